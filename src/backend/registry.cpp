@@ -1,0 +1,19 @@
+// The devices there are. The one file that knows the folders of the backends.
+#include "backend/backend.h"
+#include "backend/cpu/cpu.h"
+#include "backend/reference/reference.h"
+#include "base/error.h"
+
+namespace inkstone {
+
+std::vector<std::string> known_devices() { return {"cpu", "reference"}; }
+
+std::unique_ptr<Backend> open_backend(const std::string& device) {
+  if (device == "cpu") return open_cpu_backend();
+  if (device == "reference") return open_reference_backend();
+  std::string known;
+  for (const std::string& name : known_devices()) known += (known.empty() ? "" : ", ") + name;
+  fail<UsageError>(INKSTONE_HERE, "unknown device \"", device, "\": this build has ", known);
+}
+
+}  // namespace inkstone

@@ -1,0 +1,55 @@
+// Shapes and host tensors. A Tensor owns its elements, row-major, aligned to 64 bytes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/dtype.h"
+
+namespace inkstone {
+
+using Shape = std::vector<int64_t>;
+
+// Elements in a shape, and their bytes; throws Error where a size is negative or the product overflows.
+int64_t count(const Shape& shape);
+size_t bytes(const Shape& shape, DType type);
+std::string to_string(const Shape& shape);  // "[2, 4, 64, 64]"
+
+// Zeroed memory, 64-byte aligned; freed with free().
+struct FreeMemory {
+  void operator()(void* memory) const;
+};
+using Memory = std::unique_ptr<std::byte[], FreeMemory>;
+Memory allocate(size_t bytes);  // throws Error with the size where the machine refuses
+
+class Tensor {
+ public:
+  Tensor() = default;
+  explicit Tensor(Shape shape, DType type = DType::kF32);
+  static Tensor of(Shape shape, std::span<const float> values);
+  static Tensor of_ints(Shape shape, std::span<const int32_t> values);
+
+  const Shape& shape() const { return shape_; }
+  int64_t dim(int axis) const { return shape_[axis < 0 ? axis + shape_.size() : axis]; }
+  DType type() const { return type_; }
+  int64_t size() const { return size_; }  // elements
+  size_t bytes() const { return static_cast<size_t>(size_) * size_of(type_); }
+  std::byte* data() { return memory_.get(); }
+  const std::byte* data() const { return memory_.get(); }
+  std::span<float> floats();  // throw unless the type is that
+  std::span<const float> floats() const;
+  std::span<int32_t> ints();
+  std::span<const int32_t> ints() const;
+  Tensor clone() const;
+
+ private:
+  Shape shape_;
+  DType type_ = DType::kF32;
+  int64_t size_ = 0;
+  Memory memory_;
+};
+
+}  // namespace inkstone

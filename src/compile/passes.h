@@ -1,0 +1,26 @@
+// Passes: a graph goes in, a better graph that means the same comes out. Each is exact unless it says otherwise.
+#pragma once
+
+#include "ir/graph.h"
+
+namespace inkstone {
+
+// Constants are computed now: ops on constants, lookups of constant ids in a table (position embeddings become the table itself),
+// reshapes of reshapes, casts to the type that is there, +0 and *1. What nothing reads is dropped.
+Graph fold(const Graph& graph);
+
+// Several ops become one call: conv/linear with activation and residual, GroupNorm with the per-channel addend before it and the
+// SiLU after it, the two halves of a GEGLU.
+Graph fuse(const Graph& graph);
+
+// Which values are stored in `type` (bf16): activations between ops. Inputs, outputs, statistics and the time embedding stay fp32;
+// the rest differs by rounding. kF32 returns the graph as it is. Cast ops stand where types meet; every op but Cast, Embedding and
+// GroupApply then reads values of one type (weights aside: they are given in the type the op computes in).
+Graph choose_precision(const Graph& graph, DType type);
+
+// Exact tiling in row bands: where a GroupNorm (and an Upsample2x) feeds a 3x3 convolution on a map of at least `least_pixels`, statistics are
+// taken over the whole map first, then each band of at most `band_rows` rows is normalised and convolved by itself, so that the
+// normalised map (or the upsampled one) never exists as a whole. Results equal the untiled ones: bands only split the pixels.
+Graph tile_rows(const Graph& graph, int64_t least_pixels, int64_t band_rows);
+
+}  // namespace inkstone

@@ -1,0 +1,60 @@
+// The closed list of ops. A model is written in these and every backend runs all of them.
+// To add one, add a row here: the compiler then names every infer() and lower() that lacks it.
+// The first group is what models write; the second is what compile/ makes of it.
+// Inputs in brackets are there when the flag of that name is set, in the order shown.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/tensor.h"
+
+namespace inkstone {
+
+enum class Activation { kNone, kSilu, kGelu, kQuickGelu };  // gelu: the exact one, by erf; quick gelu: x * sigmoid(1.702 x)
+
+namespace op {
+// clang-format off
+struct Input     { std::string name; DType type = DType::kF32; };
+struct Weight    { std::string name; };                    // by its name in the model's files
+struct Constant  { std::vector<float> values; DType type = DType::kF32; };
+struct Conv2d    {                                         // x, weight [out, in, k, k], [bias], [residual] -> [n, out, h, w]
+  int stride = 1;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;   // zeros
+  bool bias = true, residual = false;                      // activation(conv + bias) + residual
+  Activation activation = Activation::kNone;
+};
+struct Linear    {                                         // x [..., in], weight [out, in], [bias], [residual] -> [..., out]
+  bool bias = true, residual = false;                      // activation(x w' + bias) + residual
+  Activation activation = Activation::kNone;
+};
+struct GroupNorm { int groups; float epsilon; bool addend = false; bool silu = false; };   // x [n, c, ...], scale [c], shift [c], [addend [n, c]]: of x + addend
+struct LayerNorm { float epsilon; };                       // over the last axis: x, scale, shift
+struct Attention { int heads; bool causal = false; };      // q [n, t, c], k [n, s, c], v -> [n, t, c]; scores scaled by 1/sqrt(c/heads)
+struct Embedding {};                                       // ids [n, t] int32, table [rows, c] -> [n, t, c]
+struct TimeEmbedding { int channels; bool flip_sin_to_cos = true; float freq_shift = 0; };  // [n] -> [n, channels]
+struct Activate  { Activation kind; };
+struct Add       {};                                       // same rank, sizes equal or 1
+struct Mul       {};
+struct Concat    { int axis; };                            // two or more inputs
+struct Slice     { int axis; int64_t begin; int64_t end; };
+struct Reshape   { Shape shape; };                         // row-major order kept
+struct ToTokens  {};                                       // [n, c, h, w] -> [n, h*w, c]
+struct ToImage   { int64_t height; int64_t width; };       // [n, h*w, c] -> [n, c, h, w]
+struct Upsample2x {};                                      // nearest, [n, c, h, w]
+
+struct Geglu     {};                                       // [..., 2c] -> [..., c]: first half * gelu(second half)
+struct Cast      { DType type; };
+struct GroupStats { int groups; float epsilon; };          // x [n, c, ...] -> [n, groups, 2] fp32: mean and 1/sqrt(variance + epsilon)
+struct GroupApply { int groups; bool silu = false; };      // x, stats of the whole image, scale, shift
+// clang-format on
+}  // namespace op
+
+using Op = std::variant<op::Input, op::Weight, op::Constant, op::Conv2d, op::Linear, op::GroupNorm, op::LayerNorm,
+                        op::Attention, op::Embedding, op::TimeEmbedding, op::Activate, op::Add, op::Mul, op::Concat,
+                        op::Slice, op::Reshape, op::ToTokens, op::ToImage, op::Upsample2x, op::Geglu, op::Cast,
+                        op::GroupStats, op::GroupApply>;
+
+}  // namespace inkstone

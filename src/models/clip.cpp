@@ -1,0 +1,45 @@
+// Embeddings, a causal pre-norm transformer, the final norm.
+#include "models/clip.h"
+
+#include <numeric>
+
+namespace inkstone {
+namespace {
+
+Value self_attention(Scope s, Value x, int heads) {
+  const int64_t width = x.dim(-1);
+  const Value q = linear(s / "q_proj", x, width);
+  const Value k = linear(s / "k_proj", x, width);
+  const Value v = linear(s / "v_proj", x, width);
+  return linear(s / "out_proj", attention(q, k, v, heads, /*causal=*/true), width);
+}
+
+Value mlp(Scope s, Value x, const ClipConfig& c) {
+  return linear(s / "fc2", activate(linear(s / "fc1", x, c.inner), c.activation), x.dim(-1));
+}
+
+}  // namespace
+
+Value clip(Scope root, const ClipConfig& c, Value ids) {
+  const Scope s = root / "text_model";
+  const Scope embed = s / "embeddings";
+  std::vector<float> places(ids.dim(1));
+  std::iota(places.begin(), places.end(), 0.0f);
+  const Value positions = constant(*s.graph, std::move(places), {1, ids.dim(1)}, DType::kI32);
+  Value x = embedding(embed / "token_embedding", ids, c.vocabulary, c.width) +
+            embedding(embed / "position_embedding", positions, c.tokens, c.width);
+  for (int i = 0; i < c.layers; ++i) {
+    const Scope layer = s / "encoder" / "layers" / i;
+    x = x + self_attention(layer / "self_attn", layer_norm(layer / "layer_norm1", x, c.epsilon), c.heads);
+    x = x + mlp(layer / "mlp", layer_norm(layer / "layer_norm2", x, c.epsilon), c);
+  }
+  return layer_norm(s / "final_layer_norm", x, c.epsilon);
+}
+
+Graph clip_graph(const ClipConfig& config, int64_t rows) {
+  Graph graph;
+  const Value ids = input(graph, "ids", {rows, config.tokens}, DType::kI32);
+  return finish(graph, clip({&graph, ""}, config, ids));
+}
+
+}  // namespace inkstone

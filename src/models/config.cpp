@@ -1,0 +1,174 @@
+// The keys of diffusers' UNet2DConditionModel and AutoencoderKL and of transformers' CLIPTextConfig, with their defaults.
+#include "models/config.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "models/config_reader.h"
+
+namespace inkstone {
+namespace {
+
+constexpr int kMostChannels = 1 << 16;
+
+Activation activation(ConfigReader& r, const char* key, const std::string& otherwise) {
+  const std::string name = r.text(key, otherwise);
+  if (name == "silu" || name == "swish") return Activation::kSilu;
+  if (name == "gelu") return Activation::kGelu;
+  if (name == "quick_gelu") return Activation::kQuickGelu;
+  r.refuse(key, "supported are silu, swish, gelu, quick_gelu");
+}
+
+// An integer, or [height, width], of which the height is taken.
+int sample_size(ConfigReader& r, int otherwise) {
+  const std::vector<int> sizes = r.integers("sample_size", 0, 0, 1 << 16);
+  return sizes.empty() ? otherwise : sizes.front();
+}
+
+// Whether each block has cross-attention, by its type's name.
+std::vector<bool> attends(ConfigReader& r, const char* key, const std::string& plain, const std::string& cross, size_t levels) {
+  std::vector<bool> out;
+  for (const std::string& type : r.texts(key, {})) {
+    if (type != plain && type != cross) r.refuse(key, "supported block types are " + plain + " and " + cross);
+    out.push_back(type == cross);
+  }
+  if (out.size() != levels) r.refuse(key, "as many as block_out_channels (" + std::to_string(levels) + ") are wanted");
+  return out;
+}
+
+void check_groups(ConfigReader& r, const std::vector<int>& channels, int groups) {
+  for (int c : channels)
+    if (c % groups) r.refuse("block_out_channels", std::to_string(c) + " channels do not divide into norm_num_groups " + std::to_string(groups));
+}
+
+void read_added(ConfigReader& r, UnetConfig& c) {
+  const std::string type = r.text("addition_embed_type", "");
+  r.ignore({"addition_embed_type_num_heads"});
+  if (type.empty()) return r.ignore({"addition_time_embed_dim", "projection_class_embeddings_input_dim"});
+  if (type != "text_time") r.refuse("addition_embed_type", "supported are null and text_time");
+  c.added_time = r.integer("addition_time_embed_dim", 0, 1, kMostChannels);
+  c.added = r.integer("projection_class_embeddings_input_dim", 0, 1, kMostChannels);
+  if (!c.added_time) r.refuse("addition_time_embed_dim", "text_time needs it");
+  if (!c.added) r.refuse("projection_class_embeddings_input_dim", "text_time needs it");
+}
+
+// What diffusers' U-Net can also do and Stable Diffusion never asks for.
+void refuse_other_unets(ConfigReader& r) {
+  for (const char* key : {"class_embed_type", "num_class_embeds", "cross_attention_norm", "encoder_hid_dim", "encoder_hid_dim_type",
+                          "num_attention_heads", "time_embedding_act_fn", "time_embedding_dim", "timestep_post_act"})
+    r.only(key, nullptr);
+  for (const char* key : {"center_input_sample", "class_embeddings_concat", "dual_cross_attention", "mid_block_only_cross_attention",
+                          "resnet_skip_time_act"})
+    r.only(key, false);
+  for (const char* key : {"conv_in_kernel", "conv_out_kernel"}) r.only(key, 3);
+  for (const char* key : {"downsample_padding", "mid_block_scale_factor", "resnet_out_scale_factor"}) r.only(key, 1);
+  for (const char* key : {"attention_type", "resnet_time_scale_shift"}) r.only(key, "default");
+  r.only("time_embedding_type", "positional");
+  r.ignore({"dropout", "upcast_attention"});  // scores are always summed in fp32
+}
+
+void read_blocks(ConfigReader& r, UnetConfig& c) {
+  const size_t levels = c.channels.size();
+  r.only("only_cross_attention", false);
+  const std::vector<bool> down = attends(r, "down_block_types", "DownBlock2D", "CrossAttnDownBlock2D", levels);
+  const std::vector<bool> up = attends(r, "up_block_types", "UpBlock2D", "CrossAttnUpBlock2D", levels);
+  const std::vector<int> depth = r.integers("transformer_layers_per_block", 1, levels, 64);
+  std::vector<int> reversed(depth.rbegin(), depth.rend());
+  if (r.has("reverse_transformer_layers_per_block"))
+    reversed = r.integers("reverse_transformer_layers_per_block", 1, levels, 64);
+  r.ignore({"reverse_transformer_layers_per_block"});
+  c.depth.clear();
+  c.up_depth.clear();
+  for (size_t i = 0; i < levels; ++i) {
+    c.depth.push_back(down[i] ? depth[i] : 0);
+    c.up_depth.push_back(up[i] ? reversed[i] : 0);
+  }
+  c.mid_depth = depth.back();
+  c.middle = !r.is_null("mid_block_type");
+  r.only("mid_block_type", "UNetMidBlock2DCrossAttn");
+  c.heads = r.integers("attention_head_dim", 8, levels, 1024);  // the number of heads, whatever its name (diffusers issue 2011)
+  for (size_t i = 0; i < levels; ++i)
+    if ((c.depth[i] || c.up_depth[levels - 1 - i] || i + 1 == levels) && c.channels[i] % c.heads[i])
+      r.refuse("attention_head_dim", std::to_string(c.channels[i]) + " channels do not divide into " + std::to_string(c.heads[i]) + " heads");
+}
+
+}  // namespace
+
+UnetConfig unet_config(const Json& json, const std::string& source) {
+  ConfigReader r(json, source);
+  UnetConfig c;
+  r.only("_class_name", "UNet2DConditionModel");
+  c.in_channels = r.integer("in_channels", 4, 1, 64);
+  c.out_channels = r.integer("out_channels", 4, 1, 64);
+  c.sample_size = sample_size(r, 64);
+  if (!r.has("block_out_channels")) r.refuse("block_out_channels", "a list of integers is wanted");
+  c.channels = r.integers("block_out_channels", 0, 0, kMostChannels);
+  c.blocks = r.integers("layers_per_block", 2, c.channels.size(), 16);
+  c.groups = r.integer("norm_num_groups", 32, 1, 1024);
+  check_groups(r, c.channels, c.groups);
+  c.epsilon = static_cast<float>(r.number("norm_eps", 1e-5));
+  read_blocks(r, c);
+  const std::vector<int> contexts = r.integers("cross_attention_dim", 1280, 0, kMostChannels);
+  c.context = contexts.empty() ? 1280 : contexts.front();
+  if (std::ranges::any_of(contexts, [&](int width) { return width != c.context; })) r.refuse("cross_attention_dim", "all levels must have one width");
+  read_added(r, c);
+  c.guidance_channels = r.integer("time_cond_proj_dim", 0, 0, kMostChannels);
+  c.linear_projection = r.boolean("use_linear_projection", false);
+  c.flip_sin_to_cos = r.boolean("flip_sin_to_cos", true);
+  c.freq_shift = static_cast<float>(r.number("freq_shift", 0));
+  c.activation = activation(r, "act_fn", "silu");
+  refuse_other_unets(r);
+  r.finish();
+  return c;
+}
+
+ClipConfig clip_config(const Json& json, const std::string& source) {
+  ConfigReader r(json, source);
+  ClipConfig c;
+  c.width = r.integer("hidden_size", 512, 1, kMostChannels);
+  c.inner = r.integer("intermediate_size", 2048, 1, kMostChannels);
+  c.layers = r.integer("num_hidden_layers", 12, 1, 256);
+  c.heads = r.integer("num_attention_heads", 8, 1, 1024);
+  c.vocabulary = r.integer("vocab_size", 49408, 1, 1 << 24);
+  c.tokens = r.integer("max_position_embeddings", 77, 1, 4096);
+  c.activation = activation(r, "hidden_act", "quick_gelu");
+  c.epsilon = static_cast<float>(r.number("layer_norm_eps", 1e-5));
+  if (c.width % c.heads) r.refuse("num_attention_heads", "hidden_size " + std::to_string(c.width) + " does not divide by it");
+  const std::string type = r.text("model_type", "clip_text_model");
+  if (type != "clip_text_model" && type != "clip") r.refuse("model_type", "only clip_text_model is supported");
+  return c;  // transformers' other keys (dropout, initializers, tokens' ids, versions) do not change what is computed
+}
+
+VaeConfig vae_config(const Json& json, const std::string& source) {
+  ConfigReader r(json, source);
+  VaeConfig c;
+  r.only("_class_name", "AutoencoderKL");
+  c.in_channels = r.integer("in_channels", 3, 3, 3);
+  c.out_channels = r.integer("out_channels", 3, 3, 3);
+  c.latent = r.integer("latent_channels", 4, 1, 64);
+  c.channels = r.integers("block_out_channels", 64, 0, kMostChannels);
+  if (c.channels.empty()) c.channels = {64};
+  for (const auto& [key, type] : {std::pair{"down_block_types", "DownEncoderBlock2D"}, std::pair{"up_block_types", "UpDecoderBlock2D"}}) {
+    const std::vector<std::string> types = r.texts(key, {type});
+    if (types.size() != c.channels.size()) r.refuse(key, "as many as block_out_channels are wanted");
+    if (std::ranges::any_of(types, [t = type](const std::string& name) { return name != t; })) r.refuse(key, std::string("only ") + type + " is supported");
+  }
+  c.blocks = r.integer("layers_per_block", 1, 1, 16);
+  c.groups = r.integer("norm_num_groups", 32, 1, 1024);
+  check_groups(r, c.channels, c.groups);
+  c.scaling_factor = static_cast<float>(r.number("scaling_factor", 0.18215));
+  if (!(c.scaling_factor > 0)) r.refuse("scaling_factor", "a number above 0 is wanted");
+  c.shift_factor = static_cast<float>(r.number("shift_factor", 0));
+  c.quant_conv = r.boolean("use_quant_conv", true);
+  c.post_quant_conv = r.boolean("use_post_quant_conv", true);
+  c.mid_attention = r.boolean("mid_block_add_attention", true);
+  c.sample_size = sample_size(r, 32);
+  c.activation = activation(r, "act_fn", "silu");
+  r.only("latents_mean", nullptr);
+  r.only("latents_std", nullptr);
+  r.ignore({"force_upcast"});  // advice for fp16, which is never computed in
+  r.finish();
+  return c;
+}
+
+}  // namespace inkstone

@@ -1,0 +1,45 @@
+// The words models are written in. A layer takes the Scope its weights live under, says
+// their names and shapes once, here, and returns a Value.
+#pragma once
+
+#include <string>
+
+#include "ir/graph.h"
+
+namespace inkstone {
+
+// A graph and a prefix of weight names: scope / "down_blocks" / 0.
+struct Scope {
+  Graph* graph;
+  std::string path;
+
+  Scope operator/(const std::string& name) const;
+  Scope operator/(int index) const { return *this / std::to_string(index); }
+  Value weight(const std::string& name, Shape shape) const;
+};
+
+Value input(Graph& g, const std::string& name, Shape shape, DType type = DType::kF32);
+Value constant(Graph& g, std::vector<float> values, Shape shape, DType type = DType::kF32);
+
+Value linear(Scope s, Value x, int64_t out, bool bias = true);
+Value conv(Scope s, Value x, int64_t out, int kernel, int stride = 1);  // padded to keep the size
+Value conv_right_bottom(Scope s, Value x, int64_t out);                 // 3x3, stride 2, one zero row and column after
+Value group_norm(Scope s, Value x, int groups, float epsilon);
+Value layer_norm(Scope s, Value x, float epsilon = 1e-5f);
+Value embedding(Scope s, Value ids, int64_t rows, int64_t width);
+
+Value attention(Value q, Value k, Value v, int heads, bool causal = false);
+Value time_embedding(Value t, op::TimeEmbedding kind);
+Value activate(Value x, Activation kind);
+Value silu(Value x);
+Value concat(Value a, Value b, int axis);
+Value slice(Value x, int axis, int64_t begin, int64_t end);
+Value reshape(Value x, Shape shape);
+Value upsample2x(Value x);
+Value operator+(Value a, Value b);
+Value operator*(Value a, Value b);
+
+Value to_tokens(Value image);                        // [n, c, h, w] -> [n, h*w, c]
+Value to_image(Value tokens, int64_t h, int64_t w);  // and back
+
+}  // namespace inkstone

@@ -1,0 +1,137 @@
+//   latent -> conv_in -> down levels -> mid -> up levels -> conv_out -> noise
+//                            \______ skips, last in first out ______/
+#include "models/unet.h"
+
+#include "base/error.h"
+
+namespace inkstone {
+namespace {
+
+constexpr float kTransformerEpsilon = 1e-6f;
+
+class Unet {
+ public:
+  Unet(Scope s, const UnetConfig& c, const UnetInputs& in) : s_(std::move(s)), c_(c), in_(in) {}
+
+  Value output() {
+    time_ = activate(time(), c_.activation);
+    Value x = conv(s_ / "conv_in", in_.latent, c_.channels[0], 3);
+    skips_ = {x};
+    for (int level = 0; level < levels(); ++level) x = down(s_ / "down_blocks" / level, x, level);
+    if (c_.middle) x = middle(s_ / "mid_block", x);
+    for (int i = 0; i < levels(); ++i) x = up(s_ / "up_blocks" / i, x, i);
+    x = activate(group_norm(s_ / "conv_norm_out", x, c_.groups, c_.epsilon), c_.activation);
+    return conv(s_ / "conv_out", x, c_.out_channels, 3);
+  }
+
+ private:
+  int levels() const { return static_cast<int>(c_.channels.size()); }
+
+  Value time_mlp(Scope s, Value x) {
+    const int64_t width = 4 * c_.channels[0];
+    return linear(s / "linear_2", activate(linear(s / "linear_1", x, width), c_.activation), width);
+  }
+
+  Value time() {
+    Value x = time_embedding(in_.timestep, {c_.channels[0], c_.flip_sin_to_cos, c_.freq_shift});
+    const Scope s = s_ / "time_embedding";
+    if (c_.guidance_channels) x = x + linear(s / "cond_proj", in_.guidance, c_.channels[0], /*bias=*/false);
+    x = time_mlp(s, x);
+    return c_.added ? x + time_mlp(s_ / "add_embedding", in_.added) : x;
+  }
+
+  Value resnet(Scope s, Value x, int64_t out) {
+    Value h = activate(group_norm(s / "norm1", x, c_.groups, c_.epsilon), c_.activation);
+    h = conv(s / "conv1", h, out, 3);
+    const Value t = linear(s / "time_emb_proj", time_, out);
+    h = h + reshape(t, {t.dim(0), out, 1, 1});
+    h = activate(group_norm(s / "norm2", h, c_.groups, c_.epsilon), c_.activation);
+    h = conv(s / "conv2", h, out, 3);
+    return x.dim(1) == out ? x + h : conv(s / "conv_shortcut", x, out, 1) + h;
+  }
+
+  Value attend(Scope s, Value x, Value context, int heads) {
+    const int64_t width = x.dim(-1);
+    const Value q = linear(s / "to_q", x, width, /*bias=*/false);
+    const Value k = linear(s / "to_k", context, width, /*bias=*/false);
+    const Value v = linear(s / "to_v", context, width, /*bias=*/false);
+    return linear(s / "to_out" / 0, attention(q, k, v, heads), width);
+  }
+
+  Value feed_forward(Scope s, Value x) {
+    const int64_t width = x.dim(-1);
+    const Value both = linear(s / "net" / 0 / "proj", x, 8 * width);
+    const Value gate = activate(slice(both, 2, 4 * width, 8 * width), Activation::kGelu);
+    return linear(s / "net" / 2, slice(both, 2, 0, 4 * width) * gate, width);
+  }
+
+  Value transformer_block(Scope s, Value x, int heads) {
+    const Value n = layer_norm(s / "norm1", x);
+    x = x + attend(s / "attn1", n, n, heads);
+    x = x + attend(s / "attn2", layer_norm(s / "norm2", x), in_.text, heads);
+    return x + feed_forward(s / "ff", layer_norm(s / "norm3", x));
+  }
+
+  Value transformer(Scope s, Value image, int heads, int depth) {
+    const int64_t c = image.dim(1), h = image.dim(2), w = image.dim(3);
+    Value x = group_norm(s / "norm", image, c_.groups, kTransformerEpsilon);
+    x = c_.linear_projection ? linear(s / "proj_in", to_tokens(x), c) : to_tokens(conv(s / "proj_in", x, c, 1));
+    for (int i = 0; i < depth; ++i) x = transformer_block(s / "transformer_blocks" / i, x, heads);
+    x = c_.linear_projection ? to_image(linear(s / "proj_out", x, c), h, w) : conv(s / "proj_out", to_image(x, h, w), c, 1);
+    return image + x;
+  }
+
+  Value down(Scope s, Value x, int level) {
+    for (int i = 0; i < c_.blocks[level]; ++i) {
+      x = resnet(s / "resnets" / i, x, c_.channels[level]);
+      if (c_.depth[level]) x = transformer(s / "attentions" / i, x, c_.heads[level], c_.depth[level]);
+      skips_.push_back(x);
+    }
+    if (level + 1 < levels()) {
+      x = conv(s / "downsamplers" / 0 / "conv", x, c_.channels[level], 3, /*stride=*/2);
+      skips_.push_back(x);
+    }
+    return x;
+  }
+
+  Value middle(Scope s, Value x) {
+    x = resnet(s / "resnets" / 0, x, c_.channels.back());
+    x = transformer(s / "attentions" / 0, x, c_.heads.back(), c_.mid_depth);
+    return resnet(s / "resnets" / 1, x, c_.channels.back());
+  }
+
+  Value up(Scope s, Value x, int i) {
+    const int level = levels() - 1 - i;
+    for (int j = 0; j <= c_.blocks[level]; ++j) {
+      x = concat(x, skips_.back(), 1);
+      skips_.pop_back();
+      x = resnet(s / "resnets" / j, x, c_.channels[level]);
+      if (c_.up_depth[i]) x = transformer(s / "attentions" / j, x, c_.heads[level], c_.up_depth[i]);
+    }
+    return level ? conv(s / "upsamplers" / 0 / "conv", upsample2x(x), c_.channels[level], 3) : x;
+  }
+
+  Scope s_;
+  const UnetConfig& c_;
+  UnetInputs in_;
+  Value time_;  // after its activation, which every resnet applies first
+  std::vector<Value> skips_;
+};
+
+}  // namespace
+
+Value unet(Scope s, const UnetConfig& config, const UnetInputs& in) { return Unet(std::move(s), config, in).output(); }
+
+Graph unet_graph(const UnetConfig& config, LatentSize size) {
+  const int64_t factor = int64_t{1} << (config.channels.size() - 1);
+  INKSTONE_CHECK(size.height > 0 && size.width > 0 && size.height % factor == 0 && size.width % factor == 0, "a latent of ",
+                 size.width, "x", size.height, " does not divide by ", factor);
+  Graph graph;
+  UnetInputs in{input(graph, "latent", {size.rows, config.in_channels, size.height, size.width}),
+                input(graph, "timestep", {size.rows}), input(graph, "text", {size.rows, size.tokens, config.context})};
+  if (config.added) in.added = input(graph, "added", {size.rows, config.added});
+  if (config.guidance_channels) in.guidance = input(graph, "guidance", {size.rows, config.guidance_channels});
+  return finish(graph, unet({&graph, ""}, config, in));
+}
+
+}  // namespace inkstone

@@ -1,0 +1,141 @@
+// The models as graphs: published parameter counts, sizes, and what their configs refuse.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "ir/verify.h"
+#include "models/clip.h"
+#include "models/unet.h"
+#include "models/vae.h"
+
+namespace inkstone {
+namespace {
+
+using testing::HasSubstr;
+
+UnetConfig sdxl() {
+  UnetConfig c;
+  c.channels = {320, 640, 1280};
+  c.blocks = {2, 2, 2};
+  c.depth = {0, 2, 10};
+  c.up_depth = {10, 2, 0};
+  c.mid_depth = 10;
+  c.heads = {5, 10, 20};
+  c.context = 2048;
+  c.added = 2816;
+  c.added_time = 256;
+  c.linear_projection = true;
+  return c;
+}
+
+TEST(Parameters, of_the_sd15_unet_are_the_published_ones) {
+  const Graph graph = unet_graph({}, {2, 64, 64});
+  verify(graph);
+  EXPECT_EQ(parameters(graph), 859'520'964);
+}
+
+TEST(Parameters, of_clip_l_are_the_published_ones) {
+  const Graph graph = clip_graph({}, 1);
+  verify(graph);
+  EXPECT_EQ(parameters(graph), 123'060'480);
+}
+
+TEST(Parameters, of_the_vae_are_the_published_ones) {
+  const Graph decoder = vae_decoder_graph({}, 1, 64, 64), encoder = vae_encoder_graph({}, 1, 512, 512);
+  verify(decoder);
+  verify(encoder);
+  EXPECT_EQ(parameters(decoder) + parameters(encoder), 83'653'863);
+}
+
+TEST(Parameters, of_the_sdxl_unet_are_the_published_ones) {
+  const Graph graph = unet_graph(sdxl(), {2, 128, 128});
+  verify(graph);
+  EXPECT_EQ(parameters(graph), 2'567'463'684);
+}
+
+TEST(Unet, gives_back_the_latent_s_shape) {
+  const Graph graph = unet_graph({}, {3, 64, 96});
+  EXPECT_EQ(graph.node(graph.outputs()[0]).shape, (Shape{3, 4, 64, 96}));
+  EXPECT_EQ(inputs_of(graph).size(), 3u);
+  EXPECT_EQ(inputs_of(graph)[0].name, "latent");
+  EXPECT_EQ(inputs_of(graph)[1].name, "timestep");
+  EXPECT_EQ(inputs_of(graph)[2].name, "text");
+}
+
+TEST(Unet, refuses_a_latent_that_does_not_halve) { EXPECT_THROW(unet_graph({}, {1, 60, 64}), Error); }
+
+TEST(Vae, scales_by_its_levels) {
+  const Graph graph = vae_decoder_graph({}, 1, 32, 48);
+  EXPECT_EQ(graph.node(graph.outputs()[0]).shape, (Shape{1, 3, 256, 384}));
+}
+
+const char* kSd15Unet = R"({"_class_name": "UNet2DConditionModel", "_diffusers_version": "0.6.0", "act_fn": "silu", "attention_head_dim": 8,
+  "block_out_channels": [320, 640, 1280, 1280], "center_input_sample": false, "cross_attention_dim": 768,
+  "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+  "downsample_padding": 1, "flip_sin_to_cos": true, "freq_shift": 0, "in_channels": 4, "layers_per_block": 2,
+  "mid_block_scale_factor": 1, "norm_eps": 1e-05, "norm_num_groups": 32, "out_channels": 4, "sample_size": 64,
+  "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]})";
+
+JsonObject sd15() { return parse_json(kSd15Unet, "unet/config.json").as_object(); }
+
+TEST(UnetConfig, of_the_published_file_builds_the_published_model) {
+  EXPECT_EQ(parameters(unet_graph(unet_config(sd15(), "unet/config.json"), {1, 64, 64})), 859'520'964);
+}
+
+struct Change {
+  const char* key;
+  Json value;
+};
+
+class UnetRefuses : public testing::TestWithParam<Change> {};
+
+TEST_P(UnetRefuses, a_key_that_matters_by_its_name) {
+  JsonObject config = sd15();
+  config[GetParam().key] = GetParam().value;
+  try {
+    unet_config(config, "unet/config.json");
+    FAIL() << GetParam().key;
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr(GetParam().key));
+    EXPECT_THAT(error.what(), HasSubstr("unet/config.json"));
+  }
+}
+
+const Change kChanges[] = {{"class_embed_type", "timestep"},
+                           {"time_embedding_type", "fourier"},
+                           {"resnet_time_scale_shift", "scale_shift"},
+                           {"addition_embed_type", "image"},
+                           {"dual_cross_attention", true},
+                           {"only_cross_attention", true},
+                           {"num_attention_heads", 8},
+                           {"mid_block_type", "UNetMidBlock2DSimpleCrossAttn"},
+                           {"conv_in_kernel", 5},
+                           {"act_fn", "mish"},
+                           {"in_channels", -1},
+                           {"in_channels", "four"},
+                           {"norm_num_groups", 7},
+                           {"attention_head_dim", 7},
+                           {"block_out_channels", Json(boost::json::array{320, 640})},
+                           {"down_block_types", Json(boost::json::array{"AttnDownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D"})},
+                           {"a_key_of_tomorrow", 3}};
+INSTANTIATE_TEST_SUITE_P(Keys, UnetRefuses, testing::ValuesIn(kChanges));
+
+TEST(UnetConfig, a_new_key_with_a_neutral_value_is_harmless) {
+  JsonObject config = sd15();
+  config["a_key_of_tomorrow"] = nullptr;
+  config["_another"] = 3;
+  config["third"] = false;
+  EXPECT_EQ(unet_config(config, "unet/config.json").channels.size(), 4u);
+}
+
+TEST(VaeConfig, refuses_other_autoencoders) {
+  JsonObject config{{"block_out_channels", boost::json::array{32, 64}},
+                    {"down_block_types", boost::json::array{"DownEncoderBlock2D", "DownEncoderBlock2D"}},
+                    {"up_block_types", boost::json::array{"UpDecoderBlock2D", "UpDecoderBlock2D"}}};
+  EXPECT_EQ(vae_config(config, "vae").channels.size(), 2u);
+  config["latents_mean"] = boost::json::array{0.5};
+  EXPECT_THROW(vae_config(config, "vae"), Error);
+}
+
+}  // namespace
+}  // namespace inkstone
