@@ -1,0 +1,46 @@
+# Two commands do everything on a fresh Debian 12 machine:
+#   make generate PROMPT="a fox on a teal background"     sets up, builds, draws a picture
+#   make test                                             sets up, builds, runs the tests
+PRESET ?= release
+PROMPT ?= a fox on a teal background
+ARGS   ?=
+JOBS   ?= $(shell nproc)
+
+.PHONY: generate build test check format asan fuzz clean
+
+generate: build
+	./build/$(PRESET)/inkstone generate "$(PROMPT)" $(ARGS)
+
+build:
+	@tools/setup.sh build
+	@cmake --preset $(PRESET) $(if $(VERBOSE),,--log-level=WARNING)
+	@cmake --build --preset $(PRESET) --parallel $(JOBS) --target inkstone
+
+test:
+	@tools/setup.sh build test
+	@cmake --preset $(PRESET) $(if $(VERBOSE),,--log-level=WARNING)
+	@cmake --build --preset $(PRESET) --parallel $(JOBS)
+	ctest --preset $(PRESET)
+
+# The checks that need no build: formatting and the house.
+check:
+	@tools/setup.sh test
+	@git ls-files '*.h' '*.cpp' | xargs clang-format-14 --dry-run --Werror
+	@python3 tools/check_house.py src
+
+format:
+	@git ls-files '*.h' '*.cpp' | xargs clang-format-14 -i
+
+asan:
+	@$(MAKE) --no-print-directory test PRESET=asan
+
+# Each fuzz target for SECONDS (60), on the parsers of everything that comes from outside.
+SECONDS ?= 60
+fuzz:
+	@tools/setup.sh build test
+	@cmake --preset fuzz --log-level=WARNING
+	@cmake --build --preset fuzz --parallel $(JOBS)
+	@for target in build/fuzz/tests/fuzz/*_fuzz; do $$target -max_total_time=$(SECONDS) -print_final_stats=1 || exit 1; done
+
+clean:
+	rm -rf build

@@ -1,0 +1,12 @@
+// The sub-commands, one file each. They return the exit code and throw Error or UsageError.
+#pragma once
+
+#include "app/options.h"
+
+namespace inkstone {
+
+int run_generate(Options options);
+int run_info(const Options& options);
+int run_bench(const Options& options);
+
+}  // namespace inkstone

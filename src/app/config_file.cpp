@@ -1,0 +1,95 @@
+#include "app/config_file.h"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include "app/spelling.h"
+#include "base/error.h"
+#include "base/file.h"
+
+namespace inkstone {
+namespace {
+
+constexpr size_t kMostBytes = size_t{1} << 20;
+
+std::string place(const std::string& source, const toml::source_region& region) {
+  return fmt::format("{}:{}:{}", source, region.begin.line, region.begin.column);
+}
+
+const char* kind_text(const Member& member) {
+  struct Kinds {
+    const char* operator()(std::optional<std::string> Options::*) const { return "a text in quotes"; }
+    const char* operator()(std::optional<uint64_t> Options::*) const { return "a whole number"; }
+    const char* operator()(std::optional<int> Options::*) const { return "a whole number"; }
+    const char* operator()(std::optional<float> Options::*) const { return "a number"; }
+    const char* operator()(std::optional<ByteSize> Options::*) const {
+      return "a text such as \"2GiB\", or a number of bytes";
+    }
+    const char* operator()(std::optional<bool> Options::*) const { return "true or false"; }
+  };
+  return std::visit(Kinds{}, member);
+}
+
+const char* kind_text(const toml::node& node) {
+  if (node.is_table()) return "a table";
+  if (node.is_array()) return "a list";
+  if (node.is_string()) return "a text";
+  if (node.is_integer()) return "a whole number";
+  if (node.is_floating_point()) return "a number with a fraction";
+  if (node.is_boolean()) return "true or false";
+  return "a date or time";
+}
+
+// The value as a flag would write it; nothing where its type does not fit.
+std::optional<std::string> text_of(const toml::node& node, const Member& member) {
+  const bool text = std::holds_alternative<std::optional<std::string> Options::*>(member);
+  const bool size = std::holds_alternative<std::optional<ByteSize> Options::*>(member);
+  const bool number = std::holds_alternative<std::optional<float> Options::*>(member);
+  const bool flag = std::holds_alternative<std::optional<bool> Options::*>(member);
+  if (const auto* value = node.as_string(); value && (text || size)) return value->get();
+  if (const auto* value = node.as_integer(); value && !text && !flag) return std::to_string(value->get());
+  if (const auto* value = node.as_floating_point(); value && number) return fmt::format("{}", value->get());
+  if (const auto* value = node.as_boolean(); value && flag) return value->get() ? "true" : "false";
+  return {};
+}
+
+void apply_entry(const toml::key& key, const toml::node& node, const std::string& source, Options& options) {
+  const std::string name(key.str());
+  const Setting* setting = find_setting(Command::kGenerate, name);
+  if (!setting || !setting->in_file) {
+    const std::vector<std::string> known = setting_names(Command::kGenerate, true);
+    const std::string meant = nearest(name, known);
+    fail<UsageError>(INKSTONE_HERE, place(source, key.source()), ": unknown key \"", name, "\"",
+                     meant.empty() ? "; keys are " + listed(known) : "; did you mean " + meant + "?");
+  }
+  const std::optional<std::string> text = text_of(node, setting->member);
+  INKSTONE_CHECK_USAGE(text, place(source, node.source()), ": ", name, " must be ", kind_text(setting->member),
+                       ", not ", kind_text(node));
+  Options checked = options;
+  assign(checked, *setting, *text, fmt::format("{}: {} = {}", place(source, node.source()), name, *text));
+  if (!is_set(options, *setting)) options = std::move(checked);
+}
+
+}  // namespace
+
+void apply_config(std::string_view text, const std::string& source, Options& options) {
+  toml::table table;
+  try {
+    table = toml::parse(text, source);
+  } catch (const toml::parse_error& error) {
+    fail<UsageError>(INKSTONE_HERE, place(source, error.source()), ": ", error.description());
+  }
+  // A table of its own is nearer than the flat keys around it.
+  if (const toml::node* node = table.get("generate")) {
+    INKSTONE_CHECK_USAGE(node->is_table(), place(source, node->source()), ": generate must be a table, [generate]");
+    for (const auto& [key, value] : *node->as_table()) apply_entry(key, value, source, options);
+  }
+  for (const auto& [key, value] : table)
+    if (key.str() != "generate") apply_entry(key, value, source, options);
+}
+
+void apply_config_file(const std::filesystem::path& path, Options& options) {
+  apply_config(read_file(path, kMostBytes), path.string(), options);
+}
+
+}  // namespace inkstone

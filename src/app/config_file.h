@@ -1,0 +1,16 @@
+// --config: a TOML file of settings. Keys are the flags' names, in one flat table or in a table [generate].
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+#include "app/options.h"
+
+namespace inkstone {
+
+// Sets what the options do not have yet: flags are nearer. Throws UsageError "file:line:column: ..." for malformed TOML, unknown
+// keys, wrong types and values that are not allowed.
+void apply_config(std::string_view toml, const std::string& source, Options& options);
+void apply_config_file(const std::filesystem::path& path, Options& options);
+
+}  // namespace inkstone

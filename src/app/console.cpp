@@ -1,0 +1,14 @@
+#include "app/console.h"
+
+#include <boost/json/serialize.hpp>
+
+#include "app/signals.h"
+
+namespace inkstone {
+
+void print_json(const JsonObject& object) {
+  result_is_printed();
+  write_output(boost::json::serialize(object) + "\n");
+}
+
+}  // namespace inkstone

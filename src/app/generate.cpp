@@ -1,0 +1,175 @@
+// inkstone generate: a prompt becomes PNG files.
+#include "diffusion/generate.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "app/byte_size.h"
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/loading.h"
+#include "app/output_path.h"
+#include "app/parameters.h"
+#include "app/progress.h"
+#include "app/report.h"
+#include "app/signals.h"
+#include "app/utf8.h"
+#include "app/version.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/parallel.h"
+#include "diffusion/process.h"
+
+namespace inkstone {
+namespace {
+
+struct Picture {
+  std::filesystem::path path;
+  uint64_t seed = 0;
+  StageTimes times;
+  std::vector<std::string> warnings;
+};
+
+struct Session {
+  Options options;
+  Console console;
+  Loaded loaded;
+  Request request;  // of the first picture
+  int count = 1;
+  EnginePlan plan;
+  double seconds = 0;  // of everything
+};
+
+void read_prompts(Options& options) {
+  INKSTONE_CHECK_USAGE(options.prompt, "no prompt: say what to draw, inkstone generate \"a fox on a teal background\"");
+  if (options.prompt == "-") {
+    constexpr size_t kMostBytes = size_t{16} << 20;
+    options.prompt = read_input(kMostBytes);
+    while (!options.prompt->empty() && (options.prompt->back() == '\n' || options.prompt->back() == '\r'))
+      options.prompt->pop_back();
+  }
+  options.prompt = clean_utf8(*options.prompt);
+  if (options.negative) options.negative = clean_utf8(*options.negative);
+}
+
+void draw_seed(Options& options) {
+  if (!options.seed) options.seed = random_seed();
+  const uint64_t more = static_cast<uint64_t>(options.count.value_or(1) - 1);
+  INKSTONE_CHECK_USAGE(*options.seed <= UINT64_MAX - more, "--seed ", *options.seed, " --count ", more + 1,
+                       ": the last seed would be more than ", UINT64_MAX);
+}
+
+void report_loaded(const Session& session) {
+  const Loaded& loaded = session.loaded;
+  const Request& request = session.request;
+  std::string text = fmt::format("model      {} ({})\n{}", loaded.name, loaded.model().folder.string(),
+                                 components_table(loaded.model()));
+  text += fmt::format("device     {}, {} threads\n", device_text(loaded.engine->device()), threads());
+  text +=
+      fmt::format("precision  {}\nmemory     {}\n", precision_name(session.plan.precision), plan_line(session.plan));
+  for (const std::string& reason : session.plan.reasons) text += fmt::format("  given up: {}\n", reason);
+  text += fmt::format("picture    {}x{}, {} steps of {}{}, guidance {}, seed {}", request.width, request.height,
+                      request.steps, name_of(request.scheduler.kind), request.scheduler.karras ? " (Karras)" : "",
+                      request.guidance, request.seed);
+  if (session.count > 1) text += fmt::format(" to {}", request.seed + static_cast<uint64_t>(session.count - 1));
+  session.console.say(text);
+}
+
+void report_picture(const Console& console, const Picture& picture) {
+  for (const std::string& warning : picture.warnings) console.say("inkstone: warning: " + one_line(warning));
+  const StageTimes& times = picture.times;
+  console.say(fmt::format("text encoder {}, U-Net {}, VAE {}, total {}, peak memory {}",
+                          duration_text(times.text_encoder), duration_text(times.unet), duration_text(times.vae),
+                          duration_text(times.total), byte_text(peak_resident_bytes())));
+  console.say(fmt::format("seed {} -> {}", picture.seed, picture.path.string()));
+}
+
+Picture draw(Session& session, int number, ProgressView& progress) {
+  Request request = session.request;
+  request.seed += static_cast<uint64_t>(number);
+  Generated generated = generate(*session.loaded.engine, request, progress.callbacks(number + 1));
+  progress.clear();
+  const std::vector<std::byte> png =
+      encode_png(generated.image, {{kParametersKeyword, parameters_text(request, session.loaded.name)}});
+  Picture picture{picture_path(session.options.out, request.prompt, request.seed, session.count > 1), request.seed,
+                  generated.times, std::move(generated.warnings)};
+  write_file(picture.path, png);
+  return picture;
+}
+
+JsonObject result_json(const Session& session, const std::vector<Picture>& pictures) {
+  JsonArray images, warnings;
+  StageTimes sum;
+  for (const Picture& picture : pictures) {
+    const StageTimes& times = picture.times;
+    images.push_back(JsonObject{{"path", clean_utf8(picture.path.string())},
+                                {"seed", picture.seed},
+                                {"width", session.request.width},
+                                {"height", session.request.height},
+                                {"times", times_json(times)}});
+    sum = {sum.prepare + times.prepare, sum.text_encoder + times.text_encoder, sum.unet + times.unet,
+           sum.vae + times.vae, 0};
+    if (warnings.empty())  // all pictures have the same prompt
+      for (const std::string& warning : picture.warnings) warnings.emplace_back(clean_utf8(warning));
+  }
+  sum.total = session.seconds;
+  JsonObject parameters = request_json(session.request), times = times_json(sum), memory = plan_json(session.plan);
+  parameters["count"] = session.count;
+  times["load_seconds"] = session.loaded.seconds;
+  const size_t budget = session.loaded.engine->options().memory_budget;
+  memory["budget_bytes"] = budget ? Json(budget) : Json();
+  memory["planned_peak_bytes"] = session.plan.peak_bytes;
+  memory["measured_peak_bytes"] = peak_resident_bytes();
+  JsonObject device = device_json(session.loaded.engine->device());
+  device["threads"] = threads();
+  return {{"version", kVersion},
+          {"images", std::move(images)},
+          {"parameters", std::move(parameters)},
+          {"times", std::move(times)},
+          {"memory", std::move(memory)},
+          {"model", model_json(session.loaded)},
+          {"device", std::move(device)},
+          {"precision", precision_name(session.plan.precision)},
+          {"warnings", std::move(warnings)}};
+}
+
+}  // namespace
+
+int run_generate(Options options) {
+  const auto begin = std::chrono::steady_clock::now();
+  Session session;
+  session.console = {options.quiet.value_or(false), options.verbose.value_or(false)};
+  session.count = options.count.value_or(1);
+  read_prompts(options);
+  draw_seed(options);
+  if (options.out) check_extension(*options.out, ".png");
+  set_threads(options.threads.value_or(usable_cores()));
+
+  session.loaded = load(options);
+  Engine& engine = *session.loaded.engine;
+  session.request = request_of(options, engine.model());
+  session.options = std::move(options);
+  const Request& request = session.request;
+  engine.check(request);
+  const uint64_t pixel_bytes =
+      uint64_t{3} * static_cast<uint64_t>(request.width) * static_cast<uint64_t>(request.height);
+  check_writable(picture_path(session.options.out, request.prompt, request.seed, session.count > 1), pixel_bytes);
+  session.plan = engine.plan(request.width, request.height, request.guidance > 1);
+  report_loaded(session);
+
+  ProgressView progress(progress_kind(session.console.quiet), session.count);
+  std::vector<Picture> pictures;
+  for (int number = 0; number < session.count; ++number) {
+    pictures.push_back(draw(session, number, progress));
+    report_picture(session.console, pictures.back());
+  }
+  session.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  if (session.options.json.value_or(false)) print_json(result_json(session, pictures));
+  return 0;
+}
+
+}  // namespace inkstone

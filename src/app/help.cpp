@@ -1,0 +1,117 @@
+#include "app/help.h"
+
+#include <fmt/format.h>
+
+namespace inkstone {
+namespace {
+
+constexpr size_t kNameColumn = 30;
+
+std::string row(const std::string& name, std::string_view text) {
+  std::string result = "  " + name;
+  if (result.size() + 2 > kNameColumn) result += "\n" + std::string(kNameColumn, ' ');
+  while (result.size() - (result.rfind('\n') + 1) < kNameColumn) result += ' ';
+  for (char c : text) {
+    result += c;
+    if (c == '\n') result.append(kNameColumn, ' ');
+  }
+  return result + "\n";
+}
+
+std::string shown_name(const Setting& setting, Command command) {
+  const std::string_view name = setting.name;
+  if (name == "prompt") return "PROMPT";
+  if (name == "karras") return "--karras, --no-karras";
+  if (name == "model" && command == Command::kInfo) return "MODEL, --model MODEL";
+  return fmt::format("--{}{}{}", name, *setting.value ? " " : "", setting.value);
+}
+
+std::string setting_rows(Command command) {
+  std::string result, group;
+  for (const Setting& setting : settings()) {
+    if (!(setting.commands & bit(command))) continue;
+    if (group != setting.group) result += fmt::format("\n{}:\n", group = setting.group);
+    result += row(shown_name(setting, command), setting.help);
+  }
+  return result + row("-h, --help", "this text");
+}
+
+constexpr const char* kGenerateHead = R"(Draws a picture from a text.
+Usage: inkstone generate PROMPT [flags]
+
+Examples:
+  inkstone generate "a fox on a teal background"
+  inkstone generate "a red apple to the left of a bee" --seed 42 --steps 20 --out apple.png
+  inkstone generate "a castle" --negative "blurry" --scheduler dpm++-2m --karras --count 4
+  inkstone generate "a bee" --model runwayml/stable-diffusion-v1-5 --memory-budget 3GiB
+  echo "a bee" | inkstone generate - --json | jq -r '.images[].path'
+)";
+
+constexpr const char* kGenerateTail = R"(
+In brackets: what holds where the flag is not given. Nearest first: flag, --config file, the model's own files,
+the general default. Width and height must be multiples of the model's least step (8 for SD 1.5).
+The picture is a PNG that carries its parameters as AUTOMATIC1111 reads them.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+)";
+
+constexpr const char* kInfoHead =
+    R"(Shows a model: components, parameters, scheduler, and the memory that a picture would take.
+It reads the files' headers only and takes a moment.
+Usage: inkstone info [MODEL] [flags]
+
+Examples:
+  inkstone info
+  inkstone info runwayml/stable-diffusion-v1-5 --width 768 --height 512 --memory-budget 2GiB
+)";
+
+constexpr const char* kBenchHead =
+    R"(Measures this machine: text encoder, guided denoising steps and VAE, each with its seconds,
+floating point operations and share of the machine's own peak, measured in the same run.
+Usage: inkstone bench [flags]
+
+Examples:
+  inkstone bench
+  inkstone bench --model DIR --width 512 --height 512 --steps 4 --precision bf16 --out bench.json
+)";
+
+}  // namespace
+
+const char* command_name(Command command) {
+  switch (command) {
+    case Command::kGenerate: return "generate";
+    case Command::kInfo: return "info";
+    case Command::kBench: return "bench";
+  }
+  return "";
+}
+
+std::string general_help() {
+  std::string result = R"(Inkstone draws pictures from text with Stable Diffusion models.
+Usage: inkstone COMMAND [flags]
+
+Commands:
+)";
+  result += row("generate PROMPT", "draw a picture and write it as PNG");
+  result += row("info [MODEL]", "show a model and the memory that it takes");
+  result += row("bench", "measure speed and memory on this machine");
+  result += "\nFlags:\n";
+  result += row("-h, --help", "this text; inkstone COMMAND --help has all of a command's flags");
+  result += row("--version", "the version");
+  return result + R"(
+Examples:
+  inkstone generate "a fox on a teal background"
+  inkstone generate "a castle" --seed 7 --steps 30 --out castle.png
+  inkstone info --width 512 --height 512
+)";
+}
+
+std::string command_help(Command command) {
+  switch (command) {
+    case Command::kGenerate: return kGenerateHead + setting_rows(command) + kGenerateTail;
+    case Command::kInfo: return kInfoHead + setting_rows(command);
+    case Command::kBench: return kBenchHead + setting_rows(command);
+  }
+  return "";
+}
+
+}  // namespace inkstone

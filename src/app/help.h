@@ -1,0 +1,16 @@
+// The texts that --help shows, made of the table of settings.
+#pragma once
+
+#include <string>
+
+#include "app/options.h"
+
+namespace inkstone {
+
+inline constexpr Command kCommands[] = {Command::kGenerate, Command::kInfo, Command::kBench};
+const char* command_name(Command command);
+
+std::string general_help();
+std::string command_help(Command command);
+
+}  // namespace inkstone

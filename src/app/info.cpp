@@ -1,0 +1,72 @@
+// inkstone info: what a model is and the memory that a picture of it takes, from headers alone.
+#include <fmt/format.h>
+
+#include <boost/json/serialize.hpp>
+
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/loading.h"
+#include "app/report.h"
+#include "app/utf8.h"
+#include "app/version.h"
+
+namespace inkstone {
+namespace {
+
+JsonObject scheduler_settings(const Model& model) {
+  JsonObject settings;
+  if (!model.scheduler_json.is_object()) return settings;
+  for (const auto& [key, value] : model.scheduler_json.get_object())
+    if (!key.starts_with('_')) settings[key] = value;
+  return settings;
+}
+
+std::string scheduler_text(const Model& model, const SchedulerConfig& scheduler) {
+  std::string text = fmt::format("scheduler  {} ({})", name_of(scheduler.kind), diffusers_class(scheduler.kind));
+  for (const auto& [key, value] : scheduler_settings(model))
+    text +=
+        fmt::format("\n  {:<28}{}", std::string_view(key.data(), key.size()), one_line(boost::json::serialize(value)));
+  return text + "\n";
+}
+
+}  // namespace
+
+int run_info(const Options& options) {
+  const Loaded loaded = load(options);
+  const Model& model = loaded.model();
+  const Request request = request_of(options, model);
+  loaded.engine->check(request);
+  const EnginePlan plan = loaded.engine->plan(request.width, request.height, request.guidance > 1);
+  const DeviceInfo device = loaded.engine->device();
+
+  if (options.json.value_or(false)) {
+    JsonObject memory = plan_json(plan);
+    memory["width"] = request.width;
+    memory["height"] = request.height;
+    JsonObject defaults = request_json(request);
+    for (const char* key : {"prompt", "negative_prompt", "seed"}) defaults.erase(key);
+    defaults["size_multiple"] = model.size_multiple();
+    print_json({{"version", kVersion},
+                {"model", model_json(loaded)},
+                {"scheduler", JsonObject{{"name", name_of(request.scheduler.kind)},
+                                         {"class", diffusers_class(request.scheduler.kind)},
+                                         {"settings", scheduler_settings(model)}}},
+                {"defaults", std::move(defaults)},
+                {"device", device_json(device)},
+                {"memory", std::move(memory)}});
+    return 0;
+  }
+
+  const ModelDefaults& defaults = model.defaults;
+  std::string text = fmt::format("model      {} ({})\n{}", loaded.name, model.folder.string(), components_table(model));
+  text += scheduler_text(model, request.scheduler);
+  text += fmt::format("defaults   {}x{}, {} steps, guidance {}; width and height in multiples of {}\n", defaults.width,
+                      defaults.height, defaults.steps, defaults.guidance, model.size_multiple());
+  text += fmt::format("device     {}\n", device_text(device));
+  text += fmt::format("memory     for {}x{} in {}{}\n{}", request.width, request.height, precision_name(plan.precision),
+                      request.guidance > 1 ? ", with guidance" : "", plan_table(plan));
+  write_output(text);
+  return 0;
+}
+
+}  // namespace inkstone

@@ -1,0 +1,89 @@
+#include "app/loading.h"
+
+#include <chrono>
+#include <utility>
+
+#include "base/error.h"
+#include "diffusion/hub.h"
+
+namespace inkstone {
+namespace {
+
+Choice choice_of(const std::optional<std::string>& text) {
+  if (text == "on") return Choice::kOn;
+  if (text == "off") return Choice::kOff;
+  return Choice::kAuto;
+}
+
+bool takes_karras(SchedulerKind kind) {
+  switch (kind) {
+    case SchedulerKind::kEuler:
+    case SchedulerKind::kDpmpp2M:
+    case SchedulerKind::kDpmpp2MSde:
+    case SchedulerKind::kUniPc: return true;
+    case SchedulerKind::kPndm:
+    case SchedulerKind::kDdim:
+    case SchedulerKind::kEulerAncestral:
+    case SchedulerKind::kLcm: return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+EngineOptions engine_options(const Options& options) {
+  EngineOptions result;
+  result.device = options.device.value_or("cpu");
+  if (options.precision == "fp32") result.precision = Precision::kFp32;
+  if (options.precision == "bf16") result.precision = Precision::kBf16;
+  result.vae_tiling = choice_of(options.vae_tiling);
+  result.attention_slicing = choice_of(options.attention_slicing);
+  if (options.memory_budget) result.memory_budget = options.memory_budget->bytes;
+  return result;
+}
+
+Loaded load(const Options& options) {
+  const auto begin = std::chrono::steady_clock::now();
+  Loaded loaded;
+  Model model = Model::open(options.model ? find_model(*options.model) : demo_model());
+  loaded.name = model.name();
+  loaded.engine = std::make_unique<Engine>(std::move(model), engine_options(options));
+  loaded.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return loaded;
+}
+
+SchedulerConfig scheduler_of(const Options& options, const Model& model) {
+  std::optional<SchedulerKind> kind;
+  if (options.scheduler) kind = scheduler_kind(*options.scheduler);
+  const std::string source = (model.folder / "scheduler" / "scheduler_config.json").string();
+  SchedulerConfig config = scheduler_config(model.scheduler_json, source, kind);
+  if (options.karras) {
+    INKSTONE_CHECK_USAGE(!*options.karras || takes_karras(config.kind),
+                         "--karras: works with euler, dpm++-2m, dpm++-2m-sde and unipc, not with ",
+                         name_of(config.kind), ": choose one of them with --scheduler");
+    config.karras = *options.karras;
+  }
+  if (options.eta) {
+    INKSTONE_CHECK_USAGE(*options.eta == 0 || config.kind == SchedulerKind::kDdim, "--eta: works with ddim, not with ",
+                         name_of(config.kind), ": add --scheduler ddim");
+    config.eta = *options.eta;
+  }
+  return config;
+}
+
+Request request_of(const Options& options, const Model& model) {
+  Request request;
+  request.prompt = options.prompt.value_or("");
+  request.negative_prompt = options.negative.value_or("");
+  request.seed = options.seed.value_or(request.seed);
+  request.steps = options.steps.value_or(model.defaults.steps);
+  request.guidance = options.guidance.value_or(model.defaults.guidance);
+  request.width = options.width.value_or(model.defaults.width);
+  request.height = options.height.value_or(model.defaults.height);
+  request.scheduler = scheduler_of(options, model);
+  return request;
+}
+
+const char* precision_name(Precision precision) { return precision == Precision::kBf16 ? "bf16" : "fp32"; }
+
+}  // namespace inkstone

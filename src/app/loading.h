@@ -1,0 +1,32 @@
+// From options to an engine with its model, and to the request: where the layers of defaults meet.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "app/options.h"
+#include "diffusion/engine.h"
+
+namespace inkstone {
+
+struct Loaded {
+  std::string name;                // of the model, for people: "stable-diffusion-v1-5"
+  std::unique_ptr<Engine> engine;  // nothing is packed or compiled yet
+  double seconds = 0;
+
+  const Model& model() const { return engine->model(); }
+};
+
+Loaded load(const Options& options);
+
+EngineOptions engine_options(const Options& options);
+
+// The model's scheduler, or the one asked for with the model's settings. UsageError where --karras or --eta does nothing for it.
+SchedulerConfig scheduler_of(const Options& options, const Model& model);
+
+// Options, else the model's defaults. The seed is the first picture's; prompt and seed must be set.
+Request request_of(const Options& options, const Model& model);
+
+const char* precision_name(Precision precision);
+
+}  // namespace inkstone

@@ -1,0 +1,19 @@
+// What the program asks of the operating system besides files: streams, the terminal, chance.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace inkstone {
+
+bool is_terminal(int descriptor);
+int terminal_columns();  // of standard error; 80 where it is not known, at least 20
+uint32_t random_seed();  // by the kernel
+
+void write_error(std::string_view text);  // to standard error, at once; failures are nobody's concern
+// To standard output, whole; throws Error with the reason. A reader that went away (EPIPE) is Error too.
+void write_output(std::string_view text);
+std::string read_input(size_t most_bytes);  // standard input to its end; throws Error where there is more
+
+}  // namespace inkstone

@@ -1,0 +1,74 @@
+// The program. Whatever goes wrong ends here, as one line "inkstone: ..." and an exit code: 1 failed, 2 wrong usage.
+#include <algorithm>
+#include <exception>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "app/command_line.h"
+#include "app/commands.h"
+#include "app/config_file.h"
+#include "app/console.h"
+#include "app/machine.h"
+#include "app/signals.h"
+#include "app/utf8.h"
+#include "base/error.h"
+
+namespace {
+
+using namespace inkstone;
+
+constexpr int kFailed = 1, kMisused = 2;
+
+int run(const std::vector<std::string>& arguments, Options& options) {
+  CommandLine line = parse_command_line(arguments);
+  if (line.text) {
+    if (line.misused)
+      write_error(*line.text);
+    else
+      write_output(*line.text);
+    return line.misused ? kMisused : 0;
+  }
+  options = std::move(line.options);
+  if (options.config) apply_config_file(*options.config, options);
+  install_signal_handlers(options.json.value_or(false));
+  switch (line.command) {
+    case Command::kGenerate: return run_generate(options);
+    case Command::kInfo: return run_info(options);
+    case Command::kBench: return run_bench(options);
+  }
+  return kFailed;
+}
+
+int refuse(const Options& options, const std::string& what, const char* where, int code) {
+  const bool verbose = options.verbose.value_or(false) && *where;
+  write_error("inkstone: " + one_line(what) + (verbose ? std::string(" (") + where + ")" : "") + "\n");
+  try {
+    if (options.json.value_or(false)) print_json({{"error", clean_utf8(what)}, {"exit_code", code}});
+  } catch (const Error&) {  // standard output is gone, and standard error has the reason
+  }
+  return code;
+}
+
+}  // namespace
+
+int main(int count, char** values) {
+  const std::vector<std::string> arguments(values + std::min(count, 1), values + count);
+  const auto asked = [&](const char* flag) {
+    return std::find(arguments.begin(), arguments.end(), flag) != arguments.end();
+  };
+  Options options;  // for the errors of a command line that cannot be read
+  options.json = asked("--json");
+  options.verbose = asked("--verbose");
+  try {
+    return run(arguments, options);
+  } catch (const UsageError& error) {
+    return refuse(options, error.what(), error.where(), kMisused);
+  } catch (const Error& error) {
+    return refuse(options, error.what(), error.where(), kFailed);
+  } catch (const std::bad_alloc&) {
+    return refuse(options, "the machine has no memory left: try a smaller size, or --memory-budget", "", kFailed);
+  } catch (const std::exception& error) {
+    return refuse(options, error.what(), "", kFailed);
+  }
+}

@@ -1,0 +1,135 @@
+#include "app/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "app/spelling.h"
+#include "backend/backend.h"
+#include "base/error.h"
+#include "diffusion/scheduler.h"
+
+namespace inkstone {
+namespace {
+
+constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench);
+constexpr double kUnbounded = std::numeric_limits<double>::infinity();
+constexpr double kMostThreads = 1024;
+
+std::vector<std::string> precisions() { return {"auto", "fp32", "bf16"}; }
+std::vector<std::string> switches() { return {"auto", "on", "off"}; }
+
+// clang-format off
+const Setting kSettings[] = {
+    {"prompt", "Picture", "PROMPT", "what to draw; - reads it from standard input", kG, &Options::prompt},
+    {"negative", "Picture", "TEXT", "what to keep out of the picture", kG, &Options::negative},
+    {"seed", "Picture", "N", "the same seed gives the same picture; 0 to 2^64-1 [drawn and printed]", kG, &Options::seed},
+    {"steps", "Picture", "N", "denoising steps [the model's own, else 20]", kG, &Options::steps, 1},
+    {"guidance", "Picture", "X", "how closely to follow the prompt; 1 or less: no guidance [the model's own, else 7.5]", kG, &Options::guidance, 0, kUnbounded},
+    {"scheduler", "Picture", "NAME", "pndm, ddim, euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc or lcm\n[the model's own, else pndm]", kG, &Options::scheduler, 0, 0, scheduler_names},
+    {"karras", "Picture", "", "Karras' noise levels (euler, dpm++-2m, dpm++-2m-sde, unipc); --no-karras: not", kG, &Options::karras},
+    {"eta", "Picture", "X", "noise added in each step, 0 to 1 (ddim) [0]", kG, &Options::eta, 0, 1},
+    {"width", "Picture", "PIXELS", "[the model's own, else 512]", kG | kI | kB, &Options::width, 1, 65536},
+    {"height", "Picture", "PIXELS", "[the model's own, else 512]", kG | kI | kB, &Options::height, 1, 65536},
+    {"count", "Picture", "N", "pictures, with the seeds seed, seed+1, ... each as if drawn alone [1]", kG, &Options::count, 1, 1e6},
+    {"out", "Picture", "FILE.png", "where to write [a name from prompt and seed]; a folder: such a name in it;\nwith --count, the seed is added: FILE-SEED.png", kG, &Options::out},
+
+    {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB, &Options::model},
+    {"device", "Model and machine", "NAME", "cpu, or reference (plain loops, slow) [cpu]", kG | kI | kB, &Options::device, 0, 0, known_devices},
+    {"precision", "Model and machine", "NAME", "auto, fp32 or bf16 [auto: bf16 where the machine is faster in it]", kG | kI | kB, &Options::precision, 0, 0, precisions},
+    {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB, &Options::threads, 1, kMostThreads},
+    {"memory-budget", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB, &Options::memory_budget},
+    {"vae-tiling", "Model and machine", "WHEN", "decode the picture in bands: less memory, the same picture;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB, &Options::vae_tiling, 0, 0, switches},
+    {"attention-slicing", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB, &Options::attention_slicing, 0, 0, switches},
+
+    {"steps", "Measurement", "N", "guided denoising steps to time [2]", kB, &Options::steps, 1, 1000},
+    {"out", "Measurement", "FILE.json", "write the result as JSON into this file", kB, &Options::out},
+
+    {"config", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG, &Options::config, 0, 0, nullptr, false},
+    {"json", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB, &Options::json},
+    {"quiet", "Output and files", "", "no progress and no report, errors alone", kG | kB, &Options::quiet},
+    {"verbose", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB, &Options::verbose},
+};
+// clang-format on
+
+std::string range_text(const Setting& setting, const char* kind) {
+  if (setting.most >= 1e9) return fmt::format("must be {} of at least {}", kind, setting.least);
+  return fmt::format("must be {} from {} to {}", kind, setting.least, setting.most);
+}
+
+template <typename T>
+bool parse_number(std::string_view text, T& value) {
+  if (!text.empty() && text.front() == '+') text.remove_prefix(1);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+struct Assign {
+  Options& options;
+  const Setting& setting;
+  std::string_view text;
+  const std::string& subject;
+
+  void operator()(std::optional<std::string> Options::*member) const {
+    if (setting.choices) {
+      const std::vector<std::string> choices = setting.choices();
+      if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
+        const std::string meant = nearest(text, choices);
+        fail<UsageError>(INKSTONE_HERE, subject, ": must be one of ", listed(choices),
+                         meant.empty() ? "" : "; did you mean " + meant + "?");
+      }
+    }
+    options.*member = std::string(text);
+  }
+  void operator()(std::optional<uint64_t> Options::*member) const {
+    uint64_t value = 0;
+    INKSTONE_CHECK_USAGE(parse_number(text, value), subject, ": must be a whole number from 0 to ", UINT64_MAX);
+    options.*member = value;
+  }
+  void operator()(std::optional<int> Options::*member) const {
+    int value = 0;
+    INKSTONE_CHECK_USAGE(parse_number(text, value) && value >= setting.least && value <= setting.most, subject, ": ",
+                         range_text(setting, "a whole number"));
+    options.*member = value;
+  }
+  void operator()(std::optional<float> Options::*member) const {
+    float value = 0;
+    INKSTONE_CHECK_USAGE(
+        parse_number(text, value) && std::isfinite(value) && value >= setting.least && value <= setting.most, subject,
+        ": ", range_text(setting, "a number"));
+    options.*member = value;
+  }
+  void operator()(std::optional<ByteSize> Options::*member) const { options.*member = parse_byte_size(text, subject); }
+  void operator()(std::optional<bool> Options::*member) const { options.*member = text == "true"; }
+};
+
+}  // namespace
+
+std::span<const Setting> settings() { return kSettings; }
+
+const Setting* find_setting(Command command, std::string_view name) {
+  for (const Setting& setting : kSettings)
+    if ((setting.commands & bit(command)) && setting.name == name) return &setting;
+  return nullptr;
+}
+
+std::vector<std::string> setting_names(Command command, bool in_file) {
+  std::vector<std::string> names;
+  for (const Setting& setting : kSettings)
+    if ((setting.commands & bit(command)) && (setting.in_file || !in_file)) names.push_back(setting.name);
+  return names;
+}
+
+void assign(Options& options, const Setting& setting, std::string_view text, const std::string& subject) {
+  std::visit(Assign{options, setting, text, subject}, setting.member);
+}
+
+bool is_set(const Options& options, const Setting& setting) {
+  return std::visit([&](auto member) { return (options.*member).has_value(); }, setting.member);
+}
+
+}  // namespace inkstone

@@ -1,0 +1,54 @@
+// What a command line or a config file can set, as one table of settings: flags, help and config keys are all made of it.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "app/byte_size.h"
+
+namespace inkstone {
+
+// Unset: not given, so that the next nearest source of a default is asked.
+struct Options {
+  std::optional<std::string> prompt, negative, model, out, scheduler, device, precision, vae_tiling, attention_slicing,
+      config;
+  std::optional<uint64_t> seed;
+  std::optional<int> steps, width, height, count, threads;
+  std::optional<float> guidance, eta;
+  std::optional<ByteSize> memory_budget;
+  std::optional<bool> karras, json, quiet, verbose;
+};
+
+using Member = std::variant<std::optional<std::string> Options::*, std::optional<uint64_t> Options::*,
+                            std::optional<int> Options::*, std::optional<float> Options::*,
+                            std::optional<ByteSize> Options::*, std::optional<bool> Options::*>;
+
+enum class Command { kGenerate, kInfo, kBench };
+inline constexpr unsigned bit(Command command) { return 1u << static_cast<unsigned>(command); }
+
+struct Setting {
+  const char* name;   // "steps": the flag --steps, the config key steps
+  const char* group;  // its heading in the help
+  const char* value;  // how the help calls its value; "" for a switch
+  const char* help;   // may have several lines
+  unsigned commands;  // bits of those that take it
+  Member member;
+  double least = 0;  // of a number
+  double most = 1e9;
+  std::vector<std::string> (*choices)() = nullptr;  // of a text: these alone
+  bool in_file = true;                              // may stand in a config file
+};
+
+std::span<const Setting> settings();
+const Setting* find_setting(Command command, std::string_view name);  // nullptr: there is none
+std::vector<std::string> setting_names(Command command, bool in_file = false);
+
+// Sets it from text. Throws UsageError that begins with `subject` ("--steps 0") and says what is allowed.
+void assign(Options& options, const Setting& setting, std::string_view text, const std::string& subject);
+bool is_set(const Options& options, const Setting& setting);
+
+}  // namespace inkstone

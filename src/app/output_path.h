@@ -1,0 +1,26 @@
+// Where pictures go, and whether they can be written there: found out before the work is done.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace inkstone {
+
+std::string name_of_prompt(
+    std::string_view prompt);  // "A red apple!" -> "a-red-apple"; "picture" where nothing is left
+
+// `out` names a file, which is overwritten, or a folder (or nothing: this one), in which the name is made of prompt and seed and gets
+// a number where it is taken. With `several` pictures the seed is added to a file's name.
+std::filesystem::path picture_path(const std::optional<std::string>& out, std::string_view prompt, uint64_t seed,
+                                   bool several);
+
+// Throws where a file of about that many bytes cannot be written there: no such folder, no permission, no space, not a file.
+void check_writable(const std::filesystem::path& path, uint64_t bytes);
+
+// UsageError where the name asks for another format than `extension` (".png").
+void check_extension(const std::string& out, std::string_view extension);
+
+}  // namespace inkstone

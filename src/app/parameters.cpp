@@ -1,0 +1,63 @@
+#include "app/parameters.h"
+
+#include <fmt/format.h>
+
+#include <boost/json/serialize.hpp>
+
+#include "app/version.h"
+#include "base/json.h"
+
+namespace inkstone {
+namespace {
+
+// A value with a comma, a colon or a line break would end its field early: such a one stands as a JSON string.
+std::string quoted(const std::string& value) {
+  if (value.find_first_of(",:\n") == std::string::npos) return value;
+  return boost::json::serialize(boost::json::string(value));
+}
+
+// The noise levels by the name of the web UI's schedule types. "Automatic" stands for the sampler's own there, which for
+// the DPM++ ones are Karras': so without Karras' they say Uniform.
+const char* schedule_type(const SchedulerConfig& config) {
+  if (config.karras) return "Karras";
+  switch (config.kind) {
+    case SchedulerKind::kEuler:
+    case SchedulerKind::kEulerAncestral:
+    case SchedulerKind::kDpmpp2M:
+    case SchedulerKind::kDpmpp2MSde: return "Uniform";
+    case SchedulerKind::kPndm:
+    case SchedulerKind::kDdim:
+    case SchedulerKind::kUniPc:
+    case SchedulerKind::kLcm: return "Automatic";
+  }
+  return "Automatic";
+}
+
+}  // namespace
+
+const char* sampler_name(SchedulerKind kind) {
+  switch (kind) {
+    case SchedulerKind::kPndm: return "PLMS";
+    case SchedulerKind::kDdim: return "DDIM";
+    case SchedulerKind::kEuler: return "Euler";
+    case SchedulerKind::kEulerAncestral: return "Euler a";
+    case SchedulerKind::kDpmpp2M: return "DPM++ 2M";
+    case SchedulerKind::kDpmpp2MSde: return "DPM++ 2M SDE";
+    case SchedulerKind::kUniPc: return "UniPC";
+    case SchedulerKind::kLcm: return "LCM";
+  }
+  return "";
+}
+
+std::string parameters_text(const Request& request, const std::string& model_name) {
+  std::string text = request.prompt + "\n";
+  if (!request.negative_prompt.empty()) text += "Negative prompt: " + request.negative_prompt + "\n";
+  text += fmt::format("Steps: {}, Sampler: {}, Schedule type: {}, CFG scale: {}, Seed: {}, Size: {}x{}", request.steps,
+                      sampler_name(request.scheduler.kind), schedule_type(request.scheduler), request.guidance,
+                      request.seed, request.width, request.height);
+  if (request.scheduler.kind == SchedulerKind::kDdim && request.scheduler.eta != 0)
+    text += fmt::format(", Eta DDIM: {}", request.scheduler.eta);
+  return text + fmt::format(", Model: {}, Version: inkstone {}", quoted(model_name), kVersion);
+}
+
+}  // namespace inkstone

@@ -1,0 +1,108 @@
+#include "app/progress.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string_view>
+
+#include "app/machine.h"
+
+namespace inkstone {
+namespace {
+
+constexpr auto kLeastBetweenDraws = std::chrono::milliseconds(100);
+
+std::string picture_text(const ProgressState& state, const char* form) {
+  return state.pictures > 1 ? fmt::format(fmt::runtime(form), state.picture, state.pictures) : "";
+}
+
+// ", 7.50 it/s, 1.2 s left"
+std::string pace_text(const ProgressState& state) {
+  const std::string rate = rate_text(state.done, state.seconds);
+  if (rate.empty()) return "";
+  const double left = state.seconds / state.done * (state.total - state.done);
+  return fmt::format(", {}, {} left", rate, duration_text(left));
+}
+
+}  // namespace
+
+std::string duration_text(double seconds) {
+  if (!std::isfinite(seconds) || seconds < 0) seconds = 0;
+  if (seconds < 59.95) return fmt::format("{:.{}f} s", seconds, seconds < 0.995 ? 2 : 1);
+  const auto whole = static_cast<int64_t>(std::llround(std::min(seconds, 1e9)));
+  if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
+  return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+std::string rate_text(int done, double seconds) {
+  if (done < 1 || !(seconds > 0)) return "";
+  const double rate = done / seconds;
+  if (rate < 0.1) return fmt::format("{:.1f} s/it", 1 / rate);
+  return fmt::format("{:.{}f} it/s", rate, rate < 10 ? 2 : rate < 100 ? 1 : 0);
+}
+
+std::string progress_bar(const ProgressState& state, int columns) {
+  constexpr int kLeastBar = 5, kMostBar = 40;
+  const size_t width = static_cast<size_t>(std::max(columns, 0));
+  const std::string head = picture_text(state, "picture {}/{} ");
+  const std::string tail = fmt::format(" {}/{}{}", state.done, state.total, pace_text(state));
+  const int room = static_cast<int>(width) - static_cast<int>(head.size() + tail.size()) - 2;
+  if (room < kLeastBar) return (head + tail.substr(1)).substr(0, width);
+  const int cells = std::min(room, kMostBar);
+  const int full = state.total > 0 ? static_cast<int>(int64_t{cells} * state.done / state.total) : 0;
+  return fmt::format("{}[{:#<{}}{:.<{}}]{}", head, "", full, "", cells - full, tail);
+}
+
+std::string progress_text(const ProgressState& state) {
+  const int percent = state.total > 0 ? static_cast<int>(int64_t{100} * state.done / state.total) : 0;
+  return fmt::format("{}step {} of {} ({} %){}", picture_text(state, "picture {} of {}: "), state.done, state.total,
+                     percent, pace_text(state));
+}
+
+bool is_reported(int done, int total) {
+  if (done < 1 || total < 1) return false;
+  return done == total || int64_t{10} * done / total > int64_t{10} * (done - 1) / total;
+}
+
+ProgressView::Kind progress_kind(bool quiet) {
+  if (quiet) return ProgressView::Kind::kNothing;
+  const char* terminal = std::getenv("TERM");
+  const bool dumb = !terminal || std::string_view(terminal) == "dumb";
+  return is_terminal(2) && !dumb ? ProgressView::Kind::kBar : ProgressView::Kind::kLines;
+}
+
+ProgressView::ProgressView(Kind kind, int pictures) : kind_(kind) { state_.pictures = pictures; }
+
+void ProgressView::show(const std::string& line) {
+  if (kind_ == Kind::kLines) write_error(line + "\n");
+  if (kind_ != Kind::kBar) return;
+  write_error("\r" + line.substr(0, static_cast<size_t>(terminal_columns() - 1)) +
+              "\x1b[K");  // K: clears what is right of it
+  drawn_ = true;
+  last_drawn_ = std::chrono::steady_clock::now();
+}
+
+void ProgressView::clear() {
+  if (drawn_) write_error("\r\x1b[K");
+  drawn_ = false;
+}
+
+void ProgressView::stepped(int call, int calls, double seconds) {
+  state_.done = call;
+  state_.total = calls;
+  state_.seconds = seconds;
+  if (kind_ == Kind::kLines && is_reported(call, calls)) show(progress_text(state_));
+  const bool due = std::chrono::steady_clock::now() - last_drawn_ >= kLeastBetweenDraws;
+  if (kind_ == Kind::kBar && (due || call == calls)) show(progress_bar(state_, terminal_columns() - 1));
+}
+
+Progress ProgressView::callbacks(int picture) {
+  state_ = {picture, state_.pictures, 0, 0, 0};
+  last_drawn_ = {};
+  return {[this](const std::string& component) { show("preparing " + component); },
+          [this](int call, int calls, double seconds) { stepped(call, calls, seconds); }, [this] { show("decoding"); }};
+}
+
+}  // namespace inkstone

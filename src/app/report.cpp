@@ -1,0 +1,136 @@
+#include "app/report.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdlib>
+
+#include "app/byte_size.h"
+#include "base/dtype.h"
+
+namespace inkstone {
+namespace {
+
+JsonObject use_json(const MemoryUse& use) {
+  return {{"weights_bytes", use.weights},
+          {"arena_bytes", use.arena},
+          {"scratch_bytes", use.scratch},
+          {"total_bytes", use.total()}};
+}
+
+std::string use_row(const char* name, const MemoryUse& use) {
+  return fmt::format("  {:<14}{:>12}{:>12}{:>12}{:>12}\n", name, byte_text(use.weights), byte_text(use.arena),
+                     byte_text(use.scratch), byte_text(use.total()));
+}
+
+const char* residence(const EnginePlan& plan) {
+  return plan.components_in_turn ? "one component in memory at a time" : "all components in memory together";
+}
+
+}  // namespace
+
+std::string grouped(int64_t number) {
+  std::string digits = std::to_string(number);
+  const size_t first = number < 0 ? 1 : 0;
+  for (size_t at = digits.size(); at > first + 3;) digits.insert(at -= 3, ",");
+  return digits;
+}
+
+std::string millions(int64_t number) { return fmt::format("{:.2f}M", static_cast<double>(number) / 1e6); }
+
+int64_t all_parameters(const Model& model) {
+  int64_t sum = 0;
+  for (const ComponentInfo& component : model.components) sum += component.parameters;
+  return sum;
+}
+
+double shortest(float value) { return std::strtod(fmt::format("{}", value).c_str(), nullptr); }
+
+std::string components_table(const Model& model) {
+  std::string text =
+      fmt::format("  {:<14}{:<24}{:>16}  {:<6}{:>12}\n", "component", "kind", "parameters", "stored", "file");
+  for (const ComponentInfo& component : model.components)
+    text += fmt::format("  {:<14}{:<24}{:>16}  {:<6}{:>12}\n", component.name, component.kind,
+                        grouped(component.parameters), name_of(component.stored), byte_text(component.file_bytes));
+  return text + fmt::format("  {:<14}{:<24}{:>16}\n", "in all", "", millions(all_parameters(model)));
+}
+
+std::string device_text(const DeviceInfo& device) {
+  return device.description.empty() ? device.name : fmt::format("{} ({})", device.name, device.description);
+}
+
+std::string plan_table(const EnginePlan& plan) {
+  std::string text =
+      fmt::format("  {:<14}{:>12}{:>12}{:>12}{:>12}\n", "component", "weights", "arena", "scratch", "together");
+  text += fmt::format("  {:<14}{:>12}{:>12}{:>12}{:>12}\n", "program", "", "", "", byte_text(plan.program_bytes));
+  text += use_row("text_encoder", plan.text_encoder) + use_row("unet", plan.unet) + use_row("vae", plan.vae);
+  text += fmt::format("  {:<14}{:>12}{:>12}{:>12}{:>12}\n", "peak", "", "", "", byte_text(plan.peak_bytes));
+  text += fmt::format("  {}; VAE tiling {}, attention slicing {}\n", residence(plan), plan.vae_tiling ? "on" : "off",
+                      plan.attention_slicing ? "on" : "off");
+  for (const std::string& reason : plan.reasons) text += "  given up: " + reason + "\n";
+  return text;
+}
+
+std::string plan_line(const EnginePlan& plan) {
+  return fmt::format("{} planned, {}{}{}", byte_text(plan.peak_bytes), residence(plan),
+                     plan.vae_tiling ? ", VAE tiled" : "", plan.attention_slicing ? ", attention sliced" : "");
+}
+
+JsonObject model_json(const Loaded& loaded) {
+  const Model& model = loaded.model();
+  JsonArray components;
+  for (const ComponentInfo& component : model.components)
+    components.push_back(JsonObject{{"name", component.name},
+                                    {"kind", component.kind},
+                                    {"parameters", component.parameters},
+                                    {"stored", name_of(component.stored)},
+                                    {"file_bytes", component.file_bytes}});
+  return {{"name", loaded.name},
+          {"folder", model.folder.string()},
+          {"parameters", all_parameters(model)},
+          {"components", std::move(components)}};
+}
+
+JsonObject device_json(const DeviceInfo& device) {
+  return {{"name", device.name},
+          {"description", device.description},
+          {"memory_total_bytes", device.memory_total},
+          {"memory_free_bytes", device.memory_free},
+          {"bf16", device.bf16}};
+}
+
+JsonObject plan_json(const EnginePlan& plan) {
+  return {{"precision", precision_name(plan.precision)},
+          {"text_encoder", use_json(plan.text_encoder)},
+          {"unet", use_json(plan.unet)},
+          {"vae", use_json(plan.vae)},
+          {"program_bytes", plan.program_bytes},
+          {"peak_bytes", plan.peak_bytes},
+          {"components_in_turn", plan.components_in_turn},
+          {"vae_tiling", plan.vae_tiling},
+          {"attention_slicing", plan.attention_slicing},
+          {"given_up", JsonArray(plan.reasons.begin(), plan.reasons.end())}};
+}
+
+JsonObject times_json(const StageTimes& times) {
+  return {{"prepare_seconds", times.prepare},
+          {"text_encoder_seconds", times.text_encoder},
+          {"unet_seconds", times.unet},
+          {"vae_seconds", times.vae},
+          {"total_seconds", times.total}};
+}
+
+JsonObject request_json(const Request& request) {
+  return {{"prompt", request.prompt},
+          {"negative_prompt", request.negative_prompt},
+          {"seed", request.seed},
+          {"steps", request.steps},
+          {"guidance", shortest(request.guidance)},
+          {"scheduler", name_of(request.scheduler.kind)},
+          {"karras", request.scheduler.karras},
+          {"eta", shortest(request.scheduler.eta)},
+          {"width", request.width},
+          {"height", request.height}};
+}
+
+}  // namespace inkstone

@@ -1,0 +1,45 @@
+// The door: passes, plan, program.
+#include "backend/cpu/cpu.h"
+#include "backend/cpu/device.h"
+#include "backend/cpu/program.h"
+#include "compile/passes.h"
+
+namespace inkstone {
+namespace {
+
+// Below this many pixels a map in bands saves too little to matter; a band of so many rows keeps every core busy.
+constexpr int64_t kTiledPixels = 128 * 128, kBandRows = 64;
+
+class CpuBackend : public Backend {
+ public:
+  CpuBackend() : engine_(dnnl::engine::kind::cpu, 0), packed_(engine_) {}
+
+  DeviceInfo info() const override { return describe_cpu(); }
+
+  std::unique_ptr<Program> compile(const Graph& graph, const Weights& weights, const CompileOptions& options) override {
+    return std::make_unique<CpuProgram>(planned(graph, options), weights, packed_, engine_);
+  }
+
+  MemoryUse plan(const Graph& graph, const CompileOptions& options) override {
+    return planned(graph, options).memory();
+  }
+
+  void free_unused_weights() override { packed_.free_unused(); }
+
+ private:
+  CpuPlan planned(const Graph& graph, const CompileOptions& options) const {
+    Graph better = fuse(fold(graph));
+    if (options.vae_tiling) better = tile_rows(better, kTiledPixels, kBandRows);
+    return CpuPlan(choose_precision(better, options.precision == Precision::kBf16 ? DType::kBF16 : DType::kF32),
+                   options, engine_);
+  }
+
+  dnnl::engine engine_;
+  PackedWeights packed_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> open_cpu_backend() { return std::make_unique<CpuBackend>(); }
+
+}  // namespace inkstone

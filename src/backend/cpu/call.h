@@ -1,0 +1,63 @@
+// A call: one launch of a kernel or a primitive. What it reads, writes and needs is known when a graph is lowered;
+// bind() makes it runnable once the memory is there.
+#pragma once
+
+#include <dnnl.hpp>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/tensor.h"
+#include "compile/memory.h"
+
+namespace inkstone {
+
+// A weight or constant in the form in which a call reads it.
+struct Packing {
+  int node;                    // a Weight or a Constant
+  dnnl::memory::dims strides;  // of its row-major elements, in the order of packed's sizes
+  dnnl::memory::desc packed;
+};
+
+struct Binding {
+  std::span<std::byte* const> values;   // by node
+  std::span<std::byte* const> weights;  // in the order of Call::weights
+  std::byte* scratch;                   // shared by all calls, aligned to 64
+  const dnnl::engine* engine;
+  const dnnl::stream* stream;
+};
+
+struct HostTensors {
+  std::span<const Tensor* const> inputs;
+  std::span<Tensor* const> outputs;
+};
+using Launch = std::function<void(const HostTensors&)>;  // allocates nothing when called
+
+struct Call {
+  std::string op, detail;  // for the profile
+  double flops = 0;
+  ArenaCall arena;
+  size_t scratch = 0;
+  std::vector<Packing> weights;
+  std::function<Launch(const Binding&)> bind;
+};
+
+// What a call reads: a value in the arena, or one of its weights.
+struct Operand {
+  int value = -1, weight = -1;
+  std::byte* at(const Binding& b) const { return value >= 0 ? b.values[value] : b.weights[weight]; }
+};
+
+inline dnnl::memory::data_type dnnl_type(DType type) {
+  using Type = dnnl::memory::data_type;
+  switch (type) {
+    case DType::kF32: return Type::f32;
+    case DType::kF16: return Type::f16;
+    case DType::kBF16: return Type::bf16;
+    case DType::kI32: return Type::s32;
+  }
+  return Type::undef;
+}
+
+}  // namespace inkstone

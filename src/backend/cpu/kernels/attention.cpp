@@ -1,0 +1,340 @@
+// One instruction set's attention, without ever holding a matrix of scores.
+//
+// A tile of queries lies across the lanes; keys and values are broadcast, so no head width wastes lanes:
+//   scores[key][query] = sum over words of the width: keys[key][word] * queries[word][query]
+//   sums[channel][query] += sum over words of the keys: values[word][channel] * weights[word][query]
+// Keys come in blocks. Weights are 2^(scores * scale * log2 e - reference); a query's reference is the maximum of the first
+// block and is raised only when a later block exceeds it by 2^kSlack, so most blocks need neither a second look at the
+// scores nor a rescaling of the sums. A row of ones below the values sums the weights as they were rounded.
+#include INKSTONE_UNITS
+#include "backend/cpu/kernels/variant.h"
+#include "base/parallel.h"
+
+namespace inkstone::INKSTONE_ISA {
+namespace {
+
+constexpr int kTile = 6;           // keys or channels that are summed at a time
+constexpr int64_t kKeyBlock = 96;  // keys between two updates of the sums
+constexpr float kSlack = 24;       // sums of 2^24 times some thousand weights are far from overflow
+constexpr float kLog2E = 1.44269504088896341f;
+constexpr float kMasked = -__builtin_inff();
+
+INKSTONE_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
+INKSTONE_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Where the packed keys and values of one head of one row lie.
+template <typename Units>
+struct Layout {
+  int64_t width, keys, key_words, value_rows;
+
+  explicit Layout(const AttentionShape& shape)
+      : width(shape.head_width),
+        keys(divide_up(shape.keys, kTile) * kTile),
+        key_words(divide_up(width, Units::kElements)),
+        value_rows(keys / Units::kElements) {}
+  int64_t value_columns() const { return width + 1; }
+  int64_t head_words() const { return divide_up(keys * key_words + value_rows * value_columns(), 16) * 16; }
+  // keys: [tile][word][kTile]; values: [row][column], the last column being ones
+  Word* keys_at(Word* head, int64_t key) const { return head + key * key_words; }
+  Word* values_at(Word* head, int64_t key) const {
+    return head + keys * key_words + key / Units::kElements * value_columns();
+  }
+};
+
+template <typename T>
+struct Rows {  // of one head: element (token, channel) is at begin[token * stride + channel]
+  const T* begin;
+  int64_t stride, count;
+};
+
+// Keys [first, first + kKeyBlock) of a head become words; what lies beyond the last key becomes 0.
+template <typename Units, typename T>
+void pack_keys(const Layout<Units>& layout, Rows<T> k, int64_t first, Word* to) {
+  const int64_t last = smaller_of(first + kKeyBlock, layout.keys);
+  for (int64_t tile = first; tile < last; tile += kTile) {
+    for (int j = 0; j < kTile; ++j) {
+      Word* column = layout.keys_at(to, tile) + j;
+      const T* from = k.begin + (tile + j) * k.stride;
+      for (int64_t w = 0; w < layout.key_words; ++w) {
+        const int64_t c = w * Units::kElements;
+        const bool both = c + Units::kElements <= layout.width;
+        column[w * kTile] = tile + j < k.count ? Units::pack(from[c], both ? from[c + Units::kElements - 1] : T{}) : 0;
+      }
+    }
+  }
+}
+
+template <typename Units, typename T>
+void pack_values(const Layout<Units>& layout, Rows<T> v, int64_t first, Word* to) {
+  const int64_t last = smaller_of(first + kKeyBlock, layout.keys);
+  const T one = sizeof(T) == 4 ? T(1) : T(0x3f80);
+  for (int64_t key = first; key < last; key += Units::kElements) {
+    Word* row = layout.values_at(to, key);
+    const bool some = key < v.count, both = key + Units::kElements <= v.count;
+    const T* a = v.begin + key * v.stride;
+    const T* b = a + (Units::kElements - 1) * v.stride;
+    if (both) {
+      for (int64_t c = 0; c < layout.width; ++c) row[c] = Units::pack(a[c], b[c]);
+    } else {
+      for (int64_t c = 0; c < layout.width; ++c) row[c] = some ? Units::pack(a[c], T{}) : 0;
+    }
+    row[layout.width] = some ? Units::pack(one, both ? one : T{}) : 0;
+  }
+}
+
+// sums[j][v] = sum over words of left[word][j] * right[word][v]
+template <typename Units, int kHeight, int kVectors>
+INKSTONE_INLINE void multiply_tile(const Word* left, int64_t left_stride, const Word* right, int64_t words,
+                                   Vec (&sums)[kHeight][kVectors]) {
+  for (int j = 0; j < kHeight; ++j) {
+    for (int v = 0; v < kVectors; ++v) sums[j][v] = Vec{};
+  }
+  for (int64_t w = 0; w < words; ++w, left += left_stride, right += kVectors * kLanes) {
+    Vec columns[kVectors];
+    for (int v = 0; v < kVectors; ++v) columns[v] = load(right + v * kLanes);
+    for (int j = 0; j < kHeight; ++j) {
+      const Vec all = splat_word(left + j);
+      for (int v = 0; v < kVectors; ++v) sums[j][v] = Units::dot(sums[j][v], columns[v], all);
+    }
+  }
+}
+
+// One tile of queries: all that is kept while the keys pass by.
+template <typename T, typename Units, int kVectors>
+struct QueryTile {
+  static constexpr int kQueries = kVectors * kLanes;
+
+  const Layout<Units>& layout;
+  float factor;  // scale * log2 e
+  Vec reference[kVectors];
+  alignas(64) Word queries[kMostHeadWidth / Units::kElements * kQueries];
+  alignas(64) float scores[kKeyBlock * kQueries];
+  alignas(64) Word weights[kKeyBlock / Units::kElements * kQueries];
+  alignas(64) float sums[(kMostHeadWidth + 1) * kQueries];
+
+  QueryTile(const Layout<Units>& packed, float scale) : layout(packed), factor(scale * kLog2E) {}
+
+  void begin(Rows<T> q) {
+    for (Vec& v : reference) v = splat(kMasked);
+    std::memset(sums, 0, static_cast<size_t>(layout.value_columns() * kQueries) * sizeof(float));
+    for (int64_t lane = 0; lane < kQueries; ++lane) {
+      const T* from = q.begin + lane * q.stride;
+      for (int64_t w = 0; w < layout.key_words; ++w) {
+        const int64_t c = w * Units::kElements;
+        const bool both = c + Units::kElements <= layout.width;
+        queries[w * kQueries + lane] =
+            lane < q.count ? Units::pack(from[c], both ? from[c + Units::kElements - 1] : T{}) : 0;
+      }
+    }
+  }
+
+  // Weights of a block against the reference as it is; false where one of them is too large.
+  bool weigh(const Word* keys, int64_t count) {
+    Vec largest[kVectors];
+    for (Vec& v : largest) v = Vec{};
+    for (int64_t tile = 0; tile < count; tile += kTile) {
+      Vec x[kTile][kVectors];
+      multiply_tile<Units>(keys + tile * layout.key_words, kTile, queries, layout.key_words, x);
+      for (int j = 0; j < kTile; j += Units::kElements) {
+        for (int v = 0; v < kVectors; ++v) {
+          Vec some[Units::kElements];
+          for (int e = 0; e < Units::kElements; ++e) {
+            some[e] = x[j + e][v] * factor - reference[v];
+            largest[v] = larger(largest[v], some[e]);
+          }
+          store(weights + ((tile + j) / Units::kElements * kVectors + v) * kLanes, Units::exp2(some));
+        }
+      }
+    }
+    bool good = true;
+    for (int v = 0; v < kVectors; ++v) {
+      for (int i = 0; i < kLanes; ++i) good &= !(largest[v][i] > kSlack);
+    }
+    return good;
+  }
+
+  void score(const Word* keys, int64_t count) {
+    for (int64_t tile = 0; tile < count; tile += kTile) {
+      Vec x[kTile][kVectors];
+      multiply_tile<Units>(keys + tile * layout.key_words, kTile, queries, layout.key_words, x);
+      for (int j = 0; j < kTile; ++j) {
+        for (int v = 0; v < kVectors; ++v) store(scores + ((tile + j) * kVectors + v) * kLanes, x[j][v]);
+      }
+    }
+  }
+
+  // Queries from `first_query` on do not see keys after their own; `key` is the first of `count` scored ones.
+  void mask_future(int64_t first_query, int64_t key, int64_t count) {
+    for (int64_t j = 0; j < count; ++j) {
+      const int64_t blind = smaller_of(key + j - first_query, kQueries);
+      for (int64_t i = 0; i < blind; ++i) scores[j * kQueries + i] = kMasked;
+    }
+  }
+
+  // The reference rises to the largest score of the block, and the sums follow; then the weights.
+  void raise(int64_t real, int64_t count) {
+    for (int64_t i = real * kQueries; i < count * kQueries; ++i) scores[i] = kMasked;
+    for (int v = 0; v < kVectors; ++v) {
+      Vec largest = load(scores + v * kLanes);
+      for (int64_t j = 1; j < real; ++j) {
+        largest = larger(largest, load(scores + (j * kVectors + v) * kLanes));
+      }
+      const Vec raised = larger(reference[v], largest * factor);
+      const Vec shrink = exp2_of(reference[v] - raised);
+      reference[v] = raised;
+      for (int64_t c = 0; c < layout.value_columns(); ++c) {
+        float* sum = sums + (c * kVectors + v) * kLanes;
+        store(sum, load(sum) * shrink);
+      }
+    }
+    for (int64_t j = 0; j < count; j += Units::kElements) {
+      for (int v = 0; v < kVectors; ++v) {
+        Vec some[Units::kElements];
+        for (int e = 0; e < Units::kElements; ++e) {
+          some[e] = load(scores + ((j + e) * kVectors + v) * kLanes) * factor - reference[v];
+        }
+        store(weights + (j / Units::kElements * kVectors + v) * kLanes, Units::exp2(some));
+      }
+    }
+  }
+
+  template <int kHeight>
+  void sum_channels(const Word* values, int64_t count, int64_t channel) {
+    Vec x[kHeight][kVectors];
+    multiply_tile<Units>(values + channel, layout.value_columns(), weights, count / Units::kElements, x);
+    for (int j = 0; j < kHeight; ++j) {
+      for (int v = 0; v < kVectors; ++v) {
+        float* sum = sums + ((channel + j) * kVectors + v) * kLanes;
+        store(sum, load(sum) + x[j][v]);
+      }
+    }
+  }
+
+  void sum_values(const Word* values, int64_t count) {
+    const int64_t columns = layout.value_columns(), tiles = divide_up(columns, kTile);
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t channel = columns * tile / tiles, height = columns * (tile + 1) / tiles - channel;
+      switch (height) {
+        case 1: sum_channels<1>(values, count, channel); break;
+        case 2: sum_channels<2>(values, count, channel); break;
+        case 3: sum_channels<3>(values, count, channel); break;
+        case 4: sum_channels<4>(values, count, channel); break;
+        case 5: sum_channels<5>(values, count, channel); break;
+        default: sum_channels<6>(values, count, channel); break;
+      }
+    }
+  }
+
+  void finish(T* out, int64_t stride, int64_t count) {
+    for (int v = 0; v < kVectors; ++v) {
+      const Vec part = 1.0f / load(sums + (layout.width * kVectors + v) * kLanes);
+      const int64_t lanes = smaller_of(kLanes, count - v * kLanes);
+      for (int64_t c = 0; c < layout.width; ++c) {
+        T column[kLanes];
+        store(column, load(sums + (c * kVectors + v) * kLanes) * part);
+        for (int64_t i = 0; i < lanes; ++i) out[(v * kLanes + i) * stride + c] = column[i];
+      }
+    }
+  }
+};
+
+// The queries of one head of one row, against keys and values that are packed already.
+template <typename T>
+struct Head {
+  Rows<T> q;
+  T* out;
+  int64_t out_stride;
+  Word* packed;
+};
+
+template <typename T, typename Units, int kVectors>
+void attend_tile(const AttentionShape& shape, const Layout<Units>& layout, const Head<T>& head, int64_t first_query) {
+  const int64_t queries = smaller_of(kVectors * kLanes, head.q.count - first_query);
+  QueryTile<T, Units, kVectors> tile(layout, shape.scale);
+  tile.begin({head.q.begin + first_query * head.q.stride, head.q.stride, queries});
+  const int64_t seen = shape.causal ? smaller_of(shape.keys, first_query + queries) : shape.keys;
+  for (int64_t key = 0; key < seen; key += kKeyBlock) {
+    const int64_t real = smaller_of(kKeyBlock, seen - key), count = divide_up(real, kTile) * kTile;
+    const Word* keys = layout.keys_at(head.packed, key);
+    if (shape.causal || key == 0 || !tile.weigh(keys, count)) {
+      tile.score(keys, count);
+      if (shape.causal) tile.mask_future(first_query, key, count);
+      tile.raise(real, count);
+    }
+    tile.sum_values(layout.values_at(head.packed, key), count);
+  }
+  tile.finish(head.out + first_query * head.out_stride, head.out_stride, queries);
+}
+
+constexpr int64_t kQueryTile = kQueryVectors * kLanes;
+
+template <typename T, typename Units>
+void attend(const AttentionShape& shape, const Layout<Units>& layout, const Head<T>& head, int64_t first_query) {
+  const int64_t vectors = smaller_of(divide_up(head.q.count - first_query, kLanes), kQueryVectors);
+  if (vectors == kQueryVectors) return attend_tile<T, Units, kQueryVectors>(shape, layout, head, first_query);
+  if constexpr (kQueryVectors > 2) {
+    if (vectors == 3) return attend_tile<T, Units, 3>(shape, layout, head, first_query);
+    if (vectors == 2) return attend_tile<T, Units, 2>(shape, layout, head, first_query);
+  }
+  attend_tile<T, Units, 1>(shape, layout, head, first_query);
+}
+
+template <typename T, typename Units>
+class Attention {
+ public:
+  Attention(const AttentionShape& shape, const AttentionData& data) : shape_(shape), data_(data), layout_(shape) {}
+
+  void run() const {
+    const int64_t heads = shape_.rows * shape_.heads;
+    if (!shape_.sliced) return run_heads(0, heads);
+    for (int64_t head = 0; head < heads; ++head) run_heads(head, 1);
+  }
+
+ private:
+  void run_heads(int64_t first, int64_t count) const {
+    const int64_t blocks = divide_up(layout_.keys, kKeyBlock), tiles = divide_up(shape_.queries, kQueryTile);
+    auto* scratch = reinterpret_cast<Word*>(data_.scratch);
+    const auto packed = [&](int64_t head) { return scratch + head * layout_.head_words(); };
+    parallel_for(count * blocks, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t item = begin; item < end; ++item) pack(first + item / blocks, item % blocks, packed(item / blocks));
+    });
+    parallel_for(count * tiles, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t item = begin; item < end; ++item) {
+        const int64_t head = item / tiles;
+        const Head<T> one = {rows_of(data_.q, first + head, shape_.queries, shape_.q_stride),
+                             const_cast<T*>(rows_of(data_.out, first + head, shape_.queries, shape_.out_stride).begin),
+                             shape_.out_stride, packed(head)};
+        attend<T, Units>(shape_, layout_, one, item % tiles * kQueryTile);
+      }
+    });
+  }
+
+  Rows<T> rows_of(const void* base, int64_t head, int64_t tokens, int64_t stride) const {
+    const int64_t row = head / shape_.heads, channel = head % shape_.heads * shape_.head_width;
+    return {static_cast<const T*>(base) + row * tokens * stride + channel, stride, tokens};
+  }
+
+  void pack(int64_t head, int64_t block, Word* to) const {
+    pack_keys(layout_, rows_of(data_.k, head, shape_.keys, shape_.k_stride), block * kKeyBlock, to);
+    pack_values(layout_, rows_of(data_.v, head, shape_.keys, shape_.v_stride), block * kKeyBlock, to);
+  }
+
+  const AttentionShape& shape_;
+  const AttentionData& data_;
+  Layout<Units> layout_;
+};
+
+}  // namespace
+
+size_t attention_scratch(const AttentionShape& shape, DType type) {
+  const int64_t words =
+      type == DType::kF32 ? Layout<FloatUnits>(shape).head_words() : Layout<HalfUnits>(shape).head_words();
+  return static_cast<size_t>(words * (shape.sliced ? 1 : shape.rows * shape.heads)) * sizeof(Word);
+}
+
+void attention(const AttentionShape& shape, DType type, const AttentionData& data) {
+  if (type == DType::kF32) return Attention<float, FloatUnits>(shape, data).run();
+  Attention<Bf16, HalfUnits>(shape, data).run();
+}
+
+}  // namespace inkstone::INKSTONE_ISA

@@ -1,0 +1,114 @@
+// The CPU's own kernels: everything that is neither a convolution nor a matmul.
+// Images are channels-last [rows, pixels, channels], tokens [rows, tokens, channels], dense unless a stride says otherwise.
+// `type` is kF32 or kBF16; statistics and sums are fp32. A row's bits depend on that row alone: not on how many rows there
+// are, nor on the threads. Nothing here allocates; unless said otherwise `out` may be an input of the same type (in place),
+// and no kernel checks its arguments: the program that was compiled has. Pointers need the alignment of their type only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/dtype.h"
+#include "ir/op.h"
+
+namespace inkstone {
+
+// softmax(scale q k') v per head; head h of a token lies at channel h * head_width. A stride is the elements from one token
+// to the next (q, k and v may be slices of one packed tensor); rows follow one another: queries * q_stride elements apart,
+// and so on. Causal: query i sees keys 0 to i.
+struct AttentionShape {
+  int64_t rows, queries, keys, heads, head_width;  // all at least 1; head_width at most kMostHeadWidth
+  int64_t q_stride, k_stride, v_stride, out_stride;
+  float scale;          // above 0, as a rule 1 / sqrt(head_width)
+  bool causal = false;
+  bool sliced = false;  // one head of one row at a time: less scratch, same bits
+};
+struct AttentionData {
+  const void *q, *k, *v;
+  void* out;            // apart from q, k and v
+  std::byte* scratch;   // attention_scratch(shape, type) bytes, aligned to 64
+};
+inline constexpr int64_t kMostHeadWidth = 512;
+
+struct GroupNormShape {
+  int64_t rows, pixels, channels, groups;  // channels % groups == 0
+  float epsilon;
+  bool silu = false;
+};
+struct GroupNormData {
+  const void* x;
+  const float* addend;   // [rows, channels], added to x first; or nullptr
+  const float* scale;    // [channels]; not read by group_stats
+  const float* shift;
+  float* stats;          // [rows, groups, 2]: mean and 1 / sqrt(variance + epsilon); group_apply reads it, the others write it
+  void* out;             // not written by group_stats
+  std::byte* scratch;    // group_scratch(shape) bytes, aligned to 64; not used by group_apply
+};
+
+// Four sizes, the last one innermost (put 1 where there are fewer axes), and the elements from one index to the next.
+// A stride of 0 repeats an operand.
+using Sizes4 = int64_t[4];
+struct BroadcastShape {
+  Sizes4 sizes;       // of the dense result
+  Sizes4 a, b;        // strides of the operands
+};
+struct CopyShape {
+  Sizes4 sizes;
+  Sizes4 from, to;    // strides
+};
+
+struct Kernels {
+  const char* name;   // "portable", "avx2" or "avx512"
+  bool bf16;          // multiplies bf16 natively
+
+  size_t (*attention_scratch)(const AttentionShape&, DType type);
+  void (*attention)(const AttentionShape&, DType type, const AttentionData&);
+
+  size_t (*group_scratch)(const GroupNormShape&);
+  void (*group_stats)(const GroupNormShape&, DType type, const GroupNormData&);
+  void (*group_apply)(const GroupNormShape&, DType type, const GroupNormData&);  // pixels may be a band of the image
+  void (*group_norm)(const GroupNormShape&, DType type, const GroupNormData&);   // stats, then apply
+  struct LayerNorm {
+    int64_t rows, width;
+    float epsilon;
+    const float *scale, *shift;  // [width]
+  };
+  void (*layer_norm)(const LayerNorm&, DType type, const void* x, void* out);
+
+  void (*geglu)(int64_t rows, int64_t width, DType type, const void* x, void* out);  // [rows, 2 width] -> [rows, width], out apart
+  void (*activate)(Activation kind, int64_t count, DType type, const void* x, void* out);
+  void (*add)(int64_t count, DType type, const void* a, const void* b, void* out);
+  void (*multiply)(int64_t count, DType type, const void* a, const void* b, void* out);
+  void (*add_broadcast)(const BroadcastShape&, DType type, const void* a, const void* b, void* out);
+  void (*multiply_broadcast)(const BroadcastShape&, DType type, const void* a, const void* b, void* out);
+
+  // From and to any of fp32, bf16 and fp16; out apart from x unless the types are the same.
+  void (*cast)(int64_t count, DType from, const void* x, DType to, void* out);
+  // Planes to channels-last and back, fp32 and bf16 in any pairing; out apart from x.
+  struct Planes {
+    int64_t rows, channels, pixels;
+  };
+  void (*to_channels_last)(const Planes&, DType from, const void* x, DType to, void* out);
+  void (*to_planes)(const Planes&, DType from, const void* x, DType to, void* out);
+};
+
+// The best variant that this processor runs, or the one named by the environment's INKSTONE_ISA (portable, avx2, avx512);
+// throws UsageError where that one is unknown or cannot run here. Chosen once.
+const Kernels& kernels();
+std::span<const Kernels* const> runnable_kernels();  // all that this processor runs, best first
+
+// What no instruction set makes faster.
+void upsample2x(int64_t rows, int64_t height, int64_t width, size_t pixel_bytes, const void* x, void* out);
+void copy_strided(const CopyShape&, DType type, const void* x, void* out);  // any type; apart
+struct EmbeddingTable {
+  int64_t rows, width;
+  DType type;         // fp32, bf16 or fp16
+  const void* values;
+};
+// [count, width] of type fp32 or bf16; throws Error for an id outside the table.
+void embed(const EmbeddingTable&, std::span<const int32_t> ids, DType type, void* out);
+// [timesteps, channels]: sin and cos of timestep * 10000^(-i / (channels / 2 - freq_shift)); an odd channel count ends in a 0.
+void time_embedding(const op::TimeEmbedding&, std::span<const float> timesteps, DType type, void* out);
+
+}  // namespace inkstone

@@ -1,0 +1,30 @@
+// One instruction set's table.
+#include "backend/cpu/kernels/variant.h"
+
+#define INKSTONE_NAME_(isa) #isa
+#define INKSTONE_NAME(isa) INKSTONE_NAME_(isa)
+
+namespace inkstone::INKSTONE_ISA {
+
+constinit const Kernels kTable = {
+    .name = INKSTONE_NAME(INKSTONE_ISA),
+    .bf16 = INKSTONE_BF16,
+    .attention_scratch = attention_scratch,
+    .attention = attention,
+    .group_scratch = group_scratch,
+    .group_stats = group_stats,
+    .group_apply = group_apply,
+    .group_norm = group_norm,
+    .layer_norm = layer_norm,
+    .geglu = geglu,
+    .activate = activate,
+    .add = add,
+    .multiply = multiply,
+    .add_broadcast = add_broadcast,
+    .multiply_broadcast = multiply_broadcast,
+    .cast = cast,
+    .to_channels_last = to_channels_last,
+    .to_planes = to_planes,
+};
+
+}  // namespace inkstone::INKSTONE_ISA

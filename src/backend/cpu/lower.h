@@ -1,0 +1,83 @@
+// From a graph to the calls that compute it, in order. Touches no weights and asks for no memory but its own lists.
+#pragma once
+
+#include "backend/backend.h"
+#include "backend/cpu/call.h"
+#include "ir/graph.h"
+
+namespace inkstone {
+
+class Lowering {
+ public:
+  // `graph` has been through the passes and outlives the lowering.
+  Lowering(const Graph& graph, const CompileOptions& options, const dnnl::engine& engine);
+
+  const Graph& graph() const { return graph_; }
+  const CompileOptions& options() const { return options_; }
+  const dnnl::engine& engine() const { return engine_; }
+  std::span<const ArenaValue> values() const { return values_; }
+  std::span<const Call> calls() const { return calls_; }
+
+  // The Weight or Constant whose elements, in row-major order, `value` is; -1 where it is computed.
+  int weight_of(int value) const;
+  int readers(int value) const { return readers_[value]; }
+
+  // For lower().
+  void add(Call call) { calls_.push_back(std::move(call)); }
+  void view(int value, int of, size_t at = 0) { values_[value] = {values_[value].bytes, of, at}; }
+  bool place_inside(int piece, int whole, size_t at);  // false where the piece has to be copied into the whole
+
+ private:
+  const Graph& graph_;
+  const CompileOptions& options_;
+  const dnnl::engine& engine_;
+  std::vector<ArenaValue> values_;
+  std::vector<Call> calls_;
+  std::vector<int> readers_;
+};
+
+// The node that is being lowered.
+struct Lowered {
+  Lowering& to;
+  int id;
+  const Node& node;
+
+  const Node& in(int k) const { return to.graph().node(node.inputs[k]); }
+  bool is_weight(int k) const { return to.weight_of(node.inputs[k]) >= 0; }
+  Call call() const;                                         // that writes this node
+  Operand read(Call& call, int k) const;                     // input k, in its own type; a weight in this node's
+  Operand read_over(Call& call, int k) const;                // the same, and the result may replace it
+  Operand read_packed(Call& call, int k, DType type) const;  // a weight, stored as a value of that type is
+  Operand read_packed(Call& call, int k, dnnl::memory::dims strides, dnnl::memory::desc packed) const;
+};
+
+void lower_node(const Lowered& at);
+void lower_input(const Lowered& at, size_t number);         // copies a host tensor in
+void lower_output(Lowering& to, int value, size_t number);  // and out
+
+// One for each op: products in lower_products.cpp, moves of data in lower_moves.cpp, the rest in lower.cpp.
+void lower(const op::Input& op, const Lowered& at);
+void lower(const op::Weight& op, const Lowered& at);
+void lower(const op::Constant& op, const Lowered& at);
+void lower(const op::Conv2d& op, const Lowered& at);
+void lower(const op::Linear& op, const Lowered& at);
+void lower(const op::Attention& op, const Lowered& at);
+void lower(const op::GroupNorm& op, const Lowered& at);
+void lower(const op::GroupStats& op, const Lowered& at);
+void lower(const op::GroupApply& op, const Lowered& at);
+void lower(const op::LayerNorm& op, const Lowered& at);
+void lower(const op::Embedding& op, const Lowered& at);
+void lower(const op::TimeEmbedding& op, const Lowered& at);
+void lower(const op::Activate& op, const Lowered& at);
+void lower(const op::Add& op, const Lowered& at);
+void lower(const op::Mul& op, const Lowered& at);
+void lower(const op::Geglu& op, const Lowered& at);
+void lower(const op::Cast& op, const Lowered& at);
+void lower(const op::Concat& op, const Lowered& at);
+void lower(const op::Slice& op, const Lowered& at);
+void lower(const op::Reshape& op, const Lowered& at);
+void lower(const op::ToTokens& op, const Lowered& at);
+void lower(const op::ToImage& op, const Lowered& at);
+void lower(const op::Upsample2x& op, const Lowered& at);
+
+}  // namespace inkstone

@@ -1,0 +1,42 @@
+// Weights as the primitives want them. A weight that several programs read in the same form is packed once; the store
+// counts its users, and what nobody uses stays until free_unused().
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "backend/cpu/call.h"
+#include "weights/weights.h"
+
+namespace inkstone {
+
+size_t packed_bytes(const dnnl::memory::desc& desc);  // as the store counts them
+
+class PackedWeights {
+ public:
+  explicit PackedWeights(const dnnl::engine& engine) : engine_(engine) {}
+
+  // The weight's elements in the form of `packing`. Throws Error where one is NaN or infinite (naming it). The file's pages
+  // leave resident memory; at most one tensor is in memory twice. Call release() once for every use().
+  std::byte* use(const Weights& weights, const std::string& name, const Packing& packing);
+  void release(const std::byte* packed);
+  void free_unused();
+
+ private:
+  struct Entry {
+    const Weights* weights;
+    std::vector<std::byte> beginning;  // of the file's data: another model at the same address differs here
+    dnnl::memory::desc form;
+    Memory memory;
+    int users = 0;
+  };
+
+  const dnnl::engine& engine_;
+  std::multimap<std::string, Entry> entries_;
+};
+
+// Elements in row-major order, of any type, into a form; in parallel. Asks for the memory of one more such tensor at most.
+Memory pack(const dnnl::engine& engine, DType type, std::span<const std::byte> elements, const Packing& packing);
+
+}  // namespace inkstone

@@ -1,0 +1,121 @@
+#include "backend/reference/reference.h"
+
+#include <chrono>
+#include <functional>
+
+#include "backend/reference/kernels.h"
+#include "base/error.h"
+#include "base/parallel.h"
+#include "compile/passes.h"
+#include "ir/print.h"
+
+namespace inkstone {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+bool is_source(const Op& op) { return std::holds_alternative<op::Input>(op) || std::holds_alternative<op::Weight>(op); }
+
+// One overload for each op: a row added to op.h without a kernel here does not compile.
+struct Runner {
+  const reference::In& in;
+  Tensor& out;
+  template <typename O>
+  void operator()(const O& o) const {
+    reference::run(o, in, out);
+  }
+  void operator()(const op::Input&) const {}
+  void operator()(const op::Weight&) const {}
+};
+
+DType held(DType type) { return type == DType::kI32 ? DType::kI32 : DType::kF32; }  // everything but ids is fp32 here
+
+// A tensor for each node, made once; nodes that are dead share nothing: memory is not what this backend is for.
+class ReferenceProgram : public Program {
+ public:
+  ReferenceProgram(Graph graph, const Weights* weights) : graph_(std::move(graph)) {
+    for (const Node& node : graph_.nodes()) {
+      const auto* weight = std::get_if<op::Weight>(&node.op);
+      values_.push_back(weight ? weights->read(weight->name) : Tensor(node.shape, held(node.type)));
+      (weight ? memory_.weights : memory_.arena) += values_.back().bytes();
+    }
+    for (const Node& node : graph_.nodes()) {
+      reference::In in;
+      for (int input : node.inputs) in.push_back(&values_[input]);
+      arguments_.push_back(std::move(in));
+    }
+  }
+
+  void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) override {
+    size_t next = 0;
+    for (int id = 0; id < static_cast<int>(graph_.nodes().size()); ++id) {
+      const Node& node = graph_.node(id);
+      const auto start = Clock::now();
+      if (std::holds_alternative<op::Input>(node.op)) {
+        INKSTONE_CHECK(next < inputs.size(), "a program of more inputs than the ", inputs.size(), " given");
+        take(*inputs[next++], values_[id]);
+      }
+      std::visit(Runner{arguments_[id], values_[id]}, node.op);
+      if (profiling_ && !is_source(node.op))
+        profile_.push_back({name_of(node.op), to_string(node.shape), std::chrono::duration<double>(Clock::now() - start).count(), 0});
+    }
+    INKSTONE_CHECK(outputs.size() == graph_.outputs().size(), outputs.size(), " outputs for a program of ", graph_.outputs().size());
+    for (size_t i = 0; i < outputs.size(); ++i) take(values_[graph_.outputs()[i]], *outputs[i]);
+  }
+
+  MemoryUse memory() const override { return memory_; }
+  void start_profile() override { profiling_ = true; }
+  std::vector<CallProfile> take_profile() override {
+    profiling_ = false;
+    return std::exchange(profile_, {});
+  }
+
+ private:
+  static void take(const Tensor& from, Tensor& to) {
+    INKSTONE_CHECK(from.shape() == to.shape() && from.type() == to.type(), "a tensor of ", to_string(from.shape()), " ",
+                   name_of(from.type()), " where ", to_string(to.shape()), " ", name_of(to.type()), " is wanted");
+    std::copy_n(from.data(), from.bytes(), to.data());
+  }
+
+  Graph graph_;
+  std::vector<Tensor> values_;
+  std::vector<reference::In> arguments_;
+  MemoryUse memory_;
+  bool profiling_ = false;
+  std::vector<CallProfile> profile_;
+};
+
+class ReferenceBackend : public Backend {
+ public:
+  DeviceInfo info() const override {
+    DeviceInfo device;
+    device.name = "reference";
+    device.description = "plain fp32 loops, " + std::to_string(threads()) + " threads";
+    return device;
+  }
+
+  std::unique_ptr<Program> compile(const Graph& graph, const Weights& weights, const CompileOptions& options) override {
+    check(options);
+    return std::make_unique<ReferenceProgram>(fold(graph), &weights);
+  }
+
+  MemoryUse plan(const Graph& graph, const CompileOptions& options) override {
+    check(options);
+    MemoryUse memory;
+    const Graph folded = fold(graph);
+    for (const Node& node : folded.nodes())
+      (std::holds_alternative<op::Weight>(node.op) ? memory.weights : memory.arena) += bytes(node.shape, held(node.type));
+    return memory;
+  }
+
+ private:
+  static void check(const CompileOptions& options) {
+    INKSTONE_CHECK_USAGE(options.precision == Precision::kFp32, "the reference device computes in fp32 only: use --precision fp32 or --device cpu");
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> open_reference_backend() { return std::make_unique<ReferenceBackend>(); }
+
+}  // namespace inkstone

@@ -1,0 +1,40 @@
+// Files: read whole with a limit, mapped read-only, or written beside and renamed.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+
+namespace inkstone {
+
+// The whole file; throws Error naming the file where it is missing, not a file, unreadable or larger than most_bytes.
+std::string read_file(const std::filesystem::path& path, size_t most_bytes);
+
+// A file mapped read-only and shared; the pages can be given back with release().
+class MappedFile {
+ public:
+  MappedFile() = default;
+  explicit MappedFile(const std::filesystem::path& path);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  const std::filesystem::path& path() const { return path_; }
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Whole pages inside [begin, begin+length) leave this process's resident memory; reading them again maps them anew.
+  void release(size_t begin, size_t length) const;
+
+ private:
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// Writes a temporary file in the same folder, syncs it and renames it onto path; on any failure (disk full, no such folder,
+// no permission) removes the temporary and throws Error with the path and the reason. While it is being written the
+// temporary's name stands in unfinished_file(), for a signal handler to unlink.
+void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
+const char* unfinished_file();  // nullptr when none; async-signal-safe
+
+}  // namespace inkstone

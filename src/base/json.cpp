@@ -1,0 +1,168 @@
+// Boost.JSON's parser with a handler of our own, because its DOM parser keeps the last of two equal keys without a word
+// and reads decimals to within an ulp; here a key stands once and a number is the nearest double.
+#include "base/json.h"
+
+#include <algorithm>
+#include <boost/json/basic_parser_impl.hpp>
+#include <boost/json/value_stack.hpp>
+#include <charconv>
+#include <cmath>
+#include <unordered_set>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace inkstone {
+namespace {
+
+namespace json = boost::json;
+using ErrorCode = json::error_code;
+using Text = json::string_view;
+
+constexpr size_t kDepth = 64;
+
+// Builds the document as the parser reports its parts; `fault` says what we refuse beyond the grammar.
+struct Builder {
+  static constexpr size_t max_object_size = JsonObject::max_size();
+  static constexpr size_t max_array_size = JsonArray::max_size();
+  static constexpr size_t max_key_size = json::string::max_size();
+  static constexpr size_t max_string_size = json::string::max_size();
+
+  json::value_stack stack;
+  std::vector<std::unordered_set<std::string>> keys;  // of the objects that are open
+  std::string part;                                   // of a key or number that comes in pieces
+  std::string fault;
+
+  bool refuse(ErrorCode& code, std::string why) {
+    fault = std::move(why);
+    code = json::error::syntax;
+    return false;
+  }
+
+  bool on_document_begin(ErrorCode&) { return true; }
+  bool on_document_end(ErrorCode&) { return true; }
+  bool on_object_begin(ErrorCode&) {
+    keys.emplace_back();
+    return true;
+  }
+  bool on_object_end(size_t size, ErrorCode&) {
+    keys.pop_back();
+    stack.push_object(size);
+    return true;
+  }
+  bool on_array_begin(ErrorCode&) { return true; }
+  bool on_array_end(size_t size, ErrorCode&) {
+    stack.push_array(size);
+    return true;
+  }
+  bool on_key_part(Text text, size_t, ErrorCode&) {
+    part += text;
+    return true;
+  }
+  bool on_key(Text text, size_t, ErrorCode& code) {
+    part += text;
+    if (!keys.back().insert(part).second) return refuse(code, "the key \"" + shown(part) + "\" stands twice");
+    stack.push_key(part);
+    part.clear();
+    return true;
+  }
+  bool on_string_part(Text text, size_t, ErrorCode&) {
+    stack.push_chars(text);
+    return true;
+  }
+  bool on_string(Text text, size_t, ErrorCode&) {
+    stack.push_string(text);
+    return true;
+  }
+  bool on_number_part(Text text, ErrorCode&) {
+    part += text;
+    return true;
+  }
+  bool on_int64(int64_t value, Text, ErrorCode&) {
+    part.clear();
+    stack.push_int64(value);
+    return true;
+  }
+  bool on_uint64(uint64_t value, Text, ErrorCode&) {
+    part.clear();
+    stack.push_uint64(value);
+    return true;
+  }
+  bool on_double(double rough, Text text, ErrorCode& code) {
+    part += text;
+    double value = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    if (error == std::errc::result_out_of_range && std::abs(rough) < 1)
+      value = 0;  // smaller than any double
+    else if (error != std::errc() || end != part.data() + part.size())
+      return refuse(code, "the number " + shown(part) + " does not fit a double");
+    part.clear();
+    stack.push_double(value);
+    return true;
+  }
+  bool on_bool(bool value, ErrorCode&) {
+    stack.push_bool(value);
+    return true;
+  }
+  bool on_null(ErrorCode&) {
+    stack.push_null();
+    return true;
+  }
+  bool on_comment_part(Text, ErrorCode&) { return true; }
+  bool on_comment(Text, ErrorCode&) { return true; }
+};
+
+// "12:7": lines and columns from 1, columns in bytes.
+std::string position(std::string_view text, size_t at) {
+  const std::string_view before = text.substr(0, at);
+  const auto line = 1 + std::ranges::count(before, '\n');
+  const size_t start = before.rfind('\n') + 1;  // npos + 1 is 0
+  return std::to_string(line) + ":" + std::to_string(at - start + 1);
+}
+
+std::string describe(const ErrorCode& code, const std::string& fault, std::string_view text, size_t at) {
+  if (!fault.empty()) return fault;
+  if (code == json::error::too_deep) return "nested more than " + std::to_string(kDepth) + " levels deep";
+  if (code == json::error::extra_data) return "more text after the end of the document";
+  if (code == json::error::incomplete) return "the document ends before it is complete";
+  if (code != json::error::syntax || at >= text.size()) return "malformed JSON (" + code.message() + ")";
+  const auto byte = static_cast<unsigned char>(text[at]);
+  if (byte >= 0x80) return "malformed JSON (a byte that is not valid UTF-8 or stands outside a string)";
+  if (byte < 0x20) return "malformed JSON (a control character or line break where none may be)";
+  return std::string("malformed JSON at '") + text[at] + "'";
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& source) {
+  INKSTONE_CHECK(!text.starts_with("\xef\xbb\xbf"), source,
+                 ":1:1: begins with a byte order mark; save it as plain UTF-8");
+  json::parse_options options;
+  options.max_depth = kDepth;
+  json::basic_parser<Builder> parser(options);
+  parser.handler().stack.reset();
+  ErrorCode code;
+  const size_t read = parser.write_some(false, text.data(), text.size(), code);
+  if (!code && read < text.size()) code = json::error::extra_data;
+  if (!code) return parser.handler().stack.release();
+  fail(INKSTONE_HERE, source, ":", position(text, read), ": ", describe(code, parser.handler().fault, text, read));
+}
+
+Json read_json(const std::filesystem::path& path, size_t most_bytes) {
+  return parse_json(read_file(path, most_bytes), path.string());
+}
+
+std::string shown(std::string_view text) {
+  constexpr size_t kMost = 120;
+  const bool cut = text.size() > kMost;
+  if (cut) text = text.substr(0, kMost - 3);
+  while (cut && !text.empty() && (text.back() & 0xc0) == 0x80) text.remove_suffix(1);  // inside a UTF-8 character
+  if (cut && !text.empty() && (text.back() & 0x80)) text.remove_suffix(1);
+  std::string line(text);
+  for (char& c : line)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return cut ? line + "..." : line;
+}
+
+}  // namespace inkstone

@@ -1,0 +1,24 @@
+// JSON documents with errors that say where: "unet/config.json:12:7: ...".
+#pragma once
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace inkstone {
+
+using Json = boost::json::value;
+using JsonObject = boost::json::object;
+using JsonArray = boost::json::array;
+
+// Throws Error "source:line:column: what" for malformed text, a nesting over 64 levels, or duplicate keys.
+Json parse_json(std::string_view text, const std::string& source);
+Json read_json(const std::filesystem::path& path, size_t most_bytes = size_t{64} << 20);
+
+// Text from a document as an error shows it: one line, no control characters, at most 120 bytes.
+std::string shown(std::string_view text);
+
+}  // namespace inkstone

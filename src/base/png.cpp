@@ -1,0 +1,320 @@
+// PNG by libpng, which reports errors by longjmp. So everything with a destructor lives outside guarded(), and what runs
+// inside it (functions named *_raw and the callbacks) holds plain values only. libpng sees no chunk but those that carry
+// pixels or text: a walk over the file leaves the rest out and checks sizes before any memory is asked for.
+#include <png.h>
+
+#include <array>
+#include <csetjmp>
+#include <cstring>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/image.h"
+
+namespace inkstone {
+namespace {
+
+constexpr size_t kMostTextBytes = size_t{1} << 20;  // of one chunk, as stored or unpacked
+constexpr int kMostTexts = 1000;
+constexpr int kMostPackedTexts = 32;       // zTXt and iTXt: a few bytes may unpack to the most
+constexpr uint32_t kMostSide = 1'000'000;  // keeps libpng's row buffers small
+
+struct Png {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  bool writing = false;
+  std::array<char, 120> message{};
+
+  std::vector<std::span<const std::byte>> input;  // pieces of the file, in order
+  size_t piece = 0, at = 0;
+  std::vector<std::byte> output;
+  uint8_t* rgb = nullptr;
+  png_uint_32 width = 0, height = 0;
+  std::vector<png_text> texts;
+
+  Png() = default;
+  Png(const Png&) = delete;
+  Png& operator=(const Png&) = delete;
+  ~Png() { writing ? png_destroy_write_struct(&png, &info) : png_destroy_read_struct(&png, &info, nullptr); }
+};
+
+[[noreturn]] void on_error(png_structp png, png_const_charp message) {
+  auto& self = *static_cast<Png*>(png_get_error_ptr(png));
+  std::strncpy(self.message.data(), message, self.message.size() - 1);
+  png_longjmp(png, 1);
+}
+void on_warning(png_structp, png_const_charp) {}
+
+void on_read(png_structp png, png_bytep to, size_t length) {
+  auto& self = *static_cast<Png*>(png_get_io_ptr(png));
+  while (length > 0) {
+    if (self.piece == self.input.size()) png_error(png, "the data ends too early");
+    const std::span<const std::byte> from = self.input[self.piece].subspan(self.at);
+    const size_t some = length < from.size() ? length : from.size();
+    std::memcpy(to, from.data(), some);
+    to += some;
+    length -= some;
+    self.at += some;
+    if (some == from.size()) ++self.piece, self.at = 0;
+  }
+}
+
+bool append(std::vector<std::byte>& output, const void* from, size_t length) noexcept {
+  try {
+    const auto* bytes = static_cast<const std::byte*>(from);
+    output.insert(output.end(), bytes, bytes + length);
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+void on_write(png_structp png, png_bytep from, size_t length) {
+  auto& self = *static_cast<Png*>(png_get_io_ptr(png));
+  if (!append(self.output, from, length)) png_error(png, "no memory for the file");
+}
+void on_flush(png_structp) {}
+
+// The one setjmp. True when body came to its end.
+bool came_through(Png& self, void (*body)(Png&)) {
+  if (setjmp(png_jmpbuf(self.png))) return false;
+  body(self);
+  return true;
+}
+void guarded(Png& self, void (*body)(Png&)) { INKSTONE_CHECK(came_through(self, body), "png: ", self.message.data()); }
+
+// Texts.
+
+// The next code point of UTF-8 at text[at], and at moves on; U+FFFD for a malformed byte (which is skipped alone) and NUL.
+char32_t next_code_point(std::string_view text, size_t& at) {
+  constexpr char32_t kBad = 0xFFFD;
+  const auto byte = [&](size_t i) -> uint32_t { return i < text.size() ? static_cast<uint8_t>(text[i]) : 0; };
+  const uint32_t first = byte(at++);
+  if (first < 0x80) return first == 0 ? kBad : first;
+  const size_t more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
+  if (first < 0xC2 || first > 0xF4) return kBad;
+  uint32_t code = first & (0x3F >> more);
+  for (size_t i = 0; i < more; ++i) {
+    if ((byte(at + i) & 0xC0) != 0x80) return kBad;
+    code = code << 6 | (byte(at + i) & 0x3F);
+  }
+  constexpr uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
+  if (code < kLeast[more] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return kBad;
+  at += more;
+  return code;
+}
+
+void append_utf8(std::string& to, char32_t code) {
+  const auto tail = [&](int shift) { to += static_cast<char>(0x80 | ((code >> shift) & 0x3F)); };
+  if (code < 0x80) {
+    to += static_cast<char>(code);
+  } else if (code < 0x800) {
+    to += static_cast<char>(0xC0 | code >> 6), tail(0);
+  } else if (code < 0x10000) {
+    to += static_cast<char>(0xE0 | code >> 12), tail(6), tail(0);
+  } else {
+    to += static_cast<char>(0xF0 | code >> 18), tail(12), tail(6), tail(0);
+  }
+}
+
+std::string utf8_of_latin1(std::string_view text) {
+  std::string result;
+  for (const char c : text) append_utf8(result, static_cast<uint8_t>(c));
+  return result;
+}
+
+// A text as PNG holds it: Latin-1 if it can be, else clean UTF-8.
+struct StoredText {
+  std::string keyword, text;
+  bool latin1 = true;
+};
+StoredText stored(const std::string& keyword, const std::string& text) {
+  StoredText result{keyword, {}, true};
+  std::string utf8;
+  for (size_t at = 0; at < text.size();) {
+    const char32_t code = next_code_point(text, at);
+    if (code > 0xFF) result.latin1 = false;
+    if (result.latin1) result.text += static_cast<char>(code);
+    append_utf8(utf8, code);
+  }
+  if (!result.latin1) result.text = std::move(utf8);
+  return result;
+}
+
+void check_keyword(const std::string& keyword) {
+  bool good = !keyword.empty() && keyword.size() <= 79 && keyword.front() != ' ' && keyword.back() != ' ' &&
+              keyword.find("  ") == std::string::npos;
+  for (const char c : keyword) good = good && c >= ' ' && c <= '~';
+  INKSTONE_CHECK(good, "png: the keyword \"", keyword, "\" is not 1 to 79 printable ASCII characters");
+}
+
+// Writing.
+
+void write_raw(Png& self) {
+  constexpr int kLevel = 6;
+  png_set_write_fn(self.png, &self, on_write, on_flush);
+  png_set_user_limits(self.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+  png_set_compression_level(self.png, kLevel);
+  png_set_IHDR(self.png, self.info, self.width, self.height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  if (!self.texts.empty()) png_set_text(self.png, self.info, self.texts.data(), static_cast<int>(self.texts.size()));
+  png_write_info(self.png, self.info);
+  for (size_t y = 0; y < self.height; ++y) png_write_row(self.png, self.rgb + y * self.width * 3);
+  png_write_end(self.png, nullptr);
+}
+
+// Reading.
+
+uint32_t big_endian(std::span<const std::byte> at) {
+  uint32_t value = 0;
+  for (int i = 0; i < 4; ++i) value = value << 8 | std::to_integer<uint32_t>(at[i]);
+  return value;
+}
+
+// The pieces of the file that libpng shall see: signature, and chunks of pixels and of text.
+struct Walk {
+  std::vector<std::span<const std::byte>> pieces;
+  uint32_t width = 0, height = 0;
+  int texts = 0, packed_texts = 0;
+};
+
+void take_header(Walk& walk, std::span<const std::byte> data, int64_t most_pixels) {
+  INKSTONE_CHECK(data.size() == 13, "png: a header of ", data.size(), " bytes where PNG has 13");
+  walk.width = big_endian(data);
+  walk.height = big_endian(data.subspan(4));
+  INKSTONE_CHECK(walk.width > 0 && walk.height > 0, "png: a size of ", walk.width, "x", walk.height);
+  INKSTONE_CHECK(
+      walk.width <= kMostSide && walk.height <= kMostSide && int64_t{walk.width} * int64_t{walk.height} <= most_pixels,
+      "png: ", walk.width, "x", walk.height, " pixels are more than the ", most_pixels, " allowed");
+}
+
+void take_text(Walk& walk, std::string_view name, size_t length) {
+  INKSTONE_CHECK(length <= kMostTextBytes, "png: a ", name, " chunk of ", length, " bytes; at most ", kMostTextBytes);
+  if (name != "tEXt") ++walk.packed_texts;
+  INKSTONE_CHECK(++walk.texts <= kMostTexts && walk.packed_texts <= kMostPackedTexts, "png: more than ", kMostTexts,
+                 " texts, or ", kMostPackedTexts, " of them zTXt or iTXt");
+}
+
+Walk walk_chunks(std::span<const std::byte> png, int64_t most_pixels) {
+  constexpr size_t kSignature = 8, kFrame = 12;  // a chunk is length, name, data, check sum
+  INKSTONE_CHECK(png.size() >= kSignature && png_sig_cmp(reinterpret_cast<png_const_bytep>(png.data()), 0, 8) == 0,
+                 "png: not a PNG file (", png.size(), " bytes)");
+  Walk walk;
+  walk.pieces.push_back(png.first(kSignature));
+  std::string_view name;
+  for (size_t at = kSignature; name != "IEND";) {
+    INKSTONE_CHECK(png.size() - at >= kFrame, "png: the data ends at byte ", png.size(), ", before the end chunk");
+    const size_t length = big_endian(png.subspan(at));
+    INKSTONE_CHECK(length <= png.size() - at - kFrame, "png: a chunk of ", length, " bytes at byte ", at,
+                   " in data of ", png.size(), " bytes");
+    name = {reinterpret_cast<const char*>(png.data()) + at + 4, 4};
+    const bool first = at == kSignature;
+    INKSTONE_CHECK(first == (name == "IHDR"), "png: the header is not the one first chunk");
+    const bool text = name == "tEXt" || name == "zTXt" || name == "iTXt";
+    const bool pixels = first || name == "PLTE" || name == "tRNS" || name == "IDAT" || name == "IEND";
+    if (first) take_header(walk, png.subspan(at + 8, length), most_pixels);
+    if (text) take_text(walk, name, length);
+    constexpr char kAncillary = 0x20;  // lower case: may be left out
+    INKSTONE_CHECK(pixels || (name[0] & kAncillary), "png: an unknown critical chunk at byte ", at);
+    if (text || pixels) walk.pieces.push_back(png.subspan(at, length + kFrame));
+    at += length + kFrame;
+  }
+  return walk;
+}
+
+void read_raw(Png& self) {
+  png_set_read_fn(self.png, &self, on_read);
+  png_set_user_limits(self.png, kMostSide, kMostSide);
+  png_set_chunk_malloc_max(self.png, kMostTextBytes);
+  png_set_chunk_cache_max(self.png, 0);  // counted by the walk
+  png_read_info(self.png, self.info);
+  png_set_scale_16(self.png);
+  png_set_expand(self.png);
+  png_set_gray_to_rgb(self.png);
+  png_set_strip_alpha(self.png);
+  const int passes = png_set_interlace_handling(self.png);
+  png_read_update_info(self.png, self.info);
+  if (png_get_rowbytes(self.png, self.info) != size_t{3} * self.width) png_error(self.png, "rows of a strange size");
+  for (int pass = 0; pass < passes; ++pass) {
+    for (size_t y = 0; y < self.height; ++y) png_read_row(self.png, self.rgb + y * self.width * 3, nullptr);
+  }
+  png_read_end(self.png, self.info);
+}
+
+std::string utf8_of_itxt(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t begin = at;
+    const bool replaced = next_code_point(text, at) == 0xFFFD;
+    INKSTONE_CHECK(!replaced || text.substr(begin, 3) == "\xEF\xBF\xBD", "png: an iTXt chunk is not UTF-8");
+  }
+  return std::string(text);
+}
+
+TextChunks texts_of(const Png& self, int expected) {
+  png_textp texts = nullptr;
+  const int count = png_get_text(self.png, self.info, &texts, nullptr);
+  // libpng skips a text that it cannot read with no more than a warning.
+  INKSTONE_CHECK(count == expected, "png: ", expected - count, " of ", expected,
+                 " texts are malformed or unpack to more than ", kMostTextBytes, " bytes");
+  TextChunks result;
+  for (int i = 0; i < count; ++i) {
+    const bool utf8 = texts[i].compression >= PNG_ITXT_COMPRESSION_NONE;
+    const std::string_view text(texts[i].text, utf8 ? texts[i].itxt_length : texts[i].text_length);
+    result.emplace_back(utf8_of_latin1(texts[i].key), utf8 ? utf8_of_itxt(text) : utf8_of_latin1(text));
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts) {
+  INKSTONE_CHECK(image.width > 0 && image.height > 0 &&
+                     image.rgb.size() == size_t{3} * static_cast<size_t>(image.width) * image.height,
+                 "png: ", image.rgb.size(), " bytes for ", image.width, "x", image.height, " pixels");
+  std::vector<StoredText> kept;
+  for (const auto& [keyword, text] : texts) {
+    check_keyword(keyword);
+    kept.push_back(stored(keyword, text));
+  }
+  Png self;
+  self.writing = true;
+  self.width = static_cast<png_uint_32>(image.width);
+  self.height = static_cast<png_uint_32>(image.height);
+  self.rgb = const_cast<uint8_t*>(image.rgb.data());  // only read
+  char none[] = "";
+  for (StoredText& text : kept) {
+    png_text one{};
+    one.compression = text.latin1 ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
+    one.key = text.keyword.data();
+    one.text = text.text.data();
+    one.lang = one.lang_key = none;
+    self.texts.push_back(one);
+  }
+  self.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &self, on_error, on_warning);
+  INKSTONE_CHECK(self.png, "png: libpng does not start: ", self.message.data());
+  self.info = png_create_info_struct(self.png);
+  INKSTONE_CHECK(self.info, "png: no memory");
+  guarded(self, write_raw);
+  return std::move(self.output);
+}
+
+DecodedPng decode_png(std::span<const std::byte> png, int64_t most_pixels) {
+  Walk walk = walk_chunks(png, most_pixels);
+  DecodedPng result;
+  result.image.width = static_cast<int>(walk.width);
+  result.image.height = static_cast<int>(walk.height);
+  result.image.rgb.resize(size_t{3} * walk.width * walk.height);
+  Png self;
+  self.input = std::move(walk.pieces);
+  self.width = walk.width;
+  self.height = walk.height;
+  self.rgb = result.image.rgb.data();
+  self.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &self, on_error, on_warning);
+  INKSTONE_CHECK(self.png, "png: libpng does not start: ", self.message.data());
+  self.info = png_create_info_struct(self.png);
+  INKSTONE_CHECK(self.info, "png: no memory");
+  guarded(self, read_raw);
+  result.texts = texts_of(self, walk.texts);
+  return result;
+}
+
+}  // namespace inkstone

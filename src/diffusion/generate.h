@@ -1,0 +1,31 @@
+// From a request to a picture: the whole pipeline, with its times.
+#pragma once
+
+#include <functional>
+
+#include "diffusion/engine.h"
+#include "diffusion/process.h"
+
+namespace inkstone {
+
+struct StageTimes {  // seconds
+  double prepare = 0, text_encoder = 0, unet = 0, vae = 0, total = 0;
+};
+
+struct Progress {
+  std::function<void(const std::string& component)> preparing;           // before a component is packed
+  std::function<void(int call, int calls, double seconds)> stepped;      // after each U-Net call
+  std::function<void()> decoding;                                        // before the VAE
+};
+
+struct Generated {
+  Image image;
+  StageTimes times;
+  std::vector<std::string> warnings;
+};
+
+Generated generate(Engine& engine, const Request& request, const Progress& progress = {});
+
+
+
+}  // namespace inkstone

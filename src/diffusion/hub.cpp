@@ -1,0 +1,153 @@
+// The cache's layout: models--OWNER--NAME/refs/REVISION holds a commit, snapshots/COMMIT/ the files.
+#include "diffusion/hub.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace inkstone {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kIndex = "model_index.json";
+
+struct HubId {
+  std::string owner, name, revision;
+};
+
+bool is_word(std::string_view text) {
+  const auto allowed = [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.'; };
+  return !text.empty() && text.size() <= 96 && std::ranges::all_of(text, allowed) && text != "." && text != "..";
+}
+
+// "owner/name" or "owner/name@revision"; the name is empty where the text is neither.
+HubId parse_id(const std::string& text) {
+  const size_t at = text.find('@'), slash = text.find('/');
+  HubId id;
+  if (slash == std::string::npos || slash > at) return id;
+  const std::string owner = text.substr(0, slash), name = text.substr(slash + 1, at - slash - 1);
+  if (!is_word(owner) || !is_word(name)) return id;
+  id = {owner, name, at == std::string::npos ? "main" : text.substr(at + 1)};
+  return id;
+}
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
+    names.push_back(entry.path().filename().string() + (is_folder(entry.path()) ? "/" : ""));
+  std::ranges::sort(names);
+  return names;
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 10;
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i ? ", " : "") + names[i];
+  return names.size() > kShown ? text + " and " + std::to_string(names.size() - kShown) + " more" : text;
+}
+
+bool is_checkpoint(const fs::path& file) {
+  const std::string kind = file.extension().string();
+  return kind == ".safetensors" || kind == ".ckpt" || kind == ".pt" || kind == ".pth" || kind == ".bin" ||
+         kind == ".gguf";
+}
+
+constexpr const char* kWanted =
+    "a model is a folder in diffusers' layout: model_index.json, unet/, vae/, text_encoder/, tokenizer/, scheduler/";
+
+void check_layout(const fs::path& folder) {
+  if (is_there(folder / kIndex)) return;
+  const std::vector<std::string> names = names_in(folder);
+  INKSTONE_CHECK(!names.empty(), folder.string(), " is empty or cannot be listed; ", kWanted);
+  const bool single = std::ranges::any_of(names, [](const std::string& name) { return is_checkpoint(name); });
+  fail(INKSTONE_HERE, folder.string(), " has no model_index.json (it holds ", listed(names), "); ", kWanted,
+       single
+           ? "; single-file checkpoints are not read, convert them with diffusers' from_single_file and save_pretrained"
+           : "");
+}
+
+// "" where the repository's folder does not say.
+std::string commit_of(const fs::path& repository, const std::string& revision) {
+  if (is_folder(repository / "snapshots" / revision)) return revision;  // a commit
+  const fs::path reference = repository / "refs" / revision;
+  if (is_there(reference) && !is_folder(reference)) {
+    std::string commit = read_file(reference, 4096);
+    while (!commit.empty() && std::isspace(static_cast<unsigned char>(commit.back()))) commit.pop_back();
+    return is_word(commit) && is_folder(repository / "snapshots" / commit) ? commit : "";
+  }
+  const std::vector<std::string> snapshots = names_in(repository / "snapshots");
+  const bool one = revision == "main" && snapshots.size() == 1 && snapshots[0].ends_with("/");
+  return one ? snapshots[0].substr(0, snapshots[0].size() - 1) : "";
+}
+
+fs::path find_in_cache(const HubId& id, const std::string& text) {
+  INKSTONE_CHECK(id.revision.find("..") == std::string::npos && !id.revision.empty() && id.revision[0] != '/',
+                 "the revision of ", text, " is not a branch, tag or commit");
+  const fs::path repository = hub_cache() / ("models--" + id.owner + "--" + id.name);
+  const std::string model = id.owner + "/" + id.name;
+  const std::string get = "huggingface-cli download " + model +
+                          (id.revision == "main" ? "" : " --revision " + id.revision) +
+                          "`, or name a folder that has it in diffusers' layout";
+  INKSTONE_CHECK(is_folder(repository), "the model ", model,
+                 " is neither a folder here nor in the Hugging Face cache (looked for ", repository.string(),
+                 "): get it with `", get);
+  const std::string commit = commit_of(repository, id.revision);
+  INKSTONE_CHECK(!commit.empty(), repository.string(), " has no snapshot of ", id.revision,
+                 " (snapshots: ", listed(names_in(repository / "snapshots")), "): get it with `", get);
+  const fs::path snapshot = repository / "snapshots" / commit;
+  INKSTONE_CHECK(is_there(snapshot / kIndex), snapshot.string(), " has no model_index.json (it holds ",
+                 listed(names_in(snapshot)),
+                 "): the download is incomplete or the model is not in diffusers' layout; get it with `", get);
+  return snapshot;
+}
+
+}  // namespace
+
+fs::path hub_cache() {
+  if (const std::string cache = variable("HF_HUB_CACHE"); !cache.empty()) return cache;
+  if (const std::string home = variable("HF_HOME"); !home.empty()) return fs::path(home) / "hub";
+  if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty()) return fs::path(cache) / "huggingface/hub";
+  return fs::path(variable("HOME")) / ".cache/huggingface/hub";
+}
+
+fs::path find_model(const std::string& folder_or_hub_id) {
+  const fs::path folder = folder_or_hub_id;
+  INKSTONE_CHECK_USAGE(!folder_or_hub_id.empty(), "the model's name is empty; ", kWanted);
+  if (is_folder(folder)) {
+    check_layout(folder);
+    return folder;
+  }
+  INKSTONE_CHECK(
+      !is_there(folder), folder.string(), " is a file; ", kWanted,
+      folder.filename() == kIndex ? "; name the folder it lies in"
+      : is_checkpoint(folder)
+          ? "; single-file checkpoints are not read, convert it with diffusers' from_single_file and save_pretrained"
+          : "");
+  const HubId id = parse_id(folder_or_hub_id);
+  INKSTONE_CHECK(!id.name.empty(), "there is no model folder ", folder_or_hub_id,
+                 ", and it is no hub id (owner/name); ", kWanted);
+  return find_in_cache(id, folder_or_hub_id);
+}
+
+}  // namespace inkstone

@@ -1,0 +1,140 @@
+#include "diffusion/model.h"
+
+#include <unistd.h>
+
+#include "base/error.h"
+#include "models/clip.h"
+#include "models/unet.h"
+#include "models/vae.h"
+
+namespace inkstone {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMostConfigBytes = size_t{1} << 20;
+
+void append_specs(const Graph& graph, std::vector<WeightSpec>& specs) {
+  for (const NamedShape& weight : weights_of(graph)) specs.push_back({weight.name, weight.shape});
+}
+
+// The folder of a component that must be there.
+fs::path part(const fs::path& model, const char* name) {
+  const fs::path folder = model / name;
+  INKSTONE_CHECK(fs::is_directory(folder), model.string(), ": the component \"", name, "\" is missing (no folder ", folder.string(), ")");
+  return folder;
+}
+
+Json config_of(const fs::path& folder) { return read_json(folder / "config.json", kMostConfigBytes); }
+
+void check_index(const fs::path& folder) {
+  const Json index = read_json(folder / "model_index.json", kMostConfigBytes);
+  INKSTONE_CHECK(index.is_object(), (folder / "model_index.json").string(), ": the document is not an object");
+  const Json* kind = index.get_object().if_contains("_class_name");
+  const std::string name = kind && kind->is_string() ? std::string(kind->get_string()) : "";
+  INKSTONE_CHECK(name == "StableDiffusionPipeline" || name == "LatentConsistencyModelPipeline", (folder / "model_index.json").string(),
+                 ": a ", name.empty() ? "pipeline without _class_name" : name,
+                 "; this program runs StableDiffusionPipeline and LatentConsistencyModelPipeline");
+}
+
+ComponentInfo bind_component(const char* name, const char* kind, Weights& weights, const std::vector<WeightSpec>& specs) {
+  weights.bind(specs);
+  int64_t parameters = 0;
+  for (const WeightSpec& spec : specs) parameters += count(spec.shape);
+  return {name, kind, parameters, weights.type(), weights.total_bytes()};
+}
+
+ModelDefaults defaults_of(const fs::path& folder, const UnetConfig& unet, int scale) {
+  ModelDefaults out;
+  out.width = out.height = unet.sample_size * scale;
+  const fs::path path = folder / "generation_config.json";
+  if (!fs::exists(path)) return out;
+  const Json json = read_json(path, kMostConfigBytes);
+  INKSTONE_CHECK(json.is_object(), path.string(), ": the document is not an object");
+  if (const Json* steps = json.get_object().if_contains("num_inference_steps")) {
+    INKSTONE_CHECK(steps->is_int64() && steps->get_int64() >= 1 && steps->get_int64() <= 1000, path.string(),
+                   ": \"num_inference_steps\" must be an integer from 1 to 1000");
+    out.steps = static_cast<int>(steps->get_int64());
+  }
+  if (const Json* guidance = json.get_object().if_contains("guidance_scale")) {
+    INKSTONE_CHECK(guidance->is_number() && guidance->to_number<double>() >= 0 && guidance->to_number<double>() <= 1000, path.string(),
+                   ": \"guidance_scale\" must be a number from 0 to 1000");
+    out.guidance = guidance->to_number<float>();
+  }
+  return out;
+}
+
+void check_fit(const Model& m) {
+  INKSTONE_CHECK(m.clip_config.width == m.unet_config.context, m.folder.string(), ": the text encoder is ", m.clip_config.width,
+                 " wide, the U-Net's cross_attention_dim is ", m.unet_config.context);
+  INKSTONE_CHECK(m.vae_config.latent == m.unet_config.out_channels && m.unet_config.in_channels == m.unet_config.out_channels,
+                 m.folder.string(), ": the U-Net takes ", m.unet_config.in_channels, " latent channels and gives ",
+                 m.unet_config.out_channels, ", the VAE has ", m.vae_config.latent, " (inpainting and depth models are not supported)");
+  INKSTONE_CHECK(!m.unet_config.added, m.folder.string(), ": the U-Net is SDXL's (addition_embed_type); two text encoders are not supported yet");
+  INKSTONE_CHECK(m.tokenizer->max_length() == m.clip_config.tokens, m.folder.string(), ": the tokenizer gives ", m.tokenizer->max_length(),
+                 " tokens, the text encoder takes ", m.clip_config.tokens);
+  INKSTONE_CHECK(m.tokenizer->vocabulary() <= m.clip_config.vocabulary, m.folder.string(), ": the tokenizer has ", m.tokenizer->vocabulary(),
+                 " tokens, the text encoder ", m.clip_config.vocabulary);
+}
+
+}  // namespace
+
+Model Model::open(const fs::path& folder) {
+  INKSTONE_CHECK(fs::is_directory(folder), folder.string(), ": no such folder");
+  Model m;
+  m.folder = folder;
+  check_index(folder);
+  const fs::path text = part(folder, "text_encoder"), unet = part(folder, "unet"), vae = part(folder, "vae");
+  m.clip_config = inkstone::clip_config(config_of(text), (text / "config.json").string());
+  m.unet_config = inkstone::unet_config(config_of(unet), (unet / "config.json").string());
+  m.vae_config = inkstone::vae_config(config_of(vae), (vae / "config.json").string());
+  m.scheduler_json = read_json(part(folder, "scheduler") / "scheduler_config.json", kMostConfigBytes);
+  m.tokenizer = std::make_unique<Tokenizer>(Tokenizer::open(part(folder, "tokenizer")));
+  check_fit(m);
+
+  std::vector<WeightSpec> specs;
+  append_specs(clip_graph(m.clip_config, 1), specs);
+  m.clip = Weights::open(text);
+  m.components.push_back(bind_component("text_encoder", "CLIPTextModel", m.clip, specs));
+  specs.clear();
+  const int64_t side = int64_t{1} << (m.unet_config.channels.size() - 1);
+  append_specs(unet_graph(m.unet_config, {1, side, side}), specs);
+  m.unet = Weights::open(unet);
+  m.components.push_back(bind_component("unet", "UNet2DConditionModel", m.unet, specs));
+  specs.clear();
+  append_specs(vae_decoder_graph(m.vae_config, 1, 1, 1), specs);
+  append_specs(vae_encoder_graph(m.vae_config, 1, m.vae_scale(), m.vae_scale()), specs);
+  m.vae = Weights::open(vae);
+  m.components.push_back(bind_component("vae", "AutoencoderKL", m.vae, specs));
+  m.defaults = defaults_of(folder, m.unet_config, m.vae_scale());
+  return m;
+}
+
+int Model::vae_scale() const { return inkstone::vae_scale(vae_config); }
+
+int Model::size_multiple() const { return vae_scale() << (unet_config.channels.size() - 1); }
+
+std::string Model::name() const {
+  for (const fs::path& piece : folder)  // .../models--OWNER--NAME/snapshots/HASH
+    if (const std::string text = piece.string(); text.starts_with("models--")) {
+      std::string id = text.substr(8);
+      if (const size_t at = id.find("--"); at != std::string::npos) id.replace(at, 2, "/");
+      return id;
+    }
+  const fs::path clean = fs::weakly_canonical(folder);
+  return clean == fs::weakly_canonical(folder.parent_path() / "model") && clean.filename() == "model"
+             ? clean.parent_path().filename().string()
+             : clean.filename().string();
+}
+
+fs::path demo_model() {
+  std::error_code none;
+  const fs::path program = fs::read_symlink("/proc/self/exe", none).parent_path();
+  const fs::path places[] = {program / "demo" / "model", program / ".." / "demo" / "model",
+                             program / ".." / "share" / "inkstone" / "demo" / "model", fs::path(INKSTONE_SOURCE_DIR) / "demo" / "model"};
+  for (const fs::path& place : places)
+    if (fs::is_directory(place, none)) return fs::weakly_canonical(place);
+  fail(INKSTONE_HERE, "the demo model is not beside the program (", places[0].string(), "): give a model with --model");
+}
+
+}  // namespace inkstone

@@ -1,0 +1,91 @@
+// Whether a request can run, and what is given up for it to fit: decided before anything is packed or run.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "base/error.h"
+#include "diffusion/engine.h"
+#include "models/clip.h"
+#include "models/unet.h"
+#include "models/vae.h"
+
+namespace inkstone {
+namespace {
+
+constexpr int kMostPixels = 16384;  // a side
+constexpr int kMostSteps = 1000;
+constexpr float kMostGuidance = 1000;
+
+std::string mebibytes(size_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.0f MiB", std::ceil(static_cast<double>(bytes) / (1 << 20)));
+  return text;
+}
+
+void check_side(const char* name, int pixels, int multiple) {
+  const int below = pixels / multiple * multiple, above = below + multiple;
+  INKSTONE_CHECK_USAGE(pixels > 0 && pixels <= kMostPixels, name, " ", pixels, " is not between ", multiple, " and ", kMostPixels);
+  INKSTONE_CHECK_USAGE(pixels % multiple == 0, name, " ", pixels, " is not a multiple of ", multiple, ", which this model needs: try ",
+                       below ? std::to_string(below) + " or " : "", above);
+}
+
+size_t peak_of(const EnginePlan& plan) {
+  if (plan.components_in_turn) return plan.program_bytes + std::max({plan.text_encoder.total(), plan.unet.total(), plan.vae.total()});
+  return plan.program_bytes + plan.text_encoder.total() + plan.unet.total() + plan.vae.total();
+}
+
+}  // namespace
+
+void Engine::check(const Request& request) const {
+  const int multiple = model_.size_multiple();
+  check_side("width", request.width, multiple);
+  check_side("height", request.height, multiple);
+  INKSTONE_CHECK_USAGE(request.steps >= 1 && request.steps <= kMostSteps, "steps ", request.steps, " is not between 1 and ", kMostSteps);
+  INKSTONE_CHECK_USAGE(request.guidance >= 0 && request.guidance <= kMostGuidance, "guidance ", request.guidance, " is not between 0 and ",
+                       kMostGuidance);
+}
+
+EnginePlan Engine::plan(int width, int height, bool guided) const {
+  const int scale = model_.vae_scale(), rows = guided && !model_.unet_config.guidance_channels ? 2 : 1;
+  const Key key{rows, width, height};
+  if (const auto found = plans_.find(key); found != plans_.end()) return found->second;
+  const Graph text = clip_graph(model_.clip_config, 1);
+  const Graph unet = unet_graph(model_.unet_config, {rows, height / scale, width / scale, model_.clip_config.tokens});
+  const Graph vae = vae_decoder_graph(model_.vae_config, 1, height / scale, width / scale);
+
+  EnginePlan plan;
+  plan.program_bytes = program_bytes_;
+  plan.precision = options_.precision.value_or(backend_->info().bf16 ? Precision::kBf16 : Precision::kFp32);
+  plan.vae_tiling = options_.vae_tiling == Choice::kOn;
+  plan.attention_slicing = options_.attention_slicing == Choice::kOn;
+  const auto measure = [&] {
+    plan.text_encoder = backend_->plan(text, {plan.precision, plan.attention_slicing, false});
+    plan.unet = backend_->plan(unet, {plan.precision, plan.attention_slicing, false});
+    plan.vae = backend_->plan(vae, {plan.precision, plan.attention_slicing, plan.vae_tiling});
+    return plan.peak_bytes = peak_of(plan);
+  };
+  const size_t limit = options_.memory_budget ? options_.memory_budget : plan.program_bytes + memory_free_;
+  const bool limited = options_.memory_budget || memory_free_;
+  const auto fits = [&] { return !limited || plan.peak_bytes <= limit; };
+  measure();
+  // Each rung is kept only where it saves memory.
+  const auto give_up = [&](bool& flag, bool allowed, const char* what) {
+    if (fits() || flag || !allowed) return;
+    const size_t before = plan.peak_bytes;
+    flag = true;
+    if (measure() < before) return plan.reasons.push_back(std::string(what) + ", which saves " + mebibytes(before - plan.peak_bytes));
+    flag = false;
+    measure();
+  };
+  give_up(plan.components_in_turn, true, "text encoder, U-Net and VAE take turns in memory (each is packed again for every picture)");
+  give_up(plan.vae_tiling, options_.vae_tiling == Choice::kAuto, "the VAE works in row bands (same picture)");
+  give_up(plan.attention_slicing, options_.attention_slicing == Choice::kAuto, "attention works on one head at a time (same picture)");
+  INKSTONE_CHECK_USAGE(fits(), options_.memory_budget ? "a memory budget of " : "the free memory of ", mebibytes(limit), " is too small for ", width, "x",
+                       height, ": the least that works is ", mebibytes(plan.peak_bytes),
+                       options_.vae_tiling == Choice::kOff || options_.attention_slicing == Choice::kOff
+                           ? " with --vae-tiling and --attention-slicing as given"
+                           : "", "; a smaller picture needs less");
+  return plans_[key] = plan;
+}
+
+}  // namespace inkstone

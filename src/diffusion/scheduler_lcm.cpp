@@ -1,0 +1,79 @@
+// LCMScheduler (Luo et al. 2023): few of the timesteps of a distilled schedule; each call estimates the picture outright, and all but
+// the last noise it again.
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "diffusion/scheduler_tables.h"
+
+namespace inkstone {
+namespace {
+
+struct LcmStep {
+  Estimate picture;
+  double picture_part, sample_part;  // of what is denoised
+  double keep, fresh_part;           // of that and of fresh noise, in the next sample
+};
+
+class Lcm : public Scheduler {
+ public:
+  Lcm(const SchedulerConfig& config, int steps)
+      : clip_(config.clip_sample ? config.clip_sample_range : std::numeric_limits<double>::infinity()) {
+    const int original = config.original_inference_steps, train = config.train_timesteps;
+    INKSTONE_CHECK(original >= 1 && original <= train, "lcm: original_inference_steps is ", original,
+                   ", not between 1 and ", train);
+    INKSTONE_CHECK_USAGE(steps <= original, "lcm: ", steps, " steps are more than the ", original,
+                         " that the model was distilled with (original_inference_steps); ask for at most that many");
+    INKSTONE_CHECK(clip_ >= 0, "lcm: clip_sample_range is ", config.clip_sample_range, "; it must not be negative");
+    const double stride = static_cast<double>(original) / steps;
+    for (int i = 0; i < steps; ++i) {
+      timesteps_.push_back(static_cast<float>((original - static_cast<int>(i * stride)) * (train / original) - 1));
+    }
+    const auto alphas = alphas_cumprod(config);
+    for (size_t i = 0; i < timesteps_.size(); ++i) {
+      const bool last = i + 1 == timesteps_.size();
+      const double before = alphas[static_cast<size_t>(timesteps_[last ? i : i + 1])];
+      steps_.push_back(
+          step_between(config, timesteps_[i], alphas[static_cast<size_t>(timesteps_[i])], last ? 1 : before));
+    }
+  }
+
+  bool needs_noise(int call) const override { return static_cast<size_t>(call) + 1 < steps_.size(); }
+
+ protected:
+  void advance(int call, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,
+               SchedulerState&) const override {
+    const LcmStep& step = steps_[static_cast<size_t>(call)];
+    const bool fresh = needs_noise(call);
+    for (size_t i = 0; i < sample.size(); ++i) {
+      const double x = sample[i];
+      const double picture = std::clamp(step.picture.sample * x + step.picture.output * model_output[i], -clip_, clip_);
+      double next = step.keep * (step.picture_part * picture + step.sample_part * x);
+      if (fresh) next += step.fresh_part * noise[i];
+      sample[i] = static_cast<float>(next);
+    }
+  }
+
+ private:
+  static LcmStep step_between(const SchedulerConfig& config, double timestep, double now, double before) {
+    INKSTONE_CHECK(
+        now > 0 || config.prediction != PredictionType::kEpsilon,
+        "lcm: rescale_betas_zero_snr leaves no picture to find at the last timestep from an epsilon prediction; "
+        "the model must predict v, or set rescale_betas_zero_snr to false");
+    constexpr double kDataVariance = 0.25;
+    const double scaled = timestep * config.timestep_scaling, sum = scaled * scaled + kDataVariance;
+    return {picture_of(config.prediction, std::sqrt(now), std::sqrt(1 - now)), scaled / std::sqrt(sum),
+            kDataVariance / sum, std::sqrt(before), std::sqrt(1 - before)};
+  }
+
+  double clip_;
+  std::vector<LcmStep> steps_;
+};
+
+}  // namespace
+
+std::unique_ptr<Scheduler> make_lcm(const SchedulerConfig& config, int steps) {
+  return std::make_unique<Lcm>(config, steps);
+}
+
+}  // namespace inkstone

@@ -1,0 +1,163 @@
+// UniPCMultistepScheduler predicting the picture (Zhao et al. 2023): a multistep predictor, and a corrector that takes each step again
+// once the model has seen where it led. Both solve a small Vandermonde system for their weights.
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/error.h"
+#include "diffusion/scheduler_tables.h"
+
+namespace inkstone {
+namespace {
+
+constexpr int kMostOrder = 3;
+
+// One prediction or correction: of the sample it starts from, the picture where it ends (correction only), and those before, newest first.
+struct Mix {
+  double sample = 0, reached = 0;
+  std::array<double, kMostOrder> pictures{};
+};
+
+using Row = std::array<double, kMostOrder>;
+
+// Solves the first `size` rows and columns of matrix * x = right by elimination with the largest pivot.
+Row solve(std::array<Row, kMostOrder> matrix, Row right, int size) {
+  for (int column = 0; column < size; ++column) {
+    int pivot = column;
+    for (int row = column + 1; row < size; ++row) {
+      if (std::abs(matrix[row][column]) > std::abs(matrix[pivot][column])) pivot = row;
+    }
+    std::swap(matrix[pivot], matrix[column]);
+    std::swap(right[pivot], right[column]);
+    for (int row = column + 1; row < size; ++row) {
+      const double factor = matrix[row][column] / matrix[column][column];
+      for (int k = column; k < size; ++k) matrix[row][k] -= factor * matrix[column][k];
+      right[row] -= factor * right[column];
+    }
+  }
+  for (int row = size - 1; row >= 0; --row) {
+    for (int k = row + 1; k < size; ++k) right[row] -= matrix[row][k] * right[k];
+    right[row] /= matrix[row][row];
+  }
+  return right;
+}
+
+class UniPc : public Scheduler {
+ public:
+  UniPc(const SchedulerConfig& config, int steps) : config_(config) {
+    const int order = config.solver_order;
+    INKSTONE_CHECK(order >= 1 && order <= kMostOrder, "unipc: solver_order is ", order, ", not 1, 2 or 3");
+    INKSTONE_CHECK(
+        config.final_sigma_min || config.lower_order_final || order == 1,
+        "unipc: lower_order_final false cannot end at a sigma of zero; set final_sigmas_type to \"sigma_min\"");
+    history_ = order + 1;  // a ring of pictures, and the sample that the last prediction started from
+    const auto table = train_sigmas(alphas_cumprod(config), config.rescale_betas_zero_snr);
+    auto timesteps = spaced_timesteps(config, steps, Points::kStepsAndOne, config.train_timesteps);
+    round_all(timesteps);
+    std::vector<double> sigmas;
+    double last = table.front();
+    if (respaced(config)) {
+      const auto log_table = logs(table);
+      sigmas = respaced_sigmas(config, table.back(), table.front(), steps);
+      timesteps.clear();
+      for (const double sigma : sigmas) timesteps.push_back(timestep_at(sigma, log_table));
+      if (config.karras) round_all(timesteps);
+      last = sigmas.back();
+    } else {
+      for (const double t : timesteps) sigmas.push_back(sigma_at(t, table));
+    }
+    for (double& t : timesteps) t = std::trunc(t);
+    timesteps_ = to_floats(timesteps);
+    sigmas.push_back(config.final_sigma_min ? last : 0);
+    sigmas_ = to_floats(sigmas);
+    check_descending(config, sigmas_, timesteps_.size());
+  }
+
+ protected:
+  // SchedulerState::order is that of the last prediction, which its correction takes too.
+  void advance(int call, std::span<const float> model_output, std::span<const float>, std::span<float> sample,
+               SchedulerState& state) const override {
+    const int calls = static_cast<int>(timesteps_.size()), ring = config_.solver_order;
+    const Level now(sigmas_[static_cast<size_t>(call)]);
+    const Estimate estimate = picture_of(config_.prediction, now.alpha, now.sigma);
+    const bool correct = call > 0 && state.calls > 0 && std::ranges::count(config_.disable_corrector, call - 1) == 0;
+    const Mix correction = correct ? mix_to(call, state.order, true) : Mix{};
+
+    int order = std::min(ring, state.calls + 1);
+    if (config_.lower_order_final) order = std::min(order, calls - call);
+    const Mix prediction = mix_to(call + 1, order, false);
+    std::array<float*, kMostOrder> past{};  // pictures of the calls before, newest first
+    for (int i = 0; i < ring; ++i) past[i] = state.history[(state.calls + ring - 1 - i) % ring].data();
+    float* newest = state.history[state.calls % ring].data();  // in place of the oldest
+    auto& start = state.history[ring];
+
+    for (size_t i = 0; i < sample.size(); ++i) {
+      const double picture = estimate.sample * sample[i] + estimate.output * model_output[i];
+      double corrected = sample[i];
+      if (correct) {
+        corrected = correction.sample * start[i] + correction.reached * picture;
+        for (int k = 0; k < state.order; ++k) corrected += correction.pictures[k] * past[k][i];
+      }
+      double next = prediction.sample * corrected + prediction.pictures[0] * picture;
+      for (int k = 1; k < order; ++k) next += prediction.pictures[k] * past[k - 1][i];
+      start[i] = static_cast<float>(corrected);
+      newest[i] = static_cast<float>(picture);
+      sample[i] = static_cast<float>(next);
+    }
+    state.order = order;
+  }
+
+ private:
+  // The step that ends at sigma `to`.
+  Mix mix_to(int to, int order, bool correction) const {
+    const Level now(sigmas_[to - 1]), next(sigmas_[to]);
+    const double h = next.lambda - now.lambda;
+    const double gain = std::expm1(-h);  // h_phi_1
+    Mix mix;
+    mix.sample = next.sigma / now.sigma;
+    mix.pictures[0] = -next.alpha * gain;
+    if (h == 0 || (order == 1 && !correction)) return mix;
+
+    Row ratios{};
+    for (int i = 1; i < order; ++i) ratios[i - 1] = (Level(sigmas_[to - 1 - i]).lambda - now.lambda) / h;
+    ratios[order - 1] = 1;
+    const double scale = config_.bh1 ? -h : gain;
+    const Row weights = weights_of(ratios, -h, scale, order, correction);
+    for (int i = 1; i < order; ++i) {
+      const double part = next.alpha * scale * weights[i - 1] / ratios[i - 1];
+      mix.pictures[i] -= part;
+      mix.pictures[0] += part;
+    }
+    if (correction) {
+      mix.reached = -next.alpha * scale * weights[order - 1];
+      mix.pictures[0] -= mix.reached;
+    }
+    return mix;
+  }
+
+  static Row weights_of(const Row& ratios, double hh, double scale, int order, bool correction) {
+    const int unknowns = correction ? order : order - 1;
+    if (unknowns == 1) return {0.5, 0, 0};
+    std::array<Row, kMostOrder> matrix{};
+    Row right{};
+    double phi = std::expm1(hh) / hh - 1, factorial = 1;
+    for (int i = 0; i < order; ++i) {
+      for (int k = 0; k < order; ++k) matrix[i][k] = std::pow(ratios[k], i);
+      right[i] = phi * factorial / scale;
+      factorial *= i + 2;
+      phi = phi / hh - 1 / factorial;
+    }
+    return solve(matrix, right, unknowns);
+  }
+
+  SchedulerConfig config_;
+  std::vector<float> sigmas_;
+};
+
+}  // namespace
+
+std::unique_ptr<Scheduler> make_unipc(const SchedulerConfig& config, int steps) {
+  return std::make_unique<UniPc>(config, steps);
+}
+
+}  // namespace inkstone

@@ -1,0 +1,39 @@
+// CLIP's byte-pair encoding, as transformers.CLIPTokenizer (5.x): NFC, white space folded, lower case, words by CLIP's pattern, merges by rank.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace inkstone {
+
+struct Tokens {
+  std::vector<int32_t> ids;  // exactly model_max_length: start, text, end, padding
+  int used = 0;              // ids before the padding, start and end included
+  std::string cut;  // the text that did not fit, as it stood in the prompt ("" when all did): quote it in a warning
+};
+
+class Tokenizer {
+ public:
+  // A diffusers tokenizer folder: vocab.json, merges.txt, tokenizer_config.json, special_tokens_map.json (the last two may be missing).
+  // Also reads a folder that has only tokenizer.json (transformers 5). Malformed files are an Error with file and line.
+  static Tokenizer open(const std::filesystem::path& folder);
+  // From CLIP's merges alone (bpe_simple_vocab_16e6.txt): the vocabulary is built from them as CLIP does it.
+  static Tokenizer from_merges(std::string_view merges_text);
+  Tokenizer(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  Tokens encode(std::string_view prompt) const;  // invalid UTF-8 becomes U+FFFD; any length, in time linear in it
+  int vocabulary() const;
+  int max_length() const;  // 77
+
+ private:
+  struct Data;
+  explicit Tokenizer(std::unique_ptr<Data> data);
+  std::unique_ptr<Data> data_;
+};
+
+}  // namespace inkstone

@@ -1,0 +1,37 @@
+// What a tokenizer's files say, checked: the vocabulary, its merges and the tokens matched whole.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "diffusion/tokenizer_merges.h"
+
+namespace inkstone {
+
+// Found in a prompt before words are. `normalized`: in the normalized prompt, by its normalized content.
+struct AddedToken {
+  std::string content;
+  bool normalized = false;
+  int32_t id = -1;
+};
+
+struct TokenizerFiles {
+  std::unordered_map<std::string, int32_t> vocabulary;  // bytes written as CLIP writes them
+  std::vector<Merge> merges;                            // by rank
+  std::vector<AddedToken> added;
+  int32_t start = 0, end = 0, unknown = 0, padding = 0;
+  int max_length = 77;
+};
+
+// Throw Error naming file and line (or token).
+TokenizerFiles read_tokenizer(const std::filesystem::path& folder);
+TokenizerFiles tokenizer_of_merges(std::string_view merges_text);
+
+// CLIP writes a byte as one character: itself where it prints, else one from U+0100 on.
+std::string written_byte(uint8_t byte);
+
+}  // namespace inkstone

@@ -1,0 +1,122 @@
+// Weights::open: which files of a component's folder hold its weights.
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "weights/weights.h"
+
+namespace inkstone {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kStems[] = {"model", "diffusion_pytorch_model"};
+constexpr std::array kSingles{".safetensors", ".fp16.safetensors"};
+constexpr std::array kIndexes{".safetensors.index.json", ".safetensors.index.fp16.json"};
+constexpr size_t kMostShards = 1000;
+
+bool is_pickle(const fs::path& file) {
+  constexpr std::array kPickles{".bin", ".ckpt", ".pt", ".pth", ".pkl"};
+  return std::ranges::find(kPickles, file.extension().string()) != kPickles.end();
+}
+
+// Shard names come from a file: a plain name of a safetensors file in the same folder, nothing else.
+void check_shard_name(const std::string& name, const fs::path& index) {
+  const bool plain =
+      !name.empty() && name.size() <= 255 && name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+  INKSTONE_CHECK(plain && fs::path(name).extension() == ".safetensors" && name[0] != '.', index.string(),
+                 ": the shard name \"", shown(name), "\" is not a plain name of a .safetensors file");
+}
+
+using WeightMap = std::map<std::string, std::string>;  // tensor, shard
+
+WeightMap read_index(const fs::path& index) {
+  const Json json = read_json(index);
+  const Json* map = json.is_object() ? json.get_object().if_contains("weight_map") : nullptr;
+  INKSTONE_CHECK(map && map->is_object(), index.string(), ": no object \"weight_map\"");
+  WeightMap shards;
+  for (const auto& [tensor, shard] : map->get_object()) {
+    INKSTONE_CHECK(shard.is_string(), index.string(), ": the shard of ", shown(tensor),
+                   " is not a string");
+    const std::string name(shard.get_string().c_str(), shard.get_string().size());
+    check_shard_name(name, index);
+    shards.emplace(std::string(tensor), name);
+  }
+  INKSTONE_CHECK(!shards.empty(), index.string(), ": its weight_map is empty");
+  return shards;
+}
+
+std::string why_not_found(const fs::path& folder) {
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored)) return "there is no folder " + folder.string();
+  std::string looked_for =
+      "model.safetensors or diffusion_pytorch_model.safetensors (also .fp16, or shards with .index.json)";
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
+    if (is_pickle(entry.path()))
+      return entry.path().string() +
+             " is a Python pickle, which runs code when read, and is refused; wanted beside it is " + looked_for;
+  return folder.string() + " has no weights: looked for " + looked_for;
+}
+
+}  // namespace
+
+Weights Weights::open_index(const fs::path& index) {
+  const WeightMap map = read_index(index);
+  std::set<std::string> names;
+  for (const auto& [tensor, shard] : map) names.insert(shard);
+  INKSTONE_CHECK(names.size() <= kMostShards, index.string(), " names ", names.size(), " shards, at most ", kMostShards,
+                 " are read");
+  std::vector<fs::path> files;
+  for (const std::string& name : names) {
+    files.push_back(index.parent_path() / name);
+    INKSTONE_CHECK(fs::exists(files.back()), index.string(), " names the shard ", name,
+                   ", which is not there: download it");
+  }
+  Weights weights = open_files(files);
+  for (const auto& [tensor, shard] : map) {
+    const auto found = weights.by_name_.find(tensor);
+    const bool there =
+        found != weights.by_name_.end()
+            ? weights.files_[static_cast<size_t>(weights.entries_[found->second].file)].path().filename() == shard
+            : weights.unread_.contains(tensor);
+    INKSTONE_CHECK(there, index.string(), ": the tensor ", shown(tensor), " is not in ", shard,
+                   ", where the index says it is");
+  }
+  return weights;
+}
+
+Weights Weights::open(const fs::path& folder) {
+  const auto there = [&](const std::string& name) {
+    std::error_code ignored;
+    return fs::exists(folder / name, ignored);
+  };
+  for (const std::string stem : kStems) {
+    for (size_t i = 0; i < kSingles.size(); ++i) {
+      Weights weights;
+      if (there(stem + kSingles[i]))
+        weights = open_files({folder / (stem + kSingles[i])});
+      else if (there(stem + kIndexes[i]))
+        weights = open_index(folder / (stem + kIndexes[i]));
+      else
+        continue;
+      weights.source_ = folder.string();
+      return weights;
+    }
+  }
+  fail(INKSTONE_HERE, why_not_found(folder));
+}
+
+Weights Weights::open_files(const std::vector<fs::path>& files) {
+  Weights weights;
+  if (!files.empty()) weights.source_ = files[0].string();
+  for (const fs::path& file : files) {
+    INKSTONE_CHECK(!is_pickle(file), file.string(),
+                   " is a Python pickle, which runs code when read, and is refused: convert it to safetensors");
+    weights.add_file(file);
+  }
+  return weights;
+}
+
+}  // namespace inkstone

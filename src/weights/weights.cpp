@@ -1,0 +1,137 @@
+#include "weights/weights.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "weights/finite.h"
+#include "weights/names.h"
+#include "weights/safetensors.h"
+
+namespace inkstone {
+namespace {
+
+// "3 missing (a, b, c); ": nothing where the list is empty.
+std::string listed(const std::vector<std::string>& items, const char* what) {
+  constexpr size_t kShown = 20;
+  if (items.empty()) return "";
+  std::string text = "; " + std::to_string(items.size()) + " " + what + " (";
+  for (size_t i = 0; i < std::min(items.size(), kShown); ++i) text += (i ? ", " : "") + items[i];
+  if (items.size() > kShown) text += " and " + std::to_string(items.size() - kShown) + " more";
+  return text + ")";
+}
+
+}  // namespace
+
+void Weights::add_file(const std::filesystem::path& file) {
+  const int number = static_cast<int>(files_.size());
+  files_.emplace_back(file);
+  Safetensors parsed = parse_safetensors(files_.back().bytes(), file.string());
+  for (WeightView& view : parsed.tensors) {
+    const auto [place, is_new] = by_name_.emplace(view.name, entries_.size());
+    INKSTONE_CHECK(is_new, file.string(), ": the tensor ", shown(view.name), " stands in ",
+                   files_[static_cast<size_t>(entries_[place->second].file)].path().string(), " too");
+    entries_.push_back({std::move(view), number});
+  }
+  unread_.insert(parsed.unread.begin(), parsed.unread.end());
+}
+
+Weights Weights::of(std::vector<std::pair<std::string, Tensor>> tensors) {
+  Weights weights;
+  weights.source_ = "weights in memory";
+  for (auto& [name, tensor] : tensors) {
+    INKSTONE_CHECK(tensor.type() != DType::kI32, "the weight ", name, " has the type ", name_of(tensor.type()));
+    INKSTONE_CHECK(weights.by_name_.emplace(name, weights.entries_.size()).second, "the weight ", name,
+                   " is given twice");
+    const Tensor& kept = weights.memory_.emplace_back(std::move(tensor));
+    weights.entries_.push_back({{name, kept.shape(), kept.type(), {kept.data(), kept.bytes()}}, -1});
+  }
+  return weights;
+}
+
+void Weights::bind(std::span<const WeightSpec> specs) {
+  std::vector<std::string> missing, misshapen, unused;
+  std::vector<bool> used(entries_.size());
+  bound_.clear();
+  for (const WeightSpec& spec : specs) {
+    std::string stored_otherwise;
+    auto found = by_name_.end();
+    for (const std::string& name : known_names(spec.name)) {
+      if (found = by_name_.find(name); found != by_name_.end()) break;
+      if (const auto other = unread_.find(name); other != unread_.end())
+        stored_otherwise = " [stored as " + other->second + "; F32, F16 and BF16 are read]";
+    }
+    if (found == by_name_.end()) {
+      missing.push_back(spec.name + stored_otherwise);
+      continue;
+    }
+    WeightView& view = entries_[found->second].view;
+    used[found->second] = true;
+    if (is_same_shape(view.shape, spec.shape))
+      view.shape = spec.shape;
+    else
+      misshapen.push_back(shown(view.name) + " is " + to_string(view.shape) + ", the model needs " + to_string(spec.shape));
+    bound_[spec.name] = found->second;
+  }
+  for (size_t i = 0; i < entries_.size(); ++i)
+    if (!used[i] && !is_harmless_extra(entries_[i].view.name)) unused.push_back(shown(entries_[i].view.name));
+  INKSTONE_CHECK(missing.empty() && misshapen.empty() && unused.empty(), source_, ": the weights do not fit the model",
+                 listed(missing, "missing"), listed(misshapen, "misshapen"), listed(unused, "unused"));
+}
+
+const Weights::Entry& Weights::entry(const std::string& name) const {
+  if (const auto found = bound_.find(name); found != bound_.end()) return entries_[found->second];
+  const auto found = by_name_.find(name);
+  INKSTONE_CHECK(found != by_name_.end(), source_, ": there is no tensor ", name);
+  return entries_[found->second];
+}
+
+std::string Weights::source(const Entry& entry) const {
+  const std::string place = entry.file < 0 ? source_ : files_[static_cast<size_t>(entry.file)].path().string();
+  return place + ": the tensor " + shown(entry.view.name);
+}
+
+const WeightView& Weights::find(const std::string& name) const { return entry(name).view; }
+
+void Weights::check_finite(const std::string& name) const {
+  const Entry& at = entry(name);
+  const auto index = first_not_finite(at.view.type, at.view.bytes);
+  INKSTONE_CHECK(!index, source(at), " has a NaN or an infinity at element ", index.value_or(0), " of ",
+                 to_string(at.view.shape), ": the model is damaged, download it again or use another");
+}
+
+Tensor Weights::read(const std::string& name) const {
+  check_finite(name);
+  const WeightView& view = find(name);
+  Tensor tensor(view.shape);
+  finite_to_float(view.type, view.bytes, tensor.floats());
+  return tensor;
+}
+
+void Weights::release(const std::string& name) const {
+  const Entry& at = entry(name);
+  if (at.file < 0) return;
+  const MappedFile& file = files_[static_cast<size_t>(at.file)];
+  file.release(static_cast<size_t>(at.view.bytes.data() - file.bytes().data()), at.view.bytes.size());
+}
+
+std::vector<std::string> Weights::names() const {
+  std::vector<std::string> names;
+  for (const Entry& at : entries_) names.push_back(at.view.name);
+  return names;
+}
+
+size_t Weights::total_bytes() const {
+  size_t total = 0;
+  for (const Entry& at : entries_) total += at.view.bytes.size();
+  return total;
+}
+
+DType Weights::type() const {
+  std::array<size_t, 4> bytes_of{};
+  for (const Entry& at : entries_) bytes_of[static_cast<size_t>(at.view.type)] += at.view.bytes.size();
+  return static_cast<DType>(std::ranges::max_element(bytes_of) - bytes_of.begin());
+}
+
+}  // namespace inkstone

@@ -1,0 +1,72 @@
+// The numbers of one component of a model: safetensors files, mapped read-only, by name.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/file.h"
+#include "base/tensor.h"
+
+namespace inkstone {
+
+struct WeightView {           // borrowed from the mapped file; may be unaligned
+  std::string name;           // as the file writes it
+  Shape shape;
+  DType type = DType::kF32;   // F32, F16 or BF16
+  std::span<const std::byte> bytes;
+};
+
+struct WeightSpec {           // what a model asks for
+  std::string name;           // as SD 1.5 publishes it (diffusers; text encoder with "text_model.")
+  Shape shape;
+};
+
+class Weights {
+ public:
+  Weights() = default;
+  // A component's folder (".../unet"): STEM.safetensors, STEM.fp16.safetensors, or shards by STEM.safetensors.index.json, where STEM is
+  // "model" or "diffusion_pytorch_model". Errors say what was looked for; a .bin or .ckpt beside is refused by name (pickle runs code).
+  static Weights open(const std::filesystem::path& folder);
+  static Weights open_files(const std::vector<std::filesystem::path>& files);
+  // Made in memory, for tests: the tensors are moved in.
+  static Weights of(std::vector<std::pair<std::string, Tensor>> tensors);
+
+  // Finds every spec under its own name or one of its known other names (names.h); throws ONE Error that lists everything missing,
+  // misshapen and unused (the first 20 of each, then a count). [out, in, 1, 1] and [out, in] are the same shape.
+  // After it find() knows the specs by their own names, with the specs' shapes.
+  void bind(std::span<const WeightSpec> specs);
+  const WeightView& find(const std::string& name) const;  // throws where it is not there
+
+  // The values as fp32; throws Error naming tensor, file and index where one is NaN or infinite.
+  Tensor read(const std::string& name) const;
+  void check_finite(const std::string& name) const;
+  void release(const std::string& name) const;  // its pages leave this process's resident memory
+
+  std::vector<std::string> names() const;  // as the files write them
+  size_t total_bytes() const;
+  DType type() const;                      // of the most bytes
+
+ private:
+  struct Entry {
+    WeightView view;
+    int file;                              // of files_; -1: in memory_
+  };
+  const Entry& entry(const std::string& name) const;
+  std::string source(const Entry& entry) const;  // "FILE: the tensor NAME"
+  void add_file(const std::filesystem::path& file);
+  static Weights open_index(const std::filesystem::path& index);
+
+  std::string source_ = "no weights";      // the folder or first file, for errors
+  std::vector<MappedFile> files_;
+  std::vector<Tensor> memory_;
+  std::vector<Entry> entries_;
+  std::map<std::string, size_t> by_name_;  // as the files write them
+  std::map<std::string, size_t> bound_;    // as the specs write them
+  std::map<std::string, std::string> unread_;  // tensors of other element types, and the type
+};
+
+}  // namespace inkstone

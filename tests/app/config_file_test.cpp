@@ -1,0 +1,107 @@
+#include "app/config_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace inkstone {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+std::string refusal(std::string_view toml) {
+  Options options;
+  try {
+    apply_config(toml, "c.toml", options);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(ConfigFile, keys_are_the_flags_names) {
+  Options options;
+  apply_config(R"(
+prompt = "a fox"
+negative = "blurry"
+seed = 7
+steps = 12
+guidance = 3        # a whole number is a number
+scheduler = "ddim"
+karras = false
+eta = 0.25
+memory-budget = "2GiB"
+vae-tiling = "on"
+json = true
+)",
+               "c.toml", options);
+  EXPECT_EQ(options.prompt, "a fox");
+  EXPECT_EQ(options.negative, "blurry");
+  EXPECT_EQ(options.seed, 7u);
+  EXPECT_EQ(options.steps, 12);
+  EXPECT_EQ(options.guidance, 3.0f);
+  EXPECT_EQ(options.scheduler, "ddim");
+  EXPECT_EQ(options.karras, false);
+  EXPECT_EQ(options.eta, 0.25f);
+  ASSERT_TRUE(options.memory_budget);
+  EXPECT_EQ(options.memory_budget->bytes, uint64_t{2} << 30);
+  EXPECT_EQ(options.vae_tiling, "on");
+  EXPECT_EQ(options.json, true);
+  EXPECT_FALSE(options.width);
+}
+
+TEST(ConfigFile, flags_are_nearer_and_a_table_is_nearer_than_the_file_around_it) {
+  Options options;
+  options.steps = 5;
+  apply_config("steps = 12\nwidth = 256\nheight = 128\n[generate]\nwidth = 512\n", "c.toml", options);
+  EXPECT_EQ(options.steps, 5);
+  EXPECT_EQ(options.width, 512);
+  EXPECT_EQ(options.height, 128);
+}
+
+TEST(ConfigFile, a_size_may_be_a_number_of_bytes) {
+  Options options;
+  apply_config("memory-budget = 1048576", "c.toml", options);
+  ASSERT_TRUE(options.memory_budget);
+  EXPECT_EQ(options.memory_budget->bytes, 1048576u);
+}
+
+TEST(ConfigFile, faults_are_named_with_line_and_column) {
+  EXPECT_THAT(refusal("\nstpes = 3\n"),
+              AllOf(StartsWith("c.toml:2:1: unknown key \"stpes\""), HasSubstr("mean steps?")));
+  EXPECT_THAT(refusal("config = \"other.toml\""), StartsWith("c.toml:1:1: unknown key \"config\""));
+  EXPECT_THAT(refusal("[other]\nx = 1\n"), StartsWith("c.toml:1:2: unknown key \"other\""));
+  EXPECT_THAT(refusal("steps = \"3\""), StartsWith("c.toml:1:9: steps must be a whole number, not a text"));
+  EXPECT_THAT(refusal("steps = 3.5"),
+              StartsWith("c.toml:1:9: steps must be a whole number, not a number with a fraction"));
+  EXPECT_THAT(refusal("\n\n  guidance = true"),
+              StartsWith("c.toml:3:14: guidance must be a number, not true or false"));
+  EXPECT_THAT(refusal("karras = 1"), StartsWith("c.toml:1:10: karras must be true or false, not a whole number"));
+  EXPECT_THAT(refusal("prompt = [\"a\"]"), StartsWith("c.toml:1:10: prompt must be a text in quotes, not a list"));
+  EXPECT_THAT(refusal("steps = 0"), StartsWith("c.toml:1:9: steps = 0: must be a whole number of at least 1"));
+  EXPECT_THAT(refusal("[generate]\nscheduler = \"x\""),
+              StartsWith("c.toml:2:13: scheduler = x: must be one of pndm, "));
+  EXPECT_THAT(refusal("seed = -1"), StartsWith("c.toml:1:8: seed = -1: must be a whole number from 0"));
+  EXPECT_THAT(refusal("guidance = nan"), StartsWith("c.toml:1:12: guidance = nan: must be a number"));
+  EXPECT_THAT(refusal("generate = 3"), StartsWith("c.toml:1:12: generate must be a table"));
+}
+
+TEST(ConfigFile, malformed_toml_is_named_with_line_and_column) {
+  EXPECT_THAT(refusal("steps = 3\nwidth = = 4\n"), StartsWith("c.toml:2:9: "));
+  EXPECT_THAT(refusal("steps = 3\nsteps = 4\n"), StartsWith("c.toml:2:"));
+  EXPECT_THAT(refusal("prompt = \"a fox"), StartsWith("c.toml:1:"));
+  EXPECT_THAT(refusal("seed = 99999999999999999999"), StartsWith("c.toml:1:"));
+  EXPECT_THAT(refusal("\xff\xfe = 1"), StartsWith("c.toml:1:"));
+}
+
+TEST(ConfigFile, a_value_that_a_flag_hides_is_checked_all_the_same) {
+  Options options;
+  options.steps = 5;
+  EXPECT_THROW(apply_config("steps = 0", "c.toml", options), UsageError);
+}
+
+}  // namespace
+}  // namespace inkstone

@@ -1,0 +1,356 @@
+// The program from outside: what a user types, and what comes back.
+#include "app/program.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "app/model_copy.h"
+#include "app/version.h"
+#include "base/image.h"
+#include "base/json.h"
+
+namespace inkstone {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::MatchesRegex;
+using testing::StartsWith;
+
+class TheProgram : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (program_path().empty())
+      GTEST_SKIP() << "the program is not built: build the target inkstone, or set INKSTONE_BINARY";
+    program_.environment["HF_HUB_CACHE"] = (program_.folder.path() / "no-cache").string();
+  }
+
+  // The last line of standard error, which must be the error's alone.
+  void expect_refusal(const std::vector<std::string>& arguments, int code,
+                      const testing::Matcher<std::string>& message) {
+    const Outcome outcome = program_.run(arguments);
+    EXPECT_EQ(outcome.code, code) << outcome.error;
+    EXPECT_EQ(outcome.output, "");
+    ASSERT_THAT(outcome.error, testing::EndsWith("\n"));
+    const size_t begin = outcome.error.rfind('\n', outcome.error.size() - 2);
+    const std::string last = outcome.error.substr(begin == std::string::npos ? 0 : begin + 1);
+    EXPECT_THAT(last, AllOf(StartsWith("inkstone: "), message));
+    EXPECT_THAT(program_.folder.names(), IsEmpty());
+  }
+
+  DecodedPng picture(const std::string& name) const {
+    const std::string bytes = text_of(program_.folder.path() / name);
+    return decode_png(std::as_bytes(std::span(bytes)));
+  }
+
+  ProgramRun program_;
+};
+
+using Generate = TheProgram;
+using BadInput = TheProgram;
+using Interrupted = TheProgram;
+using Info = TheProgram;
+using Bench = TheProgram;
+
+TEST_F(TheProgram, says_its_version_and_helps) {
+  const Outcome version = program_.run({"--version"});
+  EXPECT_EQ(version.code, 0);
+  EXPECT_EQ(version.output, std::string("inkstone ") + kVersion + "\n");
+  const Outcome help = program_.run({"generate", "--help"});
+  EXPECT_EQ(help.code, 0);
+  EXPECT_THAT(help.output, AllOf(HasSubstr("Examples:"), HasSubstr("--memory-budget")));
+  const Outcome nothing = program_.run({});
+  EXPECT_EQ(nothing.code, 2);
+  EXPECT_EQ(nothing.output, "");
+  EXPECT_THAT(nothing.error, HasSubstr("Usage: inkstone COMMAND"));
+}
+
+TEST_F(Generate, writes_a_picture_with_its_parameters_and_says_what_it_did) {
+  const Outcome outcome =
+      program_.run({"generate", "a red apple", "--seed", "42", "--steps", "3", "--negative", "blurry"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_EQ(outcome.output, "");
+  EXPECT_THAT(program_.folder.names(), ElementsAre("a-red-apple-42.png"));
+  EXPECT_THAT(outcome.error, AllOf(HasSubstr("UNet2DConditionModel"), HasSubstr("in all"), HasSubstr("precision"),
+                                   HasSubstr("step 4 of 4 (100 %)"), HasSubstr("text encoder"),
+                                   HasSubstr("peak memory"), HasSubstr("seed 42 -> a-red-apple-42.png")));
+  const DecodedPng png = picture("a-red-apple-42.png");
+  EXPECT_GT(png.image.width, 0);
+  ASSERT_EQ(png.texts.size(), 1u);
+  EXPECT_EQ(png.texts[0].first, "parameters");
+  EXPECT_THAT(
+      png.texts[0].second,
+      StartsWith(
+          "a red apple\nNegative prompt: blurry\nSteps: 3, Sampler: PLMS, Schedule type: Automatic, CFG scale: 3, "
+          "Seed: 42, Size: "));
+}
+
+TEST_F(Generate, overwrites_a_name_that_was_given_and_never_one_that_was_not) {
+  program_.folder.write("apple.png", "old");
+  program_.folder.write("apple-1.png", "old");
+  ASSERT_EQ(program_.run({"generate", "apple", "--seed", "1", "--steps", "1", "--out", "apple.png", "--quiet"}).code,
+            0);
+  EXPECT_GT(picture("apple.png").image.width, 0);
+  ASSERT_EQ(program_.run({"generate", "apple", "--seed", "1", "--steps", "1", "--quiet"}).code, 0);
+  EXPECT_EQ(text_of(program_.folder.path() / "apple-1.png"), "old");
+  EXPECT_EQ(picture("apple-1-2.png").image.rgb, picture("apple.png").image.rgb);
+}
+
+TEST_F(Generate, quiet_is_quiet) {
+  const Outcome outcome = program_.run({"generate", "a fox", "--steps", "1", "--quiet"});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_EQ(outcome.output + outcome.error, "");
+}
+
+TEST_F(Generate, draws_a_seed_and_says_it) {
+  const Outcome outcome = program_.run({"generate", "a fox", "--steps", "1", "--json", "--quiet"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  const Json json = parse_json(outcome.output, "output");
+  const uint64_t seed = json.at("images").at(0).at("seed").to_number<uint64_t>();
+  EXPECT_LT(seed, uint64_t{1} << 32);
+  EXPECT_THAT(program_.folder.names(), ElementsAre("a-fox-" + std::to_string(seed) + ".png"));
+}
+
+TEST_F(Generate, reads_the_prompt_from_standard_input) {
+  program_.input = "a fox\n";
+  ASSERT_EQ(program_.run({"generate", "-", "--seed", "1", "--steps", "1", "--quiet"}).code, 0);
+  EXPECT_THAT(picture("a-fox-1.png").texts[0].second, StartsWith("a fox\nSteps"));
+}
+
+TEST_F(Generate, json_is_one_object_with_everything) {
+  const Outcome outcome = program_.run({"generate", "a \"fox\"\xff", "--seed", "7", "--steps", "2", "--scheduler",
+                                        "euler", "--json", "--out", "fox.png", "--precision", "fp32"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_EQ(std::count(outcome.output.begin(), outcome.output.end(), '\n'), 1);
+  const Json json = parse_json(outcome.output, "output");
+  EXPECT_EQ(json.at("images").at(0).at("path").as_string(), "fox.png");
+  EXPECT_EQ(json.at("images").at(0).at("seed").as_int64(), 7);
+  EXPECT_EQ(json.at("images").at(0).at("width").as_int64(), picture("fox.png").image.width);
+  EXPECT_EQ(json.at("parameters").at("prompt").as_string(), "a \"fox\"\xEF\xBF\xBD");
+  EXPECT_EQ(json.at("parameters").at("scheduler").as_string(), "euler");
+  EXPECT_EQ(json.at("parameters").at("guidance").as_double(), 3);
+  EXPECT_EQ(json.at("precision").as_string(), "fp32");
+  EXPECT_GT(json.at("times").at("unet_seconds").as_double(), 0);
+  EXPECT_GT(json.at("memory").at("measured_peak_bytes").to_number<int64_t>(), 0);
+  EXPECT_GT(json.at("memory").at("planned_peak_bytes").to_number<int64_t>(), 0);
+  EXPECT_EQ(json.at("device").at("name").as_string(), "cpu");
+  EXPECT_TRUE(json.at("warnings").as_array().empty());
+  EXPECT_EQ(json.at("model").at("components").as_array().size(), 3u);
+}
+
+TEST_F(Generate, warns_of_what_was_cut_from_the_prompt) {
+  std::string words = "a fox";
+  for (int i = 0; i < 100; ++i) words += " and a bee";
+  const Outcome outcome = program_.run({"generate", words + " on zebra", "--steps", "1", "--out", "x.png", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_THAT(outcome.error, AllOf(HasSubstr("warning: "), HasSubstr("on zebra\"")));
+  EXPECT_THAT(std::string(parse_json(outcome.output, "output").at("warnings").at(0).as_string()),
+              HasSubstr("on zebra"));
+}
+
+TEST_F(Generate, several_pictures_are_the_pictures_drawn_alone) {
+  ASSERT_EQ(program_
+                .run({"generate", "a fox", "--seed", "5", "--steps", "2", "--count", "3", "--out", "fox.png", "--quiet",
+                      "--scheduler", "euler-ancestral"})
+                .code,
+            0);
+  EXPECT_THAT(program_.folder.names(), ElementsAre("fox-5.png", "fox-6.png", "fox-7.png"));
+  for (const char* seed : {"5", "6", "7"}) {
+    ASSERT_EQ(program_
+                  .run({"generate", "a fox", "--seed", seed, "--steps", "2", "--out", "alone.png", "--quiet",
+                        "--scheduler", "euler-ancestral"})
+                  .code,
+              0);
+    EXPECT_EQ(text_of(program_.folder.path() / "alone.png"),
+              text_of(program_.folder.path() / (std::string("fox-") + seed + ".png")));
+  }
+}
+
+TEST_F(Generate, takes_its_settings_from_a_file_and_flags_before_them) {
+  program_.folder.write("c.toml", "steps = 9\nseed = 3\n[generate]\nguidance = 2\nout = \"c.png\"\n");
+  ASSERT_EQ(program_.run({"generate", "a fox", "--config", "c.toml", "--steps", "2", "--quiet"}).code, 0);
+  EXPECT_THAT(picture("c.png").texts[0].second,
+              AllOf(HasSubstr("Steps: 2, "), HasSubstr("CFG scale: 2, "), HasSubstr("Seed: 3, ")));
+}
+
+TEST_F(BadInput, of_flags_is_wrong_usage) {
+  expect_refusal({"generate"}, 2, HasSubstr("no prompt"));
+  expect_refusal({"generate", "a fox", "--steps", "0"}, 2,
+                 HasSubstr("--steps 0: must be a whole number of at least 1"));
+  expect_refusal({"generate", "a fox", "--guidance", "-1"}, 2,
+                 HasSubstr("--guidance -1: must be a number of at least 0"));
+  expect_refusal({"generate", "a fox", "--scheduler", "foo"}, 2,
+                 HasSubstr("pndm, ddim, euler, euler-ancestral, dpm++-2m"));
+  expect_refusal({"generate", "a fox", "--karras"}, 2, HasSubstr("--karras: works with euler"));
+  expect_refusal({"generate", "a fox", "--seed", "18446744073709551615", "--count", "2"}, 2,
+                 HasSubstr("the last seed"));
+  expect_refusal({"generate", "a fox", "--out", "fox.jpg"}, 2, HasSubstr("try fox.png"));
+  expect_refusal({"generate", "a fox", "--bogus"}, 2, HasSubstr("unknown flag --bogus"));
+}
+
+TEST_F(BadInput, of_sizes_names_those_that_work) {
+  expect_refusal({"generate", "a fox", "--width", "100"}, 2,
+                 MatchesRegex("inkstone: width 100 .*multiple of 16.*96 or 112\n"));
+  expect_refusal({"info", "--height", "100"}, 2, HasSubstr("96 or 112"));
+}
+
+TEST_F(BadInput, of_memory_names_the_least) {
+  expect_refusal({"generate", "a fox", "--memory-budget", "1MiB"}, 2,
+                 AllOf(HasSubstr("too small"), HasSubstr("the least that works is")));
+}
+
+TEST_F(BadInput, where_no_model_is_it_says_how_to_get_it) {
+  expect_refusal({"generate", "a fox", "--model", "no/such-model"}, 1,
+                 AllOf(HasSubstr("no/such-model"), HasSubstr("download")));
+  expect_refusal({"info", "no-such-folder"}, 1, HasSubstr("no-such-folder"));
+  const ScratchFolder wrong;
+  wrong.write("holiday.txt", "");
+  expect_refusal({"generate", "a fox", "--model", wrong.path().string()}, 1, HasSubstr("no model_index.json"));
+}
+
+TEST_F(BadInput, of_a_spoiled_model_is_named) {
+  const std::string unet = "unet/diffusion_pytorch_model.safetensors";
+  {
+    const ModelCopy model;
+    model.remove("vae");
+    expect_refusal({"generate", "a fox", "--model", model.path()}, 1, HasSubstr("vae"));
+  }
+  {
+    const ModelCopy model;
+    model.remove(unet);
+    expect_refusal({"generate", "a fox", "--model", model.path()}, 1, HasSubstr("unet"));
+  }
+  {
+    const ModelCopy model;
+    const std::string bytes = model.read(unet);
+    model.write(unet, std::string_view(bytes).substr(0, bytes.size() / 2));
+    expect_refusal({"generate", "a fox", "--model", model.path()}, 1, HasSubstr("diffusion_pytorch_model.safetensors"));
+    model.write(unet, "\x08");
+    expect_refusal({"generate", "a fox", "--model", model.path()}, 1, HasSubstr("diffusion_pytorch_model.safetensors"));
+  }
+  {
+    const ModelCopy model;
+    model.write("unet/config.json", "{\n  \"sample_size\": 16,,\n}");
+    expect_refusal({"generate", "a fox", "--model", model.path()}, 1, HasSubstr("unet/config.json:2:"));
+  }
+}
+
+TEST_F(BadInput, of_nan_weights_is_found_and_named_and_no_picture_is_written) {
+  const std::string unet = "unet/diffusion_pytorch_model.safetensors";
+  const ModelCopy model;
+  model.write(unet, with_nan(model.read(unet), "mid_block.resnets.0.conv1.weight"));
+  expect_refusal({"generate", "a fox", "--model", model.path(), "--steps", "2"}, 1,
+                 AllOf(HasSubstr("mid_block.resnets.0.conv1.weight"), HasSubstr("NaN")));
+  EXPECT_EQ(program_.run({"info", model.path()}).code, 0) << "info must not read the numbers";
+}
+
+TEST_F(BadInput, of_an_output_is_found_before_the_work) {
+  for (const std::string out : {"none/fox.png", "/proc/self/comm", "/"}) {
+    const Outcome outcome = program_.run({"generate", "a fox", "--out", out, "--steps", "1"});
+    EXPECT_EQ(outcome.code, out == "/" && geteuid() == 0 ? 0 : 1) << out;
+    if (outcome.code == 0) continue;
+    EXPECT_THAT(outcome.error, AllOf(StartsWith("inkstone: cannot write "), testing::Not(HasSubstr("step 1")))) << out;
+  }
+}
+
+TEST_F(BadInput, of_a_folder_without_permission_is_found_before_the_work) {
+  if (geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
+  const ScratchFolder closed;
+  std::filesystem::permissions(closed.path(), std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+  const std::string out = (closed.path() / "fox.png").string();
+  expect_refusal({"generate", "a fox", "--out", out}, 1,
+                 AllOf(HasSubstr("cannot write " + out), HasSubstr("ermission")));
+}
+
+TEST_F(BadInput, where_the_disk_is_full_nothing_is_left) {
+  program_.most_file_bytes = 1000;
+  expect_refusal({"generate", "a fox", "--steps", "1", "--quiet", "--out", "fox.png"}, 1, HasSubstr("fox.png"));
+}
+
+TEST_F(BadInput, of_a_config_file_is_named_with_its_place) {
+  const ScratchFolder folder;
+  folder.write("bad.toml", "steps = 3\nwidth = = 4\n");
+  folder.write("key.toml", "\nstpes = 3\n");
+  folder.write("type.toml", "steps = \"3\"\n");
+  const auto file = [&](const char* name) { return (folder.path() / name).string(); };
+  expect_refusal({"generate", "a fox", "--config", file("bad.toml")}, 2, HasSubstr("bad.toml:2:9: "));
+  expect_refusal({"generate", "a fox", "--config", file("key.toml")}, 2,
+                 HasSubstr("key.toml:2:1: unknown key \"stpes\""));
+  expect_refusal({"generate", "a fox", "--config", file("type.toml")}, 2, HasSubstr("type.toml:1:9: steps must be"));
+  expect_refusal({"generate", "a fox", "--config", file("none.toml")}, 1, HasSubstr("none.toml"));
+}
+
+TEST_F(BadInput, is_json_too_where_that_was_asked_for) {
+  for (const auto& [arguments, code] :
+       std::vector<std::pair<std::vector<std::string>, int>>{{{"generate", "a fox", "--json", "--steps", "0"}, 2},
+                                                             {{"info", "no/such-model", "--json"}, 1},
+                                                             {{"--json"}, 2}}) {
+    const Outcome outcome = program_.run(arguments);
+    EXPECT_EQ(outcome.code, code);
+    const Json json = parse_json(outcome.output, "output");
+    EXPECT_EQ(json.at("exit_code").as_int64(), code);
+    EXPECT_EQ(outcome.error, "inkstone: " + std::string(json.at("error").as_string()) + "\n");
+  }
+}
+
+TEST_F(BadInput, is_traced_to_its_source_with_verbose) {
+  const Outcome outcome = program_.run({"generate", "a fox", "--steps", "0", "--verbose"});
+  EXPECT_THAT(outcome.error, HasSubstr("options.cpp:"));
+}
+
+TEST_F(Interrupted, it_stops_at_once_and_leaves_nothing) {
+  for (const auto& [signal, code] : {std::pair(SIGINT, 130), std::pair(SIGTERM, 143)}) {
+    program_.start({"generate", "a fox", "--steps", "1000", "--scheduler", "ddim", "--json"});
+    for (int tries = 0; tries < 600 && program_.error_so_far().find("preparing") == std::string::npos; ++tries)
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    program_.send(signal);
+    const Outcome outcome = program_.wait();
+    EXPECT_EQ(outcome.code, code);
+    EXPECT_THAT(outcome.error, testing::EndsWith("inkstone: interrupted\n"));
+    EXPECT_EQ(parse_json(outcome.output, "output").at("error").as_string(), "interrupted");
+    EXPECT_THAT(program_.folder.names(), IsEmpty());
+  }
+}
+
+TEST_F(Info, shows_the_model_and_the_memory_plan) {
+  const Outcome outcome = program_.run({"info", "--precision", "fp32"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_THAT(outcome.output, AllOf(HasSubstr("UNet2DConditionModel"), HasSubstr("fp16"), HasSubstr("PNDMScheduler"),
+                                    HasSubstr("beta_end"), HasSubstr("20 steps, guidance 3"), HasSubstr("peak")));
+}
+
+TEST_F(Info, json_has_the_same) {
+  const Outcome outcome = program_.run({"info", "--json", "--width", "128"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  const Json json = parse_json(outcome.output, "output");
+  EXPECT_EQ(json.at("model").at("components").at(1).at("name").as_string(), "unet");
+  EXPECT_GT(json.at("model").at("parameters").as_int64(), 1'000'000);
+  EXPECT_EQ(json.at("scheduler").at("class").as_string(), "PNDMScheduler");
+  EXPECT_EQ(json.at("memory").at("width").as_int64(), 128);
+  EXPECT_GT(json.at("memory").at("peak_bytes").to_number<int64_t>(), 0);
+}
+
+TEST_F(Bench, measures_every_stage) {
+  const Outcome outcome = program_.run({"bench", "--steps", "1", "--out", "bench.json", "--json", "--quiet"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_EQ(text_of(program_.folder.path() / "bench.json"), outcome.output);
+  const Json json = parse_json(outcome.output, "output");
+  for (const char* stage : {"text_encoder", "guided_step", "vae"}) {
+    const Json& measured = json.at("stages").at(stage);
+    EXPECT_GT(measured.at("seconds").as_double(), 0) << stage;
+    EXPECT_GT(measured.at("flops").as_double(), 0) << stage;
+    EXPECT_FALSE(measured.at("ops").as_array().empty()) << stage;
+  }
+  EXPECT_GT(json.at("memory").at("measured_peak_bytes").to_number<int64_t>(), 0);
+}
+
+}  // namespace
+}  // namespace inkstone

@@ -1,0 +1,120 @@
+// Each pass gives a graph that means the same: run on `reference` before and after. And it does what it is for.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "backend/reference/reference.h"
+#include "backend/random_model.h"
+#include "compile/passes.h"
+#include "ir/print.h"
+#include "ir/verify.h"
+#include "models/clip.h"
+#include "models/unet.h"
+#include "models/vae.h"
+
+namespace inkstone {
+namespace {
+
+int nodes_called(const Graph& graph, const std::string& name) {
+  int found = 0;
+  for (const Node& node : graph.nodes()) found += name_of(node.op) == name;
+  return found;
+}
+
+void expect_same_meaning(const Graph& before, const Graph& after, double relative) {
+  verify(after);
+  const auto backend = open_reference_backend();
+  const Weights weights = random_weights(before);
+  const std::vector<Tensor> inputs = random_inputs(before);
+  const Tensor a = run_once(*backend, before, weights, inputs), b = run_once(*backend, after, weights, inputs);
+  EXPECT_LE(relative_rms(b, a), relative);
+}
+
+TEST(Fold, position_ids_become_the_table_itself) {
+  const Graph before = clip_graph(tiny_clip(), 2), after = fold(before);
+  EXPECT_EQ(nodes_called(before, "embedding"), 2);
+  EXPECT_EQ(nodes_called(after, "embedding"), 1);
+  EXPECT_EQ(nodes_called(after, "constant"), 0);
+  expect_same_meaning(before, after, 0);
+}
+
+TEST(Fold, neutral_constants_and_nested_reshapes_vanish) {
+  Graph g;
+  Value x = input(g, "x", {2, 6});
+  x = reshape(reshape(x, {3, 4}), {12}) * constant(g, std::vector<float>(12, 1.0f), {12});
+  x = x + constant(g, {0.5f}, {1}) * constant(g, {0.0f}, {1});
+  const Graph after = fold(finish(g, x));
+  EXPECT_EQ(nodes_called(after, "reshape"), 1);
+  EXPECT_EQ(nodes_called(after, "mul"), 0);
+  EXPECT_EQ(nodes_called(after, "add"), 0);
+}
+
+TEST(Fuse, the_unet_s_adds_activations_and_gates_go_into_their_producers) {
+  for (const UnetConfig& config : {tiny_unet(), tiny_linear_unet()}) {
+    const Graph before = unet_graph(config, {2, 8, 12, 5}), after = fuse(fold(before));
+    EXPECT_EQ(nodes_called(after, "add"), 0);
+    EXPECT_EQ(nodes_called(after, "mul"), 0);
+    EXPECT_EQ(nodes_called(after, "slice"), 0);
+    EXPECT_EQ(nodes_called(after, "gelu"), 0);
+    EXPECT_EQ(nodes_called(after, "silu"), 0);
+    expect_same_meaning(before, after, 1e-6);
+  }
+}
+
+TEST(Fuse, leaves_alone_what_somebody_else_reads) {
+  Graph g;
+  const Scope s{&g, ""};
+  const Value x = input(g, "x", {1, 4});
+  const Value h = linear(s / "l", x, 4);
+  const Value result = silu(h) * h;
+  const Graph after = fuse(finish(g, result));
+  EXPECT_EQ(nodes_called(after, "silu"), 1);
+}
+
+TEST(Fuse, clip_and_vae_mean_the_same) {
+  expect_same_meaning(clip_graph(tiny_clip(), 2), fuse(fold(clip_graph(tiny_clip(), 2))), 1e-6);
+  const Graph vae = vae_decoder_graph(tiny_vae(), 1, 6, 10);
+  EXPECT_EQ(nodes_called(fuse(vae), "add"), 0);
+  expect_same_meaning(vae, fuse(vae), 1e-6);
+}
+
+TEST(Tile, bands_give_the_same_values) {
+  const Graph before = fuse(vae_decoder_graph(tiny_vae(), 1, 8, 6));
+  for (const int64_t band : {2, 6, 8}) {
+    const Graph after = tile_rows(before, 8, band);
+    EXPECT_GT(nodes_called(after, "group_stats"), 0);
+    EXPECT_GT(nodes_called(after, "concat"), 0);
+    expect_same_meaning(before, after, 1e-6);
+  }
+}
+
+TEST(Tile, leaves_small_maps_and_batches_alone) {
+  const Graph small = fuse(vae_decoder_graph(tiny_vae(), 1, 8, 8));
+  EXPECT_EQ(print(tile_rows(small, 1 << 20, 8)), print(small));
+  const Graph batch = fuse(vae_decoder_graph(tiny_vae(), 2, 8, 8));
+  EXPECT_EQ(print(tile_rows(batch, 8, 8)), print(batch));
+}
+
+TEST(Precision, stores_activations_in_bf16_and_gives_fp32_outputs) {
+  const Graph graph = choose_precision(fuse(fold(unet_graph(tiny_unet(), {2, 8, 8, 5}))), DType::kBF16);
+  verify(graph);
+  EXPECT_EQ(graph.node(graph.outputs()[0]).type, DType::kF32);
+  for (const Node& node : graph.nodes()) {
+    if (name_of(node.op) == "attention" || name_of(node.op) == "layer_norm") EXPECT_EQ(node.type, DType::kBF16);
+    if (const auto* norm = std::get_if<op::GroupNorm>(&node.op); norm && norm->addend)
+      EXPECT_EQ(graph.node(node.inputs[3]).type, DType::kF32);
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const Node& from = graph.node(node.inputs[i]);
+      const bool mixed = name_of(node.op) == "cast" || std::holds_alternative<op::Weight>(from.op) || (name_of(node.op) == "group_norm" && i == 3);
+      if (!mixed && from.type != DType::kI32) EXPECT_EQ(from.type, graph.node(node.inputs[0]).type) << print(graph);
+    }
+  }
+}
+
+TEST(Precision, of_fp32_changes_nothing) {
+  const Graph graph = fuse(unet_graph(tiny_unet(), {1, 8, 8, 5}));
+  EXPECT_EQ(print(choose_precision(graph, DType::kF32)), print(graph));
+}
+
+}  // namespace
+}  // namespace inkstone

@@ -1,0 +1,99 @@
+// What JSON is taken, and that what is refused is refused with its place.
+#include "base/json.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "base/error.h"
+
+namespace inkstone {
+namespace {
+
+using testing::HasSubstr;
+
+std::string error_of(const std::string& text) {
+  try {
+    parse_json(text, "a.json");
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+std::string nested(int levels) { return std::string(levels, '[') + std::string(levels, ']'); }
+
+TEST(Json, reads_every_kind_of_value) {
+  const Json json =
+      parse_json(R"({"a": [1, -2, 18446744073709551615, 1.5, true, null], "b\u00e9": "\ud83d\ude00"})", "a.json");
+  const auto& a = json.at("a").as_array();
+  EXPECT_EQ(a.at(0).as_int64(), 1);
+  EXPECT_EQ(a.at(1).as_int64(), -2);
+  EXPECT_EQ(a.at(2).as_uint64(), std::numeric_limits<uint64_t>::max());
+  EXPECT_EQ(a.at(3).as_double(), 1.5);
+  EXPECT_TRUE(a.at(4).as_bool());
+  EXPECT_TRUE(a.at(5).is_null());
+  EXPECT_EQ(json.at("b\xc3\xa9").as_string(), "\xf0\x9f\x98\x80");
+}
+
+TEST(Json, a_decimal_is_the_nearest_double) {
+  for (const double value :
+       {0.00085, 0.012, 0.8272713896481413, 0.18215, 0.13025, 1e-05, 4.9406564584124654e-324, 1.7976931348623157e308}) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%.17g", value);
+    EXPECT_EQ(parse_json(std::string("[") + text + "]", "a.json").at(0).as_double(), value) << text;
+  }
+  EXPECT_EQ(parse_json("0.1", "a.json").as_double(), 0.1);  // alone, at the end of the text
+  EXPECT_EQ(parse_json("[1e-9999]", "a.json").at(0).as_double(), 0.0);
+}
+
+TEST(Json, malformed_text_is_refused_with_line_and_column) {
+  const std::pair<std::string, std::string> rows[] = {
+      {"", "a.json:1:1: the document ends"},
+      {"{\"a\": 1,\n  \"b\": ?}", "a.json:2:8: malformed JSON at '?'"},
+      {"{\"a\": 1,}", "a.json:1:9: malformed JSON at '}'"},
+      {"{\"a\": 1", "the document ends before it is complete"},
+      {"{\"a\": \"x", "the document ends before it is complete"},
+      {"[1] [2]", "a.json:1:5: more text after the end"},
+      {"[1]\n\nx", "a.json:3:1: more text after the end"},
+      {"{\"a\": 1, \"b\": 2,\n \"a\": 3}", "the key \"a\" stands twice"},
+      {"{\"o\": {\"k\": 1, \"\\u006b\": 2}}", "the key \"k\" stands twice"},
+      {"[\"\xff\"]", "UTF-8"},
+      {"[\"\xc0\xaf\"]", "UTF-8"},
+      {"[\"\\ud800\"]", "malformed JSON"},
+      {"[\"a\nb\"]", "control character"},
+      {"\xef\xbb\xbf{}", "a.json:1:1: begins with a byte order mark"},
+      {"[1e999]", "does not fit a double"},
+      {"[-1e999]", "does not fit a double"},
+      {"[NaN]", "malformed JSON at 'N'"},
+      {"[01]", "malformed JSON"},
+      {"// note\n{}", "malformed JSON"},
+      {nested(65), "nested more than 64 levels"},
+      {std::string(1000000, '['), "nested more than 64 levels"},
+  };
+  for (const auto& [text, want] : rows) EXPECT_THAT(error_of(text), HasSubstr(want)) << text.substr(0, 60);
+}
+
+TEST(Json, sixty_four_levels_are_taken) { EXPECT_EQ(error_of(nested(64)), "accepted"); }
+
+TEST(Json, equal_keys_of_different_objects_are_taken) {
+  EXPECT_EQ(error_of(R"({"a": {"a": 1}, "b": [{"a": 1}, {"a": 2}]})"), "accepted");
+}
+
+TEST(Json, text_in_an_error_is_one_short_line_of_whole_characters) {
+  EXPECT_EQ(shown("a\nb\x7f\xc3\xa9"), "a?b?\xc3\xa9");
+  EXPECT_EQ(shown(std::string(120, 'x')), std::string(120, 'x'));
+  EXPECT_EQ(shown(std::string(121, 'x')), std::string(117, 'x') + "...");
+  EXPECT_EQ(shown(std::string(116, 'x') + "\xc3\xa9" + std::string(50, 'y')), std::string(116, 'x') + "...");
+}
+
+TEST(Json, a_file_is_read_and_named_in_errors) {
+  const std::string model = INKSTONE_SOURCE_DIR "/demo/model/";
+  EXPECT_EQ(read_json(model + "unet/config.json").at("_class_name").as_string(), "UNet2DConditionModel");
+  EXPECT_THROW(read_json(model + "unet/config.json", 100), Error);
+  EXPECT_THROW(read_json(model + "absent.json"), Error);
+}
+
+}  // namespace
+}  // namespace inkstone

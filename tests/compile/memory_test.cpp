@@ -1,0 +1,182 @@
+// The memory plan against its own promise, checked byte by byte in random programs.
+#include "compile/memory.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "base/error.h"
+
+namespace inkstone {
+namespace {
+
+// Calls in a row: call i reads what it is given and writes value i.
+struct Chain {
+  std::vector<ArenaValue> values;
+  std::vector<ArenaCall> calls;
+  void call(size_t bytes, std::vector<int> reads, std::vector<int> overwrites = {}) {
+    calls.push_back({std::move(reads), static_cast<int>(values.size()), std::move(overwrites)});
+    values.push_back({bytes});
+  }
+  ArenaPlan plan() const { return plan_arena(values, calls); }
+};
+
+TEST(Memory, a_chain_needs_two_values_at_a_time) {
+  Chain chain;
+  chain.call(64, {});
+  for (int i = 1; i < 10; ++i) chain.call(64, {i - 1});
+  EXPECT_EQ(chain.plan().bytes, 128u);
+}
+
+TEST(Memory, a_chain_in_place_needs_one) {
+  Chain chain;
+  chain.call(100, {});
+  for (int i = 1; i < 10; ++i) chain.call(100, {i - 1}, {i - 1});
+  const ArenaPlan plan = chain.plan();
+  EXPECT_EQ(plan.bytes, 128u);
+  for (const size_t offset : plan.offsets) EXPECT_EQ(offset, plan.offsets[0]);
+}
+
+TEST(Memory, what_is_read_later_is_not_written_over) {
+  Chain chain;
+  chain.call(64, {});
+  chain.call(64, {0}, {0});
+  chain.call(64, {0, 1}, {1});
+  const ArenaPlan plan = chain.plan();
+  EXPECT_NE(plan.offsets[0], plan.offsets[1]);
+  EXPECT_EQ(plan.offsets[1], plan.offsets[2]);
+}
+
+TEST(Memory, what_is_read_twice_by_a_call_is_not_written_over) {
+  Chain chain;
+  chain.call(64, {});
+  chain.call(64, {0, 0}, {0});  // a convolution of x onto x, say
+  const ArenaPlan plan = chain.plan();
+  EXPECT_NE(plan.offsets[0], plan.offsets[1]);
+}
+
+TEST(Memory, a_view_keeps_its_whole_alive) {
+  Chain chain;
+  chain.call(128, {});
+  chain.call(64, {});
+  chain.values[1] = {64, 0, 64};
+  chain.calls[1] = {};  // a view is not computed
+  chain.call(128, {});
+  chain.call(64, {1});
+  const ArenaPlan plan = chain.plan();
+  EXPECT_EQ(plan.offsets[1], plan.offsets[0] + 64);
+  EXPECT_NE(plan.offsets[2], plan.offsets[0]);
+}
+
+TEST(Memory, pieces_of_a_concatenation_lie_side_by_side) {
+  Chain chain;
+  chain.call(64, {});
+  chain.call(64, {});
+  chain.call(128, {0, 1});
+  chain.values[0] = {64, 2, 0};
+  chain.values[1] = {64, 2, 64};
+  const ArenaPlan plan = chain.plan();
+  EXPECT_EQ(plan.bytes, 128u);
+  EXPECT_EQ(plan.offsets[0] + 64, plan.offsets[1]);
+}
+
+TEST(Memory, refuses_parts_larger_than_the_whole_and_rings) {
+  EXPECT_THROW(plan_arena(std::vector<ArenaValue>{{64}, {64, 0, 1}}, {}), Error);
+  EXPECT_THROW(plan_arena(std::vector<ArenaValue>{{64, 1, 0}, {64, 0, 0}}, {}), Error);
+  const std::vector<ArenaCall> calls{{{}, 0, {}}};
+  EXPECT_THROW(plan_arena(std::vector<ArenaValue>{{~size_t{0}}}, calls), Error);
+}
+
+// Runs a random program on an arena of names: every byte remembers which value was last written there. A read must find
+// its own name, or that of a value that it was declared to share with.
+struct RandomProgram {
+  Chain chain;
+  std::vector<bool> view;
+
+  explicit RandomProgram(std::mt19937& random) {
+    const auto below = [&](size_t n) { return static_cast<int>(random() % n); };
+    for (int i = 0; i < 40; ++i) {
+      const size_t bytes = 1 + below(400);
+      std::vector<int> reads;
+      for (int k = below(3); i > 0 && k >= 0; --k) reads.push_back(below(2) ? i - 1 - below(std::min(i, 4)) : below(i));
+      const bool make_view = i > 0 && below(5) == 0;
+      chain.call(bytes, reads, below(2) ? reads : std::vector<int>{});
+      view.push_back(make_view);
+      if (!reads.empty() && below(2)) chain.values[i].bytes = chain.values[reads[0]].bytes;
+      if (make_view) {
+        const int whole = below(i);
+        const int at = below(chain.values[whole].bytes);
+        chain.values[i] = {size_t{1} + below(chain.values[whole].bytes - at), whole, static_cast<size_t>(at)};
+        chain.calls[i] = {};
+      }
+    }
+  }
+};
+
+TEST(Memory, no_random_program_reads_what_another_value_wrote_there) {
+  std::mt19937 random(7);
+  size_t taken = 0;
+  for (int round = 0; round < 300; ++round) {
+    const RandomProgram program(random);
+    const auto& [values, calls] = program.chain;
+    const ArenaPlan plan = program.chain.plan();
+    std::vector<int> memory(plan.bytes, -1);
+    const auto written = [&](int value) {  // the value whose write filled these bytes: a view's whole
+      while (program.view[value]) value = values[value].inside;
+      return value;
+    };
+    for (size_t i = 0; i < calls.size(); ++i) {
+      for (const int read : calls[i].reads)
+        for (size_t b = 0; b < values[read].bytes; ++b) ASSERT_EQ(memory.at(plan.offsets[read] + b), written(read));
+      if (calls[i].writes < 0) continue;
+      const int result = calls[i].writes;
+      if (values[result].inside < 0) {
+        ASSERT_EQ(plan.offsets[result] % kArenaAlignment, 0u);
+      }
+      for (const int read : calls[i].reads) {  // what is read and may not be replaced is not touched by the result
+        const auto& over = calls[i].overwrites;
+        const bool may =
+            std::find(over.begin(), over.end(), read) != over.end() && plan.offsets[read] == plan.offsets[result];
+        const bool apart = plan.offsets[read] >= plan.offsets[result] + values[result].bytes ||
+                           plan.offsets[result] >= plan.offsets[read] + values[read].bytes;
+        ASSERT_TRUE(may || apart);
+        taken += may;
+      }
+      for (size_t b = 0; b < values[result].bytes; ++b) memory.at(plan.offsets[result] + b) = result;
+    }
+  }
+  EXPECT_GT(taken, 100u);  // in-place results did occur
+}
+
+TEST(Memory, is_near_the_least_possible) {
+  std::mt19937 random(11);
+  double ratio = 0;
+  for (int round = 0; round < 100; ++round) {
+    Chain chain;
+    for (int i = 0; i < 60; ++i) {
+      std::vector<int> reads;
+      for (int k = 0; i > 0 && k < 2; ++k) reads.push_back(i - 1 - static_cast<int>(random() % std::min(i, 5)));
+      chain.call(64 * (1 + random() % 50), reads);
+    }
+    std::vector<int> last(chain.values.size());
+    for (size_t i = 0; i < chain.calls.size(); ++i) {
+      last[i] = static_cast<int>(i);
+      for (const int read : chain.calls[i].reads) last[read] = static_cast<int>(i);
+    }
+    size_t peak = 0;  // the most that is alive at once: no plan can be below
+    for (size_t call = 0; call < chain.calls.size(); ++call) {
+      size_t alive = 0;
+      for (size_t v = 0; v <= call; ++v)
+        if (last[v] >= static_cast<int>(call)) alive += chain.values[v].bytes;
+      peak = std::max(peak, alive);
+    }
+    const ArenaPlan plan = chain.plan();
+    EXPECT_GE(plan.bytes, peak);
+    ratio += static_cast<double>(plan.bytes) / static_cast<double>(peak) / 100;
+  }
+  EXPECT_LT(ratio, 1.1);
+}
+
+}  // namespace
+}  // namespace inkstone

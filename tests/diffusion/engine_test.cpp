@@ -1,0 +1,147 @@
+// The engine's promises: a picture depends on its request alone, requests that cannot run are refused with the way out, and
+// what will be needed of memory is known before.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/image.h"
+#include "diffusion/generate.h"
+
+namespace inkstone {
+namespace {
+
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+
+const fs::path kDemo = fs::path(INKSTONE_SOURCE_DIR) / "demo" / "model";
+
+Engine demo_engine(EngineOptions options = {}) {
+  if (!options.precision) options.precision = Precision::kFp32;
+  return Engine(Model::open(kDemo), options);
+}
+
+Request request(const Engine& engine, const std::string& prompt, uint64_t seed, SchedulerKind kind = SchedulerKind::kPndm, int steps = 3) {
+  Request r;
+  r.prompt = prompt;
+  r.seed = seed;
+  r.steps = steps;
+  r.guidance = engine.model().defaults.guidance;
+  r.width = r.height = 64;
+  r.scheduler = scheduler_config(engine.model().scheduler_json, "scheduler_config.json", kind);
+  return r;
+}
+
+TEST(Engine, a_picture_is_the_same_alone_and_in_any_company) {
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
+    EngineOptions options;
+    options.precision = precision;
+    Engine engine = demo_engine(options);
+    std::vector<Request> requests{request(engine, "a red apple", 1), request(engine, "a fox", 2, SchedulerKind::kEulerAncestral, 4),
+                                  request(engine, "two cats", 3, SchedulerKind::kDdim, 2)};
+    requests[1].guidance = 1;  // no unconditional half
+    requests[2].negative_prompt = "a dog";
+    std::vector<Image> alone;
+    for (const Request& r : requests) alone.push_back(generate(engine, r).image);
+
+    std::vector<Job> jobs;
+    for (const Request& r : requests) jobs.push_back(engine.start(r));
+    for (;;) {  // each leaves when it is done, so the batch changes under the others
+      std::vector<Job*> open;
+      for (Job& job : jobs)
+        if (!job.done()) open.push_back(&job);
+      if (open.empty()) break;
+      std::ranges::reverse(open);
+      engine.step(open);
+    }
+    for (size_t i = 0; i < jobs.size(); ++i) EXPECT_EQ(engine.finish(jobs[i]).rgb, alone[i].rgb) << "request " << i;
+  }
+}
+
+TEST(Engine, the_demo_picture_is_diffusers_one) {
+  std::ifstream file(fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/demo_golden.png", std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  const Image right = decode_png(std::as_bytes(std::span(bytes))).image;
+  for (const auto& [precision, least] : {std::pair{Precision::kFp32, 45.0}, std::pair{Precision::kBf16, 30.0}}) {
+    EngineOptions options;
+    options.precision = precision;
+    Engine engine = demo_engine(options);
+    Request r = request(engine, "a fox on a teal background", 42, SchedulerKind::kPndm, 20);
+    r.guidance = 3;
+    EXPECT_GE(psnr(generate(engine, r).image, right), least);
+  }
+}
+
+TEST(Engine, tiling_slicing_and_turns_do_not_change_the_picture) {
+  Engine plain = demo_engine();
+  const Request r = request(plain, "a fox on a teal background", 5);
+  const Image right = generate(plain, r).image;
+  EngineOptions options;
+  options.vae_tiling = options.attention_slicing = Choice::kOn;
+  Engine frugal = demo_engine(options);
+  EXPECT_TRUE(frugal.plan(64, 64).vae_tiling);
+  EXPECT_TRUE(frugal.plan(64, 64).attention_slicing);
+  const Image tiled = generate(frugal, r).image;
+  int off = 0;
+  for (size_t i = 0; i < right.rgb.size(); ++i) off = std::max(off, std::abs(right.rgb[i] - tiled.rgb[i]));
+  EXPECT_LE(off, 1);
+}
+
+TEST(Engine, a_budget_makes_components_take_turns_or_is_refused_with_the_least_that_works) {
+  Engine plain = demo_engine();
+  const EnginePlan whole = plain.plan(64, 64);
+  EngineOptions options;
+  options.memory_budget = whole.peak_bytes - 1;
+  Engine in_turn = demo_engine(options);
+  const EnginePlan plan = in_turn.plan(64, 64);
+  EXPECT_LE(plan.peak_bytes, options.memory_budget);
+  EXPECT_FALSE(plan.reasons.empty());
+  const Request r = request(plain, "a bee", 9);
+  EXPECT_EQ(generate(in_turn, r).image.rgb, generate(plain, r).image.rgb);
+
+  options.memory_budget = 1 << 20;
+  Engine tiny = demo_engine(options);
+  try {
+    tiny.plan(64, 64);
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("the least that works is"));
+  }
+}
+
+TEST(Engine, refuses_requests_with_the_way_out) {
+  Engine engine = demo_engine();
+  const auto refusal = [&](auto change) -> std::string {
+    Request r = request(engine, "a bee", 1);
+    change(r);
+    try {
+      engine.check(r);
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_THAT(refusal([](Request& r) { r.width = 100; }), HasSubstr("try 96 or 112"));
+  EXPECT_THAT(refusal([](Request& r) { r.height = 8; }), HasSubstr("try 16"));
+  EXPECT_THAT(refusal([](Request& r) { r.height = -16; }), HasSubstr("height -16"));
+  EXPECT_THAT(refusal([](Request& r) { r.width = 1 << 30; }), HasSubstr("width"));
+  EXPECT_THAT(refusal([](Request& r) { r.steps = 0; }), HasSubstr("steps 0"));
+  EXPECT_THAT(refusal([](Request& r) { r.guidance = -1; }), HasSubstr("guidance -1"));
+  EXPECT_THAT(refusal([](Request& r) { r.guidance = NAN; }), HasSubstr("guidance"));
+}
+
+TEST(Engine, a_long_prompt_is_cut_with_a_warning_that_quotes_it) {
+  Engine engine = demo_engine();
+  std::string prompt;
+  for (int i = 0; i < 100; ++i) prompt += "apple ";
+  const Generated made = generate(engine, request(engine, prompt + "zebra", 1, SchedulerKind::kPndm, 1));
+  ASSERT_EQ(made.warnings.size(), 1u);
+  EXPECT_THAT(made.warnings[0], HasSubstr("zebra"));
+}
+
+}  // namespace
+}  // namespace inkstone

@@ -1,0 +1,166 @@
+// The tiny models against diffusers and transformers: each component, the latents of whole runs, and pictures.
+// Goldens by tools/make_fixtures.py.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "backend/random_model.h"
+#include "base/json.h"
+#include "diffusion/generate.h"
+#include "models/clip.h"
+#include "models/unet.h"
+#include "models/vae.h"
+
+namespace inkstone {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kModels = fs::path(INKSTONE_SOURCE_DIR) / "tests" / "fixtures" / "models";
+
+struct Device {
+  const char* name;
+  Precision precision;
+  double unit_bound;  // relative rms, of a component
+};
+const Device kDevices[] = {{"reference", Precision::kFp32, 1e-5}, {"cpu", Precision::kFp32, 1e-5}, {"cpu", Precision::kBf16, 2e-2}};
+
+Weights bound(const fs::path& folder, const std::vector<Graph>& graphs) {
+  Weights weights = Weights::open(folder);
+  std::vector<WeightSpec> specs;
+  for (const Graph& graph : graphs)
+    for (const NamedShape& weight : weights_of(graph)) specs.push_back({weight.name, weight.shape});
+  weights.bind(specs);
+  return weights;
+}
+
+bool has(const Weights& golden, const std::string& name) {
+  const std::vector<std::string> names = golden.names();
+  return std::ranges::find(names, name) != names.end();
+}
+
+class Goldens : public testing::TestWithParam<Device> {
+ protected:
+  // Runs on the device and compares with the golden of that name.
+  void expect_golden(const Graph& graph, const Weights& weights, const std::vector<Tensor>& inputs, const Tensor& right, const std::string& what) {
+    const auto backend = open_backend(GetParam().name);
+    const Tensor found = run_once(*backend, graph, weights, inputs, {GetParam().precision});
+    EXPECT_LE(relative_rms(found, right), GetParam().unit_bound) << what;
+  }
+};
+
+TEST_P(Goldens, text_encoders) {
+  int seen = 0;
+  for (const auto& model : fs::directory_iterator(kModels)) {
+    const Weights golden = Weights::open_files({model.path() / "golden.safetensors"});
+    if (!has(golden, "text/ids")) continue;
+    ++seen;
+    const fs::path folder = model.path() / "text_encoder";
+    const ClipConfig config = clip_config(read_json(folder / "config.json"), folder.string());
+    const Tensor ids = golden.read("text/ids");
+    Tensor input(ids.shape(), DType::kI32);
+    std::ranges::transform(ids.floats(), input.ints().begin(), [](float id) { return static_cast<int32_t>(id); });
+    std::vector<Tensor> inputs;
+    inputs.push_back(std::move(input));
+    const Graph graph = clip_graph(config, ids.dim(0));
+    expect_golden(graph, bound(folder, {graph}), inputs, golden.read("text/out"), model.path().filename());
+  }
+  EXPECT_GE(seen, 2);
+}
+
+TEST_P(Goldens, unets) {
+  int seen = 0;
+  for (const auto& model : fs::directory_iterator(kModels)) {
+    const Weights golden = Weights::open_files({model.path() / "golden.safetensors"});
+    const fs::path folder = model.path() / "unet";
+    for (int i = 0; has(golden, "unet" + std::to_string(i) + "/out"); ++i, ++seen) {
+      const std::string at = "unet" + std::to_string(i) + "/";
+      const UnetConfig config = unet_config(read_json(folder / "config.json"), folder.string());
+      std::vector<Tensor> inputs;
+      for (const char* name : {"latent", "timestep", "text", "added", "guidance"})
+        if (has(golden, at + name)) inputs.push_back(golden.read(at + name));
+      const Graph graph = unet_graph(config, {inputs[0].dim(0), inputs[0].dim(2), inputs[0].dim(3), inputs[2].dim(1)});
+      expect_golden(graph, bound(folder, {graph}), inputs, golden.read(at + "out"), model.path().filename().string() + " " + at);
+    }
+  }
+  EXPECT_GE(seen, 4);
+}
+
+TEST_P(Goldens, vaes) {
+  int seen = 0;
+  for (const auto& model : fs::directory_iterator(kModels)) {
+    const Weights golden = Weights::open_files({model.path() / "golden.safetensors"});
+    for (const char* name : {"vae", "vae_old_names"}) {
+      const fs::path folder = model.path() / name;
+      if (!fs::exists(folder)) continue;
+      const VaeConfig config = vae_config(read_json(folder / "config.json"), folder.string());
+      const Graph decoder = vae_decoder_graph(config, 1, 8, 8), encoder = vae_encoder_graph(config, 1, 64, 64);
+      const Weights weights = bound(folder, {decoder, encoder});
+      for (int i = 0; has(golden, "vae_decode" + std::to_string(i) + "/out"); ++i, ++seen) {
+        const std::string at = "vae_decode" + std::to_string(i) + "/";
+        std::vector<Tensor> inputs;
+        inputs.push_back(golden.read(at + "latent"));
+        const Graph graph = vae_decoder_graph(config, inputs[0].dim(0), inputs[0].dim(2), inputs[0].dim(3));
+        expect_golden(graph, weights, inputs, golden.read(at + "out"), std::string(name) + " " + at);
+      }
+      for (int i = 0; has(golden, "vae_encode" + std::to_string(i) + "/moments"); ++i, ++seen) {
+        const std::string at = "vae_encode" + std::to_string(i) + "/";
+        std::vector<Tensor> inputs;
+        inputs.push_back(golden.read(at + "image"));
+        const Graph graph = vae_encoder_graph(config, inputs[0].dim(0), inputs[0].dim(2), inputs[0].dim(3));
+        expect_golden(graph, weights, inputs, golden.read(at + "moments"), std::string(name) + " " + at);
+      }
+    }
+  }
+  EXPECT_GE(seen, 4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, Goldens, testing::ValuesIn(kDevices), [](const auto& row) {
+  return std::string(row.param.name) + (row.param.precision == Precision::kBf16 ? "_bf16" : "_fp32");
+});
+
+// Whole runs, as golden.json lists them.
+class Pipeline : public testing::TestWithParam<const char*> {};
+
+TEST_P(Pipeline, latents_and_pictures_are_diffusers_ones) {
+  const fs::path folder = kModels / "tiny-sd15";
+  const Weights golden = Weights::open_files({folder / "golden.safetensors"});
+  const Json list = read_json(folder / "golden.json");
+  EngineOptions options;
+  options.device = GetParam();
+  options.precision = Precision::kFp32;
+  Engine engine(Model::open(folder), options);
+  int seen = 0;
+  for (const Json& item : list.at("pipelines").as_array()) {
+    Request request;
+    const std::string name(item.at("name").as_string());
+    request.prompt = item.at("prompt").as_string();
+    request.negative_prompt = item.at("negative_prompt").as_string();
+    request.seed = item.at("seed").to_number<uint64_t>();
+    request.steps = item.at("steps").to_number<int>();
+    request.guidance = item.at("guidance").to_number<float>();
+    request.width = item.at("width").to_number<int>();
+    request.height = item.at("height").to_number<int>();
+    request.scheduler = scheduler_config(engine.model().scheduler_json, "scheduler", scheduler_kind(std::string(item.at("scheduler").as_string())));
+    Job job = engine.start(request);
+    while (!job.done()) engine.step(job);
+    const Tensor latents = golden.read(name + "/latents");
+    double worst = 0;
+    for (int64_t i = 0; i < latents.size(); ++i) worst = std::max<double>(worst, std::abs(job.latent.floats()[i] - latents.floats()[i]));
+    EXPECT_LE(worst, 1e-3) << name;
+    const Image image = engine.finish(job);
+    const Tensor right = golden.read(name + "/image");  // [h, w, 3], 0 to 255
+    ASSERT_EQ(static_cast<int64_t>(image.rgb.size()), right.size()) << name;
+    int off = 0;
+    for (int64_t i = 0; i < right.size(); ++i) off = std::max(off, std::abs(image.rgb[i] - static_cast<int>(right.floats()[i])));
+    EXPECT_LE(off, 1) << name;
+    ++seen;
+  }
+  EXPECT_GE(seen, 8);
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, Pipeline, testing::Values("reference", "cpu"), [](const auto& row) { return std::string(row.param); });
+
+}  // namespace
+}  // namespace inkstone

@@ -1,0 +1,401 @@
+// Schedulers are diffusers': whole trajectories against goldens, what scheduler_config.json means, and what a state promises.
+#include "diffusion/scheduler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "diffusion/noise.h"
+#include "weights/weights.h"
+
+namespace inkstone {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const std::string kFixtures = std::string(INKSTONE_SOURCE_DIR) + "/tests/fixtures/";
+const std::string kSd15 =
+    R"({"_class_name": "PNDMScheduler", "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
+        "num_train_timesteps": 1000, "set_alpha_to_one": false, "skip_prk_steps": true, "steps_offset": 1, "clip_sample": false})";
+
+SchedulerConfig read(const std::string& text, std::optional<SchedulerKind> kind = {}) {
+  return scheduler_config(parse_json(text, "scheduler_config.json"), "scheduler_config.json", kind);
+}
+
+template <typename Kind = Error, typename F>
+std::string error_of(const F& body) {
+  try {
+    body();
+  } catch (const Kind& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+// The model of schedulers.json.
+void model(float t, float scale, const std::vector<float>& x, std::vector<float>& out) {
+  const float u = t * 0.001f;
+  const float a = 0.2f + 0.75f * u, b = 0.08f * u - 0.03f, c = 0.1f * u * u - 0.02f;
+  for (size_t i = 0; i < x.size(); ++i) out[i] = a * (x[i] * scale) + b * (x[(i + 1) % x.size()] * scale) + c;
+}
+
+// A latent going through its calls; copyable midway.
+struct Run {
+  Run(const Scheduler& with, size_t size, uint64_t seed)
+      : scheduler(&with), noise(seed), x(size), out(size), fresh(size) {
+    noise.fill(x);
+    for (float& value : x) value *= with.init_noise_sigma();
+    state = with.start(size);
+  }
+  void step() {
+    model(scheduler->timesteps()[call], scheduler->input_scale(call), x, out);
+    const bool draws = scheduler->needs_noise(call);
+    if (draws) noise.fill(fresh);
+    scheduler->step(call++, out, draws ? std::span<const float>(fresh) : std::span<const float>(), x, state);
+  }
+  bool done() const { return call == static_cast<int>(scheduler->timesteps().size()); }
+
+  const Scheduler* scheduler;
+  NoiseGenerator noise;
+  std::vector<float> x, out, fresh;
+  SchedulerState state;
+  int call = 0;
+};
+
+std::vector<SchedulerKind> kinds() {
+  std::vector<SchedulerKind> all;
+  for (const std::string& name : scheduler_names()) all.push_back(scheduler_kind(name));
+  return all;
+}
+
+TEST(SchedulerGoldens, whole_trajectories_are_those_of_diffusers) {
+  const Json goldens = read_json(kFixtures + "schedulers.json");
+  const Weights tensors = Weights::open_files({kFixtures + "schedulers.safetensors"});
+  ASSERT_FALSE(goldens.at("cases").as_array().empty());
+  for (const Json& row : goldens.at("cases").as_array()) {
+    const std::string name(row.at("case").as_string());
+    SCOPED_TRACE(name);
+    const JsonObject& file = row.at("config").as_object();
+    SchedulerConfig config =
+        scheduler_config(row.at("config"), name, scheduler_kind(std::string(row.at("name").as_string())));
+    // The goldens are made without a pipeline, which changes these two (see Config.*).
+    const Json* offset = file.if_contains("steps_offset");
+    const Json* clip = file.if_contains("clip_sample");
+    config.steps_offset = offset ? static_cast<int>(offset->as_int64()) : 0;
+    config.clip_sample = clip ? clip->as_bool() : config.kind == SchedulerKind::kDdim;
+    if (const Json* eta = row.as_object().if_contains("eta")) config.eta = eta->to_number<float>();
+    if (row.as_object().contains("overrides")) config.karras = row.at("overrides").at("use_karras_sigmas").as_bool();
+
+    const auto scheduler = make_scheduler(config, static_cast<int>(row.at("steps").as_int64()));
+    const Tensor timesteps = tensors.read(name + "/timesteps"), scales = tensors.read(name + "/input_scales");
+    const Tensor noise = tensors.read(name + "/noise"), samples = tensors.read(name + "/samples");
+    const float sigma = tensors.read(name + "/init_noise_sigma").floats()[0];
+    ASSERT_EQ(scheduler->timesteps().size(), static_cast<size_t>(timesteps.size()));
+    ASSERT_NEAR(scheduler->init_noise_sigma(), sigma, 1e-6 * sigma);
+
+    const size_t size = static_cast<size_t>(noise.dim(1));
+    std::vector<float> x(size), out(size);
+    float largest = 0;
+    for (size_t i = 0; i < size; ++i) largest = std::max(largest, std::abs(x[i] = noise.floats()[i] * sigma));
+    for (const float value : samples.floats()) largest = std::max(largest, std::abs(value));
+    SchedulerState state = scheduler->start(size);
+    size_t draws = 1;
+    for (int call = 0; call < timesteps.size(); ++call) {
+      ASSERT_NEAR(scheduler->timesteps()[call], timesteps.floats()[call], 1e-4) << call;
+      ASSERT_NEAR(scheduler->input_scale(call), scales.floats()[call], 1e-6) << call;
+      const bool drew = std::ranges::count(row.at("noise_calls").as_array(), Json(call)) > 0;
+      ASSERT_EQ(scheduler->needs_noise(call), drew) << call;
+      model(timesteps.floats()[call], scheduler->input_scale(call), x, out);
+      const auto fresh = drew ? noise.floats().subspan(size * draws++, size) : std::span<const float>();
+      scheduler->step(call, out, fresh, x, state);
+      for (size_t i = 0; i < size; ++i) ASSERT_NEAR(x[i], samples.floats()[size * call + i], 1e-5 * largest) << call;
+    }
+  }
+}
+
+TEST(SchedulerNames, stand_for_their_classes) {
+  EXPECT_THAT(scheduler_names(),
+              ElementsAre("pndm", "ddim", "euler", "euler-ancestral", "dpm++-2m", "dpm++-2m-sde", "unipc", "lcm"));
+  for (const std::string& name : scheduler_names()) EXPECT_EQ(name_of(scheduler_kind(name)), name);
+  EXPECT_EQ(diffusers_class(SchedulerKind::kUniPc), "UniPCMultistepScheduler");
+  EXPECT_EQ(diffusers_class(SchedulerKind::kDpmpp2M), diffusers_class(SchedulerKind::kDpmpp2MSde));
+}
+
+TEST(SchedulerNames, an_unknown_one_is_answered_with_all) {
+  const std::string what = error_of<UsageError>([] { scheduler_kind("heun"); });
+  EXPECT_THAT(what, HasSubstr("heun"));
+  for (const std::string& name : scheduler_names()) EXPECT_THAT(what, HasSubstr(name));
+}
+
+TEST(Scheduler, steps_must_be_between_one_and_what_the_model_was_trained_on) {
+  for (const SchedulerKind kind : kinds()) {
+    const SchedulerConfig config = read(kSd15, kind);
+    for (const int steps : {0, -1, 1001}) {
+      EXPECT_THAT(error_of<UsageError>([&] { make_scheduler(config, steps); }),
+                  AllOf(HasSubstr(name_of(kind)), HasSubstr(std::to_string(steps))));
+    }
+  }
+}
+
+TEST(Scheduler, what_a_class_cannot_do_is_said) {
+  const auto steps = [](SchedulerKind kind, int count, const std::string& text = kSd15) {
+    return error_of<UsageError>([&] { make_scheduler(read(text, kind), count); });
+  };
+  EXPECT_THAT(steps(SchedulerKind::kLcm, 51), AllOf(HasSubstr("51"), HasSubstr("original_inference_steps")));
+  EXPECT_THAT(steps(SchedulerKind::kPndm, 1000), AllOf(HasSubstr("1000"), HasSubstr("steps_offset")));
+  EXPECT_THAT(steps(SchedulerKind::kPndm, 3, R"({"steps_offset": 1})"), HasSubstr("skip_prk_steps"));
+  EXPECT_THAT(steps(SchedulerKind::kDpmpp2M, 1000), HasSubstr("fewer steps"));
+}
+
+TEST(Scheduler, one_step_works_for_all) {
+  for (const SchedulerKind kind : kinds()) {
+    for (const bool karras : {false, true}) {
+      SchedulerConfig config = read(kSd15, kind);
+      config.karras = karras;
+      const auto scheduler = make_scheduler(config, 1);
+      ASSERT_EQ(scheduler->timesteps().size(), 1u) << name_of(kind);
+      Run run(*scheduler, 16, 1);
+      run.step();
+      for (const float value : run.x) EXPECT_TRUE(std::isfinite(value)) << name_of(kind);
+    }
+  }
+}
+
+TEST(Scheduler, pndm_calls_the_model_once_more_than_there_are_steps) {
+  const SchedulerConfig config = read(kSd15);
+  EXPECT_THAT(make_scheduler(config, 5)->timesteps(), ElementsAre(801, 601, 601, 401, 201, 1));
+  for (const int steps : {2, 20, 50}) {
+    EXPECT_EQ(make_scheduler(config, steps)->timesteps().size(), static_cast<size_t>(steps + 1));
+    EXPECT_EQ(make_scheduler(read(kSd15, SchedulerKind::kDdim), steps)->timesteps().size(), static_cast<size_t>(steps));
+  }
+}
+
+// By diffusers 0.42.1: PNDMScheduler with skip_prk_steps false, 5 steps.
+TEST(Scheduler, pndm_may_begin_with_runge_kutta) {
+  SchedulerConfig config = read(kSd15);
+  config.skip_prk_steps = false;
+  EXPECT_THAT(make_scheduler(config, 5)->timesteps(),
+              ElementsAre(801, 701, 701, 601, 601, 501, 501, 401, 401, 301, 301, 201, 201, 1));
+}
+
+TEST(Scheduler, no_step_count_gives_a_timestep_outside_the_table) {
+  for (const SchedulerKind kind : kinds()) {
+    for (const TimestepSpacing spacing :
+         {TimestepSpacing::kLeading, TimestepSpacing::kLinspace, TimestepSpacing::kTrailing}) {
+      SchedulerConfig config = read(kSd15, kind);
+      config.spacing = spacing;
+      for (int steps = 1; steps <= (kind == SchedulerKind::kLcm ? 50 : 500); steps += steps < 130 ? 1 : 37) {
+        const auto scheduler = make_scheduler(config, steps);
+        const auto& timesteps = scheduler->timesteps();
+        ASSERT_EQ(timesteps.size(), static_cast<size_t>(steps + (kind == SchedulerKind::kPndm && steps > 1)));
+        ASSERT_TRUE(std::ranges::is_sorted(timesteps, std::greater<>())) << name_of(kind) << " " << steps;
+        ASSERT_LE(timesteps.front(), 999);
+        ASSERT_GE(timesteps.back(), 0);
+      }
+    }
+  }
+}
+
+TEST(Scheduler, a_state_copied_midway_goes_on_to_the_same_bits) {
+  for (const SchedulerKind kind : kinds()) {
+    SchedulerConfig config = read(kSd15, kind);
+    config.eta = 0.5f;
+    const auto scheduler = make_scheduler(config, 9);
+    for (const int at : {1, 2, 5, 8}) {
+      Run run(*scheduler, 48, 4);
+      while (run.call < at) run.step();
+      Run copy = run;
+      while (!run.done()) run.step();
+      while (!copy.done()) copy.step();
+      EXPECT_EQ(run.x, copy.x) << name_of(kind) << " copied after " << at;
+    }
+  }
+}
+
+TEST(Scheduler, the_same_inputs_give_the_same_bits) {
+  for (const SchedulerKind kind : kinds()) {
+    const auto first = make_scheduler(read(kSd15, kind), 8), second = make_scheduler(read(kSd15, kind), 8);
+    Run one(*first, 64, 9), two(*second, 64, 9), other(*second, 64, 10);
+    for (Run* run : {&one, &other, &two}) {
+      while (!run->done()) run->step();
+    }
+    EXPECT_EQ(one.x, two.x) << name_of(kind);
+    EXPECT_NE(one.x, other.x) << name_of(kind);
+  }
+}
+
+TEST(Scheduler, history_is_made_at_the_start_and_stays_where_it_is) {
+  for (const SchedulerKind kind : kinds()) {
+    const auto scheduler = make_scheduler(read(kSd15, kind), 30);
+    Run run(*scheduler, 32, 2);
+    const size_t buffers = run.state.history.size();
+    std::vector<const float*> places;
+    for (const auto& buffer : run.state.history) places.push_back(buffer.data());
+    while (!run.done()) run.step();
+    ASSERT_EQ(run.state.history.size(), buffers);
+    for (size_t i = 0; i < buffers; ++i) {
+      EXPECT_EQ(run.state.history[i].data(), places[i]) << name_of(kind);
+      EXPECT_EQ(run.state.history[i].size(), 32u) << name_of(kind);
+    }
+    EXPECT_EQ(run.state.calls, static_cast<int>(scheduler->timesteps().size()));
+  }
+}
+
+TEST(Scheduler, sizes_that_do_not_fit_are_refused) {
+  const auto scheduler = make_scheduler(read(kSd15, SchedulerKind::kDpmpp2MSde), 4);
+  std::vector<float> four(4), five(5);
+  const auto step = [&](int call, std::span<float> out, std::span<float> noise, std::span<float> x,
+                        SchedulerState state) {
+    return error_of([&] { scheduler->step(call, out, noise, x, state); });
+  };
+  EXPECT_EQ(step(0, four, four, four, scheduler->start(4)), "no error");
+  EXPECT_THAT(step(0, five, four, four, scheduler->start(4)), AllOf(HasSubstr("5"), HasSubstr("4")));
+  EXPECT_THAT(step(0, four, {}, four, scheduler->start(4)), HasSubstr("0 values of noise"));
+  EXPECT_THAT(step(0, four, four, four, scheduler->start(5)), HasSubstr("5 values"));
+  EXPECT_THAT(step(0, four, four, four, SchedulerState()), HasSubstr("0 buffers"));
+  EXPECT_THAT(step(4, four, four, four, scheduler->start(4)), HasSubstr("call 4 of 4"));
+  EXPECT_THAT(step(-1, four, four, four, scheduler->start(4)), HasSubstr("call -1"));
+}
+
+// By diffusers 0.42.1: StableDiffusionPipeline with each file, then X.from_config(pipe.scheduler.config).
+TEST(SchedulerConfig, the_files_own_class_takes_what_the_pipeline_sets) {
+  EXPECT_EQ(read(R"({"_class_name": "PNDMScheduler", "steps_offset": 0})").steps_offset, 1);
+  EXPECT_EQ(read(R"({"_class_name": "PNDMScheduler"})").steps_offset, 1);
+  EXPECT_FALSE(read(R"({"_class_name": "DDIMScheduler", "clip_sample": true})").clip_sample);
+  EXPECT_FALSE(read(R"({"_class_name": "DDIMScheduler"})").clip_sample);
+}
+
+TEST(SchedulerConfig, another_class_takes_what_the_file_has_and_its_own_defaults) {
+  const SchedulerConfig ddim =
+      read(R"({"_class_name": "PNDMScheduler", "beta_schedule": "scaled_linear"})", SchedulerKind::kDdim);
+  EXPECT_EQ(ddim.steps_offset, 0);
+  EXPECT_TRUE(ddim.clip_sample);
+  EXPECT_TRUE(ddim.set_alpha_to_one);
+  EXPECT_EQ(ddim.beta_start, 0.0001);
+  EXPECT_EQ(ddim.beta_schedule, BetaSchedule::kScaledLinear);
+
+  const SchedulerConfig set =
+      read(R"({"_class_name": "PNDMScheduler", "steps_offset": 0, "clip_sample": true})", SchedulerKind::kDdim);
+  EXPECT_EQ(set.steps_offset, 1);
+  EXPECT_FALSE(set.clip_sample);
+
+  const SchedulerConfig lcm = read("{}", SchedulerKind::kLcm);
+  EXPECT_EQ(lcm.beta_start, 0.00085);
+  EXPECT_EQ(lcm.beta_schedule, BetaSchedule::kScaledLinear);
+  EXPECT_FALSE(lcm.clip_sample);
+}
+
+TEST(SchedulerConfig, spacing_is_the_files_or_else_the_new_classs) {
+  const auto first = [](const std::string& text, SchedulerKind kind) {
+    return make_scheduler(read(text, kind), 10)->timesteps()[0];
+  };
+  const std::string leading = R"({"_class_name": "PNDMScheduler", "steps_offset": 1, "timestep_spacing": "leading"})";
+  EXPECT_EQ(first(kSd15, SchedulerKind::kEuler), 999);
+  EXPECT_EQ(first(leading, SchedulerKind::kEuler), 901);
+  EXPECT_EQ(first(kSd15, SchedulerKind::kDdim), 901);
+  EXPECT_EQ(first(R"({"timestep_spacing": "linspace"})", SchedulerKind::kDdim), 999);
+  EXPECT_EQ(first(R"({"timestep_spacing": "trailing"})", SchedulerKind::kUniPc), 999);
+}
+
+TEST(SchedulerConfig, the_file_says_which_scheduler_it_is) {
+  for (const SchedulerKind kind : kinds()) {
+    if (kind == SchedulerKind::kDpmpp2MSde) continue;
+    EXPECT_EQ(read(R"({"_class_name": ")" + diffusers_class(kind) + "\"}").kind, kind);
+  }
+  const std::string sde = R"({"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++"})";
+  EXPECT_EQ(read(sde).kind, SchedulerKind::kDpmpp2MSde);
+  EXPECT_EQ(read(sde, SchedulerKind::kDpmpp2M).kind, SchedulerKind::kDpmpp2M);
+  EXPECT_THAT(error_of([] { read(R"({"_class_name": "DDPMScheduler"})"); }),
+              AllOf(HasSubstr("DDPMScheduler"), HasSubstr("unipc")));
+  EXPECT_EQ(read(R"({"_class_name": "DDPMScheduler"})", SchedulerKind::kEuler).kind, SchedulerKind::kEuler);
+  EXPECT_THAT(error_of([] { read("[]"); }), HasSubstr("not a JSON object"));
+}
+
+TEST(SchedulerConfig, keys_that_a_class_does_not_read_are_ignored) {
+  const std::string strange =
+      R"({"use_beta_sigmas": true, "thresholding": true, "solver_order": 9, "no_such_key": [1]})";
+  EXPECT_EQ(read(strange, SchedulerKind::kPndm).solver_order, 2);
+  EXPECT_EQ(error_of([&] { read(strange, SchedulerKind::kEulerAncestral); }), "no error");
+}
+
+TEST(SchedulerConfig, what_is_not_supported_is_named_with_its_value) {
+  struct Row {
+    const char* scheduler;
+    const char* key;
+    const char* value;
+  };
+  const Row rows[] = {
+      {"ddim", "thresholding", "true"},
+      {"ddim", "beta_schedule", "\"sigmoid\""},
+      {"ddim", "prediction_type", "\"flow_prediction\""},
+      {"ddim", "timestep_spacing", "\"random\""},
+      {"ddim", "clip_sample", "\"yes\""},
+      {"ddim", "beta_start", "\"small\""},
+      {"ddim", "num_train_timesteps", "1000.5"},
+      {"ddim", "steps_offset", "1e99"},
+      {"ddim", "trained_betas", "[0.1,null]"},
+      {"lcm", "thresholding", "true"},
+      {"lcm", "original_inference_steps", "null"},
+      {"euler", "use_beta_sigmas", "true"},
+      {"euler", "interpolation_type", "\"cubic\""},
+      {"euler", "timestep_type", "\"sigma\""},
+      {"euler", "final_sigmas_type", "\"one\""},
+      {"euler-ancestral", "prediction_type", "\"original_sample\""},
+      {"dpm++-2m", "use_flow_sigmas", "true"},
+      {"dpm++-2m", "use_dynamic_shifting", "true"},
+      {"dpm++-2m", "variance_type", "\"learned_range\""},
+      {"dpm++-2m", "solver_type", "\"rk4\""},
+      {"dpm++-2m", "solver_order", "4"},
+      {"dpm++-2m-sde", "thresholding", "true"},
+      {"unipc", "predict_x0", "false"},
+      {"unipc", "solver_order", "0"},
+      {"unipc", "solver_p", "\"DDIM\""},
+      {"unipc", "shift_terminal", "0.1"},
+      {"unipc", "disable_corrector", "\"all\""},
+  };
+  for (const Row& row : rows) {
+    const std::string text = std::string("{\"") + row.key + "\": " + row.value + "}";
+    const std::string what = error_of([&] { read(text, scheduler_kind(row.scheduler)); });
+    const std::string value = row.value[0] == '1' && row.value[1] == 'e' ? "1E99" : row.value;
+    EXPECT_THAT(what, AllOf(HasSubstr("scheduler_config.json"), HasSubstr(row.key), HasSubstr("not supported")))
+        << text;
+    if (value.find('.') == std::string::npos) EXPECT_THAT(what, HasSubstr(value));
+  }
+  EXPECT_THAT(
+      error_of([] { read(R"({"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "dpmsolver"})"); }),
+      AllOf(HasSubstr("algorithm_type"), HasSubstr("\"dpmsolver\"")));
+}
+
+TEST(SchedulerConfig, values_that_cannot_be_are_refused_before_memory_is_asked_for) {
+  const auto made = [](const std::string& text, SchedulerKind kind) {
+    return error_of([&] { make_scheduler(read(text, kind), 1); });
+  };
+  EXPECT_THAT(made(R"({"num_train_timesteps": 0})", SchedulerKind::kDdim), HasSubstr("num_train_timesteps"));
+  EXPECT_THAT(made(R"({"num_train_timesteps": -5})", SchedulerKind::kDdim), HasSubstr("num_train_timesteps"));
+  EXPECT_THAT(made(R"({"beta_start": -1})", SchedulerKind::kDdim), HasSubstr("beta"));
+  EXPECT_THAT(made(R"({"trained_betas": [0.1, 0.2]})", SchedulerKind::kEuler),
+              AllOf(HasSubstr("trained_betas"), HasSubstr("2")));
+  EXPECT_THAT(made(R"({"use_karras_sigmas": true, "use_exponential_sigmas": true})", SchedulerKind::kEuler),
+              HasSubstr("only one"));
+  EXPECT_THAT(made(R"({"use_karras_sigmas": true, "sigma_min": 20.0})", SchedulerKind::kEuler), HasSubstr("sigma_min"));
+  EXPECT_THAT(made(R"({"original_inference_steps": 2000})", SchedulerKind::kLcm),
+              HasSubstr("original_inference_steps"));
+  EXPECT_THAT(made(R"({"lower_order_final": false})", SchedulerKind::kUniPc), HasSubstr("lower_order_final"));
+  EXPECT_THAT(made(R"({"rescale_betas_zero_snr": true, "timestep_spacing": "trailing"})", SchedulerKind::kDdim),
+              HasSubstr("rescale_betas_zero_snr"));
+  SchedulerConfig eta;
+  eta.kind = SchedulerKind::kDdim;
+  eta.eta = 1.5f;
+  EXPECT_THAT(error_of<UsageError>([&] { make_scheduler(eta, 4); }), AllOf(HasSubstr("eta"), HasSubstr("1.5")));
+}
+
+}  // namespace
+}  // namespace inkstone
