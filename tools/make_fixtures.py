@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""Makes the goldens in tests/fixtures from torch, diffusers, transformers and open_clip, in fp32 on the CPU.
+
+    make_fixtures.py [--only noise,schedulers,...] [--out DIR]
+
+Run it with a Python that has those four. The same versions (versions.json) on the same kind of CPU give the same bytes again.
+"""
+import argparse, importlib, pathlib, time
+
+PARTS = {  # part: the module of tools/fixtures that makes it
+    "noise": "noise", "schedulers": "schedulers", "tokenizer": "tokenizer", "models": "models", "demo": "demo",
+}
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(PARTS), help="some of: " + ",".join(PARTS))
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests" / "fixtures")
+    options = parser.parse_args()
+    parts = options.only.split(",")
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+
+    from fixtures import storing
+    storing.settle()
+    options.out.mkdir(parents=True, exist_ok=True)
+    storing.write_versions(options.out / "versions.json")
+    for part in parts:
+        started = time.time()
+        importlib.import_module("fixtures." + PARTS[part]).make(options.out, ROOT)
+        print(f"{part}: {time.time() - started:.1f} s", flush=True)
+    total = sum(p.stat().st_size for p in options.out.rglob("*") if p.is_file())
+    print(f"{options.out}: {total:,} bytes in all")
+    if total > 3_000_000:
+        raise SystemExit("over the 3 MB that the fixtures may take")
+
+
+if __name__ == "__main__":
+    main()
