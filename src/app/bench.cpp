@@ -112,13 +112,16 @@ JsonObject result_json(const Loaded& loaded, const Result& result) {
           {"memory", std::move(memory)}};
 }
 
+std::string peak_text(double flops, const char* name) {
+  return flops > 0 ? fmt::format("{} {:.1f} GFLOP/s", name, flops / 1e9) : "";
+}
+
 std::string result_table(const Loaded& loaded, const Result& result) {
   const double peak = result.peaks.of(result.plan.precision);
   std::string text =
       fmt::format("model      {}, {} parameters\n", loaded.name, millions(all_parameters(loaded.model())));
   text += fmt::format("device     {}, {} threads\n", device_text(loaded.engine->device()), threads());
-  text += fmt::format("peak       fp32 {:.1f} GFLOP/s", result.peaks.fp32 / 1e9);
-  if (result.peaks.bf16 > 0) text += fmt::format(", bf16 {:.1f} GFLOP/s", result.peaks.bf16 / 1e9);
+  text += "peak       " + peak_text(result.peaks.fp32, "fp32") + peak_text(result.peaks.bf16, ", bf16");
   text += fmt::format("\nmeasured   {}x{} in {}\n", result.request.width, result.request.height,
                       precision_name(result.plan.precision));
   for (const Measurement* measurement : {&result.text_encoder, &result.unet, &result.vae})

@@ -128,7 +128,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     if (!flags.app->parsed()) continue;
     if (flags.help) return {command_help(flags.command), false, {}, {}};
     if (const auto before = root.remaining(); !before.empty()) refuse_command(before.front());
-    if (const auto extra = flags.app->remaining(); !extra.empty()) refuse_extra(flags, extra.front());
+    for (const std::string& extra : flags.app->remaining())
+      if (extra != "--") refuse_extra(flags, extra);
     return {{}, false, flags.command, options_of(flags)};
   }
   if (const auto extra = root.remaining(); !extra.empty()) refuse_command(extra.front());

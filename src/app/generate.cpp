@@ -77,6 +77,7 @@ void report_loaded(const Session& session) {
                       request.guidance, request.seed);
   if (session.count > 1) text += fmt::format(" to {}", request.seed + static_cast<uint64_t>(session.count - 1));
   session.console.say(text);
+  session.console.detail("memory, in detail\n" + plan_table(session.plan));
 }
 
 void report_picture(const Console& console, const Picture& picture) {

@@ -49,7 +49,7 @@ Examples:
 
 constexpr const char* kGenerateTail = R"(
 In brackets: what holds where the flag is not given. Nearest first: flag, --config file, the model's own files,
-the general default. Width and height must be multiples of the model's least step (8 for SD 1.5).
+the general default. Width and height must be multiples of what the model needs: inkstone info says it.
 The picture is a PNG that carries its parameters as AUTOMATIC1111 reads them.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 )";

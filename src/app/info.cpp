@@ -21,11 +21,14 @@ JsonObject scheduler_settings(const Model& model) {
   return settings;
 }
 
+std::string setting_text(const Json& value) {
+  return value.is_double() ? fmt::format("{}", value.get_double()) : one_line(boost::json::serialize(value));
+}
+
 std::string scheduler_text(const Model& model, const SchedulerConfig& scheduler) {
   std::string text = fmt::format("scheduler  {} ({})", name_of(scheduler.kind), diffusers_class(scheduler.kind));
   for (const auto& [key, value] : scheduler_settings(model))
-    text +=
-        fmt::format("\n  {:<28}{}", std::string_view(key.data(), key.size()), one_line(boost::json::serialize(value)));
+    text += fmt::format("\n  {:<28}{}", std::string_view(key.data(), key.size()), setting_text(value));
   return text + "\n";
 }
 

@@ -1,5 +1,6 @@
 #include "app/machine.h"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -25,6 +26,12 @@ bool write_all(int descriptor, std::string_view text) {
 }
 
 }  // namespace
+
+void open_missing_streams() {
+  for (int stream :
+       {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})  // open() takes the lowest free number; writing fails still
+    if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) return;
+}
 
 bool is_terminal(int descriptor) { return isatty(descriptor) == 1; }
 

@@ -7,6 +7,8 @@
 
 namespace inkstone {
 
+// Streams that the caller closed become empty ones, so that no file of ours takes their numbers.
+void open_missing_streams();
 bool is_terminal(int descriptor);
 int terminal_columns();  // of standard error; 80 where it is not known, at least 20
 uint32_t random_seed();  // by the kernel

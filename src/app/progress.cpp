@@ -18,10 +18,11 @@ std::string picture_text(const ProgressState& state, const char* form) {
   return state.pictures > 1 ? fmt::format(fmt::runtime(form), state.picture, state.pictures) : "";
 }
 
-// ", 7.50 it/s, 1.2 s left"
+// ", 7.50 it/s, 1.2 s left", and what it took when all is done
 std::string pace_text(const ProgressState& state) {
   const std::string rate = rate_text(state.done, state.seconds);
   if (rate.empty()) return "";
+  if (state.done >= state.total) return fmt::format(", {}, {}", rate, duration_text(state.seconds));
   const double left = state.seconds / state.done * (state.total - state.done);
   return fmt::format(", {}, {} left", rate, duration_text(left));
 }
@@ -30,7 +31,7 @@ std::string pace_text(const ProgressState& state) {
 
 std::string duration_text(double seconds) {
   if (!std::isfinite(seconds) || seconds < 0) seconds = 0;
-  if (seconds < 59.95) return fmt::format("{:.{}f} s", seconds, seconds < 0.995 ? 2 : 1);
+  if (seconds < 59.95) return fmt::format("{:.{}f} s", seconds, seconds < 0.0995 ? 3 : seconds < 0.995 ? 2 : 1);
   const auto whole = static_cast<int64_t>(std::llround(std::min(seconds, 1e9)));
   if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
   return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);

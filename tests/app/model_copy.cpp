@@ -10,8 +10,12 @@ namespace inkstone {
 namespace fs = std::filesystem;
 
 ModelCopy::ModelCopy() {
-  fs::copy(fs::path(INKSTONE_SOURCE_DIR) / "demo" / "model", path(),
-           fs::copy_options::recursive | fs::copy_options::create_symlinks);
+  const fs::path from = fs::path(INKSTONE_SOURCE_DIR) / "demo" / "model";
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(from)) {
+    const fs::path to = path() / fs::relative(entry.path(), from);
+    fs::create_directories(entry.is_directory() ? to : to.parent_path());
+    if (!entry.is_directory()) fs::create_symlink(entry.path(), to);
+  }
 }
 
 void ModelCopy::remove(const std::string& name) const { fs::remove_all(fs::path(path()) / name); }

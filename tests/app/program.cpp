@@ -36,6 +36,7 @@ void ProgramRun::start(const std::vector<std::string>& arguments) {
   for (const std::string& argument : arguments) values.push_back(const_cast<char*>(argument.c_str()));
   values.push_back(nullptr);
   streams_.write("in", input);
+  for (const char* stream : {"out", "error"}) streams_.write(stream, "");
   child_ = fork();
   if (child_ < 0) throw std::runtime_error("cannot fork");
   if (child_ > 0) return;

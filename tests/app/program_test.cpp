@@ -74,8 +74,8 @@ TEST_F(TheProgram, says_its_version_and_helps) {
 }
 
 TEST_F(Generate, writes_a_picture_with_its_parameters_and_says_what_it_did) {
-  const Outcome outcome =
-      program_.run({"generate", "a red apple", "--seed", "42", "--steps", "3", "--negative", "blurry"});
+  const Outcome outcome = program_.run({"generate", "a red apple", "--seed", "42", "--steps", "3", "--negative",
+                                        "blurry", "--scheduler", "pndm", "--guidance", "3.5"});
   ASSERT_EQ(outcome.code, 0) << outcome.error;
   EXPECT_EQ(outcome.output, "");
   EXPECT_THAT(program_.folder.names(), ElementsAre("a-red-apple-42.png"));
@@ -89,7 +89,7 @@ TEST_F(Generate, writes_a_picture_with_its_parameters_and_says_what_it_did) {
   EXPECT_THAT(
       png.texts[0].second,
       StartsWith(
-          "a red apple\nNegative prompt: blurry\nSteps: 3, Sampler: PLMS, Schedule type: Automatic, CFG scale: 3, "
+          "a red apple\nNegative prompt: blurry\nSteps: 3, Sampler: PLMS, Schedule type: Automatic, CFG scale: 3.5, "
           "Seed: 42, Size: "));
 }
 
@@ -126,8 +126,9 @@ TEST_F(Generate, reads_the_prompt_from_standard_input) {
 }
 
 TEST_F(Generate, json_is_one_object_with_everything) {
-  const Outcome outcome = program_.run({"generate", "a \"fox\"\xff", "--seed", "7", "--steps", "2", "--scheduler",
-                                        "euler", "--json", "--out", "fox.png", "--precision", "fp32"});
+  const Outcome outcome =
+      program_.run({"generate", "a \"fox\"\xff", "--seed", "7", "--steps", "2", "--scheduler", "euler", "--json",
+                    "--out", "fox.png", "--precision", "fp32", "--guidance", "2.1"});
   ASSERT_EQ(outcome.code, 0) << outcome.error;
   EXPECT_EQ(std::count(outcome.output.begin(), outcome.output.end(), '\n'), 1);
   const Json json = parse_json(outcome.output, "output");
@@ -136,7 +137,7 @@ TEST_F(Generate, json_is_one_object_with_everything) {
   EXPECT_EQ(json.at("images").at(0).at("width").as_int64(), picture("fox.png").image.width);
   EXPECT_EQ(json.at("parameters").at("prompt").as_string(), "a \"fox\"\xEF\xBF\xBD");
   EXPECT_EQ(json.at("parameters").at("scheduler").as_string(), "euler");
-  EXPECT_EQ(json.at("parameters").at("guidance").as_double(), 3);
+  EXPECT_EQ(json.at("parameters").at("guidance").as_double(), 2.1);
   EXPECT_EQ(json.at("precision").as_string(), "fp32");
   EXPECT_GT(json.at("times").at("unet_seconds").as_double(), 0);
   EXPECT_GT(json.at("memory").at("measured_peak_bytes").to_number<int64_t>(), 0);
@@ -198,8 +199,8 @@ TEST_F(BadInput, of_flags_is_wrong_usage) {
 
 TEST_F(BadInput, of_sizes_names_those_that_work) {
   expect_refusal({"generate", "a fox", "--width", "100"}, 2,
-                 MatchesRegex("inkstone: width 100 .*multiple of 16.*96 or 112\n"));
-  expect_refusal({"info", "--height", "100"}, 2, HasSubstr("96 or 112"));
+                 MatchesRegex("inkstone: width 100 .*multiple of .*: try [0-9]+ or [0-9]+\n"));
+  expect_refusal({"info", "--height", "100"}, 2, HasSubstr("height 100 is not a multiple"));
 }
 
 TEST_F(BadInput, of_memory_names_the_least) {
@@ -253,10 +254,9 @@ TEST_F(BadInput, of_nan_weights_is_found_and_named_and_no_picture_is_written) {
 }
 
 TEST_F(BadInput, of_an_output_is_found_before_the_work) {
-  for (const std::string out : {"none/fox.png", "/proc/self/comm", "/"}) {
+  for (const std::string out : {"none/fox.png", "/dev/null"}) {
     const Outcome outcome = program_.run({"generate", "a fox", "--out", out, "--steps", "1"});
-    EXPECT_EQ(outcome.code, out == "/" && geteuid() == 0 ? 0 : 1) << out;
-    if (outcome.code == 0) continue;
+    EXPECT_EQ(outcome.code, 1) << out;
     EXPECT_THAT(outcome.error, AllOf(StartsWith("inkstone: cannot write "), testing::Not(HasSubstr("step 1")))) << out;
   }
 }
@@ -323,8 +323,9 @@ TEST_F(Interrupted, it_stops_at_once_and_leaves_nothing) {
 TEST_F(Info, shows_the_model_and_the_memory_plan) {
   const Outcome outcome = program_.run({"info", "--precision", "fp32"});
   ASSERT_EQ(outcome.code, 0) << outcome.error;
-  EXPECT_THAT(outcome.output, AllOf(HasSubstr("UNet2DConditionModel"), HasSubstr("fp16"), HasSubstr("PNDMScheduler"),
-                                    HasSubstr("beta_end"), HasSubstr("20 steps, guidance 3"), HasSubstr("peak")));
+  EXPECT_THAT(outcome.output,
+              AllOf(HasSubstr("UNet2DConditionModel"), HasSubstr("PNDMScheduler"), HasSubstr("beta_end"),
+                    HasSubstr("defaults"), HasSubstr("guidance"), HasSubstr("peak")));
 }
 
 TEST_F(Info, json_has_the_same) {
