@@ -27,5 +27,6 @@ function(inkstone_tests name)
   target_include_directories(test_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(test_${name} PRIVATE INKSTONE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   target_link_libraries(test_${name} PRIVATE ${TEST_ROOMS} ${TEST_LINK} GTest::gtest GTest::gtest_main GTest::gmock)
-  gtest_discover_tests(test_${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${TEST_LABEL} TIMEOUT 600)
+  gtest_discover_tests(test_${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${TEST_LABEL} TIMEOUT 600
+                       ENVIRONMENT "GOMP_SPINCOUNT=10000")
 endfunction()

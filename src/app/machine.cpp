@@ -53,6 +53,12 @@ uint32_t random_seed() {
   return seed;
 }
 
+void restart_with_short_spins(char** arguments) {
+  if (std::getenv("GOMP_SPINCOUNT") || std::getenv("OMP_WAIT_POLICY")) return;
+  setenv("GOMP_SPINCOUNT", "10000", 0);
+  execv("/proc/self/exe", arguments);  // where it fails, the long spin stays
+}
+
 void write_error(std::string_view text) { write_all(STDERR_FILENO, text); }
 
 void write_output(std::string_view text) {

@@ -12,6 +12,10 @@ void open_missing_streams();
 bool is_terminal(int descriptor);
 int terminal_columns();  // of standard error; 80 where it is not known, at least 20
 uint32_t random_seed();  // by the kernel
+// Waiting threads of the OpenMP pool spin for milliseconds by default, which starves everybody on a machine that does other
+// work too (seen: 20 times slower). The pool reads its environment before main() runs, so the program starts itself again
+// with a short spin, once; an environment that says GOMP_SPINCOUNT or OMP_WAIT_POLICY is left alone.
+void restart_with_short_spins(char** arguments);
 
 void write_error(std::string_view text);  // to standard error, at once; failures are nobody's concern
 // To standard output, whole; throws Error with the reason. A reader that went away (EPIPE) is Error too.

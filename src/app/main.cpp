@@ -54,6 +54,7 @@ int refuse(const Options& options, const std::string& what, const char* where, i
 
 int main(int count, char** values) {
   open_missing_streams();
+  restart_with_short_spins(values);
   const std::vector<std::string> arguments(values + std::min(count, 1), values + count);
   const auto asked = [&](const char* flag) {
     return std::find(arguments.begin(), arguments.end(), flag) != arguments.end();

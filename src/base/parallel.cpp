@@ -43,7 +43,7 @@ int threads() { return omp_get_max_threads(); }
 void parallel_for(int64_t count, int64_t grain, RangeBody body) {
   if (count <= 0) return;
   grain = std::max<int64_t>(1, grain);
-  const int64_t pieces = std::min<int64_t>(threads(), (count + grain - 1) / grain);
+  const int64_t pieces = std::min<int64_t>(threads(), std::max<int64_t>(1, count / grain));
   if (pieces <= 1 || omp_in_parallel()) return body(0, count);
   std::exception_ptr thrown;
 #pragma omp parallel num_threads(static_cast<int>(pieces))

@@ -28,7 +28,7 @@ class RangeBody {
   void (*call_)(const void*, int64_t, int64_t);
 };
 
-// Calls body(begin, end) for consecutive pieces of [0, count), each of at least `grain` except the last;
+// Calls body(begin, end) for consecutive pieces of [0, count), each of at least `grain` (or all of it);
 // returns when all are done. The first exception thrown by a piece is rethrown here.
 void parallel_for(int64_t count, int64_t grain, RangeBody body);
 

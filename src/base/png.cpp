@@ -1,6 +1,6 @@
-// PNG by libpng, which reports errors by longjmp. So everything with a destructor lives outside guarded(), and what runs
-// inside it (functions named *_raw and the callbacks) holds plain values only. libpng sees no chunk but those that carry
-// pixels or text: a walk over the file leaves the rest out and checks sizes before any memory is asked for.
+// PNG by libpng, which reports errors by longjmp. So everything with a destructor lives outside guarded(), and what
+// runs inside it (functions named *_raw and the callbacks) holds plain values only. libpng sees no chunk but those that
+// carry pixels or text: a walk over the file leaves the rest out and checks sizes before any memory is asked for.
 #include <png.h>
 
 #include <array>
@@ -84,7 +84,7 @@ void guarded(Png& self, void (*body)(Png&)) { INKSTONE_CHECK(came_through(self, 
 
 // Texts.
 
-// The next code point of UTF-8 at text[at], and at moves on; U+FFFD for a malformed byte (which is skipped alone) and NUL.
+// The next code point of UTF-8 at text[at], and at moves on; U+FFFD for NUL and for a malformed byte, skipped alone.
 char32_t next_code_point(std::string_view text, size_t& at) {
   constexpr char32_t kBad = 0xFFFD;
   const auto byte = [&](size_t i) -> uint32_t { return i < text.size() ? static_cast<uint8_t>(text[i]) : 0; };

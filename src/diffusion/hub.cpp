@@ -2,6 +2,7 @@
 #include "diffusion/hub.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <string_view>
 #include <vector>

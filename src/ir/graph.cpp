@@ -58,6 +58,9 @@ Graph finish(const Graph& graph, std::span<const Value> results) {
   };
   std::vector<Frame> stack;
   std::vector<int> outputs;
+  for (size_t id = 0; id < placed.size(); ++id)
+    if (const Node& node = graph.nodes()[id]; std::holds_alternative<op::Input>(node.op))
+      placed[id] = out.add_node(node.op, {}, node.shape).id;
   for (const Value& result : results) {
     stack.push_back({result.id, 0});
     while (!stack.empty()) {

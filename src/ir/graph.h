@@ -46,7 +46,7 @@ class Graph {
   std::vector<int> outputs_;
 };
 
-// The nodes that the results need, inputs first, in the order they are read. C++ leaves the order in
+// The inputs, all of them, in the order they were declared; then the nodes that the results need, in the order they are read. C++ leaves the order in
 // which f(g(), h()) calls g and h to the compiler; after this the graph is the same from all of them.
 Graph finish(const Graph& graph, std::span<const Value> results);
 Graph finish(const Graph& graph, Value result);

@@ -38,8 +38,7 @@ WeightMap read_index(const fs::path& index) {
   INKSTONE_CHECK(map && map->is_object(), index.string(), ": no object \"weight_map\"");
   WeightMap shards;
   for (const auto& [tensor, shard] : map->get_object()) {
-    INKSTONE_CHECK(shard.is_string(), index.string(), ": the shard of ", shown(tensor),
-                   " is not a string");
+    INKSTONE_CHECK(shard.is_string(), index.string(), ": the shard of ", shown(tensor), " is not a string");
     const std::string name(shard.get_string().c_str(), shard.get_string().size());
     check_shard_name(name, index);
     shards.emplace(std::string(tensor), name);

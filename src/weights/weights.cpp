@@ -71,7 +71,8 @@ void Weights::bind(std::span<const WeightSpec> specs) {
     if (is_same_shape(view.shape, spec.shape))
       view.shape = spec.shape;
     else
-      misshapen.push_back(shown(view.name) + " is " + to_string(view.shape) + ", the model needs " + to_string(spec.shape));
+      misshapen.push_back(shown(view.name) + " is " + to_string(view.shape) + ", the model needs " +
+                          to_string(spec.shape));
     bound_[spec.name] = found->second;
   }
   for (size_t i = 0; i < entries_.size(); ++i)

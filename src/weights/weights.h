@@ -13,15 +13,15 @@
 
 namespace inkstone {
 
-struct WeightView {           // borrowed from the mapped file; may be unaligned
-  std::string name;           // as the file writes it
+struct WeightView {  // borrowed from the mapped file; may be unaligned
+  std::string name;  // as the file writes it
   Shape shape;
-  DType type = DType::kF32;   // F32, F16 or BF16
+  DType type = DType::kF32;  // F32, F16 or BF16
   std::span<const std::byte> bytes;
 };
 
-struct WeightSpec {           // what a model asks for
-  std::string name;           // as SD 1.5 publishes it (diffusers; text encoder with "text_model.")
+struct WeightSpec {  // what a model asks for
+  std::string name;  // as SD 1.5 publishes it (diffusers; text encoder with "text_model.")
   Shape shape;
 };
 
@@ -48,24 +48,24 @@ class Weights {
 
   std::vector<std::string> names() const;  // as the files write them
   size_t total_bytes() const;
-  DType type() const;                      // of the most bytes
+  DType type() const;  // of the most bytes
 
  private:
   struct Entry {
     WeightView view;
-    int file;                              // of files_; -1: in memory_
+    int file;  // of files_; -1: in memory_
   };
   const Entry& entry(const std::string& name) const;
   std::string source(const Entry& entry) const;  // "FILE: the tensor NAME"
   void add_file(const std::filesystem::path& file);
   static Weights open_index(const std::filesystem::path& index);
 
-  std::string source_ = "no weights";      // the folder or first file, for errors
+  std::string source_ = "no weights";  // the folder or first file, for errors
   std::vector<MappedFile> files_;
   std::vector<Tensor> memory_;
   std::vector<Entry> entries_;
-  std::map<std::string, size_t> by_name_;  // as the files write them
-  std::map<std::string, size_t> bound_;    // as the specs write them
+  std::map<std::string, size_t> by_name_;      // as the files write them
+  std::map<std::string, size_t> bound_;        // as the specs write them
   std::map<std::string, std::string> unread_;  // tensors of other element types, and the type
 };
 

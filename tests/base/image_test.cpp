@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <png.h>
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 
@@ -62,19 +63,21 @@ uint32_t crc(const std::byte* data, size_t length) {
   return ~sum;
 }
 
-void put(Bytes& to, uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) to.push_back(std::byte(value >> shift));
+std::string number(uint32_t value) {
+  std::string text;
+  for (int shift = 24; shift >= 0; shift -= 8) text += static_cast<char>(value >> shift);
+  return text;
 }
-Bytes chunk(const std::string& name, const std::string& data) {
-  Bytes bytes;
-  put(bytes, static_cast<uint32_t>(data.size()));
-  for (const char c : name + data) bytes.push_back(std::byte(c));
-  put(bytes, crc(bytes.data() + 4, bytes.size() - 4));
-  return bytes;
+std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::string chunk(const std::string& name, const std::string& data) {
+  const std::string named = name + data;
+  const uint32_t sum = crc(bytes_of(named).data(), named.size());
+  return number(static_cast<uint32_t>(data.size())) + named + number(sum);
 }
 constexpr size_t kAfterHeader = 8 + 25;  // signature and header chunk
-Bytes with_chunk(Bytes png, const Bytes& extra) {
-  png.insert(png.begin() + kAfterHeader, extra.begin(), extra.end());
+Bytes with_chunk(Bytes png, const std::string& extra) {
+  const auto bytes = bytes_of(extra);
+  png.insert(png.begin() + kAfterHeader, bytes.begin(), bytes.end());
   return png;
 }
 bool contains(const Bytes& bytes, std::string_view text) {
@@ -149,7 +152,7 @@ TEST(Png, every_kind_becomes_rgb) {
     key.gray = 1;
     png_set_tRNS(png, info, nullptr, 0, &key);
   };
-  const Row rows[] = {
+  static const Row rows[] = {
       {"rgb 8", {2, 1, 8, PNG_COLOR_TYPE_RGB, 0, {1, 2, 3, 4, 5, 6}}, {1, 2, 3, 4, 5, 6}},
       {"rgb 16", {1, 1, 16, PNG_COLOR_TYPE_RGB, 0, {0xff, 0xff, 0x12, 0x34, 0, 0xff}}, {255, 0x12, 1}},
       {"rgba 8", {1, 2, 8, PNG_COLOR_TYPE_RGBA, 0, {1, 2, 3, 0, 4, 5, 6, 77}}, {1, 2, 3, 4, 5, 6}},
@@ -219,8 +222,7 @@ TEST(Png, corruption_is_an_error_or_a_picture) {
         uint32_t length = 0;
         for (int i = 0; i < 4; ++i) length = length << 8 | std::to_integer<uint32_t>(png[at + i]);
         if (length > png.size() - at - 12) break;
-        Bytes sum;
-        put(sum, crc(&png[at + 4], length + 4));
+        const std::string sum = number(crc(&png[at + 4], length + 4));
         std::memcpy(&png[at + 8 + length], sum.data(), 4);
         at += length + 12;
       }
@@ -233,14 +235,9 @@ TEST(Png, corruption_is_an_error_or_a_picture) {
 TEST(Png, huge_sizes_are_refused_by_the_header) {
   const Bytes plain = encode_png(speckled(2, 2));
   const auto sized = [&](uint32_t width, uint32_t height) {
-    Bytes header;
-    put(header, width);
-    put(header, height);
-    std::string data(reinterpret_cast<const char*>(header.data()), 8);
-    const Bytes ihdr = chunk("IHDR", data + std::string("\x8\x2\0\0\0", 5));
-    Bytes png(plain.begin(), plain.begin() + 8);
-    png.insert(png.end(), ihdr.begin(), ihdr.end());
-    png.insert(png.end(), plain.begin() + kAfterHeader, plain.end());
+    const std::string header = number(width) + number(height) + std::string("\x8\x2\0\0\0", 5);
+    Bytes png = plain;
+    std::ranges::copy(bytes_of(chunk("IHDR", header)), png.begin() + 8);
     return png;
   };
   EXPECT_EQ(refusal(sized(2, 2)), "accepted");

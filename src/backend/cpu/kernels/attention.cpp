@@ -13,9 +13,14 @@
 namespace inkstone::INKSTONE_ISA {
 namespace {
 
-constexpr int kTile = 6;           // keys or channels that are summed at a time
+#ifndef KT
+#define KT 6
+#define CT 6
+#endif
+constexpr int kTile = KT;           // keys that are scored at a time
+constexpr int kChannelTile = CT;    // channels that are summed at a time
 constexpr int64_t kKeyBlock = 96;  // keys between two updates of the sums
-constexpr float kSlack = 24;       // sums of 2^24 times some thousand weights are far from overflow
+constexpr int kSlack = 24;         // sums of 2^24 times some thousand weights are far from overflow
 constexpr float kLog2E = 1.44269504088896341f;
 constexpr float kMasked = -__builtin_inff();
 
@@ -105,14 +110,14 @@ struct QueryTile {
   static constexpr int kQueries = kVectors * kLanes;
 
   const Layout<Units>& layout;
-  float factor;  // scale * log2 e
+  float factor;  // from scores to what exp2() takes
   Vec reference[kVectors];
   alignas(64) Word queries[kMostHeadWidth / Units::kElements * kQueries];
   alignas(64) float scores[kKeyBlock * kQueries];
   alignas(64) Word weights[kKeyBlock / Units::kElements * kQueries];
   alignas(64) float sums[(kMostHeadWidth + 1) * kQueries];
 
-  QueryTile(const Layout<Units>& packed, float scale) : layout(packed), factor(scale * kLog2E) {}
+  QueryTile(const Layout<Units>& packed, float scale) : layout(packed), factor(scale * kLog2E * Units::kOne) {}
 
   void begin(Rows<T> q) {
     for (Vec& v : reference) v = splat(kMasked);
@@ -130,27 +135,25 @@ struct QueryTile {
 
   // Weights of a block against the reference as it is; false where one of them is too large.
   bool weigh(const Word* keys, int64_t count) {
-    Vec largest[kVectors];
-    for (Vec& v : largest) v = Vec{};
+    BitVec most[kVectors] = {};
     for (int64_t tile = 0; tile < count; tile += kTile) {
       Vec x[kTile][kVectors];
       multiply_tile<Units>(keys + tile * layout.key_words, kTile, queries, layout.key_words, x);
+      INKSTONE_UNROLL
       for (int j = 0; j < kTile; j += Units::kElements) {
+        INKSTONE_UNROLL
         for (int v = 0; v < kVectors; ++v) {
           Vec some[Units::kElements];
-          for (int e = 0; e < Units::kElements; ++e) {
-            some[e] = x[j + e][v] * factor - reference[v];
-            largest[v] = larger(largest[v], some[e]);
-          }
-          store(weights + ((tile + j) / Units::kElements * kVectors + v) * kLanes, Units::exp2(some));
+          for (int e = 0; e < Units::kElements; ++e) some[e] = x[j + e][v] * factor - reference[v];
+          const BitVec words = Units::exp2(some);
+          most[v] = Units::more(most[v], words);
+          store(weights + ((tile + j) / Units::kElements * kVectors + v) * kLanes, words);
         }
       }
     }
-    bool good = true;
-    for (int v = 0; v < kVectors; ++v) {
-      for (int i = 0; i < kLanes; ++i) good &= !(largest[v][i] > kSlack);
-    }
-    return good;
+    BitVec all = most[0];
+    for (int v = 1; v < kVectors; ++v) all = Units::more(all, most[v]);
+    return !Units::exceeds(all, kSlack);
   }
 
   void score(const Word* keys, int64_t count) {
@@ -175,13 +178,15 @@ struct QueryTile {
   void raise(int64_t real, int64_t count) {
     for (int64_t i = real * kQueries; i < count * kQueries; ++i) scores[i] = kMasked;
     for (int v = 0; v < kVectors; ++v) {
-      Vec largest = load(scores + v * kLanes);
-      for (int64_t j = 1; j < real; ++j) {
-        largest = larger(largest, load(scores + (j * kVectors + v) * kLanes));
+      Vec largest = load(scores + v * kLanes), doubt = {};  // doubt: NaN once a score is infinite or not a number
+      for (int64_t j = 0; j < real; ++j) {
+        const Vec score = load(scores + (j * kVectors + v) * kLanes);
+        largest = larger(largest, score);
+        doubt = score < -kMasked ? doubt : score - score;
       }
-      const Vec raised = larger(reference[v], largest * factor);
-      const Vec shrink = exp2_of(reference[v] - raised);
-      reference[v] = raised;
+      const Vec risen = larger(reference[v], largest * factor);
+      const Vec shrink = exp2_of((reference[v] - risen) * (1 / Units::kOne)) + doubt;
+      reference[v] = risen;
       for (int64_t c = 0; c < layout.value_columns(); ++c) {
         float* sum = sums + (c * kVectors + v) * kLanes;
         store(sum, load(sum) * shrink);
@@ -211,7 +216,7 @@ struct QueryTile {
   }
 
   void sum_values(const Word* values, int64_t count) {
-    const int64_t columns = layout.value_columns(), tiles = divide_up(columns, kTile);
+    const int64_t columns = layout.value_columns(), tiles = divide_up(columns, kChannelTile);
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t channel = columns * tile / tiles, height = columns * (tile + 1) / tiles - channel;
       switch (height) {
@@ -220,7 +225,8 @@ struct QueryTile {
         case 3: sum_channels<3>(values, count, channel); break;
         case 4: sum_channels<4>(values, count, channel); break;
         case 5: sum_channels<5>(values, count, channel); break;
-        default: sum_channels<6>(values, count, channel); break;
+        case 6: sum_channels<6>(values, count, channel); break; case 7: sum_channels<7>(values, count, channel); break;
+        default: sum_channels<8>(values, count, channel); break;
       }
     }
   }
@@ -273,6 +279,7 @@ void attend(const AttentionShape& shape, const Layout<Units>& layout, const Head
   const int64_t vectors = smaller_of(divide_up(head.q.count - first_query, kLanes), kQueryVectors);
   if (vectors == kQueryVectors) return attend_tile<T, Units, kQueryVectors>(shape, layout, head, first_query);
   if constexpr (kQueryVectors > 2) {
+    if constexpr (kQueryVectors > 4) if (vectors == 4) return attend_tile<T, Units, 4>(shape, layout, head, first_query);
     if (vectors == 3) return attend_tile<T, Units, 3>(shape, layout, head, first_query);
     if (vectors == 2) return attend_tile<T, Units, 2>(shape, layout, head, first_query);
   }

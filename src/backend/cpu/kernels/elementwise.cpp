@@ -98,14 +98,14 @@ INKSTONE_INLINE void broadcast_line(const BroadcastShape& shape, const T* a, con
   if (step_a == 1 && step_b == 1) {
     map2(count, a, b, out, f);
   } else if (step_a == 1 && step_b == 0) {
-    const Vec all = splat(load_some(b, 1)[0]);
+    const Vec all = splat(value_of(*b));
     map(count, a, out, [&](Vec v) INKSTONE_INLINE_LAMBDA { return f(v, all); });
   } else if (step_a == 0 && step_b == 1) {
-    const Vec all = splat(load_some(a, 1)[0]);
+    const Vec all = splat(value_of(*a));
     map(count, b, out, [&](Vec v) INKSTONE_INLINE_LAMBDA { return f(all, v); });
   } else {
     for (int64_t i = 0; i < count; ++i) {
-      store_some(out + i, f(load_some(a + i * step_a, 1), load_some(b + i * step_b, 1)), 1);
+      put(out + i, f(splat(value_of(a[i * step_a])), splat(value_of(b[i * step_b])))[0]);
     }
   }
 }
@@ -127,11 +127,6 @@ INKSTONE_INLINE void broadcast(const BroadcastShape& shape, DType type, const Op
     });
   });
 }
-
-INKSTONE_INLINE float value_of(float value) { return value; }
-INKSTONE_INLINE float value_of(Bf16 value) { return load_some(&value, 1)[0]; }
-INKSTONE_INLINE void put(float* to, float value) { *to = value; }
-INKSTONE_INLINE void put(Bf16* to, float value) { *to = narrow(splat(value))[0]; }
 
 constexpr int64_t kPixelBlock = 256;
 

@@ -10,6 +10,11 @@
 
 #define INKSTONE_INLINE inline __attribute__((always_inline))
 #define INKSTONE_INLINE_LAMBDA __attribute__((always_inline))
+#ifdef __clang__
+#define INKSTONE_UNROLL _Pragma("unroll")  // the whole of the short loop that follows, so that arrays stay in registers
+#else
+#define INKSTONE_UNROLL _Pragma("GCC unroll 16")
+#endif
 
 namespace inkstone::INKSTONE_ISA {
 
@@ -22,16 +27,13 @@ typedef uint32_t BitVec __attribute__((vector_size(4 * kLanes)));
 typedef uint16_t HalfVec __attribute__((vector_size(2 * kLanes)));
 
 }  // namespace inkstone::INKSTONE_ISA
-#include INKSTONE_HALVES
+#include INKSTONE_LANES_HEADER
 namespace inkstone::INKSTONE_ISA {
 
 INKSTONE_INLINE Vec splat(float value) { return value - Vec{}; }
 
 INKSTONE_INLINE BitVec bits_of(Vec v) { return reinterpret_cast<BitVec>(v); }
 INKSTONE_INLINE Vec floats_of(BitVec v) { return reinterpret_cast<Vec>(v); }
-
-INKSTONE_INLINE Vec larger(Vec a, Vec b) { return a > b ? a : b; }   // b where either is NaN
-INKSTONE_INLINE Vec smaller(Vec a, Vec b) { return a < b ? a : b; }
 
 INKSTONE_INLINE Vec widen(HalfVec half) { return floats_of(widened(half) << 16); }
 
@@ -59,6 +61,17 @@ INKSTONE_INLINE void store(Bf16* to, Vec v) {
   std::memcpy(to, &half, sizeof half);
 }
 
+// One element.
+INKSTONE_INLINE float value_of(float value) { return value; }
+INKSTONE_INLINE float value_of(Bf16 value) {
+  const uint32_t bits = static_cast<uint32_t>(value) << 16;
+  float wide;
+  std::memcpy(&wide, &bits, sizeof wide);
+  return wide;
+}
+INKSTONE_INLINE void put(float* to, float value) { *to = value; }
+INKSTONE_INLINE void put(Bf16* to, float value) { *to = narrow(splat(value))[0]; }
+
 // The first `count` lanes (fewer than kLanes); the others are 0 and are not written.
 template <typename T>
 INKSTONE_INLINE Vec load_some(const T* from, int64_t count) {
@@ -85,9 +98,10 @@ INKSTONE_INLINE float sum_of(Vec v) {
 // 1.5 * 2^23: adding it rounds to an integer, which then stands in the low bits.
 inline constexpr float kRounder = 12582912.0f;
 
-// 2^x within 1e-7 for x in [-126, 127]; 2^-126 below; NaN stays NaN.
+// 2^x within 1e-7 for x in [-126, 127], clamped to that range; NaN stays NaN.
 INKSTONE_INLINE Vec exp2_of(Vec x) {
   x = larger(splat(-126.0f), x);
+  x = smaller(splat(127.0f), x);
   const Vec shifted = x + kRounder;
   const Vec r = x - (shifted - kRounder);
   Vec p = r * 0.00015353361959569156f + 0.0013398875016719103f;

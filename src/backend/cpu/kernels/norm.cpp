@@ -59,7 +59,7 @@ void sum_block(const Block& block, const T* x, float* sums, float* squares) {
   for (; c < block.channels; ++c) {
     float sum = 0, square = 0;
     for (int64_t p = 0; p < block.pixels; ++p) {
-      const float d = load_some(x + p * block.stride + c, 1)[0] + block.offset[c];
+      const float d = value_of(x[p * block.stride + c]) + block.offset[c];
       sum += d;
       square += d * d;
     }
@@ -72,7 +72,7 @@ void sum_block(const Block& block, const T* x, float* sums, float* squares) {
 template <typename T>
 float pivot_of(const T* x, const float* addend, int64_t channels) {
   float sum = 0;
-  for (int64_t c = 0; c < channels; ++c) sum += load_some(x + c, 1)[0] + (addend ? addend[c] : 0.0f);
+  for (int64_t c = 0; c < channels; ++c) sum += value_of(x[c]) + (addend ? addend[c] : 0.0f);
   return sum / static_cast<float>(channels);
 }
 

@@ -13,11 +13,12 @@ INKSTONE_INLINE Vec load(const Word* from) {
   std::memcpy(&v, from, sizeof v);
   return v;
 }
-INKSTONE_INLINE void store(Word* to, Vec v) { std::memcpy(to, &v, sizeof v); }
+INKSTONE_INLINE void store(Word* to, BitVec v) { std::memcpy(to, &v, sizeof v); }
 INKSTONE_INLINE Vec splat_word(const Word* from) { return floats_of(*from - BitVec{}); }
 
 struct FloatUnits {
   static constexpr int kElements = 1;
+  static constexpr float kOne = 1;  // what exp2() takes for a power of one
 
   static INKSTONE_INLINE Word pack(float value, float) {
     Word word;
@@ -27,7 +28,16 @@ struct FloatUnits {
   static INKSTONE_INLINE Word pack(Bf16 value, Bf16) { return static_cast<Word>(value) << 16; }
 
   static INKSTONE_INLINE Vec dot(Vec sum, Vec a, Vec b) { return sum + a * b; }
-  static INKSTONE_INLINE Vec exp2(const Vec* x) { return exp2_of(x[0]); }  // x[i]: neighbour i of each lane
+  // 2^x[i], x[i] being neighbour i of each lane.
+  static INKSTONE_INLINE BitVec exp2(const Vec* x) { return bits_of(exp2_of(x[0])); }
+  // Keeps in `most` what tells whether a weight was above 2^slack or not a number.
+  static INKSTONE_INLINE BitVec more(BitVec most, BitVec weights) { return most > weights ? most : weights; }
+  static INKSTONE_INLINE bool exceeds(BitVec most, int slack) {
+    const uint32_t limit = static_cast<uint32_t>(127 + slack) << 23;
+    bool any = false;
+    for (int i = 0; i < kLanes; ++i) any |= most[i] > limit;
+    return any;
+  }
 };
 
 }  // namespace inkstone::INKSTONE_ISA

@@ -1,4 +1,4 @@
-// 16-bit lanes to 32-bit ones and back: GCC 12 needs to be told of VPMOVZXWD and VPMOVDW. Included by lanes.h.
+// What GCC 12 does not find by itself in AVX-512. Included by lanes.h.
 #pragma once
 
 #include <immintrin.h>
@@ -12,5 +12,8 @@ INKSTONE_INLINE BitVec widened(HalfVec half) {
 INKSTONE_INLINE HalfVec narrowed(BitVec bits) {
   return reinterpret_cast<HalfVec>(_mm512_maskz_cvtepi32_epi16(0xffff, reinterpret_cast<__m512i>(bits)));
 }
+
+INKSTONE_INLINE Vec larger(Vec a, Vec b) { return _mm512_maskz_max_ps(0xffff, a, b); }  // b where either is NaN
+INKSTONE_INLINE Vec smaller(Vec a, Vec b) { return _mm512_maskz_min_ps(0xffff, a, b); }
 
 }  // namespace inkstone::INKSTONE_ISA

@@ -1,0 +1,182 @@
+// The kernels' ladder: what each reaches on the shapes of Stable Diffusion 1.5, beside what this machine can do.
+// bench_kernels [seconds for each rung]; INKSTONE_ISA chooses the variant.
+#include "backend/cpu/kernels/kernels.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/parallel.h"
+#include "base/tensor.h"
+
+namespace inkstone {
+namespace {
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// The fastest of as many calls as fit, at least three.
+double best_of(double seconds, const std::function<void()>& call) {
+  double best = 1e9;
+  const double end = now() + seconds;
+  for (int i = 0; i < 3 || now() < end; ++i) {
+    const double begin = now();
+    call();
+    best = std::min(best, now() - begin);
+  }
+  return best;
+}
+
+// Peak: independent multiply-adds on registers, one loop for each thread.
+struct Peak {
+  double fp32 = 0, bf16 = 0;  // FLOP/s
+};
+
+double peak_of(double flops_each, void (*loop)(int64_t)) {
+  constexpr int64_t kTurns = 4'000'000;
+  const double seconds = best_of(0.2, [&] {
+    parallel_for(threads(), 1, [&](int64_t begin, int64_t end) {
+      for (; begin < end; ++begin) loop(kTurns);
+    });
+  });
+  return flops_each * static_cast<double>(kTurns) * threads() / seconds;
+}
+
+#ifdef __x86_64__
+// clang-format off
+#define INKSTONE_TWELVE(op, a, b, r) \
+  op " " a "," b "," r "0\n" op " " a "," b "," r "1\n" op " " a "," b "," r "2\n" op " " a "," b "," r "3\n" \
+  op " " a "," b "," r "4\n" op " " a "," b "," r "5\n" op " " a "," b "," r "6\n" op " " a "," b "," r "7\n" \
+  op " " a "," b "," r "8\n" op " " a "," b "," r "9\n" op " " a "," b "," r "10\n" op " " a "," b "," r "11\n"
+// clang-format on
+#define INKSTONE_CLOBBERED                                                                                       \
+  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13"
+
+void fma512(int64_t turns) {
+  asm volatile("vpxor %%xmm12,%%xmm12,%%xmm12\nvpxor %%xmm13,%%xmm13,%%xmm13" ::: INKSTONE_CLOBBERED);
+  for (; turns > 0; --turns) asm volatile(INKSTONE_TWELVE("vfmadd231ps", "%%zmm12", "%%zmm13", "%%zmm")::: INKSTONE_CLOBBERED);
+}
+void dot512(int64_t turns) {
+  asm volatile("vpxor %%xmm12,%%xmm12,%%xmm12\nvpxor %%xmm13,%%xmm13,%%xmm13" ::: INKSTONE_CLOBBERED);
+  for (; turns > 0; --turns) asm volatile(INKSTONE_TWELVE("vdpbf16ps", "%%zmm12", "%%zmm13", "%%zmm")::: INKSTONE_CLOBBERED);
+}
+void fma256(int64_t turns) {
+  asm volatile("vpxor %%xmm12,%%xmm12,%%xmm12\nvpxor %%xmm13,%%xmm13,%%xmm13" ::: INKSTONE_CLOBBERED);
+  for (; turns > 0; --turns) asm volatile(INKSTONE_TWELVE("vfmadd231ps", "%%ymm12", "%%ymm13", "%%ymm")::: INKSTONE_CLOBBERED);
+}
+
+Peak probe(const std::string& isa) {
+  if (isa == "avx512") return {peak_of(12 * 32, fma512), peak_of(12 * 64, dot512)};
+  if (isa == "avx2") {
+    const double fp32 = peak_of(12 * 16, fma256);
+    return {fp32, fp32};
+  }
+  return {};
+}
+#else
+Peak probe(const std::string&) { return {}; }
+#endif
+
+Tensor random(int64_t count, DType type, uint32_t seed) {
+  Tensor tensor({count}, type);
+  for (int64_t i = 0; i < count; ++i) {
+    float sum = 0;
+    for (int j = 0; j < 4; ++j) {
+      seed = seed * 1664525u + 1013904223u;
+      sum += static_cast<float>(seed >> 8) * 0x1p-24f - 0.5f;
+    }
+    if (type == DType::kF32) {
+      reinterpret_cast<float*>(tensor.data())[i] = 1.5f * sum;
+    } else {
+      reinterpret_cast<uint16_t*>(tensor.data())[i] = to_bf16(1.5f * sum);
+    }
+  }
+  return tensor;
+}
+
+struct AttentionRung {
+  const char* name;
+  int64_t rows, queries, keys, heads, head_width;
+};
+
+constexpr AttentionRung kAttention[] = {{"self 64x64", 2, 4096, 4096, 8, 40}, {"self 32x32", 2, 1024, 1024, 8, 80},
+                                        {"self 16x16", 2, 256, 256, 8, 160},  {"self 8x8", 2, 64, 64, 8, 160},
+                                        {"cross 64x64", 2, 4096, 77, 8, 40},  {"cross 32x32", 2, 1024, 77, 8, 80},
+                                        {"cross 16x16", 2, 256, 77, 8, 160},  {"text", 2, 77, 77, 12, 64},
+                                        {"autoencoder", 1, 4096, 4096, 1, 512}};
+
+void climb_attention(DType type, double peak, double seconds) {
+  for (const AttentionRung& r : kAttention) {
+    const int64_t c = r.heads * r.head_width;
+    const AttentionShape shape = {r.rows, r.queries, r.keys, r.heads, r.head_width, c, c, c, c,
+                                  1 / std::sqrt(static_cast<float>(r.head_width))};
+    const Tensor q = random(r.rows * r.queries * c, type, 1), k = random(r.rows * r.keys * c, type, 2);
+    const Tensor v = random(r.rows * r.keys * c, type, 3);
+    Tensor out({r.rows * r.queries * c}, type);
+    const Memory scratch = allocate(kernels().attention_scratch(shape, type));
+    const AttentionData data = {q.data(), k.data(), v.data(), out.data(), scratch.get()};
+    const double time = best_of(seconds, [&] { kernels().attention(shape, type, data); });
+    const double rate = 4.0 * static_cast<double>(r.rows * r.queries * r.keys * c) / time;
+    std::printf("  attention %-12s %s %8.3f ms %7.1f GFLOP/s", r.name, name_of(type), time * 1e3, rate * 1e-9);
+    std::printf(peak > 0 ? "  %5.1f %% of peak\n" : "\n", 100 * rate / peak);
+  }
+}
+
+void report(const char* name, DType type, double bytes, double time) {
+  std::printf("  %-22s %s %8.3f ms %7.1f GB/s\n", name, name_of(type), time * 1e3, bytes / time * 1e-9);
+}
+
+// What only streams: bytes read and written, as if each were touched once.
+void climb_streams(DType type, double seconds) {
+  constexpr int64_t kRows = 2, kPixels = 4096, kChannels = 320, kCount = kRows * kPixels * kChannels;
+  const auto bytes = static_cast<double>(kCount * static_cast<int64_t>(size_of(type)));
+  const Tensor x = random(2 * 4 * kCount, type, 4);
+  Tensor out({4 * kCount}, type), stats({kRows * 32 * 2});
+  const std::vector<float> scale(kChannels, 1.5f), shift(kChannels, 0.25f);
+  const Kernels& k = kernels();
+  report("copy", type, 2 * bytes, best_of(seconds, [&] {
+           parallel_for(threads(), 1, [&](int64_t begin, int64_t end) {
+             const size_t part = static_cast<size_t>(kCount) * size_of(type) / static_cast<size_t>(threads());
+             std::memcpy(out.data() + static_cast<size_t>(begin) * part, x.data() + static_cast<size_t>(begin) * part,
+                         static_cast<size_t>(end - begin) * part);
+           });
+         }));
+  const GroupNormShape group = {kRows, kPixels, kChannels, 32, 1e-5f, true};
+  const Memory scratch = allocate(k.group_scratch(group));
+  const GroupNormData data = {.x = x.data(), .addend = nullptr, .scale = scale.data(), .shift = shift.data(),
+                              .stats = stats.floats().data(), .out = out.data(), .scratch = scratch.get()};
+  report("group_norm + silu", type, 3 * bytes, best_of(seconds, [&] { k.group_norm(group, type, data); }));
+  report("group_stats", type, bytes, best_of(seconds, [&] { k.group_stats(group, type, data); }));
+  report("layer_norm", type, 2 * bytes, best_of(seconds, [&] {
+           k.layer_norm({kRows * kPixels, kChannels, 1e-5f, scale.data(), shift.data()}, type, x.data(), out.data());
+         }));
+  report("geglu", type, 12 * bytes,
+         best_of(seconds, [&] { k.geglu(kRows * kPixels, 4 * kChannels, type, x.data(), out.data()); }));
+  report("silu", type, 2 * bytes,
+         best_of(seconds, [&] { k.activate(Activation::kSilu, kCount, type, x.data(), out.data()); }));
+  report("add", type, 3 * bytes,
+         best_of(seconds, [&] { k.add(kCount, type, x.data(), x.data() + kCount, out.data()); }));
+}
+
+int climb(double seconds) {
+  const Peak peak = probe(kernels().name);
+  std::printf("%s, %d threads; peak fp32 %.1f, bf16 %.1f GFLOP/s\n", kernels().name, threads(), peak.fp32 * 1e-9,
+              peak.bf16 * 1e-9);
+  climb_attention(DType::kBF16, peak.bf16, seconds);
+  climb_attention(DType::kF32, peak.fp32, seconds);
+  for (const DType type : {DType::kBF16, DType::kF32}) climb_streams(type, seconds / 2);
+  return 0;
+}
+
+}  // namespace
+}  // namespace inkstone
+
+int main(int argc, char** argv) {
+  inkstone::set_threads(inkstone::usable_cores());
+  return inkstone::climb(argc > 1 ? std::atof(argv[1]) : 0.5);
+}
