@@ -133,6 +133,18 @@ std::string describe(const ErrorCode& code, const std::string& fault, std::strin
   return std::string("malformed JSON at '") + text[at] + "'";
 }
 
+// Outside strings, Python's words for what JSON has no number for become null (padded, so that columns stay; NaN moves them by one).
+void replace_non_numbers(std::string& text) {
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '"') quoted = !quoted;
+    if (quoted && text[i] == '\\') ++i;
+    if (quoted) continue;
+    for (const std::string_view word : {"-Infinity", "Infinity", "NaN"})
+      if (std::string_view(text).substr(i).starts_with(word)) text.replace(i, word.size(), word == "NaN" ? "null" : std::string(word.size() - 4, ' ') + "null");
+  }
+}
+
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& source) {
@@ -150,7 +162,9 @@ Json parse_json(std::string_view text, const std::string& source) {
 }
 
 Json read_json(const std::filesystem::path& path, size_t most_bytes) {
-  return parse_json(read_file(path, most_bytes), path.string());
+  std::string text = read_file(path, most_bytes);
+  replace_non_numbers(text);
+  return parse_json(text, path.string());
 }
 
 std::string shown(std::string_view text) {

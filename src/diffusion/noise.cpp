@@ -1,4 +1,5 @@
-// MT19937 (Matsumoto and Nishimura, 1998) and the two ways in which torch's CPU generator makes normal values of its words.
+// MT19937 (Matsumoto and Nishimura, 1998) and the two ways in which torch's CPU generator makes normal values of its
+// words.
 #include "diffusion/noise.h"
 
 #include <cmath>

@@ -1,5 +1,6 @@
-// Schedulers: sigmas, timesteps and the arithmetic of one denoising step, on the host in fp32, as diffusers' classes of the same
-// names do it. A Scheduler is immutable; what a job carries from step to step is its SchedulerState. Formulas and their sources: scheduler_*.cpp.
+// Schedulers: sigmas, timesteps and the arithmetic of one denoising step, on the host in fp32, as diffusers' classes of
+// the same names do it. A Scheduler is immutable; what a job carries from step to step is its SchedulerState. Formulas
+// and their sources: scheduler_*.cpp.
 #pragma once
 
 #include <limits>
@@ -52,13 +53,15 @@ struct SchedulerConfig {
   double timestep_scaling = 10;       // LCM
 };
 
-// `config` is scheduler_config.json. Values are those of StableDiffusionPipeline.from_pretrained(folder).scheduler (which makes steps_offset 1
-// and clip_sample false), or, when `kind` is another class than the file's, of X.from_config(pipe.scheduler.config): keys that the
-// file does not have take the new class's defaults. Keys that the class does not read are ignored. Throws Error naming the key and value
-// that are not supported: thresholding, beta and flow sigmas, learned variances, solver_p, predict_x0 false, orders past 3.
+// `config` is scheduler_config.json. Values are those of StableDiffusionPipeline.from_pretrained(folder).scheduler
+// (which makes steps_offset 1 and clip_sample false), or, when `kind` is another class than the file's, of
+// X.from_config(pipe.scheduler.config): keys that the file does not have take the new class's defaults. Keys that the
+// class does not read are ignored. Throws Error naming the key and value that are not supported: thresholding, beta and
+// flow sigmas, learned variances, solver_p, predict_x0 false, orders past 3.
 SchedulerConfig scheduler_config(const Json& config, const std::string& source, std::optional<SchedulerKind> kind = {});
 
-// "pndm", "ddim", "euler", "euler-ancestral", "dpm++-2m", "dpm++-2m-sde", "unipc", "lcm"; UsageError listing them all for another name.
+// "pndm", "ddim", "euler", "euler-ancestral", "dpm++-2m", "dpm++-2m-sde", "unipc", "lcm"; UsageError listing them all
+// for another name.
 SchedulerKind scheduler_kind(const std::string& name);
 std::string name_of(SchedulerKind kind);
 std::vector<std::string> scheduler_names();
@@ -82,8 +85,8 @@ class Scheduler {
     return false;
   }                                         // whether step() reads `noise` (drawn for it, in order, and not otherwise)
   SchedulerState start(size_t size) const;  // for a latent of that many values
-  // sample becomes the next one. model_output is after guidance. call counts up from 0; noise may be empty where it is not needed.
-  // Throws Error where sizes differ or the state is another scheduler's.
+  // sample becomes the next one. model_output is after guidance. call counts up from 0; noise may be empty where it is
+  // not needed. Throws Error where sizes differ or the state is another scheduler's.
   void step(int call, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,
             SchedulerState& state) const;
 

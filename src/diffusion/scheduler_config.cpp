@@ -1,5 +1,6 @@
-// scheduler_config.json, with the defaults of the class that reads it. diffusers keeps which values a file had, passes only those on
-// to another class, and its pipeline sets steps_offset to 1 and clip_sample to false: all three are followed here.
+// scheduler_config.json, with the defaults of the class that reads it. diffusers keeps which values a file had, passes
+// only those on to another class, and its pipeline sets steps_offset to 1 and clip_sample to false: all three are
+// followed here.
 #include <boost/json/serialize.hpp>
 #include <cmath>
 #include <initializer_list>
@@ -26,20 +27,19 @@ class Reader {
     return value->is_bool() ? value->get_bool() : refuse(key, *value, "true or false");
   }
 
+  // Minus infinity is how diffusers writes lambda_min_clipped's default.
   double number(const char* key, double fallback) const {
     const Json* value = object_.if_contains(key);
     if (!value) return fallback;
-    // Python writes infinities bare; a reader of strict JSON may hand them on as text.
-    if (value->is_string() && value->get_string() == "-Infinity") return -std::numeric_limits<double>::infinity();
-    if (!value->is_number()) refuse(key, *value, "a number");
-    return value->to_number<double>();
+    const double number = value->is_number() ? value->to_number<double>() : NAN;
+    const bool fits = std::abs(number) <= 1'000'000 || number == -std::numeric_limits<double>::infinity();
+    return fits ? number : refuse(key, *value, "a number up to 1000000");
   }
 
   int whole(const char* key, int fallback) const {
     const double value = number(key, fallback);
-    if (!(std::abs(value) <= 1'000'000) || value != std::trunc(value))
-      refuse(key, *object_.if_contains(key), "a whole number up to 1000000");
-    return static_cast<int>(value);
+    const bool fits = std::isfinite(value) && value == std::trunc(value);
+    return fits ? static_cast<int>(value) : refuse(key, *object_.if_contains(key), "a whole number up to 1000000");
   }
 
   std::optional<double> maybe(const char* key) const {

@@ -1,5 +1,5 @@
-// DPMSolverMultistepScheduler as dpmsolver++ and sde-dpmsolver++ (Lu et al. 2022): an exponential integrator in half the log of the
-// signal-to-noise ratio, over the last one to three estimates of the picture.
+// DPMSolverMultistepScheduler as dpmsolver++ and sde-dpmsolver++ (Lu et al. 2022): an exponential integrator in half
+// the log of the signal-to-noise ratio, over the last one to three estimates of the picture.
 #include <algorithm>
 #include <cmath>
 

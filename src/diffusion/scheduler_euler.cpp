@@ -1,9 +1,9 @@
-// EulerDiscreteScheduler and EulerAncestralDiscreteScheduler: samples of growing variance (x = picture + sigma * noise), one Euler
-// step of dx/dsigma = (x - picture) / sigma, the ancestral one to a lower sigma with fresh noise on top (Karras et al. 2022; k-diffusion).
+// EulerDiscreteScheduler and EulerAncestralDiscreteScheduler: samples of growing variance (x = picture + sigma *
+// noise), one Euler step of dx/dsigma = (x - picture) / sigma, the ancestral one to a lower sigma with fresh noise on
+// top (Karras et al. 2022; k-diffusion).
 #include <algorithm>
 #include <cmath>
 
-#include "base/error.h"
 #include "diffusion/scheduler_tables.h"
 
 namespace inkstone {

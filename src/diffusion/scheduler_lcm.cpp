@@ -1,5 +1,5 @@
-// LCMScheduler (Luo et al. 2023): few of the timesteps of a distilled schedule; each call estimates the picture outright, and all but
-// the last noise it again.
+// LCMScheduler (Luo et al. 2023): few of the timesteps of a distilled schedule; each call estimates the picture
+// outright, and all but the last noise it again.
 #include <algorithm>
 #include <cmath>
 
@@ -25,6 +25,7 @@ class Lcm : public Scheduler {
     INKSTONE_CHECK_USAGE(steps <= original, "lcm: ", steps, " steps are more than the ", original,
                          " that the model was distilled with (original_inference_steps); ask for at most that many");
     INKSTONE_CHECK(clip_ >= 0, "lcm: clip_sample_range is ", config.clip_sample_range, "; it must not be negative");
+    INKSTONE_CHECK(std::isfinite(config.timestep_scaling), "lcm: timestep_scaling is ", config.timestep_scaling);
     const double stride = static_cast<double>(original) / steps;
     for (int i = 0; i < steps; ++i) {
       timesteps_.push_back(static_cast<float>((original - static_cast<int>(i * stride)) * (train / original) - 1));

@@ -1,5 +1,6 @@
-// PNDMScheduler (Liu et al. 2022): linear multistep over the last four model outputs (PLMS). It begins with one step taken twice
-// (skip_prk_steps, as Stable Diffusion does: steps + 1 calls), or with three Runge-Kutta steps of four calls (steps + 9).
+// PNDMScheduler (Liu et al. 2022): linear multistep over the last four model outputs (PLMS). It begins with one step
+// taken twice (skip_prk_steps, as Stable Diffusion does: steps + 1 calls), or with three Runge-Kutta steps of four
+// calls (steps + 9).
 #include <algorithm>
 #include <array>
 #include <cmath>

@@ -1,5 +1,5 @@
-// Tables keep torch's types: betas, alphas and sigmas in float, cumulative products in double and stored as float; what numpy
-// computes (timesteps, interpolated and respaced sigmas) is double until it is stored.
+// Tables keep torch's types: betas, alphas and sigmas in float, cumulative products in double and stored as float; what
+// numpy computes (timesteps, interpolated and respaced sigmas) is double until it is stored.
 #include "diffusion/scheduler_tables.h"
 
 #include <algorithm>
@@ -122,8 +122,8 @@ std::vector<double> spaced_timesteps(const SchedulerConfig& config, int steps, P
       break;
     }
     case TimestepSpacing::kTrailing: {
-      // numpy.arange's arithmetic. For some step counts (61, 103, ...) rounding gives it one value too many, and diffusers a last call at
-      // timestep -1; that one is left out.
+      // numpy.arange's arithmetic. For some step counts (61, 103, ...) rounding gives it one value too many, and
+      // diffusers a last call at timestep -1; that one is left out.
       const double ratio = static_cast<double>(train) / steps;
       const auto length = std::min<double>(steps, std::ceil(last / ratio));
       const double delta = (last - ratio) - last;

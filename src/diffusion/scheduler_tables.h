@@ -1,5 +1,5 @@
-// What the scheduler families share: the training tables in torch's precision, timesteps and sigmas in numpy's, what a model's
-// output says about the picture, and how each family is made.
+// What the scheduler families share: the training tables in torch's precision, timesteps and sigmas in numpy's, what a
+// model's output says about the picture, and how each family is made.
 #pragma once
 
 #include <memory>
@@ -35,7 +35,8 @@ struct Estimate {
 Estimate picture_of(PredictionType prediction, double alpha, double sigma);
 Estimate noise_of(PredictionType prediction, double alpha, double sigma);
 
-// Of DPM++ and UniPC: the picture's and the noise's part at a sigma, and half the log of their power ratio (infinite at 0).
+// Of DPM++ and UniPC: the picture's and the noise's part at a sigma, and half the log of their power ratio (infinite at
+// 0).
 struct Level {
   explicit Level(float at);
   double alpha, sigma, lambda;

@@ -1,5 +1,5 @@
-// UniPCMultistepScheduler predicting the picture (Zhao et al. 2023): a multistep predictor, and a corrector that takes each step again
-// once the model has seen where it led. Both solve a small Vandermonde system for their weights.
+// UniPCMultistepScheduler predicting the picture (Zhao et al. 2023): a multistep predictor, and a corrector that takes
+// each step again once the model has seen where it led. Both solve a small Vandermonde system for their weights.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -12,7 +12,8 @@ namespace {
 
 constexpr int kMostOrder = 3;
 
-// One prediction or correction: of the sample it starts from, the picture where it ends (correction only), and those before, newest first.
+// One prediction or correction: of the sample it starts from, the picture where it ends (correction only), and those
+// before, newest first.
 struct Mix {
   double sample = 0, reached = 0;
   std::array<double, kMostOrder> pictures{};

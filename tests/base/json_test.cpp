@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include <limits>
 
 #include "base/error.h"
@@ -93,6 +96,19 @@ TEST(Json, a_file_is_read_and_named_in_errors) {
   EXPECT_EQ(read_json(model + "unet/config.json").at("_class_name").as_string(), "UNet2DConditionModel");
   EXPECT_THROW(read_json(model + "unet/config.json", 100), Error);
   EXPECT_THROW(read_json(model + "absent.json"), Error);
+}
+
+TEST(Json, files_of_pythons_may_say_infinity) {
+  const std::filesystem::path path = std::filesystem::temp_directory_path() / "inkstone_infinity.json";
+  std::ofstream(path) << R"({"low": -Infinity, "high": Infinity, "none": NaN, "text": "NaN \" Infinity", "n": 3})";
+  const Json json = read_json(path);
+  EXPECT_TRUE(json.at("low").is_null());
+  EXPECT_TRUE(json.at("high").is_null());
+  EXPECT_TRUE(json.at("none").is_null());
+  EXPECT_EQ(json.at("text").as_string(), "NaN \" Infinity");
+  EXPECT_EQ(json.at("n").as_int64(), 3);
+  std::filesystem::remove(path);
+  EXPECT_THROW(parse_json("[NaN]", "x"), Error);
 }
 
 }  // namespace
