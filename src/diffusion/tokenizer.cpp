@@ -37,19 +37,6 @@ const Pattern* pattern_at(TextView text, size_t at, const std::vector<Pattern>& 
   return nullptr;
 }
 
-void append_utf8(std::string& to, char32_t code) {
-  const auto tail = [&](int shift) { to += static_cast<char>(0x80 | ((code >> shift) & 0x3F)); };
-  if (code < 0x80) {
-    to += static_cast<char>(code);
-  } else if (code < 0x800) {
-    to += static_cast<char>(0xC0 | code >> 6), tail(0);
-  } else if (code < 0x10000) {
-    to += static_cast<char>(0xE0 | code >> 12), tail(6), tail(0);
-  } else {
-    to += static_cast<char>(0xF0 | code >> 18), tail(12), tail(6), tail(0);
-  }
-}
-
 }  // namespace
 
 struct Tokenizer::Data {
@@ -157,13 +144,15 @@ Tokens Tokenizer::encode(std::string_view prompt) const {
   const auto add_words = [&](TextView text) {
     for (const Word& word : words(text)) {
       if (page.full()) return;
-      bytes.clear();
-      for (const Letter& letter : text.subspan(word.begin, word.end - word.begin)) append_utf8(bytes, letter.code);
+      const TextView letters = text.subspan(word.begin, word.end - word.begin);
+      size_t first = kAll;  // marks may have changed places, so the least of all
+      for (const Letter& letter : letters) first = std::min(first, letter.at);
+      bytes = encode_utf8(letters);
       tokens.clear();
       for (const char byte : bytes) tokens.push_back(data.inner[static_cast<uint8_t>(byte)]);
       tokens.back() = data.last[static_cast<uint8_t>(bytes.back())];
       data.merges.apply(tokens);
-      page.add(tokens, text[word.begin].at);
+      page.add(tokens, first);
     }
   };
   const auto add_piece = [&](TextView text) { split(normalized(text), data.normalized_added, page, add_words); };

@@ -1,4 +1,5 @@
-// CLIP's byte-pair encoding, as transformers.CLIPTokenizer (5.x): NFC, white space folded, lower case, words by CLIP's pattern, merges by rank.
+// CLIP's byte-pair encoding, as transformers.CLIPTokenizer (5.x): special tokens, NFC, white space folded, lower case,
+// words by CLIP's pattern, merges by rank.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,9 @@ struct Tokens {
 
 class Tokenizer {
  public:
-  // A diffusers tokenizer folder: vocab.json, merges.txt, tokenizer_config.json, special_tokens_map.json (the last two may be missing).
-  // Also reads a folder that has only tokenizer.json (transformers 5). Malformed files are an Error with file and line.
+  // A diffusers tokenizer folder: vocab.json and merges.txt, or tokenizer.json (transformers 5), which goes first; with
+  // tokenizer_config.json, special_tokens_map.json and added_tokens.json, which may be missing. Malformed files are an
+  // Error with file and line (or token).
   static Tokenizer open(const std::filesystem::path& folder);
   // From CLIP's merges alone (bpe_simple_vocab_16e6.txt): the vocabulary is built from them as CLIP does it.
   static Tokenizer from_merges(std::string_view merges_text);

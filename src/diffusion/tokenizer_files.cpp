@@ -45,19 +45,28 @@ void read_vocabulary(TokenizerFiles& to, const Json& document, const std::string
 
 // Merges.
 
-int32_t known(const TokenizerFiles& files, const std::string& piece, const std::string& where) {
+struct Place {
+  const std::string& source;
+  const char* unit;  // "merges.txt:12" or "tokenizer.json: merge 12"
+  size_t number;
+};
+std::ostream& operator<<(std::ostream& to, const Place& place) {
+  return to << place.source << place.unit << place.number;
+}
+
+int32_t known(const TokenizerFiles& files, const std::string& piece, const Place& where) {
   const auto found = files.vocabulary.find(piece);
   INKSTONE_CHECK(found != files.vocabulary.end(), where, ": \"", shown(piece), "\" is not in the vocabulary");
   return found->second;
 }
 
-void add_merge(TokenizerFiles& to, const std::string& left, const std::string& right, const std::string& where) {
+void add_merge(TokenizerFiles& to, const std::string& left, const std::string& right, const Place& where) {
   INKSTONE_CHECK(!left.empty() && !right.empty() && right.find(' ') == std::string::npos, where,
                  ": a merge is two pieces with one space between them");
   to.merges.push_back({known(to, left, where), known(to, right, where), known(to, left + right, where)});
 }
 
-void add_merge_line(TokenizerFiles& to, std::string_view line, const std::string& where) {
+void add_merge_line(TokenizerFiles& to, std::string_view line, const Place& where) {
   const size_t space = line.find(' ');
   INKSTONE_CHECK(space != std::string::npos, where, ": a merge is two pieces with one space between them");
   add_merge(to, std::string(line.substr(0, space)), std::string(line.substr(space + 1)), where);
@@ -265,7 +274,7 @@ void read_model(TokenizerFiles& to, const JsonObject& document, const std::strin
   read_vocabulary(to, *vocabulary, source);
   size_t number = 0;
   for (const Json& merge : merges->get_array()) {
-    const std::string where = source + ": merge " + std::to_string(++number);
+    const Place where{source, ": merge ", ++number};
     if (const auto* line = merge.if_string()) {
       add_merge_line(to, *line, where);
       continue;
@@ -290,8 +299,9 @@ TokenizerFiles read_tokenizer(const fs::path& folder) {
   }
   INKSTONE_CHECK(fs::is_directory(folder), folder.string(), ": no such tokenizer folder");
   read_vocabulary(files, read_json(folder / "vocab.json"), (folder / "vocab.json").string());
+  const std::string source = merges.string();
   for_merge_lines(read_file(merges, kMostBytes), [&](std::string_view line, size_t number) {
-    add_merge_line(files, line, merges.string() + ":" + std::to_string(number));
+    add_merge_line(files, line, {source, ":", number});
   });
   settle(files, read_settings(folder, nullptr));
   return files;
@@ -313,11 +323,12 @@ TokenizerFiles tokenizer_of_merges(std::string_view merges_text) {
   for (const char* suffix : {"", "</w>"}) {
     for (const uint8_t byte : order) add(written_byte(byte) + suffix);
   }
+  const std::string source = "CLIP's merges";
   for_merge_lines(merges_text, [&](std::string_view line, size_t number) {
     if (line.find("#version") != std::string_view::npos || files.merges.size() == kMostMerges) return;
     const size_t space = line.find(' ');
     if (space != std::string_view::npos) add(std::string(line.substr(0, space)) + std::string(line.substr(space + 1)));
-    add_merge_line(files, line, "merges:" + std::to_string(number));
+    add_merge_line(files, line, {source, ":", number});
   });
   add(kStart);
   add(kEnd);

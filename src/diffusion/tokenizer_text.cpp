@@ -9,7 +9,7 @@
 #include <unicode/utf8.h>
 
 #include <algorithm>
-#include <string>
+#include <string_view>
 
 #include "base/error.h"
 
@@ -185,6 +185,17 @@ Text decode_utf8(std::string_view bytes) {
     UChar32 code;
     U8_NEXT_OR_FFFD(bytes.data(), at, bytes.size(), code);
     result.push_back({static_cast<char32_t>(code), begin});
+  }
+  return result;
+}
+
+std::string encode_utf8(TextView text) {
+  std::string result;
+  for (const Letter& letter : text) {
+    uint8_t bytes[U8_MAX_LENGTH];
+    size_t length = 0;
+    U8_APPEND_UNSAFE(bytes, length, static_cast<uint32_t>(letter.code));
+    result.append(bytes, bytes + length);
   }
   return result;
 }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,7 +18,8 @@ using Text = std::vector<Letter>;
 using TextView = std::span<const Letter>;
 
 Text decode_utf8(std::string_view bytes);  // a malformed sequence becomes U+FFFD
-Text normalized(TextView text);            // NFC, runs of white space to one space, lower case code point by code point
+std::string encode_utf8(TextView text);
+Text normalized(TextView text);  // NFC, runs of white space to one space, lower case code point by code point
 bool is_space(char32_t code);
 
 struct Word {
