@@ -54,20 +54,23 @@ double peak_of(double flops_each, void (*loop)(int64_t)) {
   op " " a "," b "," r "4\n" op " " a "," b "," r "5\n" op " " a "," b "," r "6\n" op " " a "," b "," r "7\n" \
   op " " a "," b "," r "8\n" op " " a "," b "," r "9\n" op " " a "," b "," r "10\n" op " " a "," b "," r "11\n"
 // clang-format on
-#define INKSTONE_CLOBBERED                                                                                       \
+#define INKSTONE_CLOBBERED \
   "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13"
 
 void fma512(int64_t turns) {
   asm volatile("vpxor %%xmm12,%%xmm12,%%xmm12\nvpxor %%xmm13,%%xmm13,%%xmm13" ::: INKSTONE_CLOBBERED);
-  for (; turns > 0; --turns) asm volatile(INKSTONE_TWELVE("vfmadd231ps", "%%zmm12", "%%zmm13", "%%zmm")::: INKSTONE_CLOBBERED);
+  for (; turns > 0; --turns)
+    asm volatile(INKSTONE_TWELVE("vfmadd231ps", "%%zmm12", "%%zmm13", "%%zmm")::: INKSTONE_CLOBBERED);
 }
 void dot512(int64_t turns) {
   asm volatile("vpxor %%xmm12,%%xmm12,%%xmm12\nvpxor %%xmm13,%%xmm13,%%xmm13" ::: INKSTONE_CLOBBERED);
-  for (; turns > 0; --turns) asm volatile(INKSTONE_TWELVE("vdpbf16ps", "%%zmm12", "%%zmm13", "%%zmm")::: INKSTONE_CLOBBERED);
+  for (; turns > 0; --turns)
+    asm volatile(INKSTONE_TWELVE("vdpbf16ps", "%%zmm12", "%%zmm13", "%%zmm")::: INKSTONE_CLOBBERED);
 }
 void fma256(int64_t turns) {
   asm volatile("vpxor %%xmm12,%%xmm12,%%xmm12\nvpxor %%xmm13,%%xmm13,%%xmm13" ::: INKSTONE_CLOBBERED);
-  for (; turns > 0; --turns) asm volatile(INKSTONE_TWELVE("vfmadd231ps", "%%ymm12", "%%ymm13", "%%ymm")::: INKSTONE_CLOBBERED);
+  for (; turns > 0; --turns)
+    asm volatile(INKSTONE_TWELVE("vfmadd231ps", "%%ymm12", "%%ymm13", "%%ymm")::: INKSTONE_CLOBBERED);
 }
 
 Peak probe(const std::string& isa) {
@@ -104,17 +107,16 @@ struct AttentionRung {
   int64_t rows, queries, keys, heads, head_width;
 };
 
-constexpr AttentionRung kAttention[] = {{"self 64x64", 2, 4096, 4096, 8, 40}, {"self 32x32", 2, 1024, 1024, 8, 80},
-                                        {"self 16x16", 2, 256, 256, 8, 160},  {"self 8x8", 2, 64, 64, 8, 160},
-                                        {"cross 64x64", 2, 4096, 77, 8, 40},  {"cross 32x32", 2, 1024, 77, 8, 80},
-                                        {"cross 16x16", 2, 256, 77, 8, 160},  {"text", 2, 77, 77, 12, 64},
-                                        {"autoencoder", 1, 4096, 4096, 1, 512}};
+constexpr AttentionRung kAttention[] = {
+    {"self 64x64", 2, 4096, 4096, 8, 40}, {"self 32x32", 2, 1024, 1024, 8, 80}, {"self 16x16", 2, 256, 256, 8, 160},
+    {"self 8x8", 2, 64, 64, 8, 160},      {"cross 64x64", 2, 4096, 77, 8, 40},  {"cross 32x32", 2, 1024, 77, 8, 80},
+    {"cross 16x16", 2, 256, 77, 8, 160},  {"text", 2, 77, 77, 12, 64},          {"autoencoder", 1, 4096, 4096, 1, 512}};
 
 void climb_attention(DType type, double peak, double seconds) {
   for (const AttentionRung& r : kAttention) {
     const int64_t c = r.heads * r.head_width;
-    const AttentionShape shape = {r.rows, r.queries, r.keys, r.heads, r.head_width, c, c, c, c,
-                                  1 / std::sqrt(static_cast<float>(r.head_width))};
+    const AttentionShape shape = {r.rows, r.queries, r.keys, r.heads, r.head_width,
+                                  c,      c,         c,      c,       1 / std::sqrt(static_cast<float>(r.head_width))};
     const Tensor q = random(r.rows * r.queries * c, type, 1), k = random(r.rows * r.keys * c, type, 2);
     const Tensor v = random(r.rows * r.keys * c, type, 3);
     Tensor out({r.rows * r.queries * c}, type);
@@ -148,8 +150,13 @@ void climb_streams(DType type, double seconds) {
          }));
   const GroupNormShape group = {kRows, kPixels, kChannels, 32, 1e-5f, true};
   const Memory scratch = allocate(k.group_scratch(group));
-  const GroupNormData data = {.x = x.data(), .addend = nullptr, .scale = scale.data(), .shift = shift.data(),
-                              .stats = stats.floats().data(), .out = out.data(), .scratch = scratch.get()};
+  const GroupNormData data = {.x = x.data(),
+                              .addend = nullptr,
+                              .scale = scale.data(),
+                              .shift = shift.data(),
+                              .stats = stats.floats().data(),
+                              .out = out.data(),
+                              .scratch = scratch.get()};
   report("group_norm + silu", type, 3 * bytes, best_of(seconds, [&] { k.group_norm(group, type, data); }));
   report("group_stats", type, bytes, best_of(seconds, [&] { k.group_stats(group, type, data); }));
   report("layer_norm", type, 2 * bytes, best_of(seconds, [&] {

@@ -16,17 +16,17 @@ namespace inkstone {
 enum class Precision { kFp32, kBf16 };
 
 struct DeviceInfo {
-  std::string name;             // "cpu", "reference"
-  std::string description;      // "AMD EPYC, 2 threads, AVX-512 BF16"
-  size_t memory_total = 0;      // bytes
+  std::string name;         // "cpu", "reference"
+  std::string description;  // "AMD EPYC, 2 threads, AVX-512 BF16"
+  size_t memory_total = 0;  // bytes
   size_t memory_free = 0;
-  bool bf16 = false;            // runs bf16 at more than fp32's rate
+  bool bf16 = false;  // runs bf16 at more than fp32's rate
 };
 
-struct MemoryUse {              // bytes, known before the first run
-  size_t weights = 0;           // as packed for the device; shared between programs of one backend that use the same weights
-  size_t arena = 0;             // activations, by the plan
-  size_t scratch = 0;           // inside kernels
+struct MemoryUse {     // bytes, known before the first run
+  size_t weights = 0;  // as packed for the device; shared between programs of one backend that use the same weights
+  size_t arena = 0;    // activations, by the plan
+  size_t scratch = 0;  // inside kernels
   size_t total() const { return weights + arena + scratch; }
 };
 
@@ -38,13 +38,13 @@ struct CompileOptions {
 
 // Where a run's time went, one entry a call, filled only when asked for.
 struct CallProfile {
-  std::string op;       // class: "conv2d", "attention", ...
-  std::string detail;   // shapes
+  std::string op;      // class: "conv2d", "attention", ...
+  std::string detail;  // shapes
   double seconds = 0;
-  double flops = 0;     // 2 per multiply-add
+  double flops = 0;  // 2 per multiply-add
 };
 
-class Program {         // a graph compiled for one device: fixed shapes, fixed memory
+class Program {  // a graph compiled for one device: fixed shapes, fixed memory
  public:
   virtual ~Program() = default;
   // inputs in the order of inputs_of(graph), outputs in that of graph.outputs(); fp32 or int32 host tensors of the graph's
@@ -60,7 +60,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual DeviceInfo info() const = 0;
-  virtual std::unique_ptr<Program> compile(const Graph& graph, const Weights& weights, const CompileOptions& options) = 0;
+  virtual std::unique_ptr<Program> compile(const Graph& graph, const Weights& weights,
+                                           const CompileOptions& options) = 0;
   // What compile() would ask for, without weights and without asking for it.
   virtual MemoryUse plan(const Graph& graph, const CompileOptions& options) = 0;
   // Packed weights that only programs now destroyed used are given back.

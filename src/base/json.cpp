@@ -141,7 +141,8 @@ void replace_non_numbers(std::string& text) {
     if (quoted && text[i] == '\\') ++i;
     if (quoted) continue;
     for (const std::string_view word : {"-Infinity", "Infinity", "NaN"})
-      if (std::string_view(text).substr(i).starts_with(word)) text.replace(i, word.size(), word == "NaN" ? "null" : std::string(word.size() - 4, ' ') + "null");
+      if (std::string_view(text).substr(i).starts_with(word))
+        text.replace(i, word.size(), word == "NaN" ? "null" : std::string(word.size() - 4, ' ') + "null");
   }
 }
 

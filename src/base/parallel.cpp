@@ -46,7 +46,7 @@ void parallel_for(int64_t count, int64_t grain, RangeBody body) {
   const int64_t pieces = std::min<int64_t>(threads(), std::max<int64_t>(1, count / grain));
   if (pieces <= 1 || omp_in_parallel()) return body(0, count);
   std::exception_ptr thrown;
-#pragma omp parallel num_threads(static_cast<int>(pieces))
+#pragma omp parallel num_threads(static_cast <int>(pieces))
   {
     const int64_t workers = omp_get_num_threads(), worker = omp_get_thread_num();
     const int64_t begin = count * worker / workers, end = count * (worker + 1) / workers;

@@ -18,9 +18,9 @@ int threads();
 class RangeBody {
  public:
   template <typename F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, RangeBody>)
-  RangeBody(const F& body)
-      : body_(std::addressof(body)), call_([](const void* f, int64_t begin, int64_t end) { (*static_cast<const F*>(f))(begin, end); }) {}
+  requires(!std::is_same_v<std::remove_cvref_t<F>, RangeBody>) RangeBody(const F& body)
+      : body_(std::addressof(body)),
+        call_([](const void* f, int64_t begin, int64_t end) { (*static_cast<const F*>(f))(begin, end); }) {}
   void operator()(int64_t begin, int64_t end) const { call_(body_, begin, end); }
 
  private:

@@ -37,7 +37,8 @@ Memory allocate(size_t bytes) {
   INKSTONE_CHECK(bytes < SIZE_MAX - kAlignment, "cannot allocate ", bytes, " bytes");
   const size_t rounded = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
   void* memory = std::aligned_alloc(kAlignment, rounded);
-  INKSTONE_CHECK(memory, "out of memory: the machine refused ", bytes, " bytes; a smaller size or --memory-budget needs less");
+  INKSTONE_CHECK(memory, "out of memory: the machine refused ", bytes,
+                 " bytes; a smaller size or --memory-budget needs less");
   std::memset(memory, 0, rounded);
   return Memory(static_cast<std::byte*>(memory));
 }
@@ -47,14 +48,16 @@ Tensor::Tensor(Shape shape, DType type)
 
 Tensor Tensor::of(Shape shape, std::span<const float> values) {
   Tensor tensor(std::move(shape));
-  INKSTONE_CHECK(values.size() == static_cast<size_t>(tensor.size()), values.size(), " values for a tensor of ", tensor.size());
+  INKSTONE_CHECK(values.size() == static_cast<size_t>(tensor.size()), values.size(), " values for a tensor of ",
+                 tensor.size());
   std::ranges::copy(values, tensor.floats().begin());
   return tensor;
 }
 
 Tensor Tensor::of_ints(Shape shape, std::span<const int32_t> values) {
   Tensor tensor(std::move(shape), DType::kI32);
-  INKSTONE_CHECK(values.size() == static_cast<size_t>(tensor.size()), values.size(), " values for a tensor of ", tensor.size());
+  INKSTONE_CHECK(values.size() == static_cast<size_t>(tensor.size()), values.size(), " values for a tensor of ",
+                 tensor.size());
   std::ranges::copy(values, tensor.ints().begin());
   return tensor;
 }

@@ -54,7 +54,9 @@ class Folder {
     return values ? out_.add(op::Constant(*values), {}, node.shape) : -1;
   }
 
-  int fold_op(const op::Cast& o, const Node&, const std::vector<int>& in) { return out_.node(in[0]).type == o.type ? in[0] : -1; }
+  int fold_op(const op::Cast& o, const Node&, const std::vector<int>& in) {
+    return out_.node(in[0]).type == o.type ? in[0] : -1;
+  }
 
   int fold_op(const op::Add&, const Node& node, const std::vector<int>& in) {
     return fold_pair(node, in, 0, [](float a, float b) { return a + b; });

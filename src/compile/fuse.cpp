@@ -101,7 +101,8 @@ class Fuser {
     const int last = static_cast<int>(node.shape.size()) - 1;
     const int64_t width = node.shape[last];
     const bool halves = first->axis == last && first->begin == 0 && first->end == width && second->axis == last &&
-                        second->begin == width && second->end == 2 * width && out_.node(value.inputs[0]).shape[last] == 2 * width;
+                        second->begin == width && second->end == 2 * width &&
+                        out_.node(value.inputs[0]).shape[last] == 2 * width;
     return halves ? out_.add(op::Geglu{}, {value.inputs[0]}) : -1;
   }
 

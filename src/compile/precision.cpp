@@ -10,9 +10,9 @@ namespace {
 constexpr int64_t kFewChannels = 8;
 
 enum class Rule {
-  kStored,   // reads and gives the stored type
-  kFp32,     // reads and gives fp32
-  kSource,   // reads nothing
+  kStored,  // reads and gives the stored type
+  kFp32,    // reads and gives fp32
+  kSource,  // reads nothing
 };
 
 class Chooser {
@@ -28,7 +28,9 @@ class Chooser {
 
  private:
   template <typename O>
-  Rule rule(const O&, const Node&) const { return Rule::kStored; }
+  Rule rule(const O&, const Node&) const {
+    return Rule::kStored;
+  }
   Rule rule(const op::Input&, const Node&) const { return Rule::kSource; }
   Rule rule(const op::Weight&, const Node&) const { return Rule::kSource; }
   Rule rule(const op::Constant&, const Node&) const { return Rule::kSource; }
@@ -89,6 +91,8 @@ class Chooser {
 
 }  // namespace
 
-Graph choose_precision(const Graph& graph, DType type) { return type == DType::kF32 ? graph : Chooser(graph, type).choose(); }
+Graph choose_precision(const Graph& graph, DType type) {
+  return type == DType::kF32 ? graph : Chooser(graph, type).choose();
+}
 
 }  // namespace inkstone

@@ -2,7 +2,8 @@
 
 namespace inkstone {
 
-Rewrite::Rewrite(const Graph& graph) : old_(graph), placed_(graph.nodes().size(), -1), old_uses_(graph.nodes().size(), 0) {
+Rewrite::Rewrite(const Graph& graph)
+    : old_(graph), placed_(graph.nodes().size(), -1), old_uses_(graph.nodes().size(), 0) {
   for (const Node& node : graph.nodes())
     for (int input : node.inputs) ++old_uses_[input];
   for (int id : graph.outputs()) ++old_uses_[id];

@@ -33,8 +33,8 @@ class Tiler {
   bool fits(const Node& node, int in) const {
     const auto* conv = as<op::Conv2d>(node);
     const Shape& weight = graph_.node(node.inputs[1]).shape;
-    const bool keeps = conv->stride == 1 && weight[2] == 3 && weight[3] == 3 && conv->pad_top == 1 && conv->pad_bottom == 1 &&
-                       conv->pad_left == 1 && conv->pad_right == 1;
+    const bool keeps = conv->stride == 1 && weight[2] == 3 && weight[3] == 3 && conv->pad_top == 1 &&
+                       conv->pad_bottom == 1 && conv->pad_left == 1 && conv->pad_right == 1;
     return keeps && node.shape[0] == 1 && node.shape[2] % 2 == 0 && node.shape[2] > band_rows_ &&
            node.shape[2] * node.shape[3] >= least_pixels_ && out_.single(in);
   }
@@ -52,7 +52,9 @@ class Tiler {
       const int x = source.inputs[0], scale = source.inputs[1], shift = source.inputs[2];
       const int stats = out_.add(op::GroupStats{norm->groups, norm->epsilon}, {x});
       const op::GroupApply apply{norm->groups, norm->silu};
-      return in_bands(node, [&](const Band& b) { return out_.add(apply, {rows(x, b.first(), b.last()), stats, scale, shift}); });
+      return in_bands(node, [&](const Band& b) {
+        return out_.add(apply, {rows(x, b.first(), b.last()), stats, scale, shift});
+      });
     }
     if (!as<op::Upsample2x>(source)) return -1;
     return in_bands(node, [&](const Band& b) {
@@ -87,6 +89,8 @@ class Tiler {
 
 }  // namespace
 
-Graph tile_rows(const Graph& graph, int64_t least_pixels, int64_t band_rows) { return Tiler(graph, least_pixels, band_rows).tile(); }
+Graph tile_rows(const Graph& graph, int64_t least_pixels, int64_t band_rows) {
+  return Tiler(graph, least_pixels, band_rows).tile();
+}
 
 }  // namespace inkstone

@@ -17,7 +17,8 @@ constexpr size_t kTextsKept = 16;
 
 void check_finite(std::span<const float> values, const auto&... what) {
   for (const float value : values)
-    INKSTONE_CHECK(std::isfinite(value), what..., " gave NaN or infinity: no picture is written; try --precision fp32, or another model file");
+    INKSTONE_CHECK(std::isfinite(value), what...,
+                   " gave NaN or infinity: no picture is written; try --precision fp32, or another model file");
 }
 
 // What a model distilled with guidance is told of it: sin and cos of 1000 (guidance - 1) at falling frequencies
@@ -26,7 +27,8 @@ Tensor guidance_embedding(float guidance, int width) {
   Tensor out({1, width});
   const int half = width / 2;
   for (int i = 0; i < half; ++i) {
-    const float angle = 1000 * (guidance - 1) * std::exp(-std::log(10000.0f) * static_cast<float>(i) / static_cast<float>(half - 1));
+    const float angle =
+        1000 * (guidance - 1) * std::exp(-std::log(10000.0f) * static_cast<float>(i) / static_cast<float>(half - 1));
     out.floats()[i] = std::sin(angle);
     out.floats()[half + i] = std::cos(angle);
   }
@@ -60,7 +62,10 @@ struct Engine::Built {
 };
 
 Engine::Engine(Model model, EngineOptions options)
-    : model_(std::move(model)), options_(std::move(options)), backend_(open_backend(options_.device)), program_bytes_(resident_bytes()),
+    : model_(std::move(model)),
+      options_(std::move(options)),
+      backend_(open_backend(options_.device)),
+      program_bytes_(resident_bytes()),
       memory_free_(backend_->info().memory_free) {}
 
 Engine::~Engine() = default;
@@ -73,7 +78,8 @@ std::unique_ptr<Engine::Built> Engine::build(const Graph& graph, const Weights& 
   for (int id : graph.outputs()) built->outputs.emplace_back(graph.node(id).shape);
   for (Tensor& tensor : built->inputs) built->in.push_back(&tensor);
   for (Tensor& tensor : built->outputs) built->out.push_back(&tensor);
-  built->program = backend_->compile(graph, weights, {plan_.precision, plan_.attention_slicing, vae && plan_.vae_tiling});
+  built->program =
+      backend_->compile(graph, weights, {plan_.precision, plan_.attention_slicing, vae && plan_.vae_tiling});
   return built;
 }
 
@@ -87,7 +93,10 @@ Engine::Built& Engine::unet(const Key& key) {
   keep_only("unet");
   std::unique_ptr<Built>& built = unets_[key];
   const int scale = model_.vae_scale();
-  if (!built) built = build(unet_graph(model_.unet_config, {key.rows, key.height / scale, key.width / scale, model_.clip_config.tokens}), model_.unet, false);
+  if (!built)
+    built = build(
+        unet_graph(model_.unet_config, {key.rows, key.height / scale, key.width / scale, model_.clip_config.tokens}),
+        model_.unet, false);
   return *built;
 }
 
@@ -95,7 +104,8 @@ Engine::Built& Engine::vae(const Key& key) {
   keep_only("vae");
   std::unique_ptr<Built>& built = vaes_[key];
   const int scale = model_.vae_scale();
-  if (!built) built = build(vae_decoder_graph(model_.vae_config, 1, key.height / scale, key.width / scale), model_.vae, true);
+  if (!built)
+    built = build(vae_decoder_graph(model_.vae_config, 1, key.height / scale, key.width / scale), model_.vae, true);
   return *built;
 }
 
@@ -106,7 +116,8 @@ Program& Engine::vae_program(int width, int height) { return *vae({1, width, hei
 void Engine::keep_only(const char* component) {
   if (!plan_.components_in_turn) return;
   const std::string name = component;
-  const bool dropped = (name != "text_encoder" && text_) || (name != "unet" && !unets_.empty()) || (name != "vae" && !vaes_.empty());
+  const bool dropped =
+      (name != "text_encoder" && text_) || (name != "unet" && !unets_.empty()) || (name != "vae" && !vaes_.empty());
   if (!dropped) return;
   if (name != "text_encoder") text_.reset();
   if (name != "unet") unets_.clear();
@@ -116,8 +127,8 @@ void Engine::keep_only(const char* component) {
 
 void Engine::settle(int width, int height, bool guided) {
   EnginePlan next = plan(width, height, guided);
-  if (next.precision != plan_.precision || next.attention_slicing != plan_.attention_slicing || next.vae_tiling != plan_.vae_tiling ||
-      next.components_in_turn != plan_.components_in_turn) {
+  if (next.precision != plan_.precision || next.attention_slicing != plan_.attention_slicing ||
+      next.vae_tiling != plan_.vae_tiling || next.components_in_turn != plan_.components_in_turn) {
     text_.reset();
     unets_.clear();
     vaes_.clear();
@@ -171,10 +182,12 @@ Job Engine::start(const Request& request) {
   if (job.rows == 2) prompts.insert(prompts.begin(), &request.negative_prompt);
   for (size_t row = 0; row < prompts.size(); ++row) {
     std::string cut;
-    std::ranges::copy(encode_text(*prompts[row], &cut).floats(), job.text.floats().begin() + static_cast<int64_t>(row) * tokens * width);
+    std::ranges::copy(encode_text(*prompts[row], &cut).floats(),
+                      job.text.floats().begin() + static_cast<int64_t>(row) * tokens * width);
     if (!cut.empty())
-      job.warnings.push_back(std::string(prompts[row] == &request.prompt ? "the prompt" : "the negative prompt") + " is longer than " +
-                             std::to_string(tokens) + " tokens; this part was cut: \"" + cut + "\"");
+      job.warnings.push_back(std::string(prompts[row] == &request.prompt ? "the prompt" : "the negative prompt") +
+                             " is longer than " + std::to_string(tokens) + " tokens; this part was cut: \"" + cut +
+                             "\"");
   }
 
   const int scale = model_.vae_scale();
@@ -199,7 +212,8 @@ void Engine::step(std::span<Job* const> jobs) {
   Key key{0, jobs[0]->request.width, jobs[0]->request.height};
   for (const Job* job : jobs) {
     INKSTONE_CHECK(!job->done(), "a step of a job that is done");
-    INKSTONE_CHECK(job->request.width == key.width && job->request.height == key.height, "jobs of two sizes in one step");
+    INKSTONE_CHECK(job->request.width == key.width && job->request.height == key.height,
+                   "jobs of two sizes in one step");
     key.rows += job->rows;
   }
   Built& built = unet(key);
@@ -209,10 +223,12 @@ void Engine::step(std::span<Job* const> jobs) {
     const float scale = job->scheduler->input_scale(job->call);
     const int64_t text = job->text.size() / job->rows;
     for (int half = 0; half < job->rows; ++half, ++row) {
-      std::ranges::transform(job->latent.floats(), built.inputs[0].floats().begin() + row * size, [&](float v) { return v * scale; });
+      std::ranges::transform(job->latent.floats(), built.inputs[0].floats().begin() + row * size,
+                             [&](float v) { return v * scale; });
       built.inputs[1].floats()[row] = job->scheduler->timesteps()[job->call];
       std::copy_n(job->text.floats().begin() + half * text, text, built.inputs[2].floats().begin() + row * text);
-      if (job->guidance.size()) std::ranges::copy(job->guidance.floats(), built.inputs[3].floats().begin() + row * job->guidance.size());
+      if (job->guidance.size())
+        std::ranges::copy(job->guidance.floats(), built.inputs[3].floats().begin() + row * job->guidance.size());
     }
   }
   const Tensor& out = built.run();

@@ -23,33 +23,33 @@ struct EngineOptions {
   std::optional<Precision> precision;  // unset: bf16 where the device is faster in it, else fp32
   Choice vae_tiling = Choice::kAuto;
   Choice attention_slicing = Choice::kAuto;
-  size_t memory_budget = 0;            // bytes of memory for weights, arenas and scratch; 0: what the machine has free
+  size_t memory_budget = 0;  // bytes of memory for weights, arenas and scratch; 0: what the machine has free
 };
 
 // What will be done with the memory for one size, decided before anything runs.
 struct EnginePlan {
   Precision precision = Precision::kFp32;
   bool vae_tiling = false, attention_slicing = false;
-  bool components_in_turn = false;     // text encoder, U-Net and VAE are not resident together
+  bool components_in_turn = false;  // text encoder, U-Net and VAE are not resident together
   MemoryUse text_encoder, unet, vae;
-  size_t program_bytes = 0;            // what the process held before: code, libraries, tokenizer
-  size_t peak_bytes = 0;               // of all of it, by the policy
-  std::vector<std::string> reasons;    // a line for each thing given up, and what it saved
+  size_t program_bytes = 0;          // what the process held before: code, libraries, tokenizer
+  size_t peak_bytes = 0;             // of all of it, by the policy
+  std::vector<std::string> reasons;  // a line for each thing given up, and what it saved
 };
 
-struct Job {                           // one image in flight
+struct Job {  // one image in flight
   Request request;
   std::unique_ptr<Scheduler> scheduler;
   SchedulerState state;
   NoiseGenerator noise{0};
-  Tensor latent;                       // [1, 4, h, w]
-  Tensor text;                         // [2 or 1, 77, context]: unconditional half first
-  Tensor guidance;                     // [1, width]: the guidance embedding of models that were distilled with one
-  Tensor fresh_noise;                  // like latent, for the schedulers that ask
-  Tensor output;                       // like latent: the model's, after guidance
-  int rows = 2;                        // of the U-Net's batch: 2 with classifier-free guidance, else 1
-  int call = 0;                        // U-Net calls done
-  std::vector<std::string> warnings;   // a prompt that was cut
+  Tensor latent;                      // [1, 4, h, w]
+  Tensor text;                        // [2 or 1, 77, context]: unconditional half first
+  Tensor guidance;                    // [1, width]: the guidance embedding of models that were distilled with one
+  Tensor fresh_noise;                 // like latent, for the schedulers that ask
+  Tensor output;                      // like latent: the model's, after guidance
+  int rows = 2;                       // of the U-Net's batch: 2 with classifier-free guidance, else 1
+  int call = 0;                       // U-Net calls done
+  std::vector<std::string> warnings;  // a prompt that was cut
   int calls() const { return static_cast<int>(scheduler->timesteps().size()); }
   bool done() const { return call >= calls(); }
 };
@@ -68,19 +68,20 @@ class Engine {
   // Packs weights and compiles for this size; `on_component` is told before each one. start() does what is left of it.
   void prepare(const Request& request, const std::function<void(const std::string& component)>& on_component = {});
 
-  Job start(const Request& request);   // prompt -> text; seed -> noise
-  void step(Job& job);                 // U-Net, guidance, one scheduler step; throws Error where the model gave NaN
+  Job start(const Request& request);      // prompt -> text; seed -> noise
+  void step(Job& job);                    // U-Net, guidance, one scheduler step; throws Error where the model gave NaN
   void step(std::span<Job* const> jobs);  // the same for jobs of one size: each result as if alone
-  Image finish(Job& job);              // latent -> pixels
+  Image finish(Job& job);                 // latent -> pixels
 
   // For tests and bench: compiled on first use. Sizes in pixels.
   Program& text_program();
   Program& unet_program(int rows, int width, int height);
   Program& vae_program(int width, int height);
-  const Tensor& encode_text(const std::string& prompt, std::string* cut = nullptr);  // [1, 77, context]; the last few are kept
+  const Tensor& encode_text(const std::string& prompt,
+                            std::string* cut = nullptr);  // [1, 77, context]; the last few are kept
 
  private:
-  struct Built;                        // a program with its host tensors
+  struct Built;  // a program with its host tensors
   struct Key {
     int rows, width, height;
     auto operator<=>(const Key&) const = default;
@@ -89,14 +90,14 @@ class Engine {
   Built& unet(const Key& key);
   Built& vae(const Key& key);
   std::unique_ptr<Built> build(const Graph& graph, const Weights& weights, bool vae) const;
-  void settle(int width, int height, bool guided);   // decides the plan for a size; programs of another plan are dropped
-  void keep_only(const char* component);             // when components take turns
+  void settle(int width, int height, bool guided);  // decides the plan for a size; programs of another plan are dropped
+  void keep_only(const char* component);            // when components take turns
   void guide(const Job& job, const float* rows, std::span<float> to) const;
 
   Model model_;
   EngineOptions options_;
   std::unique_ptr<Backend> backend_;
-  size_t program_bytes_ = 0, memory_free_ = 0;       // when the engine was made
+  size_t program_bytes_ = 0, memory_free_ = 0;  // when the engine was made
   mutable std::map<Key, EnginePlan> plans_;
   EnginePlan plan_;
   std::unique_ptr<Built> text_;

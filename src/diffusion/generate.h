@@ -13,9 +13,9 @@ struct StageTimes {  // seconds
 };
 
 struct Progress {
-  std::function<void(const std::string& component)> preparing;           // before a component is packed
-  std::function<void(int call, int calls, double seconds)> stepped;      // after each U-Net call
-  std::function<void()> decoding;                                        // before the VAE
+  std::function<void(const std::string& component)> preparing;       // before a component is packed
+  std::function<void(int call, int calls, double seconds)> stepped;  // after each U-Net call
+  std::function<void()> decoding;                                    // before the VAE
 };
 
 struct Generated {
@@ -25,7 +25,5 @@ struct Generated {
 };
 
 Generated generate(Engine& engine, const Request& request, const Progress& progress = {});
-
-
 
 }  // namespace inkstone

@@ -21,7 +21,8 @@ void append_specs(const Graph& graph, std::vector<WeightSpec>& specs) {
 // The folder of a component that must be there.
 fs::path part(const fs::path& model, const char* name) {
   const fs::path folder = model / name;
-  INKSTONE_CHECK(fs::is_directory(folder), model.string(), ": the component \"", name, "\" is missing (no folder ", folder.string(), ")");
+  INKSTONE_CHECK(fs::is_directory(folder), model.string(), ": the component \"", name, "\" is missing (no folder ",
+                 folder.string(), ")");
   return folder;
 }
 
@@ -32,12 +33,13 @@ void check_index(const fs::path& folder) {
   INKSTONE_CHECK(index.is_object(), (folder / "model_index.json").string(), ": the document is not an object");
   const Json* kind = index.get_object().if_contains("_class_name");
   const std::string name = kind && kind->is_string() ? std::string(kind->get_string()) : "";
-  INKSTONE_CHECK(name == "StableDiffusionPipeline" || name == "LatentConsistencyModelPipeline", (folder / "model_index.json").string(),
-                 ": a ", name.empty() ? "pipeline without _class_name" : name,
+  INKSTONE_CHECK(name == "StableDiffusionPipeline" || name == "LatentConsistencyModelPipeline",
+                 (folder / "model_index.json").string(), ": a ", name.empty() ? "pipeline without _class_name" : name,
                  "; this program runs StableDiffusionPipeline and LatentConsistencyModelPipeline");
 }
 
-ComponentInfo bind_component(const char* name, const char* kind, Weights& weights, const std::vector<WeightSpec>& specs) {
+ComponentInfo bind_component(const char* name, const char* kind, Weights& weights,
+                             const std::vector<WeightSpec>& specs) {
   weights.bind(specs);
   int64_t parameters = 0;
   for (const WeightSpec& spec : specs) parameters += count(spec.shape);
@@ -57,24 +59,27 @@ ModelDefaults defaults_of(const fs::path& folder, const UnetConfig& unet, int sc
     out.steps = static_cast<int>(steps->get_int64());
   }
   if (const Json* guidance = json.get_object().if_contains("guidance_scale")) {
-    INKSTONE_CHECK(guidance->is_number() && guidance->to_number<double>() >= 0 && guidance->to_number<double>() <= 1000, path.string(),
-                   ": \"guidance_scale\" must be a number from 0 to 1000");
+    INKSTONE_CHECK(guidance->is_number() && guidance->to_number<double>() >= 0 && guidance->to_number<double>() <= 1000,
+                   path.string(), ": \"guidance_scale\" must be a number from 0 to 1000");
     out.guidance = guidance->to_number<float>();
   }
   return out;
 }
 
 void check_fit(const Model& m) {
-  INKSTONE_CHECK(m.clip_config.width == m.unet_config.context, m.folder.string(), ": the text encoder is ", m.clip_config.width,
-                 " wide, the U-Net's cross_attention_dim is ", m.unet_config.context);
-  INKSTONE_CHECK(m.vae_config.latent == m.unet_config.out_channels && m.unet_config.in_channels == m.unet_config.out_channels,
-                 m.folder.string(), ": the U-Net takes ", m.unet_config.in_channels, " latent channels and gives ",
-                 m.unet_config.out_channels, ", the VAE has ", m.vae_config.latent, " (inpainting and depth models are not supported)");
-  INKSTONE_CHECK(!m.unet_config.added, m.folder.string(), ": the U-Net is SDXL's (addition_embed_type); two text encoders are not supported yet");
-  INKSTONE_CHECK(m.tokenizer->max_length() == m.clip_config.tokens, m.folder.string(), ": the tokenizer gives ", m.tokenizer->max_length(),
-                 " tokens, the text encoder takes ", m.clip_config.tokens);
-  INKSTONE_CHECK(m.tokenizer->vocabulary() <= m.clip_config.vocabulary, m.folder.string(), ": the tokenizer has ", m.tokenizer->vocabulary(),
-                 " tokens, the text encoder ", m.clip_config.vocabulary);
+  INKSTONE_CHECK(m.clip_config.width == m.unet_config.context, m.folder.string(), ": the text encoder is ",
+                 m.clip_config.width, " wide, the U-Net's cross_attention_dim is ", m.unet_config.context);
+  INKSTONE_CHECK(
+      m.vae_config.latent == m.unet_config.out_channels && m.unet_config.in_channels == m.unet_config.out_channels,
+      m.folder.string(), ": the U-Net takes ", m.unet_config.in_channels, " latent channels and gives ",
+      m.unet_config.out_channels, ", the VAE has ", m.vae_config.latent,
+      " (inpainting and depth models are not supported)");
+  INKSTONE_CHECK(!m.unet_config.added, m.folder.string(),
+                 ": the U-Net is SDXL's (addition_embed_type); two text encoders are not supported yet");
+  INKSTONE_CHECK(m.tokenizer->max_length() == m.clip_config.tokens, m.folder.string(), ": the tokenizer gives ",
+                 m.tokenizer->max_length(), " tokens, the text encoder takes ", m.clip_config.tokens);
+  INKSTONE_CHECK(m.tokenizer->vocabulary() <= m.clip_config.vocabulary, m.folder.string(), ": the tokenizer has ",
+                 m.tokenizer->vocabulary(), " tokens, the text encoder ", m.clip_config.vocabulary);
 }
 
 }  // namespace
@@ -131,7 +136,8 @@ fs::path demo_model() {
   std::error_code none;
   const fs::path program = fs::read_symlink("/proc/self/exe", none).parent_path();
   const fs::path places[] = {program / "demo" / "model", program / ".." / "demo" / "model",
-                             program / ".." / "share" / "inkstone" / "demo" / "model", fs::path(INKSTONE_SOURCE_DIR) / "demo" / "model"};
+                             program / ".." / "share" / "inkstone" / "demo" / "model",
+                             fs::path(INKSTONE_SOURCE_DIR) / "demo" / "model"};
   for (const fs::path& place : places)
     if (fs::is_directory(place, none)) return fs::weakly_canonical(place);
   fail(INKSTONE_HERE, "the demo model is not beside the program (", places[0].string(), "): give a model with --model");

@@ -24,13 +24,15 @@ std::string mebibytes(size_t bytes) {
 
 void check_side(const char* name, int pixels, int multiple) {
   const int below = pixels / multiple * multiple, above = below + multiple;
-  INKSTONE_CHECK_USAGE(pixels > 0 && pixels <= kMostPixels, name, " ", pixels, " is not between ", multiple, " and ", kMostPixels);
-  INKSTONE_CHECK_USAGE(pixels % multiple == 0, name, " ", pixels, " is not a multiple of ", multiple, ", which this model needs: try ",
-                       below ? std::to_string(below) + " or " : "", above);
+  INKSTONE_CHECK_USAGE(pixels > 0 && pixels <= kMostPixels, name, " ", pixels, " is not between ", multiple, " and ",
+                       kMostPixels);
+  INKSTONE_CHECK_USAGE(pixels % multiple == 0, name, " ", pixels, " is not a multiple of ", multiple,
+                       ", which this model needs: try ", below ? std::to_string(below) + " or " : "", above);
 }
 
 size_t peak_of(const EnginePlan& plan) {
-  if (plan.components_in_turn) return plan.program_bytes + std::max({plan.text_encoder.total(), plan.unet.total(), plan.vae.total()});
+  if (plan.components_in_turn)
+    return plan.program_bytes + std::max({plan.text_encoder.total(), plan.unet.total(), plan.vae.total()});
   return plan.program_bytes + plan.text_encoder.total() + plan.unet.total() + plan.vae.total();
 }
 
@@ -40,9 +42,10 @@ void Engine::check(const Request& request) const {
   const int multiple = model_.size_multiple();
   check_side("width", request.width, multiple);
   check_side("height", request.height, multiple);
-  INKSTONE_CHECK_USAGE(request.steps >= 1 && request.steps <= kMostSteps, "steps ", request.steps, " is not between 1 and ", kMostSteps);
-  INKSTONE_CHECK_USAGE(request.guidance >= 0 && request.guidance <= kMostGuidance, "guidance ", request.guidance, " is not between 0 and ",
-                       kMostGuidance);
+  INKSTONE_CHECK_USAGE(request.steps >= 1 && request.steps <= kMostSteps, "steps ", request.steps,
+                       " is not between 1 and ", kMostSteps);
+  INKSTONE_CHECK_USAGE(request.guidance >= 0 && request.guidance <= kMostGuidance, "guidance ", request.guidance,
+                       " is not between 0 and ", kMostGuidance);
 }
 
 EnginePlan Engine::plan(int width, int height, bool guided) const {
@@ -73,18 +76,23 @@ EnginePlan Engine::plan(int width, int height, bool guided) const {
     if (fits() || flag || !allowed) return;
     const size_t before = plan.peak_bytes;
     flag = true;
-    if (measure() < before) return plan.reasons.push_back(std::string(what) + ", which saves " + mebibytes(before - plan.peak_bytes));
+    if (measure() < before)
+      return plan.reasons.push_back(std::string(what) + ", which saves " + mebibytes(before - plan.peak_bytes));
     flag = false;
     measure();
   };
-  give_up(plan.components_in_turn, true, "text encoder, U-Net and VAE take turns in memory (each is packed again for every picture)");
+  give_up(plan.components_in_turn, true,
+          "text encoder, U-Net and VAE take turns in memory (each is packed again for every picture)");
   give_up(plan.vae_tiling, options_.vae_tiling == Choice::kAuto, "the VAE works in row bands (same picture)");
-  give_up(plan.attention_slicing, options_.attention_slicing == Choice::kAuto, "attention works on one head at a time (same picture)");
-  INKSTONE_CHECK_USAGE(fits(), options_.memory_budget ? "a memory budget of " : "the free memory of ", mebibytes(limit), " is too small for ", width, "x",
-                       height, ": the least that works is ", mebibytes(plan.peak_bytes),
+  give_up(plan.attention_slicing, options_.attention_slicing == Choice::kAuto,
+          "attention works on one head at a time (same picture)");
+  INKSTONE_CHECK_USAGE(fits(), options_.memory_budget ? "a memory budget of " : "the free memory of ", mebibytes(limit),
+                       " is too small for ", width, "x", height, ": the least that works is ",
+                       mebibytes(plan.peak_bytes),
                        options_.vae_tiling == Choice::kOff || options_.attention_slicing == Choice::kOff
                            ? " with --vae-tiling and --attention-slicing as given"
-                           : "", "; a smaller picture needs less");
+                           : "",
+                       "; a smaller picture needs less");
   return plans_[key] = plan;
 }
 

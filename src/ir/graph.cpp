@@ -35,8 +35,8 @@ Value Graph::add_node(Op op, std::vector<int> inputs, Shape declared) {
   } else if (std::holds_alternative<op::Weight>(op)) {
     signature = {std::move(declared), DType::kF32};
   } else if (const auto* constant = std::get_if<op::Constant>(&op)) {
-    INKSTONE_CHECK(count(declared) == static_cast<int64_t>(constant->values.size()), "constant: ",
-                   constant->values.size(), " values for ", to_string(declared));
+    INKSTONE_CHECK(count(declared) == static_cast<int64_t>(constant->values.size()),
+                   "constant: ", constant->values.size(), " values for ", to_string(declared));
     signature = {std::move(declared), constant->type};
   } else {
     std::vector<Signature> in;

@@ -57,7 +57,8 @@ struct NamedShape {
   Shape shape;
   DType type = DType::kF32;
 };
-std::vector<NamedShape> inputs_of(const Graph& graph);   // in the order of their nodes: the order Program::run takes them in
+std::vector<NamedShape> inputs_of(
+    const Graph& graph);  // in the order of their nodes: the order Program::run takes them in
 std::vector<NamedShape> weights_of(const Graph& graph);  // each name once, by first use
 int64_t parameters(const Graph& graph);                  // elements of all weights
 

@@ -96,7 +96,8 @@ Signature infer_op(const op::Attention& o, const In& in) {
   for (const Signature& value : in) expect_rank("attention", value, 3);
   const Shape &q = in[0].shape, &k = in[1].shape;
   INKSTONE_CHECK(k == in[2].shape, "attention: keys ", to_string(k), " and values ", to_string(in[2].shape), " differ");
-  INKSTONE_CHECK(q[0] == k[0] && q[2] == k[2], "attention: queries ", to_string(q), " and keys ", to_string(k), " differ");
+  INKSTONE_CHECK(q[0] == k[0] && q[2] == k[2], "attention: queries ", to_string(q), " and keys ", to_string(k),
+                 " differ");
   INKSTONE_CHECK(o.heads > 0 && q[2] % o.heads == 0, "attention: width ", q[2], " in ", o.heads, " heads");
   INKSTONE_CHECK(!o.causal || q[1] == k[1], "attention: causal with ", q[1], " queries and ", k[1], " keys");
   return in[0];
@@ -131,19 +132,22 @@ Signature infer_op(const op::Concat& o, const In& in) {
   Signature out = in[0];
   for (size_t i = 1; i < in.size(); ++i) {
     Shape other = in[i].shape;
-    INKSTONE_CHECK(static_cast<int>(other.size()) == rank, "concat: ", to_string(other), " after ", to_string(in[0].shape));
+    INKSTONE_CHECK(static_cast<int>(other.size()) == rank, "concat: ", to_string(other), " after ",
+                   to_string(in[0].shape));
     out.shape[o.axis] += other[o.axis];
     other[o.axis] = in[0].shape[o.axis];
-    INKSTONE_CHECK(other == in[0].shape, "concat: ", to_string(in[i].shape), " after ", to_string(in[0].shape), " along axis ", o.axis);
+    INKSTONE_CHECK(other == in[0].shape, "concat: ", to_string(in[i].shape), " after ", to_string(in[0].shape),
+                   " along axis ", o.axis);
   }
   return out;
 }
 
 Signature infer_op(const op::Slice& o, const In& in) {
   expect_inputs("slice", in, 1);
-  INKSTONE_CHECK(0 <= o.axis && o.axis < static_cast<int>(in[0].shape.size()), "slice: axis ", o.axis, " of ", to_string(in[0].shape));
-  INKSTONE_CHECK(0 <= o.begin && o.begin < o.end && o.end <= in[0].shape[o.axis], "slice: ", o.begin, "..", o.end, " of ",
-                 in[0].shape[o.axis]);
+  INKSTONE_CHECK(0 <= o.axis && o.axis < static_cast<int>(in[0].shape.size()), "slice: axis ", o.axis, " of ",
+                 to_string(in[0].shape));
+  INKSTONE_CHECK(0 <= o.begin && o.begin < o.end && o.end <= in[0].shape[o.axis], "slice: ", o.begin, "..", o.end,
+                 " of ", in[0].shape[o.axis]);
   Signature out = in[0];
   out.shape[o.axis] = o.end - o.begin;
   return out;
@@ -179,7 +183,8 @@ Signature infer_op(const op::Upsample2x&, const In& in) {
 
 Signature infer_op(const op::Geglu&, const In& in) {
   expect_inputs("geglu", in, 1);
-  INKSTONE_CHECK(!in[0].shape.empty() && in[0].shape.back() % 2 == 0, "geglu: ", to_string(in[0].shape), " has no two halves");
+  INKSTONE_CHECK(!in[0].shape.empty() && in[0].shape.back() % 2 == 0, "geglu: ", to_string(in[0].shape),
+                 " has no two halves");
   Signature out = in[0];
   out.shape.back() /= 2;
   return out;

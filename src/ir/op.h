@@ -13,7 +13,12 @@
 
 namespace inkstone {
 
-enum class Activation { kNone, kSilu, kGelu, kQuickGelu };  // gelu: the exact one, by erf; quick gelu: x * sigmoid(1.702 x)
+enum class Activation {
+  kNone,
+  kSilu,
+  kGelu,
+  kQuickGelu
+};  // gelu: the exact one, by erf; quick gelu: x * sigmoid(1.702 x)
 
 namespace op {
 // clang-format off

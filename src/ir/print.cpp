@@ -18,10 +18,15 @@ Text text(const op::Conv2d& o) {
   std::string pad = field("pad", o.pad_top);
   if (o.pad_left != o.pad_top || o.pad_bottom != o.pad_top || o.pad_right != o.pad_top)
     pad += "," + std::to_string(o.pad_left) + "," + std::to_string(o.pad_bottom) + "," + std::to_string(o.pad_right);
-  return {"conv2d", field("stride", o.stride) + pad + flag(o.bias, "bias") + activation_field(o.activation) + flag(o.residual, "residual")};
+  return {"conv2d", field("stride", o.stride) + pad + flag(o.bias, "bias") + activation_field(o.activation) +
+                        flag(o.residual, "residual")};
 }
-Text text(const op::Linear& o) { return {"linear", flag(o.bias, "bias") + activation_field(o.activation) + flag(o.residual, "residual")}; }
-Text text(const op::GroupNorm& o) { return {"group_norm", field("groups", o.groups) + flag(o.addend, "addend") + flag(o.silu, "silu")}; }
+Text text(const op::Linear& o) {
+  return {"linear", flag(o.bias, "bias") + activation_field(o.activation) + flag(o.residual, "residual")};
+}
+Text text(const op::GroupNorm& o) {
+  return {"group_norm", field("groups", o.groups) + flag(o.addend, "addend") + flag(o.silu, "silu")};
+}
 Text text(const op::LayerNorm&) { return {"layer_norm", ""}; }
 Text text(const op::Attention& o) { return {"attention", field("heads", o.heads) + flag(o.causal, "causal")}; }
 Text text(const op::Embedding&) { return {"embedding", ""}; }
@@ -30,7 +35,9 @@ Text text(const op::Activate& o) { return {name_of(o.kind), ""}; }
 Text text(const op::Add&) { return {"add", ""}; }
 Text text(const op::Mul&) { return {"mul", ""}; }
 Text text(const op::Concat& o) { return {"concat", field("axis", o.axis)}; }
-Text text(const op::Slice& o) { return {"slice", field("axis", o.axis) + " " + std::to_string(o.begin) + ".." + std::to_string(o.end)}; }
+Text text(const op::Slice& o) {
+  return {"slice", field("axis", o.axis) + " " + std::to_string(o.begin) + ".." + std::to_string(o.end)};
+}
 Text text(const op::Reshape&) { return {"reshape", ""}; }
 Text text(const op::ToTokens&) { return {"to_tokens", ""}; }
 Text text(const op::ToImage&) { return {"to_image", ""}; }

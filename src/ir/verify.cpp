@@ -10,7 +10,8 @@ namespace inkstone {
 namespace {
 
 bool declares_its_shape(const Op& op) {
-  return std::holds_alternative<op::Input>(op) || std::holds_alternative<op::Weight>(op) || std::holds_alternative<op::Constant>(op);
+  return std::holds_alternative<op::Input>(op) || std::holds_alternative<op::Weight>(op) ||
+         std::holds_alternative<op::Constant>(op);
 }
 
 void verify_node(const Graph& graph, int id) {
@@ -38,7 +39,8 @@ void verify(const Graph& graph) {
     const Node& node = graph.node(id);
     if (const auto* weight = std::get_if<op::Weight>(&node.op)) {
       const auto [at, fresh] = weights.emplace(weight->name, node.shape);
-      INKSTONE_CHECK(fresh || at->second == node.shape, "weight ", weight->name, " is ", to_string(at->second), " and ", to_string(node.shape));
+      INKSTONE_CHECK(fresh || at->second == node.shape, "weight ", weight->name, " is ", to_string(at->second), " and ",
+                     to_string(node.shape));
     }
     if (const auto* input = std::get_if<op::Input>(&node.op))
       INKSTONE_CHECK(inputs.emplace(input->name, node.shape).second, "two inputs are called ", input->name);

@@ -26,7 +26,8 @@ int sample_size(ConfigReader& r, int otherwise) {
 }
 
 // Whether each block has cross-attention, by its type's name.
-std::vector<bool> attends(ConfigReader& r, const char* key, const std::string& plain, const std::string& cross, size_t levels) {
+std::vector<bool> attends(ConfigReader& r, const char* key, const std::string& plain, const std::string& cross,
+                          size_t levels) {
   std::vector<bool> out;
   for (const std::string& type : r.texts(key, {})) {
     if (type != plain && type != cross) r.refuse(key, "supported block types are " + plain + " and " + cross);
@@ -38,7 +39,9 @@ std::vector<bool> attends(ConfigReader& r, const char* key, const std::string& p
 
 void check_groups(ConfigReader& r, const std::vector<int>& channels, int groups) {
   for (int c : channels)
-    if (c % groups) r.refuse("block_out_channels", std::to_string(c) + " channels do not divide into norm_num_groups " + std::to_string(groups));
+    if (c % groups)
+      r.refuse("block_out_channels",
+               std::to_string(c) + " channels do not divide into norm_num_groups " + std::to_string(groups));
 }
 
 void read_added(ConfigReader& r, UnetConfig& c) {
@@ -54,11 +57,12 @@ void read_added(ConfigReader& r, UnetConfig& c) {
 
 // What diffusers' U-Net can also do and Stable Diffusion never asks for.
 void refuse_other_unets(ConfigReader& r) {
-  for (const char* key : {"class_embed_type", "num_class_embeds", "cross_attention_norm", "encoder_hid_dim", "encoder_hid_dim_type",
-                          "num_attention_heads", "time_embedding_act_fn", "time_embedding_dim", "timestep_post_act"})
+  for (const char* key :
+       {"class_embed_type", "num_class_embeds", "cross_attention_norm", "encoder_hid_dim", "encoder_hid_dim_type",
+        "num_attention_heads", "time_embedding_act_fn", "time_embedding_dim", "timestep_post_act"})
     r.only(key, nullptr);
-  for (const char* key : {"center_input_sample", "class_embeddings_concat", "dual_cross_attention", "mid_block_only_cross_attention",
-                          "resnet_skip_time_act"})
+  for (const char* key : {"center_input_sample", "class_embeddings_concat", "dual_cross_attention",
+                          "mid_block_only_cross_attention", "resnet_skip_time_act"})
     r.only(key, false);
   for (const char* key : {"conv_in_kernel", "conv_out_kernel"}) r.only(key, 3);
   for (const char* key : {"downsample_padding", "mid_block_scale_factor", "resnet_out_scale_factor"}) r.only(key, 1);
@@ -86,10 +90,12 @@ void read_blocks(ConfigReader& r, UnetConfig& c) {
   c.mid_depth = depth.back();
   c.middle = !r.is_null("mid_block_type");
   r.only("mid_block_type", "UNetMidBlock2DCrossAttn");
-  c.heads = r.integers("attention_head_dim", 8, levels, 1024);  // the number of heads, whatever its name (diffusers issue 2011)
+  c.heads = r.integers("attention_head_dim", 8, levels,
+                       1024);  // the number of heads, whatever its name (diffusers issue 2011)
   for (size_t i = 0; i < levels; ++i)
     if ((c.depth[i] || c.up_depth[levels - 1 - i] || i + 1 == levels) && c.channels[i] % c.heads[i])
-      r.refuse("attention_head_dim", std::to_string(c.channels[i]) + " channels do not divide into " + std::to_string(c.heads[i]) + " heads");
+      r.refuse("attention_head_dim",
+               std::to_string(c.channels[i]) + " channels do not divide into " + std::to_string(c.heads[i]) + " heads");
 }
 
 }  // namespace
@@ -110,7 +116,8 @@ UnetConfig unet_config(const Json& json, const std::string& source) {
   read_blocks(r, c);
   const std::vector<int> contexts = r.integers("cross_attention_dim", 1280, 0, kMostChannels);
   c.context = contexts.empty() ? 1280 : contexts.front();
-  if (std::ranges::any_of(contexts, [&](int width) { return width != c.context; })) r.refuse("cross_attention_dim", "all levels must have one width");
+  if (std::ranges::any_of(contexts, [&](int width) { return width != c.context; }))
+    r.refuse("cross_attention_dim", "all levels must have one width");
   read_added(r, c);
   c.guidance_channels = r.integer("time_cond_proj_dim", 0, 0, kMostChannels);
   c.linear_projection = r.boolean("use_linear_projection", false);
@@ -133,7 +140,8 @@ ClipConfig clip_config(const Json& json, const std::string& source) {
   c.tokens = r.integer("max_position_embeddings", 77, 1, 4096);
   c.activation = activation(r, "hidden_act", "quick_gelu");
   c.epsilon = static_cast<float>(r.number("layer_norm_eps", 1e-5));
-  if (c.width % c.heads) r.refuse("num_attention_heads", "hidden_size " + std::to_string(c.width) + " does not divide by it");
+  if (c.width % c.heads)
+    r.refuse("num_attention_heads", "hidden_size " + std::to_string(c.width) + " does not divide by it");
   const std::string type = r.text("model_type", "clip_text_model");
   if (type != "clip_text_model" && type != "clip") r.refuse("model_type", "only clip_text_model is supported");
   return c;  // transformers' other keys (dropout, initializers, tokens' ids, versions) do not change what is computed
@@ -148,10 +156,12 @@ VaeConfig vae_config(const Json& json, const std::string& source) {
   c.latent = r.integer("latent_channels", 4, 1, 64);
   c.channels = r.integers("block_out_channels", 64, 0, kMostChannels);
   if (c.channels.empty()) c.channels = {64};
-  for (const auto& [key, type] : {std::pair{"down_block_types", "DownEncoderBlock2D"}, std::pair{"up_block_types", "UpDecoderBlock2D"}}) {
+  for (const auto& [key, type] :
+       {std::pair{"down_block_types", "DownEncoderBlock2D"}, std::pair{"up_block_types", "UpDecoderBlock2D"}}) {
     const std::vector<std::string> types = r.texts(key, {type});
     if (types.size() != c.channels.size()) r.refuse(key, "as many as block_out_channels are wanted");
-    if (std::ranges::any_of(types, [t = type](const std::string& name) { return name != t; })) r.refuse(key, std::string("only ") + type + " is supported");
+    if (std::ranges::any_of(types, [t = type](const std::string& name) { return name != t; }))
+      r.refuse(key, std::string("only ") + type + " is supported");
   }
   c.blocks = r.integer("layers_per_block", 1, 1, 16);
   c.groups = r.integer("norm_num_groups", 32, 1, 1024);

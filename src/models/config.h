@@ -11,18 +11,18 @@ namespace inkstone {
 
 struct UnetConfig {
   int in_channels = 4, out_channels = 4;
-  int sample_size = 64;                              // latent pixels
-  std::vector<int> channels{320, 640, 1280, 1280};   // of each level
-  std::vector<int> blocks{2, 2, 2, 2};               // resnets of each level on the way down, one more on the way up
-  std::vector<int> depth{1, 1, 1, 0};                // transformer blocks at each level; 0: no cross-attention there
-  std::vector<int> up_depth{0, 1, 1, 1};             // the same on the way up, deepest level first
-  bool middle = true;                                // false: nothing between the way down and the way up
-  int mid_depth = 1;                                 // transformer blocks in the middle
+  int sample_size = 64;                             // latent pixels
+  std::vector<int> channels{320, 640, 1280, 1280};  // of each level
+  std::vector<int> blocks{2, 2, 2, 2};              // resnets of each level on the way down, one more on the way up
+  std::vector<int> depth{1, 1, 1, 0};               // transformer blocks at each level; 0: no cross-attention there
+  std::vector<int> up_depth{0, 1, 1, 1};            // the same on the way up, deepest level first
+  bool middle = true;                               // false: nothing between the way down and the way up
+  int mid_depth = 1;                                // transformer blocks in the middle
   std::vector<int> heads{8, 8, 8, 8};
-  int context = 768;                                 // width of the text
-  int added = 0;                                     // width of SDXL's extra conditioning
-  int added_time = 0;                                // SDXL: channels of each of its six size embeddings
-  int guidance_channels = 0;                         // LCM: width of the guidance embedding (time_cond_proj_dim)
+  int context = 768;          // width of the text
+  int added = 0;              // width of SDXL's extra conditioning
+  int added_time = 0;         // SDXL: channels of each of its six size embeddings
+  int guidance_channels = 0;  // LCM: width of the guidance embedding (time_cond_proj_dim)
   bool linear_projection = false;
   int groups = 32;
   float epsilon = 1e-5f;
@@ -44,7 +44,7 @@ struct VaeConfig {
   int groups = 32;
   float scaling_factor = 0.18215f, shift_factor = 0;
   bool quant_conv = true, post_quant_conv = true, mid_attention = true;
-  int sample_size = 512;                             // pixels
+  int sample_size = 512;  // pixels
   Activation activation = Activation::kSilu;
 };
 

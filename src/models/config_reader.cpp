@@ -21,7 +21,8 @@ int64_t integer_of(const Json& value) {
 
 }  // namespace
 
-ConfigReader::ConfigReader(const Json& json, std::string source) : object_(object_of(json, source)), source_(std::move(source)) {}
+ConfigReader::ConfigReader(const Json& json, std::string source)
+    : object_(object_of(json, source)), source_(std::move(source)) {}
 
 void ConfigReader::refuse(const char* key, const std::string& why) const {
   const auto* value = object_.if_contains(key);
@@ -51,7 +52,8 @@ int ConfigReader::integer(const char* key, int otherwise, int least, int most) {
   if (!value) return otherwise;
   if (!is_integer(*value)) refuse(key, "an integer is wanted");
   const int64_t found = integer_of(*value);
-  if (found < least || found > most) refuse(key, "it must be from " + std::to_string(least) + " to " + std::to_string(most));
+  if (found < least || found > most)
+    refuse(key, "it must be from " + std::to_string(least) + " to " + std::to_string(most));
   return static_cast<int>(found);
 }
 

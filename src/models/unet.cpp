@@ -77,7 +77,8 @@ class Unet {
     Value x = group_norm(s / "norm", image, c_.groups, kTransformerEpsilon);
     x = c_.linear_projection ? linear(s / "proj_in", to_tokens(x), c) : to_tokens(conv(s / "proj_in", x, c, 1));
     for (int i = 0; i < depth; ++i) x = transformer_block(s / "transformer_blocks" / i, x, heads);
-    x = c_.linear_projection ? to_image(linear(s / "proj_out", x, c), h, w) : conv(s / "proj_out", to_image(x, h, w), c, 1);
+    x = c_.linear_projection ? to_image(linear(s / "proj_out", x, c), h, w)
+                             : conv(s / "proj_out", to_image(x, h, w), c, 1);
     return image + x;
   }
 
@@ -124,8 +125,8 @@ Value unet(Scope s, const UnetConfig& config, const UnetInputs& in) { return Une
 
 Graph unet_graph(const UnetConfig& config, LatentSize size) {
   const int64_t factor = int64_t{1} << (config.channels.size() - 1);
-  INKSTONE_CHECK(size.height > 0 && size.width > 0 && size.height % factor == 0 && size.width % factor == 0, "a latent of ",
-                 size.width, "x", size.height, " does not divide by ", factor);
+  INKSTONE_CHECK(size.height > 0 && size.width > 0 && size.height % factor == 0 && size.width % factor == 0,
+                 "a latent of ", size.width, "x", size.height, " does not divide by ", factor);
   Graph graph;
   UnetInputs in{input(graph, "latent", {size.rows, config.in_channels, size.height, size.width}),
                 input(graph, "timestep", {size.rows}), input(graph, "text", {size.rows, size.tokens, config.context})};

@@ -75,7 +75,8 @@ Graph vae_decoder_graph(const VaeConfig& config, int64_t rows, int64_t latent_he
 
 Graph vae_encoder_graph(const VaeConfig& config, int64_t rows, int64_t height, int64_t width) {
   const int scale = vae_scale(config);
-  INKSTONE_CHECK(height % scale == 0 && width % scale == 0, "an image of ", width, "x", height, " does not divide by ", scale);
+  INKSTONE_CHECK(height % scale == 0 && width % scale == 0, "an image of ", width, "x", height, " does not divide by ",
+                 scale);
   Graph graph;
   const Value image = input(graph, "image", {rows, config.in_channels, height, width});
   return finish(graph, vae_encode({&graph, ""}, config, image));

@@ -1,11 +1,12 @@
 // Each pass gives a graph that means the same: run on `reference` before and after. And it does what it is for.
+#include "compile/passes.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "backend/reference/reference.h"
 #include "backend/random_model.h"
-#include "compile/passes.h"
+#include "backend/reference/reference.h"
 #include "ir/print.h"
 #include "ir/verify.h"
 #include "models/clip.h"
@@ -105,7 +106,8 @@ TEST(Precision, stores_activations_in_bf16_and_gives_fp32_outputs) {
       EXPECT_EQ(graph.node(node.inputs[3]).type, DType::kF32);
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const Node& from = graph.node(node.inputs[i]);
-      const bool mixed = name_of(node.op) == "cast" || std::holds_alternative<op::Weight>(from.op) || (name_of(node.op) == "group_norm" && i == 3);
+      const bool mixed = name_of(node.op) == "cast" || std::holds_alternative<op::Weight>(from.op) ||
+                         (name_of(node.op) == "group_norm" && i == 3);
       if (!mixed && from.type != DType::kI32) EXPECT_EQ(from.type, graph.node(node.inputs[0]).type) << print(graph);
     }
   }

@@ -6,7 +6,6 @@
 
 #include <filesystem>
 #include <fstream>
-
 #include <limits>
 
 #include "base/error.h"

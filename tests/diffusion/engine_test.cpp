@@ -25,7 +25,8 @@ Engine demo_engine(EngineOptions options = {}) {
   return Engine(Model::open(kDemo), options);
 }
 
-Request request(const Engine& engine, const std::string& prompt, uint64_t seed, SchedulerKind kind = SchedulerKind::kPndm, int steps = 3) {
+Request request(const Engine& engine, const std::string& prompt, uint64_t seed,
+                SchedulerKind kind = SchedulerKind::kPndm, int steps = 3) {
   Request r;
   r.prompt = prompt;
   r.seed = seed;
@@ -41,7 +42,8 @@ TEST(Engine, a_picture_is_the_same_alone_and_in_any_company) {
     EngineOptions options;
     options.precision = precision;
     Engine engine = demo_engine(options);
-    std::vector<Request> requests{request(engine, "a red apple", 1), request(engine, "a fox", 2, SchedulerKind::kEulerAncestral, 4),
+    std::vector<Request> requests{request(engine, "a red apple", 1),
+                                  request(engine, "a fox", 2, SchedulerKind::kEulerAncestral, 4),
                                   request(engine, "two cats", 3, SchedulerKind::kDdim, 2)};
     requests[1].guidance = 1;  // no unconditional half
     requests[2].negative_prompt = "a dog";

@@ -24,7 +24,8 @@ struct Device {
   Precision precision;
   double unit_bound;  // relative rms, of a component
 };
-const Device kDevices[] = {{"reference", Precision::kFp32, 1e-5}, {"cpu", Precision::kFp32, 1e-5}, {"cpu", Precision::kBf16, 2e-2}};
+const Device kDevices[] = {
+    {"reference", Precision::kFp32, 1e-5}, {"cpu", Precision::kFp32, 1e-5}, {"cpu", Precision::kBf16, 2e-2}};
 
 Weights bound(const fs::path& folder, const std::vector<Graph>& graphs) {
   Weights weights = Weights::open(folder);
@@ -43,7 +44,8 @@ bool has(const Weights& golden, const std::string& name) {
 class Goldens : public testing::TestWithParam<Device> {
  protected:
   // Runs on the device and compares with the golden of that name.
-  void expect_golden(const Graph& graph, const Weights& weights, const std::vector<Tensor>& inputs, const Tensor& right, const std::string& what) {
+  void expect_golden(const Graph& graph, const Weights& weights, const std::vector<Tensor>& inputs, const Tensor& right,
+                     const std::string& what) {
     const auto backend = open_backend(GetParam().name);
     const Tensor found = run_once(*backend, graph, weights, inputs, {GetParam().precision});
     EXPECT_LE(relative_rms(found, right), GetParam().unit_bound) << what;
@@ -81,7 +83,8 @@ TEST_P(Goldens, unets) {
       for (const char* name : {"latent", "timestep", "text", "added", "guidance"})
         if (has(golden, at + name)) inputs.push_back(golden.read(at + name));
       const Graph graph = unet_graph(config, {inputs[0].dim(0), inputs[0].dim(2), inputs[0].dim(3), inputs[2].dim(1)});
-      expect_golden(graph, bound(folder, {graph}), inputs, golden.read(at + "out"), model.path().filename().string() + " " + at);
+      expect_golden(graph, bound(folder, {graph}), inputs, golden.read(at + "out"),
+                    model.path().filename().string() + " " + at);
     }
   }
   EXPECT_GE(seen, 4);
@@ -142,26 +145,30 @@ TEST_P(Pipeline, latents_and_pictures_are_diffusers_ones) {
     request.guidance = item.at("guidance").to_number<float>();
     request.width = item.at("width").to_number<int>();
     request.height = item.at("height").to_number<int>();
-    request.scheduler = scheduler_config(engine.model().scheduler_json, "scheduler", scheduler_kind(std::string(item.at("scheduler").as_string())));
+    request.scheduler = scheduler_config(engine.model().scheduler_json, "scheduler",
+                                         scheduler_kind(std::string(item.at("scheduler").as_string())));
     if (item.as_object().contains("scheduler_overrides")) request.scheduler.karras = true;  // the only one in the list
     Job job = engine.start(request);
     while (!job.done()) engine.step(job);
     const Tensor latents = golden.read(name + "/latents");
     double worst = 0;
-    for (int64_t i = 0; i < latents.size(); ++i) worst = std::max<double>(worst, std::abs(job.latent.floats()[i] - latents.floats()[i]));
+    for (int64_t i = 0; i < latents.size(); ++i)
+      worst = std::max<double>(worst, std::abs(job.latent.floats()[i] - latents.floats()[i]));
     EXPECT_LE(worst, 1e-3) << name;
     const Image image = engine.finish(job);
     const Tensor right = golden.read(name + "/image");  // [h, w, 3], 0 to 255
     ASSERT_EQ(static_cast<int64_t>(image.rgb.size()), right.size()) << name;
     int off = 0;
-    for (int64_t i = 0; i < right.size(); ++i) off = std::max(off, std::abs(image.rgb[i] - static_cast<int>(right.floats()[i])));
+    for (int64_t i = 0; i < right.size(); ++i)
+      off = std::max(off, std::abs(image.rgb[i] - static_cast<int>(right.floats()[i])));
     EXPECT_LE(off, 1) << name;
     ++seen;
   }
   EXPECT_GE(seen, 8);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, Pipeline, testing::Values("reference", "cpu"), [](const auto& row) { return std::string(row.param); });
+INSTANTIATE_TEST_SUITE_P(Devices, Pipeline, testing::Values("reference", "cpu"),
+                         [](const auto& row) { return std::string(row.param); });
 
 }  // namespace
 }  // namespace inkstone

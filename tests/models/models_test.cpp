@@ -69,7 +69,8 @@ TEST(Vae, scales_by_its_levels) {
   EXPECT_EQ(graph.node(graph.outputs()[0]).shape, (Shape{1, 3, 256, 384}));
 }
 
-const char* kSd15Unet = R"({"_class_name": "UNet2DConditionModel", "_diffusers_version": "0.6.0", "act_fn": "silu", "attention_head_dim": 8,
+const char* kSd15Unet =
+    R"({"_class_name": "UNet2DConditionModel", "_diffusers_version": "0.6.0", "act_fn": "silu", "attention_head_dim": 8,
   "block_out_channels": [320, 640, 1280, 1280], "center_input_sample": false, "cross_attention_dim": 768,
   "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
   "downsample_padding": 1, "flip_sin_to_cos": true, "freq_shift": 0, "in_channels": 4, "layers_per_block": 2,
@@ -101,23 +102,24 @@ TEST_P(UnetRefuses, a_key_that_matters_by_its_name) {
   }
 }
 
-const Change kChanges[] = {{"class_embed_type", "timestep"},
-                           {"time_embedding_type", "fourier"},
-                           {"resnet_time_scale_shift", "scale_shift"},
-                           {"addition_embed_type", "image"},
-                           {"dual_cross_attention", true},
-                           {"only_cross_attention", true},
-                           {"num_attention_heads", 8},
-                           {"mid_block_type", "UNetMidBlock2DSimpleCrossAttn"},
-                           {"conv_in_kernel", 5},
-                           {"act_fn", "mish"},
-                           {"in_channels", -1},
-                           {"in_channels", "four"},
-                           {"norm_num_groups", 7},
-                           {"attention_head_dim", 7},
-                           {"block_out_channels", Json(boost::json::array{320, 640})},
-                           {"down_block_types", Json(boost::json::array{"AttnDownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D"})},
-                           {"a_key_of_tomorrow", 3}};
+const Change kChanges[] = {
+    {"class_embed_type", "timestep"},
+    {"time_embedding_type", "fourier"},
+    {"resnet_time_scale_shift", "scale_shift"},
+    {"addition_embed_type", "image"},
+    {"dual_cross_attention", true},
+    {"only_cross_attention", true},
+    {"num_attention_heads", 8},
+    {"mid_block_type", "UNetMidBlock2DSimpleCrossAttn"},
+    {"conv_in_kernel", 5},
+    {"act_fn", "mish"},
+    {"in_channels", -1},
+    {"in_channels", "four"},
+    {"norm_num_groups", 7},
+    {"attention_head_dim", 7},
+    {"block_out_channels", Json(boost::json::array{320, 640})},
+    {"down_block_types", Json(boost::json::array{"AttnDownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D"})},
+    {"a_key_of_tomorrow", 3}};
 INSTANTIATE_TEST_SUITE_P(Keys, UnetRefuses, testing::ValuesIn(kChanges));
 
 TEST(UnetConfig, a_new_key_with_a_neutral_value_is_harmless) {

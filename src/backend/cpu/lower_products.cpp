@@ -1,12 +1,10 @@
 // Convolutions and matmuls: oneDNN primitives over one image (one row of tokens) each, run image by image. One primitive for
 // every batch size is what makes a row's bits independent of the rows beside it, and what lets programs of different batch
 // sizes share packed weights; it costs nothing measurable (an image is at least 64 rows of a matmul).
-#include <cstring>
-
+#include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/layout.h"
 #include "backend/cpu/lower.h"
 #include "base/error.h"
-#include "base/parallel.h"
 
 namespace inkstone {
 namespace {
@@ -30,17 +28,11 @@ dnnl::primitive_attr attributes(Activation activation, bool residual) {
   return attributes;
 }
 
-void copy_bytes(size_t size, const std::byte* from, std::byte* to) {
-  constexpr int64_t kGrain = 256 << 10;
-  parallel_for(static_cast<int64_t>(size), kGrain, [&](int64_t begin, int64_t end) {
-    std::memcpy(to + begin, from + begin, static_cast<size_t>(end - begin));
-  });
-}
-
 struct Product {
   dnnl::primitive_desc primitive;
   int64_t images = 1;
-  Operand x, weight, bias, residual;  // bias and residual may be none
+  Operand x, weight, bias, residual;                      // bias and residual may be none
+  DType type = DType::kF32, residual_type = DType::kF32;  // of the result
 };
 
 bool there(const Operand& operand) { return operand.value >= 0 || operand.weight >= 0; }
@@ -63,11 +55,12 @@ class ImageByImage {
     if (!there(product.residual)) return;
     residual_ = product.residual.at(b);
     result_ = b.values[result];
-    result_bytes_ = static_cast<size_t>(product.images) * out.get_size();
+    type_ = product.type, residual_type_ = product.residual_type;
+    size_ = static_cast<int64_t>(static_cast<size_t>(product.images) * out.get_size() / size_of(type_));
   }
 
   void operator()(const HostTensors&) const {
-    if (residual_ != result_) copy_bytes(result_bytes_, residual_, result_);
+    if (residual_ != result_) kernels().cast(size_, residual_type_, residual_, type_, result_);
     for (size_t i = 0; i < arguments_.size(); i += each_)
       dnnl::error::wrap_c_api(
           dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(each_), &arguments_[i]),
@@ -87,7 +80,8 @@ class ImageByImage {
   size_t each_ = 0;
   const std::byte* residual_ = nullptr;
   std::byte* result_ = nullptr;
-  size_t result_bytes_ = 0;
+  DType type_ = DType::kF32, residual_type_ = DType::kF32;
+  int64_t size_ = 0;
 };
 
 void add_product(const Lowered& at, Call call, const Product& product) {
@@ -101,9 +95,8 @@ void read_bias_and_residual(const Op& op, const Lowered& at, Call& call, const m
   if (op.bias) product.bias = at.read_packed(call, 2, memory::dims(static_cast<size_t>(bias.data.ndims), 1), bias);
   if (!op.residual) return;
   const int k = 2 + op.bias;
-  INKSTONE_CHECK(at.is_weight(k) || at.in(k).type == at.node.type, call.op, ": a residual of ", name_of(at.in(k).type),
-                 " onto ", name_of(at.node.type));
-  product.residual = at.read_over(call, k);
+  product.residual_type = at.is_weight(k) ? at.node.type : at.in(k).type;
+  product.residual = product.residual_type == at.node.type ? at.read_over(call, k) : at.read(call, k);
 }
 
 DType compute_type(const Lowered& at) { return at.is_weight(0) ? at.node.type : at.in(0).type; }
@@ -123,7 +116,7 @@ void lower(const op::Conv2d& op, const Lowered& at) {
                                              {op.pad_bottom, op.pad_right});
   const dnnl::convolution_forward::primitive_desc primitive(desc, attributes(op.activation, op.residual),
                                                             at.to.engine());
-  Product product{primitive, x[0], at.read(call, 0), {}, {}, {}};
+  Product product{primitive, x[0], at.read(call, 0), {}, {}, {}, at.node.type};
   product.weight = at.read_packed(call, 1, {w[1] * w[2] * w[3], w[2] * w[3], w[3], 1}, primitive.weights_desc());
   read_bias_and_residual(op, at, call, bias, product);
   add_product(at, std::move(call), product);
@@ -143,7 +136,7 @@ void lower(const op::Linear& op, const Lowered& at) {
   const dnnl::matmul::desc desc =
       op.bias ? dnnl::matmul::desc(in, weights, bias, out) : dnnl::matmul::desc(in, weights, out);
   const dnnl::matmul::primitive_desc primitive(desc, attributes(op.activation, op.residual), at.to.engine());
-  Product product{primitive, images, at.read(call, 0), {}, {}, {}};
+  Product product{primitive, images, at.read(call, 0), {}, {}, {}, at.node.type};
   product.weight = at.read_packed(call, 1, {1, w[1]}, primitive.weights_desc());
   read_bias_and_residual(op, at, call, bias, product);
   add_product(at, std::move(call), product);

@@ -13,13 +13,23 @@ namespace inkstone {
 
 size_t packed_bytes(const dnnl::memory::desc& desc);  // as the store counts them
 
+// Room for one tensor on its way from a file's type to a primitive's form; kept while a program is being compiled.
+class Staging {
+ public:
+  std::byte* room(size_t bytes);
+
+ private:
+  Memory memory_;
+  size_t bytes_ = 0;
+};
+
 class PackedWeights {
  public:
   explicit PackedWeights(const dnnl::engine& engine) : engine_(engine) {}
 
   // The weight's elements in the form of `packing`. Throws Error where one is NaN or infinite (naming it). The file's pages
   // leave resident memory; at most one tensor is in memory twice. Call release() once for every use().
-  std::byte* use(const Weights& weights, const std::string& name, const Packing& packing);
+  std::byte* use(const Weights& weights, const std::string& name, const Packing& packing, Staging& staging);
   void release(const std::byte* packed);
   void free_unused();
 
@@ -36,7 +46,8 @@ class PackedWeights {
   std::multimap<std::string, Entry> entries_;
 };
 
-// Elements in row-major order, of any type, into a form; in parallel. Asks for the memory of one more such tensor at most.
-Memory pack(const dnnl::engine& engine, DType type, std::span<const std::byte> elements, const Packing& packing);
+// Elements in row-major order, of any type, into a form; in parallel.
+Memory pack(const dnnl::engine& engine, DType type, std::span<const std::byte> elements, const Packing& packing,
+            Staging& staging);
 
 }  // namespace inkstone

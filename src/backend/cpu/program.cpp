@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "backend/cpu/pages.h"
 #include "base/error.h"
 #include "base/parallel.h"
 
@@ -67,8 +68,8 @@ CpuPlan::CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine&
 
 CpuProgram::CpuProgram(CpuPlan plan, const Weights& weights, PackedWeights& packed, const dnnl::engine& engine)
     : plan_(std::move(plan)), packed_(packed), engine_(engine), stream_(engine), threads_(threads()) {
-  arena_ = allocate(plan_.memory().arena);
-  scratch_ = allocate(plan_.memory().scratch);
+  arena_ = allocate_pages(plan_.memory().arena);
+  scratch_ = allocate_pages(plan_.memory().scratch);
   memory_.arena = plan_.memory().arena;
   memory_.scratch = plan_.memory().scratch;
   inputs_ = inputs_of(plan_.graph()).size();
@@ -77,11 +78,12 @@ CpuProgram::CpuProgram(CpuPlan plan, const Weights& weights, PackedWeights& pack
   for (const size_t offset : plan_.arena().offsets) values.push_back(arena_.get() + offset);
   Forms forms(plan_.graph());
   std::vector<std::byte*> forms_at;
+  Staging staging;
   for (const Call& call : plan_.calls()) {
     std::vector<std::byte*> call_weights;
     for (const Packing& packing : call.weights) {
       const auto [index, fresh] = forms.meet(packing);
-      if (fresh) forms_at.push_back(weight(weights, packing));
+      if (fresh) forms_at.push_back(weight(weights, packing, staging));
       call_weights.push_back(forms_at[index]);
     }
     launches_.push_back(call.bind({values, call_weights, scratch_.get(), &engine_, &stream_}));
@@ -92,18 +94,19 @@ CpuProgram::~CpuProgram() {
   for (const std::byte* used : used_) packed_.release(used);
 }
 
-std::byte* CpuProgram::weight(const Weights& weights, const Packing& packing) {
+std::byte* CpuProgram::weight(const Weights& weights, const Packing& packing, Staging& staging) {
   const Node& node = plan_.graph().node(packing.node);
   memory_.weights += packed_bytes(packing.packed);
   if (const auto* named = std::get_if<op::Weight>(&node.op)) {
     used_.reserve(used_.size() + 1);
-    return used_.emplace_back(packed_.use(weights, named->name, packing));
+    return used_.emplace_back(packed_.use(weights, named->name, packing, staging));
   }
   const auto& values = std::get<op::Constant>(node.op).values;
   if (node.type != DType::kI32)
-    return constants_.emplace_back(pack(engine_, DType::kF32, std::as_bytes(std::span(values)), packing)).get();
+    return constants_.emplace_back(pack(engine_, DType::kF32, std::as_bytes(std::span(values)), packing, staging))
+        .get();
   const std::vector<int32_t> ids(values.begin(), values.end());
-  return constants_.emplace_back(pack(engine_, DType::kI32, std::as_bytes(std::span(ids)), packing)).get();
+  return constants_.emplace_back(pack(engine_, DType::kI32, std::as_bytes(std::span(ids)), packing, staging)).get();
 }
 
 void CpuProgram::run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) {

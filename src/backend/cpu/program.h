@@ -36,7 +36,7 @@ class CpuProgram : public Program {
   std::vector<CallProfile> take_profile() override;
 
  private:
-  std::byte* weight(const Weights& weights, const Packing& packing);
+  std::byte* weight(const Weights& weights, const Packing& packing, Staging& staging);
   void run_timed(const HostTensors& host);
 
   CpuPlan plan_;

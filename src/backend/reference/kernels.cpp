@@ -69,7 +69,8 @@ void run(const op::Conv2d& o, const In& in, Tensor& out) {
           for (int64_t c = 0; c < channels; ++c)
             for (int64_t ky = std::max<int64_t>(0, -y0); ky < std::min(kernel_h, height - y0); ++ky)
               for (int64_t kx = std::max<int64_t>(0, -x0); kx < std::min(kernel_w, width - x0); ++kx)
-                sum += static_cast<double>(image[(c * height + y0 + ky) * width + x0 + kx]) * filter[(c * kernel_h + ky) * kernel_w + kx];
+                sum += static_cast<double>(image[(c * height + y0 + ky) * width + x0 + kx]) *
+                       filter[(c * kernel_h + ky) * kernel_w + kx];
           const float value = activate(o.activation, static_cast<float>(sum));
           to[oy * out_w + ox] = residual ? value + residual[i * out_h * out_w + oy * out_w + ox] : value;
         }

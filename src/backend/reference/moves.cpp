@@ -54,7 +54,8 @@ void run(const op::Embedding&, const In& in, Tensor& out) {
   const auto ids = in[0]->ints();
   for (size_t i = 0; i < ids.size(); ++i) {
     INKSTONE_CHECK(0 <= ids[i] && ids[i] < rows, "embedding: id ", ids[i], " in a table of ", rows, " rows");
-    std::memcpy(out.floats().data() + static_cast<int64_t>(i) * width, in[1]->floats().data() + ids[i] * width, width * sizeof(float));
+    std::memcpy(out.floats().data() + static_cast<int64_t>(i) * width, in[1]->floats().data() + ids[i] * width,
+                width * sizeof(float));
   }
 }
 
@@ -71,7 +72,8 @@ void run(const op::Concat& o, const In& in, Tensor& out) {
   for (const Tensor* part : in) {
     const int64_t run = part->dim(o.axis) * inner;
     for (int64_t i = 0; i < outer; ++i)
-      std::memcpy(out.floats().data() + i * out.dim(o.axis) * inner + start, part->floats().data() + i * run, run * sizeof(float));
+      std::memcpy(out.floats().data() + i * out.dim(o.axis) * inner + start, part->floats().data() + i * run,
+                  run * sizeof(float));
     start += run;
   }
 }
@@ -80,7 +82,8 @@ void run(const op::Slice& o, const In& in, Tensor& out) {
   const auto [outer, inner] = around(out.shape(), o.axis);
   const int64_t run = (o.end - o.begin) * inner, stride = in[0]->dim(o.axis) * inner;
   for (int64_t i = 0; i < outer; ++i)
-    std::memcpy(out.floats().data() + i * run, in[0]->floats().data() + i * stride + o.begin * inner, run * sizeof(float));
+    std::memcpy(out.floats().data() + i * run, in[0]->floats().data() + i * stride + o.begin * inner,
+                run * sizeof(float));
 }
 
 void run(const op::Reshape&, const In& in, Tensor& out) { copy(*in[0], out); }
@@ -94,7 +97,9 @@ void swap_axes(const Tensor& from, Tensor& to, int64_t rows, int64_t a, int64_t 
 }
 
 void run(const op::ToTokens&, const In& in, Tensor& out) { swap_axes(*in[0], out, out.dim(0), out.dim(2), out.dim(1)); }
-void run(const op::ToImage&, const In& in, Tensor& out) { swap_axes(*in[0], out, out.dim(0), in[0]->dim(1), in[0]->dim(2)); }
+void run(const op::ToImage&, const In& in, Tensor& out) {
+  swap_axes(*in[0], out, out.dim(0), in[0]->dim(1), in[0]->dim(2));
+}
 
 void run(const op::Upsample2x&, const In& in, Tensor& out) {
   const int64_t height = out.dim(2), width = out.dim(3);

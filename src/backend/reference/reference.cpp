@@ -57,9 +57,11 @@ class ReferenceProgram : public Program {
       }
       std::visit(Runner{arguments_[id], values_[id]}, node.op);
       if (profiling_ && !is_source(node.op))
-        profile_.push_back({name_of(node.op), to_string(node.shape), std::chrono::duration<double>(Clock::now() - start).count(), 0});
+        profile_.push_back(
+            {name_of(node.op), to_string(node.shape), std::chrono::duration<double>(Clock::now() - start).count(), 0});
     }
-    INKSTONE_CHECK(outputs.size() == graph_.outputs().size(), outputs.size(), " outputs for a program of ", graph_.outputs().size());
+    INKSTONE_CHECK(outputs.size() == graph_.outputs().size(), outputs.size(), " outputs for a program of ",
+                   graph_.outputs().size());
     for (size_t i = 0; i < outputs.size(); ++i) take(values_[graph_.outputs()[i]], *outputs[i]);
   }
 
@@ -104,13 +106,15 @@ class ReferenceBackend : public Backend {
     MemoryUse memory;
     const Graph folded = fold(graph);
     for (const Node& node : folded.nodes())
-      (std::holds_alternative<op::Weight>(node.op) ? memory.weights : memory.arena) += bytes(node.shape, held(node.type));
+      (std::holds_alternative<op::Weight>(node.op) ? memory.weights : memory.arena) +=
+          bytes(node.shape, held(node.type));
     return memory;
   }
 
  private:
   static void check(const CompileOptions& options) {
-    INKSTONE_CHECK_USAGE(options.precision == Precision::kFp32, "the reference device computes in fp32 only: use --precision fp32 or --device cpu");
+    INKSTONE_CHECK_USAGE(options.precision == Precision::kFp32,
+                         "the reference device computes in fp32 only: use --precision fp32 or --device cpu");
   }
 };
 

@@ -135,6 +135,8 @@ struct QueryTile {
 
   // Weights of a block against the reference as it is; false where one of them is too large.
   bool weigh(const Word* keys, int64_t count) {
+    Vec bias[kVectors];
+    for (int v = 0; v < kVectors; ++v) bias[v] = reference[v] - Units::kBias;
     BitVec most[kVectors] = {};
     for (int64_t tile = 0; tile < count; tile += kTile) {
       Vec x[kTile][kVectors];
@@ -144,7 +146,7 @@ struct QueryTile {
         INKSTONE_UNROLL
         for (int v = 0; v < kVectors; ++v) {
           Vec some[Units::kElements];
-          for (int e = 0; e < Units::kElements; ++e) some[e] = x[j + e][v] * factor - reference[v];
+          for (int e = 0; e < Units::kElements; ++e) some[e] = x[j + e][v] * factor - bias[v];
           const BitVec words = Units::exp2(some);
           most[v] = Units::more(most[v], words);
           store(weights + ((tile + j) / Units::kElements * kVectors + v) * kLanes, words);
@@ -192,11 +194,15 @@ struct QueryTile {
         store(sum, load(sum) * shrink);
       }
     }
+    Vec bias[kVectors];
+    for (int v = 0; v < kVectors; ++v) bias[v] = reference[v] - Units::kBias;
     for (int64_t j = 0; j < count; j += Units::kElements) {
       for (int v = 0; v < kVectors; ++v) {
         Vec some[Units::kElements];
         for (int e = 0; e < Units::kElements; ++e) {
-          some[e] = load(scores + ((j + e) * kVectors + v) * kLanes) * factor - reference[v];
+          
+            const Vec x = load(scores + ((j + e) * kVectors + v) * kLanes) * factor - bias[v];
+            some[e] = larger(splat(Units::kLeast), x);
         }
         store(weights + (j / Units::kElements * kVectors + v) * kLanes, Units::exp2(some));
       }

@@ -18,7 +18,7 @@ INKSTONE_INLINE Vec splat_word(const Word* from) { return floats_of(*from - BitV
 
 struct FloatUnits {
   static constexpr int kElements = 1;
-  static constexpr float kOne = 1;  // what exp2() takes for a power of one
+  static constexpr float kOne = 1, kBias = 0, kLeast = -126;
 
   static INKSTONE_INLINE Word pack(float value, float) {
     Word word;
@@ -28,7 +28,7 @@ struct FloatUnits {
   static INKSTONE_INLINE Word pack(Bf16 value, Bf16) { return static_cast<Word>(value) << 16; }
 
   static INKSTONE_INLINE Vec dot(Vec sum, Vec a, Vec b) { return sum + a * b; }
-  // 2^x[i], x[i] being neighbour i of each lane.
+  // 2^(x[i] / kOne - kBias), x[i] being neighbour i of each lane; precise from kLeast on.
   static INKSTONE_INLINE BitVec exp2(const Vec* x) { return bits_of(exp2_of(x[0])); }
   // Keeps in `most` what tells whether a weight was above 2^slack or not a number.
   static INKSTONE_INLINE BitVec more(BitVec most, BitVec weights) { return most > weights ? most : weights; }

@@ -9,7 +9,8 @@ namespace inkstone::INKSTONE_ISA {
 
 struct HalfUnits {
   static constexpr int kElements = 2;
-  static constexpr float kOne = 8388608.0f;  // the exponent's lowest bit, so that x turns into a float's bits by rounding
+  // x / kOne - kBias is the power: as an integer, x is a float's exponent above a linear fraction.
+  static constexpr float kOne = 8388608.0f, kBias = 127 * kOne, kLeast = kOne;
 
   static INKSTONE_INLINE Word pack(Bf16 first, Bf16 second) { return first | static_cast<Word>(second) << 16; }
 
@@ -17,9 +18,12 @@ struct HalfUnits {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
   }
 
-  static INKSTONE_INLINE BitVec exp2(const Vec* x) { return (raised(x[0]) >> 16) | (raised(x[1]) & 0xffff0000); }
+  static INKSTONE_INLINE BitVec exp2(const Vec* x) {
+    const auto low = reinterpret_cast<__m512i>(power(x[0])), high = reinterpret_cast<__m512i>(power(x[1]));
+    return reinterpret_cast<BitVec>(_mm512_permutex2var_epi16(low, reinterpret_cast<__m512i>(kHigh), high));
+  }
 
-  // Pairs of bf16 as unsigned numbers. What raised() makes of something too large or not a number has the sign bit.
+  // Weights as pairs of unsigned numbers. What power() makes of something out of its range or not a number lies above all.
   static INKSTONE_INLINE BitVec more(BitVec most, BitVec weights) {
     return reinterpret_cast<BitVec>(
         _mm512_max_epu16(reinterpret_cast<__m512i>(most), reinterpret_cast<__m512i>(weights)));
@@ -30,16 +34,20 @@ struct HalfUnits {
   }
 
  private:
-  // The bits of 2^(x / kOne), raised by half a unit of bf16: cutting off the low half then rounds to nearest. The
-  // polynomial is 2^(m - 1) + 2^-8 within 1e-4 for the fraction's mantissa m in [1, 2), and lies in that range too.
-  static INKSTONE_INLINE BitVec raised(Vec x) {
-    const auto fixed = reinterpret_cast<BitVec>(_mm512_maskz_cvtps_epi32(0xffff, larger(splat(-126 * kOne), x)));
+  // A float whose high half is 2^(x / kOne - kBias). The polynomial of the mantissa m in [1, 2) is 2^(m - 1) + (2 - m) / 256:
+  // about half a unit of bf16 more, since what lies below is cut off; and below 2, since only its mantissa is taken.
+  static INKSTONE_INLINE BitVec power(Vec x) {
+    const auto fixed = reinterpret_cast<BitVec>(_mm512_maskz_cvtps_epi32(0xffff, x));
     const Vec m = floats_of((fixed & 0x007fffff) | 0x3f800000);
     Vec p = m * 0.07802452147006989f - 0.008006374351680279f;
-    p = p * m + 0.47777268290519714f;
-    p = p * m + (0.4521344006061554f + 0.00390625f);
-    return (fixed & 0xff800000) + bits_of(p);
+    p = p * m + 0.473866432905197f;
+    p = p * m + 0.459746900606155f;
+    return (fixed & 0xff800000) | (bits_of(p) & 0x007fffff);
   }
+
+  typedef uint16_t Index __attribute__((vector_size(64)));
+  static constexpr Index kHigh = {1,  33, 3,  35, 5,  37, 7,  39, 9,  41, 11, 43, 13, 45, 15, 47,
+                                  17, 49, 19, 51, 21, 53, 23, 55, 25, 57, 27, 59, 29, 61, 31, 63};
 };
 
 #ifndef QV
