@@ -101,14 +101,20 @@ TEST(Precision, stores_activations_in_bf16_and_gives_fp32_outputs) {
   verify(graph);
   EXPECT_EQ(graph.node(graph.outputs()[0]).type, DType::kF32);
   for (const Node& node : graph.nodes()) {
-    if (name_of(node.op) == "attention" || name_of(node.op) == "layer_norm") EXPECT_EQ(node.type, DType::kBF16);
-    if (const auto* norm = std::get_if<op::GroupNorm>(&node.op); norm && norm->addend)
+    const std::string name = name_of(node.op);
+    if (name == "attention" || name == "layer_norm") {
+      EXPECT_EQ(node.type, DType::kBF16);
+    }
+    const auto* norm = std::get_if<op::GroupNorm>(&node.op);
+    if (norm && norm->addend) {
       EXPECT_EQ(graph.node(node.inputs[3]).type, DType::kF32);
+    }
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const Node& from = graph.node(node.inputs[i]);
-      const bool mixed = name_of(node.op) == "cast" || std::holds_alternative<op::Weight>(from.op) ||
-                         (name_of(node.op) == "group_norm" && i == 3);
-      if (!mixed && from.type != DType::kI32) EXPECT_EQ(from.type, graph.node(node.inputs[0]).type) << print(graph);
+      const bool mixed = name == "cast" || std::holds_alternative<op::Weight>(from.op) || (norm && i == 3);
+      if (!mixed && from.type != DType::kI32) {
+        EXPECT_EQ(from.type, graph.node(node.inputs[0]).type) << print(graph);
+      }
     }
   }
 }

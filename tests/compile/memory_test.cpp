@@ -119,7 +119,8 @@ TEST(Memory, no_random_program_reads_what_another_value_wrote_there) {
   size_t taken = 0;
   for (int round = 0; round < 300; ++round) {
     const RandomProgram program(random);
-    const auto& [values, calls] = program.chain;
+    const std::vector<ArenaValue>& values = program.chain.values;
+    const std::vector<ArenaCall>& calls = program.chain.calls;
     const ArenaPlan plan = program.chain.plan();
     std::vector<int> memory(plan.bytes, -1);
     const auto written = [&](int value) {  // the value whose write filled these bytes: a view's whole

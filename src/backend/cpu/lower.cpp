@@ -39,23 +39,35 @@ size_t padded(size_t bytes) { return (bytes + 63) / 64 * 64; }
 }  // namespace
 
 Lowering::Lowering(const Graph& graph, const CompileOptions& options, const dnnl::engine& engine)
-    : graph_(graph), options_(options), engine_(engine), readers_(graph.nodes().size()) {
-  for (const Node& node : graph.nodes()) {
+    : graph_(graph),
+      options_(options),
+      engine_(engine),
+      readers_(graph.nodes().size()),
+      written_(graph.nodes().size()) {
+  for (int id = 0; id < static_cast<int>(graph.nodes().size()); ++id) {
+    const Node& node = graph.node(id);
     values_.push_back({bytes(node.shape, node.type)});
-    for (const int input : node.inputs) ++readers_[input];
+    for (const int input : node.inputs) readers_[input].push_back(id);
   }
-  for (const int output : graph.outputs()) ++readers_[output];
+  for (const int output : graph.outputs()) readers_[output].push_back(-1);
   size_t inputs = 0;
   for (int id = 0; id < static_cast<int>(graph.nodes().size()); ++id) {
     const Lowered at{*this, id, graph.node(id)};
     if (std::holds_alternative<op::Input>(at.node.op)) {
       lower_input(at, inputs++);
-    } else if (weight_of(id) < 0) {
+    } else if (weight_of(id) < 0 && !is_written(id)) {
       lower_node(at);
     }
   }
   for (size_t i = 0; i < graph.outputs().size(); ++i) lower_output(*this, graph.outputs()[i], i);
 }
+
+void Lowering::add(Call call) {
+  if (call.arena.writes >= 0) written_[call.arena.writes] = true;
+  calls_.push_back(std::move(call));
+}
+
+int Lowering::only_reader(int value) const { return readers_[value].size() == 1 ? readers_[value][0] : -1; }
 
 int Lowering::weight_of(int value) const {
   for (;;) {

@@ -20,10 +20,11 @@ class Lowering {
 
   // The Weight or Constant whose elements, in row-major order, `value` is; -1 where it is computed.
   int weight_of(int value) const;
-  int readers(int value) const { return readers_[value]; }
+  int only_reader(int value) const;  // the one node that reads it, -1 where none, several or an output does
+  bool is_written(int value) const { return written_[value]; }
 
   // For lower().
-  void add(Call call) { calls_.push_back(std::move(call)); }
+  void add(Call call);
   void view(int value, int of, size_t at = 0) { values_[value] = {values_[value].bytes, of, at}; }
   bool place_inside(int piece, int whole, size_t at);  // false where the piece has to be copied into the whole
 
@@ -33,7 +34,8 @@ class Lowering {
   const dnnl::engine& engine_;
   std::vector<ArenaValue> values_;
   std::vector<Call> calls_;
-  std::vector<int> readers_;
+  std::vector<std::vector<int>> readers_;
+  std::vector<bool> written_;
 };
 
 // The node that is being lowered.

@@ -140,4 +140,10 @@ void PackedWeights::free_unused() {
   std::erase_if(entries_, [](const auto& entry) { return entry.second.users == 0; });
 }
 
+size_t PackedWeights::bytes() const {
+  size_t total = 0;
+  for (const auto& [name, entry] : entries_) total += packed_bytes(entry.form);
+  return total;
+}
+
 }  // namespace inkstone

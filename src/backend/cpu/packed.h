@@ -32,6 +32,7 @@ class PackedWeights {
   std::byte* use(const Weights& weights, const std::string& name, const Packing& packing, Staging& staging);
   void release(const std::byte* packed);
   void free_unused();
+  size_t bytes() const;  // of all that is held
 
  private:
   struct Entry {

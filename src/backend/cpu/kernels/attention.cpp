@@ -3,9 +3,9 @@
 // A tile of queries lies across the lanes; keys and values are broadcast, so no head width wastes lanes:
 //   scores[key][query] = sum over words of the width: keys[key][word] * queries[word][query]
 //   sums[channel][query] += sum over words of the keys: values[word][channel] * weights[word][query]
-// Keys come in blocks. Weights are 2^(scores * scale * log2 e - reference); a query's reference is the maximum of the first
-// block and is raised only when a later block exceeds it by 2^kSlack, so most blocks need neither a second look at the
-// scores nor a rescaling of the sums. A row of ones below the values sums the weights as they were rounded.
+// Keys come in blocks. Weights are 2^(scores * scale * log2 e - reference); a query's reference is the maximum of the
+// first block and is raised only when a later block exceeds it by 2^kSlack, so most blocks need neither a second look
+// at the scores nor a rescaling of the sums. A last column of ones beside the values sums the weights as rounded.
 #include INKSTONE_UNITS
 #include "backend/cpu/kernels/variant.h"
 #include "base/parallel.h"
@@ -13,15 +13,13 @@
 namespace inkstone::INKSTONE_ISA {
 namespace {
 
-#ifndef KT
-#define KT 6
-#define CT 6
-#endif
-constexpr int kTile = KT;           // keys that are scored at a time
-constexpr int kChannelTile = CT;    // channels that are summed at a time
+constexpr int kTile = 6;           // keys or channels that are summed at a time
 constexpr int64_t kKeyBlock = 96;  // keys between two updates of the sums
-constexpr int kSlack = 24;         // sums of 2^24 times some thousand weights are far from overflow
+constexpr int64_t kPackedKeys =
+    24;                     // keys that are packed at a time, for one head after the other: they stay in the cache
+constexpr int kSlack = 24;  // sums of 2^24 times some thousand weights are far from overflow
 constexpr float kLog2E = 1.44269504088896341f;
+static_assert(kKeyBlock % kTile == 0 && kPackedKeys % kTile == 0 && kTile % HalfUnits::kElements == 0);
 constexpr float kMasked = -__builtin_inff();
 
 INKSTONE_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -52,10 +50,10 @@ struct Rows {  // of one head: element (token, channel) is at begin[token * stri
   int64_t stride, count;
 };
 
-// Keys [first, first + kKeyBlock) of a head become words; what lies beyond the last key becomes 0.
+// Keys [first, first + kPackedKeys) of a head become words; what lies beyond the last key becomes 0.
 template <typename Units, typename T>
 void pack_keys(const Layout<Units>& layout, Rows<T> k, int64_t first, Word* to) {
-  const int64_t last = smaller_of(first + kKeyBlock, layout.keys);
+  const int64_t last = smaller_of(first + kPackedKeys, layout.keys);
   for (int64_t tile = first; tile < last; tile += kTile) {
     for (int j = 0; j < kTile; ++j) {
       Word* column = layout.keys_at(to, tile) + j;
@@ -71,7 +69,7 @@ void pack_keys(const Layout<Units>& layout, Rows<T> k, int64_t first, Word* to) 
 
 template <typename Units, typename T>
 void pack_values(const Layout<Units>& layout, Rows<T> v, int64_t first, Word* to) {
-  const int64_t last = smaller_of(first + kKeyBlock, layout.keys);
+  const int64_t last = smaller_of(first + kPackedKeys, layout.keys);
   const T one = sizeof(T) == 4 ? T(1) : T(0x3f80);
   for (int64_t key = first; key < last; key += Units::kElements) {
     Word* row = layout.values_at(to, key);
@@ -200,9 +198,8 @@ struct QueryTile {
       for (int v = 0; v < kVectors; ++v) {
         Vec some[Units::kElements];
         for (int e = 0; e < Units::kElements; ++e) {
-          
-            const Vec x = load(scores + ((j + e) * kVectors + v) * kLanes) * factor - bias[v];
-            some[e] = larger(splat(Units::kLeast), x);
+          const Vec x = load(scores + ((j + e) * kVectors + v) * kLanes) * factor - bias[v];
+          some[e] = larger(splat(Units::kLeast), x);
         }
         store(weights + (j / Units::kElements * kVectors + v) * kLanes, Units::exp2(some));
       }
@@ -222,7 +219,7 @@ struct QueryTile {
   }
 
   void sum_values(const Word* values, int64_t count) {
-    const int64_t columns = layout.value_columns(), tiles = divide_up(columns, kChannelTile);
+    const int64_t columns = layout.value_columns(), tiles = divide_up(columns, kTile);
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t channel = columns * tile / tiles, height = columns * (tile + 1) / tiles - channel;
       switch (height) {
@@ -231,8 +228,7 @@ struct QueryTile {
         case 3: sum_channels<3>(values, count, channel); break;
         case 4: sum_channels<4>(values, count, channel); break;
         case 5: sum_channels<5>(values, count, channel); break;
-        case 6: sum_channels<6>(values, count, channel); break; case 7: sum_channels<7>(values, count, channel); break;
-        default: sum_channels<8>(values, count, channel); break;
+        default: sum_channels<6>(values, count, channel); break;
       }
     }
   }
@@ -263,7 +259,15 @@ template <typename T, typename Units, int kVectors>
 void attend_tile(const AttentionShape& shape, const Layout<Units>& layout, const Head<T>& head, int64_t first_query) {
   const int64_t queries = smaller_of(kVectors * kLanes, head.q.count - first_query);
   QueryTile<T, Units, kVectors> tile(layout, shape.scale);
-  tile.begin({head.q.begin + first_query * head.q.stride, head.q.stride, queries});
+  const T* q = head.q.begin + first_query * head.q.stride;
+  T* out = head.out + first_query * head.out_stride;
+  tile.begin({q, head.q.stride, queries});
+  for (int64_t i = 0; i < queries; ++i) {  // what is needed soon and lies in lines that no stream leads to
+    for (int64_t c = 0; c < layout.width; c += 64 / static_cast<int64_t>(sizeof(T))) {
+      __builtin_prefetch(out + i * head.out_stride + c, 1);
+      if (first_query + queries + i < head.q.count) __builtin_prefetch(q + (queries + i) * head.q.stride + c);
+    }
+  }
   const int64_t seen = shape.causal ? smaller_of(shape.keys, first_query + queries) : shape.keys;
   for (int64_t key = 0; key < seen; key += kKeyBlock) {
     const int64_t real = smaller_of(kKeyBlock, seen - key), count = divide_up(real, kTile) * kTile;
@@ -275,7 +279,7 @@ void attend_tile(const AttentionShape& shape, const Layout<Units>& layout, const
     }
     tile.sum_values(layout.values_at(head.packed, key), count);
   }
-  tile.finish(head.out + first_query * head.out_stride, head.out_stride, queries);
+  tile.finish(out, head.out_stride, queries);
 }
 
 constexpr int64_t kQueryTile = kQueryVectors * kLanes;
@@ -285,7 +289,6 @@ void attend(const AttentionShape& shape, const Layout<Units>& layout, const Head
   const int64_t vectors = smaller_of(divide_up(head.q.count - first_query, kLanes), kQueryVectors);
   if (vectors == kQueryVectors) return attend_tile<T, Units, kQueryVectors>(shape, layout, head, first_query);
   if constexpr (kQueryVectors > 2) {
-    if constexpr (kQueryVectors > 4) if (vectors == 4) return attend_tile<T, Units, 4>(shape, layout, head, first_query);
     if (vectors == 3) return attend_tile<T, Units, 3>(shape, layout, head, first_query);
     if (vectors == 2) return attend_tile<T, Units, 2>(shape, layout, head, first_query);
   }
@@ -298,20 +301,23 @@ class Attention {
   Attention(const AttentionShape& shape, const AttentionData& data) : shape_(shape), data_(data), layout_(shape) {}
 
   void run() const {
-    const int64_t heads = shape_.rows * shape_.heads;
-    if (!shape_.sliced) return run_heads(0, heads);
-    for (int64_t head = 0; head < heads; ++head) run_heads(head, 1);
+    if (!shape_.sliced) return run_heads(0, shape_.rows, shape_.heads);
+    for (int64_t head = 0; head < shape_.rows * shape_.heads; ++head) run_heads(head, 1, 1);
   }
 
  private:
-  void run_heads(int64_t first, int64_t count) const {
-    const int64_t blocks = divide_up(layout_.keys, kKeyBlock), tiles = divide_up(shape_.queries, kQueryTile);
+  // rows * heads heads from `first` on.
+  void run_heads(int64_t first, int64_t rows, int64_t heads) const {
+    const int64_t pieces = divide_up(layout_.keys, kPackedKeys), tiles = divide_up(shape_.queries, kQueryTile);
     auto* scratch = reinterpret_cast<Word*>(data_.scratch);
     const auto packed = [&](int64_t head) { return scratch + head * layout_.head_words(); };
-    parallel_for(count * blocks, 4, [&](int64_t begin, int64_t end) {
-      for (int64_t item = begin; item < end; ++item) pack(first + item / blocks, item % blocks, packed(item / blocks));
+    parallel_for(rows * pieces, divide_up(16, heads), [&](int64_t begin, int64_t end) {
+      for (int64_t item = begin * heads; item < end * heads; ++item) {
+        const int64_t head = item / heads / pieces * heads + item % heads;
+        pack(first + head, item / heads % pieces * kPackedKeys, packed(head));
+      }
     });
-    parallel_for(count * tiles, 1, [&](int64_t begin, int64_t end) {
+    parallel_for(rows * heads * tiles, 1, [&](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; ++item) {
         const int64_t head = item / tiles;
         const Head<T> one = {rows_of(data_.q, first + head, shape_.queries, shape_.q_stride),
@@ -327,9 +333,9 @@ class Attention {
     return {static_cast<const T*>(base) + row * tokens * stride + channel, stride, tokens};
   }
 
-  void pack(int64_t head, int64_t block, Word* to) const {
-    pack_keys(layout_, rows_of(data_.k, head, shape_.keys, shape_.k_stride), block * kKeyBlock, to);
-    pack_values(layout_, rows_of(data_.v, head, shape_.keys, shape_.v_stride), block * kKeyBlock, to);
+  void pack(int64_t head, int64_t key, Word* to) const {
+    pack_keys(layout_, rows_of(data_.k, head, shape_.keys, shape_.k_stride), key, to);
+    pack_values(layout_, rows_of(data_.v, head, shape_.keys, shape_.v_stride), key, to);
   }
 
   const AttentionShape& shape_;

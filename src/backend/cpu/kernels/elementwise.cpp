@@ -43,12 +43,12 @@ INKSTONE_INLINE void with_type(DType type, const F& f) {
   }
 }
 
-INKSTONE_INLINE Vec sigmoid(Vec x) { return 1.0f / (1.0f + exp_of(-x)); }
+INKSTONE_INLINE Vec sigmoid(Vec x) { return inverse(1.0f + exp_of(-x)); }
 
 // x times the normal distribution's integral: erfc by Abramowitz and Stegun 7.1.26, within 2e-7.
 INKSTONE_INLINE Vec gelu(Vec x) {
   const Vec magnitude = larger(x, -x) * 0.70710678118654752f;
-  const Vec t = 1.0f / (magnitude * 0.3275911f + 1.0f);
+  const Vec t = inverse(magnitude * 0.3275911f + 1.0f);
   Vec p = t * 1.061405429f - 1.453152027f;
   p = p * t + 1.421413741f;
   p = p * t - 0.284496736f;
@@ -70,9 +70,7 @@ template <typename F>
 INKSTONE_INLINE void map_all(int64_t count, DType type, const void* x, void* out, const F& f) {
   with_type(type, [&](auto zero) {
     using T = decltype(zero);
-    over_elements(count, [&](int64_t begin, int64_t end) {
-      map(end - begin, at<T>(x, begin), at<T>(out, begin), f);
-    });
+    over_elements(count, [&](int64_t begin, int64_t end) { map(end - begin, at<T>(x, begin), at<T>(out, begin), f); });
   });
 }
 

@@ -1,8 +1,8 @@
 // The CPU's own kernels: everything that is neither a convolution nor a matmul.
-// Images are channels-last [rows, pixels, channels], tokens [rows, tokens, channels], dense unless a stride says otherwise.
-// `type` is kF32 or kBF16; statistics and sums are fp32. A row's bits depend on that row alone: not on how many rows there
-// are, nor on the threads. Nothing here allocates; unless said otherwise `out` may be an input of the same type (in place),
-// and no kernel checks its arguments: the program that was compiled has. Pointers need the alignment of their type only.
+// Images are channels-last [rows, pixels, channels], tokens [rows, tokens, channels], dense unless a stride says so.
+// `type` is kF32 or kBF16; statistics and sums are fp32. A row's bits depend on that row alone: not on how many rows
+// there are, nor on the threads. Nothing here allocates; unless said otherwise `out` may be an input of the same type.
+// No kernel checks its arguments: the program that was compiled has. Pointers are aligned as their type asks.
 #pragma once
 
 #include <cstddef>
@@ -14,20 +14,20 @@
 
 namespace inkstone {
 
-// softmax(scale q k') v per head; head h of a token lies at channel h * head_width. A stride is the elements from one token
-// to the next (q, k and v may be slices of one packed tensor); rows follow one another: queries * q_stride elements apart,
-// and so on. Causal: query i sees keys 0 to i.
+// softmax(scale q k') v per head; head h of a token lies at channel h * head_width. A stride is the elements from one
+// token to the next (q, k and v may be slices of one packed tensor); rows follow one another: queries * q_stride
+// elements apart, and so on. Causal: query i sees keys 0 to i. Needs up to 400 KiB of each thread's stack.
 struct AttentionShape {
   int64_t rows, queries, keys, heads, head_width;  // all at least 1; head_width at most kMostHeadWidth
   int64_t q_stride, k_stride, v_stride, out_stride;
-  float scale;          // above 0, as a rule 1 / sqrt(head_width)
+  float scale;  // above 0, as a rule 1 / sqrt(head_width)
   bool causal = false;
   bool sliced = false;  // one head of one row at a time: less scratch, same bits
 };
 struct AttentionData {
   const void *q, *k, *v;
-  void* out;            // apart from q, k and v
-  std::byte* scratch;   // attention_scratch(shape, type) bytes, aligned to 64
+  void* out;           // apart from q, k and v
+  std::byte* scratch;  // attention_scratch(shape, type) bytes, aligned to 64
 };
 inline constexpr int64_t kMostHeadWidth = 512;
 
@@ -38,29 +38,29 @@ struct GroupNormShape {
 };
 struct GroupNormData {
   const void* x;
-  const float* addend;   // [rows, channels], added to x first; or nullptr
-  const float* scale;    // [channels]; not read by group_stats
+  const float* addend;  // [rows, channels], added to x first; or nullptr
+  const float* scale;   // [channels]; not read by group_stats
   const float* shift;
-  float* stats;          // [rows, groups, 2]: mean and 1 / sqrt(variance + epsilon); group_apply reads it, the others write it
-  void* out;             // not written by group_stats
-  std::byte* scratch;    // group_scratch(shape) bytes, aligned to 64; not used by group_apply
+  float* stats;  // [rows, groups, 2]: mean and 1 / sqrt(variance + epsilon); group_apply reads it, the others write it
+  void* out;     // not written by group_stats
+  std::byte* scratch;  // group_scratch(shape) bytes, aligned to 64; not used by group_apply
 };
 
 // Four sizes, the last one innermost (put 1 where there are fewer axes), and the elements from one index to the next.
 // A stride of 0 repeats an operand.
 using Sizes4 = int64_t[4];
 struct BroadcastShape {
-  Sizes4 sizes;       // of the dense result
-  Sizes4 a, b;        // strides of the operands
+  Sizes4 sizes;  // of the dense result
+  Sizes4 a, b;   // strides of the operands
 };
 struct CopyShape {
   Sizes4 sizes;
-  Sizes4 from, to;    // strides
+  Sizes4 from, to;  // strides
 };
 
 struct Kernels {
-  const char* name;   // "portable", "avx2" or "avx512"
-  bool bf16;          // multiplies bf16 natively
+  const char* name;  // "portable", "avx2" or "avx512"
+  bool bf16;         // multiplies bf16 natively
 
   size_t (*attention_scratch)(const AttentionShape&, DType type);
   void (*attention)(const AttentionShape&, DType type, const AttentionData&);
@@ -76,7 +76,8 @@ struct Kernels {
   };
   void (*layer_norm)(const LayerNorm&, DType type, const void* x, void* out);
 
-  void (*geglu)(int64_t rows, int64_t width, DType type, const void* x, void* out);  // [rows, 2 width] -> [rows, width], out apart
+  void (*geglu)(int64_t rows, int64_t width, DType type, const void* x,
+                void* out);  // [rows, 2 width] -> [rows, width], out apart
   void (*activate)(Activation kind, int64_t count, DType type, const void* x, void* out);
   void (*add)(int64_t count, DType type, const void* a, const void* b, void* out);
   void (*multiply)(int64_t count, DType type, const void* a, const void* b, void* out);
@@ -93,8 +94,8 @@ struct Kernels {
   void (*to_planes)(const Planes&, DType from, const void* x, DType to, void* out);
 };
 
-// The best variant that this processor runs, or the one named by the environment's INKSTONE_ISA (portable, avx2, avx512);
-// throws UsageError where that one is unknown or cannot run here. Chosen once.
+// The best variant that this processor runs, or the one that INKSTONE_ISA in the environment names (portable, avx2,
+// avx512); throws UsageError where that one is unknown or cannot run here. Chosen once.
 const Kernels& kernels();
 std::span<const Kernels* const> runnable_kernels();  // all that this processor runs, best first
 
@@ -103,12 +104,13 @@ void upsample2x(int64_t rows, int64_t height, int64_t width, size_t pixel_bytes,
 void copy_strided(const CopyShape&, DType type, const void* x, void* out);  // any type; apart
 struct EmbeddingTable {
   int64_t rows, width;
-  DType type;         // fp32, bf16 or fp16
+  DType type;  // fp32, bf16 or fp16
   const void* values;
 };
 // [count, width] of type fp32 or bf16; throws Error for an id outside the table.
 void embed(const EmbeddingTable&, std::span<const int32_t> ids, DType type, void* out);
-// [timesteps, channels]: sin and cos of timestep * 10000^(-i / (channels / 2 - freq_shift)); an odd channel count ends in a 0.
+// [timesteps, channels]: sin and cos of timestep * 10000^(-i / (channels / 2 - freq_shift)); an odd channel count ends
+// in a 0.
 void time_embedding(const op::TimeEmbedding&, std::span<const float> timesteps, DType type, void* out);
 
 }  // namespace inkstone

@@ -1,8 +1,8 @@
-// A vector of floats as wide as the instruction set that this file is compiled for, written in the compilers' own vector
-// types. kernels.cmake compiles the variant sources once for each instruction set, each time in a namespace of its own
-// (INKSTONE_ISA) and with its own number of lanes. Everything here is inlined: a function that the linker could share between
-// variants would carry one variant's instructions into another, so variant sources call no template of the standard library
-// that is not sure to be inlined.
+// A vector of floats as wide as the instruction set that this file is compiled for, in the compilers' own vector types.
+// kernels.cmake compiles the variant sources once for each instruction set, each time in a namespace of its own
+// (INKSTONE_ISA) and with its own number of lanes. Everything here is inlined: a function that the linker could share
+// between variants would carry one's instructions into another, so variant sources call nothing of the standard library
+// or of base/ that is inline and not sure to be inlined.
 #pragma once
 
 #include <cstdint>
@@ -22,28 +22,17 @@ inline constexpr int kLanes = INKSTONE_LANES;
 using Bf16 = uint16_t;
 
 typedef float Vec __attribute__((vector_size(4 * kLanes)));
-typedef int32_t IntVec __attribute__((vector_size(4 * kLanes)));
 typedef uint32_t BitVec __attribute__((vector_size(4 * kLanes)));
 typedef uint16_t HalfVec __attribute__((vector_size(2 * kLanes)));
-
-}  // namespace inkstone::INKSTONE_ISA
-#include INKSTONE_LANES_HEADER
-namespace inkstone::INKSTONE_ISA {
 
 INKSTONE_INLINE Vec splat(float value) { return value - Vec{}; }
 
 INKSTONE_INLINE BitVec bits_of(Vec v) { return reinterpret_cast<BitVec>(v); }
 INKSTONE_INLINE Vec floats_of(BitVec v) { return reinterpret_cast<Vec>(v); }
 
-INKSTONE_INLINE Vec widen(HalfVec half) { return floats_of(widened(half) << 16); }
-
-// To nearest, ties to even; NaN stays NaN: the same bits as to_bf16().
-INKSTONE_INLINE HalfVec narrow(Vec v) {
-  const BitVec bits = bits_of(v);
-  const BitVec rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  const BitVec quiet = (bits >> 16) | 0x40;
-  return narrowed(v == v ? rounded : quiet);
-}
+}  // namespace inkstone::INKSTONE_ISA
+#include INKSTONE_LANES_HEADER
+namespace inkstone::INKSTONE_ISA {
 
 INKSTONE_INLINE Vec load(const float* from) {
   Vec v;

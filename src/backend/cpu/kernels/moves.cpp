@@ -32,7 +32,7 @@ void copy_line(int64_t count, const T* from, int64_t from_stride, T* to, int64_t
 
 template <typename T>
 void copy_typed(const CopyShape& shape, const T* x, T* out) {
-  const auto& [sizes, from, to] = shape;
+  const Sizes4 &sizes = shape.sizes, &from = shape.from, &to = shape.to;
   parallel_for(sizes[0] * sizes[1] * sizes[2], grain(static_cast<size_t>(sizes[3]) * sizeof(T)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t i = begin; i < end; ++i) {
@@ -89,7 +89,8 @@ void time_embedding(const op::TimeEmbedding& shape, std::span<const float> times
     const int64_t sin_at = begin + (shape.flip_sin_to_cos ? half : 0);
     const int64_t cos_at = begin + (shape.flip_sin_to_cos ? 0 : half);
     for (int64_t i = 0; i < half; ++i) {
-      const float exponent = -9.210340371976184f * static_cast<float>(i) / (static_cast<float>(half) - shape.freq_shift);
+      const float exponent =
+          -9.210340371976184f * static_cast<float>(i) / (static_cast<float>(half) - shape.freq_shift);
       const float angle = timesteps[row] * std::exp(exponent);
       store(type, out, sin_at + i, std::sin(angle));
       store(type, out, cos_at + i, std::cos(angle));

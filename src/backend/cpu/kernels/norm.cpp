@@ -24,7 +24,7 @@ struct Moments {
   double sum, squares;  // of x + addend - pivot
 };
 
-// sum[c] and squares[c] of (x + offset[c]) for channels [0, channels) over `pixels` pixels that are `stride` elements apart.
+// sums[c] and squares[c] of x + offset[c] over `pixels` pixels that are `stride` elements apart.
 template <int kVectors, typename T>
 INKSTONE_INLINE void sum_columns(const T* x, int64_t stride, int64_t pixels, const float* offset, float* sums,
                                  float* squares) {
@@ -147,7 +147,7 @@ void group_stats_typed(const GroupNormShape& shape, const GroupNormData& data) {
   finish_stats<T>(shape, data, moments);
 }
 
-INKSTONE_INLINE Vec silu(Vec x) { return x / (1.0f + exp_of(-x)); }
+INKSTONE_INLINE Vec silu(Vec x) { return x * inverse(1.0f + exp_of(-x)); }
 
 // x * factor + offset over one pixel's channels.
 template <bool kSilu, typename T>
@@ -207,19 +207,20 @@ INKSTONE_INLINE float sum_over(int64_t width, const F& term) {
 template <typename T>
 void normalise_row(const Kernels::LayerNorm& shape, const T* x, T* out) {
   const int64_t width = shape.width;
-  const auto some = [](const auto* from, int64_t count) INKSTONE_INLINE_LAMBDA {
-    return count == kLanes ? load(from) : load_some(from, count);
-  };
+  const auto some = [](const auto* from, int64_t count)
+                        INKSTONE_INLINE_LAMBDA { return count == kLanes ? load(from) : load_some(from, count); };
   const float mean =
       sum_over(width, [&](int64_t c, int64_t count) INKSTONE_INLINE_LAMBDA { return some(x + c, count); }) /
       static_cast<float>(width);
-  const float variance = sum_over(width, [&](int64_t c, int64_t count) INKSTONE_INLINE_LAMBDA {
-    const Vec d = some(x + c, count) - mean;
-    if (count == kLanes) return d * d;
-    Vec square = d * d;
-    for (int64_t i = count; i < kLanes; ++i) square[i] = 0;
-    return square;
-  }) / static_cast<float>(width);
+  const float variance = sum_over(width,
+                                  [&](int64_t c, int64_t count) INKSTONE_INLINE_LAMBDA {
+                                    const Vec d = some(x + c, count) - mean;
+                                    if (count == kLanes) return d * d;
+                                    Vec square = d * d;
+                                    for (int64_t i = count; i < kLanes; ++i) square[i] = 0;
+                                    return square;
+                                  }) /
+                         static_cast<float>(width);
   const float factor = 1.0f / __builtin_sqrtf(variance + shape.epsilon);
   for (int64_t c = 0; c < width; c += kLanes) {
     const int64_t count = smaller_of(kLanes, width - c);

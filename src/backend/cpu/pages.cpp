@@ -1,0 +1,27 @@
+#include "backend/cpu/pages.h"
+
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <cstdlib>
+
+#include "base/error.h"
+
+namespace inkstone {
+
+Memory allocate_pages(size_t bytes) {
+  constexpr size_t kLarge = 2 << 20, kLine = 64;
+  INKSTONE_CHECK(bytes < SIZE_MAX - kLarge, "cannot allocate ", bytes, " bytes");
+  const size_t alignment = bytes >= 2 * kLarge ? kLarge : kLine;
+  const size_t rounded = (bytes + kLine) / kLine * kLine;
+  void* memory = nullptr;
+  if (posix_memalign(&memory, alignment, rounded) != 0)
+    fail(INKSTONE_HERE, "out of memory: the machine refused ", bytes,
+         " bytes; a smaller size or --memory-budget needs less");
+#ifdef MADV_HUGEPAGE
+  if (alignment == kLarge) madvise(memory, rounded / kLarge * kLarge, MADV_HUGEPAGE);  // a wish: small pages do as well
+#endif
+  return Memory(static_cast<std::byte*>(memory));
+}
+
+}  // namespace inkstone

@@ -1,0 +1,10 @@
+// Memory for weights and arenas: not touched before it is used, on large pages where the system gives them.
+#pragma once
+
+#include "base/tensor.h"
+
+namespace inkstone {
+
+Memory allocate_pages(size_t bytes);  // aligned to 64, not zeroed; throws Error with the size where the machine refuses
+
+}  // namespace inkstone
