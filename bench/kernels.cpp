@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/cpu/kernels/peak.h"
 #include "base/parallel.h"
 #include "base/tensor.h"
 
@@ -31,59 +32,6 @@ double best_of(double seconds, const std::function<void()>& call) {
   }
   return best;
 }
-
-// Peak: independent multiply-adds on registers, one loop for each thread.
-struct Peak {
-  double fp32 = 0, bf16 = 0;  // FLOP/s
-};
-
-double peak_of(double flops_each, void (*loop)(int64_t)) {
-  constexpr int64_t kTurns = 4'000'000;
-  const double seconds = best_of(0.2, [&] {
-    parallel_for(threads(), 1, [&](int64_t begin, int64_t end) {
-      for (; begin < end; ++begin) loop(kTurns);
-    });
-  });
-  return flops_each * static_cast<double>(kTurns) * threads() / seconds;
-}
-
-#ifdef __x86_64__
-// clang-format off
-#define INKSTONE_TWELVE(op, a, b, r) \
-  op " " a "," b "," r "0\n" op " " a "," b "," r "1\n" op " " a "," b "," r "2\n" op " " a "," b "," r "3\n" \
-  op " " a "," b "," r "4\n" op " " a "," b "," r "5\n" op " " a "," b "," r "6\n" op " " a "," b "," r "7\n" \
-  op " " a "," b "," r "8\n" op " " a "," b "," r "9\n" op " " a "," b "," r "10\n" op " " a "," b "," r "11\n"
-// clang-format on
-#define INKSTONE_CLOBBERED \
-  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13"
-
-void fma512(int64_t turns) {
-  asm volatile("vpxor %%xmm12,%%xmm12,%%xmm12\nvpxor %%xmm13,%%xmm13,%%xmm13" ::: INKSTONE_CLOBBERED);
-  for (; turns > 0; --turns)
-    asm volatile(INKSTONE_TWELVE("vfmadd231ps", "%%zmm12", "%%zmm13", "%%zmm")::: INKSTONE_CLOBBERED);
-}
-void dot512(int64_t turns) {
-  asm volatile("vpxor %%xmm12,%%xmm12,%%xmm12\nvpxor %%xmm13,%%xmm13,%%xmm13" ::: INKSTONE_CLOBBERED);
-  for (; turns > 0; --turns)
-    asm volatile(INKSTONE_TWELVE("vdpbf16ps", "%%zmm12", "%%zmm13", "%%zmm")::: INKSTONE_CLOBBERED);
-}
-void fma256(int64_t turns) {
-  asm volatile("vpxor %%xmm12,%%xmm12,%%xmm12\nvpxor %%xmm13,%%xmm13,%%xmm13" ::: INKSTONE_CLOBBERED);
-  for (; turns > 0; --turns)
-    asm volatile(INKSTONE_TWELVE("vfmadd231ps", "%%ymm12", "%%ymm13", "%%ymm")::: INKSTONE_CLOBBERED);
-}
-
-Peak probe(const std::string& isa) {
-  if (isa == "avx512") return {peak_of(12 * 32, fma512), peak_of(12 * 64, dot512)};
-  if (isa == "avx2") {
-    const double fp32 = peak_of(12 * 16, fma256);
-    return {fp32, fp32};
-  }
-  return {};
-}
-#else
-Peak probe(const std::string&) { return {}; }
-#endif
 
 Tensor random(int64_t count, DType type, uint32_t seed) {
   Tensor tensor({count}, type);
@@ -171,11 +119,11 @@ void climb_streams(DType type, double seconds) {
 }
 
 int climb(double seconds) {
-  const Peak peak = probe(kernels().name);
-  std::printf("%s, %d threads; peak fp32 %.1f, bf16 %.1f GFLOP/s\n", kernels().name, threads(), peak.fp32 * 1e-9,
-              peak.bf16 * 1e-9);
-  climb_attention(DType::kBF16, peak.bf16, seconds);
-  climb_attention(DType::kF32, peak.fp32, seconds);
+  const double fp32 = probe_peak(DType::kF32), bf16 = probe_peak(DType::kBF16);
+  std::printf("%s, %d threads; peak fp32 %.1f, bf16 %.1f GFLOP/s\n", kernels().name, threads(), fp32 * 1e-9,
+              bf16 * 1e-9);
+  climb_attention(DType::kBF16, bf16, seconds);
+  climb_attention(DType::kF32, fp32, seconds);
   for (const DType type : {DType::kBF16, DType::kF32}) climb_streams(type, seconds / 2);
   return 0;
 }

@@ -23,14 +23,6 @@
 #include "diffusion/generate.h"
 #include "diffusion/process.h"
 
-#if __has_include("backend/cpu/kernels/peak.h")
-#include "backend/cpu/kernels/peak.h"
-#else
-namespace inkstone {
-static double probe_peak(bool) { return 0; }
-}  // namespace inkstone
-#endif
-
 namespace inkstone {
 namespace {
 
@@ -68,7 +60,7 @@ struct Result {
 Result run_stages(Engine& engine, const Request& request, const Console& console) {
   Result result{request, engine.plan(request.width, request.height, true), {}, 0, {}, {}, {}};
   console.say("measuring the machine's peak");
-  result.peaks = {probe_peak(false), engine.device().bf16 ? probe_peak(true) : 0};
+  result.peaks = {engine.peak_flops(DType::kF32), engine.peak_flops(DType::kBF16)};
   console.say("preparing");
   result.prepare_seconds = seconds_of([&] { engine.prepare(request); });
 

@@ -64,6 +64,8 @@ class Backend {
                                            const CompileOptions& options) = 0;
   // What compile() would ask for, without weights and without asking for it.
   virtual MemoryUse plan(const Graph& graph, const CompileOptions& options) = 0;
+  // FLOP/s at most, measured now in well under a second; 0 where the device does not multiply the type or cannot tell.
+  virtual double peak_flops(DType) { return 0; }
   // Packed weights that only programs now destroyed used are given back.
   virtual void free_unused_weights() {}
 };

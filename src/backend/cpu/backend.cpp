@@ -1,6 +1,7 @@
 // The door: passes, plan, program.
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/device.h"
+#include "backend/cpu/kernels/peak.h"
 #include "backend/cpu/program.h"
 #include "compile/passes.h"
 
@@ -8,7 +9,7 @@ namespace inkstone {
 namespace {
 
 // Below this many pixels a map in bands saves too little to matter; a band of so many rows keeps every core busy.
-constexpr int64_t kTiledPixels = 128 * 128, kBandRows = 32;
+constexpr int64_t kTiledPixels = 64 * 64, kBandRows = 32;
 
 class CpuBackend : public Backend {
  public:
@@ -24,6 +25,7 @@ class CpuBackend : public Backend {
     return planned(graph, options).memory();
   }
 
+  double peak_flops(DType type) override { return probe_peak(type); }
   void free_unused_weights() override { packed_.free_unused(); }
 
  private:

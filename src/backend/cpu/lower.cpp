@@ -122,7 +122,12 @@ Operand Lowered::read_packed(Call& call, int k, dnnl::memory::dims strides, dnnl
 }
 
 void lower_node(const Lowered& at) {
-  std::visit([&](const auto& op) { lower(op, at); }, at.node.op);
+  try {
+    std::visit([&](const auto& op) { lower(op, at); }, at.node.op);
+  } catch (const dnnl::error& error) {
+    fail(INKSTONE_HERE, "cpu: oneDNN has no kernel for ", print(at.node, at.id), " (", error.message,
+         "); try --precision fp32");
+  }
 }
 
 void lower(const op::Input&, const Lowered&) {}   // by lower_input

@@ -30,7 +30,7 @@ class Lowering {
 
  private:
   const Graph& graph_;
-  const CompileOptions& options_;
+  const CompileOptions options_;
   const dnnl::engine& engine_;
   std::vector<ArenaValue> values_;
   std::vector<Call> calls_;

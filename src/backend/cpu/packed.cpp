@@ -138,6 +138,7 @@ void PackedWeights::release(const std::byte* packed) {
 
 void PackedWeights::free_unused() {
   std::erase_if(entries_, [](const auto& entry) { return entry.second.users == 0; });
+  give_back_pages();
 }
 
 size_t PackedWeights::bytes() const {

@@ -1,5 +1,6 @@
 #include "backend/cpu/pages.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <cstdint>
@@ -22,6 +23,12 @@ Memory allocate_pages(size_t bytes) {
   if (alignment == kLarge) madvise(memory, rounded / kLarge * kLarge, MADV_HUGEPAGE);  // a wish: small pages do as well
 #endif
   return Memory(static_cast<std::byte*>(memory));
+}
+
+void give_back_pages() {
+#ifdef __GLIBC__
+  malloc_trim(0);  // blocks that came from the heap stay with the process otherwise
+#endif
 }
 
 }  // namespace inkstone

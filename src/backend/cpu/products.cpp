@@ -1,5 +1,9 @@
 #include "backend/cpu/products.h"
 
+#include <dnnl_debug.h>
+
+#include "base/error.h"
+
 namespace inkstone {
 namespace {
 
@@ -76,8 +80,9 @@ void Primitive::argument(int kind, const memory::desc& desc, std::byte* data) {
 
 void Primitive::run(size_t index) const {
   const dnnl_exec_arg_t* const arguments = arguments_.data() + index * each_;
-  dnnl::error::wrap_c_api(dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(each_), arguments),
-                          "cpu: oneDNN could not run a primitive");
+  const dnnl_status_t status =
+      dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(each_), arguments);
+  INKSTONE_CHECK(status == dnnl_success, "cpu: oneDNN could not run a primitive: ", dnnl_status2str(status));
 }
 
 }  // namespace inkstone

@@ -50,38 +50,50 @@ struct Rows {  // of one head: element (token, channel) is at begin[token * stri
   int64_t stride, count;
 };
 
+// The words of `count` tokens, one token beside the next: to[word * kWidth + token]. Missing tokens become zeros.
+template <typename Units, int kWidth, typename T>
+INKSTONE_INLINE void pack_beside(const T* from, int64_t stride, int64_t count, int64_t width, Word* to) {
+  constexpr int kElements = Units::kElements;
+  const int64_t whole = width / kElements;
+  for (int64_t token = 0; token < kWidth; ++token, from += stride) {
+    Word* column = to + token;
+    if (token >= count) {
+      for (int64_t w = 0; w < divide_up(width, kElements); ++w) column[w * kWidth] = 0;
+      continue;
+    }
+    for (int64_t w = 0; w < whole; ++w) {
+      column[w * kWidth] = Units::pack(from + w * kElements, from + w * kElements + kElements - 1);
+    }
+    constexpr T kZero = 0;
+    if (whole * kElements < width) column[whole * kWidth] = Units::pack(from + width - 1, &kZero);
+  }
+}
+
 // Keys [first, first + kPackedKeys) of a head become words; what lies beyond the last key becomes 0.
 template <typename Units, typename T>
 void pack_keys(const Layout<Units>& layout, Rows<T> k, int64_t first, Word* to) {
   const int64_t last = smaller_of(first + kPackedKeys, layout.keys);
   for (int64_t tile = first; tile < last; tile += kTile) {
-    for (int j = 0; j < kTile; ++j) {
-      Word* column = layout.keys_at(to, tile) + j;
-      const T* from = k.begin + (tile + j) * k.stride;
-      for (int64_t w = 0; w < layout.key_words; ++w) {
-        const int64_t c = w * Units::kElements;
-        const bool both = c + Units::kElements <= layout.width;
-        column[w * kTile] = tile + j < k.count ? Units::pack(from[c], both ? from[c + Units::kElements - 1] : T{}) : 0;
-      }
-    }
+    pack_beside<Units, kTile>(k.begin + tile * k.stride, k.stride, k.count - tile, layout.width,
+                              layout.keys_at(to, tile));
   }
 }
 
 template <typename Units, typename T>
 void pack_values(const Layout<Units>& layout, Rows<T> v, int64_t first, Word* to) {
   const int64_t last = smaller_of(first + kPackedKeys, layout.keys);
-  const T one = sizeof(T) == 4 ? T(1) : T(0x3f80);
+  constexpr T kOne = sizeof(T) == 4 ? T(1) : T(0x3f80), kZero = 0;
   for (int64_t key = first; key < last; key += Units::kElements) {
     Word* row = layout.values_at(to, key);
-    const bool some = key < v.count, both = key + Units::kElements <= v.count;
+    if (key >= v.count) {
+      std::memset(row, 0, static_cast<size_t>(layout.value_columns()) * sizeof(Word));
+      continue;
+    }
+    const bool both = key + Units::kElements <= v.count;
     const T* a = v.begin + key * v.stride;
     const T* b = a + (Units::kElements - 1) * v.stride;
-    if (both) {
-      for (int64_t c = 0; c < layout.width; ++c) row[c] = Units::pack(a[c], b[c]);
-    } else {
-      for (int64_t c = 0; c < layout.width; ++c) row[c] = some ? Units::pack(a[c], T{}) : 0;
-    }
-    row[layout.width] = some ? Units::pack(one, both ? one : T{}) : 0;
+    for (int64_t c = 0; c < layout.width; ++c) row[c] = Units::pack(a + c, both ? b + c : &kZero);
+    row[layout.width] = Units::pack(&kOne, both ? &kOne : &kZero);
   }
 }
 
@@ -120,15 +132,7 @@ struct QueryTile {
   void begin(Rows<T> q) {
     for (Vec& v : reference) v = splat(kMasked);
     std::memset(sums, 0, static_cast<size_t>(layout.value_columns() * kQueries) * sizeof(float));
-    for (int64_t lane = 0; lane < kQueries; ++lane) {
-      const T* from = q.begin + lane * q.stride;
-      for (int64_t w = 0; w < layout.key_words; ++w) {
-        const int64_t c = w * Units::kElements;
-        const bool both = c + Units::kElements <= layout.width;
-        queries[w * kQueries + lane] =
-            lane < q.count ? Units::pack(from[c], both ? from[c + Units::kElements - 1] : T{}) : 0;
-      }
-    }
+    pack_beside<Units, kQueries>(q.begin, q.stride, q.count, layout.width, queries);
   }
 
   // Weights of a block against the reference as it is; false where one of them is too large.
@@ -234,15 +238,24 @@ struct QueryTile {
   }
 
   void finish(T* out, int64_t stride, int64_t count) {
-    for (int v = 0; v < kVectors; ++v) {
-      const Vec part = 1.0f / load(sums + (layout.width * kVectors + v) * kLanes);
+    constexpr int kTogether = 4 / sizeof(T);  // channels that are written as one word
+    for (int v = 0; v < kVectors; ++v, out += kLanes * stride) {
       const int64_t lanes = smaller_of(kLanes, count - v * kLanes);
-      for (int64_t c = 0; c < layout.width; ++c) {
-        T column[kLanes];
-        store(column, load(sums + (c * kVectors + v) * kLanes) * part);
-        for (int64_t i = 0; i < lanes; ++i) out[(v * kLanes + i) * stride + c] = column[i];
-      }
+      const Vec part = 1.0f / load(sums + (layout.width * kVectors + v) * kLanes);
+      int64_t c = 0;
+      for (; c + kTogether <= layout.width; c += kTogether) write<kTogether>(out + c, stride, lanes, v, c, part);
+      for (; c < layout.width; ++c) write<1>(out + c, stride, lanes, v, c, part);
     }
+  }
+
+  template <int kChannels>
+  INKSTONE_INLINE void write(T* out, int64_t stride, int64_t lanes, int v, int64_t channel, Vec part) const {
+    T columns[kChannels][kLanes], beside[kLanes][kChannels];
+    for (int j = 0; j < kChannels; ++j) store(columns[j], load(sums + ((channel + j) * kVectors + v) * kLanes) * part);
+    for (int i = 0; i < kLanes; ++i) {
+      for (int j = 0; j < kChannels; ++j) beside[i][j] = columns[j][i];
+    }
+    for (int64_t i = 0; i < lanes; ++i) std::memcpy(out + i * stride, beside[i], sizeof beside[i]);
   }
 };
 

@@ -20,12 +20,13 @@ struct FloatUnits {
   static constexpr int kElements = 1;
   static constexpr float kOne = 1, kBias = 0, kLeast = -126;
 
-  static INKSTONE_INLINE Word pack(float value, float) {
+  // The word of the elements at `first` and, where a word has two, at `second`.
+  static INKSTONE_INLINE Word pack(const float* first, const float*) {
     Word word;
-    std::memcpy(&word, &value, sizeof word);
+    std::memcpy(&word, first, sizeof word);
     return word;
   }
-  static INKSTONE_INLINE Word pack(Bf16 value, Bf16) { return static_cast<Word>(value) << 16; }
+  static INKSTONE_INLINE Word pack(const Bf16* first, const Bf16*) { return static_cast<Word>(*first) << 16; }
 
   static INKSTONE_INLINE Vec dot(Vec sum, Vec a, Vec b) { return sum + a * b; }
   // 2^(x[i] / kOne - kBias), x[i] being neighbour i of each lane; precise from kLeast on.

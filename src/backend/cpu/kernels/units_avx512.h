@@ -12,7 +12,9 @@ struct HalfUnits {
   // x / kOne - kBias is the power: as an integer, x is a float's exponent above a linear fraction.
   static constexpr float kOne = 8388608.0f, kBias = 127 * kOne, kLeast = kOne;
 
-  static INKSTONE_INLINE Word pack(Bf16 first, Bf16 second) { return first | static_cast<Word>(second) << 16; }
+  static INKSTONE_INLINE Word pack(const Bf16* first, const Bf16* second) {
+    return *first | static_cast<Word>(*second) << 16;
+  }
 
   static INKSTONE_INLINE Vec dot(Vec sum, Vec a, Vec b) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
