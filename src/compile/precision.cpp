@@ -50,9 +50,14 @@ class Chooser {
       }
     }
     for (int id : graph_.outputs()) ++uses[id], ++wanted[id];
-    for (size_t id = 0; id < uses.size(); ++id) {
+    gives_fp32_.resize(uses.size());
+    for (size_t id = uses.size(); id-- > 0;) {  // readers first: a concat of bands passes on what its readers want
       const Node& node = graph_.node(static_cast<int>(id));
-      gives_fp32_.push_back((as<op::Conv2d>(node) || as<op::Linear>(node)) && uses[id] > 0 && uses[id] == wanted[id]);
+      const bool concat = as<op::Concat>(node);
+      gives_fp32_[id] =
+          (as<op::Conv2d>(node) || as<op::Linear>(node) || concat) && uses[id] > 0 && uses[id] == wanted[id];
+      if (concat && gives_fp32_[id])
+        for (int input : node.inputs) ++wanted[input];
     }
   }
 
@@ -71,7 +76,8 @@ class Chooser {
     const auto* norm = as<op::GroupNorm>(node);
     std::vector<int> in = out_.of(node.inputs);
     for (size_t i = 0; i < in.size(); ++i) {
-      const bool fp32 = how == Rule::kFp32 || (norm && i == 3) || (as<op::GroupApply>(node) && i == 1);
+      const bool fp32 = how == Rule::kFp32 || (as<op::Concat>(node) && gives_fp32_[id]) || (norm && i == 3) ||
+                        (as<op::GroupApply>(node) && i == 1);
       in[i] = cast(in[i], fp32 ? DType::kF32 : type_);
     }
     const int placed = out_.add(node.op, std::move(in));

@@ -308,7 +308,7 @@ TEST_F(BadInput, is_traced_to_its_source_with_verbose) {
 
 TEST_F(Interrupted, it_stops_at_once_and_leaves_nothing) {
   for (const auto& [signal, code] : {std::pair(SIGINT, 130), std::pair(SIGTERM, 143)}) {
-    program_.start({"generate", "a fox", "--steps", "1000", "--scheduler", "ddim", "--json"});
+    program_.start({"generate", "a fox", "--steps", "900", "--scheduler", "ddim", "--json"});
     for (int tries = 0; tries < 600 && program_.error_so_far().find("preparing") == std::string::npos; ++tries)
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
     program_.send(signal);

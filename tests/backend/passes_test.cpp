@@ -119,6 +119,14 @@ TEST(Precision, stores_activations_in_bf16_and_gives_fp32_outputs) {
   }
 }
 
+TEST(Precision, bands_of_an_output_are_rounded_no_more_than_the_whole) {
+  const Graph tiled = tile_rows(fuse(vae_decoder_graph(tiny_vae(), 1, 8, 8)), 8, 4);
+  const Graph graph = choose_precision(tiled, DType::kBF16);
+  const Node& whole = graph.node(graph.outputs()[0]);
+  ASSERT_EQ(name_of(whole.op), "concat");
+  for (int band : whole.inputs) EXPECT_EQ(name_of(graph.node(band).op), "conv2d");
+}
+
 TEST(Precision, of_fp32_changes_nothing) {
   const Graph graph = fuse(unet_graph(tiny_unet(), {1, 8, 8, 5}));
   EXPECT_EQ(print(choose_precision(graph, DType::kF32)), print(graph));
