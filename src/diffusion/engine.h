@@ -32,7 +32,7 @@ struct EnginePlan {
   bool vae_tiling = false, attention_slicing = false;
   bool components_in_turn = false;  // text encoder, U-Net and VAE are not resident together
   MemoryUse text_encoder, unet, vae;
-  size_t program_bytes = 0;          // what the process held before: code, libraries, tokenizer
+  size_t program_bytes = 0;          // besides the components: code, libraries, tokenizer
   size_t peak_bytes = 0;             // of all of it, by the policy
   std::vector<std::string> reasons;  // a line for each thing given up, and what it saved
 };
@@ -65,6 +65,7 @@ class Engine {
 
   // Throws UsageError for a request that cannot run (sizes, steps, guidance), and for a budget that cannot be kept, with the least that can.
   void check(const Request& request) const;
+  void set_memory_budget(size_t bytes);  // for the requests that start from now on; 0: what the machine has free
   EnginePlan plan(int width, int height, bool guided = true) const;
   // Packs weights and compiles for this size; `on_component` is told before each one. start() does what is left of it.
   void prepare(const Request& request, const std::function<void(const std::string& component)>& on_component = {});

@@ -94,21 +94,20 @@ TEST(Engine, tiling_slicing_and_turns_do_not_change_the_picture) {
 }
 
 TEST(Engine, a_budget_makes_components_take_turns_or_is_refused_with_the_least_that_works) {
-  Engine plain = demo_engine();
-  const EnginePlan whole = plain.plan(64, 64);
-  EngineOptions options;
-  options.memory_budget = whole.peak_bytes - 1;
-  Engine in_turn = demo_engine(options);
-  const EnginePlan plan = in_turn.plan(64, 64);
-  EXPECT_LE(plan.peak_bytes, options.memory_budget);
+  Engine engine = demo_engine();
+  const Request r = request(engine, "a bee", 9);
+  const Image right = generate(engine, r).image;
+  const size_t budget = engine.plan(64, 64).peak_bytes - 1;
+  engine.set_memory_budget(budget);
+  const EnginePlan plan = engine.plan(64, 64);
+  EXPECT_TRUE(plan.components_in_turn);
+  EXPECT_LE(plan.peak_bytes, budget);
   EXPECT_FALSE(plan.reasons.empty());
-  const Request r = request(plain, "a bee", 9);
-  EXPECT_EQ(generate(in_turn, r).image.rgb, generate(plain, r).image.rgb);
+  EXPECT_EQ(generate(engine, r).image.rgb, right.rgb);
 
-  options.memory_budget = 1 << 20;
-  Engine tiny = demo_engine(options);
+  engine.set_memory_budget(1 << 20);
   try {
-    tiny.plan(64, 64);
+    engine.plan(64, 64);
     FAIL();
   } catch (const UsageError& error) {
     EXPECT_THAT(error.what(), HasSubstr("the least that works is"));
