@@ -13,12 +13,12 @@ generate: build
 
 build:
 	@tools/setup.sh build
-	@cmake --preset $(PRESET) $(if $(VERBOSE),,--log-level=WARNING)
+	@cmake --preset $(PRESET) -DINKSTONE_TESTS=OFF $(if $(VERBOSE),,--log-level=WARNING)
 	@cmake --build --preset $(PRESET) --parallel $(JOBS) --target inkstone
 
 test:
 	@tools/setup.sh build test
-	@cmake --preset $(PRESET) $(if $(VERBOSE),,--log-level=WARNING)
+	@cmake --preset $(PRESET) -DINKSTONE_TESTS=ON $(if $(VERBOSE),,--log-level=WARNING)
 	@cmake --build --preset $(PRESET) --parallel $(JOBS)
 	ctest --preset $(PRESET)
 
@@ -38,7 +38,7 @@ asan:
 SECONDS ?= 60
 fuzz:
 	@tools/setup.sh build test
-	@cmake --preset fuzz --log-level=WARNING
+	@cmake --preset fuzz -DINKSTONE_TESTS=ON --log-level=WARNING
 	@cmake --build --preset fuzz --parallel $(JOBS)
 	@for target in build/fuzz/tests/fuzz/*_fuzz; do $$target -max_total_time=$(SECONDS) -print_final_stats=1 || exit 1; done
 
