@@ -1,4 +1,4 @@
-// The CPU's own kernels: everything that is neither a convolution nor a matmul.
+// The CPU's own kernels.
 // Images are channels-last [rows, pixels, channels], tokens [rows, tokens, channels], dense unless a stride says so.
 // `type` is kF32 or kBF16; statistics and sums are fp32. A row's bits depend on that row alone: not on how many rows
 // there are, nor on the threads. Nothing here allocates; unless said otherwise `out` may be an input of the same type.
@@ -46,6 +46,47 @@ struct GroupNormData {
   std::byte* scratch;  // group_scratch(shape) bytes, aligned to 64; not used by group_apply
 };
 
+// Products. A weight is read where the model's file holds it, in the file's order and type: what a kernel wants of it is
+// rearranged a block at a time on the way, so no packed copy exists. bf16 x multiplies weights rounded to bf16 and sums in
+// fp32 (winograd: all in fp32, weights as stored); fp32 x multiplies in fp32. The result is
+//   activation(product + bias) + residual
+// in fp32, rounded once. The order in which an element is summed depends on the weight's shape alone.
+struct StoredWeight {
+  const std::byte* data;  // [out, in] or [out, in, kernel, kernel], row-major, unaligned
+  DType type;             // fp32, bf16 or fp16
+};
+struct LinearShape {
+  int64_t rows, in, out;  // x [rows, in], weight [out, in], result [rows, out]; with geglu [rows, out / 2]
+  DType x_type, out_type;
+  Activation activation = Activation::kNone;
+  bool geglu = false;  // first half of the columns * gelu(second half); then no activation and no residual
+};
+struct ConvolutionShape {
+  int64_t images, height, width;  // of what is convolved: after the doubling, if any
+  int64_t in, out;                // channels
+  int kernel, stride;
+  int pad_top, pad_left, pad_bottom, pad_right;
+  DType x_type, out_type;
+  Activation activation = Activation::kNone;
+  // What happens to x on its way in, in fp32 (the padding is of zeros after it):
+  bool doubled = false;  // x is [images, height / 2, width / 2, in], each pixel standing for 2 x 2
+  int64_t groups = 0;    // more than 0: x is normalised by stats, as group_apply does it, with...
+  bool silu = false;     // ...SiLU after it
+
+  int64_t out_height() const { return (height + pad_top + pad_bottom - kernel) / stride + 1; }
+  int64_t out_width() const { return (width + pad_left + pad_right - kernel) / stride + 1; }
+};
+struct ProductData {
+  const void* x;
+  StoredWeight weight;
+  const float* bias;     // [out], or nullptr
+  const void* residual;  // of the result's shape and type, may be the result itself; or nullptr
+  void* out;             // apart from x
+  std::byte* scratch;    // *_scratch(shape) bytes, aligned to 64
+  // read with groups > 0 only
+  const float *stats = nullptr, *scale = nullptr, *shift = nullptr, *addend = nullptr;  // as in GroupNormData
+};
+
 // Four sizes, the last one innermost (put 1 where there are fewer axes), and the elements from one index to the next.
 // A stride of 0 repeats an operand.
 using Sizes4 = int64_t[4];
@@ -75,6 +116,13 @@ struct Kernels {
     const float *scale, *shift;  // [width]
   };
   void (*layer_norm)(const LayerNorm&, DType type, const void* x, void* out);
+
+  size_t (*linear_scratch)(const LinearShape&);
+  void (*linear)(const LinearShape&, const ProductData&);
+  size_t (*convolution_scratch)(const ConvolutionShape&);  // any kernel and stride
+  void (*convolution)(const ConvolutionShape&, const ProductData&);
+  size_t (*winograd_scratch)(const ConvolutionShape&);  // 3x3 with stride 1 only: F(4, 3), within 1e-5 of the plain sum
+  void (*winograd)(const ConvolutionShape&, const ProductData&);
 
   void (*geglu)(int64_t rows, int64_t width, DType type, const void* x,
                 void* out);  // [rows, 2 width] -> [rows, width], out apart

@@ -14,6 +14,13 @@ void group_apply(const GroupNormShape&, DType type, const GroupNormData&);
 void group_norm(const GroupNormShape&, DType type, const GroupNormData&);
 void layer_norm(const Kernels::LayerNorm&, DType type, const void* x, void* out);
 
+size_t linear_scratch(const LinearShape&);
+void linear(const LinearShape&, const ProductData&);
+size_t convolution_scratch(const ConvolutionShape&);
+void convolution(const ConvolutionShape&, const ProductData&);
+size_t winograd_scratch(const ConvolutionShape&);
+void winograd(const ConvolutionShape&, const ProductData&);
+
 void geglu(int64_t rows, int64_t width, DType type, const void* x, void* out);
 void activate(Activation kind, int64_t count, DType type, const void* x, void* out);
 void add(int64_t count, DType type, const void* a, const void* b, void* out);
