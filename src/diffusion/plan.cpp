@@ -69,9 +69,9 @@ EnginePlan Engine::plan(int width, int height, bool guided) const {
   plan.vae_tiling = options_.vae_tiling == Choice::kOn;
   plan.attention_slicing = options_.attention_slicing == Choice::kOn;
   const auto measure = [&] {
-    plan.text_encoder = backend_->plan(text, {plan.precision, plan.attention_slicing, false});
-    plan.unet = backend_->plan(unet, {plan.precision, plan.attention_slicing, false});
-    plan.vae = backend_->plan(vae, {plan.precision, plan.attention_slicing, plan.vae_tiling});
+    plan.text_encoder = backend_->plan(text, model_.clip, {plan.precision, plan.attention_slicing, false});
+    plan.unet = backend_->plan(unet, model_.unet, {plan.precision, plan.attention_slicing, false});
+    plan.vae = backend_->plan(vae, model_.vae, {plan.precision, plan.attention_slicing, plan.vae_tiling});
     return plan.peak_bytes = peak_of(plan);
   };
   const size_t limit = options_.memory_budget ? options_.memory_budget : plan.program_bytes + memory_free_;
