@@ -124,8 +124,9 @@ void CpuProgram::run_timed(const HostTensors& host) {
   for (size_t i = 0; i < launches_.size(); ++i) {
     const auto start = Clock::now();
     launches_[i](host);
+    const std::chrono::duration<double> took = Clock::now() - start, begin = start.time_since_epoch();
     const Call& call = plan_.calls()[i];
-    profile_.push_back({call.op, call.detail, std::chrono::duration<double>(Clock::now() - start).count(), call.flops});
+    profile_.push_back({call.op, call.detail, took.count(), call.flops, call.bytes, begin.count()});
   }
 }
 
