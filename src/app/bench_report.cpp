@@ -50,23 +50,23 @@ std::string end_to_end_lines(const BenchResult& result, double peak) {
   const Measurement& whole = result.whole;
   std::string text = fmt::format("end to end: {} and VAE with {} steps: {} median of {}, least {}; {:.1f} GFLOP{}\n",
                                  result.texts == 2 ? "two texts" : "text", result.request.steps,
-                                 duration_text(whole.seconds()), whole.runs.size(), duration_text(whole.best_seconds()),
+                                 seconds_text(whole.seconds()), whole.runs.size(), seconds_text(whole.best_seconds()),
                                  whole.work / 1e9, share(whole.work, whole.seconds(), peak));
   if (result.request.steps == kUsualSteps) return text;
   const double seconds = result.seconds_of(kUsualSteps), work = result.work_of(kUsualSteps);
   return text + fmt::format("  with {} steps, by the stages' medians: {}; {:.1f} GFLOP{}\n", kUsualSteps,
-                            duration_text(seconds), work / 1e9, share(work, seconds, peak));
+                            seconds_text(seconds), work / 1e9, share(work, seconds, peak));
 }
 
 std::string first_step_lines(const FirstStep& first) {
   std::string text =
-      fmt::format("first step: {} from opening the model: open {}, plan {}, prepare {}", duration_text(first.total()),
-                  duration_text(first.open), duration_text(first.plan), duration_text(first.prepare));
+      fmt::format("first step: {} from opening the model: open {}, plan {}, prepare {}", seconds_text(first.total()),
+                  seconds_text(first.open), seconds_text(first.plan), seconds_text(first.prepare));
   for (size_t i = 0; i < first.components.size(); ++i)
     text +=
-        fmt::format("{}{} {}", i ? ", " : " (", first.components[i].first, duration_text(first.components[i].second));
+        fmt::format("{}{} {}", i ? ", " : " (", first.components[i].first, seconds_text(first.components[i].second));
   text += first.components.empty() ? "" : ")";
-  return text + fmt::format(", texts {}, step {}\n", duration_text(first.text_encoder), duration_text(first.step));
+  return text + fmt::format(", texts {}, step {}\n", seconds_text(first.text_encoder), seconds_text(first.step));
 }
 
 std::string memory_lines(const BenchResult& result) {

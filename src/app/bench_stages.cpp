@@ -107,6 +107,9 @@ void Bench::start_up() {
   engine_.check(request);
   result_.plan = engine_.plan(request.width, request.height, request.guidance > 1);
   first.plan = part("plan");
+  result_.text_encoder.planned = result_.plan.text_encoder.total();
+  result_.step.planned = result_.plan.unet.total();
+  result_.vae.planned = result_.plan.vae.total();
 
   const Progress progress = view_.callbacks(1);
   std::string preparing;

@@ -50,12 +50,11 @@ const JsonObject* find_op(const JsonArray* ops, const std::string& name) {
 Compared row(const std::string& stage, const std::string& op, const JsonObject* now, const JsonObject* before) {
   static const JsonObject kNone;
   const JsonObject &a = now ? *now : kNone, &b = before ? *before : kNone;
-  return {stage,
-          op,
-          number(a, {"seconds"}),
-          number(b, {"seconds"}),
-          number(a, {"fraction_of_peak"}),
-          number(b, {"fraction_of_peak"})};
+  const auto fraction = [](const JsonObject& of) {
+    const auto value = number(of, {"fraction_of_peak"});
+    return value == 0 ? std::nullopt : value;  // an op that only moves data
+  };
+  return {stage, op, number(a, {"seconds"}), number(b, {"seconds"}), fraction(a), fraction(b)};
 }
 
 const JsonObject* object_at(const JsonObject& object, std::initializer_list<const char*> path) {
@@ -100,11 +99,11 @@ JsonObject read_bench(const std::filesystem::path& path) {
 void expect_same_work(const JsonObject& before, const std::string& source, const JsonObject& now) {
   const auto parameters = number(now, {"model", "parameters"}), theirs = number(before, {"model", "parameters"});
   INKSTONE_CHECK_USAGE(theirs == parameters, "--compare ", source, ": it measured another model, ",
-                       shown(text(before, {"model", "name"})), " of ", theirs.value_or(0),
+                       shown(text(before, {"model", "name"})), " of ", cell(theirs, 1, 0, ""),
                        " parameters: give that one with --model");
   for (const char* side : {"width", "height"})
     INKSTONE_CHECK_USAGE(number(before, {side}) == number(now, {side}), "--compare ", source, ": it measured ",
-                         number(before, {"width"}).value_or(0), "x", number(before, {"height"}).value_or(0),
+                         cell(number(before, {"width"}), 1, 0, ""), "x", cell(number(before, {"height"}), 1, 0, ""),
                          ": give --width and --height as there");
 }
 
@@ -165,12 +164,12 @@ JsonObject comparison_json(const Comparison& comparison) {
 std::string comparison_table(const Comparison& comparison) {
   std::string lines = fmt::format("compared with {}\n", comparison.source);
   for (const std::string& note : comparison.notes) lines += "  note: " + note + "\n";
-  lines += fmt::format("  {:<20}{:>11}{:>11}{:>12}{:>14}{:>9}{:>12}\n", "", "s now", "s before", "now/before",
+  lines += fmt::format("  {:<20}{:>11}{:>11}{:>12}{:>14}{:>9}{:>12}\n", "", "ms now", "before", "now/before",
                        "of peak now", "before", "now/before");
   for (const Compared& row : comparison.rows)
     lines +=
         fmt::format("  {:<20}{:>11}{:>11}{:>12}{:>14}{:>9}{:>12}\n", row.op.empty() ? row.stage : "  " + row.op,
-                    cell(row.seconds, 1, 4, ""), cell(row.seconds_before, 1, 4, ""),
+                    cell(row.seconds, 1e3, 3, ""), cell(row.seconds_before, 1e3, 3, ""),
                     cell(ratio(row.seconds, row.seconds_before), 1, 3, ""), cell(row.fraction, 100, 1, " %"),
                     cell(row.fraction_before, 100, 1, " %"), cell(ratio(row.fraction, row.fraction_before), 1, 3, ""));
   const auto bytes = [](const std::optional<double>& value) {

@@ -19,7 +19,7 @@ struct OpTotals {  // of one run of the stage: medians of the runs
   double bytes = 0;  // of the values and weights that the calls read and write
 };
 
-// Calls by op class, slowest first, of the profiles of several runs.
+// Calls by op class, slowest first, of the profiles of several runs. What most runs do not do is not there.
 std::vector<OpTotals> totals_by_op(std::span<const std::vector<CallProfile>> runs);
 
 struct Measurement {
@@ -27,6 +27,7 @@ struct Measurement {
   double work = 0;             // FLOPs of one run, of the model as written, however they were done
   std::vector<double> runs{};  // seconds of each
   std::vector<std::vector<CallProfile>> profiles{};  // of each; empty where the device keeps none
+  size_t planned = 0;                                // bytes of its program: weights, arena and scratch
   MemoryPeaks memory{};
 
   double seconds() const;  // median
@@ -36,6 +37,7 @@ struct Measurement {
 };
 
 double median(std::vector<double> values);  // 0 of none
+std::string seconds_text(double seconds);   // "3.971 s", "44.512 ms"
 double per_second(double amount, double seconds);
 // FLOPs over seconds and over the peak, with their keys; peak 0: not known, and the share is null.
 JsonObject work_json(double seconds, double flops, double peak);
