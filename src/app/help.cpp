@@ -65,13 +65,24 @@ Examples:
 )";
 
 constexpr const char* kBenchHead =
-    R"(Measures this machine: text encoder, guided denoising steps and VAE, each with its seconds,
-floating point operations and share of the machine's own peak, measured in the same run.
+    R"(Measures this machine: text encoder, guided denoising steps and VAE, stage by stage and op by op, each with its
+seconds, floating point operations, share of the machine's own peak, bytes moved and peak memory.
 Usage: inkstone bench [flags]
 
 Examples:
   inkstone bench
-  inkstone bench --model DIR --width 512 --height 512 --steps 4 --precision bf16 --out bench.json
+  inkstone bench --model DIR --width 512 --height 512 --steps 4 --repeat 3 --precision bf16 --out before.json
+  inkstone bench --model DIR --width 512 --height 512 --steps 4 --repeat 3 --precision bf16 --compare before.json
+  inkstone bench --model DIR --steps 20 --trace trace.json
+)";
+
+constexpr const char* kBenchTail = R"(
+How to read it. A picture of one step warms up, and gives the time from opening the model to the end of the first step.
+Then --repeat pictures of --steps steps are drawn; seconds are medians. GFLOP of a stage is the work of the model as it
+is written (2 for a multiply-add), whatever the engine saves of it; GFLOP of an op is what its calls did. The peak is
+probed before every picture and the highest counts; shares of it can be compared between machines, seconds cannot.
+Bytes moved are those of the values and weights that each call reads and writes, each counted once.
+Memory is the kernel's: resident at most (VmHWM) in each stage, and its anonymous and file-backed parts after each run.
 )";
 
 }  // namespace
@@ -109,7 +120,7 @@ std::string command_help(Command command) {
   switch (command) {
     case Command::kGenerate: return kGenerateHead + setting_rows(command) + kGenerateTail;
     case Command::kInfo: return kInfoHead + setting_rows(command);
-    case Command::kBench: return kBenchHead + setting_rows(command);
+    case Command::kBench: return kBenchHead + setting_rows(command) + kBenchTail;
   }
   return "";
 }

@@ -1,36 +1,48 @@
-// What bench measured, stage by stage and op by op, set against the machine's own peak.
+// What bench measured of one stage: its runs, its calls by op class, its memory, set against the machine's own peak.
 #pragma once
 
 #include <span>
 #include <string>
 #include <vector>
 
+#include "app/memory_watch.h"
 #include "backend/backend.h"
 #include "base/json.h"
 
 namespace inkstone {
 
-struct OpTotals {
+struct OpTotals {  // of one run of the stage: medians of the runs
   std::string op;
-  int calls = 0;       // in one run of the stage
-  double seconds = 0;  // of one run
+  int calls = 0;
+  double seconds = 0;
   double flops = 0;
+  double bytes = 0;  // of the values and weights that the calls read and write
 };
+
+// Calls by op class, slowest first, of the profiles of several runs. What most runs do not do is not there.
+std::vector<OpTotals> totals_by_op(std::span<const std::vector<CallProfile>> runs);
 
 struct Measurement {
   std::string stage;
-  std::vector<double> runs;   // seconds of each
-  std::vector<OpTotals> ops;  // means over the runs, slowest first
+  double work = 0;             // FLOPs of one run, of the model as written, however they were done
+  std::vector<double> runs{};  // seconds of each
+  std::vector<std::vector<CallProfile>> profiles{};  // of each; empty where the device keeps none
+  size_t planned = 0;                                // bytes of its program: weights, arena and scratch
+  MemoryPeaks memory{};
 
-  double seconds() const;  // mean
+  double seconds() const;  // median
   double best_seconds() const;
-  double flops() const;  // of one run
+  double mean_seconds() const;
+  OpTotals calls_in_all() const;  // what was really done
 };
 
-// A profile of `runs` runs becomes one run's means by op class, slowest first.
-std::vector<OpTotals> totals_by_op(std::span<const CallProfile> profile, int runs);
+double median(std::vector<double> values);  // 0 of none
+std::string seconds_text(double seconds);   // "3.971 s", "44.512 ms"
+double per_second(double amount, double seconds);
+// FLOPs over seconds and over the peak, with their keys; peak 0: not known, and the share is null.
+JsonObject work_json(double seconds, double flops, double peak);
+JsonObject peaks_json(const MemoryPeaks& peaks);
 
-// peak: floating point operations a second in the precision that was used; 0: not known, and no shares are given.
 JsonObject measurement_json(const Measurement& measurement, double peak);
 std::string measurement_table(const Measurement& measurement, double peak);  // lines, each ended
 

@@ -46,8 +46,11 @@ const Setting kSettings[] = {
     {"vae-tiling", "Model and machine", "WHEN", "decode the picture in bands: less memory, the same picture;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB, &Options::vae_tiling, 0, 0, switches},
     {"attention-slicing", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB, &Options::attention_slicing, 0, 0, switches},
 
-    {"steps", "Measurement", "N", "guided denoising steps to time [2]", kB, &Options::steps, 1, 1000},
+    {"steps", "Measurement", "N", "guided denoising steps of each picture, all timed [2]", kB, &Options::steps, 1, 1000},
+    {"repeat", "Measurement", "N", "pictures to draw; of all runs of a stage the median and the least are reported [1]", kB, &Options::repeat, 1, 1000},
+    {"compare", "Measurement", "FILE.json", "an earlier result of --out or --json: adds ratios now / before", kB, &Options::compare},
     {"out", "Measurement", "FILE.json", "write the result as JSON into this file", kB, &Options::out},
+    {"trace", "Measurement", "FILE.json", "write every stage and call with its time, for chrome://tracing or ui.perfetto.dev", kB, &Options::trace},
 
     {"config", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG, &Options::config, 0, 0, nullptr, false},
     {"json", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB, &Options::json},

@@ -15,9 +15,9 @@ namespace inkstone {
 // Unset: not given, so that the next nearest source of a default is asked.
 struct Options {
   std::optional<std::string> prompt, negative, model, out, scheduler, device, precision, vae_tiling, attention_slicing,
-      config;
+      config, compare, trace;
   std::optional<uint64_t> seed;
-  std::optional<int> steps, width, height, count, threads;
+  std::optional<int> steps, width, height, count, threads, repeat;
   std::optional<float> guidance, eta;
   std::optional<ByteSize> memory_budget;
   std::optional<bool> karras, json, quiet, verbose;

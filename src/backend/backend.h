@@ -48,7 +48,9 @@ struct CallProfile {
   std::string op;      // class: "conv2d", "attention", ...
   std::string detail;  // shapes
   double seconds = 0;
-  double flops = 0;  // 2 per multiply-add
+  double flops = 0;  // 2 per multiply-add; 0: not counted
+  double bytes = 0;  // of the values and weights that it reads and writes, each counted once
+  double begin = 0;  // seconds of std::chrono::steady_clock since its epoch
 };
 
 class Program {  // a graph compiled for one device: fixed shapes, fixed memory

@@ -21,5 +21,13 @@ size_t status_line(const std::string& key) {
 
 size_t resident_bytes() { return status_line("VmRSS:"); }
 size_t peak_resident_bytes() { return status_line("VmHWM:"); }
+size_t anonymous_bytes() { return status_line("RssAnon:"); }
+size_t file_backed_bytes() { return status_line("RssFile:"); }
+
+bool forget_peak() {
+  std::ofstream file("/proc/self/clear_refs");
+  file << "5" << std::flush;  // proc(5): resets VmHWM to what is resident now
+  return file.good();
+}
 
 }  // namespace inkstone

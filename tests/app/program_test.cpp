@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <thread>
 
 #include "app/model_copy.h"
@@ -343,14 +344,112 @@ TEST_F(Bench, measures_every_stage) {
   const Outcome outcome = program_.run({"bench", "--steps", "1", "--out", "bench.json", "--json", "--quiet"});
   ASSERT_EQ(outcome.code, 0) << outcome.error;
   EXPECT_EQ(text_of(program_.folder.path() / "bench.json"), outcome.output);
+  EXPECT_THAT(program_.folder.names(), ElementsAre("bench.json"));
   const Json json = parse_json(outcome.output, "output");
   for (const char* stage : {"text_encoder", "guided_step", "vae"}) {
     const Json& measured = json.at("stages").at(stage);
     EXPECT_GT(measured.at("seconds").as_double(), 0) << stage;
+    EXPECT_GE(measured.at("seconds").as_double(), measured.at("best_seconds").as_double()) << stage;
     EXPECT_GT(measured.at("flops").as_double(), 0) << stage;
-    EXPECT_FALSE(measured.at("ops").as_array().empty()) << stage;
+    EXPECT_GT(measured.at("flops_run").as_double(), 0) << stage;
+    EXPECT_GT(measured.at("bytes_moved").as_double(), 0) << stage;
+    EXPECT_GT(measured.at("calls").to_number<int>(), 0) << stage;
+    EXPECT_GT(measured.at("memory").at("measured_peak_bytes").to_number<int64_t>(), 0) << stage;
+    EXPECT_GT(measured.at("memory").at("anonymous_peak_bytes").to_number<int64_t>(), 0) << stage;
+    EXPECT_GT(measured.at("memory").at("planned_bytes").to_number<int64_t>(), 0) << stage;
+    ASSERT_FALSE(measured.at("ops").as_array().empty()) << stage;
+    for (const char* key : {"op", "calls", "seconds", "flops", "fraction_of_peak", "bytes_moved"})
+      EXPECT_TRUE(measured.at("ops").at(0).as_object().contains(key)) << stage << key;
   }
   EXPECT_GT(json.at("memory").at("measured_peak_bytes").to_number<int64_t>(), 0);
+}
+
+TEST_F(Bench, counts_a_picture_as_its_stages_and_the_first_step_as_its_parts) {
+  const Outcome outcome = program_.run({"bench", "--steps", "3", "--repeat", "2", "--json", "--quiet"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  const Json json = parse_json(outcome.output, "output");
+  const auto flops = [&](const char* stage) { return json.at("stages").at(stage).at("flops").as_double(); };
+  const Json& whole = json.at("end_to_end");
+  EXPECT_EQ(json.at("stages").at("guided_step").at("runs").to_number<int>(), 6);
+  EXPECT_EQ(whole.at("runs").to_number<int>(), 2);
+  EXPECT_EQ(whole.at("steps").to_number<int>(), 3);
+  EXPECT_DOUBLE_EQ(whole.at("flops").as_double(), 2 * flops("text_encoder") + 3 * flops("guided_step") + flops("vae"));
+  EXPECT_DOUBLE_EQ(whole.at("by_medians").at("flops").as_double(),
+                   2 * flops("text_encoder") + 20 * flops("guided_step") + flops("vae"));
+  const Json& first = json.at("first_step");
+  double parts = 0;
+  for (const char* part : {"open_seconds", "plan_seconds", "prepare_seconds", "text_encoder_seconds", "step_seconds"}) {
+    EXPECT_GT(first.at(part).as_double(), 0) << part;
+    parts += first.at(part).as_double();
+  }
+  EXPECT_DOUBLE_EQ(first.at("total_seconds").as_double(), parts);
+  EXPECT_EQ(first.at("prepare_components").as_object().size(), 3u);
+}
+
+TEST_F(Bench, says_what_it_does_and_what_it_found) {
+  const Outcome outcome = program_.run({"bench", "--steps", "1"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_THAT(outcome.error, AllOf(HasSubstr("preparing unet"), HasSubstr("step 1 of 1"), HasSubstr("decoding")));
+  EXPECT_THAT(outcome.output,
+              AllOf(HasSubstr("guided step: "), HasSubstr("conv2d"), HasSubstr("MB moved"), HasSubstr("end to end: "),
+                    HasSubstr("with 20 steps"), HasSubstr("first step: "), HasSubstr("resident at the peak")));
+}
+
+TEST_F(Bench, compares_with_what_it_wrote) {
+  ASSERT_EQ(program_.run({"bench", "--steps", "1", "--out", "before.json", "--quiet"}).code, 0);
+  const Outcome outcome = program_.run({"bench", "--steps", "1", "--compare", "before.json", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_THAT(outcome.error, AllOf(HasSubstr("compared with before.json"), HasSubstr("now/before")));
+  const Json json = parse_json(outcome.output, "output");
+  const Json before = parse_json(text_of(program_.folder.path() / "before.json"), "before.json");
+  const Json& row = json.at("compared").at("rows").at(0);
+  const double now = json.at("stages").at("text_encoder").at("seconds").as_double(),
+               then = before.at("stages").at("text_encoder").at("seconds").as_double();
+  EXPECT_EQ(row.at("stage").as_string(), "text_encoder");
+  EXPECT_DOUBLE_EQ(row.at("seconds_ratio").as_double(), now / then);
+}
+
+TEST_F(Bench, refuses_what_it_cannot_compare_before_the_work) {
+  const ScratchFolder folder;
+  folder.write("broken.json", "{\n  \"stages\": ,\n}");
+  folder.write("other.json", "{\"images\": []}");
+  const auto file = [&](const char* name) { return (folder.path() / name).string(); };
+  const auto stage = [](const char* name) { return std::string("\"") + name + "\": {\"seconds\": 1}"; };
+  const std::string stages =
+      "\"stages\": {" + stage("text_encoder") + ", " + stage("guided_step") + ", " + stage("vae") + "}";
+  folder.write("model.json", "{" + stages + ", \"model\": {\"name\": \"big\", \"parameters\": 1066235307}}");
+  expect_refusal({"bench", "--compare", file("none.json")}, 1, HasSubstr("none.json"));
+  expect_refusal({"bench", "--compare", file("broken.json")}, 1, HasSubstr("broken.json:2:"));
+  expect_refusal({"bench", "--compare", file("other.json")}, 1, HasSubstr("is no result of inkstone bench"));
+  expect_refusal({"bench", "--compare", file("model.json")}, 2,
+                 AllOf(HasSubstr("another model, big of 1066235307 parameters"), HasSubstr("--model")));
+  expect_refusal({"bench", "--trace", "none/trace.json"}, 1, HasSubstr("cannot write none/trace.json"));
+  expect_refusal({"bench", "--trace", "x.json", "--out", "x.json"}, 2, HasSubstr("the same file"));
+}
+
+TEST_F(Bench, writes_a_trace_of_stages_and_calls_in_the_order_of_time) {
+  ASSERT_EQ(program_.run({"bench", "--steps", "2", "--trace", "trace.json", "--quiet"}).code, 0);
+  EXPECT_THAT(program_.folder.names(), ElementsAre("trace.json"));
+  const Json json = parse_json(text_of(program_.folder.path() / "trace.json"), "trace.json");
+  std::map<int64_t, double> ends;  // by track
+  std::map<std::string, int> stages;
+  size_t calls = 0;
+  for (const Json& event : json.at("traceEvents").as_array()) {
+    if (event.at("ph").as_string() != "X") continue;
+    const double begin = event.at("ts").to_number<double>(), duration = event.at("dur").to_number<double>();
+    double& end = ends[event.at("tid").as_int64()];
+    EXPECT_GE(begin, end - 1) << event.at("name").as_string();
+    EXPECT_GE(duration, 0);
+    end = begin + duration;
+    if (event.at("tid").as_int64() == 1) ++stages[std::string(event.at("name").as_string())];
+    if (event.at("args").as_object().contains("shapes")) ++calls;
+  }
+  EXPECT_EQ(ends.size(), 2u);
+  EXPECT_GT(calls, 100u);
+  EXPECT_EQ(stages["open the model"], 1);
+  EXPECT_EQ(stages["first step"], 1);
+  EXPECT_EQ(stages["guided step"], 2);
+  EXPECT_EQ(stages["VAE"], 1);
 }
 
 }  // namespace

@@ -341,9 +341,12 @@ TEST(CpuProgram, a_profile_names_every_call_and_counts_its_work) {
   EXPECT_TRUE(runner.program->take_profile().empty());
   runner.program->start_profile();
   runner.run();
-  double flops = 0;
+  double flops = 0, last = 0;
   std::set<std::string> ops;
   for (const CallProfile& call : runner.program->take_profile()) {
+    EXPECT_GT(call.bytes, 0) << call.op << call.detail;
+    EXPECT_GE(call.begin, last) << call.op;
+    last = call.begin + call.seconds;
     flops += call.flops;
     ops.insert(call.op);
     EXPECT_GE(call.seconds, 0);

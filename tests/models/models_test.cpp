@@ -7,6 +7,7 @@
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
+#include "models/work.h"
 
 namespace inkstone {
 namespace {
@@ -51,6 +52,13 @@ TEST(Parameters, of_the_sdxl_unet_are_the_published_ones) {
   const Graph graph = unet_graph(sdxl(), {2, 128, 128});
   verify(graph);
   EXPECT_EQ(parameters(graph), 2'567'463'684);
+}
+
+TEST(Work, of_stable_diffusion_is_what_its_shapes_say) {
+  EXPECT_NEAR(flops(unet_graph({}, {2, 64, 64})) / 1e9, 1606.55, 0.01);
+  EXPECT_NEAR(flops(clip_graph({}, 1)) / 1e9, 13.30, 0.01);
+  EXPECT_NEAR(flops(vae_decoder_graph({}, 1, 64, 64)) / 1e9, 2514.52, 0.01);
+  EXPECT_DOUBLE_EQ(flops(unet_graph({}, {2, 64, 64})), 2 * flops(unet_graph({}, {1, 64, 64})));
 }
 
 TEST(Unet, gives_back_the_latent_s_shape) {

@@ -45,6 +45,7 @@ using Launch = std::function<void(const HostTensors&)>;  // allocates nothing wh
 struct Call {
   std::string op, detail;  // for the profile
   double flops = 0;
+  double bytes = 0;  // for the profile; 0: Lowering::add() sums what is read and written
   ArenaCall arena;
   size_t scratch = 0;
   std::vector<Packing> weights;

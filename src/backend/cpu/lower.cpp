@@ -34,6 +34,13 @@ void expect_row_major(const Lowered& at, int k) {
 
 int64_t rows_of(const Shape& shape) { return count(shape) / shape.back(); }
 
+double bytes_moved(const Call& call, std::span<const ArenaValue> values) {
+  size_t sum = call.arena.writes >= 0 ? values[static_cast<size_t>(call.arena.writes)].bytes : 0;
+  for (const int value : call.arena.reads) sum += values[static_cast<size_t>(value)].bytes;
+  for (const Packing& packing : call.weights) sum += packing.packed.get_size();
+  return static_cast<double>(sum);
+}
+
 size_t padded(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 }  // namespace
@@ -63,6 +70,7 @@ Lowering::Lowering(const Graph& graph, const CompileOptions& options, const dnnl
 }
 
 void Lowering::add(Call call) {
+  if (call.bytes == 0) call.bytes = bytes_moved(call, values_);
   if (call.arena.writes >= 0) written_[call.arena.writes] = true;
   calls_.push_back(std::move(call));
 }
@@ -275,6 +283,7 @@ void lower(const op::Embedding&, const Lowered& at) {
   const size_t values = at.read_stored(call, 1, bytes(at.node.shape, DType::kF32));
   const Shape& table = at.in(1).shape;
   const size_t number = static_cast<size_t>(count(at.in(0).shape));
+  call.bytes = static_cast<double>(number * sizeof(int32_t) + 2 * bytes(at.node.shape, at.node.type));  // not all rows
   call.bind = [=, rows = table[0], width = table[1], type = at.node.type, id = at.id](const Binding& b) -> Launch {
     const EmbeddingTable embedding{rows, width, b.stored[values].type, b.stored[values].data};
     const std::span<const int32_t> which{reinterpret_cast<int32_t*>(ids.at(b)), number};

@@ -125,7 +125,12 @@ CpuProgram::CpuProgram(CpuPlan plan, const Weights& weights, CpuShared& shared)
       call_weights.push_back(forms_at[index]);
     }
     std::vector<StoredWeight> call_stored;
-    for (const InPlace& read : call.stored) call_stored.push_back(stored(read.node, staging));
+    bytes_.push_back(call.bytes);
+    for (const InPlace& read : call.stored) {
+      const StoredWeight& weight = call_stored.emplace_back(stored(read.node, staging));
+      const int64_t elements = count(plan_.graph().node(read.node).shape);
+      bytes_.back() += static_cast<double>(std::min(read.most, static_cast<size_t>(elements) * size_of(weight.type)));
+    }
     launches_.push_back(call.bind({values, call_weights, call_stored, scratch, &shared_.engine, &stream_}));
   }
 }
@@ -188,8 +193,9 @@ void CpuProgram::run_timed(const HostTensors& host) {
     const auto start = Clock::now();
     launches_[i](host);
     release(plan_.passing()[i]);
+    const std::chrono::duration<double> took = Clock::now() - start, begin = start.time_since_epoch();
     const Call& call = plan_.calls()[i];
-    profile_.push_back({call.op, call.detail, std::chrono::duration<double>(Clock::now() - start).count(), call.flops});
+    profile_.push_back({call.op, call.detail, took.count(), call.flops, bytes_[i], begin.count()});
   }
 }
 

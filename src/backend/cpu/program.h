@@ -65,6 +65,7 @@ class CpuProgram : public Program {
   std::vector<std::byte*> used_;  // of packed_
   std::vector<Memory> constants_;
   std::vector<Launch> launches_;  // of plan_.calls()
+  std::vector<double> bytes_;     // that each of them reads and writes
   MemoryUse memory_;
   bool profiling_ = false;
   std::vector<CallProfile> profile_;

@@ -56,9 +56,7 @@ class ReferenceProgram : public Program {
         take(*inputs[next++], values_[id]);
       }
       std::visit(Runner{arguments_[id], values_[id]}, node.op);
-      if (profiling_ && !is_source(node.op))
-        profile_.push_back(
-            {name_of(node.op), to_string(node.shape), std::chrono::duration<double>(Clock::now() - start).count(), 0});
+      if (profiling_ && !is_source(node.op)) add_profile(node, start);
     }
     INKSTONE_CHECK(outputs.size() == graph_.outputs().size(), outputs.size(), " outputs for a program of ",
                    graph_.outputs().size());
@@ -73,6 +71,14 @@ class ReferenceProgram : public Program {
   }
 
  private:
+  void add_profile(const Node& node, Clock::time_point start) {
+    const std::chrono::duration<double> took = Clock::now() - start, begin = start.time_since_epoch();
+    size_t moved = bytes(node.shape, node.type);
+    for (const int input : node.inputs) moved += values_[input].bytes();
+    profile_.push_back(
+        {name_of(node.op), to_string(node.shape), took.count(), 0, static_cast<double>(moved), begin.count()});
+  }
+
   static void take(const Tensor& from, Tensor& to) {
     INKSTONE_CHECK(from.shape() == to.shape() && from.type() == to.type(), "a tensor of ", to_string(from.shape()), " ",
                    name_of(from.type()), " where ", to_string(to.shape()), " ", name_of(to.type()), " is wanted");

@@ -1,0 +1,125 @@
+#include "app/bench_report.h"
+
+#include <fmt/format.h>
+
+#include "app/byte_size.h"
+#include "app/report.h"
+#include "app/version.h"
+#include "base/parallel.h"
+
+namespace inkstone {
+namespace {
+
+constexpr int kUsualSteps = 20;  // of which the end to end figure is told besides the steps that were run
+
+JsonObject first_step_json(const FirstStep& first) {
+  JsonObject components;
+  for (const auto& [name, seconds] : first.components) components[name] = seconds;
+  return {{"total_seconds", first.total()},
+          {"open_seconds", first.open},
+          {"plan_seconds", first.plan},
+          {"prepare_seconds", first.prepare},
+          {"prepare_components", std::move(components)},
+          {"text_encoder_seconds", first.text_encoder},
+          {"step_seconds", first.step},
+          {"memory", peaks_json(first.memory)}};
+}
+
+JsonObject end_to_end_json(const BenchResult& result, double peak) {
+  JsonObject object = work_json(result.whole.seconds(), result.whole.work, peak);
+  object["steps"] = result.request.steps;
+  object["texts"] = result.texts;
+  object["best_seconds"] = result.whole.best_seconds();
+  object["runs"] = result.whole.runs.size();
+  object["run_seconds"] = JsonArray(result.whole.runs.begin(), result.whole.runs.end());
+  JsonObject usual = work_json(result.seconds_of(kUsualSteps), result.work_of(kUsualSteps), peak);
+  usual["steps"] = kUsualSteps;
+  object["by_medians"] = std::move(usual);
+  return object;
+}
+
+std::string rate_line(const char* name, double flops) {
+  return flops > 0 ? fmt::format("{} {:.1f} GFLOP/s", name, flops / 1e9) : "";
+}
+
+std::string share(double flops, double seconds, double peak) {
+  return peak > 0 ? fmt::format(", {:.1f} % of peak", 100 * per_second(flops, seconds) / peak) : "";
+}
+
+std::string end_to_end_lines(const BenchResult& result, double peak) {
+  const Measurement& whole = result.whole;
+  std::string text = fmt::format("end to end: {} and VAE with {} steps: {} median of {}, least {}; {:.1f} GFLOP{}\n",
+                                 result.texts == 2 ? "two texts" : "text", result.request.steps,
+                                 seconds_text(whole.seconds()), whole.runs.size(), seconds_text(whole.best_seconds()),
+                                 whole.work / 1e9, share(whole.work, whole.seconds(), peak));
+  if (result.request.steps == kUsualSteps) return text;
+  const double seconds = result.seconds_of(kUsualSteps), work = result.work_of(kUsualSteps);
+  return text + fmt::format("  with {} steps, by the stages' medians: {}; {:.1f} GFLOP{}\n", kUsualSteps,
+                            seconds_text(seconds), work / 1e9, share(work, seconds, peak));
+}
+
+std::string first_step_lines(const FirstStep& first) {
+  std::string text =
+      fmt::format("first step: {} from opening the model: open {}, plan {}, prepare {}", seconds_text(first.total()),
+                  seconds_text(first.open), seconds_text(first.plan), seconds_text(first.prepare));
+  for (size_t i = 0; i < first.components.size(); ++i)
+    text +=
+        fmt::format("{}{} {}", i ? ", " : " (", first.components[i].first, seconds_text(first.components[i].second));
+  text += first.components.empty() ? "" : ")";
+  return text + fmt::format(", texts {}, step {}\n", seconds_text(first.text_encoder), seconds_text(first.step));
+}
+
+std::string memory_lines(const BenchResult& result) {
+  const MemoryPeaks& peaks = result.memory;
+  std::string text =
+      fmt::format("memory: {}; measured {} resident at the peak ({} anonymous, {} of files)\n", plan_line(result.plan),
+                  byte_text(peaks.resident), byte_text(peaks.anonymous), byte_text(peaks.file_backed));
+  if (!result.stages_apart)
+    text += "  this kernel does not let its high-water mark begin anew: a stage's resident peak is the run's so far\n";
+  return text;
+}
+
+}  // namespace
+
+JsonObject bench_json(const Loaded& loaded, const BenchResult& result) {
+  const double peak = result.peaks.of(result.plan.precision);
+  const auto gflops = [](double flops) { return flops > 0 ? Json(flops / 1e9) : Json(); };
+  JsonObject machine = device_json(loaded.engine->device());
+  machine["threads"] = threads();
+  machine["peak_fp32_gflops_per_second"] = gflops(result.peaks.fp32);
+  machine["peak_bf16_gflops_per_second"] = gflops(result.peaks.bf16);
+  JsonObject memory = plan_json(result.plan);
+  memory["planned_peak_bytes"] = result.plan.peak_bytes;
+  memory["stages_told_apart"] = result.stages_apart;
+  for (const auto& [key, value] : peaks_json(result.memory)) memory[key] = value;
+  return {{"version", kVersion},
+          {"model", model_json(loaded)},
+          {"machine", std::move(machine)},
+          {"width", result.request.width},
+          {"height", result.request.height},
+          {"precision", precision_name(result.plan.precision)},
+          {"steps", result.request.steps},
+          {"repeat", result.repeat},
+          {"prepare_seconds", result.first.prepare},
+          {"first_step", first_step_json(result.first)},
+          {"stages", JsonObject{{"text_encoder", measurement_json(result.text_encoder, peak)},
+                                {"guided_step", measurement_json(result.step, peak)},
+                                {"vae", measurement_json(result.vae, peak)}}},
+          {"end_to_end", end_to_end_json(result, peak)},
+          {"memory", std::move(memory)}};
+}
+
+std::string bench_table(const Loaded& loaded, const BenchResult& result) {
+  const double peak = result.peaks.of(result.plan.precision);
+  std::string text = fmt::format("model: {}, {} parameters\n", loaded.name, millions(all_parameters(loaded.model())));
+  text += fmt::format("device: {}, {} threads\n", device_text(loaded.engine->device()), threads());
+  if (result.peaks.fp32 > 0)
+    text += "peak: " + rate_line("fp32", result.peaks.fp32) + rate_line(", bf16", result.peaks.bf16) + "\n";
+  text += fmt::format("measured: {}x{} in {}, {} steps, {} times\n", result.request.width, result.request.height,
+                      precision_name(result.plan.precision), result.request.steps, result.repeat);
+  for (const Measurement* measurement : {&result.text_encoder, &result.step, &result.vae})
+    text += measurement_table(*measurement, peak);
+  return text + end_to_end_lines(result, peak) + first_step_lines(result.first) + memory_lines(result);
+}
+
+}  // namespace inkstone

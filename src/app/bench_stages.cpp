@@ -1,0 +1,171 @@
+#include "app/bench_stages.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "models/clip.h"
+#include "models/unet.h"
+#include "models/vae.h"
+#include "models/work.h"
+
+namespace inkstone {
+
+double BenchResult::seconds_of(int steps) const {
+  return texts * text_encoder.seconds() + steps * step.seconds() + vae.seconds();
+}
+
+double BenchResult::work_of(int steps) const { return texts * text_encoder.work + steps * step.work + vae.work; }
+
+Bench::Bench(Engine& engine, const Request& request, int repeat, const Console& console, double opening)
+    : engine_(engine),
+      console_(console),
+      view_(progress_kind(console.quiet), repeat),
+      trace_(opening),
+      opening_(opening) {
+  result_.request = request;
+  result_.repeat = repeat;
+}
+
+BenchResult Bench::run() {
+  start_up();
+  for (int number = 1; number <= result_.repeat; ++number) {
+    probe_peaks();
+    picture(number);
+  }
+  result_.memory = memory_.overall();
+  result_.stages_apart = memory_.tells_stages_apart();
+  return std::move(result_);
+}
+
+// What the engine has to run for a stage. A stage may be several programs: all their calls are counted to it.
+Bench::Programs Bench::text_programs() {
+  return [this] { return std::vector{&engine_.text_program()}; };
+}
+
+Bench::Programs Bench::step_programs(const Job& job) {
+  return [this, rows = job.rows] {
+    return std::vector{&engine_.unet_program(rows, result_.request.width, result_.request.height)};
+  };
+}
+
+Bench::Programs Bench::vae_programs() {
+  return [this] { return std::vector{&engine_.vae_program(result_.request.width, result_.request.height)}; };
+}
+
+void Bench::timed(Measurement& measurement, const Programs& programs, const std::function<void()>& work) {
+  const std::vector<Program*> running = programs();
+  memory_.take();  // of compiling
+  for (Program* program : running) program->start_profile();
+  const double begin = steady_seconds();
+  work();
+  const double seconds = steady_seconds() - begin;
+  std::vector<CallProfile> profile;
+  for (Program* program : running) {
+    std::vector<CallProfile> calls = program->take_profile();
+    std::move(calls.begin(), calls.end(), std::back_inserter(profile));
+  }
+  const MemoryPeaks peaks = memory_.take();
+  trace_.stage(measurement.stage, begin, seconds, peaks_json(peaks));
+  trace_.calls(profile);
+  measurement.runs.push_back(seconds);
+  measurement.profiles.push_back(std::move(profile));
+  measurement.memory.raise_to(peaks);
+}
+
+// Of the models' own graphs: what the engine saves of this work counts as speed.
+void Bench::count_work(int rows) {
+  const Model& model = engine_.model();
+  const Request& request = result_.request;
+  const int scale = model.vae_scale(), height = request.height / scale, width = request.width / scale;
+  result_.texts = rows;
+  result_.text_encoder.work = flops(clip_graph(model.clip_config, 1));
+  result_.step.work = flops(unet_graph(model.unet_config, {rows, height, width, model.clip_config.tokens}));
+  result_.vae.work = flops(vae_decoder_graph(model.vae_config, 1, height, width));
+  result_.whole.work = result_.work_of(request.steps);
+}
+
+// The way of generate(), with a clock between its parts. What the stages do for the first time is not counted to them.
+void Bench::start_up() {
+  FirstStep& first = result_.first;
+  double last = opening_;
+  const auto lap = [&] {
+    memory_.sample();
+    const double begin = std::exchange(last, steady_seconds());
+    return last - begin;
+  };
+  const auto part = [&](const std::string& name) {
+    const double begin = last, seconds = lap();
+    trace_.stage(name, begin, seconds);
+    return seconds;
+  };
+  first.open = part("open the model");
+  Request request = result_.request;
+  request.steps = 1;
+  engine_.check(request);
+  result_.plan = engine_.plan(request.width, request.height, request.guidance > 1);
+  first.plan = part("plan");
+  result_.text_encoder.planned = result_.plan.text_encoder.total();
+  result_.step.planned = result_.plan.unet.total();
+  result_.vae.planned = result_.plan.vae.total();
+
+  const Progress progress = view_.callbacks(1);
+  std::string preparing;
+  const auto component_done = [&] {
+    if (preparing.empty()) return;
+    first.components.emplace_back(preparing, part("prepare " + preparing));
+    first.prepare += first.components.back().second;
+  };
+  engine_.prepare(request, [&](const std::string& component) {
+    component_done();
+    preparing = component;
+    if (progress.preparing) progress.preparing(component);
+  });
+  component_done();
+  Job job = engine_.start(request);
+  first.text_encoder = part("first texts");
+  first.memory = memory_.take();
+  Measurement step{"first step"}, vae{"first VAE"};
+  timed(step, step_programs(job), [&] { engine_.step(job); });
+  first.step = lap();
+  first.memory.raise_to(step.memory);
+
+  count_work(job.rows);
+  progress.decoding();
+  timed(vae, vae_programs(), [&] { engine_.finish(job); });
+  view_.clear();
+}
+
+void Bench::probe_peaks() {
+  if (result_.whole.runs.empty()) console_.say("measuring the machine's peak");
+  Peaks& peaks = result_.peaks;
+  peaks.fp32 = std::max(peaks.fp32, engine_.peak_flops(DType::kF32));
+  peaks.bf16 = std::max(peaks.bf16, engine_.peak_flops(DType::kBF16));
+}
+
+void Bench::picture(int number) {
+  const Progress progress = view_.callbacks(number);
+  Request request = result_.request;
+  request.prompt += fmt::format(" {}", number);  // the engine keeps the last texts: these are new
+  request.negative_prompt = fmt::format("nothing {}", number);
+
+  const double begin = steady_seconds();
+  std::vector<std::string> texts{request.prompt};
+  if (result_.texts == 2) texts.push_back(request.negative_prompt);
+  for (const std::string& text : texts)
+    timed(result_.text_encoder, text_programs(), [&] { engine_.encode_text(text); });
+  Job job = engine_.start(request);
+  const double stepping = steady_seconds();
+  while (!job.done()) {
+    timed(result_.step, step_programs(job), [&] { engine_.step(job); });
+    progress.stepped(job.call, job.calls(), steady_seconds() - stepping);
+  }
+  progress.decoding();
+  timed(result_.vae, vae_programs(), [&] { engine_.finish(job); });
+  result_.whole.runs.push_back(steady_seconds() - begin);
+  view_.clear();
+}
+
+}  // namespace inkstone

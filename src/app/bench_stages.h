@@ -1,0 +1,73 @@
+// The work that bench measures: a first picture of one step, from opening the model on, then pictures whose stages count.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "app/console.h"
+#include "app/measurement.h"
+#include "app/progress.h"
+#include "app/trace.h"
+#include "diffusion/engine.h"
+
+namespace inkstone {
+
+struct Peaks {
+  double fp32 = 0, bf16 = 0;  // floating point operations a second; 0: not known
+  double of(Precision precision) const { return precision == Precision::kBf16 ? bf16 : fp32; }
+};
+
+struct FirstStep {  // seconds, one after another, from opening the model to the end of the first guided step
+  double open = 0, plan = 0, prepare = 0, text_encoder = 0, step = 0;
+  std::vector<std::pair<std::string, double>> components;  // of prepare
+  MemoryPeaks memory;
+  double total() const { return open + plan + prepare + text_encoder + step; }
+};
+
+struct BenchResult {
+  Request request;
+  int repeat = 1;
+  EnginePlan plan;
+  Peaks peaks;  // the highest of the probes
+  FirstStep first;
+  Measurement text_encoder{"text encoder"}, step{"guided step"}, vae{"VAE"};
+  Measurement whole{"end to end"};  // texts, steps and VAE of a picture: its runs and work alone
+  int texts = 0;                    // encoded for each picture
+  MemoryPeaks memory;               // of the whole run
+  bool stages_apart = false;        // their MemoryPeaks::resident is their own
+
+  double seconds_of(int steps) const;  // of a picture, by the medians of its stages
+  double work_of(int steps) const;
+};
+
+class Bench {
+ public:
+  // `opening`: when loading began. The request's steps are those of each picture.
+  Bench(Engine& engine, const Request& request, int repeat, const Console& console, double opening);
+  BenchResult run();
+  const Trace& trace() const { return trace_; }
+
+ private:
+  using Programs = std::function<std::vector<Program*>()>;  // compiles them where they are not there
+
+  void start_up();
+  void picture(int number);
+  void probe_peaks();
+  void timed(Measurement& measurement, const Programs& programs, const std::function<void()>& work);
+  void count_work(int rows);
+  Programs text_programs();
+  Programs step_programs(const Job& job);
+  Programs vae_programs();
+
+  Engine& engine_;
+  Console console_;
+  ProgressView view_;
+  MemoryWatch memory_;
+  Trace trace_;
+  double opening_;
+  BenchResult result_;
+};
+
+}  // namespace inkstone
