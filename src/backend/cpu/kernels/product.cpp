@@ -9,9 +9,9 @@
 namespace inkstone::INKSTONE_ISA {
 namespace {
 
-constexpr int64_t kChunkWords = 1280;      // of a panel: 320 KiB
-constexpr int64_t kGroupTiles = 170;       // of rows whose sums are kept from one chunk to the next: 255 KiB
-constexpr int64_t kGrain = 1 << 19;        // multiplications; less is not worth another thread
+constexpr int64_t kChunkWords = 1280;  // of a panel: 320 KiB
+constexpr int64_t kGroupTiles = 170;   // of rows whose sums are kept from one chunk to the next: 255 KiB
+constexpr int64_t kGrain = 1 << 19;    // multiplications; less is not worth another thread
 constexpr int64_t kTileSums = kTileRows * kPanel;
 
 template <typename X>
@@ -26,7 +26,7 @@ int64_t chunk_channels_of(int64_t channels, int64_t taps) {
 }
 
 template <typename X>
-struct Scratch {  // of one thread
+struct Scratch {                        // of one thread
   int64_t panel, stage, widened, sums;  // words
 
   Scratch(int64_t channels, int64_t taps) {
@@ -44,7 +44,9 @@ template <typename X>
 class Worker {
  public:
   Worker(const Product& product, int64_t index)
-      : p_(product), sizes_(product.channels, product.taps), chunk_(chunk_channels_of<X>(product.channels, product.taps)) {
+      : p_(product),
+        sizes_(product.channels, product.taps),
+        chunk_(chunk_channels_of<X>(product.channels, product.taps)) {
     panel_ = reinterpret_cast<Word*>(product.scratch) + index * sizes_.words();
     stage_ = reinterpret_cast<float*>(panel_ + sizes_.panel);
     widened_ = stage_ + sizes_.stage;
@@ -147,8 +149,9 @@ size_t scratch_of(int64_t channels, int64_t taps) {
 
 }  // namespace
 
-int64_t chunk_channels(int64_t channels, int64_t taps, DType x_type) {
-  return x_type == DType::kF32 ? chunk_channels_of<float>(channels, taps) : chunk_channels_of<Bf16>(channels, taps);
+RowLayout row_layout(int64_t channels, int64_t taps, DType x_type) {
+  if (x_type == DType::kF32) return {chunk_channels_of<float>(channels, taps), channels};
+  return {chunk_channels_of<Bf16>(channels, taps), taps == 1 ? channels : round_up(channels, HalfUnits::kElements)};
 }
 
 size_t product_scratch(int64_t channels, int64_t taps, DType x_type) {

@@ -9,9 +9,15 @@ namespace inkstone::INKSTONE_ISA {
 
 inline constexpr int64_t kTileRows = 6;  // rows summed at a time
 
-// The weight is [out, channels, taps]. A row of x follows the chunks of the summed axis: for each chunk of
-// chunk_channels(...) channels, for each tap, the channels. Where there is more than one tap, a row holds an even number
-// of channels, the last of them 0 where the weight's are odd.
+// The weight is [out, channels, taps]. A row of x follows the chunks of the summed axis: for each chunk of so many
+// channels, for each tap, the channels. Where words are pairs and there are several taps, a row holds an even number of
+// channels for each tap, the last of them 0 where the weight's are odd.
+struct RowLayout {
+  int64_t chunk;     // channels, even unless they are the last
+  int64_t channels;  // that a row holds for each tap
+};
+RowLayout row_layout(int64_t channels, int64_t taps, DType x_type);
+
 struct Product {
   int64_t rows, out, channels, taps;
   const void* x;
@@ -26,7 +32,6 @@ struct Product {
   std::byte* scratch;  // product_scratch(...) bytes, aligned to 64
 };
 
-int64_t chunk_channels(int64_t channels, int64_t taps, DType x_type);
 size_t product_scratch(int64_t channels, int64_t taps, DType x_type);
 void multiply(const Product&);
 

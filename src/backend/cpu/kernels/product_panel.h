@@ -21,7 +21,9 @@ struct Panel {
     vectors = geglu ? kPanelVectors : static_cast<int>(divide_up(columns, kLanes));
     gates = all + column;
   }
-  static int64_t count(const Product& p) { return p.geglu ? divide_up(p.out / 2, kPanel / 2) : divide_up(p.out, kPanel); }
+  static int64_t count(const Product& p) {
+    return p.geglu ? divide_up(p.out / 2, kPanel / 2) : divide_up(p.out, kPanel);
+  }
 
   // Of vector v of the sums: its first row of the weight, and how many rows it has (none: 0 or less).
   int64_t row(int v) const {

@@ -6,10 +6,10 @@
 
 namespace inkstone::INKSTONE_ISA {
 
-inline constexpr int kPanel = 64;                             // columns of sums
+inline constexpr int kPanel = 64;  // columns of sums
 inline constexpr int kPanelVectors = kPanel / kLanes;
-inline constexpr int kStripVectors = kQueryVectors;           // vectors of a panel that are summed at a time
-inline constexpr int64_t kLine = 64 / sizeof(Word);           // words of a cache line
+inline constexpr int kStripVectors = kQueryVectors;  // vectors of a panel that are summed at a time
+inline constexpr int64_t kLine = 64 / sizeof(Word);  // words of a cache line
 
 INKSTONE_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
 INKSTONE_INLINE int64_t larger_of(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -126,17 +126,19 @@ INKSTONE_INLINE void finish(const FinishedRows& to, const float* sums, const T* 
 template <typename T>
 void finish_tile(const FinishedRows& to, const float* sums, Activation activation, const T* residual, T* out) {
   with_activation(activation, [&](auto activated) {
-    finish(to, sums, residual, out,
-           [&](const float* sum, const float* bias) INKSTONE_INLINE_LAMBDA { return activated(load(sum) + load(bias)); });
+    finish(to, sums, residual, out, [&](const float* sum, const float* bias) INKSTONE_INLINE_LAMBDA {
+      return activated(load(sum) + load(bias));
+    });
   });
 }
 
 // The second half of the panel gates the first.
 template <typename T>
 void finish_gated_tile(const FinishedRows& to, const float* sums, T* out) {
-  finish(to, sums, static_cast<const T*>(nullptr), out, [&](const float* sum, const float* bias) INKSTONE_INLINE_LAMBDA {
-    return (load(sum) + load(bias)) * gelu(load(sum + kPanel / 2) + load(bias + kPanel / 2));
-  });
+  finish(to, sums, static_cast<const T*>(nullptr), out,
+         [&](const float* sum, const float* bias) INKSTONE_INLINE_LAMBDA {
+           return (load(sum) + load(bias)) * gelu(load(sum + kPanel / 2) + load(bias + kPanel / 2));
+         });
 }
 
 }  // namespace inkstone::INKSTONE_ISA
