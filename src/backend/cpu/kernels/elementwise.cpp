@@ -1,6 +1,6 @@
 // One instruction set's elementwise kernels. An element's bits do not depend on where in a vector it lies:
 // tails go through the same vector arithmetic.
-#include "backend/cpu/kernels/lanes.h"
+#include "backend/cpu/kernels/activations.h"
 #include "backend/cpu/kernels/variant.h"
 #include "base/parallel.h"
 
@@ -41,20 +41,6 @@ INKSTONE_INLINE void with_type(DType type, const F& f) {
   } else {
     f(Bf16{});
   }
-}
-
-INKSTONE_INLINE Vec sigmoid(Vec x) { return inverse(1.0f + exp_of(-x)); }
-
-// x times the normal distribution's integral: erfc by Abramowitz and Stegun 7.1.26, within 2e-7.
-INKSTONE_INLINE Vec gelu(Vec x) {
-  const Vec magnitude = larger(x, -x) * 0.70710678118654752f;
-  const Vec t = inverse(magnitude * 0.3275911f + 1.0f);
-  Vec p = t * 1.061405429f - 1.453152027f;
-  p = p * t + 1.421413741f;
-  p = p * t - 0.284496736f;
-  p = p * t + 0.254829592f;
-  const Vec half_tail = p * t * exp_of(-magnitude * magnitude) * 0.5f;  // erfc(|x| / sqrt 2) / 2
-  return x * (x > 0.0f ? 1.0f - half_tail : half_tail);
 }
 
 template <typename T>
@@ -189,16 +175,11 @@ void geglu(int64_t rows, int64_t width, DType type, const void* x, void* out) {
 }
 
 void activate(Activation kind, int64_t count, DType type, const void* x, void* out) {
-  switch (kind) {
-    case Activation::kNone:
-      if (x != out) std::memcpy(out, x, static_cast<size_t>(count) * size_of(type));
-      return;
-    case Activation::kSilu:
-      return map_all(count, type, x, out, [](Vec v) INKSTONE_INLINE_LAMBDA { return v * sigmoid(v); });
-    case Activation::kGelu: return map_all(count, type, x, out, [](Vec v) INKSTONE_INLINE_LAMBDA { return gelu(v); });
-    case Activation::kQuickGelu:
-      return map_all(count, type, x, out, [](Vec v) INKSTONE_INLINE_LAMBDA { return v * sigmoid(v * 1.702f); });
+  if (kind == Activation::kNone) {
+    if (x != out) std::memcpy(out, x, static_cast<size_t>(count) * size_of(type));
+    return;
   }
+  with_activation(kind, [&](auto f) { map_all(count, type, x, out, f); });
 }
 
 void add(int64_t count, DType type, const void* a, const void* b, void* out) {

@@ -1,0 +1,163 @@
+// One instruction set's products: who computes what, and in which order. Threads take consecutive tiles of rows, panel
+// by panel, each with a panel of its own; so the order in which an element is summed depends on the weight alone.
+#include "backend/cpu/kernels/product.h"
+
+#include "backend/cpu/kernels/product_panel.h"
+#include "backend/cpu/kernels/product_tile.h"
+#include "base/parallel.h"
+
+namespace inkstone::INKSTONE_ISA {
+namespace {
+
+constexpr int64_t kChunkWords = 1280;  // of a panel: 320 KiB
+constexpr int64_t kGroupTiles = 170;   // of rows whose sums are kept from one chunk to the next: 255 KiB
+constexpr int64_t kGrain = 1 << 19;    // multiplications; less is not worth another thread
+constexpr int64_t kTileSums = kTileRows * kPanel;
+
+template <typename X>
+constexpr bool kWidened = sizeof(X) == 2 && UnitsOf<X>::kElements == 1;  // rows become fp32 before they are multiplied
+
+template <typename X>
+int64_t chunk_channels_of(int64_t channels, int64_t taps) {
+  constexpr int64_t kElements = UnitsOf<X>::kElements;
+  const int64_t most = kChunkWords * kElements / taps, step = most >= 2 * kLanes ? 2 * kLanes : 2;
+  const int64_t chunks = divide_up(channels, larger_of(step, most / step * step));
+  return round_up(divide_up(channels, chunks), step);
+}
+
+template <typename X>
+struct Scratch {                        // of one thread
+  int64_t panel, stage, widened, sums;  // words
+
+  Scratch(int64_t channels, int64_t taps) {
+    const Chunk chunk = {0, chunk_channels_of<X>(channels, taps), channels, taps};
+    const int64_t words = words_of<X>(chunk);
+    panel = words * kPanel;
+    stage = stage_floats(taps);
+    widened = kWidened<X> ? round_up(kTileRows * words, kLine) : 0;
+    sums = kTileSums * (channels > chunk.count ? kGroupTiles : 1);
+  }
+  int64_t words() const { return panel + stage + widened + sums; }
+};
+
+template <typename X>
+class Worker {
+ public:
+  Worker(const Product& product, int64_t index)
+      : p_(product),
+        sizes_(product.channels, product.taps),
+        chunk_(chunk_channels_of<X>(product.channels, product.taps)) {
+    panel_ = reinterpret_cast<Word*>(product.scratch) + index * sizes_.words();
+    stage_ = reinterpret_cast<float*>(panel_ + sizes_.panel);
+    widened_ = stage_ + sizes_.stage;
+    sums_ = widened_ + sizes_.widened;
+  }
+
+  // Tiles [begin, end) of a panel.
+  void run(int64_t index, int64_t begin, int64_t end) {
+    const Panel panel(p_, index);
+    alignas(64) float bias[kPanel] = {};
+    for (int v = 0; p_.bias && v < panel.vectors; ++v) {
+      for (int64_t i = 0; i < smaller_of(kLanes, panel.rows(v)); ++i) bias[v * kLanes + i] = p_.bias[panel.row(v) + i];
+    }
+    const bool one = chunk_ >= p_.channels;
+    const int64_t group = one ? end - begin : kGroupTiles;
+    for (; begin < end; begin += group) {
+      const int64_t last = smaller_of(end, begin + group);
+      for (int64_t c = 0; c < p_.channels; c += chunk_) {
+        const Chunk chunk = {c, smaller_of(chunk_, p_.channels - c), p_.channels, p_.taps};
+        pack_panel<X>(p_.weight, panel, chunk, panel_, stage_);
+        for (int64_t tile = begin; tile < last; ++tile) {
+          float* const sums = sums_ + (one ? 0 : tile - begin) * kTileSums;
+          add(panel, chunk, tile, sums);
+          if (c + chunk_ >= p_.channels) finish(panel, bias, tile, sums);
+        }
+      }
+    }
+  }
+
+ private:
+  int64_t height(int64_t tile) const { return smaller_of(kTileRows, p_.rows - tile * kTileRows); }
+
+  void add(const Panel& panel, const Chunk& chunk, int64_t tile, float* sums) {
+    const int64_t stride = p_.stride * static_cast<int64_t>(sizeof(X)), rows = height(tile), words = words_of<X>(chunk);
+    const auto* x = static_cast<const std::byte*>(p_.x) + tile * kTileRows * stride +
+                    chunk.first * p_.taps * static_cast<int64_t>(sizeof(X));
+    LeftRows left = {x, stride, words, false, x};
+    if ((tile + 1) * kTileRows + rows <= p_.rows) left.next += kTileRows * stride;
+    if constexpr (kWidened<X>) {
+      for (int64_t j = 0; j < rows; ++j) widen_row(x + j * stride, words, widened_ + j * words);
+      left.begin = left.next = reinterpret_cast<const std::byte*>(widened_);
+      left.stride = words * static_cast<int64_t>(sizeof(Word));
+    } else if (UnitsOf<X>::kElements == 2 && p_.taps == 1 && chunk.count % 2 == 1) {
+      left.whole -= 1;
+      left.tail = true;
+    }
+    multiply_tile<UnitsOf<X>>(rows, left, panel_, panel.vectors, chunk.first == 0, sums);
+  }
+
+  static void widen_row(const std::byte* x, int64_t count, float* to) {
+    const X* from = reinterpret_cast<const X*>(x);
+    int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) store(to + i, load(from + i));
+    for (; i < count; ++i) to[i] = value_of(from[i]);
+  }
+
+  void finish(const Panel& panel, const float* bias, int64_t tile, const float* sums) {
+    const FinishedRows to = {height(tile), panel.columns, p_.geglu ? p_.out / 2 : p_.out, bias};
+    const int64_t at = tile * kTileRows * to.stride + panel.column;
+    p_.out_type == DType::kF32 ? finish_as<float>(to, at, sums) : finish_as<Bf16>(to, at, sums);
+  }
+
+  template <typename T>
+  void finish_as(const FinishedRows& to, int64_t at, const float* sums) {
+    T* const out = static_cast<T*>(p_.out_data) + at;
+    if (p_.geglu) return finish_gated_tile(to, sums, out);
+    finish_tile(to, sums, p_.activation, p_.residual ? static_cast<const T*>(p_.residual) + at : nullptr, out);
+  }
+
+  const Product& p_;
+  const Scratch<X> sizes_;
+  const int64_t chunk_;
+  Word* panel_;
+  float *stage_, *widened_, *sums_;
+};
+
+template <typename X>
+void multiply_typed(const Product& p) {
+  const int64_t tiles = divide_up(p.rows, kTileRows), items = Panel::count(p) * tiles;
+  const int64_t grain = kGrain / (kTileRows * kPanel * p.channels * p.taps) + 1;
+  const int64_t pieces = smaller_of(threads(), larger_of(1, items / grain));
+  parallel_for(pieces, 1, [&](int64_t first, int64_t last) {
+    for (; first < last; ++first) {
+      Worker<X> worker(p, first);
+      int64_t begin = items * first / pieces;
+      const int64_t end = items * (first + 1) / pieces;
+      while (begin < end) {
+        const int64_t tile = begin % tiles, count = smaller_of(tiles - tile, end - begin);
+        worker.run(begin / tiles, tile, tile + count);
+        begin += count;
+      }
+    }
+  });
+}
+
+template <typename X>
+size_t scratch_of(int64_t channels, int64_t taps) {
+  return static_cast<size_t>(threads() * Scratch<X>(channels, taps).words()) * sizeof(Word);
+}
+
+}  // namespace
+
+RowLayout row_layout(int64_t channels, int64_t taps, DType x_type) {
+  if (x_type == DType::kF32) return {chunk_channels_of<float>(channels, taps), channels};
+  return {chunk_channels_of<Bf16>(channels, taps), taps == 1 ? channels : round_up(channels, HalfUnits::kElements)};
+}
+
+size_t product_scratch(int64_t channels, int64_t taps, DType x_type) {
+  return x_type == DType::kF32 ? scratch_of<float>(channels, taps) : scratch_of<Bf16>(channels, taps);
+}
+
+void multiply(const Product& p) { p.x_type == DType::kF32 ? multiply_typed<float>(p) : multiply_typed<Bf16>(p); }
+
+}  // namespace inkstone::INKSTONE_ISA

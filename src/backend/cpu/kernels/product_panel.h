@@ -1,0 +1,115 @@
+// A panel of a stored weight, rearranged for multiply_tile().
+#pragma once
+
+#include "backend/cpu/kernels/product_tile.h"
+
+namespace inkstone::INKSTONE_ISA {
+
+constexpr int64_t kStaged = 9 * kLanes;  // columns that are staged at a time, at least: 16 channels of a 3x3 kernel
+
+// Which columns of the result a panel makes, and from which rows of the weight.
+struct Panel {
+  int64_t column, columns;  // of the result
+  int vectors;              // of sums that are wanted
+  bool geglu;
+  int64_t gates;  // the weight's row of the first gate
+
+  Panel(const Product& p, int64_t index) : geglu(p.geglu) {
+    const int64_t width = geglu ? kPanel / 2 : kPanel, all = geglu ? p.out / 2 : p.out;
+    column = index * width;
+    columns = smaller_of(width, all - column);
+    vectors = geglu ? kPanelVectors : static_cast<int>(divide_up(columns, kLanes));
+    gates = all + column;
+  }
+  static int64_t count(const Product& p) {
+    return p.geglu ? divide_up(p.out / 2, kPanel / 2) : divide_up(p.out, kPanel);
+  }
+
+  // Of vector v of the sums: its first row of the weight, and how many rows it has (none: 0 or less).
+  int64_t row(int v) const {
+    return geglu && v >= kPanelVectors / 2 ? gates + (v - kPanelVectors / 2) * kLanes : column + v * kLanes;
+  }
+  int64_t rows(int v) const { return columns - (geglu ? v % (kPanelVectors / 2) : v) * kLanes; }
+  // Vectors that are packed: whole strips, unless there is but one.
+  int packed() const { return vectors == 1 ? 1 : static_cast<int>(round_up(vectors, kStripVectors)); }
+};
+
+// Channels [first, first + count) of a weight [out, channels, taps].
+struct Chunk {
+  int64_t first, count;
+  int64_t channels, taps;
+};
+
+// Words of a chunk: a tap's channels are made even where there are several taps.
+template <typename X>
+INKSTONE_INLINE int64_t words_of(const Chunk& chunk) {
+  return chunk.taps * divide_up(chunk.count, UnitsOf<X>::kElements);
+}
+
+template <typename X, DType kType>
+void pack_vector(const StoredRows& from, const Chunk& chunk, Word* to, int64_t step) {
+  constexpr int64_t kElements = UnitsOf<X>::kElements;
+  for (int64_t c = 0; c < chunk.count; c += kElements * kLanes) {
+    BitVec words[kLanes];
+    load_words<X, kType>(from, chunk.first + c, chunk.count - c, words);
+    const int64_t count = smaller_of(kLanes, divide_up(chunk.count - c, kElements));
+    if (count == kLanes) {
+      INKSTONE_UNROLL
+      for (int w = 0; w < kLanes; ++w) store(to + w * step, words[w]);
+    } else {
+      for (int64_t w = 0; w < count; ++w) store(to + w * step, words[w]);
+    }
+    to += kLanes * step;
+  }
+}
+
+// With several taps: some channels at a time become fp32 columns, which are then regrouped by tap.
+template <typename X, DType kType>
+void pack_taps(const StoredRows& from, const Chunk& chunk, Word* to, int64_t step, float* stage) {
+  constexpr int64_t kElements = UnitsOf<X>::kElements;
+  const int64_t some = larger_of(2, smaller_of(16, kStaged / chunk.taps / 2 * 2));
+  const int64_t tap_words = divide_up(chunk.count, kElements);
+  for (int64_t c = 0; c < chunk.count; c += some) {
+    const int64_t channels = smaller_of(some, chunk.count - c), columns = channels * chunk.taps;
+    for (int64_t i = 0; i < columns; i += kLanes) {
+      Vec square[kLanes];
+      load_columns<kType>(from, (chunk.first + c) * chunk.taps + i, columns - i, square);
+      INKSTONE_UNROLL
+      for (int j = 0; j < kLanes; ++j) store(stage + (i + j) * kLanes, square[j]);
+    }
+    for (int64_t k = 0; k < channels; k += kElements) {
+      const float* first = stage + k * chunk.taps * kLanes;
+      Word* word = to + (c + k) / kElements * step;
+      for (int64_t tap = 0; tap < chunk.taps; ++tap, first += kLanes, word += tap_words * step) {
+        if constexpr (kElements == 2) {
+          const Vec second = k + 1 < channels ? load(first + chunk.taps * kLanes) : Vec{};
+          store(word, UnitsOf<X>::round_beside(load(first), second));
+        } else {
+          store(word, bits_of(sizeof(X) == 2 ? widen(narrow(load(first))) : load(first)));
+        }
+      }
+    }
+  }
+}
+
+inline int64_t stage_floats(int64_t taps) { return taps == 1 ? 0 : (larger_of(kStaged, 2 * taps) + kLanes) * kLanes; }
+
+template <typename X>
+void pack_panel(const StoredWeight& weight, const Panel& panel, const Chunk& chunk, Word* to, float* stage) {
+  const int64_t stride = chunk.channels * chunk.taps * static_cast<int64_t>(size_of(weight.type));
+  const int vectors = panel.packed(), strip = vectors == 1 ? 1 : kStripVectors;
+  for (int v = 0; v < vectors; ++v) {
+    const int64_t row = panel.row(v), rows = panel.rows(v);
+    const StoredRows from = {weight.data + (rows > 0 ? row * stride : 0), stride, rows};
+    Word* const at = to + (v / strip * words_of<X>(chunk) * strip + v % strip) * kLanes;
+    with_stored(weight.type, [&]<DType kType>() {
+      if (chunk.taps == 1) {
+        pack_vector<X, kType>(from, chunk, at, strip * kLanes);
+      } else {
+        pack_taps<X, kType>(from, chunk, at, strip * kLanes, stage);
+      }
+    });
+  }
+}
+
+}  // namespace inkstone::INKSTONE_ISA
