@@ -23,10 +23,10 @@ function(inkstone_kernels isa lanes bf16 units lanes_header)
   target_sources(inkstone_backend_cpu PRIVATE $<TARGET_OBJECTS:inkstone_kernels_${isa}>)
 endfunction()
 
-inkstone_kernels(portable 4 false units_plain.h lanes_plain.h)
+inkstone_kernels(portable 4 false units_plain.h lanes_portable.h)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  inkstone_kernels(avx2 8 false units_plain.h lanes_plain.h -mavx2 -mfma)
-  inkstone_kernels(avx512 16 true units_avx512.h lanes_avx512.h -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl
+  inkstone_kernels(avx2 8 false units_plain.h lanes_avx2.h -mavx2 -mfma -mf16c)
+  inkstone_kernels(avx512 16 true units_avx512.h lanes_avx512.h -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
                    -mavx512bf16 -mprefer-vector-width=512)
   target_sources(inkstone_backend_cpu PRIVATE ${kernels}/processor_x86.cpp)
 else()

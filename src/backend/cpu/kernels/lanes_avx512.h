@@ -11,6 +11,8 @@ INKSTONE_INLINE Vec widen(HalfVec half) {
                    << 16);
 }
 
+INKSTONE_INLINE Vec widen_f16(HalfVec half) { return _mm512_maskz_cvtph_ps(0xffff, reinterpret_cast<__m256i>(half)); }
+
 // The same bits as to_bf16(), except that numbers below 2^-126 become 0.
 INKSTONE_INLINE HalfVec narrow(Vec v) { return reinterpret_cast<HalfVec>(_mm512_cvtneps_pbh(v)); }
 

@@ -16,6 +16,16 @@ struct HalfUnits {
     return *first | static_cast<Word>(*second) << 16;
   }
 
+  // 2 kLanes neighbours, rounded to nearest even.
+  static INKSTONE_INLINE BitVec round(Vec low, Vec high) {
+    return reinterpret_cast<BitVec>(_mm512_cvtne2ps_pbh(high, low));
+  }
+  // Each lane's word of one element of `first` and one of `second`.
+  static INKSTONE_INLINE BitVec round_beside(Vec first, Vec second) {
+    return reinterpret_cast<BitVec>(_mm512_maskz_permutexvar_epi16(0xffffffff, reinterpret_cast<__m512i>(kBeside),
+                                                                   reinterpret_cast<__m512i>(round(first, second))));
+  }
+
   static INKSTONE_INLINE Vec dot(Vec sum, Vec a, Vec b) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
   }
@@ -49,6 +59,8 @@ struct HalfUnits {
   }
 
   typedef uint16_t Index __attribute__((vector_size(64)));
+  static constexpr Index kBeside = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                    8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
   static constexpr Index kHigh = {1,  33, 3,  35, 5,  37, 7,  39, 9,  41, 11, 43, 13, 45, 15, 47,
                                   17, 49, 19, 51, 21, 53, 23, 55, 25, 57, 27, 59, 29, 61, 31, 63};
 };
