@@ -1,4 +1,5 @@
 // One instruction set's transform of the weights of a Winograd convolution, and the products of what was transformed.
+#include "backend/cpu/kernels/stored.h"
 #include "backend/cpu/kernels/winograd.h"
 
 namespace inkstone::INKSTONE_ISA {
@@ -8,24 +9,14 @@ constexpr int kTaps = 9;
 constexpr int kTileRows = 6;                    // tiles whose sums are in flight...
 constexpr int kVectors = kLanes == 16 ? 4 : 2;  // ...for so many vectors: 24 of 32 registers, or 12 of 16
 
-// taps[element][lane]: elements [first, first + count) of the weights of kLanes results from `out` on.
-void read_taps(const ConvolutionShape& shape, const StoredWeight& weight, int64_t out, int64_t first, int64_t count,
-               float* taps) {
-  for (int64_t lane = 0; lane < kLanes; ++lane) {
-    for (int64_t e = 0; e < count; ++e) {
-      float value = 0;
-      if (out + lane < shape.out) {
-        const int64_t at = (out + lane) * shape.in * kTaps + first + e;
-        if (weight.type == DType::kF32) {
-          std::memcpy(&value, weight.data + at * 4, 4);
-        } else {
-          Bf16 half;
-          std::memcpy(&half, weight.data + at * 2, 2);
-          value = value_of(half);
-        }
-      }
-      taps[e * kLanes + lane] = value;
-    }
+// taps[element][lane]: `count` elements from `first` on of each row.
+template <DType kType>
+void read_taps(const StoredRows& rows, int64_t first, int64_t count, float* taps) {
+  for (int64_t e = 0; e < count; e += kLanes, taps += kLanes * kLanes) {
+    Vec square[kLanes];
+    load_columns<kType>(rows, first + e, count - e, square);
+    INKSTONE_UNROLL
+    for (int i = 0; i < kLanes; ++i) store(taps + i * kLanes, square[i]);
   }
 }
 
@@ -99,17 +90,21 @@ void multiply(const Panel& p, int64_t rows, int64_t vectors) {
 
 void winograd_weights(const ConvolutionShape& shape, const StoredWeight& weight, const Part& part, int64_t channel,
                       float* to) {
-  alignas(64) float taps[kTaps * kLanes * kLanes];
-  const int64_t last = smaller_of(channel + kDepth, shape.in);
-  for (int64_t v = 0; v < part.width; v += kLanes) {
-    for (int64_t c = channel; c < last; c += kLanes) {
-      const int64_t count = smaller_of(kLanes, last - c);
-      read_taps(shape, weight, part.first + v, c * kTaps, count * kTaps, taps);
-      for (int64_t i = 0; i < count; ++i) {
-        transform_taps(taps + i * kTaps * kLanes, to + (c - channel + i) * part.width + v);
+  with_stored(weight.type, [&]<DType kType>() {
+    alignas(64) float taps[kTaps * kLanes * kLanes];
+    const int64_t stride = shape.in * kTaps * size_of(kType), last = smaller_of(channel + kDepth, shape.in);
+    for (int64_t v = 0; v < part.width; v += kLanes) {
+      const int64_t out = part.first + v;
+      const StoredRows rows = {weight.data + out * stride, stride, shape.out - out};
+      for (int64_t c = channel; c < last; c += kLanes) {
+        const int64_t count = smaller_of(kLanes, last - c);
+        read_taps<kType>(rows, c * kTaps, count * kTaps, taps);
+        for (int64_t i = 0; i < count; ++i) {
+          transform_taps(taps + i * kTaps * kLanes, to + (c - channel + i) * part.width + v);
+        }
       }
     }
-  }
+  });
 }
 
 void winograd_multiply(const Product& product, const Part& part) {
