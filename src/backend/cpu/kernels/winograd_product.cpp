@@ -48,20 +48,31 @@ struct Panel {
 
 template <int kRows, int kColumns>
 void multiply_panel(const Panel& p) {
-  Vec sums[kRows][kColumns] = {};
   const float *inputs = p.inputs, *weights = p.weights;
-  for (int64_t k = 0; k < p.depth; ++k, ++inputs, weights += p.width) {
+  const int64_t width = p.width;
+  float* to = p.sums;
+  Vec sums[kRows][kColumns];
+  INKSTONE_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    INKSTONE_UNROLL
+    for (int v = 0; v < kColumns; ++v) sums[r][v] = Vec{};
+  }
+  for (int64_t k = p.depth; k > 0; --k, ++inputs, weights += width) {
     Vec w[kColumns];
+    INKSTONE_UNROLL
     for (int v = 0; v < kColumns; ++v) w[v] = load(weights + v * kLanes);
+    INKSTONE_UNROLL
     for (int r = 0; r < kRows; ++r) {
       const Vec x = splat(inputs[r * kDepth]);
+      INKSTONE_UNROLL
       for (int v = 0; v < kColumns; ++v) sums[r][v] += x * w[v];
     }
   }
-  for (int r = 0; r < kRows; ++r) {
+  INKSTONE_UNROLL
+  for (int r = 0; r < kRows; ++r, to += width) {
+    INKSTONE_UNROLL
     for (int v = 0; v < kColumns; ++v) {
-      float* to = p.sums + r * p.width + v * kLanes;
-      store(to, p.first ? sums[r][v] : load(to) + sums[r][v]);
+      store(to + v * kLanes, p.first ? sums[r][v] : load(to + v * kLanes) + sums[r][v]);
     }
   }
 }
