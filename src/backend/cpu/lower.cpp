@@ -283,7 +283,7 @@ void lower(const op::Embedding&, const Lowered& at) {
   const size_t values = at.read_stored(call, 1, bytes(at.node.shape, DType::kF32));
   const Shape& table = at.in(1).shape;
   const size_t number = static_cast<size_t>(count(at.in(0).shape));
-  call.bytes = static_cast<double>(number * sizeof(int32_t) + 2 * bytes(at.node.shape, at.node.type));  // not all rows
+  call.bytes = static_cast<double>(number * sizeof(int32_t) + bytes(at.node.shape, at.node.type));  // and of the table as many rows
   call.bind = [=, rows = table[0], width = table[1], type = at.node.type, id = at.id](const Binding& b) -> Launch {
     const EmbeddingTable embedding{rows, width, b.stored[values].type, b.stored[values].data};
     const std::span<const int32_t> which{reinterpret_cast<int32_t*>(ids.at(b)), number};

@@ -2,7 +2,8 @@
 # Only these files know the processor's family; everything else in kernels/ is plain C++.
 set(kernels ${CMAKE_CURRENT_LIST_DIR})
 set(variant_sources ${kernels}/variant.cpp ${kernels}/attention.cpp ${kernels}/elementwise.cpp ${kernels}/norm.cpp
-    ${kernels}/product.cpp ${kernels}/linear.cpp ${kernels}/convolution.cpp ${kernels}/winograd.cpp)
+    ${kernels}/product.cpp ${kernels}/linear.cpp ${kernels}/convolution.cpp ${kernels}/winograd.cpp
+    ${kernels}/winograd_input.cpp ${kernels}/winograd_product.cpp ${kernels}/winograd_result.cpp)
 set(processor_sources ${kernels}/processor_x86.cpp ${kernels}/processor_other.cpp)
 
 get_target_property(sources inkstone_backend_cpu SOURCES)

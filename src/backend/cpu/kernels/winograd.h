@@ -1,0 +1,84 @@
+// The parts of the Winograd convolution, and how it is cut: which tiles, channels and threads go together. A result does
+// not depend on the cut.
+#pragma once
+
+#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/winograd_transforms.h"
+
+namespace inkstone::INKSTONE_ISA {
+
+inline constexpr int64_t kDepth = 64;  // channels of the input that are summed before they join the others
+inline constexpr int64_t kWidth = 64;  // channels of the result whose transformed weights exist at a time
+inline constexpr int64_t kPad = 16;    // floats between positions, so that they do not share a set of the cache
+
+INKSTONE_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
+INKSTONE_INLINE int64_t larger_of(int64_t a, int64_t b) { return a > b ? a : b; }
+INKSTONE_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+// The largest of the fewest pieces of `count` that are at most `most` each.
+INKSTONE_INLINE int64_t piece_of(int64_t count, int64_t most) {
+  return divide_up(count, divide_up(count, larger_of(1, most)));
+}
+
+// Tiles of one block: whole images where they are small, else a rectangle of one image.
+struct Tiles {
+  int64_t image, row, column;     // the first
+  int64_t images, rows, columns;  // how many
+  int64_t count() const { return images * rows * columns; }
+};
+
+struct Plan {
+  int64_t tile_rows, tile_columns;  // of an image
+  Tiles most;                       // the largest block
+  int64_t chunk;                    // blocks of kDepth channels that are transformed before they are multiplied
+  int64_t vectors;                  // of kLanes channels of the result
+  int64_t width_parts, tile_parts;  // their product: jobs that multiply at the same time
+
+  explicit Plan(const ConvolutionShape& shape);
+  // floats
+  int64_t inputs_stride(int64_t tiles) const { return tiles * kDepth + kPad; }  // from one position to the next
+  int64_t inputs_block() const { return kPositions * inputs_stride(most.count()); }
+  int64_t sums_stride(int64_t tiles, int64_t width) const { return tiles * width + kPad; }
+  int64_t sums_vector() const { return kPositions * sums_stride(most.count(), kLanes); }
+  static constexpr int64_t kWeightsStride = kDepth * kWidth + kPad;
+  int64_t line() const { return (most.columns * kTileSide + 2) * kDepth; }
+  int64_t jobs() const { return width_parts * tile_parts; }
+};
+
+// Some consecutive tiles of a block, and some channels of the result.
+struct Part {
+  int64_t first_tile, last_tile;  // within the block
+  int64_t first, width;           // channels; width in whole vectors
+};
+
+// Transforms `depth` channels from `channel` on of one row of tiles after the other: to[position][tile][kDepth].
+class InputRows {
+ public:
+  InputRows(const ConvolutionShape& shape, const ProductData& data, const Tiles& block, float* lines)
+      : shape_(shape), data_(data), block_(block), lines_(lines) {}
+  void transform(int64_t row, int64_t channel, float* to);  // row: of all rows of the block
+
+ private:
+  void fill(int64_t image, int64_t y, int64_t channel, float* line);
+  const ConvolutionShape& shape_;
+  const ProductData& data_;
+  const Tiles& block_;
+  float* lines_;  // 6 of them, in a ring
+  int64_t last_row_ = -2, last_channel_ = -1;
+};
+
+// to[position][channel of the input][part.width] from the weights as stored.
+void winograd_weights(const ConvolutionShape& shape, const StoredWeight& weight, const Part& part, int64_t channel,
+                      float* to);
+// sums[position][tile][part.width] = or += inputs[position][tile][kDepth] * weights[position][kDepth][part.width]
+struct Product {
+  const float *inputs, *weights;
+  float* sums;
+  int64_t inputs_stride, sums_stride;  // from one position to the next
+  int64_t depth;
+  bool first;  // =
+};
+void winograd_multiply(const Product& product, const Part& part);
+void winograd_result(const ConvolutionShape& shape, const ProductData& data, const Tiles& block, const Part& part,
+                     const float* sums);
+
+}  // namespace inkstone::INKSTONE_ISA
