@@ -30,10 +30,10 @@ class CpuBackend : public Backend {
 
  private:
   CpuPlan planned(const Graph& graph, const CompileOptions& options) const {
-    Graph better = fuse(fold(graph));
+    const DType type = options.precision == Precision::kBf16 ? DType::kBF16 : DType::kF32;
+    Graph better = choose_precision(fuse(fold(graph)), type);
     if (options.vae_tiling) better = tile_rows(better, kTiledPixels, kBandRows);
-    return CpuPlan(choose_precision(better, options.precision == Precision::kBf16 ? DType::kBF16 : DType::kF32),
-                   options, engine_);
+    return CpuPlan(std::move(better), options, engine_);
   }
 
   dnnl::engine engine_;

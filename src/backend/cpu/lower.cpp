@@ -201,16 +201,28 @@ void lower(const op::GroupNorm& op, const Lowered& at) {
 
 void lower(const op::GroupStats& op, const Lowered& at) {
   expect_image(at);
-  const GroupNormShape shape = group_shape(at.in(0).shape, op.groups, op.epsilon, false);
+  GroupNormShape shape = group_shape(at.in(0).shape, op.groups, op.epsilon, false);
   Call call = at.call();
-  const Operand x = at.read(call, 0);
+  std::vector<std::pair<Operand, int64_t>> pieces;
+  shape.pieces = static_cast<int64_t>(at.node.inputs.size());
+  for (int k = 0; k < shape.pieces; ++k) {
+    pieces.emplace_back(at.read(call, k), group_shape(at.in(k).shape, op.groups, 0, false).pixels);
+    if (k > 0) shape.pixels += pieces.back().second;
+  }
   const DType type = at.in(0).type;
   call.scratch = kernels().group_scratch(shape);
   call.bind = [=, id = at.id](const Binding& b) -> Launch {
     GroupNormData data{};
-    data.x = x.at(b), data.scratch = b.scratch;
+    data.x = pieces[0].first.at(b), data.scratch = b.scratch;
     data.stats = reinterpret_cast<float*>(b.values[id]);
-    return [=](const HostTensors&) { kernels().group_stats(shape, type, data); };
+    std::vector<GroupPiece> several;
+    for (const auto& [x, pixels] : pieces) several.push_back({x.at(b), pixels});
+    if (several.size() == 1) return [=](const HostTensors&) { kernels().group_stats(shape, type, data); };
+    return [=](const HostTensors&) {
+      GroupNormData bands = data;
+      bands.several = several;
+      kernels().group_stats(shape, type, bands);
+    };
   };
   at.to.add(std::move(call));
 }
