@@ -9,7 +9,7 @@ namespace inkstone {
 namespace {
 
 // Below this many pixels a map in bands saves too little to matter; a band of so many rows keeps every core busy.
-constexpr int64_t kTiledPixels = 64 * 64, kBandRows = 32;
+constexpr int64_t kTiledPixels = 128 * 128, kBandRows = 32;
 
 class CpuBackend : public Backend {
  public:

@@ -215,13 +215,12 @@ void lower(const op::GroupStats& op, const Lowered& at) {
     GroupNormData data{};
     data.x = pieces[0].first.at(b), data.scratch = b.scratch;
     data.stats = reinterpret_cast<float*>(b.values[id]);
-    std::vector<GroupPiece> several;
-    for (const auto& [x, pixels] : pieces) several.push_back({x.at(b), pixels});
-    if (several.size() == 1) return [=](const HostTensors&) { kernels().group_stats(shape, type, data); };
-    return [=](const HostTensors&) {
-      GroupNormData bands = data;
-      bands.several = several;
-      kernels().group_stats(shape, type, bands);
+    std::vector<GroupPiece> bands;
+    for (const auto& [x, pixels] : pieces) bands.push_back({x.at(b), pixels});
+    return [=, bands = std::move(bands)](const HostTensors&) {
+      GroupNormData whole = data;
+      whole.pieces = bands.data();
+      kernels().group_stats(shape, type, whole);
     };
   };
   at.to.add(std::move(call));

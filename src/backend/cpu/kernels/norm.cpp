@@ -21,9 +21,9 @@ int64_t chunk_pixels(int64_t pixels) {
 int64_t chunks_of(int64_t pixels, int64_t chunk) { return (pixels + chunk - 1) / chunk; }
 int64_t chunks_of(const GroupNormShape& shape, const GroupNormData& data) {
   const int64_t chunk = chunk_pixels(shape.pixels);
-  if (data.several.empty()) return chunks_of(shape.pixels, chunk);
+  if (shape.pieces == 1) return chunks_of(shape.pixels, chunk);
   int64_t chunks = 0;
-  for (const GroupPiece& piece : data.several) chunks += chunks_of(piece.pixels, chunk);
+  for (int64_t i = 0; i < shape.pieces; ++i) chunks += chunks_of(data.pieces[i].pixels, chunk);
   return chunks;
 }
 
@@ -90,7 +90,7 @@ struct Place {
 // Where a row begins; in pieces, where its first one does.
 template <typename T>
 const T* row_at(const GroupNormShape& shape, const GroupNormData& data, int64_t row) {
-  if (!data.several.empty()) return static_cast<const T*>(data.several[0].x);
+  if (shape.pieces > 1) return static_cast<const T*>(data.pieces[0].x);
   return static_cast<const T*>(data.x) + row * shape.pixels * shape.channels;
 }
 
@@ -105,8 +105,8 @@ Chunk<T> chunk_at(const GroupNormShape& shape, const GroupNormData& data, Place 
   const int64_t chunk = chunk_pixels(shape.pixels);
   const T* x = row_at<T>(shape, data, place.row);
   int64_t pixels = shape.pixels, index = place.chunk;
-  for (const GroupPiece& piece : data.several) {
-    x = static_cast<const T*>(piece.x), pixels = piece.pixels;
+  for (int64_t i = 0; shape.pieces > 1; ++i) {
+    x = static_cast<const T*>(data.pieces[i].x), pixels = data.pieces[i].pixels;
     if (index < chunks_of(pixels, chunk)) break;
     index -= chunks_of(pixels, chunk);
   }
