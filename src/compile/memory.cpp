@@ -54,19 +54,16 @@ class Storages {
 
   void live(int value, int call) { lives_[place(value).root].meet(call); }
 
-  // The result of `call` replaces `old`: allowed where nothing reads any of old's storage later, this call reads it only
-  // once, and the two are of one size.
+  // The result of `call` replaces `old`: allowed where nothing reads any of old's storage later, nothing of the result's
+  // is written before, this call reads old's only once, and the two values are of one size. The smaller storage then
+  // lies inside the other, so that the two meet; not if it is less than half of it, which would live on in vain.
   bool replace(const ArenaCall& call, int index, int old) {
-    const Place from = place(old);
-    if (values_[call.writes].inside >= 0 || from.root == call.writes || from.at != 0) return false;
-    if (values_[call.writes].bytes != values_[from.root].bytes || values_[old].bytes != values_[from.root].bytes)
-      return false;
-    if (lives_[from.root].last > index || lives_[call.writes].first < index) return false;
+    const Place from = place(old), to = place(call.writes);
+    if (from.root == to.root || values_[call.writes].bytes != values_[old].bytes) return false;
+    if (lives_[from.root].last > index || lives_[to.root].first < index) return false;
     const auto here = [&](int read) { return place(read).root == from.root; };
     if (std::count_if(call.reads.begin(), call.reads.end(), here) != 1) return false;
-    lives_[from.root].last = std::max(lives_[from.root].last, lives_[call.writes].last);
-    values_[call.writes].inside = from.root;
-    return true;
+    return put_inside(from, to) || put_inside(to, from);
   }
 
   const Life& life(int root) const { return lives_[root]; }
@@ -74,6 +71,18 @@ class Storages {
   bool is_root(int value) const { return values_[value].inside < 0; }
 
  private:
+  // `inner`'s storage goes into `outer`'s, so that the two places are one.
+  bool put_inside(Place inner, Place outer) {
+    const size_t room = values_[outer.root].bytes, size = values_[inner.root].bytes;
+    if (outer.at < inner.at || (outer.at - inner.at) % kArenaAlignment != 0) return false;
+    if (size > room || outer.at - inner.at > room - size || size < room / 2) return false;
+    values_[inner.root].inside = outer.root;
+    values_[inner.root].at = outer.at - inner.at;
+    lives_[outer.root].meet(lives_[inner.root].first);
+    lives_[outer.root].meet(lives_[inner.root].last);
+    return true;
+  }
+
   std::vector<ArenaValue> values_;
   std::vector<Life> lives_;
 };
@@ -103,7 +112,9 @@ size_t best_gap(const std::vector<Block>& blocks, const Life& life, size_t bytes
   return tightest ? best : end;
 }
 
-// No order is the best for every program; each is cheap, so all are tried and the smallest arena is taken.
+// No order is the best for every program; each is cheap, so all are tried, each a few times with the storages that made
+// the arena so high placed first, and the smallest arena is taken.
+constexpr int kRounds = 32;
 using Order = bool (*)(const Storages&, int, int);
 constexpr Order kOrders[] = {
     [](const Storages& s, int a, int b) { return s.bytes(a) > s.bytes(b); },
@@ -128,6 +139,18 @@ ArenaPlan lay_out(const Storages& storages, std::span<const int> roots, size_t v
   return plan;
 }
 
+// The most bytes that are alive at once: no plan can be below.
+size_t most_alive(const Storages& storages, std::span<const int> roots, size_t calls) {
+  std::vector<ptrdiff_t> change(calls + 1);
+  for (const int root : roots) {
+    change[storages.life(root).first] += static_cast<ptrdiff_t>(aligned(storages.bytes(root)));
+    change[storages.life(root).last + 1] -= static_cast<ptrdiff_t>(aligned(storages.bytes(root)));
+  }
+  ptrdiff_t alive = 0, most = 0;
+  for (const ptrdiff_t step : change) most = std::max(most, alive += step);
+  return static_cast<size_t>(most);
+}
+
 }  // namespace
 
 ArenaPlan plan_arena(std::span<const ArenaValue> values, std::span<const ArenaCall> calls) {
@@ -144,10 +167,17 @@ ArenaPlan plan_arena(std::span<const ArenaValue> values, std::span<const ArenaCa
   for (int i = 0; i < static_cast<int>(values.size()); ++i)
     if (storages.is_root(i) && storages.life(i).used()) roots.push_back(i);
   ArenaPlan plan;
+  const size_t least = most_alive(storages, roots, calls.size());
   for (const auto& less : kOrders) {
     std::stable_sort(roots.begin(), roots.end(), [&](int a, int b) { return less(storages, a, b); });
-    ArenaPlan tried = lay_out(storages, roots, values.size());
-    if (plan.offsets.empty() || tried.bytes < plan.bytes) plan = std::move(tried);
+    for (int round = 0; round < kRounds && (plan.offsets.empty() || plan.bytes > least); ++round) {
+      ArenaPlan tried = lay_out(storages, roots, values.size());
+      const auto at_the_top = [&, top = tried.bytes](int root) {
+        return tried.offsets[root] + aligned(storages.bytes(root)) == top;
+      };
+      std::stable_partition(roots.begin(), roots.end(), at_the_top);
+      if (plan.offsets.empty() || tried.bytes < plan.bytes) plan = std::move(tried);
+    }
   }
   for (size_t i = 0; i < values.size(); ++i) {
     const Place place = storages.place(static_cast<int>(i));

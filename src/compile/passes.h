@@ -18,9 +18,11 @@ Graph fuse(const Graph& graph);
 // GroupApply then reads values of one type (weights aside: they are given in the type the op computes in).
 Graph choose_precision(const Graph& graph, DType type);
 
-// Exact tiling in row bands: where a GroupNorm (and an Upsample2x) feeds a 3x3 convolution on a map of at least `least_pixels`, statistics are
-// taken over the whole map first, then each band of at most `band_rows` rows is normalised and convolved by itself, so that the
-// normalised map (or the upsampled one) never exists as a whole. Results equal the untiled ones: bands only split the pixels.
+// Exact tiling in row bands, the last pass: a map of at least `least_pixels` of one image exists only as bands of about `band_rows` rows, from
+// where it is made to its last reader, through convolutions, GroupNorm, Upsample2x, activations, sums and casts. Statistics are those of the
+// whole map; a kernel that reaches into the next band reads its rows. The nodes stand in the order in which bands let go of their memory
+// soonest: a pass that lists them in another order loses it. Results equal the untiled ones to rounding: bands only split the pixels.
+// A GroupApply or an Upsample2x stands right before the convolution that alone reads it.
 Graph tile_rows(const Graph& graph, int64_t least_pixels, int64_t band_rows);
 
 }  // namespace inkstone

@@ -1,90 +1,243 @@
+// Row bands. A large map is a list of bands, each a value of its own, from where it is made to its last reader; GroupNorm
+// and Upsample2x are never stored but applied to the rows that somebody reads. A band that is read together with rows of
+// its neighbours gets room for them at its ends: those few rows are copied, the band is computed in its place.
+// Between two statistics the work goes band by band through all ops, so that a map dies while the next one grows.
 #include <algorithm>
+#include <utility>
 
 #include "compile/passes.h"
 #include "compile/rewrite.h"
+#include "compile/schedule.h"
 
 namespace inkstone {
 namespace {
 
 constexpr int kRows = 2;  // the axis of image rows
 
+struct Band {
+  int id;
+  int64_t begin, end;  // rows of the map
+  int64_t rows() const { return end - begin; }
+  bool holds(int64_t from, int64_t to) const { return begin <= from && to <= end; }
+};
+
+// Where an old value is now.
+struct Map {
+  std::vector<Band> bands;  // top to bottom, or the whole; none where it is applied on reading
+  std::vector<Band> wider;  // bands with rows of their neighbours
+  int stats = -1;           // of a GroupNorm that is applied on reading
+  int stage = 0, read = 0;  // when it is made, and the latest stage so far in which it is read
+};
+
 class Tiler {
  public:
   Tiler(const Graph& graph, int64_t least_pixels, int64_t band_rows)
-      : graph_(graph), least_pixels_(least_pixels), band_rows_(std::max<int64_t>(2, band_rows / 2 * 2)), out_(graph) {}
+      : graph_(graph),
+        least_pixels_(least_pixels),
+        band_rows_(std::max<int64_t>(2, band_rows / 2 * 2)),
+        maps_(graph.nodes().size()) {}
 
   Graph tile() {
-    for (int id = 0; id < static_cast<int>(graph_.nodes().size()); ++id) {
-      const Node& node = graph_.node(id);
-      const int tiled = as<op::Conv2d>(node) ? tile_conv(node) : -1;
-      tiled >= 0 ? out_.place(id, tiled) : static_cast<void>(out_.copy(id));
-    }
-    return out_.finish();
+    for (int id = 0; id < static_cast<int>(graph_.nodes().size()); ++id) place(id);
+    std::vector<int> outputs;
+    for (const int id : graph_.outputs()) outputs.push_back(whole(id));
+    out_.set_outputs(std::move(outputs));
+    return in_turns(out_, turns_);
   }
 
  private:
-  struct Band {
-    int64_t begin, end, height;  // of the output's rows, and how many there are
-    int64_t first() const { return begin > 0 ? begin - 1 : 0; }
-    int64_t last() const { return end < height ? end + 1 : height; }  // the rows that a 3x3 kernel reads
-  };
+  bool large(const Node& node) const {
+    return node.shape.size() == 4 && node.shape[0] == 1 && node.shape[kRows] > band_rows_ &&
+           node.shape[kRows] * node.shape[3] >= least_pixels_;
+  }
 
-  // A 3x3 convolution that keeps the size, of one large image, whose input nobody else reads.
-  bool fits(const Node& node, int in) const {
-    const auto* conv = as<op::Conv2d>(node);
-    const Shape& weight = graph_.node(node.inputs[1]).shape;
-    const bool keeps = conv->stride == 1 && weight[2] == 3 && weight[3] == 3 && conv->pad_top == 1 &&
-                       conv->pad_bottom == 1 && conv->pad_left == 1 && conv->pad_right == 1;
-    return keeps && node.shape[0] == 1 && node.shape[2] % 2 == 0 && node.shape[2] > band_rows_ &&
-           node.shape[2] * node.shape[3] >= least_pixels_ && out_.single(in);
+  bool applied_on_reading(int id) const { return maps_[id].bands.empty(); }
+  bool in_bands(int id) const { return maps_[id].bands.size() != 1; }
+
+  // Which inputs give rows for the result's rows; none for an op that does not work row by row.
+  static std::vector<int> row_inputs(const Graph& graph, const Node& node) {
+    if (const auto* conv = as<op::Conv2d>(node))
+      return conv->residual ? std::vector<int>{node.inputs[0], node.inputs.back()} : std::vector<int>{node.inputs[0]};
+    if (as<op::Activate>(node) || as<op::Cast>(node) || as<op::Upsample2x>(node)) return {node.inputs[0]};
+    const auto* norm = as<op::GroupNorm>(node);
+    if (norm && !norm->addend) return {node.inputs[0]};
+    if (!as<op::Add>(node) && !as<op::Mul>(node)) return {};
+    for (const int input : node.inputs)
+      if (graph.node(input).shape != node.shape) return {};
+    return node.inputs;
+  }
+
+  int add(Op op, std::vector<int> inputs, DType type, Shape declared = {}) {
+    const int id = out_.add_node(std::move(op), std::move(inputs), std::move(declared)).id;
+    out_.set_type(id, type);
+    turns_.push_back(turn_);
+    return id;
+  }
+
+  void place(int id) {
+    const Node& node = graph_.node(id);
+    const std::vector<int> sources = row_inputs(graph_, node);
+    int stage = 0;
+    for (const int input : node.inputs) stage = std::max(stage, ready(input));
+    turn_ = {stage, -1};
+    const bool split = std::any_of(sources.begin(), sources.end(), [&](int input) { return in_bands(input); });
+    if (sources.empty() || !(large(node) || split)) return copy(id);
+    if (const auto* norm = as<op::GroupNorm>(node)) return take_stats(id, *norm);
+    if (as<op::Upsample2x>(node)) return;
+    Map& map = maps_[id];
+    map.stage = map.read = stage;
+    for (const int input : sources) note_reader(input, stage);
+    std::vector<Band> bands;
+    for (const auto& [begin, end] : cuts(id)) {
+      turn_ = {stage, static_cast<double>(begin) / static_cast<double>(node.shape[kRows])};
+      bands.push_back({band(node, begin, end), begin, end});
+    }
+    map.bands = std::move(bands);
+    if (!large(node)) whole(id);
+  }
+
+  // A map is ready once it is made and its earlier readers have had it: who comes last lets go of it band by band.
+  int ready(int id) const {
+    const Map& map = maps_[id];
+    const int own = std::max(map.stage, map.read);
+    return applied_on_reading(id) ? std::max(own, ready(graph_.node(id).inputs[0])) : own;
+  }
+
+  void note_reader(int id, int stage) {
+    maps_[id].read = std::max(maps_[id].read, stage);
+    if (applied_on_reading(id)) note_reader(graph_.node(id).inputs[0], stage);
+  }
+
+  void copy(int id) {
+    const Node& node = graph_.node(id);
+    std::vector<int> inputs;
+    for (const int input : node.inputs) inputs.push_back(whole(input));
+    const int64_t rows = node.shape.size() == 4 ? node.shape[kRows] : 0;
+    maps_[id].bands = {{add(node.op, std::move(inputs), node.type, node.shape), 0, rows}};
+    maps_[id].stage = maps_[id].read = turn_.stage;
+  }
+
+  void take_stats(int id, const op::GroupNorm& norm) {
+    const int x = graph_.node(id).inputs[0];
+    std::vector<int> inputs;
+    if (applied_on_reading(x)) whole(x);
+    for (const Band& band : maps_[x].bands) inputs.push_back(band.id);
+    turn_ = {maps_[x].stage + 1, -1};
+    maps_[id].stage = turn_.stage;
+    maps_[id].stats = add(op::GroupStats{norm.groups, norm.epsilon}, std::move(inputs), DType::kF32);
+  }
+
+  // Rows [begin, end) of a node's result.
+  int band(const Node& node, int64_t begin, int64_t end) {
+    Op op = node.op;
+    std::vector<int> inputs;
+    auto* conv = std::get_if<op::Conv2d>(&op);
+    if (!conv) {
+      for (const int input : node.inputs) inputs.push_back(rows(input, begin, end));
+      return add(std::move(op), std::move(inputs), node.type);
+    }
+    const int64_t height = graph_.node(node.inputs[0]).shape[kRows], kernel = graph_.node(node.inputs[1]).shape[kRows];
+    const int64_t first = begin * conv->stride - conv->pad_top,
+                  last = (end - 1) * conv->stride - conv->pad_top + kernel;
+    conv->pad_top = static_cast<int>(std::max<int64_t>(0, -first));
+    conv->pad_bottom = static_cast<int>(std::max<int64_t>(0, last - height));
+    inputs.push_back(rows(node.inputs[0], std::max<int64_t>(0, first), std::min(height, last)));
+    for (size_t k = 1; k < node.inputs.size(); ++k) {
+      const bool residual = conv->residual && k + 1 == node.inputs.size();
+      inputs.push_back(residual ? rows(node.inputs[k], begin, end) : whole(node.inputs[k]));
+    }
+    return add(std::move(op), std::move(inputs), node.type);
   }
 
   int rows(int id, int64_t begin, int64_t end) {
-    return begin == 0 && end == out_.node(id).shape[kRows] ? id : out_.add(op::Slice{kRows, begin, end}, {id});
+    if (!applied_on_reading(id)) return stored_rows(maps_[id], begin, end);
+    const Node& node = graph_.node(id);
+    if (const auto* norm = as<op::GroupNorm>(node)) {
+      const int x = rows(node.inputs[0], begin, end), scale = whole(node.inputs[1]), shift = whole(node.inputs[2]);
+      return add(op::GroupApply{norm->groups, norm->silu}, {x, maps_[id].stats, scale, shift}, node.type);
+    }
+    const int64_t first = begin / 2, last = (end + 1) / 2;
+    const int doubled = add(op::Upsample2x{}, {rows(node.inputs[0], first, last)}, node.type);
+    return slice(doubled, begin - 2 * first, end - 2 * first);
   }
 
-  int tile_conv(const Node& node) {
-    const int in = out_.of(node.inputs[0]);
-    if (!fits(node, in)) return -1;
-    const Node source = out_.node(in);
-    const auto* norm = as<op::GroupNorm>(source);
-    if (norm && !norm->addend) {
-      const int x = source.inputs[0], scale = source.inputs[1], shift = source.inputs[2];
-      const int stats = out_.add(op::GroupStats{norm->groups, norm->epsilon}, {x});
-      const op::GroupApply apply{norm->groups, norm->silu};
-      return in_bands(node, [&](const Band& b) {
-        return out_.add(apply, {rows(x, b.first(), b.last()), stats, scale, shift});
-      });
-    }
-    if (!as<op::Upsample2x>(source)) return -1;
-    return in_bands(node, [&](const Band& b) {
-      const int64_t begin = b.first() / 2, end = (b.last() + 1) / 2;
-      const int upsampled = out_.add(op::Upsample2x{}, {rows(source.inputs[0], begin, end)});
-      return rows(upsampled, b.first() - 2 * begin, b.last() - 2 * begin);
-    });
+  int slice(int id, int64_t begin, int64_t end) {
+    const Node& node = out_.node(id);
+    return begin == 0 && end == node.shape[kRows] ? id : add(op::Slice{kRows, begin, end}, {id}, node.type);
   }
 
-  // `input_of(band)` is the convolution's input for that band, with the rows around it.
-  template <typename F>
-  int in_bands(const Node& node, const F& input_of) {
-    std::vector<int> bands;
-    const int64_t height = node.shape[kRows];
-    for (int64_t begin = 0; begin < height; begin += band_rows_) {
-      const Band band{begin, std::min(height, begin + band_rows_), height};
-      op::Conv2d conv = *as<op::Conv2d>(node);
-      conv.pad_top = begin == 0;
-      conv.pad_bottom = band.end == height;
-      std::vector<int> inputs = out_.of(node.inputs);
-      inputs[0] = input_of(band);
-      if (conv.residual) inputs.back() = rows(inputs.back(), begin, band.end);
-      bands.push_back(out_.add(conv, std::move(inputs)));
+  int stored_rows(Map& map, int64_t begin, int64_t end) {
+    for (const std::vector<Band>* list : {&map.bands, &map.wider})
+      for (const Band& band : *list)
+        if (band.holds(begin, end)) return slice(band.id, begin - band.begin, end - band.begin);
+    const Band wider = widen(map, begin, end);
+    return slice(wider.id, begin - wider.begin, end - wider.begin);
+  }
+
+  // The band that has most of the rows, with what is missing around it.
+  Band widen(Map& map, int64_t begin, int64_t end) {
+    const auto shared = [&](const Band& band) { return std::min(end, band.end) - std::max(begin, band.begin); };
+    const Band home = *std::max_element(map.bands.begin(), map.bands.end(),
+                                        [&](const Band& a, const Band& b) { return shared(a) < shared(b); });
+    begin = std::min(begin, home.begin), end = std::max(end, home.end);
+    const Turn reader =
+        std::exchange(turn_, {map.stage, static_cast<double>(home.begin) / static_cast<double>(map.bands.back().end)});
+    std::vector<int> pieces;
+    for (const Band& band : map.bands) {
+      const int64_t from = std::max(begin, band.begin), to = std::min(end, band.end);
+      if (from < to) pieces.push_back(slice(band.id, from - band.begin, to - band.begin));
     }
-    return out_.add(op::Concat{kRows}, std::move(bands));
+    const int joined = add(op::Concat{kRows}, std::move(pieces), out_.node(home.id).type);
+    turn_ = reader;
+    return map.wider.emplace_back(Band{joined, begin, end});
+  }
+
+  int whole(int id) {
+    Map& map = maps_[id];
+    if (applied_on_reading(id)) {
+      std::vector<Band> bands;
+      for (const auto& [begin, end] : cuts(id)) bands.push_back({rows(id, begin, end), begin, end});
+      map.bands = std::move(bands);
+    }
+    if (map.bands.size() == 1) return map.bands[0].id;
+    std::vector<int> pieces;
+    for (const Band& band : map.bands) pieces.push_back(band.id);
+    map.bands = {{add(op::Concat{kRows}, std::move(pieces), graph_.node(id).type), 0, map.bands.back().end}};
+    return map.bands[0].id;
+  }
+
+  // The bands of a result: those of what it reads, cut again where they would be too high. An upsampled map is cut at
+  // odd rows: then a 3x3 kernel reads whole pairs of its rows, that is, rows of the map before.
+  std::vector<std::pair<int64_t, int64_t>> cuts(int id) const {
+    const Node& node = graph_.node(id);
+    const auto* conv = as<op::Conv2d>(node);
+    const int64_t stride = conv ? conv->stride : 1, height = node.shape[kRows];
+    int source = id, doublings = 0;
+    for (; applied_on_reading(source); source = graph_.node(source).inputs[0])
+      doublings += as<op::Upsample2x>(graph_.node(source)) != nullptr;
+    const int64_t most = std::max<int64_t>(1, band_rows_ * stride >> doublings);
+    std::vector<std::pair<int64_t, int64_t>> cuts;
+    int64_t last = 0;
+    const auto cut = [&](int64_t row) {
+      for (int i = 0; i < doublings; ++i) row = 2 * row - 1;
+      row = (row + stride - 1) / stride;
+      if (row > last && row < height) cuts.emplace_back(std::exchange(last, row), row);
+    };
+    for (const Band& band : maps_[source].bands) {
+      const int64_t pieces = (band.rows() + most / 2) / most;
+      for (int64_t i = 1; i < pieces; ++i) cut(band.begin + band.rows() * i / pieces);
+      if (band.end < maps_[source].bands.back().end) cut(band.end);
+    }
+    cuts.emplace_back(last, height);
+    return cuts;
   }
 
   const Graph& graph_;
   int64_t least_pixels_, band_rows_;
-  Rewrite out_;
+  std::vector<Map> maps_;  // by old node
+  Graph out_;
+  std::vector<Turn> turns_;  // by new node
+  Turn turn_;                // of the nodes that are being added
 };
 
 }  // namespace

@@ -196,8 +196,14 @@ Signature infer_op(const op::Cast& o, const In& in) {
 }
 
 Signature infer_op(const op::GroupStats& o, const In& in) {
-  expect_inputs("group_stats", in, 1);
+  INKSTONE_CHECK(!in.empty(), "group_stats: no inputs");
   expect_groups("group_stats", in[0], o.groups);
+  for (size_t i = 0; in.size() > 1 && i < in.size(); ++i) {
+    expect_rank("group_stats", in[i], 4);
+    expect_shape("group_stats", "a band", in[i], {1, in[0].shape[1], in[i].shape[2], in[0].shape[3]});
+    INKSTONE_CHECK(in[i].type == in[0].type, "group_stats: bands of ", name_of(in[0].type), " and ",
+                   name_of(in[i].type));
+  }
   return {{in[0].shape[0], o.groups, 2}, DType::kF32};
 }
 

@@ -52,7 +52,7 @@ struct Upsample2x {};                                      // nearest, [n, c, h,
 
 struct Geglu     {};                                       // [..., 2c] -> [..., c]: first half * gelu(second half)
 struct Cast      { DType type; };
-struct GroupStats { int groups; float epsilon; };          // x [n, c, ...] -> [n, groups, 2] fp32: mean and 1/sqrt(variance + epsilon)
+struct GroupStats { int groups; float epsilon; };          // x [n, c, ...] -> [n, groups, 2] fp32: mean and 1/sqrt(variance + epsilon); or two or more bands of one image, top to bottom: of the whole
 struct GroupApply { int groups; bool silu = false; };      // x, stats of the whole image, scale, shift
 // clang-format on
 }  // namespace op

@@ -144,6 +144,17 @@ const std::vector<Case>& cases() {
          const Value top = g.add(op::GroupApply{4, true}, {slice(image, 2, 0, 2), stats, scale, shift});
          return concat(top, g.add(op::GroupApply{4, true}, {slice(image, 2, 2, 6), stats, scale, shift}), 2);
        }},
+      {"group stats of bands",
+       [](Graph& g, int64_t n) {
+         const Value image = x(g, {n, 16, 70, 60}), scale = weight(g, "scale", {16}), shift = weight(g, "shift", {16});
+         std::vector<Value> rows;
+         for (int64_t row = 0; row < n; ++row) {
+           const Value own = slice(image, 0, row, row + 1);
+           const std::vector<Value> bands{slice(own, 2, 0, 31), slice(own, 2, 31, 32), slice(own, 2, 32, 70)};
+           rows.push_back(g.add(op::GroupApply{4, true}, {own, g.add(op::GroupStats{4, 1e-5f}, bands), scale, shift}));
+         }
+         return n == 1 ? rows[0] : g.add(op::Concat{0}, rows);
+       }},
       simple("layer norm", {7, 50},
              [](Graph& g, Value v, int64_t) {
                return g.add(op::LayerNorm{1e-5f}, {v, weight(g, "scale", {50}), weight(g, "shift", {50})});

@@ -79,14 +79,59 @@ TEST(Fuse, clip_and_vae_mean_the_same) {
   expect_same_meaning(vae, fuse(vae), 1e-6);
 }
 
+VaeConfig three_levels() {
+  VaeConfig config = tiny_vae();
+  config.channels = {8, 8, 16};
+  return config;
+}
+
 TEST(Tile, bands_give_the_same_values) {
-  const Graph before = fuse(vae_decoder_graph(tiny_vae(), 1, 8, 6));
-  for (const int64_t band : {2, 6, 8}) {
-    const Graph after = tile_rows(before, 8, band);
-    EXPECT_GT(nodes_called(after, "group_stats"), 0);
-    EXPECT_GT(nodes_called(after, "concat"), 0);
-    expect_same_meaning(before, after, 1e-6);
+  const Graph graphs[] = {vae_decoder_graph(three_levels(), 1, 9, 5), vae_encoder_graph(three_levels(), 1, 36, 20)};
+  for (const Graph& graph : graphs)
+    for (const bool fused : {true, false})
+      for (const int64_t band : {2, 4, 6, 10, 16})
+        for (const int64_t pixels : {1, 300}) {  // all maps, or the larger ones
+          const Graph before = fused ? fuse(graph) : graph, after = tile_rows(before, pixels, band);
+          EXPECT_GT(nodes_called(after, "group_stats"), 0);
+          EXPECT_GT(nodes_called(after, "concat"), 0);
+          expect_same_meaning(before, after, 1e-6);
+        }
+}
+
+TEST(Tile, works_on_any_convolution_and_sum) {
+  Graph g;
+  const Scope s{&g, ""};
+  Value v = conv(s / "a", input(g, "x", {1, 4, 19, 7}), 8, 3);
+  v = upsample2x(upsample2x(v));
+  Value h = activate(conv(s / "b", v, 8, 1), Activation::kGelu) * group_norm(s / "c", v, 4, 1e-5f);
+  h = h + conv(s / "d", h, 1, 3) +
+      conv(s / "e", group_norm(s / "f", upsample2x(conv(s / "g", h, 8, 5, 2)), 2, 1e-5f), 8, 3);
+  const Graph before = finish(g, to_tokens(conv(s / "h", h, 6, 3, 2)));
+  for (const int64_t band : {2, 6, 30}) expect_same_meaning(before, tile_rows(before, 8, band), 1e-6);
+}
+
+TEST(Tile, no_large_map_is_whole_but_the_picture) {
+  constexpr int64_t kBand = 8;
+  const Graph graph = tile_rows(fuse(vae_decoder_graph(three_levels(), 1, 16, 16)), 16 * 32, kBand);
+  for (int id = 0; id < static_cast<int>(graph.nodes().size()); ++id) {
+    const Node& node = graph.node(id);
+    if (node.shape.size() != 4 || node.shape[3] <= 16 || id == graph.outputs()[0]) continue;
+    EXPECT_LE(node.shape[2], kBand * 3 / 2 + 2) << print(node, id);
   }
+}
+
+TEST(Tile, what_is_applied_on_reading_stands_before_its_convolution) {
+  const Graph graph = tile_rows(fuse(vae_decoder_graph(three_levels(), 1, 16, 16)), 16 * 32, 8);
+  int seen = 0;
+  for (int id = 0; id < static_cast<int>(graph.nodes().size()); ++id) {
+    const std::string name = name_of(graph.node(id).op);
+    if (name != "group_apply" && name != "upsample2x") continue;
+    const Node& next = graph.node(id + 1);
+    EXPECT_EQ(name_of(next.op), "conv2d");
+    EXPECT_EQ(next.inputs[0], id);
+    ++seen;
+  }
+  EXPECT_GT(seen, 40);
 }
 
 TEST(Tile, leaves_small_maps_and_batches_alone) {

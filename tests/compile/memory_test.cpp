@@ -81,6 +81,33 @@ TEST(Memory, pieces_of_a_concatenation_lie_side_by_side) {
   EXPECT_EQ(plan.offsets[0] + 64, plan.offsets[1]);
 }
 
+// Two bands with room for rows of their neighbours: conv onto the first as its residual, both with that room.
+TEST(Memory, a_result_with_room_around_it_replaces_a_value_with_room_around_it) {
+  Chain chain;
+  chain.call(64, {});
+  chain.call(192, {});
+  chain.call(64, {0}, {0});
+  chain.call(256, {});
+  chain.call(64, {3});
+  chain.values[0] = {64, 1, 64};
+  chain.values[2] = {64, 3, 128};
+  const ArenaPlan plan = chain.plan();
+  EXPECT_EQ(plan.offsets[2], plan.offsets[0]);
+  EXPECT_EQ(plan.offsets[2], plan.offsets[3] + 128);
+  EXPECT_EQ(plan.bytes, 256u + 64);
+}
+
+TEST(Memory, a_result_does_not_keep_a_storage_alive_that_is_much_larger) {
+  Chain chain;
+  chain.call(64, {});
+  chain.call(1024, {});
+  chain.call(64, {0}, {0});
+  chain.call(1024, {2});
+  chain.call(64, {2, 3});
+  chain.values[0] = {64, 1, 0};
+  EXPECT_EQ(chain.plan().bytes, 1024u + 128);
+}
+
 TEST(Memory, refuses_parts_larger_than_the_whole_and_rings) {
   EXPECT_THROW(plan_arena(std::vector<ArenaValue>{{64}, {64, 0, 1}}, {}), Error);
   EXPECT_THROW(plan_arena(std::vector<ArenaValue>{{64, 1, 0}, {64, 0, 0}}, {}), Error);
@@ -93,46 +120,60 @@ TEST(Memory, refuses_parts_larger_than_the_whole_and_rings) {
 struct RandomProgram {
   Chain chain;
   std::vector<bool> view;
+  std::vector<int> piece;  // that was computed in its place inside this value before the rest of it, or -1
 
   explicit RandomProgram(std::mt19937& random) {
     const auto below = [&](size_t n) { return static_cast<int>(random() % n); };
-    for (int i = 0; i < 40; ++i) {
+    while (chain.values.size() < 40) {
+      const int i = static_cast<int>(chain.values.size());
       const size_t bytes = 1 + below(400);
       std::vector<int> reads;
       for (int k = below(3); i > 0 && k >= 0; --k) reads.push_back(below(2) ? i - 1 - below(std::min(i, 4)) : below(i));
       const bool make_view = i > 0 && below(5) == 0;
       chain.call(bytes, reads, below(2) ? reads : std::vector<int>{});
       view.push_back(make_view);
+      piece.push_back(-1);
       if (!reads.empty() && below(2)) chain.values[i].bytes = chain.values[reads[0]].bytes;
       if (make_view) {
         const int whole = below(i);
         const int at = below(chain.values[whole].bytes);
         chain.values[i] = {size_t{1} + below(chain.values[whole].bytes - at), whole, static_cast<size_t>(at)};
         chain.calls[i] = {};
+      } else if (below(4) == 0) {  // the next value has this one inside, and something around it
+        const size_t at = kArenaAlignment * below(3);
+        chain.call(at + chain.values[i].bytes + 64 * below(3), i > 0 ? std::vector<int>{below(i)} : std::vector<int>{});
+        chain.values[i] = {chain.values[i].bytes, i + 1, at};
+        view.push_back(false);
+        piece.push_back(i);
       }
     }
+  }
+
+  // The value whose write filled this byte of a value.
+  int writer(int value, size_t byte) const {
+    const std::vector<ArenaValue>& values = chain.values;
+    for (; view[value]; value = values[value].inside) byte += values[value].at;
+    const int part = piece[value];
+    return part >= 0 && byte >= values[part].at && byte - values[part].at < values[part].bytes ? part : value;
   }
 };
 
 TEST(Memory, no_random_program_reads_what_another_value_wrote_there) {
   std::mt19937 random(7);
-  size_t taken = 0;
+  size_t taken = 0, taken_by_pieces = 0;
   for (int round = 0; round < 300; ++round) {
     const RandomProgram program(random);
     const std::vector<ArenaValue>& values = program.chain.values;
     const std::vector<ArenaCall>& calls = program.chain.calls;
     const ArenaPlan plan = program.chain.plan();
     std::vector<int> memory(plan.bytes, -1);
-    const auto written = [&](int value) {  // the value whose write filled these bytes: a view's whole
-      while (program.view[value]) value = values[value].inside;
-      return value;
-    };
     for (size_t i = 0; i < calls.size(); ++i) {
       for (const int read : calls[i].reads)
-        for (size_t b = 0; b < values[read].bytes; ++b) ASSERT_EQ(memory.at(plan.offsets[read] + b), written(read));
+        for (size_t b = 0; b < values[read].bytes; ++b)
+          ASSERT_EQ(memory.at(plan.offsets[read] + b), program.writer(read, b));
       if (calls[i].writes < 0) continue;
       const int result = calls[i].writes;
-      if (values[result].inside < 0) {
+      if (values[result].inside < 0 && program.piece[result] < 0) {
         ASSERT_EQ(plan.offsets[result] % kArenaAlignment, 0u);
       }
       for (const int read : calls[i].reads) {  // what is read and may not be replaced is not touched by the result
@@ -143,11 +184,14 @@ TEST(Memory, no_random_program_reads_what_another_value_wrote_there) {
                            plan.offsets[result] >= plan.offsets[read] + values[read].bytes;
         ASSERT_TRUE(may || apart);
         taken += may;
+        taken_by_pieces += may && values[result].inside >= 0;
       }
-      for (size_t b = 0; b < values[result].bytes; ++b) memory.at(plan.offsets[result] + b) = result;
+      for (size_t b = 0; b < values[result].bytes; ++b)
+        if (program.writer(result, b) == result) memory.at(plan.offsets[result] + b) = result;
     }
   }
   EXPECT_GT(taken, 100u);  // in-place results did occur
+  EXPECT_GT(taken_by_pieces, 20u);
 }
 
 TEST(Memory, is_near_the_least_possible) {

@@ -68,6 +68,10 @@ const Row kRows[] = {
     {"geglu", op::Geglu{}, {{2, 3, 8}}, {2, 3, 4}},
     {"geglu of an odd width", op::Geglu{}, {{2, 3, 7}}, {}},
     {"stats", op::GroupStats{4, 1e-6f}, {{2, 8, 3, 3}}, {2, 4, 2}},
+    {"stats of bands", op::GroupStats{4, 1e-6f}, {{1, 8, 3, 5}, {1, 8, 2, 5}}, {1, 4, 2}},
+    {"stats of bands of several images", op::GroupStats{4, 1e-6f}, {{2, 8, 3, 5}, {2, 8, 2, 5}}, {}},
+    {"stats of bands of two widths", op::GroupStats{4, 1e-6f}, {{1, 8, 3, 5}, {1, 8, 3, 4}}, {}},
+    {"stats of nothing", op::GroupStats{4, 1e-6f}, {}, {}},
     {"an input too many", op::Upsample2x{}, {{1, 2, 3, 5}, {1}}, {}},
 };
 INSTANTIATE_TEST_SUITE_P(Rows, Infer, testing::ValuesIn(kRows));

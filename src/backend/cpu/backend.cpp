@@ -9,7 +9,7 @@ namespace inkstone {
 namespace {
 
 // Below this many pixels a map in bands saves too little to matter; a band of so many rows keeps every core busy.
-constexpr int64_t kTiledPixels = 64 * 64, kBandRows = 32;
+constexpr int64_t kTiledPixels = 128 * 128, kBandRows = 32;
 
 class CpuBackend : public Backend {
  public:
@@ -31,10 +31,10 @@ class CpuBackend : public Backend {
 
  private:
   CpuPlan planned(const Graph& graph, const Weights& weights, const CompileOptions& options) const {
-    Graph better = fuse(fold(graph));
+    const DType type = options.precision == Precision::kBf16 ? DType::kBF16 : DType::kF32;
+    Graph better = choose_precision(fuse(fold(graph)), type);
     if (options.vae_tiling) better = tile_rows(better, kTiledPixels, kBandRows);
-    return CpuPlan(choose_precision(better, options.precision == Precision::kBf16 ? DType::kBF16 : DType::kF32),
-                   options, shared_.engine, &weights);
+    return CpuPlan(std::move(better), options, shared_.engine, &weights);
   }
 
   CpuShared shared_;

@@ -188,19 +188,31 @@ void expect_image(const Lowered& at) {
 
 namespace {
 
-// Of x [+ addend], into `value`.
-void lower_stats(const Lowered& at, const GroupNormShape& shape, bool has_addend, int value) {
+// Of the first inputs, bands of one map [+ addend, the fourth], into the node's value.
+void lower_stats(const Lowered& at, GroupNormShape shape, int number, bool has_addend) {
   Call call = at.call();
   call.op = "group_stats";
-  const Operand x = at.read(call, 0), addend = has_addend ? at.read(call, 3) : Operand{};
+  std::vector<std::pair<Operand, int64_t>> pieces;
+  shape.pieces = number;
+  for (int k = 0; k < number; ++k) {
+    pieces.emplace_back(at.read(call, k), group_shape(at.in(k).shape, 1, 0, false).pixels);
+    if (k > 0) shape.pixels += pieces.back().second;
+  }
+  const Operand addend = has_addend ? at.read(call, 3) : Operand{};
   const DType type = at.in(0).type;
   call.scratch = kernels().group_scratch(shape);
-  call.bind = [=](const Binding& b) -> Launch {
+  call.bind = [=, id = at.id](const Binding& b) -> Launch {
     GroupNormData data{};
-    data.x = x.at(b), data.scratch = b.scratch;
+    data.x = pieces[0].first.at(b), data.scratch = b.scratch;
     if (has_addend) data.addend = reinterpret_cast<float*>(addend.at(b));
-    data.stats = reinterpret_cast<float*>(b.values[value]);
-    return [=](const HostTensors&) { kernels().group_stats(shape, type, data); };
+    data.stats = reinterpret_cast<float*>(b.values[id]);
+    std::vector<GroupPiece> bands;
+    for (const auto& [x, pixels] : pieces) bands.push_back({x.at(b), pixels});
+    return [=, bands = std::move(bands)](const HostTensors&) {
+      GroupNormData whole = data;
+      if (bands.size() > 1) whole.pieces = bands.data();
+      kernels().group_stats(shape, type, whole);
+    };
   };
   at.to.add(std::move(call));
 }
@@ -212,7 +224,7 @@ void lower(const op::GroupNorm& op, const Lowered& at) {
   const GroupNormShape shape = group_shape(at.in(0).shape, op.groups, op.epsilon, op.silu);
   if (absorbing_convolution(at) >= 0) {
     at.to.resize(at.id, bytes({shape.rows, shape.groups, 2}, DType::kF32));
-    return lower_stats(at, shape, op.addend, at.id);
+    return lower_stats(at, shape, 1, op.addend);
   }
   Call call = at.call();
   const Operand x = at.read_over(call, 0), scale = at.read_packed(call, 1, DType::kF32),
@@ -241,8 +253,8 @@ void lower(const op::GroupNorm& op, const Lowered& at) {
 
 void lower(const op::GroupStats& op, const Lowered& at) {
   expect_image(at);
-  const GroupNormShape shape = group_shape(at.in(0).shape, op.groups, op.epsilon, false);
-  lower_stats(at, shape, false, at.id);
+  const int pieces = static_cast<int>(at.node.inputs.size());
+  lower_stats(at, group_shape(at.in(0).shape, op.groups, op.epsilon, false), pieces, false);
 }
 
 void lower(const op::GroupApply& op, const Lowered& at) {
@@ -283,7 +295,8 @@ void lower(const op::Embedding&, const Lowered& at) {
   const size_t values = at.read_stored(call, 1, bytes(at.node.shape, DType::kF32));
   const Shape& table = at.in(1).shape;
   const size_t number = static_cast<size_t>(count(at.in(0).shape));
-  call.bytes = static_cast<double>(number * sizeof(int32_t) + bytes(at.node.shape, at.node.type));  // and of the table as many rows
+  call.bytes = static_cast<double>(number * sizeof(int32_t) +
+                                   bytes(at.node.shape, at.node.type));  // and of the table as many rows
   call.bind = [=, rows = table[0], width = table[1], type = at.node.type, id = at.id](const Binding& b) -> Launch {
     const EmbeddingTable embedding{rows, width, b.stored[values].type, b.stored[values].data};
     const std::span<const int32_t> which{reinterpret_cast<int32_t*>(ids.at(b)), number};

@@ -25,18 +25,26 @@ struct Moments {
   double mean, scale;  // scale: 1 / sqrt(variance + epsilon)
 };
 
-// Of x + addend (one value a channel, or none) over one group of channels.
-Moments moments(const float* x, const float* addend, int64_t channels, int64_t pixels, float epsilon) {
-  double sum = 0, squares = 0;
-  for (int64_t c = 0; c < channels; ++c)
-    for (int64_t p = 0; p < pixels; ++p) sum += x[c * pixels + p] + (addend ? addend[c] : 0.0f);
-  const double mean = sum / static_cast<double>(channels * pixels);
-  for (int64_t c = 0; c < channels; ++c)
-    for (int64_t p = 0; p < pixels; ++p) {
-      const double d = x[c * pixels + p] + (addend ? addend[c] : 0.0f) - mean;
-      squares += d * d;
+struct Piece {  // of one group of channels
+  const float* x;
+  int64_t pixels;
+};
+
+// Of x + addend (one value a channel, or none) over one group of channels, given in pieces.
+Moments moments(const std::vector<Piece>& pieces, const float* addend, int64_t channels, float epsilon) {
+  const auto mean_of = [&](const auto& term) {
+    double sum = 0;
+    int64_t pixels = 0;
+    for (const Piece& piece : pieces) {
+      for (int64_t c = 0; c < channels; ++c)
+        for (int64_t p = 0; p < piece.pixels; ++p)
+          sum += term(piece.x[c * piece.pixels + p] + (addend ? addend[c] : 0.0f));
+      pixels += piece.pixels;
     }
-  return {mean, 1 / std::sqrt(squares / static_cast<double>(channels * pixels) + epsilon)};
+    return sum / static_cast<double>(channels * pixels);
+  };
+  const double mean = mean_of([](float x) { return static_cast<double>(x); });
+  return {mean, 1 / std::sqrt(mean_of([&](float x) { return (x - mean) * (x - mean); }) + epsilon)};
 }
 
 }  // namespace
@@ -103,7 +111,7 @@ void run(const op::GroupNorm& o, const In& in, Tensor& out) {
       const int64_t first = n * channels + g * per_group;
       const float* x = data(*in[0]) + first * pixels;
       const float* add = addend ? addend + first : nullptr;
-      const Moments m = moments(x, add, per_group, pixels, o.epsilon);
+      const Moments m = moments({{x, pixels}}, add, per_group, o.epsilon);
       for (int64_t c = 0; c < per_group; ++c)
         for (int64_t p = 0; p < pixels; ++p) {
           const double normal = (x[c * pixels + p] + (add ? add[c] : 0.0f) - m.mean) * m.scale;
@@ -114,9 +122,14 @@ void run(const op::GroupNorm& o, const In& in, Tensor& out) {
 }
 
 void run(const op::GroupStats& o, const In& in, Tensor& out) {
-  const auto [rows, channels, pixels, per_group] = group_view(*in[0], o.groups);
+  const int64_t rows = in[0]->dim(0), per_group = in[0]->dim(1) / o.groups;
   for (int64_t i = 0; i < rows * o.groups; ++i) {
-    const Moments m = moments(data(*in[0]) + i * per_group * pixels, nullptr, per_group, pixels, o.epsilon);
+    std::vector<Piece> pieces;
+    for (const Tensor* band : in) {
+      const int64_t pixels = group_view(*band, o.groups).pixels;
+      pieces.push_back({data(*band) + i * per_group * pixels, pixels});
+    }
+    const Moments m = moments(pieces, nullptr, per_group, o.epsilon);
     out.floats()[2 * i] = static_cast<float>(m.mean);
     out.floats()[2 * i + 1] = static_cast<float>(m.scale);
   }
@@ -138,7 +151,7 @@ void run(const op::LayerNorm& o, const In& in, Tensor& out) {
   const int64_t width = in[0]->dim(-1), rows = in[0]->size() / std::max<int64_t>(1, width);
   for (int64_t r = 0; r < rows; ++r) {
     const float* x = data(*in[0]) + r * width;
-    const Moments m = moments(x, nullptr, 1, width, o.epsilon);
+    const Moments m = moments({{x, width}}, nullptr, 1, o.epsilon);
     for (int64_t i = 0; i < width; ++i)
       out.floats()[r * width + i] = static_cast<float>((x[i] - m.mean) * m.scale * data(*in[1])[i] + data(*in[2])[i]);
   }

@@ -35,6 +35,11 @@ struct GroupNormShape {
   int64_t rows, pixels, channels, groups;  // channels % groups == 0
   float epsilon;
   bool silu = false;
+  int64_t pieces = 1;  // of the row, each dense; more than one only for group_stats of one row
+};
+struct GroupPiece {
+  const void* x;
+  int64_t pixels;
 };
 struct GroupNormData {
   const void* x;
@@ -44,6 +49,8 @@ struct GroupNormData {
   float* stats;  // [rows, groups, 2]: mean and 1 / sqrt(variance + epsilon); group_apply reads it, the others write it
   void* out;     // not written by group_stats
   std::byte* scratch;  // group_scratch(shape) bytes, aligned to 64; not used by group_apply
+  // shape.pieces of them in their order where there is more than one: then x is not read
+  const GroupPiece* pieces = nullptr;
 };
 
 // Products. A weight is read where the model's file holds it, in the file's order and type: what a kernel wants of it is

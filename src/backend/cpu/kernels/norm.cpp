@@ -9,7 +9,7 @@ namespace {
 constexpr int64_t kGrain = 16 << 10;    // elements; less is not worth another thread
 constexpr int64_t kChannelBlock = 512;  // channels whose numbers lie on the stack at a time
 constexpr int64_t kPixelBlock = 64;     // pixels summed in fp32 before they join a double
-constexpr int64_t kMostChunks = 64;     // pieces of a row, each summed on its own
+constexpr int64_t kMostChunks = 64;     // parts of a row, each summed on its own
 
 INKSTONE_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -18,7 +18,14 @@ int64_t chunk_pixels(int64_t pixels) {
   const int64_t blocks = (pixels + kPixelBlock - 1) / kPixelBlock;
   return (blocks + kMostChunks - 1) / kMostChunks * kPixelBlock;
 }
-int64_t chunks_of(int64_t pixels) { return (pixels + chunk_pixels(pixels) - 1) / chunk_pixels(pixels); }
+int64_t chunks_of(int64_t pixels, int64_t chunk) { return (pixels + chunk - 1) / chunk; }
+int64_t chunks_of(const GroupNormShape& shape, const GroupNormData& data) {
+  const int64_t chunk = chunk_pixels(shape.pixels);
+  if (shape.pieces == 1) return chunks_of(shape.pixels, chunk);
+  int64_t chunks = 0;
+  for (int64_t i = 0; i < shape.pieces; ++i) chunks += chunks_of(data.pieces[i].pixels, chunk);
+  return chunks;
+}
 
 struct Moments {
   double sum, squares;  // of x + addend - pivot
@@ -80,12 +87,37 @@ struct Place {
   int64_t row, chunk;
 };
 
+// Where a row begins; in pieces, where its first one does.
+template <typename T>
+const T* row_at(const GroupNormShape& shape, const GroupNormData& data, int64_t row) {
+  if (shape.pieces > 1) return static_cast<const T*>(data.pieces[0].x);
+  return static_cast<const T*>(data.x) + row * shape.pixels * shape.channels;
+}
+
+template <typename T>
+struct Chunk {
+  const T* x;
+  int64_t pixels;
+};
+
+template <typename T>
+Chunk<T> chunk_at(const GroupNormShape& shape, const GroupNormData& data, Place place) {
+  const int64_t chunk = chunk_pixels(shape.pixels);
+  const T* x = row_at<T>(shape, data, place.row);
+  int64_t pixels = shape.pixels, index = place.chunk;
+  for (int64_t i = 0; shape.pieces > 1; ++i) {
+    x = static_cast<const T*>(data.pieces[i].x), pixels = data.pieces[i].pixels;
+    if (index < chunks_of(pixels, chunk)) break;
+    index -= chunks_of(pixels, chunk);
+  }
+  return {x + index * chunk * shape.channels, smaller_of(chunk, pixels - index * chunk)};
+}
+
 template <typename T>
 void sum_chunk(const GroupNormShape& shape, const GroupNormData& data, Place place, Moments* moments) {
   const int64_t width = shape.channels / shape.groups;
-  const int64_t first = place.chunk * chunk_pixels(shape.pixels);
-  const int64_t last = smaller_of(first + chunk_pixels(shape.pixels), shape.pixels);
-  const T* row = static_cast<const T*>(data.x) + place.row * shape.pixels * shape.channels;
+  const Chunk<T> chunk = chunk_at<T>(shape, data, place);
+  const T* row = row_at<T>(shape, data, place.row);
   const float* addend = data.addend ? data.addend + place.row * shape.channels : nullptr;
   for (int64_t g = 0; g < shape.groups; ++g) moments[g] = {0, 0};
   for (int64_t c0 = 0; c0 < shape.channels; c0 += kChannelBlock) {
@@ -97,9 +129,9 @@ void sum_chunk(const GroupNormShape& shape, const GroupNormData& data, Place pla
       if (c == c0 || c == begin) pivot = pivot_of(row + begin, addend ? addend + begin : nullptr, width);
       offset[c - c0] = (addend ? addend[c] : 0.0f) - pivot;
     }
-    for (int64_t p = first; p < last; p += kPixelBlock) {
-      const Block block = {smaller_of(kPixelBlock, last - p), channels, shape.channels, offset};
-      sum_block(block, row + p * shape.channels + c0, sums, squares);
+    for (int64_t p = 0; p < chunk.pixels; p += kPixelBlock) {
+      const Block block = {smaller_of(kPixelBlock, chunk.pixels - p), channels, shape.channels, offset};
+      sum_block(block, chunk.x + p * shape.channels + c0, sums, squares);
       for (int64_t c = 0; c < channels; ++c) {
         Moments& group = moments[(c0 + c) / width];
         group.sum += static_cast<double>(sums[c]);
@@ -111,10 +143,10 @@ void sum_chunk(const GroupNormShape& shape, const GroupNormData& data, Place pla
 
 template <typename T>
 void finish_stats(const GroupNormShape& shape, const GroupNormData& data, const Moments* moments) {
-  const int64_t width = shape.channels / shape.groups, chunks = chunks_of(shape.pixels);
+  const int64_t width = shape.channels / shape.groups, chunks = chunks_of(shape, data);
   const double count = static_cast<double>(width) * static_cast<double>(shape.pixels);
   for (int64_t row = 0; row < shape.rows; ++row) {
-    const T* x = static_cast<const T*>(data.x) + row * shape.pixels * shape.channels;
+    const T* x = row_at<T>(shape, data, row);
     for (int64_t g = 0; g < shape.groups; ++g) {
       const int64_t begin = g * width;
       const float* addend = data.addend ? data.addend + row * shape.channels + begin : nullptr;
@@ -137,7 +169,7 @@ void finish_stats(const GroupNormShape& shape, const GroupNormData& data, const 
 template <typename T>
 void group_stats_typed(const GroupNormShape& shape, const GroupNormData& data) {
   auto* moments = reinterpret_cast<Moments*>(data.scratch);
-  const int64_t chunks = chunks_of(shape.pixels);
+  const int64_t chunks = chunks_of(shape, data);
   const int64_t grain = kGrain / (chunk_pixels(shape.pixels) * shape.channels) + 1;
   parallel_for(shape.rows * chunks, grain, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
@@ -243,7 +275,8 @@ void layer_norm_typed(const Kernels::LayerNorm& shape, const T* x, T* out) {
 }  // namespace
 
 size_t group_scratch(const GroupNormShape& shape) {
-  return static_cast<size_t>(shape.rows * chunks_of(shape.pixels) * shape.groups) * sizeof(Moments);
+  const int64_t chunks = chunks_of(shape.pixels, chunk_pixels(shape.pixels)) + shape.pieces - 1;
+  return static_cast<size_t>(shape.rows * chunks * shape.groups) * sizeof(Moments);
 }
 
 void group_stats(const GroupNormShape& shape, DType type, const GroupNormData& data) {
