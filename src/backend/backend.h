@@ -47,8 +47,8 @@ struct CallProfile {
 class Program {  // a graph compiled for one device: fixed shapes, fixed memory
  public:
   virtual ~Program() = default;
-  // inputs in the order of inputs_of(graph), outputs in that of graph.outputs(); fp32 or int32 host tensors of the graph's
-  // shapes. Allocates nothing. Not for two threads at once.
+  // inputs in the order of inputs_of(graph), outputs in that of graph.outputs(); host tensors of the graph's
+  // shapes and types (fp32, int32, or bf16 where an input or output is declared so). Allocates nothing. Not for two threads at once.
   virtual void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) = 0;
   virtual MemoryUse memory() const = 0;
   // The next runs are timed call by call until the profile is taken with take_profile().
