@@ -13,14 +13,15 @@ namespace {
 
 JsonObject use_json(const MemoryUse& use) {
   return {{"weights_bytes", use.weights},
+          {"mapped_weights_bytes", use.mapped},
           {"arena_bytes", use.arena},
           {"scratch_bytes", use.scratch},
           {"total_bytes", use.total()}};
 }
 
 std::string use_row(const char* name, const MemoryUse& use) {
-  return fmt::format("  {:<14}{:>12}{:>12}{:>12}{:>12}\n", name, byte_text(use.weights), byte_text(use.arena),
-                     byte_text(use.scratch), byte_text(use.total()));
+  return fmt::format("  {:<14}{:>12}{:>12}{:>12}{:>12}{:>12}\n", name, byte_text(use.mapped), byte_text(use.weights),
+                     byte_text(use.arena), byte_text(use.scratch), byte_text(use.total()));
 }
 
 const char* residence(const EnginePlan& plan) {
@@ -60,11 +61,14 @@ std::string device_text(const DeviceInfo& device) {
 }
 
 std::string plan_table(const EnginePlan& plan) {
-  std::string text =
-      fmt::format("  {:<14}{:>12}{:>12}{:>12}{:>12}\n", "component", "weights", "arena", "scratch", "together");
-  text += fmt::format("  {:<14}{:>12}{:>12}{:>12}{:>12}\n", "program", "", "", "", byte_text(plan.program_bytes));
+  std::string text = fmt::format("  {:<14}{:>12}{:>12}{:>12}{:>12}{:>12}\n", "component", "weights", "packed", "arena",
+                                 "scratch", "in all");
+  text += fmt::format("  {:<14}{:>60}\n", "program", byte_text(plan.program_bytes));
   text += use_row("text_encoder", plan.text_encoder) + use_row("unet", plan.unet) + use_row("vae", plan.vae);
-  text += fmt::format("  {:<14}{:>12}{:>12}{:>12}{:>12}\n", "peak", "", "", "", byte_text(plan.peak_bytes));
+  text += fmt::format("  {:<14}{:>60}\n", "peak", byte_text(plan.peak_bytes));
+  text +=
+      "  weights are mapped from the model's files, shared by processes, and may be taken back by the system;\n"
+      "  arena and scratch are the same memory for all components\n";
   text += fmt::format("  {}; VAE tiling {}, attention slicing {}\n", residence(plan), plan.vae_tiling ? "on" : "off",
                       plan.attention_slicing ? "on" : "off");
   for (const std::string& reason : plan.reasons) text += "  given up: " + reason + "\n";
@@ -72,8 +76,9 @@ std::string plan_table(const EnginePlan& plan) {
 }
 
 std::string plan_line(const EnginePlan& plan) {
-  return fmt::format("{} planned, {}{}{}", byte_text(plan.peak_bytes), residence(plan),
-                     plan.vae_tiling ? ", VAE tiled" : "", plan.attention_slicing ? ", attention sliced" : "");
+  return fmt::format("{} planned, {}{}{}{}", byte_text(plan.peak_bytes), residence(plan),
+                     plan.weight_streaming ? ", weights streamed" : "", plan.vae_tiling ? ", VAE tiled" : "",
+                     plan.attention_slicing ? ", attention sliced" : "");
 }
 
 JsonObject model_json(const Loaded& loaded) {
@@ -107,6 +112,7 @@ JsonObject plan_json(const EnginePlan& plan) {
           {"program_bytes", plan.program_bytes},
           {"peak_bytes", plan.peak_bytes},
           {"components_in_turn", plan.components_in_turn},
+          {"weight_streaming", plan.weight_streaming},
           {"vae_tiling", plan.vae_tiling},
           {"attention_slicing", plan.attention_slicing},
           {"given_up", JsonArray(plan.reasons.begin(), plan.reasons.end())}};

@@ -1,6 +1,7 @@
 // The door to a device: a graph goes in, a program comes out.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -25,15 +26,21 @@ struct DeviceInfo {
 
 struct MemoryUse {     // bytes, known before the first run
   size_t weights = 0;  // as packed for the device; shared between programs of one backend that use the same weights
+  size_t mapped =
+      0;  // of the model's files, read where they lie: shared with every process, and the system may take them back
   size_t arena = 0;    // activations, by the plan
   size_t scratch = 0;  // inside kernels
-  size_t total() const { return weights + arena + scratch; }
+  // Arena and scratch are the same bytes for all programs of a backend: of several, the largest counts.
+  size_t work() const { return arena + scratch; }
+  size_t total() const { return weights + mapped + work(); }
 };
 
 struct CompileOptions {
   Precision precision = Precision::kFp32;
   bool attention_slicing = false;  // one head of one row at a time
   bool vae_tiling = false;         // wide convolutions in row bands (exact: see compile/tile.h)
+  size_t mapped_limit =
+      SIZE_MAX;  // bytes of the model's files in memory at a time: what is beyond passes through, call by call
 };
 
 // Where a run's time went, one entry a call, filled only when asked for.
@@ -47,10 +54,12 @@ struct CallProfile {
 class Program {  // a graph compiled for one device: fixed shapes, fixed memory
  public:
   virtual ~Program() = default;
-  // inputs in the order of inputs_of(graph), outputs in that of graph.outputs(); host tensors of the graph's
-  // shapes and types (fp32, int32, or bf16 where an input or output is declared so). Allocates nothing. Not for two threads at once.
+  // inputs in the order of inputs_of(graph), outputs in that of graph.outputs(); host tensors of the graph's shapes and
+  // types (fp32, int32; bf16 where an input or output is declared so). Allocates nothing. Programs of one backend run one at a time.
   virtual void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) = 0;
   virtual MemoryUse memory() const = 0;
+  // The pages of the model's files that it reads leave this process's memory; the next run maps them again.
+  virtual void rest() {}
   // The next runs are timed call by call until the profile is taken with take_profile().
   virtual void start_profile() {}
   virtual std::vector<CallProfile> take_profile() { return {}; }
@@ -60,10 +69,11 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual DeviceInfo info() const = 0;
+  // The weights outlive the program, which may read them whenever it runs.
   virtual std::unique_ptr<Program> compile(const Graph& graph, const Weights& weights,
                                            const CompileOptions& options) = 0;
-  // What compile() would ask for, without weights and without asking for it.
-  virtual MemoryUse plan(const Graph& graph, const CompileOptions& options) = 0;
+  // What compile() would ask for, without asking for it.
+  virtual MemoryUse plan(const Graph& graph, const Weights& weights, const CompileOptions& options) = 0;
   // FLOP/s at most, measured now in well under a second; 0 where the device does not multiply the type or cannot tell.
   virtual double peak_flops(DType) { return 0; }
   // Packed weights that only programs now destroyed used are given back.

@@ -160,9 +160,7 @@ void MappedFile::release(size_t begin, size_t length) const {
   const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   begin = std::min(begin, size_);
   const size_t end = begin + std::min(length, size_ - begin);
-  const size_t first = (begin + page - 1) / page * page;
-  const size_t last =
-      end == size_ ? (end + page - 1) / page * page : end / page * page;  // the file's last page is all its own
+  const size_t first = begin / page * page, last = (end + page - 1) / page * page;
   if (first < last) ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
 }
 

@@ -22,7 +22,7 @@ class MappedFile {
 
   const std::filesystem::path& path() const { return path_; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
-  // Whole pages inside [begin, begin+length) leave this process's resident memory; reading them again maps them anew.
+  // The pages that hold [begin, begin+length) leave this process's resident memory; reading them again maps them anew.
   void release(size_t begin, size_t length) const;
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <tuple>
 
 #include "base/error.h"
 #include "diffusion/process.h"
@@ -14,6 +15,8 @@ namespace inkstone {
 namespace {
 
 constexpr size_t kTextsKept = 16;
+constexpr size_t kHeavyPacking =
+    size_t{64} << 20;  // bytes of packed weights: a program with more is dropped rather than put to rest
 
 void check_finite(std::span<const float> values, const auto&... what) {
   for (const float value : values)
@@ -78,8 +81,10 @@ std::unique_ptr<Engine::Built> Engine::build(const Graph& graph, const Weights& 
   for (int id : graph.outputs()) built->outputs.emplace_back(graph.node(id).shape);
   for (Tensor& tensor : built->inputs) built->in.push_back(&tensor);
   for (Tensor& tensor : built->outputs) built->out.push_back(&tensor);
-  built->program =
-      backend_->compile(graph, weights, {plan_.precision, plan_.attention_slicing, vae && plan_.vae_tiling});
+  const MemoryUse& use = &weights == &model_.clip ? plan_.text_encoder : vae ? plan_.vae : plan_.unet;
+  built->program = backend_->compile(graph, weights,
+                                     {plan_.precision, plan_.attention_slicing, vae && plan_.vae_tiling,
+                                      plan_.weight_streaming ? use.mapped : SIZE_MAX});
   return built;
 }
 
@@ -114,21 +119,33 @@ Program& Engine::unet_program(int rows, int width, int height) { return *unet({r
 Program& Engine::vae_program(int width, int height) { return *vae({1, width, height}).program; }
 
 void Engine::keep_only(const char* component) {
-  if (!plan_.components_in_turn) return;
   const std::string name = component;
-  const bool dropped =
-      (name != "text_encoder" && text_) || (name != "unet" && !unets_.empty()) || (name != "vae" && !vaes_.empty());
-  if (!dropped) return;
-  if (name != "text_encoder") text_.reset();
-  if (name != "unet") unets_.clear();
-  if (name != "vae") vaes_.clear();
-  backend_->free_unused_weights();
+  if (!plan_.components_in_turn || name == awake_) return;
+  awake_ = name;
+  bool dropped = false;
+  const auto rest = [&](std::unique_ptr<Built>& built) {
+    if (!built) return;
+    built->program->rest();
+    if (built->program->memory().weights <= kHeavyPacking) return;
+    built.reset();
+    dropped = true;
+  };
+  if (name != "text_encoder") rest(text_);
+  if (name != "unet")
+    for (auto& [key, built] : unets_) rest(built);
+  if (name != "vae")
+    for (auto& [key, built] : vaes_) rest(built);
+  if (dropped) backend_->free_unused_weights();
 }
 
 void Engine::settle(int width, int height, bool guided) {
   EnginePlan next = plan(width, height, guided);
   if (next.precision != plan_.precision || next.attention_slicing != plan_.attention_slicing ||
-      next.vae_tiling != plan_.vae_tiling || next.components_in_turn != plan_.components_in_turn) {
+      next.vae_tiling != plan_.vae_tiling || next.components_in_turn != plan_.components_in_turn ||
+      next.weight_streaming != plan_.weight_streaming ||
+      (next.weight_streaming && std::tie(next.text_encoder.mapped, next.unet.mapped, next.vae.mapped) !=
+                                    std::tie(plan_.text_encoder.mapped, plan_.unet.mapped, plan_.vae.mapped))) {
+    awake_.clear();
     text_.reset();
     unets_.clear();
     vaes_.clear();
@@ -142,7 +159,9 @@ void Engine::prepare(const Request& request, const std::function<void(const std:
   check(request);
   const bool guided = request.guidance > 1 && !model_.unet_config.guidance_channels;
   settle(request.width, request.height, guided);
-  if (plan_.components_in_turn) return;  // packed when their turn comes
+  const auto heavy = [](const MemoryUse& use) { return use.weights > kHeavyPacking; };
+  if (plan_.components_in_turn && (heavy(plan_.text_encoder) || heavy(plan_.unet) || heavy(plan_.vae)))
+    return;  // packed when their turn comes
   const auto tell = [&](const char* component) {
     if (on_component) on_component(component);
   };
@@ -159,6 +178,7 @@ const Tensor& Engine::encode_text(const std::string& prompt, std::string* cut) {
     Built& built = text();
     std::ranges::copy(tokens.ids, built.inputs[0].ints().begin());
     Tensor& out = built.run();
+    built.program->rest();
     check_finite(out.floats(), "the text encoder");
     if (texts_.size() >= kTextsKept) texts_.clear();
     found = texts_.emplace(prompt, std::pair(out.clone(), tokens.cut)).first;

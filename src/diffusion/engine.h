@@ -31,6 +31,7 @@ struct EnginePlan {
   Precision precision = Precision::kFp32;
   bool vae_tiling = false, attention_slicing = false;
   bool components_in_turn = false;  // text encoder, U-Net and VAE are not resident together
+  bool weight_streaming = false;    // weights pass through memory, call by call, as far as they do not fit
   MemoryUse text_encoder, unet, vae;
   size_t program_bytes = 0;          // besides the components: code, libraries, tokenizer
   size_t peak_bytes = 0;             // of all of it, by the policy
@@ -102,6 +103,7 @@ class Engine {
   size_t program_bytes_ = 0, memory_free_ = 0;  // when the engine was made
   mutable std::map<Key, EnginePlan> plans_;
   EnginePlan plan_;
+  std::string awake_;  // the component whose turn it is
   std::unique_ptr<Built> text_;
   std::map<Key, std::unique_ptr<Built>> unets_, vaes_;
   std::map<std::string, std::pair<Tensor, std::string>> texts_;  // prompt -> embedding, what was cut

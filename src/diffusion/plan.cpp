@@ -32,10 +32,12 @@ void check_side(const char* name, int pixels, int multiple) {
                        ", which this model needs: try ", below ? std::to_string(below) + " or " : "", above);
 }
 
+// The text encoder's pages are given back as soon as a prompt is encoded; the others' stay, if they may.
 size_t peak_of(const EnginePlan& plan) {
-  if (plan.components_in_turn)
-    return plan.program_bytes + std::max({plan.text_encoder.total(), plan.unet.total(), plan.vae.total()});
-  return plan.program_bytes + plan.text_encoder.total() + plan.unet.total() + plan.vae.total();
+  const MemoryUse &text = plan.text_encoder, &unet = plan.unet, &vae = plan.vae;
+  if (plan.components_in_turn) return plan.program_bytes + std::max({text.total(), unet.total(), vae.total()});
+  return plan.program_bytes + text.weights + unet.weights + unet.mapped + vae.weights + vae.mapped +
+         std::max({text.mapped + text.work(), unet.work(), vae.work()});
 }
 
 }  // namespace
@@ -68,14 +70,22 @@ EnginePlan Engine::plan(int width, int height, bool guided) const {
   plan.precision = options_.precision.value_or(backend_->info().bf16 ? Precision::kBf16 : Precision::kFp32);
   plan.vae_tiling = options_.vae_tiling == Choice::kOn;
   plan.attention_slicing = options_.attention_slicing == Choice::kOn;
-  const auto measure = [&] {
-    plan.text_encoder = backend_->plan(text, {plan.precision, plan.attention_slicing, false});
-    plan.unet = backend_->plan(unet, {plan.precision, plan.attention_slicing, false});
-    plan.vae = backend_->plan(vae, {plan.precision, plan.attention_slicing, plan.vae_tiling});
-    return plan.peak_bytes = peak_of(plan);
-  };
   const size_t limit = options_.memory_budget ? options_.memory_budget : plan.program_bytes + memory_free_;
   const bool limited = options_.memory_budget || memory_free_;
+  const auto use_of = [&](const Graph& graph, const Weights& weights, bool tiled) {
+    CompileOptions options{plan.precision, plan.attention_slicing, tiled};
+    const MemoryUse all = backend_->plan(graph, weights, options);
+    if (!plan.weight_streaming) return all;
+    const size_t besides = plan.program_bytes + all.weights + all.work();
+    options.mapped_limit = limit > besides ? limit - besides : 0;
+    return backend_->plan(graph, weights, options);
+  };
+  const auto measure = [&] {
+    plan.text_encoder = use_of(text, model_.clip, false);
+    plan.unet = use_of(unet, model_.unet, false);
+    plan.vae = use_of(vae, model_.vae, plan.vae_tiling);
+    return plan.peak_bytes = peak_of(plan);
+  };
   const auto fits = [&] { return !limited || plan.peak_bytes <= limit; };
   measure();
   // Each rung is kept only where it saves memory.
@@ -84,13 +94,18 @@ EnginePlan Engine::plan(int width, int height, bool guided) const {
     const size_t before = plan.peak_bytes;
     flag = true;
     if (measure() < before)
-      return plan.reasons.push_back(std::string(what) + ", which saves " + mebibytes(before - plan.peak_bytes));
+      return plan.reasons.push_back(std::string(what) + ": saves " + mebibytes(before - plan.peak_bytes));
     flag = false;
     measure();
   };
-  give_up(plan.components_in_turn, true,
-          "text encoder, U-Net and VAE take turns in memory (each is packed again for every picture)");
-  give_up(plan.vae_tiling, options_.vae_tiling == Choice::kAuto, "the VAE works in row bands (same picture)");
+  // What each costs was measured on SD 1.5: docs/performance.md.
+  give_up(plan.components_in_turn, true, "text encoder, U-Net and VAE take turns in memory (under 1 % slower)");
+  give_up(
+      plan.weight_streaming, true,
+      "weights that do not fit pass through memory in every step (about 3 % slower while the system still caches the "
+      "model's files; at the disk's speed otherwise)");
+  give_up(plan.vae_tiling, options_.vae_tiling == Choice::kAuto,
+          "the VAE works in row bands (same picture, VAE about 5 % slower)");
   give_up(plan.attention_slicing, options_.attention_slicing == Choice::kAuto,
           "attention works on one head at a time (same picture)");
   INKSTONE_CHECK_USAGE(fits(), options_.memory_budget ? "a memory budget of " : "the free memory of ", mebibytes(limit),

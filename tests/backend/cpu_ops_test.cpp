@@ -353,8 +353,9 @@ void expect_agreement(const Case& c, CompileOptions options, double tolerance) {
   ASSERT_EQ(actual.shape(), expected.shape());
   EXPECT_LE(relative_error(actual, expected), tolerance);
   EXPECT_TRUE(same_bits(run(*program, graph, inputs), actual)) << "a second run differs";
-  const MemoryUse planned = cpu->plan(graph, options), used = program->memory();
+  const MemoryUse planned = cpu->plan(graph, weights, options), used = program->memory();
   EXPECT_EQ(planned.weights, used.weights);
+  EXPECT_EQ(planned.mapped, used.mapped);
   EXPECT_EQ(planned.arena, used.arena);
   EXPECT_EQ(planned.scratch, used.scratch);
 }

@@ -13,31 +13,31 @@ constexpr int64_t kTiledPixels = 64 * 64, kBandRows = 32;
 
 class CpuBackend : public Backend {
  public:
-  CpuBackend() : engine_(dnnl::engine::kind::cpu, 0), packed_(engine_) {}
-
   DeviceInfo info() const override { return describe_cpu(); }
 
   std::unique_ptr<Program> compile(const Graph& graph, const Weights& weights, const CompileOptions& options) override {
-    return std::make_unique<CpuProgram>(planned(graph, options), weights, packed_, engine_);
+    return std::make_unique<CpuProgram>(planned(graph, weights, options), weights, shared_);
   }
 
-  MemoryUse plan(const Graph& graph, const CompileOptions& options) override {
-    return planned(graph, options).memory();
+  MemoryUse plan(const Graph& graph, const Weights& weights, const CompileOptions& options) override {
+    return planned(graph, weights, options).memory();
   }
 
   double peak_flops(DType type) override { return probe_peak(type); }
-  void free_unused_weights() override { packed_.free_unused(); }
+  void free_unused_weights() override {
+    shared_.packed.free_unused();
+    shared_.workspace.give_back();
+  }
 
  private:
-  CpuPlan planned(const Graph& graph, const CompileOptions& options) const {
+  CpuPlan planned(const Graph& graph, const Weights& weights, const CompileOptions& options) const {
     Graph better = fuse(fold(graph));
     if (options.vae_tiling) better = tile_rows(better, kTiledPixels, kBandRows);
     return CpuPlan(choose_precision(better, options.precision == Precision::kBf16 ? DType::kBF16 : DType::kF32),
-                   options, engine_);
+                   options, shared_.engine, &weights);
   }
 
-  dnnl::engine engine_;
-  PackedWeights packed_;
+  CpuShared shared_;
 };
 
 }  // namespace

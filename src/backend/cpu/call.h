@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/cpu/kernels/kernels.h"
 #include "base/tensor.h"
 #include "compile/memory.h"
 
@@ -20,10 +21,17 @@ struct Packing {
   dnnl::memory::desc packed;
 };
 
+// A Weight that is read where the model's file holds it, or a Constant.
+struct InPlace {
+  int node;
+  size_t most = SIZE_MAX;  // bytes of it that one run reads
+};
+
 struct Binding {
-  std::span<std::byte* const> values;   // by node
-  std::span<std::byte* const> weights;  // in the order of Call::weights
-  std::byte* scratch;                   // shared by all calls, aligned to 64
+  std::span<std::byte* const> values;    // by node
+  std::span<std::byte* const> weights;   // in the order of Call::weights
+  std::span<const StoredWeight> stored;  // in the order of Call::stored
+  std::byte* scratch;                    // shared by all calls, aligned to 64
   const dnnl::engine* engine;
   const dnnl::stream* stream;
 };
@@ -40,12 +48,14 @@ struct Call {
   ArenaCall arena;
   size_t scratch = 0;
   std::vector<Packing> weights;
+  std::vector<InPlace> stored;
   std::function<Launch(const Binding&)> bind;
 };
 
 // What a call reads: a value in the arena, or one of its weights.
 struct Operand {
   int value = -1, weight = -1;
+  bool there() const { return value >= 0 || weight >= 0; }
   std::byte* at(const Binding& b) const { return value >= 0 ? b.values[value] : b.weights[weight]; }
 };
 

@@ -129,6 +129,13 @@ Operand Lowered::read_packed(Call& call, int k, dnnl::memory::dims strides, dnnl
   return {-1, static_cast<int>(call.weights.size()) - 1};
 }
 
+size_t Lowered::read_stored(Call& call, int k, size_t most_bytes) const {
+  const int weight = to.weight_of(node.inputs[k]);
+  INKSTONE_CHECK(weight >= 0, "cpu: ", print(node, id), ": input ", k, " has to be a weight or a constant");
+  call.stored.push_back({weight, most_bytes});
+  return call.stored.size() - 1;
+}
+
 void lower_node(const Lowered& at) {
   try {
     std::visit([&](const auto& op) { lower(op, at); }, at.node.op);
@@ -179,9 +186,34 @@ void expect_image(const Lowered& at) {
 
 }  // namespace
 
+namespace {
+
+// Of x [+ addend], into `value`.
+void lower_stats(const Lowered& at, const GroupNormShape& shape, bool has_addend, int value) {
+  Call call = at.call();
+  call.op = "group_stats";
+  const Operand x = at.read(call, 0), addend = has_addend ? at.read(call, 3) : Operand{};
+  const DType type = at.in(0).type;
+  call.scratch = kernels().group_scratch(shape);
+  call.bind = [=](const Binding& b) -> Launch {
+    GroupNormData data{};
+    data.x = x.at(b), data.scratch = b.scratch;
+    if (has_addend) data.addend = reinterpret_cast<float*>(addend.at(b));
+    data.stats = reinterpret_cast<float*>(b.values[value]);
+    return [=](const HostTensors&) { kernels().group_stats(shape, type, data); };
+  };
+  at.to.add(std::move(call));
+}
+
+}  // namespace
+
 void lower(const op::GroupNorm& op, const Lowered& at) {
   expect_image(at);
   const GroupNormShape shape = group_shape(at.in(0).shape, op.groups, op.epsilon, op.silu);
+  if (absorbing_convolution(at) >= 0) {
+    at.to.resize(at.id, bytes({shape.rows, shape.groups, 2}, DType::kF32));
+    return lower_stats(at, shape, op.addend, at.id);
+  }
   Call call = at.call();
   const Operand x = at.read_over(call, 0), scale = at.read_packed(call, 1, DType::kF32),
                 shift = at.read_packed(call, 2, DType::kF32);
@@ -210,21 +242,12 @@ void lower(const op::GroupNorm& op, const Lowered& at) {
 void lower(const op::GroupStats& op, const Lowered& at) {
   expect_image(at);
   const GroupNormShape shape = group_shape(at.in(0).shape, op.groups, op.epsilon, false);
-  Call call = at.call();
-  const Operand x = at.read(call, 0);
-  const DType type = at.in(0).type;
-  call.scratch = kernels().group_scratch(shape);
-  call.bind = [=, id = at.id](const Binding& b) -> Launch {
-    GroupNormData data{};
-    data.x = x.at(b), data.scratch = b.scratch;
-    data.stats = reinterpret_cast<float*>(b.values[id]);
-    return [=](const HostTensors&) { kernels().group_stats(shape, type, data); };
-  };
-  at.to.add(std::move(call));
+  lower_stats(at, shape, false, at.id);
 }
 
 void lower(const op::GroupApply& op, const Lowered& at) {
   expect_image(at);
+  if (absorbing_convolution(at) >= 0) return;
   const GroupNormShape shape = group_shape(at.in(0).shape, op.groups, 0, op.silu);
   Call call = at.call();
   const Operand x = at.read_over(call, 0), stats = at.read(call, 1);
@@ -256,11 +279,12 @@ void lower(const op::LayerNorm& op, const Lowered& at) {
 
 void lower(const op::Embedding&, const Lowered& at) {
   Call call = at.call();
-  const Operand ids = at.read(call, 0), values = at.read_packed(call, 1, at.node.type);
+  const Operand ids = at.read(call, 0);
+  const size_t values = at.read_stored(call, 1, bytes(at.node.shape, DType::kF32));
   const Shape& table = at.in(1).shape;
   const size_t number = static_cast<size_t>(count(at.in(0).shape));
   call.bind = [=, rows = table[0], width = table[1], type = at.node.type, id = at.id](const Binding& b) -> Launch {
-    const EmbeddingTable embedding{rows, width, type, values.at(b)};
+    const EmbeddingTable embedding{rows, width, b.stored[values].type, b.stored[values].data};
     const std::span<const int32_t> which{reinterpret_cast<int32_t*>(ids.at(b)), number};
     return [=, out = b.values[id]](const HostTensors&) { embed(embedding, which, type, out); };
   };

@@ -26,6 +26,7 @@ class Lowering {
   // For lower().
   void add(Call call);
   void view(int value, int of, size_t at = 0) { values_[value] = {values_[value].bytes, of, at}; }
+  void resize(int value, size_t bytes) { values_[value].bytes = bytes; }  // it holds something else, for its one reader
   bool place_inside(int piece, int whole, size_t at);  // false where the piece has to be copied into the whole
 
  private:
@@ -53,11 +54,22 @@ struct Lowered {
   Operand read_over(Call& call, int k) const;                // the same, and the result may replace it
   Operand read_packed(Call& call, int k, DType type) const;  // a weight, stored as a value of that type is
   Operand read_packed(Call& call, int k, dnnl::memory::dims strides, dnnl::memory::desc packed) const;
+  // a weight, as the file holds it: its place in Call::stored
+  size_t read_stored(Call& call, int k, size_t most_bytes = SIZE_MAX) const;
 };
 
 void lower_node(const Lowered& at);
 void lower_input(const Lowered& at, size_t number);         // copies a host tensor in
 void lower_output(Lowering& to, int value, size_t number);  // and out
+
+// Convolutions and linears: by our own kernels (lower_products.cpp), or by oneDNN's (lower_onednn.cpp).
+void lower_onednn(const op::Conv2d& op, const Lowered& at);
+void lower_onednn(const op::Linear& op, const Lowered& at);
+// The convolution that alone reads this normalised or doubled map and makes it itself, on its way in; -1 where none does.
+int absorbing_convolution(const Lowered& at);
+// The type that a product multiplies in, the Geglu that alone reads a linear (or -1).
+DType compute_type(const Lowered& at);
+int gate_of(const op::Linear& op, const Lowered& at);
 
 // One for each op: products in lower_products.cpp, moves of data in lower_moves.cpp, the rest in lower.cpp.
 void lower(const op::Input& op, const Lowered& at);

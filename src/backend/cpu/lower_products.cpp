@@ -1,170 +1,156 @@
-// Convolutions and linears, run image by image (a linear's image is one row of tokens): one primitive for every batch size.
-// That is what makes a row's bits independent of the rows beside it, whatever blocking oneDNN prefers for a batch, and
-// what lets programs of different batch sizes share packed weights. It was measured to cost nothing.
-#include <algorithm>
-
+// Convolutions and linears by our own kernels: on whole batches, whose rows do not change one another's bits, and on weights
+// where the model's file holds them. What stands before a convolution (GroupNorm, doubling) or after a linear (Geglu) is
+// taken into its kernel, so that those maps never exist.
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/layout.h"
 #include "backend/cpu/lower.h"
-#include "backend/cpu/products.h"
+#include "backend/cpu/method.h"
 #include "base/error.h"
 
 namespace inkstone {
 namespace {
 
-DType compute_type(const Lowered& at) { return at.is_weight(0) ? at.node.type : at.in(0).type; }
+// A normalised map of so many bytes is made by the convolution that reads it; a smaller one stays in the caches, and is
+// cheaper made once than once for each row of tiles that reads it.
+constexpr size_t kAbsorbedBytes = 16 << 20;
 
-bool there(const Operand& operand) { return operand.value >= 0 || operand.weight >= 0; }
+template <typename O>
+const O* as(const Node& node) {
+  return std::get_if<O>(&node.op);
+}
 
 struct Product {
-  dnnl::primitive_desc primitive;
-  int64_t images = 1;
-  Operand x, weight, bias, residual;  // bias and residual may be none
+  Operand x, bias, residual, stats, scale, shift, addend;
+  size_t weight = 0;
   DType residual_type = DType::kF32;
 };
 
+const float* floats(const Operand& operand, const Binding& b) {
+  return operand.there() ? reinterpret_cast<const float*>(operand.at(b)) : nullptr;
+}
+
 template <typename Op>
 void read_bias_and_residual(const Op& op, const Lowered& at, Call& call, Product& product) {
-  const dnnl::memory::desc bias = bias_desc(op, at.in(1).shape);
-  if (op.bias)
-    product.bias = at.read_packed(call, 2, dnnl::memory::dims(static_cast<size_t>(bias.data.ndims), 1), bias);
+  if (op.bias) product.bias = at.read_packed(call, 2, DType::kF32);
   if (!op.residual) return;
   const int k = 2 + op.bias;
   product.residual_type = at.is_weight(k) ? at.node.type : at.in(k).type;
   product.residual = product.residual_type == at.node.type ? at.read_over(call, k) : at.read(call, k);
 }
 
-void add_product(const Lowered& at, Call call, const Product& product) {
-  call.scratch = product.primitive.scratchpad_desc().get_size();
-  call.bind = [product, id = at.id, size = count(at.node.shape), type = at.node.type](const Binding& b) -> Launch {
-    Primitive primitive(product.primitive, b);
-    std::byte *x = product.x.at(b), *out = b.values[id];
-    std::byte* const bias = there(product.bias) ? product.bias.at(b) : nullptr;
-    for (int64_t i = 0; i < product.images; ++i) {
-      primitive.add({x, product.weight.at(b), bias, out, b.scratch});
-      x += product.primitive.src_desc(0).get_size();
-      out += product.primitive.dst_desc(0).get_size();
-    }
-    const std::byte* const residual = there(product.residual) ? product.residual.at(b) : b.values[id];
-    return [=, to = b.values[id], residual_type = product.residual_type](const HostTensors&) {
-      if (residual != to) kernels().cast(size, residual_type, residual, type, to);
-      for (size_t i = 0; i < primitive.runs(); ++i) primitive.run(i);
+// Into `value`, a value of the node's type.
+template <typename ProductShape>
+void add_product(const Lowered& at, Call call, const Product& product, const ProductShape& shape,
+                 void (*run)(const ProductShape&, const ProductData&)) {
+  const int value = call.arena.writes;
+  call.bind = [=, size = count(at.node.shape), type = at.node.type](const Binding& b) -> Launch {
+    ProductData data{};
+    data.x = product.x.at(b), data.weight = b.stored[product.weight];
+    data.bias = floats(product.bias, b), data.out = b.values[value], data.scratch = b.scratch;
+    data.stats = floats(product.stats, b), data.scale = floats(product.scale, b);
+    data.shift = floats(product.shift, b), data.addend = floats(product.addend, b);
+    if (product.residual.there()) data.residual = product.residual.at(b);
+    if (!data.residual || product.residual_type == type) return [=](const HostTensors&) { run(shape, data); };
+    ProductData cast = data;
+    cast.residual = data.out;
+    return [=, from = data.residual](const HostTensors&) {
+      kernels().cast(size, product.residual_type, from, type, cast.out);
+      run(shape, cast);
     };
   };
   at.to.add(std::move(call));
 }
 
-struct Rows {  // of a linear: what one primitive multiplies, and how often
-  int64_t images, tokens;
-};
-
-Rows rows_of(const Shape& x) {
-  const int64_t images = x.size() > 1 ? x[0] : 1;
-  return {images, count(x) / x.back() / images};
+Method method_of(const Node& node, const Graph& graph, DType x_type) {
+  return method_of(*as<op::Conv2d>(node), x_type, graph.node(node.inputs[1]).shape, node.shape);
 }
 
-// The Geglu that alone reads this linear, or -1: then the linear's result never has to exist as a whole.
-int gate_of(const op::Linear& op, const Lowered& at) {
-  const int reader = at.to.only_reader(at.id);
-  const bool plain = !op.residual && op.activation == Activation::kNone;
-  return plain && reader >= 0 && std::holds_alternative<op::Geglu>(at.to.graph().node(reader).op) ? reader : -1;
-}
-
-// A piece of so many bytes stays in the caches between the matmul and its gate.
-constexpr int64_t kGatedBytes = 4 << 20;
-
-struct GatedLinear {
-  dnnl::matmul::primitive_desc first, last;  // the last piece of an image may be smaller
-  int64_t images, pieces, piece_rows, last_rows, in, width;
-  Operand x, weight, bias;
-  DType in_type, type;
-
-  size_t product_bytes() const { return static_cast<size_t>(piece_rows * 2 * width) * size_of(type); }
-};
-
-Launch bind_gated(const GatedLinear& g, std::byte* out, const Binding& b) {
-  Primitive first(g.first, b), last(g.last, b);
-  std::byte *const product = b.scratch, *const scratch = b.scratch + (g.product_bytes() + 63) / 64 * 64;
-  std::byte* const bias = there(g.bias) ? g.bias.at(b) : nullptr;
-  std::byte* x = g.x.at(b);
-  for (int64_t i = 0; i < g.images; ++i) {
-    for (int64_t piece = 0; piece < g.pieces; ++piece) {
-      const bool is_last = piece == g.pieces - 1;
-      (is_last ? last : first).add({x, g.weight.at(b), bias, product, scratch});
-      x += static_cast<size_t>((is_last ? g.last_rows : g.piece_rows) * g.in) * size_of(g.in_type);
-    }
+// What the convolution reads where `input` is made on its way in.
+void read_absorbed(const Lowered& at, Call& call, Product& product, ConvolutionShape& shape) {
+  const Lowered input{at.to, at.node.inputs[0], at.in(0)};
+  product.x = input.read(call, 0);
+  if (as<op::Upsample2x>(input.node)) {
+    shape.doubled = true;
+  } else if (const auto* norm = as<op::GroupNorm>(input.node)) {
+    shape.groups = norm->groups, shape.silu = norm->silu;
+    call.arena.reads.push_back(input.id);
+    product.stats = {input.id, -1};
+    product.scale = input.read_packed(call, 1, DType::kF32), product.shift = input.read_packed(call, 2, DType::kF32);
+    if (norm->addend) product.addend = input.read(call, 3);
+  } else if (const auto* apply = as<op::GroupApply>(input.node)) {
+    shape.groups = apply->groups, shape.silu = apply->silu;
+    product.stats = input.read(call, 1);
+    product.scale = input.read_packed(call, 2, DType::kF32), product.shift = input.read_packed(call, 3, DType::kF32);
   }
-  const size_t line = static_cast<size_t>(g.width) * size_of(g.type);
-  return [=, images = g.images, pieces = g.pieces, rows = g.piece_rows, last_rows = g.last_rows, width = g.width,
-          type = g.type](const HostTensors&) {
-    std::byte* to = out;
-    for (int64_t i = 0; i < images; ++i) {
-      for (int64_t piece = 0; piece < pieces; ++piece) {
-        const bool is_last = piece == pieces - 1;
-        is_last ? last.run(static_cast<size_t>(i)) : first.run(static_cast<size_t>(i * (pieces - 1) + piece));
-        const int64_t number = is_last ? last_rows : rows;
-        kernels().geglu(number, width, type, product, to);
-        to += static_cast<size_t>(number) * line;
-      }
-    }
-  };
-}
-
-// False where oneDNN wants the weight in two forms for the two sizes of pieces.
-bool lower_gated(const op::Linear& op, const Lowered& at, int geglu) {
-  const Shape& w = at.in(1).shape;
-  const Rows rows = rows_of(at.in(0).shape);
-  GatedLinear g{};
-  g.in_type = compute_type(at), g.type = at.node.type;
-  g.images = rows.images, g.in = w[1], g.width = w[0] / 2;
-  const int64_t most = std::max<int64_t>(64, kGatedBytes / (w[0] * static_cast<int64_t>(size_of(g.type))));
-  g.pieces = (rows.tokens + most - 1) / most;
-  g.piece_rows = (rows.tokens + g.pieces - 1) / g.pieces;
-  g.last_rows = rows.tokens - (g.pieces - 1) * g.piece_rows;
-  g.first = matmul(op, g.piece_rows, {g.in_type, g.type}, w, at.to.engine());
-  g.last = matmul(op, g.last_rows, {g.in_type, g.type}, w, at.to.engine());
-  if (g.last_rows <= 0 || g.first.weights_desc() != g.last.weights_desc()) return false;
-  Call call = at.call();
-  call.op = "linear_geglu";
-  call.arena.writes = geglu;
-  call.flops = 2.0 * static_cast<double>(count(at.node.shape)) * static_cast<double>(w[1]);
-  g.x = at.read(call, 0);
-  g.weight = at.read_packed(call, 1, {1, w[1]}, g.first.weights_desc());
-  if (op.bias) g.bias = at.read_packed(call, 2, {1, 1}, bias_desc(op, w));
-  const size_t inside = std::max(g.first.scratchpad_desc().get_size(), g.last.scratchpad_desc().get_size());
-  call.scratch = (g.product_bytes() + 63) / 64 * 64 + inside;
-  call.bind = [g, geglu](const Binding& b) { return bind_gated(g, b.values[geglu], b); };
-  at.to.add(std::move(call));
-  return true;
 }
 
 }  // namespace
 
+DType compute_type(const Lowered& at) { return at.is_weight(0) ? at.node.type : at.in(0).type; }
+
+int gate_of(const op::Linear& op, const Lowered& at) {
+  const int reader = at.to.only_reader(at.id);
+  const bool plain = !op.residual && op.activation == Activation::kNone;
+  return plain && reader >= 0 && as<op::Geglu>(at.to.graph().node(reader)) ? reader : -1;
+}
+
+int absorbing_convolution(const Lowered& at) {
+  const int reader = at.to.only_reader(at.id);
+  if (reader < 0) return -1;
+  const Graph& graph = at.to.graph();
+  const Node& node = graph.node(reader);
+  if (!as<op::Conv2d>(node) || node.inputs[0] != at.id) return -1;
+  const Node &source = at.in(0), *const addend = as<op::GroupNorm>(at.node) && as<op::GroupNorm>(at.node)->addend
+                                                     ? &at.in(3)
+                                                     : nullptr;
+  const bool typed = source.type == at.node.type && !at.is_weight(0) && (!addend || addend->type == DType::kF32);
+  const bool large = as<op::Upsample2x>(at.node) || bytes(at.node.shape, at.node.type) >= kAbsorbedBytes;
+  return typed && large && method_of(node, graph, at.node.type) == Method::kWinograd ? reader : -1;
+}
+
 void lower(const op::Conv2d& op, const Lowered& at) {
+  const Method method = method_of(at.node, at.to.graph(), compute_type(at));
+  if (method == Method::kOneDnn) return lower_onednn(op, at);
   const Shape &x = at.in(0).shape, &w = at.in(1).shape, &y = at.node.shape;
+  ConvolutionShape shape{};
+  shape.images = x[0], shape.height = x[2], shape.width = x[3], shape.in = w[1], shape.out = w[0];
+  shape.kernel = static_cast<int>(w[2]), shape.stride = op.stride;
+  shape.pad_top = op.pad_top, shape.pad_left = op.pad_left;
+  shape.pad_bottom = op.pad_bottom, shape.pad_right = op.pad_right;
+  shape.x_type = compute_type(at), shape.out_type = at.node.type, shape.activation = op.activation;
   Call call = at.call();
   call.flops = 2.0 * static_cast<double>(count(y)) * static_cast<double>(w[1] * w[2] * w[3]);
-  const auto primitive =
-      convolution(op, {x[1], x[2], x[3]}, {y[1], y[2], y[3]}, {compute_type(at), at.node.type}, w, at.to.engine());
-  Product product{primitive, x[0], at.read(call, 0), {}, {}, {}};
-  product.weight = at.read_packed(call, 1, {w[1] * w[2] * w[3], w[2] * w[3], w[3], 1}, primitive.weights_desc());
+  Product product;
+  const bool absorbs = !at.is_weight(0) && absorbing_convolution({at.to, at.node.inputs[0], at.in(0)}) == at.id;
+  absorbs ? read_absorbed(at, call, product, shape) : static_cast<void>(product.x = at.read(call, 0));
+  product.weight = at.read_stored(call, 1);
   read_bias_and_residual(op, at, call, product);
-  add_product(at, std::move(call), product);
+  const Kernels& k = kernels();
+  call.scratch = method == Method::kWinograd ? k.winograd_scratch(shape) : k.convolution_scratch(shape);
+  add_product(at, std::move(call), product, shape, method == Method::kWinograd ? k.winograd : k.convolution);
 }
 
 void lower(const op::Linear& op, const Lowered& at) {
   const Shape &x = at.in(0).shape, &w = at.in(1).shape;
   INKSTONE_CHECK(stored_row_major(x) && stored_row_major(at.node.shape), "cpu: linear: an image ", to_string(x),
                  " has to become tokens first");
-  if (const int geglu = gate_of(op, at); geglu >= 0 && lower_gated(op, at, geglu)) return;
+  if (method_of(op, compute_type(at)) == Method::kOneDnn) return lower_onednn(op, at);
+  LinearShape shape{};
+  shape.rows = count(x) / x.back(), shape.in = w[1], shape.out = w[0];
+  shape.x_type = compute_type(at), shape.out_type = at.node.type, shape.activation = op.activation;
   Call call = at.call();
   call.flops = 2.0 * static_cast<double>(count(at.node.shape)) * static_cast<double>(w[1]);
-  const Rows rows = rows_of(x);
-  const auto primitive = matmul(op, rows.tokens, {compute_type(at), at.node.type}, w, at.to.engine());
-  Product product{primitive, rows.images, at.read(call, 0), {}, {}, {}};
-  product.weight = at.read_packed(call, 1, {1, w[1]}, primitive.weights_desc());
+  if (const int geglu = gate_of(op, at); geglu >= 0) {
+    shape.geglu = true;
+    call.op = "linear_geglu";
+    call.arena.writes = geglu;
+  }
+  Product product;
+  product.x = at.read(call, 0);
+  product.weight = at.read_stored(call, 1);
   read_bias_and_residual(op, at, call, product);
-  add_product(at, std::move(call), product);
+  call.scratch = kernels().linear_scratch(shape);
+  add_product(at, std::move(call), product, shape, kernels().linear);
 }
 
 }  // namespace inkstone

@@ -124,11 +124,27 @@ std::byte* PackedWeights::use(const Weights& weights, const std::string& name, c
     ++entry.users;
     return entry.memory.get();
   }
-  weights.check_finite(name);
+  check_finite(weights, name);
   Memory memory = pack(engine_, view.type, view.bytes, packing, staging);
   weights.release(name);
   Entry entry{&weights, std::move(start), packing.packed, std::move(memory), 1};
   return entries_.emplace(name, std::move(entry))->second.memory.get();
+}
+
+StoredWeight PackedWeights::in_place(const Weights& weights, const std::string& name) {
+  check_finite(weights, name);
+  const WeightView& view = weights.find(name);
+  return {view.bytes.data(), view.type};
+}
+
+void PackedWeights::check_finite(const Weights& weights, const std::string& name) {
+  const WeightView& view = weights.find(name);
+  std::vector<std::byte>& seen = finite_[view.bytes.data()];
+  std::vector<std::byte> start = beginning(view);
+  if (seen == start) return;
+  weights.check_finite(name);
+  weights.release(name);
+  seen = std::move(start);
 }
 
 void PackedWeights::release(const std::byte* packed) {

@@ -1,4 +1,4 @@
-// Weights as the primitives want them. A weight that several programs read in the same form is packed once; the store
+// Weights as calls want them: where the model's file holds them, or packed. A weight that several programs read in the same form is packed once; the store
 // counts its users, and what nobody uses stays until free_unused().
 #pragma once
 
@@ -30,6 +30,8 @@ class PackedWeights {
   // The weight's elements in the form of `packing`. Throws Error where one is NaN or infinite (naming it). The file's pages
   // leave resident memory; at most one tensor is in memory twice. Call release() once for every use().
   std::byte* use(const Weights& weights, const std::string& name, const Packing& packing, Staging& staging);
+  // The weight in place, for our own products. Throws Error where an element is NaN or infinite.
+  StoredWeight in_place(const Weights& weights, const std::string& name);
   void release(const std::byte* packed);
   void free_unused();
   size_t bytes() const;  // of all that is held
@@ -43,8 +45,11 @@ class PackedWeights {
     int users = 0;
   };
 
+  void check_finite(const Weights& weights, const std::string& name);
+
   const dnnl::engine& engine_;
   std::multimap<std::string, Entry> entries_;
+  std::map<const std::byte*, std::vector<std::byte>> finite_;  // what was looked at: where it lies, its beginning
 };
 
 // Elements in row-major order, of any type, into a form; in parallel.

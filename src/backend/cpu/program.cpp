@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "backend/cpu/pages.h"
@@ -49,9 +50,16 @@ class ThreadsOf {
   int before_, wanted_;
 };
 
+size_t aligned(size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
+
+const std::string* name_of_weight(const Graph& graph, int node) {
+  const auto* weight = std::get_if<op::Weight>(&graph.node(node).op);
+  return weight ? &weight->name : nullptr;
+}
+
 }  // namespace
 
-CpuPlan::CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine& engine)
+CpuPlan::CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine& engine, const Weights* weights)
     : graph_(std::make_unique<const Graph>(std::move(graph))),
       lowering_(std::make_unique<const Lowering>(*graph_, options, engine)) {
   std::vector<ArenaCall> calls;
@@ -64,18 +72,48 @@ CpuPlan::CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine&
   }
   arena_ = plan_arena(lowering_->values(), calls);
   memory_.arena = arena_.bytes;
+  plan_weights(options, weights);
 }
 
-CpuProgram::CpuProgram(CpuPlan plan, const Weights& weights, PackedWeights& packed, const dnnl::engine& engine)
-    : plan_(std::move(plan)), packed_(packed), engine_(engine), stream_(engine), threads_(threads()) {
-  arena_ = allocate_pages(plan_.memory().arena);
-  scratch_ = allocate_pages(plan_.memory().scratch);
-  memory_.arena = plan_.memory().arena;
-  memory_.scratch = plan_.memory().scratch;
+// The first calls' weights stay, as far as the limit allows beside the largest of the others, which pass through memory one
+// call at a time.
+void CpuPlan::plan_weights(const CompileOptions& options, const Weights* weights) {
+  const size_t assumed = options.precision == Precision::kBf16 ? 2 : 4;
+  std::set<std::string> met;
+  std::vector<size_t> fresh;  // bytes that each call is the first to read
+  for (const Call& call : calls()) {
+    size_t& sum = fresh.emplace_back();
+    for (const InPlace& read : call.stored) {
+      const std::string* name = name_of_weight(*graph_, read.node);
+      if (!name || !met.insert(*name).second) continue;
+      const size_t elements = static_cast<size_t>(count(graph_->node(read.node).shape));
+      sum += std::min(read.most, weights ? weights->find(*name).bytes.size() : elements * assumed);
+    }
+    memory_.mapped += sum;
+  }
+  passing_.resize(calls().size());
+  if (memory_.mapped <= options.mapped_limit) return;
+  // From the last call on: what passes, until the rest fits.
+  size_t staying = memory_.mapped, largest = 0;
+  for (size_t i = calls().size(); i-- > 0 && staying + largest > options.mapped_limit;) {
+    if (!fresh[i]) continue;
+    staying -= fresh[i];
+    largest = std::max(largest, fresh[i]);
+    passing_[i] = calls()[i].stored;
+  }
+  memory_.mapped = staying + largest;
+}
+
+CpuProgram::CpuProgram(CpuPlan plan, const Weights& weights, CpuShared& shared)
+    : plan_(std::move(plan)), weights_(weights), shared_(shared), stream_(shared.engine), threads_(threads()) {
+  memory_ = plan_.memory();
+  memory_.weights = 0;
+  std::byte* const arena = shared_.workspace.grow(aligned(memory_.arena) + memory_.scratch);
+  std::byte* const scratch = arena + aligned(memory_.arena);
   inputs_ = inputs_of(plan_.graph()).size();
 
   std::vector<std::byte*> values;
-  for (const size_t offset : plan_.arena().offsets) values.push_back(arena_.get() + offset);
+  for (const size_t offset : plan_.arena().offsets) values.push_back(arena + offset);
   Forms forms(plan_.graph());
   std::vector<std::byte*> forms_at;
   Staging staging;
@@ -83,30 +121,52 @@ CpuProgram::CpuProgram(CpuPlan plan, const Weights& weights, PackedWeights& pack
     std::vector<std::byte*> call_weights;
     for (const Packing& packing : call.weights) {
       const auto [index, fresh] = forms.meet(packing);
-      if (fresh) forms_at.push_back(weight(weights, packing, staging));
+      if (fresh) forms_at.push_back(weight(packing, staging));
       call_weights.push_back(forms_at[index]);
     }
-    launches_.push_back(call.bind({values, call_weights, scratch_.get(), &engine_, &stream_}));
+    std::vector<StoredWeight> call_stored;
+    for (const InPlace& read : call.stored) call_stored.push_back(stored(read.node, staging));
+    launches_.push_back(call.bind({values, call_weights, call_stored, scratch, &shared_.engine, &stream_}));
   }
 }
 
 CpuProgram::~CpuProgram() {
-  for (const std::byte* used : used_) packed_.release(used);
+  for (const std::byte* used : used_) shared_.packed.release(used);
 }
 
-std::byte* CpuProgram::weight(const Weights& weights, const Packing& packing, Staging& staging) {
-  const Node& node = plan_.graph().node(packing.node);
+std::byte* CpuProgram::weight(const Packing& packing, Staging& staging) {
   memory_.weights += packed_bytes(packing.packed);
-  if (const auto* named = std::get_if<op::Weight>(&node.op)) {
-    used_.reserve(used_.size() + 1);
-    return used_.emplace_back(packed_.use(weights, named->name, packing, staging));
-  }
+  const std::string* name = name_of_weight(plan_.graph(), packing.node);
+  if (!name) return constant(plan_.graph().node(packing.node), packing, staging);
+  used_.reserve(used_.size() + 1);
+  return used_.emplace_back(shared_.packed.use(weights_, *name, packing, staging));
+}
+
+std::byte* CpuProgram::constant(const Node& node, const Packing& packing, Staging& staging) {
   const auto& values = std::get<op::Constant>(node.op).values;
   if (node.type != DType::kI32)
-    return constants_.emplace_back(pack(engine_, DType::kF32, std::as_bytes(std::span(values)), packing, staging))
+    return constants_
+        .emplace_back(pack(shared_.engine, DType::kF32, std::as_bytes(std::span(values)), packing, staging))
         .get();
   const std::vector<int32_t> ids(values.begin(), values.end());
-  return constants_.emplace_back(pack(engine_, DType::kI32, std::as_bytes(std::span(ids)), packing, staging)).get();
+  return constants_.emplace_back(pack(shared_.engine, DType::kI32, std::as_bytes(std::span(ids)), packing, staging))
+      .get();
+}
+
+StoredWeight CpuProgram::stored(int node, Staging& staging) {
+  if (const std::string* name = name_of_weight(plan_.graph(), node)) return shared_.packed.in_place(weights_, *name);
+  const int64_t number = count(plan_.graph().node(node).shape);
+  const Packing plain{node, {1}, {{number}, dnnl::memory::data_type::f32, dnnl::memory::dims{1}}};
+  return {constant(plan_.graph().node(node), plain, staging), DType::kF32};
+}
+
+void CpuProgram::rest() {
+  for (const Call& call : plan_.calls()) release(call.stored);
+}
+
+void CpuProgram::release(std::span<const InPlace> stored) const {
+  for (const InPlace& read : stored)
+    if (const std::string* name = name_of_weight(plan_.graph(), read.node)) weights_.release(*name);
 }
 
 void CpuProgram::run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) {
@@ -116,7 +176,10 @@ void CpuProgram::run(std::span<const Tensor* const> inputs, std::span<Tensor* co
   const ThreadsOf compiled_for(threads_);
   const HostTensors host{inputs, outputs};
   if (profiling_) return run_timed(host);
-  for (const Launch& launch : launches_) launch(host);
+  for (size_t i = 0; i < launches_.size(); ++i) {
+    launches_[i](host);
+    release(plan_.passing()[i]);
+  }
 }
 
 void CpuProgram::run_timed(const HostTensors& host) {
@@ -124,6 +187,7 @@ void CpuProgram::run_timed(const HostTensors& host) {
   for (size_t i = 0; i < launches_.size(); ++i) {
     const auto start = Clock::now();
     launches_[i](host);
+    release(plan_.passing()[i]);
     const Call& call = plan_.calls()[i];
     profile_.push_back({call.op, call.detail, std::chrono::duration<double>(Clock::now() - start).count(), call.flops});
   }

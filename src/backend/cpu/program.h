@@ -6,46 +6,62 @@
 
 #include "backend/cpu/lower.h"
 #include "backend/cpu/packed.h"
+#include "backend/cpu/workspace.h"
 
 namespace inkstone {
 
 // All that is known without weights: the passes' graph, its calls and where values will lie.
 class CpuPlan {
  public:
-  CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine& engine);
+  // `weights` tells how large they are in the model's files; without them the type that is computed in is assumed.
+  CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine& engine, const Weights* weights = nullptr);
 
   const Graph& graph() const { return *graph_; }
   std::span<const Call> calls() const { return lowering_->calls(); }
   const ArenaPlan& arena() const { return arena_; }
+  // Of each call: the weights in the model's files that leave memory when it is done.
+  std::span<const std::vector<InPlace>> passing() const { return passing_; }
   const MemoryUse& memory() const { return memory_; }
 
  private:
+  void plan_weights(const CompileOptions& options, const Weights* weights);
+
   std::unique_ptr<const Graph> graph_;  // stays where it is: calls refer to it
   std::unique_ptr<const Lowering> lowering_;
   ArenaPlan arena_;
+  std::vector<std::vector<InPlace>> passing_;
   MemoryUse memory_;
+};
+
+struct CpuShared {  // by all programs of a backend
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  PackedWeights packed{engine};
+  Workspace workspace;
 };
 
 class CpuProgram : public Program {
  public:
-  CpuProgram(CpuPlan plan, const Weights& weights, PackedWeights& packed, const dnnl::engine& engine);
+  CpuProgram(CpuPlan plan, const Weights& weights, CpuShared& shared);
   ~CpuProgram() override;
   void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) override;
   MemoryUse memory() const override { return memory_; }
+  void rest() override;
   void start_profile() override;
   std::vector<CallProfile> take_profile() override;
 
  private:
-  std::byte* weight(const Weights& weights, const Packing& packing, Staging& staging);
+  std::byte* weight(const Packing& packing, Staging& staging);
+  std::byte* constant(const Node& node, const Packing& packing, Staging& staging);
+  StoredWeight stored(int node, Staging& staging);
+  void release(std::span<const InPlace> stored) const;
   void run_timed(const HostTensors& host);
 
   CpuPlan plan_;
-  PackedWeights& packed_;
-  const dnnl::engine& engine_;
+  const Weights& weights_;
+  CpuShared& shared_;
   dnnl::stream stream_;
   int threads_;
   size_t inputs_ = 0;
-  Memory arena_, scratch_;
   std::vector<std::byte*> used_;  // of packed_
   std::vector<Memory> constants_;
   std::vector<Launch> launches_;  // of plan_.calls()

@@ -116,7 +116,7 @@ class ReferenceBackend : public Backend {
     return std::make_unique<ReferenceProgram>(fold(graph), &weights);
   }
 
-  MemoryUse plan(const Graph& graph, const CompileOptions& options) override {
+  MemoryUse plan(const Graph& graph, const Weights&, const CompileOptions& options) override {
     check(options);
     MemoryUse memory;
     const Graph folded = fold(graph);

@@ -1,0 +1,47 @@
+#include "backend/cpu/workspace.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace inkstone {
+namespace {
+
+constexpr size_t kLarge = 2 << 20;                                   // a huge page
+constexpr size_t kMost = size_t{1} << 40, kLeast = size_t{1} << 32;  // addresses, not memory
+
+}  // namespace
+
+Workspace::~Workspace() {
+  if (begin_) munmap(begin_, reserved_);
+}
+
+std::byte* Workspace::grow(size_t bytes) {
+  INKSTONE_CHECK(bytes <= kMost - kLarge, "a program that computes in ", bytes, " bytes");
+  // Where addresses are rationed (ulimit -v) less has to do.
+  for (reserved_ = begin_ ? reserved_ : kMost; !begin_ && reserved_ >= kLeast; reserved_ /= 4) {
+    void* const pages = mmap(nullptr, reserved_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (pages == MAP_FAILED) continue;
+    begin_ = static_cast<std::byte*>(pages);
+    break;
+  }
+  const size_t rounded = (bytes + kLarge - 1) / kLarge * kLarge;
+  if (rounded <= bytes_) return begin_;
+  INKSTONE_CHECK(begin_ && rounded <= reserved_ && mprotect(begin_, rounded, PROT_READ | PROT_WRITE) == 0,
+                 "out of memory: the machine refused ", bytes, " bytes (", std::strerror(errno),
+                 "); a smaller size or --memory-budget needs less");
+#ifdef MADV_HUGEPAGE
+  madvise(begin_, rounded, MADV_HUGEPAGE);  // a wish: small pages do as well
+#endif
+  bytes_ = rounded;
+  return begin_;
+}
+
+void Workspace::give_back() {
+  if (bytes_) madvise(begin_, bytes_, MADV_DONTNEED);
+}
+
+}  // namespace inkstone

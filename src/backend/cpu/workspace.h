@@ -1,0 +1,25 @@
+// The memory that a backend's programs compute in. They run one at a time, so all of them use the same bytes from the same
+// address; it grows to what the largest needs.
+#pragma once
+
+#include <cstddef>
+
+namespace inkstone {
+
+class Workspace {
+ public:
+  Workspace() = default;
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+  ~Workspace();
+
+  std::byte* grow(
+      size_t bytes);  // at least so many, always at the same address; throws Error where the machine refuses
+  void give_back();   // its pages leave resident memory; what they held is lost
+
+ private:
+  std::byte* begin_ = nullptr;
+  size_t reserved_ = 0, bytes_ = 0;
+};
+
+}  // namespace inkstone
