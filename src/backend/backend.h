@@ -56,8 +56,8 @@ struct CallProfile {
 class Program {  // a graph compiled for one device: fixed shapes, fixed memory
  public:
   virtual ~Program() = default;
-  // inputs in the order of inputs_of(graph), outputs in that of graph.outputs(); fp32 or int32 host tensors of the graph's
-  // shapes. Allocates nothing. Programs of one backend run one at a time.
+  // inputs in the order of inputs_of(graph), outputs in that of graph.outputs(); host tensors of the graph's shapes and
+  // types (fp32, int32; bf16 where an input or output is declared so). Allocates nothing. Programs of one backend run one at a time.
   virtual void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) = 0;
   virtual MemoryUse memory() const = 0;
   // The pages of the model's files that it reads leave this process's memory; the next run maps them again.

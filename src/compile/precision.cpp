@@ -12,6 +12,7 @@ constexpr int64_t kFewChannels = 8;
 enum class Rule {
   kStored,  // reads and gives the stored type
   kFp32,    // reads and gives fp32
+  kAsRead,  // gives what it reads
   kSource,  // reads nothing
 };
 
@@ -22,7 +23,7 @@ class Chooser {
   Graph choose() {
     find_results_wanted_in_fp32();
     for (int id = 0; id < static_cast<int>(graph_.nodes().size()); ++id) place(id);
-    for (int id : graph_.outputs()) out_.place(id, cast(out_.of(id), DType::kF32));
+    for (int id : graph_.outputs()) out_.place(id, cast(out_.of(id), graph_.node(id).type));
     return out_.finish();
   }
 
@@ -34,6 +35,7 @@ class Chooser {
   Rule rule(const op::Input&, const Node&) const { return Rule::kSource; }
   Rule rule(const op::Weight&, const Node&) const { return Rule::kSource; }
   Rule rule(const op::Constant&, const Node&) const { return Rule::kSource; }
+  Rule rule(const op::Repeat&, const Node&) const { return Rule::kAsRead; }
   Rule rule(const op::TimeEmbedding&, const Node&) const { return Rule::kFp32; }
   Rule rule(const op::Conv2d&, const Node& node) const {
     return graph_.node(node.inputs[0]).shape[1] <= kFewChannels ? Rule::kFp32 : Rule::kStored;
@@ -53,10 +55,10 @@ class Chooser {
     gives_fp32_.resize(uses.size());
     for (size_t id = uses.size(); id-- > 0;) {  // readers first: a concat of bands passes on what its readers want
       const Node& node = graph_.node(static_cast<int>(id));
-      const bool concat = as<op::Concat>(node);
+      const bool passes_on = as<op::Concat>(node) || as<op::Repeat>(node);
       gives_fp32_[id] =
-          (as<op::Conv2d>(node) || as<op::Linear>(node) || concat) && uses[id] > 0 && uses[id] == wanted[id];
-      if (concat && gives_fp32_[id])
+          (as<op::Conv2d>(node) || as<op::Linear>(node) || passes_on) && uses[id] > 0 && uses[id] == wanted[id];
+      if (passes_on && gives_fp32_[id])
         for (int input : node.inputs) ++wanted[input];
     }
   }
@@ -73,8 +75,10 @@ class Chooser {
     const Node& node = graph_.node(id);
     const Rule how = std::visit([&](const auto& o) { return rule(o, node); }, node.op);
     if (how == Rule::kSource) return static_cast<void>(out_.copy(id));
-    const auto* norm = as<op::GroupNorm>(node);
     std::vector<int> in = out_.of(node.inputs);
+    if (as<op::Cast>(node)) return out_.place(id, cast(in[0], type_));
+    if (how == Rule::kAsRead) return out_.place(id, out_.add(node.op, std::move(in)));  // the type is inferred
+    const auto* norm = as<op::GroupNorm>(node);
     for (size_t i = 0; i < in.size(); ++i) {
       const bool fp32 = how == Rule::kFp32 || (as<op::Concat>(node) && gives_fp32_[id]) || (norm && i == 3) ||
                         (as<op::GroupApply>(node) && i == 1);

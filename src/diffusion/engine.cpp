@@ -1,6 +1,7 @@
 #include "diffusion/engine.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <tuple>
@@ -14,7 +15,6 @@
 namespace inkstone {
 namespace {
 
-constexpr size_t kTextsKept = 16;
 constexpr size_t kHeavyPacking =
     size_t{64} << 20;  // bytes of packed weights: a program with more is dropped rather than put to rest
 
@@ -38,6 +38,14 @@ Tensor guidance_embedding(float guidance, int width) {
   return out;
 }
 
+// The job's row of every tensor; tensors are made with the first one.
+void give_keys(Job& job, size_t row, const std::vector<Tensor>& keys) {
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (row == 0) job.keys.emplace_back(Shape{job.rows, keys[i].dim(1), keys[i].dim(2)}, keys[i].type());
+    std::memcpy(job.keys[i].data() + row * keys[i].bytes(), keys[i].data(), keys[i].bytes());
+  }
+}
+
 Image to_image(const Tensor& pixels) {
   Image image{static_cast<int>(pixels.dim(3)), static_cast<int>(pixels.dim(2)), {}};
   const int64_t area = pixels.dim(2) * pixels.dim(3);
@@ -54,13 +62,40 @@ Image to_image(const Tensor& pixels) {
 
 struct Engine::Built {
   std::unique_ptr<Program> program;
+  std::vector<NamedShape> shapes;  // of the inputs
   std::vector<Tensor> inputs, outputs;
   std::vector<const Tensor*> in;
   std::vector<Tensor*> out;
 
+  Tensor& input(size_t i) {
+    if (!inputs[i].data()) inputs[i] = Tensor(shapes[i].shape, shapes[i].type);
+    in[i] = &inputs[i];
+    return inputs[i];
+  }
+
+  // The inputs from `first` on, as far as one of several jobs fills them. The only job lends its tensors for the next run.
+  void give(size_t first, const std::vector<Tensor>& rows, size_t job, size_t jobs) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (jobs == 1) {
+        in[first + i] = &rows[i];
+      } else {
+        std::memcpy(input(first + i).data() + job * rows[i].bytes(), rows[i].data(), rows[i].bytes());
+      }
+    }
+  }
+
   Tensor& run() {
     program->run(in, out);
     return outputs[0];
+  }
+
+  // Seldom: what it reads of the model's files does not stay in memory.
+  std::vector<Tensor> run_and_rest() {
+    std::vector<Tensor> made;
+    program->run(in, out);
+    program->rest();
+    for (const Tensor& tensor : outputs) made.push_back(tensor.clone());
+    return made;
   }
 };
 
@@ -75,33 +110,54 @@ Engine::~Engine() = default;
 
 DeviceInfo Engine::device() const { return backend_->info(); }
 
-std::unique_ptr<Engine::Built> Engine::build(const Graph& graph, const Weights& weights, bool vae) const {
+std::unique_ptr<Engine::Built> Engine::build(const Graph& graph, const Weights& weights,
+                                             const MemoryUse& planned) const {
   auto built = std::make_unique<Built>();
-  for (const NamedShape& input : inputs_of(graph)) built->inputs.emplace_back(input.shape, input.type);
-  for (int id : graph.outputs()) built->outputs.emplace_back(graph.node(id).shape);
-  for (Tensor& tensor : built->inputs) built->in.push_back(&tensor);
+  built->shapes = inputs_of(graph);
+  built->inputs.resize(built->shapes.size());
+  built->in.resize(built->shapes.size());
+  for (int id : graph.outputs()) built->outputs.emplace_back(graph.node(id).shape, graph.node(id).type);
   for (Tensor& tensor : built->outputs) built->out.push_back(&tensor);
-  const MemoryUse& use = &weights == &model_.clip ? plan_.text_encoder : vae ? plan_.vae : plan_.unet;
-  built->program = backend_->compile(graph, weights,
-                                     {plan_.precision, plan_.attention_slicing, vae && plan_.vae_tiling,
-                                      plan_.weight_streaming ? use.mapped : SIZE_MAX});
+  built->program =
+      backend_->compile(graph, weights,
+                        {plan_.precision, plan_.attention_slicing, &planned == &plan_.vae && plan_.vae_tiling,
+                         plan_.weight_streaming ? planned.mapped : SIZE_MAX});
   return built;
+}
+
+UnetParts Engine::unet_parts(const Key& key, Precision precision) const {
+  const int scale = model_.vae_scale();
+  return inkstone::unet_parts(model_.unet_config,
+                              {key.jobs, key.height / scale, key.width / scale, model_.clip_config.tokens, key.copies},
+                              precision == Precision::kBf16 ? DType::kBF16 : DType::kF32);
+}
+
+UnetParts Engine::unet_parts() const {
+  return unet_parts({1, 1, model_.size_multiple(), model_.size_multiple()}, plan_.precision);
 }
 
 Engine::Built& Engine::text() {
   keep_only("text_encoder");
-  if (!text_) text_ = build(clip_graph(model_.clip_config, 1), model_.clip, false);
+  if (!text_) text_ = build(clip_graph(model_.clip_config, 1), model_.clip, plan_.text_encoder);
   return *text_;
+}
+
+Engine::Built& Engine::prompt() {
+  keep_only("unet");
+  if (!prompt_) prompt_ = build(unet_parts().prompt, model_.unet, plan_.prompt);
+  return *prompt_;
+}
+
+Engine::Built& Engine::time() {
+  keep_only("unet");
+  if (!time_) time_ = build(unet_parts().time, model_.unet, plan_.time);
+  return *time_;
 }
 
 Engine::Built& Engine::unet(const Key& key) {
   keep_only("unet");
   std::unique_ptr<Built>& built = unets_[key];
-  const int scale = model_.vae_scale();
-  if (!built)
-    built = build(
-        unet_graph(model_.unet_config, {key.rows, key.height / scale, key.width / scale, model_.clip_config.tokens}),
-        model_.unet, false);
+  if (!built) built = build(unet_parts(key, plan_.precision).step, model_.unet, plan_.unet);
   return *built;
 }
 
@@ -110,13 +166,19 @@ Engine::Built& Engine::vae(const Key& key) {
   std::unique_ptr<Built>& built = vaes_[key];
   const int scale = model_.vae_scale();
   if (!built)
-    built = build(vae_decoder_graph(model_.vae_config, 1, key.height / scale, key.width / scale), model_.vae, true);
+    built =
+        build(vae_decoder_graph(model_.vae_config, 1, key.height / scale, key.width / scale), model_.vae, plan_.vae);
   return *built;
 }
 
 Program& Engine::text_program() { return *text().program; }
-Program& Engine::unet_program(int rows, int width, int height) { return *unet({rows, width, height}).program; }
-Program& Engine::vae_program(int width, int height) { return *vae({1, width, height}).program; }
+Program& Engine::prompt_program() { return *prompt().program; }
+Program& Engine::time_program() { return *time().program; }
+Program& Engine::unet_program(int rows, int width, int height) {
+  const int copies = distilled() || rows % 2 ? 1 : 2;
+  return *unet({rows / copies, copies, width, height}).program;
+}
+Program& Engine::vae_program(int width, int height) { return *vae({1, 1, width, height}).program; }
 
 void Engine::keep_only(const char* component) {
   const std::string name = component;
@@ -131,8 +193,11 @@ void Engine::keep_only(const char* component) {
     dropped = true;
   };
   if (name != "text_encoder") rest(text_);
-  if (name != "unet")
+  if (name != "unet") {
+    rest(prompt_);
+    rest(time_);
     for (auto& [key, built] : unets_) rest(built);
+  }
   if (name != "vae")
     for (auto& [key, built] : vaes_) rest(built);
   if (dropped) backend_->free_unused_weights();
@@ -140,16 +205,21 @@ void Engine::keep_only(const char* component) {
 
 void Engine::settle(int width, int height, bool guided) {
   EnginePlan next = plan(width, height, guided);
+  const auto mapped = [](const EnginePlan& p) {
+    return std::array{p.text_encoder.mapped, p.prompt.mapped, p.time.mapped, p.unet.mapped, p.vae.mapped};
+  };
   if (next.precision != plan_.precision || next.attention_slicing != plan_.attention_slicing ||
       next.vae_tiling != plan_.vae_tiling || next.components_in_turn != plan_.components_in_turn ||
-      next.weight_streaming != plan_.weight_streaming ||
-      (next.weight_streaming && std::tie(next.text_encoder.mapped, next.unet.mapped, next.vae.mapped) !=
-                                    std::tie(plan_.text_encoder.mapped, plan_.unet.mapped, plan_.vae.mapped))) {
+      next.weight_streaming != plan_.weight_streaming || (next.weight_streaming && mapped(next) != mapped(plan_))) {
     awake_.clear();
     text_.reset();
+    prompt_.reset();
+    time_.reset();
     unets_.clear();
     vaes_.clear();
     texts_.clear();
+    keys_.clear();
+    times_.clear();
     backend_->free_unused_weights();
   }
   plan_ = std::move(next);
@@ -157,58 +227,73 @@ void Engine::settle(int width, int height, bool guided) {
 
 void Engine::prepare(const Request& request, const std::function<void(const std::string&)>& on_component) {
   check(request);
-  const bool guided = request.guidance > 1 && !model_.unet_config.guidance_channels;
+  const bool guided = request.guidance > 1 && !distilled();
   settle(request.width, request.height, guided);
   const auto heavy = [](const MemoryUse& use) { return use.weights > kHeavyPacking; };
-  if (plan_.components_in_turn && (heavy(plan_.text_encoder) || heavy(plan_.unet) || heavy(plan_.vae)))
+  if (plan_.components_in_turn &&
+      (heavy(plan_.text_encoder) || heavy(plan_.prompt) || heavy(plan_.time) || heavy(plan_.unet) || heavy(plan_.vae)))
     return;  // packed when their turn comes
   const auto tell = [&](const char* component) {
     if (on_component) on_component(component);
   };
-  const Key key{guided ? 2 : 1, request.width, request.height};
+  const Key key{1, guided ? 2 : 1, request.width, request.height}, picture{1, 1, request.width, request.height};
   if (!text_) tell("text_encoder"), text();
   if (!unets_.contains(key)) tell("unet"), unet(key);
-  if (!vaes_.contains({1, key.width, key.height})) tell("vae"), vae({1, key.width, key.height});
+  prompt();
+  time();
+  if (!vaes_.contains(picture)) tell("vae"), vae(picture);
+}
+
+const Engine::Text& Engine::text_of(const std::string& prompt) {
+  if (const Text* kept = texts_.find(prompt)) return *kept;
+  const Tokens tokens = model_.tokenizer->encode(prompt);
+  Built& built = text();
+  std::ranges::copy(tokens.ids, built.input(0).ints().begin());
+  std::vector<Tensor> made = built.run_and_rest();
+  check_finite(made[0].floats(), "the text encoder");
+  return texts_.put(prompt, {std::move(made[0]), tokens.cut});
 }
 
 const Tensor& Engine::encode_text(const std::string& prompt, std::string* cut) {
-  auto found = texts_.find(prompt);
-  if (found == texts_.end()) {
-    const Tokens tokens = model_.tokenizer->encode(prompt);
-    Built& built = text();
-    std::ranges::copy(tokens.ids, built.inputs[0].ints().begin());
-    Tensor& out = built.run();
-    built.program->rest();
-    check_finite(out.floats(), "the text encoder");
-    if (texts_.size() >= kTextsKept) texts_.clear();
-    found = texts_.emplace(prompt, std::pair(out.clone(), tokens.cut)).first;
-  }
-  if (cut) *cut = found->second.second;
-  return found->second.first;
+  const Text& text = text_of(prompt);
+  if (cut) *cut = text.cut;
+  return text.embedding;
+}
+
+const std::vector<Tensor>& Engine::keys_of(const std::string& prompt_text) {
+  if (const std::vector<Tensor>* kept = keys_.find(prompt_text)) return *kept;
+  const Tensor& embedding = text_of(prompt_text).embedding;
+  Built& built = prompt();
+  built.in[0] = &embedding;
+  return keys_.put(prompt_text, built.run_and_rest());
+}
+
+const std::vector<Tensor>& Engine::times_of(float timestep, const Request& request) {
+  const std::pair key{timestep, distilled() ? request.guidance : 0};
+  if (const std::vector<Tensor>* kept = times_.find(key)) return *kept;
+  Built& built = time();
+  built.input(0).floats()[0] = timestep;
+  if (distilled()) built.input(1) = guidance_embedding(request.guidance, model_.unet_config.guidance_channels);
+  return times_.put(key, built.run_and_rest());
 }
 
 Job Engine::start(const Request& request) {
   prepare(request);
   Job job;
   job.request = request;
-  const int distilled = model_.unet_config.guidance_channels;
-  if (distilled) job.guidance = guidance_embedding(request.guidance, distilled);
-  job.rows = request.guidance > 1 && !distilled ? 2 : 1;
+  job.rows = request.guidance > 1 && !distilled() ? 2 : 1;
   job.scheduler = make_scheduler(request.scheduler, request.steps);
 
-  const int64_t tokens = model_.clip_config.tokens, width = model_.clip_config.width;
-  job.text = Tensor({job.rows, tokens, width});
   std::vector<const std::string*> prompts{&request.prompt};
   if (job.rows == 2) prompts.insert(prompts.begin(), &request.negative_prompt);
-  for (size_t row = 0; row < prompts.size(); ++row) {
-    std::string cut;
-    std::ranges::copy(encode_text(*prompts[row], &cut).floats(),
-                      job.text.floats().begin() + static_cast<int64_t>(row) * tokens * width);
-    if (!cut.empty())
-      job.warnings.push_back(std::string(prompts[row] == &request.prompt ? "the prompt" : "the negative prompt") +
-                             " is longer than " + std::to_string(tokens) + " tokens; this part was cut: \"" + cut +
-                             "\"");
-  }
+  for (const std::string* prompt : prompts)  // all of them before the U-Net's turn
+    if (const std::string& cut = text_of(*prompt).cut; !cut.empty())
+      job.warnings.push_back(std::string(prompt == &request.prompt ? "the prompt" : "the negative prompt") +
+                             " is longer than " + std::to_string(model_.clip_config.tokens) +
+                             " tokens; this part was cut: \"" + cut + "\"");
+  for (size_t row = 0; row < prompts.size(); ++row) give_keys(job, row, keys_of(*prompts[row]));
+  const std::vector<float>& timesteps = job.scheduler->timesteps();
+  for (size_t call = 0; call < std::min(kTimesKept, timesteps.size()); ++call) times_of(timesteps[call], request);
 
   const int scale = model_.vae_scale();
   const Shape latent{1, model_.unet_config.in_channels, request.height / scale, request.width / scale};
@@ -229,37 +314,38 @@ void Engine::step(Job& job) {
 
 void Engine::step(std::span<Job* const> jobs) {
   INKSTONE_CHECK(!jobs.empty(), "a step without jobs");
-  Key key{0, jobs[0]->request.width, jobs[0]->request.height};
   for (const Job* job : jobs) {
     INKSTONE_CHECK(!job->done(), "a step of a job that is done");
-    INKSTONE_CHECK(job->request.width == key.width && job->request.height == key.height,
+    INKSTONE_CHECK(job->request.width == jobs[0]->request.width && job->request.height == jobs[0]->request.height,
                    "jobs of two sizes in one step");
-    key.rows += job->rows;
   }
-  Built& built = unet(key);
+  for (const int rows : {1, 2}) {
+    std::vector<Job*> alike;
+    std::ranges::copy_if(jobs, std::back_inserter(alike), [&](const Job* job) { return job->rows == rows; });
+    if (!alike.empty()) step_alike(alike);
+  }
+}
+
+void Engine::step_alike(std::span<Job* const> jobs) {
+  const Request& request = jobs[0]->request;
+  Built& built = unet({static_cast<int>(jobs.size()), jobs[0]->rows, request.width, request.height});
   const int64_t size = jobs[0]->latent.size();
-  int64_t row = 0;
-  for (const Job* job : jobs) {
-    const float scale = job->scheduler->input_scale(job->call);
-    const int64_t text = job->text.size() / job->rows;
-    for (int half = 0; half < job->rows; ++half, ++row) {
-      std::ranges::transform(job->latent.floats(), built.inputs[0].floats().begin() + row * size,
-                             [&](float v) { return v * scale; });
-      built.inputs[1].floats()[row] = job->scheduler->timesteps()[job->call];
-      std::copy_n(job->text.floats().begin() + half * text, text, built.inputs[2].floats().begin() + row * text);
-      if (job->guidance.size())
-        std::ranges::copy(job->guidance.floats(), built.inputs[3].floats().begin() + row * job->guidance.size());
-    }
+  float* latent = built.input(0).floats().data();
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const Job& job = *jobs[i];
+    const float scale = job.scheduler->input_scale(job.call);
+    latent = std::ranges::transform(job.latent.floats(), latent, [&](float v) { return v * scale; }).out;
+    built.give(1, job.keys, i, jobs.size());
+    built.give(1 + job.keys.size(), times_of(job.scheduler->timesteps()[job.call], job.request), i, jobs.size());
   }
-  const Tensor& out = built.run();
-  row = 0;
+  const float* rows = built.run().floats().data();
   for (Job* job : jobs) {
-    guide(*job, out.floats().data() + row * size, job->output.floats());
+    guide(*job, rows, job->output.floats());
     check_finite(job->output.floats(), "the U-Net (call ", job->call + 1, " of ", job->calls(), ")");
     if (job->scheduler->needs_noise(job->call)) job->noise.fill(job->fresh_noise.floats());
     job->scheduler->step(job->call, job->output.floats(), job->fresh_noise.floats(), job->latent.floats(), job->state);
     ++job->call;
-    row += job->rows;
+    rows += job->rows * size;
   }
 }
 
@@ -272,9 +358,9 @@ void Engine::guide(const Job& job, const float* rows, std::span<float> to) const
 
 Image Engine::finish(Job& job) {
   INKSTONE_CHECK(job.done(), "a job of ", job.calls(), " steps finished after ", job.call);
-  Built& built = vae({1, job.request.width, job.request.height});
+  Built& built = vae({1, 1, job.request.width, job.request.height});
   const VaeConfig& config = model_.vae_config;
-  std::ranges::transform(job.latent.floats(), built.inputs[0].floats().begin(),
+  std::ranges::transform(job.latent.floats(), built.input(0).floats().begin(),
                          [&](float v) { return v / config.scaling_factor + config.shift_factor; });
   const Tensor& pixels = built.run();
   check_finite(pixels.floats(), "the VAE");

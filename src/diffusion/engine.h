@@ -12,7 +12,9 @@
 #include "base/image.h"
 #include "diffusion/model.h"
 #include "diffusion/noise.h"
+#include "diffusion/recent.h"
 #include "diffusion/request.h"
+#include "diffusion/unet_parts.h"
 
 namespace inkstone {
 
@@ -33,6 +35,8 @@ struct EnginePlan {
   bool components_in_turn = false;  // text encoder, U-Net and VAE are not resident together
   bool weight_streaming = false;    // weights pass through memory, call by call, as far as they do not fit
   MemoryUse text_encoder, unet, vae;
+  MemoryUse prompt, time;            // the parts of the U-Net that run before its steps
+  size_t carried_bytes = 0;          // what they made: for one job, and what is kept for the next
   size_t program_bytes = 0;          // besides the components: code, libraries, tokenizer
   size_t peak_bytes = 0;             // of all of it, by the policy
   std::vector<std::string> reasons;  // a line for each thing given up, and what it saved
@@ -44,8 +48,7 @@ struct Job {  // one image in flight
   SchedulerState state;
   NoiseGenerator noise{0};
   Tensor latent;                      // [1, 4, h, w]
-  Tensor text;                        // [2 or 1, 77, context]: unconditional half first
-  Tensor guidance;                    // [1, width]: the guidance embedding of models that were distilled with one
+  std::vector<Tensor> keys;           // what the U-Net reads of the text: [rows, 77, c] each, unconditional half first
   Tensor fresh_noise;                 // like latent, for the schedulers that ask
   Tensor output;                      // like latent: the model's, after guidance
   int rows = 2;                       // of the U-Net's batch: 2 with classifier-free guidance, else 1
@@ -73,28 +76,46 @@ class Engine {
 
   Job start(const Request& request);      // prompt -> text; seed -> noise
   void step(Job& job);                    // U-Net, guidance, one scheduler step; throws Error where the model gave NaN
-  void step(std::span<Job* const> jobs);  // the same for jobs of one size: each result as if alone
+  void step(std::span<Job* const> jobs);  // the same for jobs of one size, guided or not: each result as if alone
   Image finish(Job& job);                 // latent -> pixels
 
-  // For tests and bench: compiled on first use. Sizes in pixels.
+  // For tests and bench: compiled on first use. Sizes in pixels. An even number of rows is that of guided jobs, two each, unless the
+  // model was distilled with guidance.
   Program& text_program();
+  Program& prompt_program();  // an embedded prompt -> the U-Net's keys and values
+  Program& time_program();    // a timestep -> the U-Net's time embeddings
   Program& unet_program(int rows, int width, int height);
   Program& vae_program(int width, int height);
   const Tensor& encode_text(const std::string& prompt,
                             std::string* cut = nullptr);  // [1, 77, context]; the last few are kept
 
  private:
+  static constexpr size_t kTextsKept = 16, kKeysKept = 4, kTimesKept = 128;
+
   struct Built;  // a program with its host tensors
   struct Key {
-    int rows, width, height;
+    int jobs, copies, width, height;
     auto operator<=>(const Key&) const = default;
   };
+  struct Text {
+    Tensor embedding;  // [1, 77, context]
+    std::string cut;   // what was too long
+  };
+  bool distilled() const { return model_.unet_config.guidance_channels > 0; }
+  UnetParts unet_parts(const Key& key, Precision precision) const;
+  UnetParts unet_parts() const;  // of the least size, in the plan's precision
   Built& text();
+  Built& prompt();
+  Built& time();
   Built& unet(const Key& key);
   Built& vae(const Key& key);
-  std::unique_ptr<Built> build(const Graph& graph, const Weights& weights, bool vae) const;
+  std::unique_ptr<Built> build(const Graph& graph, const Weights& weights, const MemoryUse& planned) const;
   void settle(int width, int height, bool guided);  // decides the plan for a size; programs of another plan are dropped
   void keep_only(const char* component);            // when components take turns
+  const Text& text_of(const std::string& prompt);
+  const std::vector<Tensor>& keys_of(const std::string& prompt);                // [1, 77, c] each
+  const std::vector<Tensor>& times_of(float timestep, const Request& request);  // [1, c] each
+  void step_alike(std::span<Job* const> jobs);                                  // all guided or none
   void guide(const Job& job, const float* rows, std::span<float> to) const;
 
   Model model_;
@@ -104,9 +125,12 @@ class Engine {
   mutable std::map<Key, EnginePlan> plans_;
   EnginePlan plan_;
   std::string awake_;  // the component whose turn it is
-  std::unique_ptr<Built> text_;
+  std::unique_ptr<Built> text_, prompt_, time_;
   std::map<Key, std::unique_ptr<Built>> unets_, vaes_;
-  std::map<std::string, std::pair<Tensor, std::string>> texts_;  // prompt -> embedding, what was cut
+  Recent<std::string, Text> texts_{kTextsKept};  // by prompt, as are keys_
+  Recent<std::string, std::vector<Tensor>> keys_{kKeysKept};
+  Recent<std::pair<float, float>, std::vector<Tensor>> times_{
+      kTimesKept};  // by timestep and, where distilled, guidance
 };
 
 }  // namespace inkstone

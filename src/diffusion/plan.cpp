@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "diffusion/engine.h"
 #include "models/clip.h"
-#include "models/unet.h"
 #include "models/vae.h"
 
 namespace inkstone {
@@ -32,12 +31,24 @@ void check_side(const char* name, int pixels, int multiple) {
                        ", which this model needs: try ", below ? std::to_string(below) + " or " : "", above);
 }
 
-// The text encoder's pages are given back as soon as a prompt is encoded; the others' stay, if they may.
+size_t outputs_bytes(const Graph& graph) {
+  size_t sum = 0;
+  for (const int id : graph.outputs()) sum += bytes(graph.node(id).shape, graph.node(id).type);
+  return sum;
+}
+
+// The pages of the text encoder and of what runs before the steps are given back as soon as they ran; the others' stay, if
+// they may.
 size_t peak_of(const EnginePlan& plan) {
-  const MemoryUse &text = plan.text_encoder, &unet = plan.unet, &vae = plan.vae;
-  if (plan.components_in_turn) return plan.program_bytes + std::max({text.total(), unet.total(), vae.total()});
-  return plan.program_bytes + text.weights + unet.weights + unet.mapped + vae.weights + vae.mapped +
-         std::max({text.mapped + text.work(), unet.work(), vae.work()});
+  const MemoryUse &text = plan.text_encoder, &prompt = plan.prompt, &time = plan.time, &unet = plan.unet,
+                  &vae = plan.vae;
+  const auto in_use = [](const MemoryUse& use) { return use.mapped + use.work(); };
+  const size_t before = std::max(in_use(prompt), in_use(time)), always = plan.program_bytes + plan.carried_bytes,
+               parts = prompt.weights + time.weights;
+  if (plan.components_in_turn)
+    return always + std::max({text.total(), parts + unet.weights + std::max(before, in_use(unet)), vae.total()});
+  return always + text.weights + parts + unet.weights + unet.mapped + vae.weights + vae.mapped +
+         std::max({in_use(text), before, unet.work(), vae.work()});
 }
 
 }  // namespace
@@ -58,11 +69,10 @@ void Engine::set_memory_budget(size_t bytes) {
 }
 
 EnginePlan Engine::plan(int width, int height, bool guided) const {
-  const int scale = model_.vae_scale(), rows = guided && !model_.unet_config.guidance_channels ? 2 : 1;
-  const Key key{rows, width, height};
+  const int scale = model_.vae_scale(), rows = guided && !distilled() ? 2 : 1;
+  const Key key{1, rows, width, height};
   if (const auto found = plans_.find(key); found != plans_.end()) return found->second;
   const Graph text = clip_graph(model_.clip_config, 1);
-  const Graph unet = unet_graph(model_.unet_config, {rows, height / scale, width / scale, model_.clip_config.tokens});
   const Graph vae = vae_decoder_graph(model_.vae_config, 1, height / scale, width / scale);
 
   EnginePlan plan;
@@ -70,19 +80,25 @@ EnginePlan Engine::plan(int width, int height, bool guided) const {
   plan.precision = options_.precision.value_or(backend_->info().bf16 ? Precision::kBf16 : Precision::kFp32);
   plan.vae_tiling = options_.vae_tiling == Choice::kOn;
   plan.attention_slicing = options_.attention_slicing == Choice::kOn;
+  const UnetParts unet = unet_parts(key, plan.precision);
+  plan.carried_bytes = kTextsKept * outputs_bytes(text) +
+                       (kKeysKept + static_cast<size_t>(rows)) * outputs_bytes(unet.prompt) +
+                       kTimesKept * outputs_bytes(unet.time);
   const size_t limit = options_.memory_budget ? options_.memory_budget : plan.program_bytes + memory_free_;
   const bool limited = options_.memory_budget || memory_free_;
   const auto use_of = [&](const Graph& graph, const Weights& weights, bool tiled) {
     CompileOptions options{plan.precision, plan.attention_slicing, tiled};
     const MemoryUse all = backend_->plan(graph, weights, options);
     if (!plan.weight_streaming) return all;
-    const size_t besides = plan.program_bytes + all.weights + all.work();
+    const size_t besides = plan.program_bytes + plan.carried_bytes + all.weights + all.work();
     options.mapped_limit = limit > besides ? limit - besides : 0;
     return backend_->plan(graph, weights, options);
   };
   const auto measure = [&] {
     plan.text_encoder = use_of(text, model_.clip, false);
-    plan.unet = use_of(unet, model_.unet, false);
+    plan.prompt = use_of(unet.prompt, model_.unet, false);
+    plan.time = use_of(unet.time, model_.unet, false);
+    plan.unet = use_of(unet.step, model_.unet, false);
     plan.vae = use_of(vae, model_.vae, plan.vae_tiling);
     return plan.peak_bytes = peak_of(plan);
   };

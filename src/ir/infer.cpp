@@ -181,6 +181,15 @@ Signature infer_op(const op::Upsample2x&, const In& in) {
   return {{x[0], x[1], 2 * x[2], 2 * x[3]}, in[0].type};
 }
 
+Signature infer_op(const op::Repeat& o, const In& in) {
+  expect_inputs("repeat", in, 1);
+  INKSTONE_CHECK(!in[0].shape.empty(), "repeat: a scalar has no rows");
+  INKSTONE_CHECK(o.times >= 1, "repeat: ", o.times, " times");
+  Signature out = in[0];
+  out.shape[0] *= o.times;
+  return out;
+}
+
 Signature infer_op(const op::Geglu&, const In& in) {
   expect_inputs("geglu", in, 1);
   INKSTONE_CHECK(!in[0].shape.empty() && in[0].shape.back() % 2 == 0, "geglu: ", to_string(in[0].shape),

@@ -49,6 +49,7 @@ struct Reshape   { Shape shape; };                         // row-major order ke
 struct ToTokens  {};                                       // [n, c, h, w] -> [n, h*w, c]
 struct ToImage   { int64_t height; int64_t width; };       // [n, h*w, c] -> [n, c, h, w]
 struct Upsample2x {};                                      // nearest, [n, c, h, w]
+struct Repeat    { int times; };                           // [n, ...] -> [n*times, ...]: row r is row r / times of the input
 
 struct Geglu     {};                                       // [..., 2c] -> [..., c]: first half * gelu(second half)
 struct Cast      { DType type; };
@@ -59,7 +60,7 @@ struct GroupApply { int groups; bool silu = false; };      // x, stats of the wh
 
 using Op = std::variant<op::Input, op::Weight, op::Constant, op::Conv2d, op::Linear, op::GroupNorm, op::LayerNorm,
                         op::Attention, op::Embedding, op::TimeEmbedding, op::Activate, op::Add, op::Mul, op::Concat,
-                        op::Slice, op::Reshape, op::ToTokens, op::ToImage, op::Upsample2x, op::Geglu, op::Cast,
-                        op::GroupStats, op::GroupApply>;
+                        op::Slice, op::Reshape, op::ToTokens, op::ToImage, op::Upsample2x, op::Repeat, op::Geglu,
+                        op::Cast, op::GroupStats, op::GroupApply>;
 
 }  // namespace inkstone

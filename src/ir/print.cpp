@@ -42,6 +42,7 @@ Text text(const op::Reshape&) { return {"reshape", ""}; }
 Text text(const op::ToTokens&) { return {"to_tokens", ""}; }
 Text text(const op::ToImage&) { return {"to_image", ""}; }
 Text text(const op::Upsample2x&) { return {"upsample2x", ""}; }
+Text text(const op::Repeat& o) { return {"repeat", field("times", o.times)}; }
 Text text(const op::Geglu&) { return {"geglu", ""}; }
 Text text(const op::Cast&) { return {"cast", ""}; }
 Text text(const op::GroupStats& o) { return {"group_stats", field("groups", o.groups)}; }

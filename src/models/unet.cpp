@@ -128,10 +128,14 @@ Graph unet_graph(const UnetConfig& config, LatentSize size) {
   INKSTONE_CHECK(size.height > 0 && size.width > 0 && size.height % factor == 0 && size.width % factor == 0,
                  "a latent of ", size.width, "x", size.height, " does not divide by ", factor);
   Graph graph;
-  UnetInputs in{input(graph, "latent", {size.rows, config.in_channels, size.height, size.width}),
-                input(graph, "timestep", {size.rows}), input(graph, "text", {size.rows, size.tokens, config.context})};
-  if (config.added) in.added = input(graph, "added", {size.rows, config.added});
-  if (config.guidance_channels) in.guidance = input(graph, "guidance", {size.rows, config.guidance_channels});
+  const int64_t all = size.rows * size.copies;
+  const Value latent = input(graph, "latent", {size.rows, config.in_channels, size.height, size.width});
+  const Value timestep = input(graph, "timestep", {size.rows});
+  UnetInputs in{repeat(latent, size.copies), repeat(timestep, size.copies),
+                input(graph, "text", {all, size.tokens, config.context})};
+  if (config.added) in.added = input(graph, "added", {all, config.added});
+  if (config.guidance_channels)
+    in.guidance = repeat(input(graph, "guidance", {size.rows, config.guidance_channels}), size.copies);
   return finish(graph, unet({&graph, ""}, config, in));
 }
 

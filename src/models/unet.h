@@ -18,8 +18,10 @@ Value unet(Scope s, const UnetConfig& config, const UnetInputs& in);  // the mod
 
 struct LatentSize {
   int64_t rows, height, width, tokens = 77;
+  int64_t copies = 1;  // texts for each latent: 2 with classifier-free guidance
 };
-// Inputs "latent", "timestep", "text" and, where the config has them, "added", "guidance". Throws Error where the size does not divide.
+// Inputs "latent" and "timestep" (and "guidance", where the config has it), a row for each latent; "text" (and "added"), a row for each copy of
+// it, and so the output: [rows * copies, ...], the copies of a latent one after another. Throws Error where the size does not divide.
 Graph unet_graph(const UnetConfig& config, LatentSize size);
 
 }  // namespace inkstone

@@ -250,6 +250,18 @@ const std::vector<Case>& cases() {
       simple("tokens and back", {6, 4, 5},
              [](Graph&, Value v, int64_t) { return silu(to_image(silu(to_tokens(v)), 5, 4)); }),
       simple("upsample", {6, 4, 5}, [](Graph&, Value v, int64_t) { return upsample2x(v); }),
+      simple("repeat", {6, 4, 5}, [](Graph&, Value v, int64_t) { return repeat(v, 2); }),
+      simple("repeat computed tokens", {7, 13}, [](Graph&, Value v, int64_t) { return silu(repeat(silu(v), 3)); }),
+      {"repeat ids",
+       [](Graph& g, int64_t n) {
+         return g.add(op::Embedding{}, {repeat(ids_input(g, n), 2), weight(g, "table", {9, 12})});
+       }},
+      {"repeat an addend",
+       [](Graph& g, int64_t n) {
+         const Value t = g.add(op::Linear{}, {input(g, "t", {n, 16}), weight(g, "w", {32, 16}), weight(g, "b", {32})});
+         const Value h = x(g, {2 * n, 32, 3, 5}) + reshape(repeat(t, 2), {2 * n, 32, 1, 1});
+         return g.add(op::GroupNorm{8, 1e-5f}, {h, weight(g, "scale", {32}), weight(g, "shift", {32})});
+       }},
       simple("geglu", {7, 32}, [](Graph& g, Value v, int64_t) { return g.add(op::Geglu{}, {v}); }),
       simple("linear geglu", {70, 48},
              [](Graph& g, Value v, int64_t) {

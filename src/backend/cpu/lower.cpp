@@ -1,6 +1,7 @@
 // The walk over the graph, and the ops that are one kernel of kernels/.
 #include "backend/cpu/lower.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "backend/cpu/kernels/kernels.h"
@@ -57,16 +58,23 @@ Lowering::Lowering(const Graph& graph, const CompileOptions& options, const dnnl
     for (const int input : node.inputs) readers_[input].push_back(id);
   }
   for (const int output : graph.outputs()) readers_[output].push_back(-1);
-  size_t inputs = 0;
   for (int id = 0; id < static_cast<int>(graph.nodes().size()); ++id) {
-    const Lowered at{*this, id, graph.node(id)};
-    if (std::holds_alternative<op::Input>(at.node.op)) {
-      lower_input(at, inputs++);
-    } else if (weight_of(id) < 0 && !is_written(id)) {
-      lower_node(at);
-    }
+    if (weight_of(id) >= 0 || is_written(id)) continue;
+    for (const int input : graph.node(id).inputs) fetch(input);
+    lower_node({*this, id, graph.node(id)});
   }
-  for (size_t i = 0; i < graph.outputs().size(); ++i) lower_output(*this, graph.outputs()[i], i);
+  for (size_t i = 0; i < graph.outputs().size(); ++i) {
+    fetch(graph.outputs()[i]);
+    lower_output(*this, graph.outputs()[i], i);
+  }
+}
+
+// An input is copied in when its first reader comes: those read late take no room before.
+void Lowering::fetch(int value) {
+  if (!std::holds_alternative<op::Input>(graph_.node(value).op) || is_written(value)) return;
+  const auto before = std::span(graph_.nodes()).first(static_cast<size_t>(value));
+  const auto is_input = [](const Node& node) { return std::holds_alternative<op::Input>(node.op); };
+  lower_input({*this, value, graph_.node(value)}, static_cast<size_t>(std::ranges::count_if(before, is_input)));
 }
 
 void Lowering::add(Call call) {

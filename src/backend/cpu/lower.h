@@ -30,6 +30,8 @@ class Lowering {
   bool place_inside(int piece, int whole, size_t at);  // false where the piece has to be copied into the whole
 
  private:
+  void fetch(int value);  // where it is an input, and not there yet
+
   const Graph& graph_;
   const CompileOptions options_;
   const dnnl::engine& engine_;
@@ -93,5 +95,6 @@ void lower(const op::Reshape& op, const Lowered& at);
 void lower(const op::ToTokens& op, const Lowered& at);
 void lower(const op::ToImage& op, const Lowered& at);
 void lower(const op::Upsample2x& op, const Lowered& at);
+void lower(const op::Repeat& op, const Lowered& at);
 
 }  // namespace inkstone

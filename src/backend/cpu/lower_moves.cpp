@@ -1,4 +1,5 @@
 // Ops that move elements: views where the bytes already stand right, copies where not.
+#include <algorithm>
 #include <cstring>
 
 #include "backend/cpu/kernels/kernels.h"
@@ -12,8 +13,9 @@ namespace {
 Kernels::Planes planes(const Shape& image) { return {image[0], image[1], image[2] * image[3]}; }
 
 void expect_tensor(const Tensor& tensor, const char* what, size_t number, const Node& node) {
-  INKSTONE_CHECK(tensor.shape() == node.shape, "cpu: ", what, " ", number, " is ", to_string(tensor.shape()),
-                 ", the program wants ", to_string(node.shape));
+  INKSTONE_CHECK(tensor.shape() == node.shape && tensor.type() == node.type, "cpu: ", what, " ", number, " is ",
+                 to_string(tensor.shape()), " ", name_of(tensor.type()), ", the program wants ", to_string(node.shape),
+                 " ", name_of(node.type));
 }
 
 }  // namespace
@@ -21,19 +23,15 @@ void expect_tensor(const Tensor& tensor, const char* what, size_t number, const 
 void lower_input(const Lowered& at, size_t number) {
   const Node& node = at.node;
   Call call = at.call();
-  const bool ids = node.type == DType::kI32, image = !stored_row_major(node.shape);
+  const bool image = !stored_row_major(node.shape);
   call.bind = [=, &node, id = at.id](const Binding& b) -> Launch {
     return [=, &node, to = b.values[id]](const HostTensors& host) {
       const Tensor& from = *host.inputs[number];
       expect_tensor(from, "input", number, node);
-      INKSTONE_CHECK(from.type() == (ids ? DType::kI32 : DType::kF32), "cpu: input ", number, " is ",
-                     name_of(from.type()));
-      if (ids) {
-        std::memcpy(to, from.data(), from.bytes());
-      } else if (image) {
-        kernels().to_channels_last(planes(node.shape), DType::kF32, from.data(), node.type, to);
+      if (image) {
+        kernels().to_channels_last(planes(node.shape), node.type, from.data(), node.type, to);
       } else {
-        kernels().cast(from.size(), DType::kF32, from.data(), node.type, to);
+        std::memcpy(to, from.data(), from.bytes());
       }
     };
   };
@@ -47,19 +45,15 @@ void lower_output(Lowering& to, int value, size_t number) {
   call.op = "output";
   call.arena.writes = -1;
   const Operand source = at.read(call, 0);
-  const bool ids = node.type == DType::kI32, image = !stored_row_major(node.shape);
+  const bool image = !stored_row_major(node.shape);
   call.bind = [=](const Binding& b) -> Launch {
     return [=, from = source.at(b)](const HostTensors& host) {
       Tensor& out = *host.outputs[number];
       expect_tensor(out, "output", number, node);
-      INKSTONE_CHECK(out.type() == (ids ? DType::kI32 : DType::kF32), "cpu: output ", number, " is ",
-                     name_of(out.type()));
-      if (ids) {
-        std::memcpy(out.data(), from, out.bytes());
-      } else if (image) {
-        kernels().to_planes(planes(node.shape), node.type, from, DType::kF32, out.data());
+      if (image) {
+        kernels().to_planes(planes(node.shape), node.type, from, node.type, out.data());
       } else {
-        kernels().cast(out.size(), node.type, from, DType::kF32, out.data());
+        std::memcpy(out.data(), from, out.bytes());
       }
     };
   };
@@ -167,6 +161,19 @@ void lower(const op::Upsample2x&, const Lowered& at) {
     return [=, from = x.at(b), to = b.values[id]](const HostTensors&) {
       upsample2x(shape[0], shape[2], shape[3], pixel, from, to);
     };
+  };
+  at.to.add(std::move(call));
+}
+
+// Stored rows are contiguous, whatever their layout.
+void lower(const op::Repeat& op, const Lowered& at) {
+  if (op.times == 1 && !at.is_weight(0)) return at.to.view(at.id, at.node.inputs[0]);
+  Call call = at.call();
+  const Operand x = at.read(call, 0);
+  const int64_t rows = at.in(0).shape[0], line = count(at.in(0).shape) / std::max<int64_t>(1, rows);
+  const CopyShape copy{{1, rows, op.times, line}, {0, line, 0, 1}, {0, op.times * line, line, 1}};
+  call.bind = [=, id = at.id, type = at.node.type](const Binding& b) -> Launch {
+    return [=, from = x.at(b), to = b.values[id]](const HostTensors&) { copy_strided(copy, type, from, to); };
   };
   at.to.add(std::move(call));
 }

@@ -95,6 +95,7 @@ int gate_of(const op::Linear& op, const Lowered& at) {
 }
 
 int absorbing_convolution(const Lowered& at) {
+  if (!as<op::GroupNorm>(at.node) && !as<op::GroupApply>(at.node) && !as<op::Upsample2x>(at.node)) return -1;
   const int reader = at.to.only_reader(at.id);
   if (reader < 0) return -1;
   const Graph& graph = at.to.graph();

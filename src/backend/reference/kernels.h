@@ -28,6 +28,7 @@ void run(const op::Reshape&, const In& in, Tensor& out);
 void run(const op::ToTokens&, const In& in, Tensor& out);
 void run(const op::ToImage&, const In& in, Tensor& out);
 void run(const op::Upsample2x&, const In& in, Tensor& out);
+void run(const op::Repeat&, const In& in, Tensor& out);
 void run(const op::Geglu&, const In& in, Tensor& out);
 void run(const op::Cast&, const In& in, Tensor& out);
 void run(const op::GroupStats&, const In& in, Tensor& out);

@@ -109,6 +109,12 @@ void run(const op::Upsample2x&, const In& in, Tensor& out) {
         out.floats()[(m * height + y) * width + x] = in[0]->floats()[(m * (height / 2) + y / 2) * (width / 2) + x / 2];
 }
 
+void run(const op::Repeat& o, const In& in, Tensor& out) {
+  const size_t row = in[0]->bytes() / static_cast<size_t>(std::max<int64_t>(1, in[0]->dim(0)));
+  for (int64_t r = 0; r < out.dim(0); ++r)
+    std::memcpy(out.data() + static_cast<size_t>(r) * row, in[0]->data() + static_cast<size_t>(r / o.times) * row, row);
+}
+
 void run(const op::Geglu&, const In& in, Tensor& out) {
   const int64_t width = out.dim(-1);
   for (int64_t i = 0; i < out.size(); ++i) {

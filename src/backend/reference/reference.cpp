@@ -1,5 +1,6 @@
 #include "backend/reference/reference.h"
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 
@@ -53,14 +54,17 @@ class ReferenceProgram : public Program {
       const auto start = Clock::now();
       if (std::holds_alternative<op::Input>(node.op)) {
         INKSTONE_CHECK(next < inputs.size(), "a program of more inputs than the ", inputs.size(), " given");
-        take(*inputs[next++], values_[id]);
+        take_in(*inputs[next++], node, values_[id]);
       }
       std::visit(Runner{arguments_[id], values_[id]}, node.op);
       if (profiling_ && !is_source(node.op)) add_profile(node, start);
     }
     INKSTONE_CHECK(outputs.size() == graph_.outputs().size(), outputs.size(), " outputs for a program of ",
                    graph_.outputs().size());
-    for (size_t i = 0; i < outputs.size(); ++i) take(values_[graph_.outputs()[i]], *outputs[i]);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const int id = graph_.outputs()[i];
+      give_out(values_[id], graph_.node(id), *outputs[i]);
+    }
   }
 
   MemoryUse memory() const override { return memory_; }
@@ -79,10 +83,21 @@ class ReferenceProgram : public Program {
         {name_of(node.op), to_string(node.shape), took.count(), 0, static_cast<double>(moved), begin.count()});
   }
 
-  static void take(const Tensor& from, Tensor& to) {
-    INKSTONE_CHECK(from.shape() == to.shape() && from.type() == to.type(), "a tensor of ", to_string(from.shape()), " ",
-                   name_of(from.type()), " where ", to_string(to.shape()), " ", name_of(to.type()), " is wanted");
-    std::copy_n(from.data(), from.bytes(), to.data());
+  static void expect(const Tensor& host, const Node& node) {
+    INKSTONE_CHECK(host.shape() == node.shape && host.type() == node.type, "a tensor of ", to_string(host.shape()), " ",
+                   name_of(host.type()), " where ", to_string(node.shape), " ", name_of(node.type), " is wanted");
+  }
+
+  static void take_in(const Tensor& host, const Node& node, Tensor& value) {
+    expect(host, node);
+    if (host.type() == value.type()) return static_cast<void>(std::copy_n(host.data(), host.bytes(), value.data()));
+    to_float(host.type(), host.data(), value.floats().data(), static_cast<size_t>(host.size()));
+  }
+
+  static void give_out(const Tensor& value, const Node& node, Tensor& host) {
+    expect(host, node);
+    if (host.type() == value.type()) return static_cast<void>(std::copy_n(value.data(), value.bytes(), host.data()));
+    std::ranges::transform(value.floats(), reinterpret_cast<uint16_t*>(host.data()), to_bf16);
   }
 
   Graph graph_;

@@ -1,0 +1,164 @@
+// Every value has one owner: the group whose inputs alone it depends on, or nobody. The border between owned values and
+// the rest, moved back over what is no work, is what is carried.
+#include "compile/hoist.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "compile/rewrite.h"
+
+namespace inkstone {
+namespace {
+
+constexpr int kAnybody = -1;  // of weights and constants alone
+constexpr int kNobody = -2;   // of inputs of several groups, or of none
+
+bool is_product(const Op& op) {
+  return std::holds_alternative<op::Conv2d>(op) || std::holds_alternative<op::Linear>(op) ||
+         std::holds_alternative<op::Attention>(op);
+}
+
+bool is_no_work(const Op& op) {
+  return std::holds_alternative<op::Reshape>(op) || std::holds_alternative<op::Cast>(op) ||
+         std::holds_alternative<op::Repeat>(op);
+}
+
+class Hoister {
+ public:
+  Hoister(const Graph& graph, std::span<const HoistGroup> groups) : graph_(graph), groups_(groups) {}
+
+  Hoisted hoist() {
+    for (const Node& node : graph_.nodes()) {
+      owners_.push_back(owner(node));
+      worth_.push_back(is_product(node.op) ||
+                       std::ranges::any_of(node.inputs, [&](int in) { return owners_[in] >= 0 && worth_[in]; }));
+    }
+    for (size_t id = 0; id < owners_.size(); ++id)
+      if (owners_[id] < 0)
+        for (const int input : graph_.nodes()[id].inputs) cross(input);
+    for (const int output : graph_.outputs()) cross(output);
+
+    Hoisted result;
+    for (int group = 0; group < static_cast<int>(groups_.size()); ++group) result.parts.push_back(part(group));
+    result.rest = rest(result.parts);
+    return result;
+  }
+
+ private:
+  int owner(const Node& node) const {
+    if (const auto* input = as<op::Input>(node)) {
+      const auto has = [&](const HoistGroup& group) { return std::ranges::count(group.inputs, input->name) > 0; };
+      const auto group = std::ranges::find_if(groups_, has);
+      return group == groups_.end() ? kNobody : static_cast<int>(group - groups_.begin());
+    }
+    int found = kAnybody;
+    for (const int input : node.inputs)
+      if (owners_[input] != kAnybody) found = found == kAnybody || found == owners_[input] ? owners_[input] : kNobody;
+    return found;
+  }
+
+  // A value that is read outside of its group.
+  void cross(int id) {
+    if (owners_[id] < 0) return;
+    while (is_no_work(graph_.node(id).op)) id = graph_.node(id).inputs[0];
+    if (worth_[id]) carried_.insert(id);
+  }
+
+  std::vector<int> carried_of(int group) const {
+    std::vector<int> ids;
+    std::ranges::copy_if(carried_, std::back_inserter(ids), [&](int id) { return owners_[id] == group; });
+    return ids;
+  }
+
+  // What these values need, given that those in `known` are there.
+  std::vector<bool> needed(const std::vector<int>& values, const std::set<int>& known) const {
+    std::vector<bool> result(graph_.nodes().size());
+    for (const int id : values) result[id] = true;
+    for (int id = static_cast<int>(result.size()); id-- > 0;)
+      if (result[id] && !known.contains(id))
+        for (const int input : graph_.node(id).inputs) result[input] = true;
+    return result;
+  }
+
+  // The old node on its new inputs.
+  void copy(Graph& to, std::vector<int>& placed, int id) const {
+    const Node& node = graph_.node(id);
+    std::vector<int> inputs;
+    for (const int input : node.inputs) inputs.push_back(placed[input]);
+    placed[id] = to.add_node(node.op, std::move(inputs), node.shape).id;
+    to.set_type(placed[id], node.type);
+  }
+
+  HoistedPart part(int group) {
+    HoistedPart made;
+    const std::vector<int> ids = carried_of(group);
+    const std::vector<bool> wanted = needed(ids, {});
+    std::vector<int> placed(wanted.size(), -1), outputs;
+    for (int id = 0; id < static_cast<int>(wanted.size()); ++id)
+      if (wanted[id] || (owners_[id] == group && as<op::Input>(graph_.node(id)))) copy(made.graph, placed, id);
+    for (const int id : ids) {
+      const DType type = groups_[group].type;
+      const bool kept = graph_.node(id).type == type;
+      outputs.push_back(kept ? placed[id] : made.graph.add_node(op::Cast{type}, {placed[id]}).id);
+      made.names.push_back(name_of_value(id));
+    }
+    made.graph.set_outputs(std::move(outputs));
+    made.graph = prune(made.graph);
+    return made;
+  }
+
+  Graph rest(const std::vector<HoistedPart>& parts) const {
+    Graph made;
+    const std::vector<bool> wanted = needed(graph_.outputs(), carried_);
+    std::vector<int> placed(wanted.size(), -1), outputs;
+    for (int id = 0; id < static_cast<int>(wanted.size()); ++id)
+      if (as<op::Input>(graph_.node(id)) && (wanted[id] || owners_[id] == kNobody)) copy(made, placed, id);
+    for (int group = 0; group < static_cast<int>(groups_.size()); ++group) {
+      const std::vector<int> ids = carried_of(group);
+      for (size_t i = 0; i < ids.size(); ++i) {
+        const Node& node = graph_.node(ids[i]);
+        const DType type = groups_[group].type;
+        const int in = made.add_node(op::Input{parts[group].names[i], type}, {}, node.shape).id;
+        placed[ids[i]] = type == node.type ? in : made.add_node(op::Cast{node.type}, {in}).id;
+      }
+    }
+    for (int id = 0; id < static_cast<int>(wanted.size()); ++id)
+      if (wanted[id] && placed[id] < 0) copy(made, placed, id);
+    for (const int id : graph_.outputs()) outputs.push_back(placed[id]);
+    made.set_outputs(std::move(outputs));
+    return prune(made);
+  }
+
+  // After the weight that made it.
+  std::string name_of_value(int id) {
+    std::string name = "hoisted.value";
+    for (const Node* node = &graph_.node(id); !node->inputs.empty(); node = &graph_.node(node->inputs[0])) {
+      const auto* weight = node->inputs.size() > 1 ? as<op::Weight>(graph_.node(node->inputs[1])) : nullptr;
+      if (!weight) continue;
+      name = "hoisted." + weight->name.substr(0, weight->name.rfind('.'));
+      break;
+    }
+    const int before = names_[name]++;
+    return before ? name + "." + std::to_string(before + 1) : name;
+  }
+
+  const Graph& graph_;
+  std::span<const HoistGroup> groups_;
+  std::vector<int> owners_;
+  std::vector<bool> worth_;  // taking it over from its group
+  std::set<int> carried_;
+  std::map<std::string, int> names_;
+};
+
+}  // namespace
+
+Hoisted hoist(const Graph& graph, std::span<const HoistGroup> groups) {
+  for (const HoistGroup& group : groups)
+    INKSTONE_CHECK(group.type == DType::kF32 || group.type == DType::kBF16,
+                   "hoist: values are carried in fp32 or bf16, not ", name_of(group.type));
+  return Hoister(graph, groups).hoist();
+}
+
+}  // namespace inkstone
