@@ -64,7 +64,9 @@ std::string plan_table(const EnginePlan& plan) {
   std::string text = fmt::format("  {:<14}{:>12}{:>12}{:>12}{:>12}{:>12}\n", "component", "weights", "packed", "arena",
                                  "scratch", "in all");
   text += fmt::format("  {:<14}{:>60}\n", "program", byte_text(plan.program_bytes));
-  text += use_row("text_encoder", plan.text_encoder) + use_row("unet", plan.unet) + use_row("vae", plan.vae);
+  text += use_row("text_encoder", plan.text_encoder) + use_row("unet", plan.unet);
+  text += use_row("  for a prompt", plan.prompt) + use_row("  for a time", plan.time) + use_row("vae", plan.vae);
+  text += fmt::format("  {:<14}{:>60}\n", "carried", byte_text(plan.carried_bytes));
   text += fmt::format("  {:<14}{:>60}\n", "peak", byte_text(plan.peak_bytes));
   text +=
       "  weights are mapped from the model's files, shared by processes, and may be taken back by the system;\n"
@@ -108,7 +110,10 @@ JsonObject plan_json(const EnginePlan& plan) {
   return {{"precision", precision_name(plan.precision)},
           {"text_encoder", use_json(plan.text_encoder)},
           {"unet", use_json(plan.unet)},
+          {"unet_prompt", use_json(plan.prompt)},
+          {"unet_time", use_json(plan.time)},
           {"vae", use_json(plan.vae)},
+          {"carried_bytes", plan.carried_bytes},
           {"program_bytes", plan.program_bytes},
           {"peak_bytes", plan.peak_bytes},
           {"components_in_turn", plan.components_in_turn},

@@ -13,7 +13,7 @@ Graph fold(const Graph& graph);
 // SiLU after it, the two halves of a GEGLU.
 Graph fuse(const Graph& graph);
 
-// Which values are stored in `type` (bf16): activations between ops. Inputs, outputs, statistics and the time embedding stay fp32;
+// Which values are stored in `type` (bf16): activations between ops. Inputs and outputs keep their type; statistics and the time embedding stay fp32;
 // the rest differs by rounding. kF32 returns the graph as it is. Cast ops stand where types meet; every op but Cast, Embedding and
 // GroupApply then reads values of one type (weights aside: they are given in the type the op computes in).
 Graph choose_precision(const Graph& graph, DType type);

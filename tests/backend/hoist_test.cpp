@@ -242,7 +242,7 @@ TEST(SinkRepeat, passes_what_works_row_by_row_and_nothing_else) {
 TEST(SinkRepeat, leaves_the_addend_s_reshape_to_fusion) {
   for (const UnetConfig& config : configs()) {
     const Graph graph = fuse(fold(sink_repeat(unet_graph(config, {1, 8, 12, 5, 2}))));
-    EXPECT_EQ(count_nodes(graph, "add"), config.added ? 1 : 0) << print(graph);
+    EXPECT_EQ(count_nodes(graph, "add"), 0) << print(graph);
   }
 }
 
@@ -280,10 +280,8 @@ TEST(Hoist, carries_bf16_through_every_backend) {
   const Weights weights = random_weights(plain);
   const std::vector<Tensor> inputs = random_inputs(plain);
   const Hoisted hoisted = hoist(sink_repeat(plain), unet_groups(DType::kBF16));
-  for (const int id : hoisted.parts[0].graph.outputs()) {
-    EXPECT_EQ(hoisted.parts[0].graph.node(id).type, DType::kBF16);
-    EXPECT_EQ(choose_precision(hoisted.parts[0].graph, DType::kBF16).outputs().size(), 14u);
-  }
+  for (const Graph& part : {hoisted.parts[0].graph, choose_precision(fuse(hoisted.parts[0].graph), DType::kBF16)})
+    for (const int id : part.outputs()) EXPECT_EQ(part.node(id).type, DType::kBF16);
   for (const Setting& setting : kSettings) {
     const auto backend = open_backend(setting.device);
     const Tensor right = run_once(*backend, plain, weights, inputs, {.precision = setting.precision});
@@ -315,7 +313,7 @@ TEST(Hoist, of_the_published_unet_takes_out_what_is_known_before_the_step) {
   // Multiply-adds in units of 10^9.
   const auto work = [](const Graph& graph) { return flops(graph) / 2e9; };
   EXPECT_NEAR(work(plain), 803.3, 0.05);
-  EXPECT_NEAR(work(plain) - work(sunk), 20.43 + 0.01, 0.02);  // and half of the time embedding's
+  EXPECT_NEAR(work(plain) - work(sunk), 20.43 + 0.42 + 0.03, 0.005);  // the trunk, the first query, the time embeddings
   EXPECT_NEAR(work(hoisted.parts[0].graph), 2.95, 0.01);
   EXPECT_NEAR(work(sunk) - work(hoisted.rest), work(hoisted.parts[0].graph) + work(hoisted.parts[1].graph), 1e-6);
 }

@@ -64,6 +64,80 @@ TEST(Engine, a_picture_is_the_same_alone_and_in_any_company) {
   }
 }
 
+// A run of a program ends with its outputs.
+size_t runs(Program& program, size_t outputs) {
+  const std::vector<CallProfile> calls = program.take_profile();
+  const auto is_output = [](const CallProfile& call) { return call.op == "output"; };
+  return static_cast<size_t>(std::ranges::count_if(calls, is_output)) / outputs;
+}
+
+TEST(Engine, what_a_prompt_or_a_schedule_decides_is_computed_once) {
+  Engine engine = demo_engine();
+  Request r = request(engine, "a fox", 1, SchedulerKind::kDdim, 4);
+  r.negative_prompt = "a dog";
+  engine.prepare(r);
+  const auto watch = [&] {
+    for (Program* program : {&engine.text_program(), &engine.prompt_program(), &engine.time_program()})
+      program->start_profile();
+  };
+  const UnetParts parts = unet_parts(engine.model().unet_config, {1, 8, 8}, DType::kF32);
+  const size_t keys = parts.prompt.outputs().size(), times = parts.time.outputs().size();
+  const auto expect_runs = [&](size_t texts, size_t prompts, size_t timesteps) {
+    EXPECT_EQ(runs(engine.text_program(), 1), texts);
+    EXPECT_EQ(runs(engine.prompt_program(), keys), prompts);
+    EXPECT_EQ(runs(engine.time_program(), times), timesteps);
+  };
+  watch();
+  Job job = engine.start(r);
+  expect_runs(2, 2, 4);
+  watch();
+  while (!job.done()) engine.step(job);
+  expect_runs(0, 0, 0);
+  r.prompt = "two cats";  // the negative prompt and the schedule are known
+  r.seed = 2;
+  watch();
+  generate(engine, r);
+  expect_runs(1, 1, 0);
+  r.steps = 2;
+  watch();
+  generate(engine, r);
+  EXPECT_EQ(runs(engine.text_program(), 1), 0u);
+}
+
+TEST(Engine, jobs_outlive_what_the_engine_keeps) {
+  Engine engine = demo_engine();
+  const Request first = request(engine, "a red apple", 1, SchedulerKind::kEuler, 3);
+  const Image alone = generate(engine, first).image;
+  Job job = engine.start(first);
+  for (const char* prompt : {"a fox", "two cats", "a bee", "a dog", "an owl", "a boat"})
+    generate(engine, request(engine, prompt, 2, SchedulerKind::kDdim, 50));
+  while (!job.done()) engine.step(job);
+  EXPECT_EQ(engine.finish(job).rgb, alone.rgb);
+}
+
+TEST(Engine, counts_what_is_carried_to_the_steps) {
+  Engine engine = demo_engine();
+  const EnginePlan plan = engine.plan(64, 64);
+  const UnetParts parts = unet_parts(engine.model().unet_config, {1, 8, 8}, DType::kF32);
+  size_t prompt = 0, time = 0;
+  for (const int id : parts.prompt.outputs()) prompt += bytes(parts.prompt.node(id).shape, DType::kF32);
+  for (const int id : parts.time.outputs()) time += bytes(parts.time.node(id).shape, DType::kF32);
+  EXPECT_GE(plan.carried_bytes, 6 * prompt + 128 * time);
+  EXPECT_GE(plan.peak_bytes, plan.program_bytes + plan.carried_bytes + plan.unet.total());
+}
+
+TEST(Recent, drops_what_was_used_longest_ago) {
+  Recent<int, int> kept(2);
+  kept.put(1, 10);
+  kept.put(2, 20);
+  EXPECT_EQ(*kept.find(1), 10);
+  kept.put(3, 30);
+  EXPECT_EQ(kept.find(2), nullptr);
+  EXPECT_EQ(*kept.find(1), 10);
+  EXPECT_EQ(kept.put(3, 31), 31);
+  EXPECT_EQ(kept.size(), 2u);
+}
+
 TEST(Engine, the_demo_picture_is_diffusers_one) {
   std::ifstream file(fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/demo_golden.png", std::ios::binary);
   const std::string bytes((std::istreambuf_iterator<char>(file)), {});
