@@ -1,8 +1,8 @@
 // One instruction set's Winograd convolution F(4x4, 3x3): a tile of 4x4 results takes 36 products for each pair of
 // channels, not 144. A block of tiles at a time:
-//   inputs[position][tile][channel]  are transformed, some channels at a time, by all threads;
-//   weights[position][channel][out]  are transformed by each thread for its own channels of the result, just in time,
-//   sums[position][tile][out]        and multiplied; then the sums become results.
+//   inputs[position][tile][channel]  are transformed;
+//   weights[position][channel][out]  are transformed just in time, a part of the channels at a time, or all beforehand
+//   sums[position][tile][out]        where they are few; then the products are summed, and the sums become results.
 #include "backend/cpu/kernels/winograd.h"
 
 #include "backend/cpu/kernels/variant.h"
@@ -11,93 +11,154 @@
 namespace inkstone::INKSTONE_ISA {
 namespace {
 
-constexpr int64_t kBlockBytes = 20 << 20;  // of a block's sums and a slice of its inputs
-constexpr int64_t kChunkBytes = 6 << 20;   // of the inputs that are transformed at a time
+constexpr int64_t kTileBytes = kPositions * sizeof(float);  // for each channel
+constexpr int64_t kBlockBytes = 20 << 20;                   // of a shared block's sums and a slice of its inputs
+constexpr int64_t kChunkBytes = 6 << 20;                    // of the inputs that are transformed at a time
 constexpr int64_t kMostTiles = 512, kMostColumns = 16;
-constexpr int64_t kWeightCost = 200;  // of transforming a vector of weights, in vector products
+constexpr int64_t kWeightCost = 200;        // of transforming a vector of weights, in vector products
+constexpr int64_t kKeptBytes = 16 << 20;    // of weights that are all transformed beforehand
+constexpr int64_t kApartBytes = 600 << 10;  // of what a thread that works apart keeps in its cache
 
 class Winograd {
  public:
-  Winograd(const ConvolutionShape& shape, const ProductData& data) : shape_(shape), data_(data), plan_(shape) {
-    inputs_ = reinterpret_cast<float*>(data.scratch);
-    sums_ = inputs_ + plan_.chunk * plan_.inputs_block();
-    threads_ = sums_ + plan_.vectors * plan_.sums_vector();
-  }
+  Winograd(const ConvolutionShape& shape, const ProductData& data) : shape_(shape), data_(data), plan_(shape) {}
 
-  static size_t scratch(const Plan& plan) {
-    const int64_t floats =
-        plan.chunk * plan.inputs_block() + plan.vectors * plan.sums_vector() + (plan.jobs() + 1) * thread_floats(plan);
-    return static_cast<size_t>(floats) * sizeof(float);
+  static int64_t scratch(const Plan& plan) {
+    return plan.apart
+               ? plan.blocks() * plan.slices * Plan::kWeightsBlock + threads() * apart_floats(plan)
+               : plan.chunk * plan.inputs_slice() + plan.vectors * plan.sums_vector() + plan.jobs() * job_floats(plan);
   }
 
   void run() const {
-    const Tiles& most = plan_.most;
-    for (int64_t image = 0; image < shape_.images; image += most.images) {
-      for (int64_t row = 0; row < plan_.tile_rows; row += most.rows) {
-        for (int64_t column = 0; column < plan_.tile_columns; column += most.columns) {
-          run_block({image, row, column, smaller_of(most.images, shape_.images - image),
-                     smaller_of(most.rows, plan_.tile_rows - row),
-                     smaller_of(most.columns, plan_.tile_columns - column)});
-        }
-      }
-    }
+    if (plan_.apart) return run_apart();
+    for (int64_t i = 0; i < tile_blocks(); ++i) run_shared(tile_block(i));
   }
 
  private:
-  static int64_t thread_floats(const Plan& plan) {
-    return larger_of(kPositions * Plan::kWeightsStride, kPatchSide * plan.line());
+  float* base() const { return reinterpret_cast<float*>(data_.scratch); }
+  static int64_t apart_floats(const Plan& plan) {
+    return plan.lines() + plan.slices * plan.inputs_slice() + plan.step * plan.sums_vector();
+  }
+  static int64_t job_floats(const Plan& plan) { return larger_of(Plan::kWeightsBlock, plan.lines()); }
+
+  int64_t tile_blocks() const {
+    const Tiles& most = plan_.most;
+    return divide_up(shape_.images, most.images) * divide_up(plan_.tile_rows, most.rows) *
+           divide_up(plan_.tile_columns, most.columns);
+  }
+  Tiles tile_block(int64_t index) const {
+    const Tiles& most = plan_.most;
+    const int64_t rows = divide_up(plan_.tile_rows, most.rows), columns = divide_up(plan_.tile_columns, most.columns);
+    const int64_t image = index / columns / rows * most.images, row = index / columns % rows * most.rows;
+    const int64_t column = index % columns * most.columns;
+    return {image,
+            row,
+            column,
+            smaller_of(most.images, shape_.images - image),
+            smaller_of(most.rows, plan_.tile_rows - row),
+            smaller_of(most.columns, plan_.tile_columns - column)};
   }
 
-  void run_block(const Tiles& block) const {
-    const int64_t slices = divide_up(shape_.in, kDepth), rows = block.images * block.rows;
-    for (int64_t first = 0; first < slices; first += plan_.chunk) {
-      const int64_t last = smaller_of(first + plan_.chunk, slices);
-      // threads take pieces of whole items, so the lines of piece i may lie at thread i's place
+  // Block `index` of the vectors [begin, end) of the result's channels, all tiles.
+  Part part_of(const Tiles& block, int64_t begin, int64_t end, int64_t index) const {
+    const int64_t blocks = divide_up(end - begin, plan_.step);
+    const int64_t first = begin + (end - begin) * index / blocks, last = begin + (end - begin) * (index + 1) / blocks;
+    return {0, block.count(), first * kLanes, (last - first) * kLanes};
+  }
+
+  void multiply(const Tiles& block, const Part& part, int64_t slice, const float* inputs, const float* weights,
+                float* sums) const {
+    winograd_multiply({.inputs = inputs,
+                       .weights = weights,
+                       .sums = sums,
+                       .inputs_stride = plan_.inputs_stride(block.count()),
+                       .sums_stride = plan_.sums_stride(block.count(), part.width),
+                       .depth = smaller_of(kDepth, shape_.in - slice * kDepth),
+                       .first = slice == 0},
+                      part);
+  }
+
+  void run_apart() const {
+    const int64_t weights = plan_.blocks() * plan_.slices;
+    parallel_for(weights, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const Part part = part_of({}, 0, plan_.vectors, i / plan_.slices);
+        winograd_weights(shape_, data_.weight, part, i % plan_.slices * kDepth, base() + i * Plan::kWeightsBlock);
+      }
+    });
+    const int64_t count = tile_blocks(), pieces = smaller_of(count, threads());
+    parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t piece = begin; piece < end; ++piece) {
+        float* own = base() + weights * Plan::kWeightsBlock + piece * apart_floats(plan_);
+        for (int64_t i = count * piece / pieces; i < count * (piece + 1) / pieces; ++i) run_own(tile_block(i), own);
+      }
+    });
+  }
+
+  void run_own(const Tiles& block, float* own) const {
+    float *inputs = own + plan_.lines(), *sums = inputs + plan_.slices * plan_.inputs_slice();
+    InputRows input(shape_, data_, block, own);
+    for (int64_t slice = 0; slice < plan_.slices; ++slice) {
+      for (int64_t row = 0; row < block.images * block.rows; ++row) {
+        input.transform(row, slice * kDepth, inputs + slice * plan_.inputs_slice());
+      }
+    }
+    for (int64_t i = 0; i < plan_.blocks(); ++i) {
+      const Part part = part_of(block, 0, plan_.vectors, i);
+      for (int64_t slice = 0; slice < plan_.slices; ++slice) {
+        multiply(block, part, slice, inputs + slice * plan_.inputs_slice(),
+                 base() + (i * plan_.slices + slice) * Plan::kWeightsBlock, sums);
+      }
+      winograd_result(shape_, data_, block, part, sums);
+    }
+  }
+
+  void run_shared(const Tiles& block) const {
+    const int64_t rows = block.images * block.rows;
+    float *inputs = base(), *sums = inputs + plan_.chunk * plan_.inputs_slice();
+    float* jobs = sums + plan_.vectors * plan_.sums_vector();
+    for (int64_t first = 0; first < plan_.slices; first += plan_.chunk) {
+      const int64_t last = smaller_of(first + plan_.chunk, plan_.slices);
       const int64_t items = (last - first) * rows, pieces = smaller_of(items, plan_.jobs());
       parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
         for (int64_t piece = begin; piece < end; ++piece) {
-          InputRows input(shape_, data_, block, threads_ + piece * thread_floats(plan_));
+          InputRows input(shape_, data_, block, jobs + piece * job_floats(plan_));
           for (int64_t i = items * piece / pieces; i < items * (piece + 1) / pieces; ++i) {
-            input.transform(i % rows, (first + i / rows) * kDepth, inputs_ + i / rows * plan_.inputs_block());
+            input.transform(i % rows, (first + i / rows) * kDepth, inputs + i / rows * plan_.inputs_slice());
           }
         }
       });
       parallel_for(plan_.jobs(), 1, [&](int64_t begin, int64_t end) {
-        for (int64_t job = begin; job < end; ++job) run_job(block, job, first, last);
+        for (int64_t job = begin; job < end; ++job) run_job(block, job, {first, last}, inputs, sums);
       });
     }
   }
 
+  struct Slices {
+    int64_t first, last;
+  };
   // A job's share of the block's tiles and of the result's channels.
-  void run_job(const Tiles& block, int64_t job, int64_t first_slice, int64_t last_slice) const {
+  void run_job(const Tiles& block, int64_t job, Slices slices, const float* inputs, float* all_sums) const {
     const int64_t tiles = block.count(), tile_part = job % plan_.tile_parts, width_part = job / plan_.tile_parts;
     const int64_t begin = plan_.vectors * width_part / plan_.width_parts;
     const int64_t end = plan_.vectors * (width_part + 1) / plan_.width_parts;
-    float* weights = threads_ + job * thread_floats(plan_);
-    const int64_t step = piece_of(end - begin, kWidth / kLanes);
-    for (int64_t vector = begin; vector < end; vector += step) {
-      const Part part = {tiles * tile_part / plan_.tile_parts, tiles * (tile_part + 1) / plan_.tile_parts,
-                         vector * kLanes, smaller_of(step, end - vector) * kLanes};
-      float* sums = sums_ + vector * plan_.sums_vector();
-      for (int64_t slice = first_slice; slice < last_slice; ++slice) {
+    float* weights = all_sums + plan_.vectors * plan_.sums_vector() + job * job_floats(plan_);
+    for (int64_t i = 0; i < divide_up(end - begin, plan_.step); ++i) {
+      Part part = part_of(block, begin, end, i);
+      part.first_tile = tiles * tile_part / plan_.tile_parts;
+      part.last_tile = tiles * (tile_part + 1) / plan_.tile_parts;
+      float* sums = all_sums + part.first / kLanes * plan_.sums_vector();
+      for (int64_t slice = slices.first; slice < slices.last; ++slice) {
         winograd_weights(shape_, data_.weight, part, slice * kDepth, weights);
-        winograd_multiply({.inputs = inputs_ + (slice - first_slice) * plan_.inputs_block(),
-                           .weights = weights,
-                           .sums = sums,
-                           .inputs_stride = plan_.inputs_stride(tiles),
-                           .sums_stride = plan_.sums_stride(tiles, part.width),
-                           .depth = smaller_of(kDepth, shape_.in - slice * kDepth),
-                           .first = slice == 0},
-                          part);
+        multiply(block, part, slice, inputs + (slice - slices.first) * plan_.inputs_slice(), weights, sums);
       }
-      if (last_slice * kDepth >= shape_.in) winograd_result(shape_, data_, block, part, sums);
+      if (slices.last == plan_.slices) winograd_result(shape_, data_, block, part, sums);
     }
   }
 
   const ConvolutionShape& shape_;
   const ProductData& data_;
   const Plan plan_;
-  float *inputs_, *sums_, *threads_;
 };
 
 }  // namespace
@@ -105,14 +166,30 @@ class Winograd {
 Plan::Plan(const ConvolutionShape& shape)
     : tile_rows(divide_up(shape.out_height(), kTileSide)),
       tile_columns(divide_up(shape.out_width(), kTileSide)),
-      vectors(divide_up(shape.out, kLanes)) {
-  constexpr int64_t kTileBytes = kPositions * sizeof(float);  // for each channel
+      vectors(divide_up(shape.out, kLanes)),
+      step(piece_of(vectors, kWidth / kLanes)),
+      slices(divide_up(shape.in, kDepth)) {
+  constexpr int64_t kBlock = kWeightsBlock * sizeof(float);
+  const int64_t tiles = shape.images * tile_rows * tile_columns;
+  apart = blocks() * slices * kBlock <= kKeptBytes && tiles >= 64 * threads();
+  apart ? plan_apart(shape) : plan_shared(shape);
+}
+
+void Plan::plan_apart(const ConvolutionShape&) {
+  const int64_t limit = larger_of(6, kApartBytes / kTileBytes / (slices * kDepth + step * kLanes));
+  const int64_t columns = piece_of(tile_columns, 8);
+  most = {0, 0, 0, 1, piece_of(tile_rows, limit / columns), columns};
+  chunk = slices;
+  width_parts = tile_parts = 0;
+}
+
+void Plan::plan_shared(const ConvolutionShape& shape) {
   const int64_t limit = larger_of(1, smaller_of(kMostTiles, kBlockBytes / kTileBytes / (vectors * kLanes + kDepth)));
   const int64_t columns = piece_of(tile_columns, smaller_of(kMostColumns, limit));
   const int64_t rows = piece_of(tile_rows, limit / columns);
   const bool whole = columns == tile_columns && rows == tile_rows;
   most = {0, 0, 0, whole ? piece_of(shape.images, limit / (rows * columns)) : 1, rows, columns};
-  const int64_t tiles = most.count(), slices = divide_up(shape.in, kDepth);
+  const int64_t tiles = most.count();
   chunk = piece_of(slices, kChunkBytes / kTileBytes / kDepth / tiles);
   int64_t least = -1;
   for (int64_t parts = 1; parts <= smaller_of(threads(), tiles); ++parts) {
@@ -125,7 +202,9 @@ Plan::Plan(const ConvolutionShape& shape)
   }
 }
 
-size_t winograd_scratch(const ConvolutionShape& shape) { return Winograd::scratch(Plan(shape)); }
+size_t winograd_scratch(const ConvolutionShape& shape) {
+  return static_cast<size_t>(Winograd::scratch(Plan(shape))) * sizeof(float);
+}
 
 void winograd(const ConvolutionShape& shape, const ProductData& data) { Winograd(shape, data).run(); }
 

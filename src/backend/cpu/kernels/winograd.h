@@ -29,19 +29,26 @@ struct Tiles {
 struct Plan {
   int64_t tile_rows, tile_columns;  // of an image
   Tiles most;                       // the largest block
-  int64_t chunk;                    // blocks of kDepth channels that are transformed before they are multiplied
-  int64_t vectors;                  // of kLanes channels of the result
-  int64_t width_parts, tile_parts;  // their product: jobs that multiply at the same time
+  int64_t vectors, step;            // of kLanes channels of the result; how many are multiplied at a time
+  int64_t slices, chunk;  // of kDepth channels of the input; how many are transformed before they are multiplied
+  bool apart;             // each thread takes blocks of its own and finds all weights transformed
+  int64_t width_parts, tile_parts;  // else: threads share a block, so many times so many jobs
 
   explicit Plan(const ConvolutionShape& shape);
+  int64_t jobs() const { return width_parts * tile_parts; }
+  int64_t blocks() const { return divide_up(vectors, step); }
   // floats
-  int64_t inputs_stride(int64_t tiles) const { return tiles * kDepth + kPad; }  // from one position to the next
-  int64_t inputs_block() const { return kPositions * inputs_stride(most.count()); }
+  static constexpr int64_t kWeightsStride = kDepth * kWidth + kPad;  // from one position to the next
+  static constexpr int64_t kWeightsBlock = kPositions * kWeightsStride;
+  int64_t inputs_stride(int64_t tiles) const { return tiles * kDepth + kPad; }
+  int64_t inputs_slice() const { return kPositions * inputs_stride(most.count()); }
   int64_t sums_stride(int64_t tiles, int64_t width) const { return tiles * width + kPad; }
   int64_t sums_vector() const { return kPositions * sums_stride(most.count(), kLanes); }
-  static constexpr int64_t kWeightsStride = kDepth * kWidth + kPad;
-  int64_t line() const { return (most.columns * kTileSide + 2) * kDepth; }
-  int64_t jobs() const { return width_parts * tile_parts; }
+  int64_t lines() const { return kPatchSide * (most.columns * kTileSide + 2) * kDepth; }
+
+ private:
+  void plan_apart(const ConvolutionShape& shape);
+  void plan_shared(const ConvolutionShape& shape);
 };
 
 // Some consecutive tiles of a block, and some channels of the result.
