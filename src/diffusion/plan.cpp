@@ -37,18 +37,19 @@ size_t outputs_bytes(const Graph& graph) {
   return sum;
 }
 
-// The pages of the text encoder and of what runs before the steps are given back as soon as they ran; the others' stay, if
-// they may.
+// All programs work in the same bytes. The pages of the text encoder and of what runs before the steps are given back as soon
+// as they ran; the others' stay, if they may. When components take turns, the work memory too is given back between them.
 size_t peak_of(const EnginePlan& plan) {
   const MemoryUse &text = plan.text_encoder, &prompt = plan.prompt, &time = plan.time, &unet = plan.unet,
                   &vae = plan.vae;
-  const auto in_use = [](const MemoryUse& use) { return use.mapped + use.work(); };
-  const size_t before = std::max(in_use(prompt), in_use(time)), always = plan.program_bytes + plan.carried_bytes,
-               parts = prompt.weights + time.weights;
+  const size_t always = plan.program_bytes + plan.carried_bytes,
+               unet_work = std::max({prompt.work(), time.work(), unet.work()}),
+               before_unet = std::max(prompt.mapped, time.mapped);
   if (plan.components_in_turn)
-    return always + std::max({text.total(), parts + unet.weights + std::max(before, in_use(unet)), vae.total()});
-  return always + text.weights + parts + unet.weights + unet.mapped + vae.weights + vae.mapped +
-         std::max({in_use(text), before, unet.work(), vae.work()});
+    return always + std::max({text.total(), vae.total(),
+                              prompt.weights + time.weights + unet.weights + std::max(before_unet, unet.mapped) + unet_work});
+  return always + text.weights + prompt.weights + time.weights + unet.weights + vae.weights + unet.mapped + vae.mapped +
+         std::max(text.mapped, before_unet) + std::max({text.work(), unet_work, vae.work()});
 }
 
 }  // namespace
