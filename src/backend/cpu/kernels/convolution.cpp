@@ -30,6 +30,7 @@ class Convolution {
         out_width_(shape.out_width()),
         pixels_(shape.images * shape.out_height() * out_width_),
         size_(static_cast<int64_t>(size_of(shape.x_type))) {
+    contiguous_ = layout_.chunk >= shape.in && layout_.channels == shape.in && !shape.doubled;
     pointwise_ = shape.kernel == 1 && shape.stride == 1 && !shape.doubled && pixels_ == shape.images * image_pixels();
     const int64_t tiles = divide_up(kBlockBytes / (row() * size_), kTileRows);
     block_ = pointwise_ && shape.groups == 0 ? pixels_ : smaller_of(pixels_, larger_of(8, tiles) * kTileRows);
@@ -110,11 +111,28 @@ class Convolution {
     const int64_t top = pixel / out_width_ % height * s_.stride - s_.pad_top;
     const int64_t left = pixel % out_width_ * s_.stride - s_.pad_left;
     x += (image * source_height_ - first_row) * source_width_ * s_.in * size_;
+    if (contiguous_) return copy_window(x, top, left, to);
     for (int64_t tap = 0; tap < taps_; ++tap) {
       const int64_t iy = top + tap / s_.kernel, ix = left + tap % s_.kernel;
       const bool inside = iy >= 0 && iy < s_.height && ix >= 0 && ix < s_.width;
       const int64_t at = s_.doubled ? iy / 2 * source_width_ + ix / 2 : iy * source_width_ + ix;
       copy_tap(inside ? x + at * s_.in * size_ : nullptr, tap, to);
+    }
+  }
+
+  // The same where a row of the window is one piece of x.
+  void copy_window(const std::byte* x, int64_t top, int64_t left, std::byte* to) const {
+    const int64_t pixel = s_.in * size_, first = smaller_of(s_.kernel, larger_of(0, -left));
+    const int64_t last = larger_of(first, smaller_of(s_.kernel, s_.width - left));
+    for (int64_t iy = top; iy < top + s_.kernel; ++iy, to += s_.kernel * pixel) {
+      const bool inside = iy >= 0 && iy < s_.height;
+      const int64_t begin = inside ? first : 0, end = inside ? last : 0;
+      if (begin > 0) std::memset(to, 0, static_cast<size_t>(begin * pixel));
+      if (end > begin) {
+        const std::byte* from = x + (iy * source_width_ + left + begin) * pixel;
+        std::memcpy(to + begin * pixel, from, static_cast<size_t>((end - begin) * pixel));
+      }
+      if (end < s_.kernel) std::memset(to + end * pixel, 0, static_cast<size_t>((s_.kernel - end) * pixel));
     }
   }
 
@@ -151,7 +169,7 @@ class Convolution {
   const int64_t taps_;
   const RowLayout layout_;
   const int64_t source_height_, source_width_, out_width_, pixels_, size_;
-  bool pointwise_;
+  bool contiguous_, pointwise_;
   int64_t block_;  // output pixels at a time
 };
 

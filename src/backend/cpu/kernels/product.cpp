@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kChunkWords = 1280;  // of a panel: 320 KiB
 constexpr int64_t kGroupTiles = 170;   // of rows whose sums are kept from one chunk to the next: 255 KiB
 constexpr int64_t kGrain = 1 << 19;    // multiplications; less is not worth another thread
+constexpr int64_t kMostAhead = 8;      // rows of weights that are fetched during one tile
 constexpr int64_t kTileSums = kTileRows * kPanel;
 
 template <typename X>
@@ -33,7 +34,7 @@ struct Scratch {                        // of one thread
     const Chunk chunk = {0, chunk_channels_of<X>(channels, taps), channels, taps};
     const int64_t words = words_of<X>(chunk);
     panel = words * kPanel;
-    stage = stage_floats(taps);
+    stage = stage_words(taps);
     widened = kWidened<X> ? round_up(kTileRows * words, kLine) : 0;
     sums = kTileSums * (channels > chunk.count ? kGroupTiles : 1);
   }
@@ -48,8 +49,8 @@ class Worker {
         sizes_(product.channels, product.taps),
         chunk_(chunk_channels_of<X>(product.channels, product.taps)) {
     panel_ = reinterpret_cast<Word*>(product.scratch) + index * sizes_.words();
-    stage_ = reinterpret_cast<float*>(panel_ + sizes_.panel);
-    widened_ = stage_ + sizes_.stage;
+    stage_ = panel_ + sizes_.panel;
+    widened_ = reinterpret_cast<float*>(stage_ + sizes_.stage);
     sums_ = widened_ + sizes_.widened;
   }
 
@@ -67,10 +68,13 @@ class Worker {
       for (int64_t c = 0; c < p_.channels; c += chunk_) {
         const Chunk chunk = {c, smaller_of(chunk_, p_.channels - c), p_.channels, p_.taps};
         pack_panel<X>(p_.weight, panel, chunk, panel_, stage_);
+        const bool done = c + chunk_ >= p_.channels;
+        const Panel next(p_, done && index + 1 < Panel::count(p_) ? index + 1 : index);
         for (int64_t tile = begin; tile < last; ++tile) {
           float* const sums = sums_ + (one ? 0 : tile - begin) * kTileSums;
-          add(panel, chunk, tile, sums);
-          if (c + chunk_ >= p_.channels) finish(panel, bias, tile, sums);
+          if (done) fetch_result(panel, tile);
+          add(panel, chunk, tile, ahead(next, done ? 0 : c + chunk_, tile - begin, last - begin), sums);
+          if (done) finish(panel, bias, tile, sums);
         }
       }
     }
@@ -79,11 +83,33 @@ class Worker {
  private:
   int64_t height(int64_t tile) const { return smaller_of(kTileRows, p_.rows - tile * kTileRows); }
 
-  void add(const Panel& panel, const Chunk& chunk, int64_t tile, float* sums) {
+  // Where a tile's result goes, and what is added to it, is on its way while the tile is summed.
+  void fetch_result(const Panel& panel, int64_t tile) const {
+    const int64_t size = static_cast<int64_t>(size_of(p_.out_type)), stride = p_.geglu ? p_.out / 2 : p_.out;
+    for (int64_t row = tile * kTileRows; row < tile * kTileRows + height(tile); ++row) {
+      const int64_t begin = (row * stride + panel.column) * size;
+      for (int64_t at = begin; at < begin + panel.columns * size; at += kLine * static_cast<int64_t>(sizeof(Word))) {
+        __builtin_prefetch(static_cast<std::byte*>(p_.out_data) + at, 1);
+        if (p_.residual) __builtin_prefetch(static_cast<const std::byte*>(p_.residual) + at);
+      }
+    }
+  }
+
+  // Part i of n of the weights that are packed next.
+  Ahead ahead(const Panel& next, int64_t channel, int64_t i, int64_t n) const {
+    const int64_t first = kPanel * i / n, last = kPanel * (i + 1) / n,
+                  size = static_cast<int64_t>(size_of(p_.weight.type));
+    const int v = static_cast<int>(first / kLanes);
+    const int64_t row = next.row(v) + first % kLanes, stride = p_.channels * p_.taps * size;
+    const int64_t rows = smaller_of(smaller_of(last - first, kMostAhead), next.rows(v) - first % kLanes);
+    return {rows > 0 ? p_.weight.data + row * stride + channel * p_.taps * size : nullptr, stride, rows};
+  }
+
+  void add(const Panel& panel, const Chunk& chunk, int64_t tile, const Ahead& ahead, float* sums) {
     const int64_t stride = p_.stride * static_cast<int64_t>(sizeof(X)), rows = height(tile), words = words_of<X>(chunk);
     const auto* x = static_cast<const std::byte*>(p_.x) + tile * kTileRows * stride +
                     chunk.first * p_.taps * static_cast<int64_t>(sizeof(X));
-    LeftRows left = {x, stride, words, false, x};
+    LeftRows left = {x, stride, words, false, x, ahead};
     if ((tile + 1) * kTileRows + rows <= p_.rows) left.next += kTileRows * stride;
     if constexpr (kWidened<X>) {
       for (int64_t j = 0; j < rows; ++j) widen_row(x + j * stride, words, widened_ + j * words);
@@ -119,8 +145,8 @@ class Worker {
   const Product& p_;
   const Scratch<X> sizes_;
   const int64_t chunk_;
-  Word* panel_;
-  float *stage_, *widened_, *sums_;
+  Word *panel_, *stage_;
+  float *widened_, *sums_;
 };
 
 template <typename X>

@@ -5,7 +5,7 @@
 
 namespace inkstone::INKSTONE_ISA {
 
-constexpr int64_t kStaged = 9 * kLanes;  // columns that are staged at a time, at least: 16 channels of a 3x3 kernel
+constexpr int64_t kStaged = 9 * 16;  // columns that are staged at a time, at least: 16 channels of a 3x3 kernel
 
 // Which columns of the result a panel makes, and from which rows of the weight.
 struct Panel {
@@ -63,39 +63,47 @@ void pack_vector(const StoredRows& from, const Chunk& chunk, Word* to, int64_t s
   }
 }
 
-// With several taps: some channels at a time become fp32 columns, which are then regrouped by tap.
+// The word of element `first` of a sequence and the one `apart` from it, each lane its own; word i of the sequence holds
+// elements 2 i and 2 i + 1.
+INKSTONE_INLINE BitVec pair_of(const Word* sequence, int64_t first, int64_t apart) {
+  const int64_t second = first + apart;
+  const BitVec a = bits_of(load(sequence + first / 2 * kLanes)), b = bits_of(load(sequence + second / 2 * kLanes));
+  return (first % 2 ? a >> 16 : a & 0xffff) | (second % 2 ? b & 0xffff0000 : b << 16);
+}
+
+// With several taps: the words of some channels at a time are staged in the file's order and then regrouped by tap.
 template <typename X, DType kType>
-void pack_taps(const StoredRows& from, const Chunk& chunk, Word* to, int64_t step, float* stage) {
+void pack_taps(const StoredRows& from, const Chunk& chunk, Word* to, int64_t step, Word* stage) {
   constexpr int64_t kElements = UnitsOf<X>::kElements;
-  const int64_t some = larger_of(2, smaller_of(16, kStaged / chunk.taps / 2 * 2));
+  const int64_t some = larger_of(2, smaller_of(16, kStaged / chunk.taps / 2 * 2)), taps = chunk.taps;
   const int64_t tap_words = divide_up(chunk.count, kElements);
   for (int64_t c = 0; c < chunk.count; c += some) {
-    const int64_t channels = smaller_of(some, chunk.count - c), columns = channels * chunk.taps;
-    for (int64_t i = 0; i < columns; i += kLanes) {
-      Vec square[kLanes];
-      load_columns<kType>(from, (chunk.first + c) * chunk.taps + i, columns - i, square);
+    const int64_t channels = smaller_of(some, chunk.count - c), columns = channels * taps;
+    for (int64_t i = 0; i < columns; i += kElements * kLanes) {
+      BitVec square[kLanes];
+      load_words<X, kType>(from, (chunk.first + c) * taps + i, columns - i, square);
       INKSTONE_UNROLL
-      for (int j = 0; j < kLanes; ++j) store(stage + (i + j) * kLanes, square[j]);
+      for (int j = 0; j < kLanes; ++j) store(stage + (i / kElements + j) * kLanes, square[j]);
     }
     for (int64_t k = 0; k < channels; k += kElements) {
-      const float* first = stage + k * chunk.taps * kLanes;
       Word* word = to + (c + k) / kElements * step;
-      for (int64_t tap = 0; tap < chunk.taps; ++tap, first += kLanes, word += tap_words * step) {
+      for (int64_t e = k * taps; e < (k + 1) * taps; ++e, word += tap_words * step) {
         if constexpr (kElements == 2) {
-          const Vec second = k + 1 < channels ? load(first + chunk.taps * kLanes) : Vec{};
-          store(word, UnitsOf<X>::round_beside(load(first), second));
+          store(word, k + 1 < channels ? pair_of(stage, e, taps) : pair_of(stage, e, 0) & 0xffff);
         } else {
-          store(word, bits_of(sizeof(X) == 2 ? widen(narrow(load(first))) : load(first)));
+          store(word, bits_of(load(stage + e * kLanes)));
         }
       }
     }
   }
 }
 
-inline int64_t stage_floats(int64_t taps) { return taps == 1 ? 0 : (larger_of(kStaged, 2 * taps) + kLanes) * kLanes; }
+inline int64_t stage_words(int64_t taps) {
+  return taps == 1 ? 0 : (larger_of(kStaged, 2 * taps) + 2 * kLanes) * kLanes;
+}
 
 template <typename X>
-void pack_panel(const StoredWeight& weight, const Panel& panel, const Chunk& chunk, Word* to, float* stage) {
+void pack_panel(const StoredWeight& weight, const Panel& panel, const Chunk& chunk, Word* to, Word* stage) {
   const int64_t stride = chunk.channels * chunk.taps * static_cast<int64_t>(size_of(weight.type));
   const int vectors = panel.packed(), strip = vectors == 1 ? 1 : kStripVectors;
   for (int v = 0; v < vectors; ++v) {

@@ -16,6 +16,12 @@ INKSTONE_INLINE int64_t larger_of(int64_t a, int64_t b) { return a > b ? a : b; 
 INKSTONE_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 INKSTONE_INLINE int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
+// What else is wanted soon: rows of weights, of which as many bytes are fetched as are multiplied of each row of x.
+struct Ahead {
+  const std::byte* begin;
+  int64_t stride, rows;
+};
+
 // Rows of x, in words (unaligned).
 struct LeftRows {
   const std::byte* begin;
@@ -23,6 +29,7 @@ struct LeftRows {
   int64_t whole;          // words of a row
   bool tail;              // one more word, of which only the first half is there
   const std::byte* next;  // the rows after these, wanted soon
+  Ahead ahead;
 };
 
 // A strip of a panel is [word][kVectors * kLanes]. sums[j][...] += row j times the strip; a row of sums has kPanel.
@@ -34,7 +41,7 @@ void multiply_strip(const LeftRows& left, const Word* strip, bool first, float* 
     INKSTONE_UNROLL
     for (int v = 0; v < kVectors; ++v) total[j][v] = first ? Vec{} : load(sums + j * kPanel + v * kLanes);
   }
-  const std::byte *x = left.begin, *next = left.next;
+  const std::byte *x = left.begin, *next = left.next, *ahead = left.ahead.begin;
   const int64_t stride = left.stride;
   const auto add = [&](const auto& word_of) INKSTONE_INLINE_LAMBDA {
     Vec columns[kVectors];
@@ -57,6 +64,9 @@ void multiply_strip(const LeftRows& left, const Word* strip, bool first, float* 
     INKSTONE_UNROLL
     for (int j = 0; j < kHeight; ++j) __builtin_prefetch(next + j * stride);
     next += kLine * sizeof(Word);
+    const std::byte* soon = ahead;
+    for (int64_t j = 0; j < left.ahead.rows; ++j, soon += left.ahead.stride) __builtin_prefetch(soon, 0, 2);
+    ahead += kLine * sizeof(Word);
     for (int64_t w = smaller_of(kLine, left_words); w > 0; --w, x += sizeof(Word)) add(whole_word);
   }
   if (left.tail) {
@@ -92,8 +102,9 @@ template <typename Units>
 void multiply_tile(int64_t height, const LeftRows& left, const Word* panel, int vectors, bool first, float* sums) {
   if (vectors == 1) return multiply_strip_of<Units, 1>(height, left, panel, first, sums);
   const int64_t words = left.whole + left.tail;
-  for (int v = 0; v < vectors; v += kStripVectors) {
-    multiply_strip_of<Units, kStripVectors>(height, left, panel + v * words * kLanes, first, sums + v * kLanes);
+  LeftRows rest = left;
+  for (int v = 0; v < vectors; v += kStripVectors, rest.ahead.rows = 0) {
+    multiply_strip_of<Units, kStripVectors>(height, rest, panel + v * words * kLanes, first, sums + v * kLanes);
   }
 }
 
