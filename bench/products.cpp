@@ -121,7 +121,7 @@ struct Foreign {  // oneDNN's product of a rung
 
   std::function<void()> prepare(const Rung& r, const Operands& at, DType x_type, DType out_type) {
     const auto add = [&](const auto& desc, int64_t images) {
-      const Binding binding = {{}, {}, nullptr, &engine, &stream};
+      const Binding binding = {{}, {}, {}, nullptr, &engine, &stream};
       weight = allocate(desc.weights_desc().get_size());
       std::memset(weight.get(), 0, desc.weights_desc().get_size());
       scratch = allocate(desc.scratchpad_desc().get_size() + 64);

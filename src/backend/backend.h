@@ -78,8 +78,8 @@ class Backend {
   virtual MemoryUse plan(const Graph& graph, const Weights& weights, const CompileOptions& options) = 0;
   // FLOP/s at most, measured now in well under a second; 0 where the device does not multiply the type or cannot tell.
   virtual double peak_flops(DType) { return 0; }
-  // Packed weights that only programs now destroyed used are given back.
-  virtual void free_unused_weights() {}
+  // Memory that no run needs now: the programs' work, and packed weights that only programs now destroyed used.
+  virtual void give_back() {}
 };
 
 // "cpu" or "reference"; throws UsageError listing the known devices for another name.

@@ -184,13 +184,10 @@ void Engine::keep_only(const char* component) {
   const std::string name = component;
   if (!plan_.components_in_turn || name == awake_) return;
   awake_ = name;
-  bool dropped = false;
   const auto rest = [&](std::unique_ptr<Built>& built) {
     if (!built) return;
     built->program->rest();
-    if (built->program->memory().weights <= kHeavyPacking) return;
-    built.reset();
-    dropped = true;
+    if (built->program->memory().weights > kHeavyPacking) built.reset();
   };
   if (name != "text_encoder") rest(text_);
   if (name != "unet") {
@@ -200,7 +197,7 @@ void Engine::keep_only(const char* component) {
   }
   if (name != "vae")
     for (auto& [key, built] : vaes_) rest(built);
-  if (dropped) backend_->free_unused_weights();
+  backend_->give_back();
 }
 
 void Engine::settle(int width, int height, bool guided) {
@@ -220,7 +217,7 @@ void Engine::settle(int width, int height, bool guided) {
     texts_.clear();
     keys_.clear();
     times_.clear();
-    backend_->free_unused_weights();
+    backend_->give_back();
   }
   plan_ = std::move(next);
 }

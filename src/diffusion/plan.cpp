@@ -46,8 +46,9 @@ size_t peak_of(const EnginePlan& plan) {
                unet_work = std::max({prompt.work(), time.work(), unet.work()}),
                before_unet = std::max(prompt.mapped, time.mapped);
   if (plan.components_in_turn)
-    return always + std::max({text.total(), vae.total(),
-                              prompt.weights + time.weights + unet.weights + std::max(before_unet, unet.mapped) + unet_work});
+    return always +
+           std::max({text.total(), vae.total(),
+                     prompt.weights + time.weights + unet.weights + std::max(before_unet, unet.mapped) + unet_work});
   return always + text.weights + prompt.weights + time.weights + unet.weights + vae.weights + unet.mapped + vae.mapped +
          std::max(text.mapped, before_unet) + std::max({text.work(), unet_work, vae.work()});
 }

@@ -279,7 +279,7 @@ TEST(CpuProgram, programs_live_and_die_on_shared_weights) {
     Runner second(*cpu, two, weights, {});
     second.run();
   }
-  cpu->free_unused_weights();
+  cpu->give_back();
   EXPECT_TRUE(same_bits(first.run(), before));
 }
 

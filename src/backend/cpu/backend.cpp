@@ -24,7 +24,7 @@ class CpuBackend : public Backend {
   }
 
   double peak_flops(DType type) override { return probe_peak(type); }
-  void free_unused_weights() override {
+  void give_back() override {
     shared_.packed.free_unused();
     shared_.workspace.give_back();
   }
