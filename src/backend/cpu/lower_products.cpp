@@ -10,9 +10,8 @@
 namespace inkstone {
 namespace {
 
-// A normalised map of so many bytes is made by the convolution that reads it; a smaller one stays in the caches, and is
-// cheaper made once than once for each row of tiles that reads it.
-constexpr size_t kAbsorbedBytes = 16 << 20;
+// Normalising on the way in happens 1.5 times for each pixel (rows of tiles overlap): too often where little else is done.
+constexpr int64_t kLeastAbsorbingOutputs = 32;
 
 template <typename O>
 const O* as(const Node& node) {
@@ -105,8 +104,8 @@ int absorbing_convolution(const Lowered& at) {
                                                      ? &at.in(3)
                                                      : nullptr;
   const bool typed = source.type == at.node.type && !at.is_weight(0) && (!addend || addend->type == DType::kF32);
-  const bool large = as<op::Upsample2x>(at.node) || bytes(at.node.shape, at.node.type) >= kAbsorbedBytes;
-  return typed && large && method_of(node, graph, at.node.type) == Method::kWinograd ? reader : -1;
+  const bool pays = as<op::Upsample2x>(at.node) || graph.node(node.inputs[1]).shape[0] >= kLeastAbsorbingOutputs;
+  return typed && pays && method_of(node, graph, at.node.type) == Method::kWinograd ? reader : -1;
 }
 
 void lower(const op::Conv2d& op, const Lowered& at) {

@@ -10,7 +10,7 @@ namespace inkstone {
 namespace {
 
 constexpr int64_t kLeastWinogradChannels = 16;     // below it the transforms cost more than they save
-constexpr int64_t kLeastWinogradPixels = 12 * 12;  // below it, too, the weights' own transform
+constexpr int64_t kLeastWinogradPixels = 16 * 16;  // of a batch; below it the transform of the weights weighs too much
 
 bool multiplies_in_tiles() { return dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core_amx; }
 

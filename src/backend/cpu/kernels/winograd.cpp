@@ -12,7 +12,7 @@ namespace inkstone::INKSTONE_ISA {
 namespace {
 
 constexpr int64_t kTileBytes = kPositions * sizeof(float);  // for each channel
-constexpr int64_t kBlockBytes = 20 << 20;                   // of a shared block's sums and a slice of its inputs
+constexpr int64_t kBlockBytes = 7 << 20;                    // of a shared block's sums and a slice of its inputs
 constexpr int64_t kChunkBytes = 6 << 20;                    // of the inputs that are transformed at a time
 constexpr int64_t kMostTiles = 512, kMostColumns = 16;
 constexpr int64_t kWeightCost = 200;        // of transforming a vector of weights, in vector products
