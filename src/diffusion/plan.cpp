@@ -92,7 +92,9 @@ EnginePlan Engine::plan(int width, int height, bool guided) const {
     CompileOptions options{plan.precision, plan.attention_slicing, tiled};
     const MemoryUse all = backend_->plan(graph, weights, options);
     if (!plan.weight_streaming) return all;
-    const size_t besides = plan.program_bytes + plan.carried_bytes + all.weights + all.work();
+    const size_t unet_weights = plan.prompt.weights + plan.time.weights + plan.unet.weights,  // measured before
+        packed = &weights == &model_.unet ? unet_weights : all.weights,
+                 besides = plan.program_bytes + plan.carried_bytes + packed + all.work();
     options.mapped_limit = limit > besides ? limit - besides : 0;
     return backend_->plan(graph, weights, options);
   };
