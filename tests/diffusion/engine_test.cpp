@@ -188,6 +188,21 @@ TEST(Engine, a_budget_makes_components_take_turns_or_is_refused_with_the_least_t
   }
 }
 
+TEST(Engine, weights_that_pass_through_memory_draw_the_same_picture) {
+  Engine engine = demo_engine();
+  const Request r = request(engine, "a bee", 9);
+  const Image right = generate(engine, r).image;
+  EnginePlan plan = engine.plan(64, 64);
+  for (size_t budget = plan.peak_bytes; !plan.weight_streaming; budget -= size_t{1} << 18) {
+    engine.set_memory_budget(budget);
+    plan = engine.plan(64, 64);
+  }
+  EXPECT_TRUE(plan.components_in_turn);
+  EXPECT_LT(plan.unet.mapped, Engine(Model::open(demo_model()), {}).plan(64, 64).unet.mapped);
+  EXPECT_EQ(generate(engine, r).image.rgb, right.rgb);
+  EXPECT_EQ(generate(engine, r).image.rgb, right.rgb);
+}
+
 TEST(Engine, refuses_requests_with_the_way_out) {
   Engine engine = demo_engine();
   const auto refusal = [&](auto change) -> std::string {
