@@ -14,6 +14,7 @@ constexpr int64_t kGroupTiles = 170;   // of rows whose sums are kept from one c
 constexpr int64_t kGrain = 1 << 19;    // multiplications; less is not worth another thread
 constexpr int64_t kMostAhead = 8;      // rows of weights that are fetched during one tile
 constexpr int64_t kTileSums = kTileRows * kPanel;
+constexpr int64_t kMostPanels = 16;  // packed at a time
 
 template <typename X>
 constexpr bool kWidened = sizeof(X) == 2 && UnitsOf<X>::kElements == 1;  // rows become fp32 before they are multiplied
@@ -27,18 +28,19 @@ int64_t chunk_channels_of(int64_t channels, int64_t taps) {
 }
 
 template <typename X>
-struct Scratch {                        // of one thread
-  int64_t panel, stage, widened, sums;  // words
+struct Scratch {                                // of one thread
+  int64_t panel, panels, stage, widened, sums;  // words; panels: how many there is room for
 
   Scratch(int64_t channels, int64_t taps) {
     const Chunk chunk = {0, chunk_channels_of<X>(channels, taps), channels, taps};
     const int64_t words = words_of<X>(chunk);
     panel = words * kPanel;
+    panels = smaller_of(kMostPanels, larger_of(1, kChunkWords / words));
     stage = stage_words(taps);
     widened = kWidened<X> ? round_up(kTileRows * words, kLine) : 0;
     sums = kTileSums * (channels > chunk.count ? kGroupTiles : 1);
   }
-  int64_t words() const { return panel + stage + widened + sums; }
+  int64_t words() const { return panel * panels + stage + widened + sums; }
 };
 
 template <typename X>
@@ -49,39 +51,54 @@ class Worker {
         sizes_(product.channels, product.taps),
         chunk_(chunk_channels_of<X>(product.channels, product.taps)) {
     panel_ = reinterpret_cast<Word*>(product.scratch) + index * sizes_.words();
-    stage_ = panel_ + sizes_.panel;
+    stage_ = panel_ + sizes_.panel * sizes_.panels;
     widened_ = reinterpret_cast<float*>(stage_ + sizes_.stage);
     sums_ = widened_ + sizes_.widened;
   }
 
-  // Tiles [begin, end) of a panel.
-  void run(int64_t index, int64_t begin, int64_t end) {
-    const Panel panel(p_, index);
-    alignas(64) float bias[kPanel] = {};
-    for (int v = 0; p_.bias && v < panel.vectors; ++v) {
-      for (int64_t i = 0; i < smaller_of(kLanes, panel.rows(v)); ++i) bias[v * kLanes + i] = p_.bias[panel.row(v) + i];
-    }
+  // Tiles [begin, end) of some panels, at most most_panels() of them.
+  void run(int64_t index, int64_t panels, int64_t begin, int64_t end) {
     const bool one = chunk_ >= p_.channels;
     const int64_t group = one ? end - begin : kGroupTiles;
+    for (int64_t i = 0; i < panels; ++i) load_bias(Panel(p_, index + i), bias_[i]);
     for (; begin < end; begin += group) {
       const int64_t last = smaller_of(end, begin + group);
       for (int64_t c = 0; c < p_.channels; c += chunk_) {
         const Chunk chunk = {c, smaller_of(chunk_, p_.channels - c), p_.channels, p_.taps};
-        pack_panel<X>(p_.weight, panel, chunk, panel_, stage_);
+        for (int64_t i = 0; i < panels; ++i) {
+          pack_panel<X>(p_.weight, Panel(p_, index + i), chunk, panel_ + i * sizes_.panel, stage_);
+        }
         const bool done = c + chunk_ >= p_.channels;
-        const Panel next(p_, done && index + 1 < Panel::count(p_) ? index + 1 : index);
-        for (int64_t tile = begin; tile < last; ++tile) {
-          float* const sums = sums_ + (one ? 0 : tile - begin) * kTileSums;
-          if (done) fetch_result(panel, tile);
-          add(panel, chunk, tile, ahead(next, done ? 0 : c + chunk_, tile - begin, last - begin), sums);
-          if (done) finish(panel, bias, tile, sums);
+        const int64_t calls = (last - begin) * panels, next = done ? index + panels : index;
+        for (int64_t call = 0; call < calls; ++call) {
+          const int64_t tile = begin + call / panels, i = call % panels;
+          const Part part = {Panel(p_, index + i),      chunk,    tile,
+                             panel_ + i * sizes_.panel, bias_[i], sums_ + (one ? 0 : tile - begin) * kTileSums};
+          add(part, ahead(next, panels, done ? 0 : c + chunk_, call, calls), i + 1 == panels);
         }
       }
     }
   }
+  int64_t most_panels() const { return sizes_.panels; }
 
  private:
+  struct Part {
+    Panel panel;
+    const Chunk& chunk;
+    int64_t tile;
+    const Word* packed;
+    const float* bias;
+    float* sums;
+  };
+
   int64_t height(int64_t tile) const { return smaller_of(kTileRows, p_.rows - tile * kTileRows); }
+
+  void load_bias(const Panel& panel, float* to) const {
+    for (int v = 0; v < kPanelVectors; ++v) {
+      const int64_t count = p_.bias ? panel.rows(v) : 0;
+      for (int64_t i = 0; i < kLanes; ++i) to[v * kLanes + i] = i < count ? p_.bias[panel.row(v) + i] : 0;
+    }
+  }
 
   // Where a tile's result goes, and what is added to it, is on its way while the tile is summed.
   void fetch_result(const Panel& panel, int64_t tile) const {
@@ -89,37 +106,68 @@ class Worker {
     for (int64_t row = tile * kTileRows; row < tile * kTileRows + height(tile); ++row) {
       const int64_t begin = (row * stride + panel.column) * size;
       for (int64_t at = begin; at < begin + panel.columns * size; at += kLine * static_cast<int64_t>(sizeof(Word))) {
+#ifdef PF_OUT
         __builtin_prefetch(static_cast<std::byte*>(p_.out_data) + at, 1);
+#endif
         if (p_.residual) __builtin_prefetch(static_cast<const std::byte*>(p_.residual) + at);
       }
     }
   }
 
-  // Part i of n of the weights that are packed next.
-  Ahead ahead(const Panel& next, int64_t channel, int64_t i, int64_t n) const {
-    const int64_t first = kPanel * i / n, last = kPanel * (i + 1) / n,
-                  size = static_cast<int64_t>(size_of(p_.weight.type));
-    const int v = static_cast<int>(first / kLanes);
-    const int64_t row = next.row(v) + first % kLanes, stride = p_.channels * p_.taps * size;
-    const int64_t rows = smaller_of(smaller_of(last - first, kMostAhead), next.rows(v) - first % kLanes);
-    return {rows > 0 ? p_.weight.data + row * stride + channel * p_.taps * size : nullptr, stride, rows};
+  // Part i of n of the weights that are packed next: of some panels from `index` on.
+  Ahead ahead(int64_t index, int64_t panels, int64_t channel, int64_t i, int64_t n) const {
+    const int64_t first = panels * kPanel * i / n, last = panels * kPanel * (i + 1) / n;
+    index += first / kPanel;
+    if (first == last || index >= Panel::count(p_)) return {};
+    const Panel next(p_, index);
+    const int64_t size = static_cast<int64_t>(size_of(p_.weight.type)), at = first % kPanel;
+    const int v = static_cast<int>(at / kLanes);
+    const int64_t row = next.row(v) + at % kLanes, stride = p_.channels * p_.taps * size;
+    const int64_t rows = smaller_of(smaller_of(last - first, kMostAhead), next.rows(v) - at % kLanes);
+    if (rows <= 0) return {};
+    return {p_.weight.data + row * stride + channel * p_.taps * size, stride, rows};
   }
 
-  void add(const Panel& panel, const Chunk& chunk, int64_t tile, const Ahead& ahead, float* sums) {
-    const int64_t stride = p_.stride * static_cast<int64_t>(sizeof(X)), rows = height(tile), words = words_of<X>(chunk);
+  void add(const Part& part, const Ahead& soon, bool last_panel) {
+    const int64_t tile = part.tile, rows = height(tile), words = words_of<X>(part.chunk);
+    const int64_t stride = p_.stride * static_cast<int64_t>(sizeof(X));
     const auto* x = static_cast<const std::byte*>(p_.x) + tile * kTileRows * stride +
-                    chunk.first * p_.taps * static_cast<int64_t>(sizeof(X));
-    LeftRows left = {x, stride, words, false, x, ahead};
-    if ((tile + 1) * kTileRows + rows <= p_.rows) left.next += kTileRows * stride;
+                    part.chunk.first * p_.taps * static_cast<int64_t>(sizeof(X));
+    LeftRows left = {x, stride, words, false, nullptr};
     if constexpr (kWidened<X>) {
       for (int64_t j = 0; j < rows; ++j) widen_row(x + j * stride, words, widened_ + j * words);
-      left.begin = left.next = reinterpret_cast<const std::byte*>(widened_);
+      left.begin = reinterpret_cast<const std::byte*>(widened_);
       left.stride = words * static_cast<int64_t>(sizeof(Word));
-    } else if (UnitsOf<X>::kElements == 2 && p_.taps == 1 && chunk.count % 2 == 1) {
-      left.whole -= 1;
-      left.tail = true;
+    } else {
+      if (last_panel && (tile + 1) * kTileRows + rows <= p_.rows) left.next = x + kTileRows * stride;
+      if (UnitsOf<X>::kElements == 2 && p_.taps == 1 && part.chunk.count % 2 == 1) {
+        left.whole -= 1;
+        left.tail = true;
+      }
     }
-    multiply_tile<UnitsOf<X>>(rows, left, panel_, panel.vectors, chunk.first == 0, sums);
+    const Start start = part.chunk.first == 0 ? Start{part.bias, 0} : Start{part.sums, kPanel};
+    const bool done = part.chunk.first + part.chunk.count >= p_.channels;
+    if (done) fetch_result(part.panel, tile);
+    if (!done) return multiply_tile<UnitsOf<X>>(rows, left, soon, part.packed, part.panel.vectors, start, part.sums);
+    p_.out_type == DType::kF32 ? finish_as<float>(part, left, soon, start) : finish_as<Bf16>(part, left, soon, start);
+  }
+
+  template <typename T>
+  void finish_as(const Part& part, const LeftRows& left, const Ahead& soon, const Start& start) {
+    using Units = UnitsOf<X>;
+    const FinishedRows to = {height(part.tile), part.panel.columns, p_.geglu ? p_.out / 2 : p_.out};
+    const int64_t at = part.tile * kTileRows * to.stride + part.panel.column;
+    T* const out = static_cast<T*>(p_.out_data) + at;
+    const T* const residual = p_.residual ? static_cast<const T*>(p_.residual) + at : nullptr;
+    if (to.rows == kTileRows && p_.geglu && to.columns == kPanel / 2) {
+      return multiply_whole_tile<Units>(left, soon, part.packed, start, FinishGated<T>{out, to.stride});
+    }
+    if (to.rows == kTileRows && !p_.geglu && to.columns == kPanel && p_.activation == Activation::kNone) {
+      return multiply_whole_tile<Units>(left, soon, part.packed, start, Finish<T>{out, residual, to.stride});
+    }
+    multiply_tile<Units>(to.rows, left, soon, part.packed, part.panel.vectors, start, part.sums);
+    if (p_.geglu) return finish_gated_tile(to, part.sums, out);
+    finish_tile(to, part.sums, p_.activation, residual, out);
   }
 
   static void widen_row(const std::byte* x, int64_t count, float* to) {
@@ -129,24 +177,12 @@ class Worker {
     for (; i < count; ++i) to[i] = value_of(from[i]);
   }
 
-  void finish(const Panel& panel, const float* bias, int64_t tile, const float* sums) {
-    const FinishedRows to = {height(tile), panel.columns, p_.geglu ? p_.out / 2 : p_.out, bias};
-    const int64_t at = tile * kTileRows * to.stride + panel.column;
-    p_.out_type == DType::kF32 ? finish_as<float>(to, at, sums) : finish_as<Bf16>(to, at, sums);
-  }
-
-  template <typename T>
-  void finish_as(const FinishedRows& to, int64_t at, const float* sums) {
-    T* const out = static_cast<T*>(p_.out_data) + at;
-    if (p_.geglu) return finish_gated_tile(to, sums, out);
-    finish_tile(to, sums, p_.activation, p_.residual ? static_cast<const T*>(p_.residual) + at : nullptr, out);
-  }
-
   const Product& p_;
   const Scratch<X> sizes_;
   const int64_t chunk_;
   Word *panel_, *stage_;
   float *widened_, *sums_;
+  alignas(64) float bias_[kMostPanels][kPanel];
 };
 
 template <typename X>
@@ -161,8 +197,9 @@ void multiply_typed(const Product& p) {
       const int64_t end = items * (first + 1) / pieces;
       while (begin < end) {
         const int64_t tile = begin % tiles, count = smaller_of(tiles - tile, end - begin);
-        worker.run(begin / tiles, tile, tile + count);
-        begin += count;
+        const int64_t panels = count < tiles ? 1 : smaller_of(worker.most_panels(), (end - begin) / tiles);
+        worker.run(begin / tiles, panels, tile, tile + count);
+        begin += panels * count;
       }
     }
   });

@@ -10,7 +10,7 @@ constexpr int64_t kStaged = 9 * 16;  // columns that are staged at a time, at le
 // Which columns of the result a panel makes, and from which rows of the weight.
 struct Panel {
   int64_t column, columns;  // of the result
-  int vectors;              // of sums that are wanted
+  int vectors;              // of sums that are wanted; with geglu every second one holds gates
   bool geglu;
   int64_t gates;  // the weight's row of the first gate
 
@@ -26,10 +26,8 @@ struct Panel {
   }
 
   // Of vector v of the sums: its first row of the weight, and how many rows it has (none: 0 or less).
-  int64_t row(int v) const {
-    return geglu && v >= kPanelVectors / 2 ? gates + (v - kPanelVectors / 2) * kLanes : column + v * kLanes;
-  }
-  int64_t rows(int v) const { return columns - (geglu ? v % (kPanelVectors / 2) : v) * kLanes; }
+  int64_t row(int v) const { return !geglu ? column + v * kLanes : (v % 2 ? gates : column) + v / 2 * kLanes; }
+  int64_t rows(int v) const { return columns - (geglu ? v / 2 : v) * kLanes; }
   // Vectors that are packed: whole strips, unless there is but one.
   int packed() const { return vectors == 1 ? 1 : static_cast<int>(round_up(vectors, kStripVectors)); }
 };

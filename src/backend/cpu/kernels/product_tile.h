@@ -28,20 +28,103 @@ struct LeftRows {
   int64_t stride;         // bytes from one row to the next
   int64_t whole;          // words of a row
   bool tail;              // one more word, of which only the first half is there
-  const std::byte* next;  // the rows after these, wanted soon
-  Ahead ahead;
+  const std::byte* next;  // the rows after these, wanted soon; or nullptr
 };
 
-// A strip of a panel is [word][kVectors * kLanes]. sums[j][...] += row j times the strip; a row of sums has kPanel.
-template <typename Units, int kHeight, int kVectors>
-void multiply_strip(const LeftRows& left, const Word* strip, bool first, float* sums) {
+// What sums start as: the bias, the same for all rows, or what is there already.
+struct Start {
+  const float* sums;
+  int64_t stride;  // from one row of them to the next
+};
+
+// ---- what becomes of a strip's sums (an operator() for a strip that begins `column` columns into the panel)
+
+struct Keep {
+  float* sums;  // a row has kPanel
+
+  template <int kHeight, int kVectors>
+  INKSTONE_INLINE void operator()(int64_t column, const Vec (&total)[kHeight][kVectors]) const {
+    INKSTONE_UNROLL
+    for (int j = 0; j < kHeight; ++j) {
+      INKSTONE_UNROLL
+      for (int v = 0; v < kVectors; ++v) store(sums + j * kPanel + column + v * kLanes, total[j][v]);
+    }
+  }
+};
+
+INKSTONE_INLINE void store_pair(float* to, Vec a, Vec b) {
+  store(to, a);
+  store(to + kLanes, b);
+}
+INKSTONE_INLINE void store_pair(Bf16* to, Vec a, Vec b) {
+  if constexpr (HalfUnits::kElements == 2) {
+    store(reinterpret_cast<Word*>(to), HalfUnits::round(a, b));
+  } else {
+    store(to, a);
+    store(to + kLanes, b);
+  }
+}
+
+template <typename T>
+struct Finish {
+  T* out;
+  const T* residual;  // or nullptr
+  int64_t stride;     // elements from one row to the next
+
+  template <int kHeight, int kVectors>
+  INKSTONE_INLINE void operator()(int64_t column, const Vec (&total)[kHeight][kVectors]) const {
+    static_assert(kVectors % 2 == 0);
+    T* to = out + column;
+    const T* from = residual + (residual ? column : 0);
+    INKSTONE_UNROLL
+    for (int j = 0; j < kHeight; ++j, to += stride) {
+      INKSTONE_UNROLL
+      for (int v = 0; v < kVectors; v += 2) {
+        Vec a = total[j][v], b = total[j][v + 1];
+        if (residual) {
+          a += load(from + v * kLanes);
+          b += load(from + (v + 1) * kLanes);
+        }
+        store_pair(to + v * kLanes, a, b);
+      }
+      if (residual) from += stride;
+    }
+  }
+};
+
+// Every second vector gates the one before it.
+template <typename T>
+struct FinishGated {
+  T* out;
+  int64_t stride;
+
+  template <int kHeight, int kVectors>
+  INKSTONE_INLINE void operator()(int64_t column, const Vec (&total)[kHeight][kVectors]) const {
+    static_assert(kVectors == 2 || kVectors == 4);
+    T* to = out + column / 2;
+    INKSTONE_UNROLL
+    for (int j = 0; j < kHeight; ++j, to += stride) {
+      const Vec a = total[j][0] * gelu(total[j][1]);
+      if constexpr (kVectors == 4) {
+        store_pair(to, a, total[j][2] * gelu(total[j][3]));
+      } else {
+        store(to, a);
+      }
+    }
+  }
+};
+
+// A strip of a panel is [word][kVectors * kLanes]. Its sums: start plus row j times the strip.
+template <typename Units, int kHeight, int kVectors, typename End>
+void multiply_strip(const LeftRows& left, const Ahead& soon, const Word* strip, int64_t column, const Start& start,
+                    const End& end) {
   Vec total[kHeight][kVectors];
   INKSTONE_UNROLL
   for (int j = 0; j < kHeight; ++j) {
     INKSTONE_UNROLL
-    for (int v = 0; v < kVectors; ++v) total[j][v] = first ? Vec{} : load(sums + j * kPanel + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) total[j][v] = load(start.sums + j * start.stride + column + v * kLanes);
   }
-  const std::byte *x = left.begin, *next = left.next, *ahead = left.ahead.begin;
+  const std::byte *x = left.begin, *next = left.next, *ahead = soon.begin;
   const int64_t stride = left.stride;
   const auto add = [&](const auto& word_of) INKSTONE_INLINE_LAMBDA {
     Vec columns[kVectors];
@@ -61,11 +144,13 @@ void multiply_strip(const LeftRows& left, const Word* strip, bool first, float* 
     return word;
   };
   for (int64_t left_words = left.whole; left_words > 0; left_words -= kLine) {
-    INKSTONE_UNROLL
-    for (int j = 0; j < kHeight; ++j) __builtin_prefetch(next + j * stride);
-    next += kLine * sizeof(Word);
-    const std::byte* soon = ahead;
-    for (int64_t j = 0; j < left.ahead.rows; ++j, soon += left.ahead.stride) __builtin_prefetch(soon, 0, 2);
+    if (next) {
+      INKSTONE_UNROLL
+      for (int j = 0; j < kHeight; ++j) __builtin_prefetch(next + j * stride);
+      next += kLine * sizeof(Word);
+    }
+    const std::byte* row = ahead;
+    for (int64_t j = 0; j < soon.rows; ++j, row += soon.stride) __builtin_prefetch(row, 0, 2);
     ahead += kLine * sizeof(Word);
     for (int64_t w = smaller_of(kLine, left_words); w > 0; --w, x += sizeof(Word)) add(whole_word);
   }
@@ -76,52 +161,62 @@ void multiply_strip(const LeftRows& left, const Word* strip, bool first, float* 
       return static_cast<Word>(half);
     });
   }
-  INKSTONE_UNROLL
-  for (int j = 0; j < kHeight; ++j) {
-    INKSTONE_UNROLL
-    for (int v = 0; v < kVectors; ++v) store(sums + j * kPanel + v * kLanes, total[j][v]);
-  }
+  end(column, total);
 }
 
 template <typename Units, int kVectors>
-INKSTONE_INLINE void multiply_strip_of(int64_t height, const LeftRows& left, const Word* strip, bool first,
-                                       float* sums) {
+INKSTONE_INLINE void multiply_strip_of(int64_t height, const LeftRows& left, const Ahead& soon, const Word* strip,
+                                       int64_t column, const Start& start, const Keep& end) {
   static_assert(kTileRows == 6);
   switch (height) {
-    case 1: return multiply_strip<Units, 1, kVectors>(left, strip, first, sums);
-    case 2: return multiply_strip<Units, 2, kVectors>(left, strip, first, sums);
-    case 3: return multiply_strip<Units, 3, kVectors>(left, strip, first, sums);
-    case 4: return multiply_strip<Units, 4, kVectors>(left, strip, first, sums);
-    case 5: return multiply_strip<Units, 5, kVectors>(left, strip, first, sums);
-    default: return multiply_strip<Units, 6, kVectors>(left, strip, first, sums);
+    case 1: return multiply_strip<Units, 1, kVectors>(left, soon, strip, column, start, end);
+    case 2: return multiply_strip<Units, 2, kVectors>(left, soon, strip, column, start, end);
+    case 3: return multiply_strip<Units, 3, kVectors>(left, soon, strip, column, start, end);
+    case 4: return multiply_strip<Units, 4, kVectors>(left, soon, strip, column, start, end);
+    case 5: return multiply_strip<Units, 5, kVectors>(left, soon, strip, column, start, end);
+    default: return multiply_strip<Units, 6, kVectors>(left, soon, strip, column, start, end);
   }
 }
 
-// The panel's first `vectors` vectors of sums (rounded up to whole strips).
+// ---- a tile
+
+// The sums of the panel's first `vectors` vectors (rounded up to whole strips).
 template <typename Units>
-void multiply_tile(int64_t height, const LeftRows& left, const Word* panel, int vectors, bool first, float* sums) {
-  if (vectors == 1) return multiply_strip_of<Units, 1>(height, left, panel, first, sums);
+void multiply_tile(int64_t height, const LeftRows& left, const Ahead& soon, const Word* panel, int vectors,
+                   const Start& start, float* sums) {
+  if (vectors == 1) return multiply_strip_of<Units, 1>(height, left, soon, panel, 0, start, {sums});
   const int64_t words = left.whole + left.tail;
-  LeftRows rest = left;
-  for (int v = 0; v < vectors; v += kStripVectors, rest.ahead.rows = 0) {
-    multiply_strip_of<Units, kStripVectors>(height, rest, panel + v * words * kLanes, first, sums + v * kLanes);
+  for (int v = 0; v < vectors; v += kStripVectors) {
+    multiply_strip_of<Units, kStripVectors>(height, left, v == 0 ? soon : Ahead{}, panel + v * words * kLanes,
+                                            v * kLanes, start, {sums});
   }
 }
 
-// ---- what becomes of the sums
+// kTileRows rows and the whole of the panel, whose sums become results at once.
+template <typename Units, typename End>
+void multiply_whole_tile(const LeftRows& left, const Ahead& soon, const Word* panel, const Start& start,
+                         const End& end) {
+  const int64_t words = left.whole + left.tail;
+  for (int v = 0; v < kPanelVectors; v += kStripVectors) {
+    multiply_strip<Units, kTileRows, kStripVectors>(left, v == 0 ? soon : Ahead{}, panel + v * words * kLanes,
+                                                    v * kLanes, start, end);
+  }
+}
+
+// ---- sums that were kept
 
 struct FinishedRows {
   int64_t rows, columns;  // of the result; at most kPanel columns
   int64_t stride;         // elements from one row of it to the next
-  const float* bias;      // kPanel of them
 };
 
+// f(column of the result, the row's sums)
 template <typename T, typename F>
 INKSTONE_INLINE void finish(const FinishedRows& to, const float* sums, const T* residual, T* out, const F& f) {
   for (int64_t r = 0; r < to.rows; ++r, sums += kPanel, out += to.stride) {
     for (int64_t c = 0; c < to.columns; c += kLanes) {
       const int64_t count = to.columns - c;
-      Vec y = f(sums + c, to.bias + c);
+      Vec y = f(c, sums);
       if (count >= kLanes) {
         if (residual) y += load(residual + c);
         store(out + c, y);
@@ -137,19 +232,16 @@ INKSTONE_INLINE void finish(const FinishedRows& to, const float* sums, const T* 
 template <typename T>
 void finish_tile(const FinishedRows& to, const float* sums, Activation activation, const T* residual, T* out) {
   with_activation(activation, [&](auto activated) {
-    finish(to, sums, residual, out, [&](const float* sum, const float* bias) INKSTONE_INLINE_LAMBDA {
-      return activated(load(sum) + load(bias));
-    });
+    finish(to, sums, residual, out,
+           [&](int64_t c, const float* row) INKSTONE_INLINE_LAMBDA { return activated(load(row + c)); });
   });
 }
 
-// The second half of the panel gates the first.
 template <typename T>
 void finish_gated_tile(const FinishedRows& to, const float* sums, T* out) {
-  finish(to, sums, static_cast<const T*>(nullptr), out,
-         [&](const float* sum, const float* bias) INKSTONE_INLINE_LAMBDA {
-           return (load(sum) + load(bias)) * gelu(load(sum + kPanel / 2) + load(bias + kPanel / 2));
-         });
+  finish(to, sums, static_cast<const T*>(nullptr), out, [&](int64_t c, const float* row) INKSTONE_INLINE_LAMBDA {
+    return load(row + 2 * c) * gelu(load(row + 2 * c + kLanes));
+  });
 }
 
 }  // namespace inkstone::INKSTONE_ISA
