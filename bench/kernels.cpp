@@ -3,7 +3,6 @@
 #include "backend/cpu/kernels/kernels.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -15,40 +14,10 @@
 #include "backend/cpu/kernels/peak.h"
 #include "base/parallel.h"
 #include "base/tensor.h"
+#include "ladder.h"
 
 namespace inkstone {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-// The fastest of as many calls as fit, at least three.
-double best_of(double seconds, const std::function<void()>& call) {
-  double best = 1e9;
-  const double end = now() + seconds;
-  for (int i = 0; i < 3 || now() < end; ++i) {
-    const double begin = now();
-    call();
-    best = std::min(best, now() - begin);
-  }
-  return best;
-}
-
-Tensor random(int64_t count, DType type, uint32_t seed) {
-  Tensor tensor({count}, type);
-  for (int64_t i = 0; i < count; ++i) {
-    float sum = 0;
-    for (int j = 0; j < 4; ++j) {
-      seed = seed * 1664525u + 1013904223u;
-      sum += static_cast<float>(seed >> 8) * 0x1p-24f - 0.5f;
-    }
-    if (type == DType::kF32) {
-      reinterpret_cast<float*>(tensor.data())[i] = 1.5f * sum;
-    } else {
-      reinterpret_cast<uint16_t*>(tensor.data())[i] = to_bf16(1.5f * sum);
-    }
-  }
-  return tensor;
-}
 
 struct AttentionRung {
   const char* name;

@@ -4,7 +4,6 @@
 #include "backend/cpu/products.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -15,26 +14,10 @@
 #include "backend/cpu/kernels/peak.h"
 #include "base/parallel.h"
 #include "base/tensor.h"
+#include "ladder.h"
 
 namespace inkstone {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-Tensor random(int64_t count, DType type) {
-  Tensor tensor({count}, type);
-  uint32_t seed = 1;
-  for (int64_t i = 0; i < count; ++i) {
-    seed = seed * 1664525u + 1013904223u;
-    const float value = static_cast<float>(seed >> 8) * 0x1p-24f - 0.5f;
-    if (type == DType::kF32) {
-      reinterpret_cast<float*>(tensor.data())[i] = value;
-    } else {
-      reinterpret_cast<uint16_t*>(tensor.data())[i] = type == DType::kF16 ? to_f16(value) : to_bf16(value);
-    }
-  }
-  return tensor;
-}
 
 struct Rung {
   const char* name;

@@ -1,7 +1,6 @@
 // The 3x3 convolutions of Stable Diffusion 1.5 by Winograd's algorithm in fp32, beside oneDNN's direct ones in bf16.
 // bench_winograd [seconds for each rung]; a rate counts the operations of the direct sum.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -11,32 +10,10 @@
 #include "backend/cpu/products.h"
 #include "base/parallel.h"
 #include "base/tensor.h"
+#include "ladder.h"
 
 namespace inkstone {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-// The fastest of as many calls as fit, at least three.
-double best_of(double seconds, const std::function<void()>& call) {
-  double best = 1e9;
-  const double end = now() + seconds;
-  for (int i = 0; i < 3 || now() < end; ++i) {
-    const double begin = now();
-    call();
-    best = std::min(best, now() - begin);
-  }
-  return best;
-}
-
-Tensor random(int64_t count, uint32_t seed) {
-  Tensor tensor({count}, DType::kBF16);
-  for (int64_t i = 0; i < count; ++i) {
-    seed = seed * 1664525u + 1013904223u;
-    reinterpret_cast<uint16_t*>(tensor.data())[i] = to_bf16(static_cast<float>(seed >> 8) * 0x1p-23f - 1.0f);
-  }
-  return tensor;
-}
 
 struct Rung {
   int64_t images, side, in, out;
@@ -57,8 +34,8 @@ double time_direct(const Rung& r, double seconds) {
   const auto desc = convolution(op, {r.in, r.side, r.side}, {r.out, r.side, r.side}, {DType::kBF16, DType::kBF16},
                                 {r.out, r.in, 3, 3}, engine);
   const int64_t x_count = r.side * r.side * r.in, out_count = r.side * r.side * r.out;
-  const Tensor x = random(r.images * x_count, 1);
-  const Tensor plain_weight = random(r.out * r.in * 9, 2), bias({r.out});
+  const Tensor x = random(r.images * x_count, DType::kBF16, 1);
+  const Tensor plain_weight = random(r.out * r.in * 9, DType::kBF16, 2), bias({r.out});
   Tensor out({r.images * out_count}, DType::kBF16);
   dnnl::memory weight(desc.weights_desc(), engine), scratch(desc.scratchpad_desc(), engine);
   dnnl::memory plain({{r.out, r.in, 3, 3}, dnnl::memory::data_type::bf16, dnnl::memory::format_tag::oihw}, engine,
@@ -97,8 +74,8 @@ double time_winograd(const Rung& r, double seconds, bool normalised, size_t& scr
                                   .doubled = r.doubled,
                                   .groups = normalised ? 32 : 0,
                                   .silu = normalised};
-  const Tensor x = random(r.images * r.side * r.side * r.in / (r.doubled ? 4 : 1), 1);
-  const Tensor weight = random(r.out * r.in * 9, 2), bias({r.out}), stats({r.images * 64});
+  const Tensor x = random(r.images * r.side * r.side * r.in / (r.doubled ? 4 : 1), DType::kBF16, 1);
+  const Tensor weight = random(r.out * r.in * 9, DType::kBF16, 2), bias({r.out}), stats({r.images * 64});
   const Tensor scale({r.in}), shift({r.in});
   Tensor out({r.images * r.side * r.side * r.out}, DType::kBF16);
   scratch_bytes = kernels().winograd_scratch(shape);

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/tensor.h"
+#include "numbers.h"
 
 namespace inkstone {
 namespace {
@@ -41,28 +42,6 @@ class CpuKernels : public testing::TestWithParam<Variant> {
 INSTANTIATE_TEST_SUITE_P(Each, CpuKernels, testing::ValuesIn(variants()), [](const auto& row) {
   return std::string(row.param.table->name) + "_" + name_of(row.param.type);
 });
-
-// Reproducible numbers in about [-2, 2].
-class Numbers {
- public:
-  explicit Numbers(uint32_t seed) : state_(seed * 2654435761u + 12345) {}
-  float operator()() {
-    float sum = 0;
-    for (int i = 0; i < 4; ++i) {
-      state_ = state_ * 1664525u + 1013904223u;
-      sum += static_cast<float>(state_ >> 8) * 0x1p-24f - 0.5f;
-    }
-    return 1.5f * sum;
-  }
-  std::vector<float> take(int64_t count) {
-    std::vector<float> values(static_cast<size_t>(count));
-    for (float& value : values) value = (*this)();
-    return values;
-  }
-
- private:
-  uint32_t state_;
-};
 
 void put(Tensor& tensor, int64_t index, float value) {
   if (tensor.type() == kF32) {

@@ -10,6 +10,7 @@
 #include "backend/cpu/kernels/kernels.h"
 #include "base/parallel.h"
 #include "base/tensor.h"
+#include "numbers.h"
 
 namespace inkstone {
 namespace {
@@ -42,23 +43,6 @@ INSTANTIATE_TEST_SUITE_P(Each, CpuProducts, testing::ValuesIn(variants()), [](co
   const Variant& v = row.param;
   return std::string(v.table->name) + "_" + name_of(v.x) + "_" + name_of(v.weight) + "_to_" + name_of(v.out);
 });
-
-// Reproducible numbers in about [-2, 2].
-class Numbers {
- public:
-  explicit Numbers(uint32_t seed) : state_(seed * 2654435761u + 12345) {}
-  float operator()() {
-    float sum = 0;
-    for (int i = 0; i < 4; ++i) {
-      state_ = state_ * 1664525u + 1013904223u;
-      sum += static_cast<float>(state_ >> 8) * 0x1p-24f - 0.5f;
-    }
-    return 1.5f * sum;
-  }
-
- private:
-  uint32_t state_;
-};
 
 double get(const Tensor& tensor, int64_t index) {
   float value = 0;

@@ -22,6 +22,16 @@ INKSTONE_INLINE Vec gelu(Vec x) {
   return x * (x > 0.0f ? 1.0f - half_tail : half_tail);
 }
 
+INKSTONE_INLINE Vec activated(Activation kind, Vec x) {
+  switch (kind) {
+    case Activation::kNone: return x;
+    case Activation::kSilu: return silu(x);
+    case Activation::kGelu: return gelu(x);
+    case Activation::kQuickGelu: return x * sigmoid(x * 1.702f);
+  }
+  return x;
+}
+
 // f with the function that `kind` names.
 template <typename F>
 INKSTONE_INLINE void with_activation(Activation kind, const F& f) {

@@ -56,9 +56,10 @@ INKSTONE_INLINE void store_pair(float* to, Vec a, Vec b) {
   store(to, a);
   store(to + kLanes, b);
 }
+template <typename Units = HalfUnits>
 INKSTONE_INLINE void store_pair(Bf16* to, Vec a, Vec b) {
-  if constexpr (HalfUnits::kElements == 2) {
-    store(reinterpret_cast<Word*>(to), HalfUnits::round(a, b));
+  if constexpr (Units::kElements == 2) {
+    store(reinterpret_cast<Word*>(to), Units::round(a, b));
   } else {
     store(to, a);
     store(to + kLanes, b);

@@ -1,32 +1,11 @@
 // One instruction set's transform of the sums of a Winograd convolution into results.
+#include "backend/cpu/kernels/activations.h"
 #include "backend/cpu/kernels/winograd.h"
 
 namespace inkstone::INKSTONE_ISA {
 namespace {
 
 constexpr int kResults = kTileSide * kTileSide;
-
-// x times the normal distribution's integral: erfc by Abramowitz and Stegun 7.1.26, within 2e-7.
-INKSTONE_INLINE Vec gelu(Vec x) {
-  const Vec magnitude = larger(x, -x) * 0.70710678118654752f;
-  const Vec t = inverse(magnitude * 0.3275911f + 1.0f);
-  Vec p = t * 1.061405429f - 1.453152027f;
-  p = p * t + 1.421413741f;
-  p = p * t - 0.284496736f;
-  p = p * t + 0.254829592f;
-  const Vec half_tail = p * t * exp_of(-magnitude * magnitude) * 0.5f;
-  return x * (x > 0.0f ? 1.0f - half_tail : half_tail);
-}
-
-INKSTONE_INLINE Vec activated(Activation kind, Vec x) {
-  switch (kind) {
-    case Activation::kNone: return x;
-    case Activation::kSilu: return x * inverse(1.0f + exp_of(-x));
-    case Activation::kGelu: return gelu(x);
-    case Activation::kQuickGelu: return x * inverse(1.0f + exp_of(x * -1.702f));
-  }
-  return x;
-}
 
 void transform_tile(const float* sums, int64_t stride, Vec (&y)[kResults]) {
   Vec columns[kPatchSide][kTileSide];
