@@ -7,7 +7,8 @@
 namespace inkstone::INKSTONE_ISA {
 namespace {
 
-constexpr int64_t kBlockBytes = 4 << 20;  // of rows at a time
+constexpr int64_t kBlockBytes = 4 << 20;  // of rows at a time, unless that are fewer tiles than...
+constexpr int64_t kBlockTiles = 32;       // ...are worth rearranging a weight for
 constexpr int64_t kGrain = 32 << 10;      // bytes copied; less is not worth another thread
 
 INKSTONE_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -33,7 +34,7 @@ class Convolution {
     contiguous_ = layout_.chunk >= shape.in && layout_.channels == shape.in && !shape.doubled;
     pointwise_ = shape.kernel == 1 && shape.stride == 1 && !shape.doubled && pixels_ == shape.images * image_pixels();
     const int64_t tiles = divide_up(kBlockBytes / (row() * size_), kTileRows);
-    block_ = pointwise_ && shape.groups == 0 ? pixels_ : smaller_of(pixels_, larger_of(8, tiles) * kTileRows);
+    block_ = pointwise_ && shape.groups == 0 ? pixels_ : smaller_of(pixels_, larger_of(kBlockTiles, tiles) * kTileRows);
   }
 
   size_t scratch() const {

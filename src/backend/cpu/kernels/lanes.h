@@ -87,10 +87,8 @@ INKSTONE_INLINE float sum_of(Vec v) {
 // 1.5 * 2^23: adding it rounds to an integer, which then stands in the low bits.
 inline constexpr float kRounder = 12582912.0f;
 
-// 2^x within 1e-7 for x in [-126, 127], clamped to that range; NaN stays NaN.
-INKSTONE_INLINE Vec exp2_of(Vec x) {
-  x = larger(splat(-126.0f), x);
-  x = smaller(splat(127.0f), x);
+// 2^x within 1e-7 for x in [-126, 127], which it must be in; NaN stays NaN.
+INKSTONE_INLINE Vec exp2_within(Vec x) {
   const Vec shifted = x + kRounder;
   const Vec r = x - (shifted - kRounder);
   Vec p = r * 0.00015353361959569156f + 0.0013398875016719103f;
@@ -101,6 +99,9 @@ INKSTONE_INLINE Vec exp2_of(Vec x) {
   p = p * r + 1.0f;
   return floats_of(bits_of(p) + (bits_of(shifted) << 23));
 }
+
+// The same with x clamped to that range.
+INKSTONE_INLINE Vec exp2_of(Vec x) { return exp2_within(smaller(splat(127.0f), larger(splat(-126.0f), x))); }
 
 // e^x within 1e-7 for x in [-87, 88], clamped to that range; NaN stays NaN.
 INKSTONE_INLINE Vec exp_of(Vec x) {

@@ -35,7 +35,7 @@ struct Scratch {                                // of one thread
     const Chunk chunk = {0, chunk_channels_of<X>(channels, taps), channels, taps};
     const int64_t words = words_of<X>(chunk);
     panel = words * kPanel;
-    panels = smaller_of(kMostPanels, larger_of(1, kChunkWords / words));
+    panels = channels > chunk.count ? 1 : smaller_of(kMostPanels, larger_of(1, kChunkWords / words));
     stage = stage_words(taps);
     widened = kWidened<X> ? round_up(kTileRows * words, kLine) : 0;
     sums = kTileSums * (channels > chunk.count ? kGroupTiles : 1);
@@ -100,20 +100,6 @@ class Worker {
     }
   }
 
-  // Where a tile's result goes, and what is added to it, is on its way while the tile is summed.
-  void fetch_result(const Panel& panel, int64_t tile) const {
-    const int64_t size = static_cast<int64_t>(size_of(p_.out_type)), stride = p_.geglu ? p_.out / 2 : p_.out;
-    for (int64_t row = tile * kTileRows; row < tile * kTileRows + height(tile); ++row) {
-      const int64_t begin = (row * stride + panel.column) * size;
-      for (int64_t at = begin; at < begin + panel.columns * size; at += kLine * static_cast<int64_t>(sizeof(Word))) {
-#ifdef PF_OUT
-        __builtin_prefetch(static_cast<std::byte*>(p_.out_data) + at, 1);
-#endif
-        if (p_.residual) __builtin_prefetch(static_cast<const std::byte*>(p_.residual) + at);
-      }
-    }
-  }
-
   // Part i of n of the weights that are packed next: of some panels from `index` on.
   Ahead ahead(int64_t index, int64_t panels, int64_t channel, int64_t i, int64_t n) const {
     const int64_t first = panels * kPanel * i / n, last = panels * kPanel * (i + 1) / n;
@@ -147,7 +133,6 @@ class Worker {
     }
     const Start start = part.chunk.first == 0 ? Start{part.bias, 0} : Start{part.sums, kPanel};
     const bool done = part.chunk.first + part.chunk.count >= p_.channels;
-    if (done) fetch_result(part.panel, tile);
     if (!done) return multiply_tile<UnitsOf<X>>(rows, left, soon, part.packed, part.panel.vectors, start, part.sums);
     p_.out_type == DType::kF32 ? finish_as<float>(part, left, soon, start) : finish_as<Bf16>(part, left, soon, start);
   }

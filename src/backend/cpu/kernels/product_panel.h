@@ -5,7 +5,8 @@
 
 namespace inkstone::INKSTONE_ISA {
 
-constexpr int64_t kStaged = 9 * 16;  // columns that are staged at a time, at least: 16 channels of a 3x3 kernel
+constexpr int64_t kStaged =
+    9 * 32;  // columns that are staged at a time, at least: 32 channels of a 3x3 kernel, whole squares
 
 // Which columns of the result a panel makes, and from which rows of the weight.
 struct Panel {
@@ -61,19 +62,39 @@ void pack_vector(const StoredRows& from, const Chunk& chunk, Word* to, int64_t s
   }
 }
 
-// The word of element `first` of a sequence and the one `apart` from it, each lane its own; word i of the sequence holds
-// elements 2 i and 2 i + 1.
-INKSTONE_INLINE BitVec pair_of(const Word* sequence, int64_t first, int64_t apart) {
-  const int64_t second = first + apart;
+// Elements `first` and second of a sequence beside each other; word i of the sequence holds elements 2 i and 2 i + 1.
+INKSTONE_INLINE BitVec pair_of(const Word* sequence, int64_t first, int64_t second) {
   const BitVec a = bits_of(load(sequence + first / 2 * kLanes)), b = bits_of(load(sequence + second / 2 * kLanes));
   return (first % 2 ? a >> 16 : a & 0xffff) | (second % 2 ? b & 0xffff0000 : b << 16);
+}
+
+// A tap's words of some channels: `sequence` has `taps` elements of each channel in turn.
+template <int kElements>
+INKSTONE_INLINE void regroup(const Word* sequence, int64_t tap, int64_t taps, int64_t channels, Word* to,
+                             int64_t step) {
+  if constexpr (kElements == 1) {
+    for (int64_t k = 0; k < channels; ++k) store(to + k * step, bits_of(load(sequence + (k * taps + tap) * kLanes)));
+    return;
+  }
+  int64_t k = 0;
+  if (taps % 2 == 1) {  // one of two neighbours' elements is a low half and the other a high one
+    const Word *a = sequence + tap / 2 * kLanes, *b = sequence + (tap + taps) / 2 * kLanes;
+    const Word *low = tap % 2 ? b : a, *high = tap % 2 ? a : b;
+    const uint32_t turn = tap % 2 * 16;
+    for (; k + 1 < channels; k += 2, to += step, low += taps * kLanes, high += taps * kLanes) {
+      const BitVec word = (bits_of(load(low)) & 0xffff) | (bits_of(load(high)) & 0xffff0000);
+      store(to, turn ? word << 16 | word >> 16 : word);
+    }
+  }
+  for (; k + 1 < channels; k += 2, to += step) store(to, pair_of(sequence, k * taps + tap, (k + 1) * taps + tap));
+  if (k < channels) store(to, pair_of(sequence, k * taps + tap, k * taps + tap) & 0xffff);
 }
 
 // With several taps: the words of some channels at a time are staged in the file's order and then regrouped by tap.
 template <typename X, DType kType>
 void pack_taps(const StoredRows& from, const Chunk& chunk, Word* to, int64_t step, Word* stage) {
   constexpr int64_t kElements = UnitsOf<X>::kElements;
-  const int64_t some = larger_of(2, smaller_of(16, kStaged / chunk.taps / 2 * 2)), taps = chunk.taps;
+  const int64_t some = larger_of(2, smaller_of(32, kStaged / chunk.taps / 2 * 2)), taps = chunk.taps;
   const int64_t tap_words = divide_up(chunk.count, kElements);
   for (int64_t c = 0; c < chunk.count; c += some) {
     const int64_t channels = smaller_of(some, chunk.count - c), columns = channels * taps;
@@ -83,15 +104,8 @@ void pack_taps(const StoredRows& from, const Chunk& chunk, Word* to, int64_t ste
       INKSTONE_UNROLL
       for (int j = 0; j < kLanes; ++j) store(stage + (i / kElements + j) * kLanes, square[j]);
     }
-    for (int64_t k = 0; k < channels; k += kElements) {
-      Word* word = to + (c + k) / kElements * step;
-      for (int64_t e = k * taps; e < (k + 1) * taps; ++e, word += tap_words * step) {
-        if constexpr (kElements == 2) {
-          store(word, k + 1 < channels ? pair_of(stage, e, taps) : pair_of(stage, e, 0) & 0xffff);
-        } else {
-          store(word, bits_of(load(stage + e * kLanes)));
-        }
-      }
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      regroup<kElements>(stage, tap, taps, channels, to + (c / kElements + tap * tap_words) * step, step);
     }
   }
 }

@@ -73,22 +73,21 @@ struct Finish {
   int64_t stride;     // elements from one row to the next
 
   template <int kHeight, int kVectors>
-  INKSTONE_INLINE void operator()(int64_t column, const Vec (&total)[kHeight][kVectors]) const {
+  INKSTONE_INLINE void operator()(int64_t column, Vec (&total)[kHeight][kVectors]) const {
     static_assert(kVectors % 2 == 0);
-    T* to = out + column;
-    const T* from = residual + (residual ? column : 0);
+    if (residual) {
+      INKSTONE_UNROLL
+      for (int j = 0; j < kHeight; ++j) {
+        INKSTONE_UNROLL
+        for (int v = 0; v < kVectors; ++v) total[j][v] += load(residual + j * stride + column + v * kLanes);
+      }
+    }
     INKSTONE_UNROLL
-    for (int j = 0; j < kHeight; ++j, to += stride) {
+    for (int j = 0; j < kHeight; ++j) {
       INKSTONE_UNROLL
       for (int v = 0; v < kVectors; v += 2) {
-        Vec a = total[j][v], b = total[j][v + 1];
-        if (residual) {
-          a += load(from + v * kLanes);
-          b += load(from + (v + 1) * kLanes);
-        }
-        store_pair(to + v * kLanes, a, b);
+        store_pair(out + j * stride + column + v * kLanes, total[j][v], total[j][v + 1]);
       }
-      if (residual) from += stride;
     }
   }
 };
