@@ -13,6 +13,7 @@ namespace inkstone {
 namespace {
 
 constexpr int kRows = 2;  // the axis of image rows
+constexpr int64_t kAligned = 4;
 
 struct Band {
   int id;
@@ -206,8 +207,8 @@ class Tiler {
     return map.bands[0].id;
   }
 
-  // The bands of a result: those of what it reads, cut again where they would be too high. An upsampled map is cut at
-  // odd rows: then a 3x3 kernel reads whole pairs of its rows, that is, rows of the map before.
+  // The bands of a result: those of what it reads, cut again where they would be too high. Cuts are at multiples of kAligned
+  // rows where that leaves a band: a kernel that works on squares of rows then finds the same squares as in the whole map.
   std::vector<std::pair<int64_t, int64_t>> cuts(int id) const {
     const Node& node = graph_.node(id);
     const auto* conv = as<op::Conv2d>(node);
@@ -219,8 +220,8 @@ class Tiler {
     std::vector<std::pair<int64_t, int64_t>> cuts;
     int64_t last = 0;
     const auto cut = [&](int64_t row) {
-      for (int i = 0; i < doublings; ++i) row = 2 * row - 1;
-      row = (row + stride - 1) / stride;
+      row = ((row << doublings) + stride - 1) / stride;
+      if (const int64_t aligned = row / kAligned * kAligned; aligned > last) row = aligned;
       if (row > last && row < height) cuts.emplace_back(std::exchange(last, row), row);
     };
     for (const Band& band : maps_[source].bands) {

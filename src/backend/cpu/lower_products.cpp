@@ -64,12 +64,30 @@ Method method_of(const Node& node, const Graph& graph, DType x_type) {
   return method_of(*as<op::Conv2d>(node), x_type, graph.node(node.inputs[1]).shape, node.shape);
 }
 
-// What the convolution reads where `input` is made on its way in.
-void read_absorbed(const Lowered& at, Call& call, Product& product, ConvolutionShape& shape) {
-  const Lowered input{at.to, at.node.inputs[0], at.in(0)};
+// What makes a convolution's input: its own input, or the doubled image that this is some rows of.
+struct Maker {
+  int id;
+  int64_t rows_above = 0, rows_below = 0;  // that the convolution does not read
+};
+
+Maker maker_of(const Graph& graph, const Node& convolution) {
+  constexpr int kRows = 2;
+  const Node& input = graph.node(convolution.inputs[0]);
+  const auto* slice = as<op::Slice>(input);
+  if (!slice || slice->axis != kRows || input.shape[0] != 1) return {convolution.inputs[0]};
+  const Node& doubled = graph.node(input.inputs[0]);
+  if (!as<op::Upsample2x>(doubled)) return {convolution.inputs[0]};
+  return {input.inputs[0], slice->begin, doubled.shape[kRows] - slice->end};
+}
+
+// What the convolution reads where its input is made on its way in.
+void read_absorbed(const Lowered& at, const Maker& maker, Call& call, Product& product, ConvolutionShape& shape) {
+  const Lowered input{at.to, maker.id, at.to.graph().node(maker.id)};
   product.x = input.read(call, 0);
   if (as<op::Upsample2x>(input.node)) {
     shape.doubled = true;
+    shape.height = input.node.shape[2];
+    shape.pad_top -= static_cast<int>(maker.rows_above), shape.pad_bottom -= static_cast<int>(maker.rows_below);
   } else if (const auto* norm = as<op::GroupNorm>(input.node)) {
     shape.groups = norm->groups, shape.silu = norm->silu;
     call.arena.reads.push_back(input.id);
@@ -95,11 +113,12 @@ int gate_of(const op::Linear& op, const Lowered& at) {
 
 int absorbing_convolution(const Lowered& at) {
   if (!as<op::GroupNorm>(at.node) && !as<op::GroupApply>(at.node) && !as<op::Upsample2x>(at.node)) return -1;
-  const int reader = at.to.only_reader(at.id);
-  if (reader < 0) return -1;
   const Graph& graph = at.to.graph();
+  int reader = at.to.only_reader(at.id);
+  if (reader >= 0 && as<op::Slice>(graph.node(reader))) reader = at.to.only_reader(reader);
+  if (reader < 0) return -1;
   const Node& node = graph.node(reader);
-  if (!as<op::Conv2d>(node) || node.inputs[0] != at.id) return -1;
+  if (!as<op::Conv2d>(node) || maker_of(graph, node).id != at.id) return -1;
   const Node &source = at.in(0), *const addend = as<op::GroupNorm>(at.node) && as<op::GroupNorm>(at.node)->addend
                                                      ? &at.in(3)
                                                      : nullptr;
@@ -121,8 +140,9 @@ void lower(const op::Conv2d& op, const Lowered& at) {
   Call call = at.call();
   call.flops = 2.0 * static_cast<double>(count(y)) * static_cast<double>(w[1] * w[2] * w[3]);
   Product product;
-  const bool absorbs = !at.is_weight(0) && absorbing_convolution({at.to, at.node.inputs[0], at.in(0)}) == at.id;
-  absorbs ? read_absorbed(at, call, product, shape) : static_cast<void>(product.x = at.read(call, 0));
+  const Maker maker = maker_of(at.to.graph(), at.node);
+  const bool absorbs = absorbing_convolution({at.to, maker.id, at.to.graph().node(maker.id)}) == at.id;
+  absorbs ? read_absorbed(at, maker, call, product, shape) : static_cast<void>(product.x = at.read(call, 0));
   product.weight = at.read_stored(call, 1);
   read_bias_and_residual(op, at, call, product);
   const Kernels& k = kernels();

@@ -72,7 +72,7 @@ struct ConvolutionShape {
   int64_t images, height, width;  // of what is convolved: after the doubling, if any
   int64_t in, out;                // channels
   int kernel, stride;
-  int pad_top, pad_left, pad_bottom, pad_right;
+  int pad_top, pad_left, pad_bottom, pad_right;  // above and below also less than 0: rows that are not read
   DType x_type, out_type;
   Activation activation = Activation::kNone;
   // What happens to x on its way in, in fp32 (the padding is of zeros after it):
