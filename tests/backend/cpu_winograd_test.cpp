@@ -61,6 +61,8 @@ const Case kCases[] = {
     {.size = {2, 8, 8, 40, 37}, .bias = false, .residual = Residual::kOut},
     {.size = {2, 12, 14, 20, 24}, .doubled = true},
     {.size = {1, 10, 6, 20, 24}, .pads = {0, 0, 0, 0}, .doubled = true},
+    {.size = {1, 14, 8, 20, 24}, .pads = {-1, 1, -1, 1}, .doubled = true},  // rows of a doubled image
+    {.size = {2, 16, 10, 20, 24}, .pads = {-1, 1, 1, 1}, .doubled = true},
     {.size = {2, 9, 7, 32, 24}, .groups = 8},
     {.size = {2, 9, 7, 80, 24}, .groups = 16, .silu = true, .addend = true},
     {.size = {1, 40, 36, 72, 24}, .groups = 4, .silu = true, .residual = Residual::kApart},
