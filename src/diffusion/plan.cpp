@@ -124,7 +124,11 @@ EnginePlan Engine::plan(const Demand& demand) const {
     CompileOptions options{plan.precision, plan.attention_slicing, tiled};
     const MemoryUse all = backend_->plan(graph, weights, options);
     if (!plan.weight_streaming) return all;
-    const size_t besides = plan.program_bytes + plan.carried_bytes + all.weights + all.work() + plan.shallow.mapped;
+    // The U-Net's programs are there together; what they pack was measured before any weight passes.
+    const size_t packed = &weights == &model_.unet
+                              ? plan.prompt.weights + plan.time.weights + plan.unet.weights + plan.shallow.mapped
+                              : all.weights;
+    const size_t besides = plan.program_bytes + plan.carried_bytes + packed + all.work();
     options.mapped_limit = std::min(most_mapped, limit > besides ? limit - besides : 0);
     return backend_->plan(graph, weights, options);
   };

@@ -14,8 +14,8 @@ struct UnetInputs {
   Value text;        // [n, 77, context]
   Value added{};     // [n, added]: SDXL's pooled text and embedded sizes, only when config.added
   Value guidance{};  // [n, guidance_channels]: LCM's guidance embedding, only when config.guidance_channels
-  std::optional<DType>
-      deep{};  // the deep feature (see UnetPart) is an input "deep" of this type, and nothing reads what makes it
+  // An input "deep" of this type stands for the deep feature (see UnetPart), and nothing reads what would make it.
+  std::optional<DType> deep{};
 };
 
 struct UnetOutputs {
@@ -26,14 +26,14 @@ struct UnetOutputs {
 UnetOutputs unet(Scope s, const UnetConfig& config, const UnetInputs& in);
 
 // How much of the U-Net a call runs. Its deep feature, the input of the last kShallowLayers layers of the way up, changes little
-// from one call to the next: a shallow call takes an earlier call's and runs only what lies around it, conv_in, the first layers
-// of the way down and those last ones (DeepCache, arXiv 2312.00858).
+// from one call to the next: a shallow call takes an earlier call's and runs only those layers and what they read besides, conv_in
+// and the first kShallowLayers - 1 layers of the way down (DeepCache, arXiv 2312.00858).
 enum class UnetPart {
   kWhole,
   kWholeAndDeep,  // a second output: the deep feature
   kShallow,       // a last input "deep" in its place
 };
-inline constexpr int kShallowLayers = 2;
+inline constexpr int kShallowLayers = 1;  // why not 2: docs/performance.md
 
 struct LatentSize {
   int64_t rows, height, width, tokens = 77;
