@@ -38,8 +38,8 @@ const Setting kSettings[] = {
     {"count", "Picture", "N", "pictures, with the seeds seed, seed+1, ... each as if drawn alone [1]", kG, &Options::count, 1, 1e6},
     {"out", "Picture", "FILE.png", "where to write [a name from prompt and seed]; a folder: such a name in it;\nwith --count, the seed is added: FILE-SEED.png", kG, &Options::out},
 
-    {"cache-interval", "Approximations", "N", "of N U-Net calls in a row one is whole, the others run its shallow part alone: with 3\nit is about 2.5 times as fast; the picture is another, near the exact one (DeepCache) [1: all whole]", kG | kI | kB, &Options::cache_interval, 1, 1000},
-    {"guidance-interval", "Approximations", "FROM,TO", "guidance in this part of the schedule only, such as 0.1,0.8; calls before and after it\ncost half [0,1]", kG | kI | kB, &Options::guidance_interval},
+    {"cache-interval", "Approximations", "N", "of N U-Net calls one is whole, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another picture, near the exact one [1: all whole]", kG | kI | kB, &Options::cache_interval, 1, 1000},
+    {"guidance-interval", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", kG | kI | kB, &Options::guidance_interval},
 
     {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB, &Options::model},
     {"device", "Model and machine", "NAME", "cpu, or reference (plain loops, slow) [cpu]", kG | kI | kB, &Options::device, 0, 0, known_devices},
