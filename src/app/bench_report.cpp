@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "app/byte_size.h"
 #include "app/report.h"
 #include "app/version.h"
@@ -32,9 +34,12 @@ JsonObject end_to_end_json(const BenchResult& result, double peak) {
   object["best_seconds"] = result.whole.best_seconds();
   object["runs"] = result.whole.runs.size();
   object["run_seconds"] = JsonArray(result.whole.runs.begin(), result.whole.runs.end());
-  JsonObject usual = work_json(result.seconds_of(kUsualSteps), result.work_of(kUsualSteps), peak);
-  usual["steps"] = kUsualSteps;
-  object["by_medians"] = std::move(usual);
+  object["by_medians"] = nullptr;
+  if (const auto seconds = result.seconds_of(kUsualSteps)) {
+    JsonObject usual = work_json(*seconds, result.work_of(kUsualSteps), peak);
+    usual["steps"] = kUsualSteps;
+    object["by_medians"] = std::move(usual);
+  }
   return object;
 }
 
@@ -52,10 +57,11 @@ std::string end_to_end_lines(const BenchResult& result, double peak) {
                                  result.texts == 2 ? "two texts" : "text", result.request.steps,
                                  seconds_text(whole.seconds()), whole.runs.size(), seconds_text(whole.best_seconds()),
                                  whole.work / 1e9, share(whole.work, whole.seconds(), peak));
-  if (result.request.steps == kUsualSteps) return text;
-  const double seconds = result.seconds_of(kUsualSteps), work = result.work_of(kUsualSteps);
+  const std::optional<double> seconds = result.seconds_of(kUsualSteps);
+  if (result.request.steps == kUsualSteps || !seconds) return text;
+  const double work = result.work_of(kUsualSteps);
   return text + fmt::format("  with {} steps, by the stages' medians: {}; {:.1f} GFLOP{}\n", kUsualSteps,
-                            seconds_text(seconds), work / 1e9, share(work, seconds, peak));
+                            seconds_text(*seconds), work / 1e9, share(work, *seconds, peak));
 }
 
 std::string first_step_lines(const FirstStep& first) {
@@ -67,6 +73,14 @@ std::string first_step_lines(const FirstStep& first) {
         fmt::format("{}{} {}", i ? ", " : " (", first.components[i].first, seconds_text(first.components[i].second));
   text += first.components.empty() ? "" : ")";
   return text + fmt::format(", texts {}, step {}\n", seconds_text(first.text_encoder), seconds_text(first.step));
+}
+
+std::vector<const Measurement*> stages_of(const BenchResult& result) {
+  std::vector<const Measurement*> stages{&result.text_encoder, &result.steps[0]};
+  for (size_t kind = 1; kind < result.steps.size(); ++kind)
+    if (!result.steps[kind].runs.empty()) stages.push_back(&result.steps[kind]);
+  stages.push_back(&result.vae);
+  return stages;
 }
 
 std::string memory_lines(const BenchResult& result) {
@@ -88,6 +102,12 @@ JsonObject bench_json(const Loaded& loaded, const BenchResult& result) {
   machine["threads"] = threads();
   machine["peak_fp32_gflops_per_second"] = gflops(result.peaks.fp32);
   machine["peak_bf16_gflops_per_second"] = gflops(result.peaks.bf16);
+  JsonObject stages;
+  for (const Measurement* stage : stages_of(result)) {
+    std::string key = stage->stage == "VAE" ? "vae" : stage->stage;
+    std::ranges::replace(key, ' ', '_');
+    stages[key] = measurement_json(*stage, peak);
+  }
   JsonObject memory = plan_json(result.plan);
   memory["planned_peak_bytes"] = result.plan.peak_bytes;
   memory["stages_told_apart"] = result.stages_apart;
@@ -102,9 +122,8 @@ JsonObject bench_json(const Loaded& loaded, const BenchResult& result) {
           {"repeat", result.repeat},
           {"prepare_seconds", result.first.prepare},
           {"first_step", first_step_json(result.first)},
-          {"stages", JsonObject{{"text_encoder", measurement_json(result.text_encoder, peak)},
-                                {"guided_step", measurement_json(result.step, peak)},
-                                {"vae", measurement_json(result.vae, peak)}}},
+          {"approximations", approximations_text(result.request)},
+          {"stages", std::move(stages)},
           {"end_to_end", end_to_end_json(result, peak)},
           {"memory", std::move(memory)}};
 }
@@ -117,8 +136,9 @@ std::string bench_table(const Loaded& loaded, const BenchResult& result) {
     text += "peak: " + rate_line("fp32", result.peaks.fp32) + rate_line(", bf16", result.peaks.bf16) + "\n";
   text += fmt::format("measured: {}x{} in {}, {} steps, {} times\n", result.request.width, result.request.height,
                       precision_name(result.plan.precision), result.request.steps, result.repeat);
-  for (const Measurement* measurement : {&result.text_encoder, &result.step, &result.vae})
-    text += measurement_table(*measurement, peak);
+  if (const std::string less = approximations_text(result.request); !less.empty())
+    text += "approximate: " + less + "\n";
+  for (const Measurement* stage : stages_of(result)) text += measurement_table(*stage, peak);
   return text + end_to_end_lines(result, peak) + first_step_lines(result.first) + memory_lines(result);
 }
 

@@ -13,11 +13,27 @@
 
 namespace inkstone {
 
-double BenchResult::seconds_of(int steps) const {
-  return texts * text_encoder.seconds() + steps * step.seconds() + vae.seconds();
+constexpr int kMostSteps = 1000;  // in so many every kind of step is met
+
+size_t BenchResult::kind_of(const UnetCall& call) const {
+  return (call.copies < texts ? 1 : 0) + (call.part == UnetPart::kShallow ? 2 : 0);
 }
 
-double BenchResult::work_of(int steps) const { return texts * text_encoder.work + steps * step.work + vae.work; }
+std::optional<double> BenchResult::seconds_of(int number) const {
+  double sum = texts * text_encoder.seconds() + vae.seconds();
+  for (const UnetCall& call : course_of(request, guided(), number)) {
+    const Measurement& step = steps[kind_of(call)];
+    if (step.runs.empty()) return std::nullopt;
+    sum += step.seconds();
+  }
+  return sum;
+}
+
+double BenchResult::work_of(int number) const {
+  double sum = texts * text_encoder.work + vae.work;
+  for (const UnetCall& call : course_of(request, guided(), number)) sum += steps[kind_of(call)].work;
+  return sum;
+}
 
 Bench::Bench(Engine& engine, const Request& request, int repeat, const Console& console, double opening)
     : engine_(engine),
@@ -46,8 +62,9 @@ Bench::Programs Bench::text_programs() {
 }
 
 Bench::Programs Bench::step_programs(const Job& job) {
-  return [this, rows = job.rows] {
-    return std::vector{&engine_.unet_program(rows, result_.request.width, result_.request.height)};
+  return [this, call = job.next()] {
+    const Request& request = result_.request;
+    return std::vector{&engine_.unet_program(call.copies, request.width, request.height, call.part)};
   };
 }
 
@@ -82,7 +99,12 @@ void Bench::count_work(int rows) {
   const int scale = model.vae_scale(), height = request.height / scale, width = request.width / scale;
   result_.texts = rows;
   result_.text_encoder.work = flops(clip_graph(model.clip_config, 1));
-  result_.step.work = flops(unet_graph(model.unet_config, {rows, height, width, model.clip_config.tokens}));
+  const auto work = [&](int copies, UnetPart part) {
+    return flops(unet_graph(model.unet_config, {copies, height, width, model.clip_config.tokens, 1, part}));
+  };
+  for (const UnetCall& call : course_of(request, result_.guided(), kMostSteps))
+    if (Measurement& step = result_.steps[result_.kind_of(call)]; step.work == 0)
+      step.work = work(call.copies, call.part);
   result_.vae.work = flops(vae_decoder_graph(model.vae_config, 1, height, width));
   result_.whole.work = result_.work_of(request.steps);
 }
@@ -105,10 +127,11 @@ void Bench::start_up() {
   Request request = result_.request;
   request.steps = 1;
   engine_.check(request);
-  result_.plan = engine_.plan(request.width, request.height, request.guidance > 1);
+  result_.plan = engine_.plan(request);
   first.plan = part("plan");
   result_.text_encoder.planned = result_.plan.text_encoder.total();
-  result_.step.planned = result_.plan.unet.total();
+  for (size_t kind = 0; kind < result_.steps.size(); ++kind)
+    result_.steps[kind].planned = (kind < 2 ? result_.plan.unet : result_.plan.shallow).total();
   result_.vae.planned = result_.plan.vae.total();
 
   const Progress progress = view_.callbacks(1);
@@ -133,6 +156,7 @@ void Bench::start_up() {
   first.memory.raise_to(step.memory);
 
   count_work(job.rows);
+  engine_.prepare(result_.request);  // the programs of approximations that one step does not show
   progress.decoding();
   timed(vae, vae_programs(), [&] { engine_.finish(job); });
   view_.clear();
@@ -159,7 +183,7 @@ void Bench::picture(int number) {
   Job job = engine_.start(request);
   const double stepping = steady_seconds();
   while (!job.done()) {
-    timed(result_.step, step_programs(job), [&] { engine_.step(job); });
+    timed(measurement_of(job), step_programs(job), [&] { engine_.step(job); });
     progress.stepped(job.call, job.calls(), steady_seconds() - stepping);
   }
   progress.decoding();

@@ -1,7 +1,9 @@
 // The work that bench measures: a first picture of one step, from opening the model on, then pictures whose stages count.
 #pragma once
 
+#include <array>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,13 +34,19 @@ struct BenchResult {
   EnginePlan plan;
   Peaks peaks;  // the highest of the probes
   FirstStep first;
-  Measurement text_encoder{"text encoder"}, step{"guided step"}, vae{"VAE"};
+  Measurement text_encoder{"text encoder"}, vae{"VAE"};
+  // By what is asked of the U-Net. All but the first are there only with approximations.
+  std::array<Measurement, 4> steps{Measurement{"guided step"}, Measurement{"unguided step"},
+                                   Measurement{"shallow guided step"}, Measurement{"shallow unguided step"}};
   Measurement whole{"end to end"};  // texts, steps and VAE of a picture: its runs and work alone
   int texts = 0;                    // encoded for each picture
   MemoryPeaks memory;               // of the whole run
   bool stages_apart = false;        // their MemoryPeaks::resident is their own
 
-  double seconds_of(int steps) const;  // of a picture, by the medians of its stages
+  bool guided() const { return texts == 2; }
+  size_t kind_of(const UnetCall& call) const;  // of `steps`
+  std::optional<double> seconds_of(
+      int steps) const;  // of a picture, by the medians of its stages; unset where a kind was not run
   double work_of(int steps) const;
 };
 
@@ -57,6 +65,7 @@ class Bench {
   void probe_peaks();
   void timed(Measurement& measurement, const Programs& programs, const std::function<void()>& work);
   void count_work(int rows);
+  Measurement& measurement_of(const Job& job) { return result_.steps[result_.kind_of(job.next())]; }
   Programs text_programs();
   Programs step_programs(const Job& job);
   Programs vae_programs();

@@ -122,6 +122,7 @@ Comparison compare(const JsonObject& now, const JsonObject& before, const std::s
   };
   note("precision", text(now, {"precision"}), text(before, {"precision"}));
   note("model", text(now, {"model", "name"}), text(before, {"model", "name"}));
+  note("approximations", text(now, {"approximations"}), text(before, {"approximations"}));
   note("device", text(now, {"machine", "description"}), text(before, {"machine", "description"}));
   note("threads", whole(now, {"machine", "threads"}), whole(before, {"machine", "threads"}));
   for (const char* stage : kStages) add_stage(comparison, stage, now, before);

@@ -25,6 +25,7 @@ const char* kind_text(const Member& member) {
     const char* operator()(std::optional<ByteSize> Options::*) const {
       return "a text such as \"2GiB\", or a number of bytes";
     }
+    const char* operator()(std::optional<Interval> Options::*) const { return "a text such as \"0.1,0.8\""; }
     const char* operator()(std::optional<bool> Options::*) const { return "true or false"; }
   };
   return std::visit(Kinds{}, member);
@@ -43,11 +44,12 @@ const char* kind_text(const toml::node& node) {
 // The value as a flag would write it; nothing where its type does not fit.
 std::optional<std::string> text_of(const toml::node& node, const Member& member) {
   const bool text = std::holds_alternative<std::optional<std::string> Options::*>(member);
+  const bool interval = std::holds_alternative<std::optional<Interval> Options::*>(member);
   const bool size = std::holds_alternative<std::optional<ByteSize> Options::*>(member);
   const bool number = std::holds_alternative<std::optional<float> Options::*>(member);
   const bool flag = std::holds_alternative<std::optional<bool> Options::*>(member);
-  if (const auto* value = node.as_string(); value && (text || size)) return value->get();
-  if (const auto* value = node.as_integer(); value && !text && !flag) return std::to_string(value->get());
+  if (const auto* value = node.as_string(); value && (text || size || interval)) return value->get();
+  if (const auto* value = node.as_integer(); value && !text && !flag && !interval) return std::to_string(value->get());
   if (const auto* value = node.as_floating_point(); value && number) return fmt::format("{}", value->get());
   if (const auto* value = node.as_boolean(); value && flag) return value->get() ? "true" : "false";
   return {};

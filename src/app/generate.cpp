@@ -76,6 +76,7 @@ void report_loaded(const Session& session) {
                       request.steps, name_of(request.scheduler.kind), request.scheduler.karras ? " (Karras)" : "",
                       request.guidance, request.seed);
   if (session.count > 1) text += fmt::format(" to {}", request.seed + static_cast<uint64_t>(session.count - 1));
+  if (const std::string less = approximations_text(request); !less.empty()) text += "\napproximate  " + less;
   session.console.say(text);
   session.console.detail("memory, in detail\n" + plan_table(session.plan));
 }
@@ -159,7 +160,7 @@ int run_generate(Options options) {
   const uint64_t pixel_bytes =
       uint64_t{3} * static_cast<uint64_t>(request.width) * static_cast<uint64_t>(request.height);
   check_writable(picture_path(session.options.out, request.prompt, request.seed, session.count > 1), pixel_bytes);
-  session.plan = engine.plan(request.width, request.height, request.guidance > 1);
+  session.plan = engine.plan(request);
   report_loaded(session);
 
   ProgressView progress(progress_kind(session.console.quiet), session.count);

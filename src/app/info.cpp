@@ -39,7 +39,7 @@ int run_info(const Options& options) {
   const Model& model = loaded.model();
   const Request request = request_of(options, model);
   loaded.engine->check(request);
-  const EnginePlan plan = loaded.engine->plan(request.width, request.height, request.guidance > 1);
+  const EnginePlan plan = loaded.engine->plan(request);
   const DeviceInfo device = loaded.engine->device();
 
   if (options.json.value_or(false)) {
@@ -66,8 +66,10 @@ int run_info(const Options& options) {
   text += fmt::format("defaults   {}x{}, {} steps, guidance {}; width and height in multiples of {}\n", defaults.width,
                       defaults.height, defaults.steps, defaults.guidance, model.size_multiple());
   text += fmt::format("device     {}\n", device_text(device));
-  text += fmt::format("memory     for {}x{} in {}{}\n{}", request.width, request.height, precision_name(plan.precision),
-                      request.guidance > 1 ? ", with guidance" : "", plan_table(plan));
+  const std::string less = approximations_text(request);
+  text +=
+      fmt::format("memory     for {}x{} in {}{}{}{}\n{}", request.width, request.height, precision_name(plan.precision),
+                  request.guidance > 1 ? ", with guidance" : "", less.empty() ? "" : "; ", less, plan_table(plan));
   write_output(text);
   return 0;
 }

@@ -81,6 +81,8 @@ Request request_of(const Options& options, const Model& model) {
   request.width = options.width.value_or(model.defaults.width);
   request.height = options.height.value_or(model.defaults.height);
   request.scheduler = scheduler_of(options, model);
+  request.cache_interval = options.cache_interval.value_or(request.cache_interval);
+  request.guidance_interval = options.guidance_interval.value_or(request.guidance_interval);
   return request;
 }
 

@@ -38,6 +38,9 @@ const Setting kSettings[] = {
     {"count", "Picture", "N", "pictures, with the seeds seed, seed+1, ... each as if drawn alone [1]", kG, &Options::count, 1, 1e6},
     {"out", "Picture", "FILE.png", "where to write [a name from prompt and seed]; a folder: such a name in it;\nwith --count, the seed is added: FILE-SEED.png", kG, &Options::out},
 
+    {"cache-interval", "Approximations", "N", "of N U-Net calls one is whole, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another picture, near the exact one [1: all whole]", kG | kI | kB, &Options::cache_interval, 1, 1000},
+    {"guidance-interval", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", kG | kI | kB, &Options::guidance_interval},
+
     {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB, &Options::model},
     {"device", "Model and machine", "NAME", "cpu, or reference (plain loops, slow) [cpu]", kG | kI | kB, &Options::device, 0, 0, known_devices},
     {"precision", "Model and machine", "NAME", "auto, fp32 or bf16 [auto: bf16 where the machine is faster in it]", kG | kI | kB, &Options::precision, 0, 0, precisions},
@@ -104,6 +107,15 @@ struct Assign {
     INKSTONE_CHECK_USAGE(
         parse_number(text, value) && std::isfinite(value) && value >= setting.least && value <= setting.most, subject,
         ": ", range_text(setting, "a number"));
+    options.*member = value;
+  }
+  void operator()(std::optional<Interval> Options::*member) const {
+    const size_t comma = std::min(text.find(','), text.size());
+    Interval value;
+    INKSTONE_CHECK_USAGE(comma < text.size() && parse_number(text.substr(0, comma), value.from) &&
+                             parse_number(text.substr(comma + 1), value.to) && value.from >= 0 &&
+                             value.from <= value.to && value.to <= 1,
+                         subject, ": must be FROM,TO with 0 <= FROM <= TO <= 1, such as 0.1,0.8");
     options.*member = value;
   }
   void operator()(std::optional<ByteSize> Options::*member) const { options.*member = parse_byte_size(text, subject); }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "app/byte_size.h"
+#include "diffusion/request.h"
 
 namespace inkstone {
 
@@ -17,15 +18,17 @@ struct Options {
   std::optional<std::string> prompt, negative, model, out, scheduler, device, precision, vae_tiling, attention_slicing,
       config, compare, trace;
   std::optional<uint64_t> seed;
-  std::optional<int> steps, width, height, count, threads, repeat;
+  std::optional<int> steps, width, height, count, threads, repeat, cache_interval;
   std::optional<float> guidance, eta;
   std::optional<ByteSize> memory_budget;
+  std::optional<Interval> guidance_interval;
   std::optional<bool> karras, json, quiet, verbose;
 };
 
-using Member = std::variant<std::optional<std::string> Options::*, std::optional<uint64_t> Options::*,
-                            std::optional<int> Options::*, std::optional<float> Options::*,
-                            std::optional<ByteSize> Options::*, std::optional<bool> Options::*>;
+using Member =
+    std::variant<std::optional<std::string> Options::*, std::optional<uint64_t> Options::*,
+                 std::optional<int> Options::*, std::optional<float> Options::*, std::optional<ByteSize> Options::*,
+                 std::optional<Interval> Options::*, std::optional<bool> Options::*>;
 
 enum class Command { kGenerate, kInfo, kBench };
 inline constexpr unsigned bit(Command command) { return 1u << static_cast<unsigned>(command); }

@@ -57,6 +57,9 @@ std::string parameters_text(const Request& request, const std::string& model_nam
                       request.seed, request.width, request.height);
   if (request.scheduler.kind == SchedulerKind::kDdim && request.scheduler.eta != 0)
     text += fmt::format(", Eta DDIM: {}", request.scheduler.eta);
+  if (request.cache_interval > 1) text += fmt::format(", Cache interval: {}", request.cache_interval);
+  if (const auto [from, to] = request.guidance_interval; request.guidance_interval != Interval{})
+    text += ", Guidance interval: " + quoted(fmt::format("{},{}", from, to));
   return text + fmt::format(", Model: {}, Version: inkstone {}", quoted(model_name), kVersion);
 }
 

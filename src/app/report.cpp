@@ -65,7 +65,9 @@ std::string plan_table(const EnginePlan& plan) {
                                  "scratch", "in all");
   text += fmt::format("  {:<14}{:>60}\n", "program", byte_text(plan.program_bytes));
   text += use_row("text_encoder", plan.text_encoder) + use_row("unet", plan.unet);
-  text += use_row("  for a prompt", plan.prompt) + use_row("  for a time", plan.time) + use_row("vae", plan.vae);
+  text += use_row("  for a prompt", plan.prompt) + use_row("  for a time", plan.time);
+  if (plan.shallow.total()) text += use_row("  shallow part", plan.shallow);
+  text += use_row("vae", plan.vae);
   text += fmt::format("  {:<14}{:>60}\n", "carried", byte_text(plan.carried_bytes));
   text += fmt::format("  {:<14}{:>60}\n", "peak", byte_text(plan.peak_bytes));
   text +=
@@ -81,6 +83,14 @@ std::string plan_line(const EnginePlan& plan) {
   return fmt::format("{} planned, {}{}{}{}", byte_text(plan.peak_bytes), residence(plan),
                      plan.weight_streaming ? ", weights streamed" : "", plan.vae_tiling ? ", VAE tiled" : "",
                      plan.attention_slicing ? ", attention sliced" : "");
+}
+
+std::string approximations_text(const Request& request) {
+  std::string text;
+  if (request.cache_interval > 1) text += fmt::format("of {} U-Net calls one is whole", request.cache_interval);
+  if (const auto [from, to] = request.guidance_interval; request.guidance_interval != Interval{})
+    text += fmt::format("{}guidance from {} to {} of the schedule", text.empty() ? "" : ", ", from, to);
+  return text;
 }
 
 JsonObject model_json(const Loaded& loaded) {
@@ -112,6 +122,7 @@ JsonObject plan_json(const EnginePlan& plan) {
           {"unet", use_json(plan.unet)},
           {"unet_prompt", use_json(plan.prompt)},
           {"unet_time", use_json(plan.time)},
+          {"unet_shallow", use_json(plan.shallow)},
           {"vae", use_json(plan.vae)},
           {"carried_bytes", plan.carried_bytes},
           {"program_bytes", plan.program_bytes},
@@ -141,7 +152,10 @@ JsonObject request_json(const Request& request) {
           {"karras", request.scheduler.karras},
           {"eta", shortest(request.scheduler.eta)},
           {"width", request.width},
-          {"height", request.height}};
+          {"height", request.height},
+          {"cache_interval", request.cache_interval},
+          {"guidance_interval",
+           JsonArray{shortest(request.guidance_interval.from), shortest(request.guidance_interval.to)}}};
 }
 
 }  // namespace inkstone

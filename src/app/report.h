@@ -20,6 +20,8 @@ std::string device_text(const DeviceInfo& device);  // "cpu (AMD EPYC, 2 threads
 std::string plan_table(const EnginePlan& plan);     // a row for each component, the peak, what was given up
 std::string plan_line(const EnginePlan& plan);      // the same in a line, without its end
 
+std::string approximations_text(const Request& request);  // "" where there is none
+
 JsonObject model_json(const Loaded& loaded);
 JsonObject device_json(const DeviceInfo& device);
 JsonObject plan_json(const EnginePlan& plan);

@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <tuple>
+#include <set>
 
 #include "base/error.h"
 #include "diffusion/process.h"
@@ -62,7 +62,8 @@ Image to_image(const Tensor& pixels) {
 
 struct Engine::Built {
   std::unique_ptr<Program> program;
-  std::vector<NamedShape> shapes;  // of the inputs
+  std::vector<NamedShape> shapes;   // of the inputs
+  std::vector<size_t> keys, times;  // of a step: which of the carried values it reads
   std::vector<Tensor> inputs, outputs;
   std::vector<const Tensor*> in;
   std::vector<Tensor*> out;
@@ -73,29 +74,22 @@ struct Engine::Built {
     return inputs[i];
   }
 
-  // The inputs from `first` on, as far as one of several jobs fills them. The only job lends its tensors for the next run.
-  void give(size_t first, const std::vector<Tensor>& rows, size_t job, size_t jobs) {
-    for (size_t i = 0; i < rows.size(); ++i) {
-      if (jobs == 1) {
-        in[first + i] = &rows[i];
-      } else {
-        std::memcpy(input(first + i).data() + job * rows[i].bytes(), rows[i].data(), rows[i].bytes());
-      }
-    }
+  // Input `at`, as far as one of several jobs fills it, with a tensor's last rows: where it has more, the first are of the
+  // unconditional half, which is not asked for. The only job lends a tensor that is read whole for the next run.
+  void give(size_t at, const Tensor& rows, size_t job, size_t jobs) {
+    const size_t read = bytes(shapes[at].shape, shapes[at].type) / jobs;
+    INKSTONE_CHECK(read <= rows.bytes(), "a step reads ", read, " bytes of \"", shapes[at].name, "\", and the job has ",
+                   rows.bytes());
+    if (jobs == 1 && read == rows.bytes()) return static_cast<void>(in[at] = &rows);
+    std::memcpy(input(at).data() + job * read, rows.data() + rows.bytes() - read, read);
   }
 
-  Tensor& run() {
-    program->run(in, out);
-    return outputs[0];
-  }
-
-  // Seldom: what it reads of the model's files does not stay in memory.
-  std::vector<Tensor> run_and_rest() {
-    std::vector<Tensor> made;
-    program->run(in, out);
-    program->rest();
-    for (const Tensor& tensor : outputs) made.push_back(tensor.clone());
-    return made;
+  // A job's rows of an output.
+  void take(size_t at, Tensor& rows, size_t job, size_t jobs) const {
+    Shape shape = outputs[at].shape();
+    shape[0] /= static_cast<int64_t>(jobs);
+    if (rows.shape() != shape) rows = Tensor(shape, outputs[at].type());
+    std::memcpy(rows.data(), outputs[at].data() + job * rows.bytes(), rows.bytes());
   }
 };
 
@@ -127,9 +121,9 @@ std::unique_ptr<Engine::Built> Engine::build(const Graph& graph, const Weights& 
 
 UnetParts Engine::unet_parts(const Key& key, Precision precision) const {
   const int scale = model_.vae_scale();
-  return inkstone::unet_parts(model_.unet_config,
-                              {key.jobs, key.height / scale, key.width / scale, model_.clip_config.tokens, key.copies},
-                              precision == Precision::kBf16 ? DType::kBF16 : DType::kF32);
+  const LatentSize size{key.jobs, key.height / scale, key.width / scale, model_.clip_config.tokens, key.copies,
+                        key.part};
+  return inkstone::unet_parts(model_.unet_config, size, precision == Precision::kBf16 ? DType::kBF16 : DType::kF32);
 }
 
 UnetParts Engine::unet_parts() const {
@@ -157,7 +151,11 @@ Engine::Built& Engine::time() {
 Engine::Built& Engine::unet(const Key& key) {
   keep_only("unet");
   std::unique_ptr<Built>& built = unets_[key];
-  if (!built) built = build(unet_parts(key, plan_.precision).step, model_.unet, plan_.unet);
+  if (built) return *built;
+  UnetParts parts = unet_parts(key, plan_.precision);
+  built = build(parts.step, model_.unet, key.part == UnetPart::kShallow ? plan_.shallow : plan_.unet);
+  built->keys = std::move(parts.keys);
+  built->times = std::move(parts.times);
   return *built;
 }
 
@@ -174,9 +172,9 @@ Engine::Built& Engine::vae(const Key& key) {
 Program& Engine::text_program() { return *text().program; }
 Program& Engine::prompt_program() { return *prompt().program; }
 Program& Engine::time_program() { return *time().program; }
-Program& Engine::unet_program(int rows, int width, int height) {
+Program& Engine::unet_program(int rows, int width, int height, UnetPart part) {
   const int copies = distilled() || rows % 2 ? 1 : 2;
-  return *unet({rows / copies, copies, width, height}).program;
+  return *unet({rows / copies, copies, width, height, part}).program;
 }
 Program& Engine::vae_program(int width, int height) { return *vae({1, 1, width, height}).program; }
 
@@ -200,10 +198,11 @@ void Engine::keep_only(const char* component) {
   backend_->give_back();
 }
 
-void Engine::settle(int width, int height, bool guided) {
-  EnginePlan next = plan(width, height, guided);
+void Engine::settle(const Request& request) {
+  EnginePlan next = plan(request);
   const auto mapped = [](const EnginePlan& p) {
-    return std::array{p.text_encoder.mapped, p.prompt.mapped, p.time.mapped, p.unet.mapped, p.vae.mapped};
+    return std::array{p.text_encoder.mapped, p.prompt.mapped, p.time.mapped,
+                      p.unet.mapped,         p.vae.mapped,    p.shallow.mapped};
   };
   if (next.precision != plan_.precision || next.attention_slicing != plan_.attention_slicing ||
       next.vae_tiling != plan_.vae_tiling || next.components_in_turn != plan_.components_in_turn ||
@@ -224,8 +223,7 @@ void Engine::settle(int width, int height, bool guided) {
 
 void Engine::prepare(const Request& request, const std::function<void(const std::string&)>& on_component) {
   check(request);
-  const bool guided = request.guidance > 1 && !distilled();
-  settle(request.width, request.height, guided);
+  settle(request);
   const auto heavy = [](const MemoryUse& use) { return use.weights > kHeavyPacking; };
   if (plan_.components_in_turn &&
       (heavy(plan_.text_encoder) || heavy(plan_.prompt) || heavy(plan_.time) || heavy(plan_.unet) || heavy(plan_.vae)))
@@ -233,12 +231,31 @@ void Engine::prepare(const Request& request, const std::function<void(const std:
   const auto tell = [&](const char* component) {
     if (on_component) on_component(component);
   };
-  const Key key{1, guided ? 2 : 1, request.width, request.height}, picture{1, 1, request.width, request.height};
+  const Key picture{1, 1, request.width, request.height};
+  const int calls = static_cast<int>(make_scheduler(request.scheduler, request.steps)->timesteps().size());
+  std::set<Key> keys;
+  for (const UnetCall& call : course_of(request, guided(request), calls))
+    keys.insert({1, call.copies, request.width, request.height, call.part});
+  std::erase_if(keys, [&](const Key& key) { return unets_.contains(key); });
   if (!text_) tell("text_encoder"), text();
-  if (!unets_.contains(key)) tell("unet"), unet(key);
+  if (!keys.empty()) tell("unet");
+  for (const Key& key : keys) unet(key);
   prompt();
   time();
   if (!vaes_.contains(picture)) tell("vae"), vae(picture);
+}
+
+// What it reads of the model's files does not stay, and meanwhile nobody needs the VAE's pages or the work memory.
+std::vector<Tensor> Engine::run_seldom(Built& built) {
+  if (!plan_.components_in_turn) {
+    for (auto& [key, vae] : vaes_) vae->program->rest();
+    backend_->give_back();
+  }
+  built.program->run(built.in, built.out);
+  built.program->rest();
+  std::vector<Tensor> made;
+  for (const Tensor& tensor : built.outputs) made.push_back(tensor.clone());
+  return made;
 }
 
 const Engine::Text& Engine::text_of(const std::string& prompt) {
@@ -246,7 +263,7 @@ const Engine::Text& Engine::text_of(const std::string& prompt) {
   const Tokens tokens = model_.tokenizer->encode(prompt);
   Built& built = text();
   std::ranges::copy(tokens.ids, built.input(0).ints().begin());
-  std::vector<Tensor> made = built.run_and_rest();
+  std::vector<Tensor> made = run_seldom(built);
   check_finite(made[0].floats(), "the text encoder");
   return texts_.put(prompt, {std::move(made[0]), tokens.cut});
 }
@@ -262,7 +279,7 @@ const std::vector<Tensor>& Engine::keys_of(const std::string& prompt_text) {
   const Tensor& embedding = text_of(prompt_text).embedding;
   Built& built = prompt();
   built.in[0] = &embedding;
-  return keys_.put(prompt_text, built.run_and_rest());
+  return keys_.put(prompt_text, run_seldom(built));
 }
 
 const std::vector<Tensor>& Engine::times_of(float timestep, const Request& request) {
@@ -271,15 +288,16 @@ const std::vector<Tensor>& Engine::times_of(float timestep, const Request& reque
   Built& built = time();
   built.input(0).floats()[0] = timestep;
   if (distilled()) built.input(1) = guidance_embedding(request.guidance, model_.unet_config.guidance_channels);
-  return times_.put(key, built.run_and_rest());
+  return times_.put(key, run_seldom(built));
 }
 
 Job Engine::start(const Request& request) {
   prepare(request);
   Job job;
   job.request = request;
-  job.rows = request.guidance > 1 && !distilled() ? 2 : 1;
+  job.rows = guided(request) ? 2 : 1;
   job.scheduler = make_scheduler(request.scheduler, request.steps);
+  job.course = course_of(request, guided(request), static_cast<int>(job.scheduler->timesteps().size()));
 
   std::vector<const std::string*> prompts{&request.prompt};
   if (job.rows == 2) prompts.insert(prompts.begin(), &request.negative_prompt);
@@ -316,39 +334,44 @@ void Engine::step(std::span<Job* const> jobs) {
     INKSTONE_CHECK(job->request.width == jobs[0]->request.width && job->request.height == jobs[0]->request.height,
                    "jobs of two sizes in one step");
   }
-  for (const int rows : {1, 2}) {
-    std::vector<Job*> alike;
-    std::ranges::copy_if(jobs, std::back_inserter(alike), [&](const Job* job) { return job->rows == rows; });
-    if (!alike.empty()) step_alike(alike);
-  }
+  std::map<UnetCall, std::vector<Job*>> alike;
+  for (Job* job : jobs) alike[job->next()].push_back(job);
+  for (const auto& [call, group] : alike) step_alike(group);
 }
 
 void Engine::step_alike(std::span<Job* const> jobs) {
   const Request& request = jobs[0]->request;
-  Built& built = unet({static_cast<int>(jobs.size()), jobs[0]->rows, request.width, request.height});
+  const auto [copies, part] = jobs[0]->next();
+  Built& built = unet({static_cast<int>(jobs.size()), copies, request.width, request.height, part});
   const int64_t size = jobs[0]->latent.size();
   float* latent = built.input(0).floats().data();
   for (size_t i = 0; i < jobs.size(); ++i) {
     const Job& job = *jobs[i];
     const float scale = job.scheduler->input_scale(job.call);
     latent = std::ranges::transform(job.latent.floats(), latent, [&](float v) { return v * scale; }).out;
-    built.give(1, job.keys, i, jobs.size());
-    built.give(1 + job.keys.size(), times_of(job.scheduler->timesteps()[job.call], job.request), i, jobs.size());
+    const std::vector<Tensor>& times = times_of(job.scheduler->timesteps()[job.call], job.request);
+    size_t at = 1;
+    if (part == UnetPart::kShallow) built.give(at++, job.deep, i, jobs.size());
+    for (const size_t key : built.keys) built.give(at++, job.keys[key], i, jobs.size());
+    for (const size_t time : built.times) built.give(at++, times[time], i, jobs.size());
   }
-  const float* rows = built.run().floats().data();
+  built.program->run(built.in, built.out);
+  if (part == UnetPart::kWholeAndDeep)
+    for (size_t i = 0; i < jobs.size(); ++i) built.take(1, jobs[i]->deep, i, jobs.size());
+  const float* rows = built.outputs[0].floats().data();
   for (Job* job : jobs) {
     guide(*job, rows, job->output.floats());
     check_finite(job->output.floats(), "the U-Net (call ", job->call + 1, " of ", job->calls(), ")");
     if (job->scheduler->needs_noise(job->call)) job->noise.fill(job->fresh_noise.floats());
     job->scheduler->step(job->call, job->output.floats(), job->fresh_noise.floats(), job->latent.floats(), job->state);
     ++job->call;
-    rows += job->rows * size;
+    rows += copies * size;
   }
 }
 
 // rows: the unconditional prediction, then the conditional one, or the conditional one alone.
 void Engine::guide(const Job& job, const float* rows, std::span<float> to) const {
-  if (job.rows == 1) return static_cast<void>(std::copy_n(rows, to.size(), to.begin()));
+  if (job.next().copies == 1) return static_cast<void>(std::copy_n(rows, to.size(), to.begin()));
   const float guidance = job.request.guidance;
   for (size_t i = 0; i < to.size(); ++i) to[i] = rows[i] + guidance * (rows[to.size() + i] - rows[i]);
 }
@@ -359,7 +382,8 @@ Image Engine::finish(Job& job) {
   const VaeConfig& config = model_.vae_config;
   std::ranges::transform(job.latent.floats(), built.input(0).floats().begin(),
                          [&](float v) { return v / config.scaling_factor + config.shift_factor; });
-  const Tensor& pixels = built.run();
+  built.program->run(built.in, built.out);
+  const Tensor& pixels = built.outputs[0];
   check_finite(pixels.floats(), "the VAE");
   return to_image(pixels);
 }

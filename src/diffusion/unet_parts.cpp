@@ -1,5 +1,8 @@
 #include "diffusion/unet_parts.h"
 
+#include <algorithm>
+#include <string>
+
 #include "base/error.h"
 #include "compile/hoist.h"
 
@@ -11,17 +14,29 @@ Hoisted hoisted(const UnetConfig& config, const LatentSize& size, DType keys) {
   return hoist(sink_repeat(unet_graph(config, size)), groups);
 }
 
+std::vector<size_t> places(const std::vector<std::string>& names, const std::vector<std::string>& all) {
+  std::vector<size_t> result;
+  for (const std::string& name : names) {
+    const auto found = std::ranges::find(all, name);
+    INKSTONE_CHECK(found != all.end(), "a step of the U-Net reads ", name, ", which nothing computes before it");
+    result.push_back(static_cast<size_t>(found - all.begin()));
+  }
+  return result;
+}
+
 }  // namespace
 
 UnetParts unet_parts(const UnetConfig& config, const LatentSize& size, DType keys) {
+  LatentSize typed = size;
+  typed.deep = keys;
   Hoisted one = hoisted(config, {1, size.height, size.width, size.tokens}, keys);
-  Hoisted all = hoisted(config, size, keys);
-  INKSTONE_CHECK(one.parts[0].names == all.parts[0].names && one.parts[1].names == all.parts[1].names, "the U-Net of ",
-                 size.rows, " rows is not split as that of one row is");
-  const size_t carried = all.parts[0].names.size() + all.parts[1].names.size();
-  INKSTONE_CHECK(inputs_of(all.rest).size() == 1 + carried, "a step of the U-Net reads more than the latent and ",
-                 carried, " carried values");
-  return {std::move(one.parts[0].graph), std::move(one.parts[1].graph), std::move(all.rest)};
+  Hoisted all = hoisted(config, typed, keys);
+  UnetParts parts{std::move(one.parts[0].graph), std::move(one.parts[1].graph), std::move(all.rest),
+                  places(all.parts[0].names, one.parts[0].names), places(all.parts[1].names, one.parts[1].names)};
+  const size_t own = size.part == UnetPart::kShallow ? 2 : 1, carried = parts.keys.size() + parts.times.size();
+  INKSTONE_CHECK(inputs_of(parts.step).size() == own + carried, "a step of the U-Net reads more than its ", own,
+                 " inputs and ", carried, " carried values");
+  return parts;
 }
 
 }  // namespace inkstone

@@ -60,6 +60,7 @@ Value slice(Value x, int axis, int64_t begin, int64_t end) { return x.graph->add
 Value reshape(Value x, Shape shape) { return x.graph->add(op::Reshape{std::move(shape)}, {x}); }
 Value upsample2x(Value x) { return x.graph->add(op::Upsample2x{}, {x}); }
 Value repeat(Value x, int64_t times) { return times == 1 ? x : x.graph->add(op::Repeat{static_cast<int>(times)}, {x}); }
+Value cast(Value x, DType type) { return x.type() == type ? x : x.graph->add(op::Cast{type}, {x}); }
 Value operator+(Value a, Value b) { return a.graph->add(op::Add{}, {a, b}); }
 Value operator*(Value a, Value b) { return a.graph->add(op::Mul{}, {a, b}); }
 Value to_tokens(Value x) { return x.graph->add(op::ToTokens{}, {x}); }

@@ -37,6 +37,7 @@ Value slice(Value x, int axis, int64_t begin, int64_t end);
 Value reshape(Value x, Shape shape);
 Value upsample2x(Value x);
 Value repeat(Value x, int64_t times);  // each row in place
+Value cast(Value x, DType type);
 Value operator+(Value a, Value b);
 Value operator*(Value a, Value b);
 

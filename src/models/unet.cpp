@@ -2,6 +2,8 @@
 //                            \______ skips, last in first out ______/
 #include "models/unet.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace inkstone {
@@ -13,7 +15,7 @@ class Unet {
  public:
   Unet(Scope s, const UnetConfig& c, const UnetInputs& in) : s_(std::move(s)), c_(c), in_(in) {}
 
-  Value output() {
+  UnetOutputs outputs() {
     time_ = activate(time(), c_.activation);
     Value x = conv(s_ / "conv_in", in_.latent, c_.channels[0], 3);
     skips_ = {x};
@@ -21,7 +23,7 @@ class Unet {
     if (c_.middle) x = middle(s_ / "mid_block", x);
     for (int i = 0; i < levels(); ++i) x = up(s_ / "up_blocks" / i, x, i);
     x = activate(group_norm(s_ / "conv_norm_out", x, c_.groups, c_.epsilon), c_.activation);
-    return conv(s_ / "conv_out", x, c_.out_channels, 3);
+    return {conv(s_ / "conv_out", x, c_.out_channels, 3), deep_};
   }
 
  private:
@@ -104,6 +106,7 @@ class Unet {
   Value up(Scope s, Value x, int i) {
     const int level = levels() - 1 - i;
     for (int j = 0; j <= c_.blocks[level]; ++j) {
+      if (level == 0 && j == std::max(0, c_.blocks[0] + 1 - kShallowLayers)) x = deep(x);
       x = concat(x, skips_.back(), 1);
       skips_.pop_back();
       x = resnet(s / "resnets" / j, x, c_.channels[level]);
@@ -112,16 +115,21 @@ class Unet {
     return level ? conv(s / "upsamplers" / 0 / "conv", upsample2x(x), c_.channels[level], 3) : x;
   }
 
+  Value deep(Value x) { return deep_ = in_.deep ? cast(input(*s_.graph, "deep", x.shape(), *in_.deep), x.type()) : x; }
+
   Scope s_;
   const UnetConfig& c_;
   UnetInputs in_;
+  Value deep_;
   Value time_;  // after its activation, which every resnet applies first
   std::vector<Value> skips_;
 };
 
 }  // namespace
 
-Value unet(Scope s, const UnetConfig& config, const UnetInputs& in) { return Unet(std::move(s), config, in).output(); }
+UnetOutputs unet(Scope s, const UnetConfig& config, const UnetInputs& in) {
+  return Unet(std::move(s), config, in).outputs();
+}
 
 Graph unet_graph(const UnetConfig& config, LatentSize size) {
   const int64_t factor = int64_t{1} << (config.channels.size() - 1);
@@ -136,7 +144,11 @@ Graph unet_graph(const UnetConfig& config, LatentSize size) {
   if (config.added) in.added = input(graph, "added", {all, config.added});
   if (config.guidance_channels)
     in.guidance = repeat(input(graph, "guidance", {size.rows, config.guidance_channels}), size.copies);
-  return finish(graph, unet({&graph, ""}, config, in));
+  if (size.part == UnetPart::kShallow) in.deep = size.deep;  // finish() drops what nothing reads
+  const auto [output, deep] = unet({&graph, ""}, config, in);
+  if (size.part != UnetPart::kWholeAndDeep) return finish(graph, output);
+  const Value results[] = {output, cast(deep, size.deep)};
+  return finish(graph, results);
 }
 
 }  // namespace inkstone

@@ -69,6 +69,17 @@ TEST(ConfigFile, a_size_may_be_a_number_of_bytes) {
   EXPECT_EQ(options.memory_budget->bytes, 1048576u);
 }
 
+TEST(ConfigFile, approximations_have_keys) {
+  Options options;
+  apply_config("cache-interval = 3\nguidance-interval = \"0.1,0.8\"\n", "c.toml", options);
+  EXPECT_EQ(options.cache_interval, 3);
+  EXPECT_EQ(options.guidance_interval, (Interval{0.1f, 0.8f}));
+  EXPECT_THAT(refusal("cache-interval = 0"), HasSubstr("cache-interval = 0: must be a whole number from 1 to 1000"));
+  EXPECT_THAT(refusal("guidance-interval = 1"),
+              HasSubstr("guidance-interval must be a text such as \"0.1,0.8\", not a whole number"));
+  EXPECT_THAT(refusal("guidance-interval = \"1,0\""), HasSubstr("must be FROM,TO with 0 <= FROM <= TO <= 1"));
+}
+
 TEST(ConfigFile, faults_are_named_with_line_and_column) {
   EXPECT_THAT(refusal("\nstpes = 3\n"),
               AllOf(StartsWith("c.toml:2:1: unknown key \"stpes\""), HasSubstr("mean steps?")));

@@ -56,6 +56,14 @@ TEST(Parameters, noise_of_ddim_is_told) {
   EXPECT_NE(parameters_text(with, "demo").find(", Eta DDIM: 0.5, Model"), std::string::npos);
 }
 
+TEST(Parameters, approximations_are_told) {
+  Request with = request();
+  with.cache_interval = 3;
+  EXPECT_NE(parameters_text(with, "demo").find(", Cache interval: 3, Model"), std::string::npos);
+  with.guidance_interval = {0.1f, 0.8f};
+  EXPECT_NE(parameters_text(with, "demo").find(", Guidance interval: \"0.1,0.8\", Model"), std::string::npos);
+}
+
 TEST(Parameters, every_scheduler_has_a_name_of_its_own) {
   std::set<std::string> names;
   for (const std::string& name : scheduler_names()) names.insert(sampler_name(scheduler_kind(name)));

@@ -183,6 +183,36 @@ TEST_F(Generate, takes_its_settings_from_a_file_and_flags_before_them) {
               AllOf(HasSubstr("Steps: 2, "), HasSubstr("CFG scale: 2, "), HasSubstr("Seed: 3, ")));
 }
 
+TEST_F(Generate, approximates_where_asked_and_says_so) {
+  const auto draw = [&](const char* out, std::vector<std::string> more) {
+    std::vector<std::string> arguments{"generate", "a fox", "--seed", "1", "--steps", "4", "--json", "--out", out};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return program_.run(arguments);
+  };
+  ASSERT_EQ(draw("exact.png", {}).code, 0);
+  ASSERT_EQ(draw("off.png", {"--cache-interval", "1", "--guidance-interval", "0,1"}).code, 0);
+  EXPECT_EQ(text_of(program_.folder.path() / "off.png"), text_of(program_.folder.path() / "exact.png"));
+  const Outcome outcome = draw("near.png", {"--cache-interval", "2", "--guidance-interval", "0.1,0.8"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_THAT(outcome.error, HasSubstr("of 2 U-Net calls one is whole, guidance from 0.1 to 0.8 of the schedule"));
+  const Json parameters = parse_json(outcome.output, "output").at("parameters");
+  EXPECT_EQ(parameters.at("cache_interval").to_number<int>(), 2);
+  EXPECT_EQ(parameters.at("guidance_interval").at(1).as_double(), 0.8);
+  EXPECT_NE(picture("near.png").image.rgb, picture("exact.png").image.rgb);
+  EXPECT_THAT(picture("near.png").texts[0].second, HasSubstr(", Cache interval: 2, Guidance interval: \"0.1,0.8\", "));
+}
+
+TEST_F(BadInput, of_approximations_says_the_way_out) {
+  for (const char* value : {"0", "-2", "1.5", "x"})
+    expect_refusal({"generate", "a fox", std::string("--cache-interval=") + value}, 2,
+                   HasSubstr("must be a whole number from 1 to 1000"));
+  for (const char* value : {"0.5,0.2", "0.5", "-0.1,1", "0,1.1", "nan,1", "0.1,0.8x", ","})
+    expect_refusal({"generate", "a fox", std::string("--guidance-interval=") + value}, 2,
+                   HasSubstr("must be FROM,TO with 0 <= FROM <= TO <= 1, such as 0.1,0.8"));
+  expect_refusal({"generate", "a fox", "--guidance", "1", "--guidance-interval", "0.1,0.8"}, 2,
+                 HasSubstr("ask for more than 1, or leave the interval out"));
+}
+
 TEST_F(BadInput, of_flags_is_wrong_usage) {
   expect_refusal({"generate"}, 2, HasSubstr("no prompt"));
   expect_refusal({"generate", "a fox", "--steps", "0"}, 2,
@@ -329,6 +359,12 @@ TEST_F(Info, shows_the_model_and_the_memory_plan) {
                     HasSubstr("defaults"), HasSubstr("guidance"), HasSubstr("peak")));
 }
 
+TEST_F(Info, plans_approximations) {
+  const Outcome outcome = program_.run({"info", "--cache-interval", "3"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_THAT(outcome.output, AllOf(HasSubstr("shallow part"), HasSubstr("of 3 U-Net calls one is whole")));
+}
+
 TEST_F(Info, json_has_the_same) {
   const Outcome outcome = program_.run({"info", "--json", "--width", "128"});
   ASSERT_EQ(outcome.code, 0) << outcome.error;
@@ -384,6 +420,22 @@ TEST_F(Bench, counts_a_picture_as_its_stages_and_the_first_step_as_its_parts) {
   }
   EXPECT_DOUBLE_EQ(first.at("total_seconds").as_double(), parts);
   EXPECT_EQ(first.at("prepare_components").as_object().size(), 3u);
+}
+
+TEST_F(Bench, measures_approximate_steps_apart) {
+  const Outcome outcome = program_.run(
+      {"bench", "--steps", "4", "--cache-interval", "2", "--guidance-interval", "0.3,1", "--json", "--out", "b.json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_THAT(outcome.error, AllOf(HasSubstr("approximate: of 2 U-Net calls"), HasSubstr("shallow guided step: ")));
+  const Json json = parse_json(outcome.output, "output");
+  const auto stage = [&](const char* name) { return json.at("stages").at(name); };
+  EXPECT_EQ(stage("guided_step").at("runs").to_number<int>(), 2);  // where guidance sets in, and the third
+  EXPECT_EQ(stage("unguided_step").at("runs").to_number<int>(), 1);
+  EXPECT_EQ(stage("shallow_guided_step").at("runs").to_number<int>(), 1);
+  EXPECT_FALSE(json.at("stages").as_object().contains("shallow_unguided_step"));
+  EXPECT_LT(stage("shallow_guided_step").at("flops").as_double(), stage("guided_step").at("flops").as_double() / 2);
+  EXPECT_DOUBLE_EQ(stage("guided_step").at("flops").as_double(), 2 * stage("unguided_step").at("flops").as_double());
+  EXPECT_TRUE(json.at("end_to_end").at("by_medians").is_null());  // 20 steps have a kind that 4 do not show
 }
 
 TEST_F(Bench, says_what_it_does_and_what_it_found) {

@@ -54,6 +54,21 @@ TEST(Parameters, of_the_sdxl_unet_are_the_published_ones) {
   EXPECT_EQ(parameters(graph), 2'567'463'684);
 }
 
+TEST(Shallow, part_of_sd15_is_small) {
+  const Graph whole = unet_graph({}, {2, 64, 64}),
+              with_deep = unet_graph({}, {2, 64, 64, 77, 1, UnetPart::kWholeAndDeep}),
+              shallow = unet_graph({}, {2, 64, 64, 77, 1, UnetPart::kShallow, DType::kBF16});
+  verify(with_deep);
+  verify(shallow);
+  EXPECT_EQ(flops(with_deep), flops(whole));
+  EXPECT_NEAR(flops(shallow) / flops(whole), 0.0787, 0.0001);
+  const NamedShape deep = inputs_of(shallow).back();
+  EXPECT_EQ(deep.name, "deep");
+  EXPECT_EQ(deep.type, DType::kBF16);
+  EXPECT_EQ(deep.shape, with_deep.node(with_deep.outputs()[1]).shape);
+  EXPECT_EQ(deep.shape, (Shape{2, 320, 64, 64}));
+}
+
 TEST(Work, of_stable_diffusion_is_what_its_shapes_say) {
   EXPECT_NEAR(flops(unet_graph({}, {2, 64, 64})) / 1e9, 1606.55, 0.01);
   EXPECT_NEAR(flops(clip_graph({}, 1)) / 1e9, 13.30, 0.01);
