@@ -85,6 +85,27 @@ Bytes moved are those of the values and weights that each call reads and writes,
 Memory is the kernel's: resident at most (VmHWM) in each stage, and its anonymous and file-backed parts after each run.
 )";
 
+constexpr const char* kExportHead =
+    R"(Writes a model as ONNX files that Ascend's compiler, ATC, takes. Nothing is compiled yet, and no device is needed.
+Usage: inkstone export --out DIR [flags]
+
+Examples:
+  inkstone export --out demo-onnx
+  inkstone export --model DIR --out sd15-onnx --sizes 512,768x512 --batch 1,2,4 --precision fp16
+)";
+
+constexpr const char* kExportTail = R"(
+What is written. For each component one file of weights (.bin) and, for every size and batch, one graph (.onnx) that reads
+it; keep them in one folder. Shapes are static, ids and timestep are int32.
+  text_encoder_bN        ids -> text
+  unet_prompt            text of one prompt -> text_0, text_1, ...: once for a prompt
+  unet_time              timestep -> time_0, time_1, ...: once for each timestep of a schedule
+  unet_step_WxH_bN       latent, text_*, time_* -> noise: each step; ..._guided takes two texts for each latent
+  vae_decoder_WxH_bN     latent -> image, -1 to 1
+manifest.json says each file's inputs, outputs, size and SHA-256. The same model and flags give the same bytes.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+)";
+
 }  // namespace
 
 const char* command_name(Command command) {
@@ -92,6 +113,7 @@ const char* command_name(Command command) {
     case Command::kGenerate: return "generate";
     case Command::kInfo: return "info";
     case Command::kBench: return "bench";
+    case Command::kExport: return "export";
   }
   return "";
 }
@@ -105,6 +127,7 @@ Commands:
   result += row("generate PROMPT", "draw a picture and write it as PNG");
   result += row("info [MODEL]", "show a model and the memory that it takes");
   result += row("bench", "measure speed and memory on this machine");
+  result += row("export", "write a model as ONNX files for Ascend's compiler");
   result += "\nFlags:\n";
   result += row("-h, --help", "this text; inkstone COMMAND --help has all of a command's flags");
   result += row("--version", "the version");
@@ -121,6 +144,7 @@ std::string command_help(Command command) {
     case Command::kGenerate: return kGenerateHead + setting_rows(command) + kGenerateTail;
     case Command::kInfo: return kInfoHead + setting_rows(command);
     case Command::kBench: return kBenchHead + setting_rows(command) + kBenchTail;
+    case Command::kExport: return kExportHead + setting_rows(command) + kExportTail;
   }
   return "";
 }

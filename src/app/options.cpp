@@ -16,11 +16,14 @@
 namespace inkstone {
 namespace {
 
-constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench);
+constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench),
+                   kE = bit(Command::kExport);
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 constexpr double kMostThreads = 1024;
 
 std::vector<std::string> precisions() { return {"auto", "fp32", "bf16"}; }
+std::vector<std::string> export_precisions() { return {"fp32", "fp16"}; }
+std::vector<std::string> compile_choices() { return {"never"}; }
 std::vector<std::string> switches() { return {"auto", "on", "off"}; }
 
 // clang-format off
@@ -41,10 +44,10 @@ const Setting kSettings[] = {
     {"cache-interval", "Approximations", "N", "of N U-Net calls one is whole, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another picture, near the exact one [1: all whole]", kG | kI | kB, &Options::cache_interval, 1, 1000},
     {"guidance-interval", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", kG | kI | kB, &Options::guidance_interval},
 
-    {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB, &Options::model},
+    {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB | kE, &Options::model},
     {"device", "Model and machine", "NAME", "cpu, or reference (plain loops, slow) [cpu]", kG | kI | kB, &Options::device, 0, 0, known_devices},
     {"precision", "Model and machine", "NAME", "auto, fp32 or bf16 [auto: bf16 where the machine is faster in it]", kG | kI | kB, &Options::precision, 0, 0, precisions},
-    {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB, &Options::threads, 1, kMostThreads},
+    {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB | kE, &Options::threads, 1, kMostThreads},
     {"memory-budget", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB, &Options::memory_budget},
     {"vae-tiling", "Model and machine", "WHEN", "decode the picture in bands: less memory, the same picture;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB, &Options::vae_tiling, 0, 0, switches},
     {"attention-slicing", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB, &Options::attention_slicing, 0, 0, switches},
@@ -55,10 +58,18 @@ const Setting kSettings[] = {
     {"out", "Measurement", "FILE.json", "write the result as JSON into this file", kB, &Options::out},
     {"trace", "Measurement", "FILE.json", "write every stage and call with its time, for chrome://tracing or ui.perfetto.dev", kB, &Options::trace},
 
+    {"out", "Export", "DIR", "the folder to write into; it is made where it is not there", kE, &Options::out},
+    {"sizes", "Export", "LIST", "pictures' sizes: 512,768x512 (one number: a square; else WIDTHxHEIGHT)\n[the model's own]", kE, &Options::sizes},
+    {"batch", "Export", "LIST", "pictures at once: 1,2,4,8 [1]", kE, &Options::batch},
+    {"precision", "Export", "NAME", "of weights and values: fp32, which ATC may turn into fp16 itself, or fp16 [fp32]", kE, &Options::precision, 0, 0, export_precisions},
+    {"attention-slicing", "Export", "N", "N attention heads at a time: less memory, slower [all]", kE, &Options::attention_heads, 1, 1024},
+    {"opset", "Export", "N", "of ONNX, 14 to 17 [17: LayerNormalization is one node]", kE, &Options::opset, 14, 17},
+    {"compile", "Export", "WHEN", "never: ATC is not called yet [never]", kE, &Options::compile, 0, 0, compile_choices},
+
     {"config", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG, &Options::config, 0, 0, nullptr, false},
-    {"json", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB, &Options::json},
-    {"quiet", "Output and files", "", "no progress and no report, errors alone", kG | kB, &Options::quiet},
-    {"verbose", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB, &Options::verbose},
+    {"json", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB | kE, &Options::json},
+    {"quiet", "Output and files", "", "no progress and no report, errors alone", kG | kB | kE, &Options::quiet},
+    {"verbose", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB | kE, &Options::verbose},
 };
 // clang-format on
 

@@ -16,9 +16,9 @@ namespace inkstone {
 // Unset: not given, so that the next nearest source of a default is asked.
 struct Options {
   std::optional<std::string> prompt, negative, model, out, scheduler, device, precision, vae_tiling, attention_slicing,
-      config, compare, trace;
+      config, compare, trace, sizes, batch, compile;
   std::optional<uint64_t> seed;
-  std::optional<int> steps, width, height, count, threads, repeat, cache_interval;
+  std::optional<int> steps, width, height, count, threads, repeat, cache_interval, opset, attention_heads;
   std::optional<float> guidance, eta;
   std::optional<ByteSize> memory_budget;
   std::optional<Interval> guidance_interval;
@@ -30,7 +30,7 @@ using Member =
                  std::optional<int> Options::*, std::optional<float> Options::*, std::optional<ByteSize> Options::*,
                  std::optional<Interval> Options::*, std::optional<bool> Options::*>;
 
-enum class Command { kGenerate, kInfo, kBench };
+enum class Command { kGenerate, kInfo, kBench, kExport };
 inline constexpr unsigned bit(Command command) { return 1u << static_cast<unsigned>(command); }
 
 struct Setting {
