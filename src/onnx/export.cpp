@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <set>
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "ir/verify.h"
 #include "onnx/build.h"
 #include "onnx/check.h"
-#include "onnx/digest.h"
 
 namespace inkstone {
 namespace {
@@ -137,12 +137,6 @@ class Exporter {
 };
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
-
-std::string sha256(const std::string& text) {
-  Digest digest;
-  digest.add(bytes_of(text));
-  return digest.text();
-}
 
 }  // namespace
 

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/parallel.h"
-#include "onnx/digest.h"
 
 namespace inkstone::onnx_export {
 namespace {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 struct evp_md_ctx_st;
 
@@ -22,5 +23,7 @@ class Digest {
   };
   std::unique_ptr<evp_md_ctx_st, Free> context_;
 };
+
+std::string sha256(std::string_view text);
 
 }  // namespace inkstone

@@ -1,4 +1,4 @@
-#include "onnx/digest.h"
+#include "base/digest.h"
 
 #include <openssl/evp.h>
 
@@ -27,6 +27,12 @@ std::string Digest::text() {
   for (unsigned i = 0; i < size; ++i)
     for (const int digit : {digest[i] >> 4, digest[i] & 15}) text += "0123456789abcdef"[digit];
   return text;
+}
+
+std::string sha256(std::string_view text) {
+  Digest digest;
+  digest.add(std::as_bytes(std::span(text)));
+  return digest.text();
 }
 
 }  // namespace inkstone
