@@ -21,7 +21,7 @@ constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = 
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 constexpr double kMostThreads = 1024;
 
-std::vector<std::string> precisions() { return {"auto", "fp32", "bf16"}; }
+std::vector<std::string> precisions() { return {"auto", "fp32", "bf16", "fp16", "mixed"}; }
 std::vector<std::string> export_precisions() { return {"fp32", "fp16"}; }
 std::vector<std::string> compile_choices() { return {"never"}; }
 std::vector<std::string> switches() { return {"auto", "on", "off"}; }
@@ -45,8 +45,9 @@ const Setting kSettings[] = {
     {"guidance-interval", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", kG | kI | kB, &Options::guidance_interval},
 
     {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB | kE, &Options::model},
-    {"device", "Model and machine", "NAME", "cpu, or reference (plain loops, slow) [cpu]", kG | kI | kB, &Options::device, 0, 0, known_devices},
-    {"precision", "Model and machine", "NAME", "auto, fp32 or bf16 [auto: bf16 where the machine is faster in it]", kG | kI | kB, &Options::precision, 0, 0, precisions},
+    {"device", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB, &Options::device, 0, 0, known_devices},
+    {"precision", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB, &Options::precision, 0, 0, precisions},
+    {"compiled", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are compiled ahead (npu)", kG | kI | kB, &Options::compiled},
     {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB | kE, &Options::threads, 1, kMostThreads},
     {"memory-budget", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB, &Options::memory_budget},
     {"vae-tiling", "Model and machine", "WHEN", "decode the picture in bands: less memory, the same picture;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB, &Options::vae_tiling, 0, 0, switches},
@@ -85,6 +86,15 @@ bool parse_number(std::string_view text, T& value) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+// "npu:N" stands for npu:0, npu:1, ... and npu.
+bool is_choice(std::string_view choice, std::string_view text) {
+  if (!choice.ends_with(":N")) return text == choice;
+  const std::string_view name = choice.substr(0, choice.size() - 2);
+  int number = 0;
+  return text == name || (text.starts_with(name) && text.substr(name.size()).starts_with(":") &&
+                          parse_number(text.substr(name.size() + 1), number) && number >= 0);
+}
+
 struct Assign {
   Options& options;
   const Setting& setting;
@@ -94,7 +104,7 @@ struct Assign {
   void operator()(std::optional<std::string> Options::*member) const {
     if (setting.choices) {
       const std::vector<std::string> choices = setting.choices();
-      if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
+      if (std::ranges::none_of(choices, [&](const std::string& choice) { return is_choice(choice, text); })) {
         const std::string meant = nearest(text, choices);
         fail<UsageError>(INKSTONE_HERE, subject, ": must be one of ", listed(choices),
                          meant.empty() ? "" : "; did you mean " + meant + "?");

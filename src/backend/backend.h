@@ -16,6 +16,16 @@ namespace inkstone {
 
 enum class Precision { kFp32, kBf16, kFp16, kMixed };  // fp16 and mixed (products in fp16): of compiled files
 
+constexpr const char* name_of(Precision precision) {
+  switch (precision) {
+    case Precision::kFp32: return "fp32";
+    case Precision::kBf16: return "bf16";
+    case Precision::kFp16: return "fp16";
+    case Precision::kMixed: return "mixed";
+  }
+  return "?";
+}
+
 struct DeviceInfo {
   std::string name;         // "cpu", "reference"
   std::string description;  // "AMD EPYC, 2 threads, AVX-512 BF16"
