@@ -1,19 +1,17 @@
 // inkstone export: a model's graphs as ONNX files that Ascend's ATC compiles, with a manifest that says what each is.
-#include "onnx/export.h"
-
 #include <fmt/format.h>
 
-#include <boost/json/serialize.hpp>
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 
+#include "app/byte_size.h"
+#include "app/calibration.h"
 #include "app/commands.h"
 #include "app/console.h"
-#include "app/version.h"
+#include "app/export_files.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "base/parallel.h"
-#include "diffusion/component_graphs.h"
 #include "diffusion/hub.h"
 
 namespace inkstone {
@@ -21,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kManifestVersion = 1, kMostBatch = 64, kMostPixels = 8192;
+constexpr int kMostBatch = 64, kMostPixels = 8192;
 
 std::vector<std::string> pieces_of(const std::string& text) {
   std::vector<std::string> pieces;
@@ -50,6 +48,8 @@ std::vector<PictureSize> sizes_of(const Options& options, const Model& model) {
     if (cross != std::string_view::npos) good = good && read_number(text.substr(cross + 1), kMostPixels, size.height);
     INKSTONE_CHECK_USAGE(good, "--sizes ", *options.sizes, ": \"", piece,
                          "\" is no size: write 512 or WIDTHxHEIGHT, separated by commas");
+    INKSTONE_CHECK_USAGE(std::ranges::count(sizes, size) == 0, "--sizes ", *options.sizes, ": ", piece,
+                         " stands twice");
     sizes.push_back(size);
   }
   return sizes;
@@ -61,43 +61,42 @@ std::vector<int> batches_of(const Options& options) {
     int batch = 0;
     INKSTONE_CHECK_USAGE(read_number(piece, kMostBatch, batch), "--batch ", *options.batch, ": \"", piece,
                          "\" must be a whole number from 1 to ", kMostBatch, ", several separated by commas");
+    INKSTONE_CHECK_USAGE(std::ranges::count(batches, batch) == 0, "--batch ", *options.batch, ": ", batch,
+                         " stands twice");
     batches.push_back(batch);
   }
   return batches;
 }
 
-JsonArray ports_json(const std::vector<OnnxPort>& ports) {
-  JsonArray array;
-  for (const OnnxPort& port : ports)
-    array.push_back(JsonObject{
-        {"name", port.name}, {"shape", JsonArray(port.shape.begin(), port.shape.end())}, {"type", name_of(port.type)}});
-  return array;
+ExportChoice choice_of(const Options& options, const Model& model) {
+  ExportChoice choice;
+  choice.graphs = {sizes_of(options, model), batches_of(options), options.gears.value_or(false),
+                   options.vae_tile.value_or(0), options.encoder.value_or(false)};
+  choice.precision = options.precision.value_or(choice.precision);
+  choice.opset = options.opset.value_or(choice.opset);
+  choice.attention_heads = options.attention_heads.value_or(0);
+  choice.whole_timesteps = options.timestep == "int32";
+  for (const PictureSize& size : choice.graphs.sizes)
+    INKSTONE_CHECK_USAGE(choice.graphs.vae_tile * model.vae_scale() < size.height || !choice.graphs.vae_tile,
+                         "--vae-tile ", choice.graphs.vae_tile, ": a picture of ", size.height, " rows has ",
+                         size.height / model.vae_scale(), " latent rows, and a band must have fewer");
+  return choice;
 }
 
-JsonObject file_json(const OnnxFile& file) {
-  return {{"file", file.name}, {"bytes", file.bytes}, {"sha256", file.sha256}};
-}
-
-JsonObject export_component(const std::string& name, const Weights& weights, std::vector<ComponentGraph> graphs,
-                            const OnnxOptions& options, const fs::path& folder) {
-  OnnxExport out(weights, options, name + ".bin");
-  for (const ComponentGraph& graph : graphs) out.add(graph.graph, {graph.inputs, graph.outputs}, graph.name + ".onnx");
-  const std::vector<OnnxFile> files = out.write(folder);
-  JsonArray array;
-  for (size_t i = 0; i < graphs.size(); ++i) {
-    JsonObject entry = file_json(files[i]);
-    entry["part"] = graphs[i].part;
-    if (graphs[i].size.width) {
-      entry["width"] = graphs[i].size.width;
-      entry["height"] = graphs[i].size.height;
-    }
-    entry["batch"] = graphs[i].batch;
-    entry["texts_per_latent"] = graphs[i].copies;
-    entry["inputs"] = ports_json(files[i].inputs);
-    entry["outputs"] = ports_json(files[i].outputs);
-    array.push_back(std::move(entry));
+JsonObject result_json(const Manifest& manifest, const fs::path& folder) {
+  JsonArray files;
+  uint64_t bytes = 0;
+  for (const GraphRecord& graph : manifest.graphs) {
+    files.emplace_back((folder / graph.onnx.file).string());
+    bytes += graph.onnx.bytes;
   }
-  return {{"weights", file_json(files.back())}, {"graphs", std::move(array)}};
+  for (const FileRecord& weights : manifest.weights) bytes += weights.bytes;
+  return {{"manifest", (folder / kManifestName).string()},
+          {"model", manifest.model},
+          {"precision", manifest.precision},
+          {"opset", manifest.opset},
+          {"graphs", files},
+          {"bytes", bytes}};
 }
 
 }  // namespace
@@ -106,41 +105,20 @@ int run_export(const Options& options) {
   const Console console{options.quiet.value_or(false), options.verbose.value_or(false)};
   set_threads(options.threads.value_or(usable_cores()));
   INKSTONE_CHECK_USAGE(options.out.has_value(), "--out is missing: the folder to write into");
-  INKSTONE_CHECK_USAGE(options.compile.value_or("never") == "never", "--compile ", *options.compile,
-                       ": this build does not call ATC yet: use --compile never");
-  const std::vector<int> batches = batches_of(options);
-  const Model model = Model::open(options.model ? find_model(*options.model) : demo_model());
-  const std::vector<PictureSize> sizes = sizes_of(options, model);
-  OnnxOptions onnx;
-  onnx.opset = options.opset.value_or(onnx.opset);
-  onnx.type = options.precision == "fp16" ? DType::kF16 : DType::kF32;
-  onnx.attention_heads = options.attention_heads.value_or(0);
-  onnx.int32_inputs = {"timestep"};
-  const fs::path folder = *options.out;
-  std::error_code error;
-  fs::create_directories(folder, error);
-  INKSTONE_CHECK(!error, "cannot make the folder ", folder.string(), ": ", error.message());
-
-  JsonObject components;
-  const auto add = [&](const char* name, const Weights& weights, std::vector<ComponentGraph> graphs) {
-    console.say(fmt::format("{}: {} graphs", name, graphs.size()));
-    components[name] = export_component(name, weights, std::move(graphs), onnx, folder);
-  };
-  add("text_encoder", model.clip, text_encoder_graphs(model, batches));
-  add("unet", model.unet, unet_graphs(model, sizes, batches));
-  add("vae_decoder", model.vae, vae_decoder_graphs(model, sizes, batches));
-  const JsonObject manifest{{"manifest", kManifestVersion},
-                            {"inkstone", kVersion},
-                            {"model", model.name()},
-                            {"opset", onnx.opset},
-                            {"precision", name_of(onnx.type)},
-                            {"attention_heads", onnx.attention_heads},
-                            {"compiled", false},
-                            {"components", std::move(components)}};
-  const std::string text = boost::json::serialize(manifest) + "\n";
-  write_file(folder / "manifest.json", std::as_bytes(std::span(text)));
-  console.say(fmt::format("written to {}; nothing is compiled: that is ATC's part", folder.string()));
-  if (options.json.value_or(false)) print_json(manifest);
+  std::vector<std::string> prompts;
+  if (options.calibration) prompts = calibration_prompts(*options.calibration);
+  const fs::path folder = *options.out, source = options.model ? find_model(*options.model) : demo_model();
+  const Model model = Model::open(source);
+  const ExportChoice choice = choice_of(options, model);
+  claim_export_folder(folder, model.name());
+  const auto tell = [&](const std::string& line) { console.say(line); };
+  const Manifest manifest = export_model(model, choice, folder, tell);
+  if (!prompts.empty()) write_calibration(source, prompts, manifest, folder, tell);
+  const JsonObject result = result_json(manifest, folder);
+  console.say(fmt::format("{} graphs, {}, written to {}; nothing is compiled: that is ATC's part",
+                          manifest.graphs.size(), byte_text(result.at("bytes").to_number<uint64_t>()),
+                          folder.string()));
+  if (options.json.value_or(false)) print_json(result);
   return 0;
 }
 

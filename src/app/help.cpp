@@ -91,18 +91,22 @@ Usage: inkstone export --out DIR [flags]
 
 Examples:
   inkstone export --out demo-onnx
-  inkstone export --model DIR --out sd15-onnx --sizes 512,768x512 --batch 1,2,4 --precision fp16
+  inkstone export --model DIR --out sd15-onnx --soc Ascend910B4 --sizes 512,768x512 --batch 1,2,4
+  inkstone export --model DIR --out sd15-onnx --batch 1,2,4,8 --gears --vae-tile 16 --precision mixed
 )";
 
 constexpr const char* kExportTail = R"(
-What is written. For each component one file of weights (.bin) and, for every size and batch, one graph (.onnx) that reads
-it; keep them in one folder. Shapes are static, ids and timestep are int32.
-  text_encoder_bN        ids -> text
+What is written. Graphs (.onnx) and beside them, shared by all graphs of a component, its weights (.bin): keep them in one
+folder. Shapes are static (but for --gears), inputs and outputs are fp32, ids are int32.
+  text_encoder           ids -> text
   unet_prompt            text of one prompt -> text_0, text_1, ...: once for a prompt
   unet_time              timestep -> time_0, time_1, ...: once for each timestep of a schedule
   unet_step_WxH_bN       latent, text_*, time_* -> noise: each step; ..._guided takes two texts for each latent
-  vae_decoder_WxH_bN     latent -> image, -1 to 1
-manifest.json says each file's inputs, outputs, size and SHA-256. The same model and flags give the same bytes.
+  vae_decoder_WxH        latent -> image, -1 to 1; ..._tileN: the same in bands
+  vae_encoder_WxH        image -> moments: means, then logarithms of variances
+  calibration/           with --calibration: GRAPH/PORT/NNN.bin, raw values, and index.json
+manifest.json says each file's inputs, outputs, size, SHA-256 and which nodes stay in fp32. The same model and flags give
+the same bytes. An earlier export of the same model in the folder is replaced, and no file that is not of an export.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 )";
 

@@ -22,7 +22,8 @@ constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 constexpr double kMostThreads = 1024;
 
 std::vector<std::string> precisions() { return {"auto", "fp32", "bf16", "fp16", "mixed"}; }
-std::vector<std::string> export_precisions() { return {"fp32", "fp16"}; }
+std::vector<std::string> export_precisions() { return {"fp16", "mixed", "fp32"}; }
+std::vector<std::string> timestep_types() { return {"fp32", "int32"}; }
 std::vector<std::string> compile_choices() { return {"never"}; }
 std::vector<std::string> switches() { return {"auto", "on", "off"}; }
 
@@ -59,11 +60,17 @@ const Setting kSettings[] = {
     {"out", "Measurement", "FILE.json", "write the result as JSON into this file", kB, &Options::out},
     {"trace", "Measurement", "FILE.json", "write every stage and call with its time, for chrome://tracing or ui.perfetto.dev", kB, &Options::trace},
 
-    {"out", "Export", "DIR", "the folder to write into; it is made where it is not there", kE, &Options::out},
+    {"out", "Export", "DIR", "the folder to write into: a new or empty one, or an earlier export of this model", kE, &Options::out},
+    {"soc", "Export", "NAME", "the chip, as npu-smi names it after \"Ascend\": Ascend910B4, Ascend310P3; noted for ATC,\nthe ONNX files are the same for all", kE, &Options::soc},
     {"sizes", "Export", "LIST", "pictures' sizes: 512,768x512 (one number: a square; else WIDTHxHEIGHT)\n[the model's own]", kE, &Options::sizes},
     {"batch", "Export", "LIST", "pictures at once: 1,2,4,8 [1]", kE, &Options::batch},
-    {"precision", "Export", "NAME", "of weights and values: fp32, which ATC may turn into fp16 itself, or fp16 [fp32]", kE, &Options::precision, 0, 0, export_precisions},
+    {"gears", "Export", "", "one file for all batches of a size, its rows left open, instead of one for each", kE, &Options::gears},
+    {"precision", "Export", "NAME", "fp16: U-Net and text encoder are stored and computed in fp16, the time embedding in\nfp32; the VAE is stored in fp32, and ATC makes fp16 of it but for its norms\nmixed: fp32 files, of which ATC computes products in fp16; fp32: all in fp32 [fp16]", kE, &Options::precision, 0, 0, export_precisions},
     {"attention-slicing", "Export", "N", "N attention heads at a time: less memory, slower [all]", kE, &Options::attention_heads, 1, 1024},
+    {"vae-tile", "Export", "N", "besides the VAE decoder, one that works in bands of N latent rows: the same picture,\nless memory, slower", kE, &Options::vae_tile, 1, 8192},
+    {"encoder", "Export", "", "the VAE's encoder too", kE, &Options::encoder},
+    {"timestep", "Export", "TYPE", "of unet_time's input: fp32, or int32 for schedulers whose timesteps are whole (euler and\neuler-ancestral have fractions: 266.4) [fp32]", kE, &Options::timestep, 0, 0, timestep_types},
+    {"calibration", "Export", "FILE", "a text file, a prompt a line: their pictures are computed here, and what goes into the\nU-Net and the VAE is written for AMCT, which makes INT8 models", kE, &Options::calibration},
     {"opset", "Export", "N", "of ONNX, 14 to 17 [17: LayerNormalization is one node]", kE, &Options::opset, 14, 17},
     {"compile", "Export", "WHEN", "never: ATC is not called yet [never]", kE, &Options::compile, 0, 0, compile_choices},
 

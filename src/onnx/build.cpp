@@ -147,7 +147,10 @@ std::string Build::weight(const std::string& name, const Shape& shape, Layout la
   return known;
 }
 
-std::string Build::reshape(const std::string& x, const Shape& shape) { return node("Reshape", {x, sizes(shape)}); }
+std::string Build::reshape(const std::string& x, Shape shape) {
+  if (varies_) shape.at(0) = -1;
+  return node("Reshape", {x, sizes(shape)});
+}
 
 std::string Build::transpose(const std::string& x, std::vector<int64_t> order) {
   return node("Transpose", {x}, {{"perm", std::move(order)}});

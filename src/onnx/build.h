@@ -30,7 +30,9 @@ class Build {
 
   const OnnxOptions& options() const { return options_; }
   DType floating(DType type) const { return type == DType::kI32 ? type : options_.type; }  // as it stands in this file
-  void begin(int id) { id_ = id; }  // the nodes to come are made of this one
+  // The nodes to come are made of this one; `varies`: its rows are of any number, and no constant may hold it.
+  void begin(int id, bool varies) { id_ = id, varies_ = varies; }
+  bool varies() const { return varies_; }
 
   // New nodes; the names of their results.
   std::string node(const char* type, const std::vector<std::string>& inputs, const std::vector<Attribute>& more = {});
@@ -46,7 +48,7 @@ class Build {
   std::string weight(const std::string& name, const Shape& shape, Layout layout = Layout::kAsStored);
 
   // Forms used by several ops.
-  std::string reshape(const std::string& x, const Shape& shape);
+  std::string reshape(const std::string& x, Shape shape);
   std::string transpose(const std::string& x, std::vector<int64_t> order);
   std::string activate(const std::string& x, Activation kind);
 
@@ -57,6 +59,7 @@ class Build {
   WeightFile& weights_;
   onnx::GraphProto& graph_;
   int id_ = 0;
+  bool varies_ = false;
   std::map<std::string, int> named_;              // node names taken
   std::map<std::string, std::string> constants_;  // serialized, and its name
   std::map<std::string, Shape> initializers_;

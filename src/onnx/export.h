@@ -1,9 +1,11 @@
-// Graphs as ONNX files that Ascend's ATC takes: static shapes, only the node forms that docs/ascend.md allows, the weights in one
-// file beside them that all files of a component share. The same graphs, weights and options give the same bytes.
+// Graphs as ONNX files that Ascend's ATC takes: only the node forms that docs/ascend.md allows, the weights in one file beside
+// them that all files of a component share. Whatever type a file computes in, what goes in and comes out is fp32 or int32.
+// The same graphs, weights and options give the same bytes.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,7 +17,7 @@ namespace inkstone {
 
 struct OnnxOptions {
   int opset = 17;            // 14 to 17
-  DType type = DType::kF32;  // of all floating values, or kF16; casts between floating types become nothing
+  DType type = DType::kF32;  // of weights and floating values, or kF16; casts between floating types become nothing
   int attention_heads = 0;   // computed at a time; 0: all
   std::vector<std::string> int32_inputs;  // fp32 inputs that hold whole numbers and are taken as int32: "timestep"
 };
@@ -27,7 +29,7 @@ struct OnnxPorts {                   // empty: the graph's own names, and "out",
 
 struct OnnxPort {
   std::string name;
-  Shape shape;
+  Shape shape;  // -1: any number of rows
   DType type = DType::kF32;
 };
 
@@ -36,6 +38,7 @@ struct OnnxFile {
   uint64_t bytes = 0;
   std::string sha256;                     // in hexadecimal
   std::vector<OnnxPort> inputs, outputs;  // of a graph
+  std::vector<std::string> nodes, norms;  // names of all nodes, and of those that group norms are made of
 };
 
 // One component: several graphs over the same weights.
@@ -48,18 +51,21 @@ class OnnxExport {
   // `name` is the file to be: "unet_step_512x512_b1.onnx". Throws Error where the checker or shape inference of ONNX's
   // own library disagrees with the graph.
   void add(const Graph& graph, const OnnxPorts& ports, const std::string& name);
+  // The same for any number of rows: `other` is the graph for another number, and what differs between the two becomes a
+  // symbolic first dimension. Both numbers are at least 2, so that nothing fits by chance.
+  void add_of_any_rows(const Graph& graph, const Graph& other, const OnnxPorts& ports, const std::string& name);
 
+  size_t weight_bytes() const;  // of the file to be written
   // The weights, streamed, then each graph; every file is written beside and renamed. The weights are the last entry. Throws
-  // Error naming the tensor and the element that the type cannot hold.
-  std::vector<OnnxFile> write(const std::filesystem::path& folder);
+  // Error naming the tensor and the element that the type cannot hold. `written` is told how many bytes of the weights are there.
+  std::vector<OnnxFile> write(const std::filesystem::path& folder,
+                              const std::function<void(size_t bytes)>& written = {});
 
  private:
+  void add(const Graph& graph, const Graph* other, const OnnxPorts& ports, const std::string& name);
+
   struct State;
   std::unique_ptr<State> state_;
 };
-
-// One graph alone: `path` and, beside it, its weights with the ending .bin.
-void export_onnx(const Graph& graph, const Weights& weights, const OnnxOptions& options,
-                 const std::filesystem::path& path);
 
 }  // namespace inkstone

@@ -82,26 +82,18 @@ std::string write(const op::GroupNorm& o, const Call& c) {
   return scaled(c, b.reshape(normal, shape), 1, o.silu);
 }
 
-struct Moments {
-  std::string centred, variance;  // x - mean; variance + epsilon
-  std::string mean;
-};
-
-Moments moments(Build& b, const std::string& x, float epsilon) {
-  const auto mean = [&](const std::string& of) {
-    return b.node("ReduceMean", {of}, {{"axes", std::vector<int64_t>{-1}}, {"keepdims", int64_t{1}}});
-  };
-  const std::string middle = mean(x), centred = b.node("Sub", {x, middle});
-  const std::string variance = mean(b.node("Mul", {centred, centred}));
-  return {centred, b.node("Add", {variance, b.number(epsilon)}), middle};
+std::string mean_of_last(Build& b, const std::string& x) {
+  return b.node("ReduceMean", {x}, {{"axes", std::vector<int64_t>{-1}}, {"keepdims", int64_t{1}}});
 }
 
 std::string write(const op::LayerNorm& o, const Call& c) {
   Build& b = c.build();
   if (b.options().opset >= 17)
     return b.node("LayerNormalization", {c.in(0), c.in(1), c.in(2)}, {{"axis", int64_t{-1}}, {"epsilon", o.epsilon}});
-  const Moments m = moments(b, c.in(0), o.epsilon);
-  const std::string normal = b.node("Div", {m.centred, b.node("Sqrt", {m.variance})});
+  const std::string centred = b.node("Sub", {c.in(0), mean_of_last(b, c.in(0))});
+  const std::string variance = mean_of_last(b, b.node("Mul", {centred, centred}));
+  const std::string deviation = b.node("Sqrt", {b.node("Add", {variance, b.number(o.epsilon)})});
+  const std::string normal = b.node("Div", {centred, deviation});
   return b.node("Add", {b.node("Mul", {normal, c.in(1)}), c.in(2)});
 }
 
@@ -198,19 +190,27 @@ std::string write(const op::ToImage&, const Call& c) {
   return c.build().reshape(c.build().transpose(c.in(0), {0, 2, 1}), c.node().shape);
 }
 
-// ATC reads the height and width of constant sizes, and rounds down whatever the mode says: so does this.
+// ATC reads the height and width of constant sizes, and rounds down whatever the mode says: so does this. The sizes would hold
+// the rows too; where those vary, each pixel is spread into a square.
 std::string write(const op::Upsample2x&, const Call& c) {
-  return c.build().node("Resize", {c.in(0), "", "", c.build().sizes(c.node().shape)},
-                        {{"coordinate_transformation_mode", std::string("asymmetric")},
-                         {"mode", std::string("nearest")},
-                         {"nearest_mode", std::string("floor")}});
+  Build& b = c.build();
+  const Shape& x = c.shape(0);
+  if (b.varies()) {
+    const std::string apart = b.reshape(c.in(0), {x[0], x[1] * x[2], 1, x[3], 1});
+    return b.reshape(b.node("Expand", {apart, b.sizes({1, x[1] * x[2], 2, x[3], 2})}), c.node().shape);
+  }
+  return b.node("Resize", {c.in(0), "", "", b.sizes(c.node().shape)},
+                {{"coordinate_transformation_mode", std::string("asymmetric")},
+                 {"mode", std::string("nearest")},
+                 {"nearest_mode", std::string("floor")}});
 }
 
 std::string write(const op::Repeat& o, const Call& c) {
   Build& b = c.build();
   const Shape& x = c.shape(0);
   const int64_t rest = count(x) / std::max<int64_t>(1, x[0]);
-  const std::string wide = b.node("Expand", {b.reshape(c.in(0), {x[0], 1, rest}), b.sizes({x[0], o.times, rest})});
+  const std::string wide =
+      b.node("Expand", {b.reshape(c.in(0), {x[0], 1, rest}), b.sizes({b.varies() ? 1 : x[0], o.times, rest})});
   return b.reshape(wide, c.node().shape);
 }
 
@@ -226,21 +226,33 @@ std::string write(const op::Cast& o, const Call& c) {
   return c.type(0) == to ? c.in(0) : cast(c, c.in(0), to);
 }
 
+// Of bands the means are averaged by their shares of the whole, so that the whole never stands in one piece.
 std::string write(const op::GroupStats& o, const Call& c) {
   Build& b = c.build();
-  Shape whole = c.shape(0);
-  std::string x = c.in(0);
-  if (c.inputs() > 1) {
-    std::vector<std::string> bands;
-    whole[2] = 0;
-    for (size_t i = 0; i < c.inputs(); ++i) {
-      bands.push_back(c.in(i));
-      whole[2] += c.shape(i)[2];
-    }
-    x = b.node("Concat", bands, {{"axis", int64_t{2}}});
+  std::vector<std::string> bands;
+  std::vector<float> shares;
+  float whole = 0;
+  for (size_t i = 0; i < c.inputs(); ++i) {
+    bands.push_back(b.reshape(c.in(i), groups_of(c.shape(i), o.groups)));
+    shares.push_back(static_cast<float>(count(c.shape(i))));
+    whole += shares.back();
   }
-  const Moments m = moments(b, b.reshape(x, groups_of(whole, o.groups)), o.epsilon);
-  return b.node("Concat", {m.mean, b.node("Reciprocal", {b.node("Sqrt", {m.variance})})}, {{"axis", int64_t{2}}});
+  const auto mean = [&](const auto& of) {
+    std::string sum;
+    for (size_t i = 0; i < bands.size(); ++i) {
+      const std::string own = mean_of_last(b, of(bands[i]));
+      const std::string part = bands.size() == 1 ? own : b.node("Mul", {own, b.number(shares[i] / whole)});
+      sum = sum.empty() ? part : b.node("Add", {sum, part});
+    }
+    return sum;
+  };
+  const std::string middle = mean([](const std::string& x) { return x; });
+  const std::string variance = mean([&](const std::string& x) {
+    const std::string centred = b.node("Sub", {x, middle});
+    return b.node("Mul", {centred, centred});
+  });
+  const std::string deviation = b.node("Sqrt", {b.node("Add", {variance, b.number(o.epsilon)})});
+  return b.node("Concat", {middle, b.node("Reciprocal", {deviation})}, {{"axis", int64_t{2}}});
 }
 
 std::string write(const op::GroupApply& o, const Call& c) {

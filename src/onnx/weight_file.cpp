@@ -111,7 +111,8 @@ Place WeightFile::place(const std::string& weight, Layout layout) {
   return entries_[found->second].place;
 }
 
-std::string WeightFile::write(const std::filesystem::path& folder) const {
+std::string WeightFile::write(const std::filesystem::path& folder,
+                              const std::function<void(size_t bytes)>& written) const {
   Sink sink(folder / name_);
   for (const Entry& entry : entries_) {
     sink.pad_to(entry.place.offset);
@@ -119,6 +120,7 @@ std::string WeightFile::write(const std::filesystem::path& folder) const {
     const WeightView& view = weights_.find(entry.weight);
     (entry.layout == Layout::kTransposed ? write_transposed : write_stored)(view, type_, sink);
     weights_.release(entry.weight);
+    if (written) written(entry.place.offset + entry.place.bytes);
   }
   return sink.finish();
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -29,7 +30,8 @@ class WeightFile {
   DType type() const { return type_; }
   Place place(const std::string& weight, Layout layout);  // the same one once
   size_t bytes() const { return bytes_; }
-  std::string write(const std::filesystem::path& folder) const;  // returns its SHA-256
+  // Returns its SHA-256; `written` is told after each tensor how many bytes are there.
+  std::string write(const std::filesystem::path& folder, const std::function<void(size_t bytes)>& written) const;
 
  private:
   struct Entry {
