@@ -16,7 +16,8 @@
 namespace inkstone {
 namespace {
 
-constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench);
+constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench),
+                   kD = bit(Command::kDevices);
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 constexpr double kMostThreads = 1024;
 
@@ -55,10 +56,11 @@ const Setting kSettings[] = {
     {"out", "Measurement", "FILE.json", "write the result as JSON into this file", kB, &Options::out},
     {"trace", "Measurement", "FILE.json", "write every stage and call with its time, for chrome://tracing or ui.perfetto.dev", kB, &Options::trace},
 
+    {"watch", "Output and files", "[SECONDS]", "show it again and again until Ctrl-C, each 0.1 to 86400 seconds [2]", kD, &Options::watch, 0.1, 86400, nullptr, true, "2"},
     {"config", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG, &Options::config, 0, 0, nullptr, false},
-    {"json", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB, &Options::json},
+    {"json", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB | kD, &Options::json},
     {"quiet", "Output and files", "", "no progress and no report, errors alone", kG | kB, &Options::quiet},
-    {"verbose", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB, &Options::verbose},
+    {"verbose", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB | kD, &Options::verbose},
 };
 // clang-format on
 
