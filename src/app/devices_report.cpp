@@ -10,11 +10,32 @@
 namespace inkstone {
 namespace {
 
-constexpr size_t kDeviceColumn = 8, kMostChipColumn = 44;
+constexpr size_t kDeviceColumn = 8, kMostColumns = 110;
 
 std::string chip_text(const DeviceStatus& device) {
   const std::string chip = device.chip.empty() ? "unknown chip" : device.chip;
-  return one_line(chip + (device.simulated ? " (simulated)" : ""));
+  return one_line(chip + (device.simulated ? " (simulated)" : "") +
+                  (device.description.empty() ? "" : ", " + device.description));
+}
+
+// Lines that end between words, behind a hanging indent as wide as what stands before the first.
+std::string wrapped(const std::string& before, std::string_view text) {
+  std::string result = before;
+  size_t column = kDeviceColumn + (before.starts_with(' ') ? 3 : 0);
+  const std::string indent(column, ' ');
+  for (column = result.size(); !text.empty();) {
+    const size_t end = std::min(text.find(' '), text.size());
+    if (column + end > kMostColumns) {
+      while (result.ends_with(' ')) result.pop_back();
+      result += "\n" + indent;
+      column = indent.size();
+    }
+    const size_t taken = std::min(end + 1, text.size());
+    result += text.substr(0, taken);
+    column += taken;
+    text.remove_prefix(taken);
+  }
+  return result + "\n";
 }
 
 std::string value_text(const std::optional<double>& value, const char* unit, int digits = 0) {
@@ -36,13 +57,11 @@ std::string faults_text(const DeviceStatus& device) {
 }
 
 std::string row(const DeviceStatus& device, size_t chip_column) {
-  if (!device.present) {
-    const std::string way_out =
-        device.way_out.empty() ? "" : fmt::format("{:{}}-> {}\n", "", kDeviceColumn, one_line(device.way_out));
-    return fmt::format("{:<{}}{}: {}\n", device.name, kDeviceColumn, device.simulated ? "absent (simulated)" : "absent",
-                       one_line(device.absent_because)) +
-           way_out;
-  }
+  if (!device.present)
+    return wrapped(fmt::format("{:<{}}", device.name, kDeviceColumn),
+                   (device.simulated ? "absent (simulated): " : "absent: ") + one_line(device.absent_because)) +
+           (device.way_out.empty() ? ""
+                                   : wrapped(fmt::format("{:{}}-> ", "", kDeviceColumn), one_line(device.way_out)));
   return fmt::format("{:<{}}{:<{}}{:>11}{:>11}{:>9}{:>8}{:>8}{:>9}  {}\n", device.name, kDeviceColumn,
                      chip_text(device), chip_column, bytes_text(device.memory_free), bytes_text(device.memory_total),
                      value_text(device.ai_core_percent, "%"), value_text(device.vector_percent, "%"),
@@ -141,7 +160,7 @@ JsonObject device_object(const DeviceStatus& device) {
 std::string devices_table(std::span<const DeviceStatus> devices, bool verbose) {
   size_t chip_column = std::string_view("chip").size();
   for (const DeviceStatus& device : devices)
-    if (device.present) chip_column = std::max(chip_column, std::min(chip_text(device).size(), kMostChipColumn));
+    if (device.present) chip_column = std::max(chip_column, chip_text(device).size());
   chip_column += 2;
   std::string result =
       fmt::format("{:<{}}{:<{}}{:>11}{:>11}{:>9}{:>8}{:>8}{:>9}  {}\n", "device", kDeviceColumn, "chip", chip_column,
