@@ -110,6 +110,25 @@ the same bytes. An earlier export of the same model in the folder is replaced, a
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 )";
 
+constexpr const char* kDevicesHead =
+    R"(Shows cpu, cuda and npu: chip, memory, load, temperature, power, health, driver and CANN versions; of what is not
+there, why, and what to do about it.
+Usage: inkstone devices [flags]
+
+Examples:
+  inkstone devices
+  inkstone devices --watch
+  inkstone devices --watch 10 --json | jq -c '.devices[] | [.name, .memory_free_bytes, .health]'
+)";
+
+constexpr const char* kDevicesTail = R"(
+It opens no device and takes none of its memory. What a device does not tell is shown as - (in JSON null), never as 0.
+NPUs are asked by the driver's DCMI library, which needs no CANN; without it npu-smi info is read. The chip's name is
+what inkstone export takes as --soc. AI core: the share of time in which the chip's matrix cores had work.
+With --watch, --json prints one line each time; elsewhere than on a terminal the table is printed anew each time.
+Exit codes: 0 done (absent devices too), 1 failed, 2 wrong usage, 130 interrupted.
+)";
+
 }  // namespace
 
 const char* command_name(Command command) {
@@ -118,6 +137,7 @@ const char* command_name(Command command) {
     case Command::kInfo: return "info";
     case Command::kBench: return "bench";
     case Command::kExport: return "export";
+    case Command::kDevices: return "devices";
   }
   return "";
 }
@@ -132,6 +152,7 @@ Commands:
   result += row("info [MODEL]", "show a model and the memory that it takes");
   result += row("bench", "measure speed and memory on this machine");
   result += row("export", "write a model as ONNX files for Ascend's compiler");
+  result += row("devices", "show the devices of this machine, their memory, load and health");
   result += "\nFlags:\n";
   result += row("-h, --help", "this text; inkstone COMMAND --help has all of a command's flags");
   result += row("--version", "the version");
@@ -149,6 +170,7 @@ std::string command_help(Command command) {
     case Command::kInfo: return kInfoHead + setting_rows(command);
     case Command::kBench: return kBenchHead + setting_rows(command) + kBenchTail;
     case Command::kExport: return kExportHead + setting_rows(command) + kExportTail;
+    case Command::kDevices: return kDevicesHead + setting_rows(command) + kDevicesTail;
   }
   return "";
 }

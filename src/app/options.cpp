@@ -17,7 +17,7 @@ namespace inkstone {
 namespace {
 
 constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench),
-                   kE = bit(Command::kExport);
+                   kE = bit(Command::kExport), kD = bit(Command::kDevices);
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 constexpr double kMostThreads = 1024;
 
@@ -74,10 +74,11 @@ const Setting kSettings[] = {
     {"opset", "Export", "N", "of ONNX, 14 to 17 [17: LayerNormalization is one node]", kE, &Options::opset, 14, 17},
     {"compile", "Export", "WHEN", "never: ATC is not called yet [never]", kE, &Options::compile, 0, 0, compile_choices},
 
+    {"watch", "Output and files", "[SECONDS]", "show it again and again until Ctrl-C, each 0.1 to 86400 seconds [2]", kD, &Options::watch, 0.1, 86400, nullptr, true, "2"},
     {"config", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG, &Options::config, 0, 0, nullptr, false},
-    {"json", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB | kE, &Options::json},
+    {"json", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB | kE | kD, &Options::json},
     {"quiet", "Output and files", "", "no progress and no report, errors alone", kG | kB | kE, &Options::quiet},
-    {"verbose", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB | kE, &Options::verbose},
+    {"verbose", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB | kE | kD, &Options::verbose},
 };
 // clang-format on
 
