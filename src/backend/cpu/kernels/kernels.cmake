@@ -4,7 +4,7 @@ set(kernels ${CMAKE_CURRENT_LIST_DIR})
 set(variant_sources ${kernels}/variant.cpp ${kernels}/attention.cpp ${kernels}/elementwise.cpp ${kernels}/norm.cpp
     ${kernels}/product.cpp ${kernels}/linear.cpp ${kernels}/convolution.cpp ${kernels}/winograd.cpp
     ${kernels}/winograd_input.cpp ${kernels}/winograd_product.cpp ${kernels}/winograd_result.cpp)
-set(processor_sources ${kernels}/processor_x86.cpp ${kernels}/processor_other.cpp)
+set(processor_sources ${kernels}/processor_x86.cpp ${kernels}/peak_x86.cpp ${kernels}/processor_other.cpp)
 
 get_target_property(sources inkstone_backend_cpu SOURCES)
 list(REMOVE_ITEM sources ${variant_sources} ${processor_sources})
@@ -28,7 +28,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   inkstone_kernels(avx2 8 false units_plain.h lanes_avx2.h -mavx2 -mfma -mf16c)
   inkstone_kernels(avx512 16 true units_avx512.h lanes_avx512.h -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
                    -mavx512bf16 -mprefer-vector-width=512)
-  target_sources(inkstone_backend_cpu PRIVATE ${kernels}/processor_x86.cpp)
+  target_sources(inkstone_backend_cpu PRIVATE ${kernels}/processor_x86.cpp ${kernels}/peak_x86.cpp)
 else()
   target_sources(inkstone_backend_cpu PRIVATE ${kernels}/processor_other.cpp)
 endif()

@@ -1,7 +1,9 @@
-// Which variants this processor runs, best first. One of the processor_*.cpp is built.
+// What is known of one family of processors: which variants it runs (runnable_kernels) and how its peak is measured.
+// Of the files *_x86.cpp and *_other.cpp, kernels.cmake builds those of the family it builds for.
 #pragma once
 
 #include <span>
+#include <string_view>
 
 #include "backend/cpu/kernels/kernels.h"
 
@@ -16,5 +18,13 @@ extern const Kernels kTable;
 namespace avx512 {
 extern const Kernels kTable;
 }
+
+// Independent multiply-adds in registers, as the variant named multiplies this type: `flops` for each turn. No `run`
+// where it has no such instruction, or none is known here.
+struct PeakLoop {
+  double flops = 0;
+  void (*run)(int64_t turns) = nullptr;
+};
+PeakLoop peak_loop(std::string_view isa, DType type);
 
 }  // namespace inkstone
