@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "app/byte_size.h"
 #include "app/utf8.h"
@@ -83,14 +84,20 @@ std::string versions(std::span<const DeviceStatus> devices) {
   return text;
 }
 
+// What several devices have in common stands once.
 std::string notes(std::span<const DeviceStatus> devices) {
   std::string text;
+  std::map<std::string, std::string> of;  // note -> devices
   for (const DeviceStatus& device : devices) {
     if (!device.faults.empty())
-      text += fmt::format("{}: fault codes {}: look them up in the driver's health management guide\n", device.name,
+      text += fmt::format("{}: fault codes {}: the driver's guide to health management explains them\n", device.name,
                           faults_text(device));
-    for (const std::string& note : device.notes) text += fmt::format("{}: {}\n", device.name, one_line(note));
+    for (const std::string& note : device.notes) {
+      auto& names = of[note];
+      names += (names.empty() ? "" : ", ") + device.name;
+    }
   }
+  for (const auto& [note, names] : of) text += wrapped(names + ": ", one_line(note));
   return text;
 }
 

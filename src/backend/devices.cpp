@@ -121,8 +121,8 @@ void add_cann(DeviceStatus& status, const InstalledVersion& cann) {
   if (!status.present) return;
   if (cann.version.empty())
     status.notes.push_back(
-        "no CANN toolkit was found: install it (or nnrt, enough to run .om files), then source its set_env.sh; "
-        "/usr/local/Ascend/ascend-toolkit/set_env.sh or /usr/local/Ascend/cann/set_env.sh");
+        "no CANN toolkit was found: install it (or nnrt, enough to run .om files), then source its set_env.sh, "
+        "usually in /usr/local/Ascend/cann or /usr/local/Ascend/ascend-toolkit");
   else if (!std::getenv("ASCEND_OPP_PATH"))
     status.notes.push_back("CANN is not set up in this shell: source " + set_env_of(cann.home));
 }
