@@ -113,8 +113,9 @@ const Soc& choose_soc(const std::string& asked, const std::string& detected) {
                          "--soc auto: no Ascend chip is seen on this machine: name the one that the files are for, "
                          "such as --soc Ascend910B4; ",
                          kHowToSee);
-    if (const Soc* soc = soc_named(detected)) return *soc;
-    if (const Soc* soc = soc_named(kPrefix + detected)) return *soc;
+    const std::string name = detected.substr(0, detected.find_first_of(" ("));  // "Ascend910B4(simulated)"
+    if (const Soc* soc = soc_named(name)) return *soc;
+    if (const Soc* soc = soc_named(kPrefix + name)) return *soc;
     refuse(detected);
   }
   INKSTONE_CHECK_USAGE(!is_mistaken(asked), "--soc ", shown(asked),
