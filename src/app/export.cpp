@@ -10,6 +10,10 @@
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/export_files.h"
+#include "atc/compiler.h"
+#include "atc/om_cache.h"
+#include "atc/soc.h"
+#include "backend/devices.h"
 #include "base/error.h"
 #include "base/parallel.h"
 #include "diffusion/hub.h"
@@ -101,6 +105,48 @@ JsonObject result_json(const Manifest& manifest, const fs::path& folder) {
 
 }  // namespace
 
+std::string chip_of_this_machine() {
+  for (const DeviceStatus& device : device_status())
+    if (device.present && device.name.starts_with("npu")) return device.chip;
+  return "";
+}
+
+// ATC's time is minutes a file: each is named as it begins, and how long it takes is said now and then.
+CompileSummary compile(Manifest& manifest, const fs::path& folder, const Options& options, const Console& console) {
+  constexpr double kSayEach = 10;  // seconds
+  AtcOptions atc;
+  atc.policy = compile_policy(options.compile.value_or("auto"));
+  atc.soc = *options.soc;
+  if (atc.soc == "auto") atc.detected_soc = chip_of_this_machine();
+  atc.host_cpu = options.host_cpu.value_or("");
+  atc.cache = default_om_cache();
+  double said = 0;
+  AtcProgress progress;
+  progress.say = [&](const std::string& line) {
+    said = 0;
+    console.say(line);
+  };
+  progress.atc_line = [&](std::string_view line) { console.detail(line); };
+  progress.still_going = [&](const GraphRecord& graph, double seconds) {
+    if (seconds >= said + kSayEach) console.say(fmt::format("{}: {:.0f} s", graph.name, said = seconds));
+    return true;
+  };
+  return compile_for_ascend(manifest, folder, atc, progress);
+}
+
+std::string summary_text(const CompileSummary& summary) {
+  std::string text;
+  const auto add = [&](int count, const char* what) {
+    if (count) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, what);
+  };
+  add(summary.made, "compiled");
+  add(summary.from_cache, "from the cache");
+  add(summary.taken_in, "taken in from compile.sh");
+  add(summary.had, "there before");
+  add(summary.left, "left to compile.sh: run it where ATC is, then this command again");
+  return text.empty() ? "nothing compiled" : text;
+}
+
 int run_export(const Options& options) {
   const Console console{options.quiet.value_or(false), options.verbose.value_or(false)};
   set_threads(options.threads.value_or(usable_cores()));
@@ -108,16 +154,26 @@ int run_export(const Options& options) {
   std::vector<std::string> prompts;
   if (options.calibration) prompts = calibration_prompts(*options.calibration);
   const fs::path folder = *options.out, source = options.model ? find_model(*options.model) : demo_model();
+  const bool compiles = options.soc && options.compile != "never";
+  INKSTONE_CHECK_USAGE(compiles || options.compile.value_or("never") == "never", "--compile ", *options.compile,
+                       ": for which chip? Add --soc, such as --soc Ascend910B4, or --soc auto");
+  if (compiles)
+    choose_soc(*options.soc, *options.soc == "auto" ? chip_of_this_machine() : "");  // before anything is written
   const Model model = Model::open(source);
   const ExportChoice choice = choice_of(options, model);
   claim_export_folder(folder, model.name());
   const auto tell = [&](const std::string& line) { console.say(line); };
-  const Manifest manifest = export_model(model, choice, folder, tell);
+  Manifest manifest = export_model(model, choice, folder, tell);
   if (!prompts.empty()) write_calibration(source, prompts, manifest, folder, tell);
-  const JsonObject result = result_json(manifest, folder);
-  console.say(fmt::format("{} graphs, {}, written to {}; nothing is compiled: that is ATC's part",
-                          manifest.graphs.size(), byte_text(result.at("bytes").to_number<uint64_t>()),
-                          folder.string()));
+  JsonObject result = result_json(manifest, folder);
+  console.say(fmt::format("{} graphs, {}, written to {}", manifest.graphs.size(),
+                          byte_text(result.at("bytes").to_number<uint64_t>()), folder.string()));
+  if (compiles) {
+    const CompileSummary summary = compile(manifest, folder, options, console);
+    console.say(summary_text(summary));
+    result["compiled"] = manifest.graphs.size() - static_cast<size_t>(summary.left);
+    result["left_to_compile_sh"] = summary.left;
+  }
   if (options.json.value_or(false)) print_json(result);
   return 0;
 }

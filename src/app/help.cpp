@@ -86,7 +86,8 @@ Memory is the kernel's: resident at most (VmHWM) in each stage, and its anonymou
 )";
 
 constexpr const char* kExportHead =
-    R"(Writes a model as ONNX files that Ascend's compiler, ATC, takes. Nothing is compiled yet, and no device is needed.
+    R"(Writes a model as ONNX files and has Ascend's compiler, ATC, make .om files of them, which --device npu:N runs.
+No device is needed, and without ATC neither: compile.sh is written then, to be run where ATC is.
 Usage: inkstone export --out DIR [flags]
 
 Examples:
@@ -105,6 +106,7 @@ folder. Shapes are static (but for --gears), inputs and outputs are fp32, ids ar
   vae_decoder_WxH        latent -> image, -1 to 1; ..._tileN: the same in bands
   vae_encoder_WxH        image -> moments: means, then logarithms of variances
   calibration/           with --calibration: GRAPH/PORT/NNN.bin, raw values, and index.json
+  *.om                   with --soc: what ATC made; finished ones are kept in a cache and not made twice
 manifest.json says each file's inputs, outputs, size, SHA-256 and which nodes stay in fp32. The same model and flags give
 the same bytes. An earlier export of the same model in the folder is replaced, and no file that is not of an export.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.

@@ -24,7 +24,8 @@ constexpr double kMostThreads = 1024;
 std::vector<std::string> precisions() { return {"auto", "fp32", "bf16", "fp16", "mixed"}; }
 std::vector<std::string> export_precisions() { return {"fp16", "mixed", "fp32"}; }
 std::vector<std::string> timestep_types() { return {"fp32", "int32"}; }
-std::vector<std::string> compile_choices() { return {"never"}; }
+std::vector<std::string> compile_choices() { return {"auto", "never", "require"}; }
+std::vector<std::string> host_choices() { return {"x86_64", "aarch64"}; }
 std::vector<std::string> switches() { return {"auto", "on", "off"}; }
 
 // clang-format off
@@ -61,7 +62,7 @@ const Setting kSettings[] = {
     {"trace", "Measurement", "FILE.json", "write every stage and call with its time, for chrome://tracing or ui.perfetto.dev", kB, &Options::trace},
 
     {"out", "Export", "DIR", "the folder to write into: a new or empty one, or an earlier export of this model", kE, &Options::out},
-    {"soc", "Export", "NAME", "the chip, as npu-smi names it after \"Ascend\": Ascend910B4, Ascend310P3; noted for ATC,\nthe ONNX files are the same for all", kE, &Options::soc},
+    {"soc", "Export", "NAME", "the chip, as npu-smi names it after \"Ascend\": Ascend910B4, Ascend310P3; auto: the\none in this machine; the ONNX files are the same for all", kE, &Options::soc},
     {"sizes", "Export", "LIST", "pictures' sizes: 512,768x512 (one number: a square; else WIDTHxHEIGHT)\n[the model's own]", kE, &Options::sizes},
     {"batch", "Export", "LIST", "pictures at once: 1,2,4,8 [1]", kE, &Options::batch},
     {"gears", "Export", "", "one file for all batches of a size, its rows left open, instead of one for each", kE, &Options::gears},
@@ -72,7 +73,8 @@ const Setting kSettings[] = {
     {"timestep", "Export", "TYPE", "of unet_time's input: fp32, or int32 for schedulers whose timesteps are whole (euler and\neuler-ancestral have fractions: 266.4) [fp32]", kE, &Options::timestep, 0, 0, timestep_types},
     {"calibration", "Export", "FILE", "a text file, a prompt a line: their pictures are computed here, and what goes into the\nU-Net and the VAE is written for AMCT, which makes INT8 models", kE, &Options::calibration},
     {"opset", "Export", "N", "of ONNX, 14 to 17 [17: LayerNormalization is one node]", kE, &Options::opset, 14, 17},
-    {"compile", "Export", "WHEN", "never: ATC is not called yet [never]", kE, &Options::compile, 0, 0, compile_choices},
+    {"compile", "Export", "WHEN", "call ATC for each file that is not compiled yet: auto (where there is no ATC, compile.sh is\nwritten, to run where there is one), never, require [auto where --soc is given, else never]", kE, &Options::compile, 0, 0, compile_choices},
+    {"host-cpu", "Export", "NAME", "where the files will run, if not on a processor like this one's: x86_64 or aarch64", kE, &Options::host_cpu, 0, 0, host_choices},
 
     {"watch", "Output and files", "[SECONDS]", "show it again and again until Ctrl-C, each 0.1 to 86400 seconds [2]", kD, &Options::watch, 0.1, 86400, nullptr, true, "2"},
     {"config", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG, &Options::config, 0, 0, nullptr, false},

@@ -16,7 +16,7 @@ namespace inkstone {
 // Unset: not given, so that the next nearest source of a default is asked.
 struct Options {
   std::optional<std::string> prompt, negative, model, out, scheduler, device, precision, vae_tiling, attention_slicing,
-      config, compare, trace, compiled, sizes, batch, compile, soc, timestep, calibration;
+      config, compare, trace, compiled, sizes, batch, compile, soc, timestep, calibration, host_cpu;
   std::optional<uint64_t> seed;
   std::optional<int> steps, width, height, count, threads, repeat, cache_interval, opset, attention_heads, vae_tile;
   std::optional<float> guidance, eta, watch;
