@@ -1,0 +1,94 @@
+// Pictures drawn on the simulated card, by files that were exported, compiled and are run by an interpreter that knows
+// nothing of our graphs, are those of our own backends.
+#include <gtest/gtest.h>
+
+#include "ascend/simulated_card.h"
+
+namespace inkstone {
+namespace {
+
+constexpr double kLeastPsnr = 45;  // dB, in fp32
+
+struct Row {
+  const char* name;
+  SchedulerKind scheduler;
+  int width, height;
+  bool guided;
+};
+
+class Pictures : public testing::TestWithParam<Row> {
+ protected:
+  Request request(const Engine& engine, uint64_t seed) const {
+    const Row& row = GetParam();
+    Request made = demo_request(engine, "a red apple to the left of a bee", seed, row.scheduler, 4);
+    made.width = row.width;
+    made.height = row.height;
+    if (!row.guided) made.guidance = 1;
+    return made;
+  }
+};
+
+TEST_P(Pictures, are_those_of_the_cpu_alone_and_in_batches) {
+  const SimulatedCard card;
+  auto host = host_engine();
+  {
+    auto npu = npu_engine();
+    std::vector<Job> jobs;
+    std::vector<Job*> all;
+    for (uint64_t seed = 1; seed <= 7; ++seed) jobs.push_back(npu->start(request(*npu, seed)));
+    for (Job& job : jobs) all.push_back(&job);
+    const std::span<Job* const> apart(all);
+    while (!all[0]->done()) {
+      npu->step(*all[0]);
+      npu->step(apart.subspan(1, 2));
+      npu->step(apart.subspan(3, 4));
+    }
+    for (Job& job : jobs)
+      EXPECT_GE(psnr(npu->finish(job), draw(*host, request(*host, job.request.seed))), kLeastPsnr)
+          << "seed " << job.request.seed;
+  }
+  EXPECT_EQ(card.left_behind(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Rows, Pictures,
+                         testing::Values(Row{"pndm", SchedulerKind::kPndm, 64, 64, true},
+                                         Row{"ddim_wide", SchedulerKind::kDdim, 96, 64, true},
+                                         Row{"euler_unguided", SchedulerKind::kEuler, 64, 64, false},
+                                         Row{"dpmpp", SchedulerKind::kDpmpp2M, 64, 64, true},
+                                         Row{"unipc_wide_unguided", SchedulerKind::kUniPc, 96, 64, false},
+                                         Row{"euler_ancestral_wide", SchedulerKind::kEulerAncestral, 96, 64, true}),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+TEST(Pictures, are_those_of_the_reference) {
+  const SimulatedCard card;
+  auto host = host_engine("reference"), npu = npu_engine();
+  EXPECT_GE(psnr(draw(*npu, demo_request(*npu, "a fox", 3, SchedulerKind::kPndm, 1)),
+                 draw(*host, demo_request(*host, "a fox", 3, SchedulerKind::kPndm, 1))),
+            kLeastPsnr);
+}
+
+TEST(Pictures, of_other_exports_are_near) {
+  const SimulatedCard card;
+  auto host = host_engine();
+  const Image right = draw(*host, demo_request(*host, "a fox", 3));
+  for (const auto& [name, least] : {std::pair("fp16", 30.0), std::pair("mixed", 35.0), std::pair("gears", 45.0)}) {
+    auto npu = npu_engine(compiled_demo(name));
+    EXPECT_GE(psnr(draw(*npu, demo_request(*npu, "a fox", 3)), right), least) << name;
+  }
+}
+
+TEST(Pictures, in_batches_that_were_not_compiled_use_those_that_were) {
+  const SimulatedCard card;
+  auto host = host_engine();
+  auto npu = npu_engine();
+  std::vector<Job> jobs;
+  std::vector<Job*> all;
+  for (uint64_t seed = 1; seed <= 3; ++seed) jobs.push_back(npu->start(demo_request(*npu, "a fox", seed)));
+  for (Job& job : jobs) all.push_back(&job);
+  while (!all[0]->done()) npu->step(all);
+  for (Job& job : jobs)
+    EXPECT_GE(psnr(npu->finish(job), draw(*host, demo_request(*host, "a fox", job.request.seed))), kLeastPsnr);
+}
+
+}  // namespace
+}  // namespace inkstone

@@ -1,0 +1,44 @@
+// What passes between host and card, counted by the card: a latent each way in each step, and no memory taken after the first picture.
+#include <gtest/gtest.h>
+
+#include "ascend/simulated_card.h"
+
+namespace inkstone {
+namespace {
+
+TEST(Traffic, twenty_steps_make_forty_latent_copies) {
+  const SimulatedCard card;
+  auto npu = npu_engine();
+  draw(*npu, demo_request(*npu, "a bee", 1));
+  for (const bool guided : {true, false}) {
+    Request request = demo_request(*npu, "a fox", 2, SchedulerKind::kDdim, 20);
+    if (!guided) request.guidance = 1;
+    draw(*npu, request);
+    Job job = npu->start(request);
+    ASSERT_EQ(job.calls(), 20);
+    const int64_t up = card.copies("h2d"), down = card.copies("d2h"), across = card.copies("d2d");
+    while (!job.done()) npu->step(job);
+    EXPECT_EQ(card.copies("h2d") - up, 20);
+    EXPECT_EQ(card.copies("d2h") - down, 20);
+    EXPECT_EQ(card.copies("d2d") - across, 0);
+  }
+}
+
+TEST(Traffic, no_device_memory_is_taken_after_the_first_picture) {
+  const SimulatedCard card;
+  auto npu = npu_engine();
+  const auto two_at_once = [&](uint64_t seed) {
+    Job jobs[] = {npu->start(demo_request(*npu, "a fox " + std::to_string(seed), seed)),
+                  npu->start(demo_request(*npu, "a bee " + std::to_string(seed), seed + 1))};
+    Job* both[] = {&jobs[0], &jobs[1]};
+    while (!jobs[0].done()) npu->step(both);
+    for (Job& job : jobs) npu->finish(job);
+  };
+  for (uint64_t seed = 1; seed < 4; ++seed) two_at_once(seed);  // until the caches of texts and keys are full
+  const int64_t before = card.device_allocations();
+  for (uint64_t seed = 4; seed < 9; ++seed) two_at_once(seed);
+  EXPECT_EQ(card.device_allocations(), before);
+}
+
+}  // namespace
+}  // namespace inkstone
