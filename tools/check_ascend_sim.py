@@ -16,8 +16,8 @@ TYPES = {np.dtype("float32"): TensorProto.FLOAT, np.dtype("int64"): TensorProto.
          np.dtype("bool"): TensorProto.BOOL, np.dtype("float16"): TensorProto.FLOAT16}
 
 
-def f(*shape): return RANDOM.standard_normal(shape).astype("float32")
-def positive(*shape): return np.abs(f(*shape)) + 0.1
+def f(*shape): return np.asarray(RANDOM.standard_normal(shape), dtype="float32")
+def positive(*shape): return np.asarray(np.abs(f(*shape)) + np.float32(0.1))
 def i(*values): return np.array(values, dtype="int64")
 
 
@@ -66,7 +66,7 @@ def cases():
     yield 17, "Gather", [f(3, 9, 4)], [i(1, 5)], dict(axis=1), 1
     yield 17, "Expand", [f(2, 1, 4)], [i(3, 1, 5, 1)], {}, 1
     yield 17, "Tile", [f(2, 3, 4)], [i(2, 1, 3)], {}, 1
-    for kind in (TensorProto.INT32, TensorProto.FLOAT16, TensorProto.BOOL): yield 17, "Cast", [4 * f(20)], [], dict(to=kind), 1
+    for kind in (TensorProto.INT32, TensorProto.FLOAT16, TensorProto.BOOL): yield 17, "Cast", [np.asarray(4 * f(20))], [], dict(to=kind), 1
     yield 17, "Cast", [RANDOM.integers(-9, 9, 20)], [], dict(to=TensorProto.FLOAT), 1
     yield 17, "Identity", [f(4)], [], {}, 1
     yield 17, "Shape", [f(4, 2)], [], {}, 1

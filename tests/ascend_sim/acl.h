@@ -119,7 +119,8 @@ ACL_SIM_API aclError aclrtFree(void* device);
 ACL_SIM_API aclError aclrtMallocHost(void** host, size_t size);
 ACL_SIM_API aclError aclrtFreeHost(void* host);
 ACL_SIM_API aclError aclrtMemcpy(void* to, size_t room, const void* from, size_t size, int kind);
-ACL_SIM_API aclError aclrtMemcpyAsync(void* to, size_t room, const void* from, size_t size, int kind, aclrtStream stream);
+ACL_SIM_API aclError aclrtMemcpyAsync(void* to, size_t room, const void* from, size_t size, int kind,
+                                      aclrtStream stream);
 ACL_SIM_API aclError aclrtMemset(void* device, size_t room, int32_t value, size_t size);
 ACL_SIM_API aclError aclrtMemsetAsync(void* device, size_t room, int32_t value, size_t size, aclrtStream stream);
 ACL_SIM_API aclError aclrtGetMemInfo(int kind, size_t* free, size_t* total);
@@ -128,10 +129,10 @@ ACL_SIM_API aclError aclmdlQuerySize(const char* file, size_t* work, size_t* wei
 ACL_SIM_API aclError aclmdlQuerySizeFromMem(const void* model, size_t size, size_t* work, size_t* weight);
 ACL_SIM_API aclError aclmdlLoadFromFile(const char* path, uint32_t* id);
 ACL_SIM_API aclError aclmdlLoadFromMem(const void* model, size_t size, uint32_t* id);
-ACL_SIM_API aclError aclmdlLoadFromFileWithMem(const char* path, uint32_t* id, void* work, size_t work_size, void* weight,
-                                               size_t weight_size);
-ACL_SIM_API aclError aclmdlLoadFromMemWithMem(const void* model, size_t size, uint32_t* id, void* work, size_t work_size,
-                                              void* weight, size_t weight_size);
+ACL_SIM_API aclError aclmdlLoadFromFileWithMem(const char* path, uint32_t* id, void* work, size_t work_size,
+                                               void* weight, size_t weight_size);
+ACL_SIM_API aclError aclmdlLoadFromMemWithMem(const void* model, size_t size, uint32_t* id, void* work,
+                                              size_t work_size, void* weight, size_t weight_size);
 ACL_SIM_API aclmdlConfigHandle* aclmdlCreateConfigHandle();
 ACL_SIM_API aclError aclmdlDestroyConfigHandle(aclmdlConfigHandle* handle);
 ACL_SIM_API aclError aclmdlSetConfigOpt(aclmdlConfigHandle* handle, int attribute, const void* value, size_t size);
@@ -187,18 +188,21 @@ ACL_SIM_API aclTensorDesc* aclmdlGetDatasetTensorDesc(const aclmdlDataset* datas
 
 ACL_SIM_API aclError aclmdlSetDynamicBatchSize(uint32_t id, aclmdlDataset* inputs, size_t index, uint64_t batch);
 ACL_SIM_API aclError aclmdlSetDynamicHWSize(uint32_t id, aclmdlDataset* inputs, size_t index, uint64_t h, uint64_t w);
-ACL_SIM_API aclError aclmdlSetInputDynamicDims(uint32_t id, aclmdlDataset* inputs, size_t index, const aclmdlIODims* dims);
+ACL_SIM_API aclError aclmdlSetInputDynamicDims(uint32_t id, aclmdlDataset* inputs, size_t index,
+                                               const aclmdlIODims* dims);
 ACL_SIM_API aclError aclmdlExecute(uint32_t id, const aclmdlDataset* inputs, aclmdlDataset* outputs);
-ACL_SIM_API aclError aclmdlExecuteAsync(uint32_t id, const aclmdlDataset* inputs, aclmdlDataset* outputs, aclrtStream stream);
+ACL_SIM_API aclError aclmdlExecuteAsync(uint32_t id, const aclmdlDataset* inputs, aclmdlDataset* outputs,
+                                        aclrtStream stream);
 ACL_SIM_API aclmdlExecConfigHandle* aclmdlCreateExecConfigHandle();
 ACL_SIM_API aclError aclmdlDestroyExecConfigHandle(const aclmdlExecConfigHandle* handle);
-ACL_SIM_API aclError aclmdlSetExecConfigOpt(aclmdlExecConfigHandle* handle, int attribute, const void* value, size_t size);
-ACL_SIM_API aclError aclmdlExecuteV2(uint32_t id, const aclmdlDataset* inputs, aclmdlDataset* outputs, aclrtStream stream,
-                                     const aclmdlExecConfigHandle* config);
+ACL_SIM_API aclError aclmdlSetExecConfigOpt(aclmdlExecConfigHandle* handle, int attribute, const void* value,
+                                            size_t size);
+ACL_SIM_API aclError aclmdlExecuteV2(uint32_t id, const aclmdlDataset* inputs, aclmdlDataset* outputs,
+                                     aclrtStream stream, const aclmdlExecConfigHandle* config);
 ACL_SIM_API aclError aclmdlExecuteAsyncV2(uint32_t id, const aclmdlDataset* inputs, aclmdlDataset* outputs,
                                           aclrtStream stream, const aclmdlExecConfigHandle* config);
 
 // Of the simulator alone, for tests in the same process.
-ACL_SIM_API const char* ascend_sim_report();                    // JSON; valid until the thread's next call
-ACL_SIM_API void ascend_sim_set(const char* settings);          // like INKSTONE_ASCEND_SIM; adds faults
-ACL_SIM_API void ascend_sim_reset();                            // all forgotten; only while nothing runs
+ACL_SIM_API const char* ascend_sim_report();            // JSON; valid until the thread's next call
+ACL_SIM_API void ascend_sim_set(const char* settings);  // like INKSTONE_ASCEND_SIM; adds faults
+ACL_SIM_API void ascend_sim_reset();                    // all forgotten; only while nothing runs

@@ -33,9 +33,13 @@ aclError aclUpdateDataBuffer(aclDataBuffer* buffer, void* data, size_t size) {
   });
 }
 
-void* aclGetDataBufferAddr(const aclDataBuffer* buffer) { return is_handle(kDataBuffer, buffer) ? buffer->data : nullptr; }
+void* aclGetDataBufferAddr(const aclDataBuffer* buffer) {
+  return is_handle(kDataBuffer, buffer) ? buffer->data : nullptr;
+}
 size_t aclGetDataBufferSizeV2(const aclDataBuffer* buffer) { return is_handle(kDataBuffer, buffer) ? buffer->size : 0; }
-uint32_t aclGetDataBufferSize(const aclDataBuffer* buffer) { return static_cast<uint32_t>(aclGetDataBufferSizeV2(buffer)); }
+uint32_t aclGetDataBufferSize(const aclDataBuffer* buffer) {
+  return static_cast<uint32_t>(aclGetDataBufferSizeV2(buffer));
+}
 
 aclmdlDataset* aclmdlCreateDataset() { return keep_handle(kDataset, new aclmdlDataset); }
 
@@ -82,7 +86,9 @@ aclTensorDesc* aclCreateTensorDesc(int type, int rank, const int64_t* dims, int 
 void aclDestroyTensorDesc(const aclTensorDesc* desc) {
   if (drop_handle(kTensorDesc, desc)) delete desc;
 }
-size_t aclGetTensorDescNumDims(const aclTensorDesc* desc) { return is_handle(kTensorDesc, desc) ? desc->dims.size() : 0; }
+size_t aclGetTensorDescNumDims(const aclTensorDesc* desc) {
+  return is_handle(kTensorDesc, desc) ? desc->dims.size() : 0;
+}
 aclError aclGetTensorDescDimV2(const aclTensorDesc* desc, size_t index, int64_t* size) {
   return call_api("aclGetTensorDescDimV2", Need::kNothing, [&]() -> aclError {
     if (index >= aclGetTensorDescNumDims(desc)) return fail(kInvalidParam, "EH0002", "no such axis");

@@ -22,7 +22,9 @@ OmPort input(const aclmdlDesc* desc, size_t i) {
   return {kGearInput, kInt64, {static_cast<int64_t>(desc->info.gears.at(0).size())}};
 }
 
-size_t bytes_at(const OmPort& port, const Shape& dims) { return static_cast<size_t>(count(dims)) * bytes_of(port.type); }
+size_t bytes_at(const OmPort& port, const Shape& dims) {
+  return static_cast<size_t>(count(dims)) * bytes_of(port.type);
+}
 
 aclError give_dims(const std::string& name, const Shape& dims, aclmdlIODims* to) {
   std::memset(to, 0, sizeof *to);
@@ -36,15 +38,13 @@ aclError bad() { return fail(kInvalidParam, "EH0002", "no such description, or n
 
 template <class Body>
 aclError of_input(const char* call, const aclmdlDesc* desc, size_t index, Body body) {
-  return call_api(call, Need::kInit, [&]() -> aclError {
-    return known(desc) && index < inputs_of(desc) ? body() : bad();
-  });
+  return call_api(call, Need::kInit,
+                  [&]() -> aclError { return known(desc) && index < inputs_of(desc) ? body() : bad(); });
 }
 template <class Body>
 aclError of_output(const char* call, const aclmdlDesc* desc, size_t index, Body body) {
-  return call_api(call, Need::kInit, [&]() -> aclError {
-    return known(desc) && index < desc->info.outputs.size() ? body() : bad();
-  });
+  return call_api(call, Need::kInit,
+                  [&]() -> aclError { return known(desc) && index < desc->info.outputs.size() ? body() : bad(); });
 }
 
 }  // namespace
@@ -64,7 +64,8 @@ aclError aclmdlGetDesc(aclmdlDesc* desc, uint32_t id) {
     if (!known(desc)) return bad();
     std::lock_guard lock(world().mutex);
     const auto model = world().models.find(id);
-    if (model == world().models.end()) return breach(kModelId, "EE1001", "the description of a model that is not loaded");
+    if (model == world().models.end())
+      return breach(kModelId, "EE1001", "the description of a model that is not loaded");
     desc->id = id;
     desc->info = model->second->info;
     desc->output_shapes = model->second->output_shapes;
@@ -104,7 +105,8 @@ size_t aclmdlGetInputSizeByIndex(aclmdlDesc* desc, size_t index) {
 size_t aclmdlGetOutputSizeByIndex(aclmdlDesc* desc, size_t index) {
   if (!known(desc) || index >= desc->info.outputs.size()) return 0;
   size_t most = 0;
-  for (const auto& shapes : desc->output_shapes) most = std::max(most, bytes_at(desc->info.outputs[index], shapes[index]));
+  for (const auto& shapes : desc->output_shapes)
+    most = std::max(most, bytes_at(desc->info.outputs[index], shapes[index]));
   return most;
 }
 
@@ -146,16 +148,16 @@ aclError aclmdlGetInputDimsV2(const aclmdlDesc* desc, size_t index, aclmdlIODims
   });
 }
 aclError aclmdlGetOutputDims(const aclmdlDesc* desc, size_t index, aclmdlIODims* dims) {
-  return of_output("aclmdlGetOutputDims", desc, index, [&] {
-    return give_dims(desc->info.outputs[index].name, desc->info.outputs[index].dims, dims);
-  });
+  return of_output("aclmdlGetOutputDims", desc, index,
+                   [&] { return give_dims(desc->info.outputs[index].name, desc->info.outputs[index].dims, dims); });
 }
 
 aclError aclmdlGetCurOutputDims(const aclmdlDesc* desc, size_t index, aclmdlIODims* dims) {
   return of_output("aclmdlGetCurOutputDims", desc, index, [&]() -> aclError {
     std::lock_guard lock(world().mutex);
     const auto model = world().models.find(desc->id);
-    if (model == world().models.end()) return breach(kModelId, "EE1001", "the current shapes of a model that is not loaded");
+    if (model == world().models.end())
+      return breach(kModelId, "EE1001", "the current shapes of a model that is not loaded");
     return give_dims(desc->info.outputs[index].name, desc->output_shapes.at(model->second->gear)[index], dims);
   });
 }

@@ -11,7 +11,8 @@ namespace {
 aclError check_device(int32_t device) {
   std::lock_guard lock(world().mutex);
   if (device >= 0 && device < world().settings.devices) return kOk;
-  return breach(kInvalidDevice, "EE1001", "device " + std::to_string(device) + " of " + std::to_string(world().settings.devices));
+  return breach(kInvalidDevice, "EE1001",
+                "device " + std::to_string(device) + " of " + std::to_string(world().settings.devices));
 }
 
 Context* new_context(int device, bool primary) {
@@ -118,9 +119,8 @@ aclError aclrtQueryDeviceStatus(int32_t device, int* status) {
   return call_api("aclrtQueryDeviceStatus", Need::kNothing, [&]() -> aclError {
     if (const aclError code = check_device(device)) return code;
     std::lock_guard lock(world().mutex);
-    const bool broken = std::ranges::any_of(world().contexts, [&](auto& c) {
-      return c.second->alive && c.second->device == device && c.second->broken;
-    });
+    const bool broken = std::ranges::any_of(
+        world().contexts, [&](auto& c) { return c.second->alive && c.second->device == device && c.second->broken; });
     *status = world().lost || broken;
     return kOk;
   });
@@ -152,9 +152,12 @@ aclError aclrtDestroyContext(aclrtContext handle) {
     auto* context = static_cast<Context*>(handle);
     {
       std::lock_guard lock(world().mutex);
-      if (!exists(context)) return breach(kNoContext, "EE1001", "a context destroyed that does not exist, or no longer");
-      if (context->primary) return breach(kInvalidParam, "EE1001", "the default context is destroyed by aclrtResetDevice");
-      const auto inside = std::ranges::count_if(world().streams, [&](auto& s) { return &s.second->context == context; });
+      if (!exists(context))
+        return breach(kNoContext, "EE1001", "a context destroyed that does not exist, or no longer");
+      if (context->primary)
+        return breach(kInvalidParam, "EE1001", "the default context is destroyed by aclrtResetDevice");
+      const auto inside =
+          std::ranges::count_if(world().streams, [&](auto& s) { return &s.second->context == context; });
       if (inside) world().violation(std::to_string(inside) + " stream(s) left at aclrtDestroyContext");
       const auto models = std::ranges::count_if(world().models, [&](auto& m) { return m.second->context == context; });
       if (models) world().violation(std::to_string(models) + " model(s) left at aclrtDestroyContext");
@@ -168,7 +171,8 @@ aclError aclrtSetCurrentContext(aclrtContext handle) {
   return call_api("aclrtSetCurrentContext", Need::kInit, [&]() -> aclError {
     std::lock_guard lock(world().mutex);
     auto* context = static_cast<Context*>(handle);
-    if (!exists(context)) return breach(kNoContext, "EE1001", "a context made current that does not exist, or no longer");
+    if (!exists(context))
+      return breach(kNoContext, "EE1001", "a context made current that does not exist, or no longer");
     make_current(context);
     return kOk;
   });

@@ -35,12 +35,16 @@ struct Run {
 
 aclError check_buffer(const aclDataBuffer* buffer, size_t need, const std::string& what, bool align = true) {
   World& w = world();
-  if (!w.handles[kDataBuffer].contains(buffer)) return breach(kInvalidParam, "EH0002", what + ": its data buffer was destroyed");
+  if (!w.handles[kDataBuffer].contains(buffer))
+    return breach(kInvalidParam, "EH0002", what + ": its data buffer was destroyed");
   if (buffer->size < need)
-    return breach(kDataSize, "E19999", what + " is too small: " + std::to_string(buffer->size) + " of " + std::to_string(need));
+    return breach(kDataSize, "E19999",
+                  what + " is too small: " + std::to_string(buffer->size) + " of " + std::to_string(need));
   if (!w.is_device(buffer->data)) return breach(kDataAddress, "E19999", what + " is no device memory");
-  if (!w.find(buffer->data, buffer->size)) return breach(kDataAddress, "E19999", what + " reaches past its device memory, or that was freed");
-  if (align && reinterpret_cast<uintptr_t>(buffer->data) % 64) return breach(kUnaligned, "EE1001", what + " is not aligned to 64 bytes");
+  if (!w.find(buffer->data, buffer->size))
+    return breach(kDataAddress, "E19999", what + " reaches past its device memory, or that was freed");
+  if (align && reinterpret_cast<uintptr_t>(buffer->data) % 64)
+    return breach(kUnaligned, "EE1001", what + " is not aligned to 64 bytes");
   return kOk;
 }
 
@@ -50,7 +54,8 @@ void check_slots(const std::vector<const aclDataBuffer*>& buffers) {
   for (const aclDataBuffer* buffer : buffers) {
     const auto at = reinterpret_cast<uintptr_t>(buffer->data);
     const size_t slot = (buffer->size + 31) / 32 * 32 + 32;
-    if (!world().find(buffer->data, slot)) world().violation("the slot of a buffer (its size up to 32, and 32 more) reaches past its device memory");
+    if (!world().find(buffer->data, slot))
+      world().violation("the slot of a buffer (its size up to 32, and 32 more) reaches past its device memory");
     if (!slots.emplace(at, at + slot).second) world().violation("two buffers of a run at the same address");
   }
   for (auto a = slots.begin(); a != slots.end() && std::next(a) != slots.end(); ++a)
@@ -66,8 +71,10 @@ aclError check_together(const Model& model, const Stream* stream) {
   for (const auto& [id, other] : world().models) {
     if (!other->queued || (stream && other->queue == stream)) continue;
     if (stream && stream->waits > 0) continue;  // ordered by an event, it may be
-    if (other.get() == &model) return breach(kModelExecute, "EE9999", "a model executed while it executes on another stream");
-    if (overlap(*other, model)) return breach(kModelExecute, "EE9999", "two models that share a work buffer executed at the same time");
+    if (other.get() == &model)
+      return breach(kModelExecute, "EE9999", "a model executed while it executes on another stream");
+    if (overlap(*other, model))
+      return breach(kModelExecute, "EE9999", "two models that share a work buffer executed at the same time");
   }
   return kOk;
 }
@@ -90,20 +97,25 @@ aclError prepare(uint32_t id, const aclmdlDataset* inputs, const aclmdlDataset* 
   const auto found = w.models.find(id);
   if (found == w.models.end()) return breach(kModelId, "EE1001", "a model executed that is not loaded, or no longer");
   Model& model = *found->second;
-  if (model.context != current_context()) return breach(kModelContext, "EE1001", "a model executed in another context than it was loaded in");
+  if (model.context != current_context())
+    return breach(kModelContext, "EE1001", "a model executed in another context than it was loaded in");
   if (!w.handles[kDataset].contains(inputs) || !w.handles[kDataset].contains(outputs))
     return breach(kInvalidParam, "EH0002", "a dataset that does not exist, or no longer");
   const OmInfo& info = model.info;
   const size_t want = info.inputs.size() + (info.gear_kind != GearKind::kNone);
   if (inputs->buffers.size() != want)
-    return breach(kBadGe, "E19999", std::to_string(inputs->buffers.size()) + " input buffers for " + std::to_string(want));
+    return breach(kBadGe, "E19999",
+                  std::to_string(inputs->buffers.size()) + " input buffers for " + std::to_string(want));
   if (outputs->buffers.size() != info.outputs.size())
-    return breach(kBadGe, "E19999", std::to_string(outputs->buffers.size()) + " output buffers for " + std::to_string(info.outputs.size()));
+    return breach(
+        kBadGe, "E19999",
+        std::to_string(outputs->buffers.size()) + " output buffers for " + std::to_string(info.outputs.size()));
   if (const aclError code = choose_gear(model, *inputs, run.gear)) return code;
   const auto shapes = info.input_shapes(run.gear);
   std::vector<const aclDataBuffer*> buffers;
   std::vector<const void*> used{reinterpret_cast<void*>(model.work), reinterpret_cast<void*>(model.weight)};
-  const auto take = [&](aclDataBuffer* buffer, const OmPort& port, const Shape& shape, auto& list, const char* kind) -> aclError {
+  const auto take = [&](aclDataBuffer* buffer, const OmPort& port, const Shape& shape, auto& list,
+                        const char* kind) -> aclError {
     const size_t need = static_cast<size_t>(count(shape)) * bytes_of(port.type);
     if (const aclError code = check_buffer(buffer, need, std::string(kind) + " " + port.name)) return code;
     buffers.push_back(buffer);
@@ -114,7 +126,8 @@ aclError prepare(uint32_t id, const aclmdlDataset* inputs, const aclmdlDataset* 
   for (size_t i = 0; i < info.inputs.size(); ++i)
     if (const aclError code = take(inputs->buffers[i], info.inputs[i], shapes[i], run.inputs, "input")) return code;
   for (size_t i = 0; i < info.outputs.size(); ++i)
-    if (const aclError code = take(outputs->buffers[i], info.outputs[i], model.output_shapes[run.gear][i], run.outputs, "output"))
+    if (const aclError code =
+            take(outputs->buffers[i], info.outputs[i], model.output_shapes[run.gear][i], run.outputs, "output"))
       return code;
   check_slots(buffers);
   run.work = w.bytes_at(reinterpret_cast<void*>(model.work));

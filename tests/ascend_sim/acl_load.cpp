@@ -37,8 +37,10 @@ aclError check_fit(const OmInfo& info) {
   const std::string soc = world().settings.soc, cann = world().settings.cann + kCannSuffix;
   if (info.soc != soc)
     return fail(kLoadModel, "E10001",
-                "Value [" + info.soc + "] for parameter [soc_version] is invalid. Reason: Model soc version is not support in "
-                "this device. (This one is " + soc + ".)");
+                "Value [" + info.soc +
+                    "] for parameter [soc_version] is invalid. Reason: Model soc version is not support in "
+                    "this device. (This one is " +
+                    soc + ".)");
   if (version_of(info.cann) > version_of(cann))
     return fail(kLoadModel, "E19999", "the model was made by CANN " + info.cann + ", newer than " + cann + " here.");
   return kOk;
@@ -58,7 +60,8 @@ struct Reader {
     std::ifstream in(path, std::ios::binary);
     in.seekg(static_cast<std::streamoff>(at));
     for (uint64_t done = 0; in && done < bytes; done += kPiece)
-      in.read(reinterpret_cast<char*>(to + done), static_cast<std::streamsize>(std::min<uint64_t>(kPiece, bytes - done)));
+      in.read(reinterpret_cast<char*>(to + done),
+              static_cast<std::streamsize>(std::min<uint64_t>(kPiece, bytes - done)));
     return static_cast<bool>(in);
   }
 };
@@ -142,10 +145,11 @@ aclError load_model(const LoadRequest& request, uint32_t* id) {
   {
     std::lock_guard lock(world().mutex);
     model->context = current_context();
-    code = take_memory(request.work, request.work_size, info.work_bytes, request.own_memory, "work", model->work, model->owns_work);
+    code = take_memory(request.work, request.work_size, info.work_bytes, request.own_memory, "work", model->work,
+                       model->owns_work);
     if (!code)
-      code = take_memory(request.weight, request.weight_size, info.weight_bytes, request.own_memory, "weight", model->weight,
-                         model->owns_weight);
+      code = take_memory(request.weight, request.weight_size, info.weight_bytes, request.own_memory, "weight",
+                         model->weight, model->owns_weight);
     if (!code) weights = world().bytes_at(reinterpret_cast<void*>(model->weight));
   }
   if (!code) code = read_weights(request, info, model->proto, weights);

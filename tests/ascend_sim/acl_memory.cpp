@@ -15,7 +15,8 @@ const char* const kCopyNames[] = {"h2h", "h2d", "d2h", "d2d"};
 aclError allocate(const char* call, void** device, size_t size) {
   return call_api(call, Need::kContext, [&]() -> aclError {
     std::lock_guard lock(world().mutex);
-    if (!device || size == 0) return breach(kInvalidParam, "EH0002", "device memory of 0 bytes, or no place for the address");
+    if (!device || size == 0)
+      return breach(kInvalidParam, "EH0002", "device memory of 0 bytes, or no place for the address");
     return world().allocate(device, size, current_context()->device, false);
   });
 }
@@ -25,12 +26,14 @@ aclError side(const void* address, size_t size, bool device, const char* what, s
   World& w = world();
   if (!address) return breach(kInvalidParam, "EE1001", std::string(what) + " is a null pointer");
   if (!device) {
-    if (w.is_device(address)) return breach(kInvalidParam, "EE1001", std::string(what) + " is device memory where the host's is wanted");
+    if (w.is_device(address))
+      return breach(kInvalidParam, "EE1001", std::string(what) + " is device memory where the host's is wanted");
     bytes = static_cast<std::byte*>(const_cast<void*>(address));
     return kOk;
   }
   if (!w.find(address, size)) {
-    if (!w.is_device(address)) return breach(kInvalidParam, "EE1001", std::string(what) + " is host memory where the device's is wanted");
+    if (!w.is_device(address))
+      return breach(kInvalidParam, "EE1001", std::string(what) + " is host memory where the device's is wanted");
     return breach(kInvalidParam, "EE1001", std::string(what) + " reaches past its device memory, or that was freed");
   }
   bytes = w.bytes_at(address);
@@ -45,7 +48,8 @@ struct Copy {
 aclError prepare(void* to, size_t room, const void* from, size_t size, int kind, Copy& copy) {
   World& w = world();
   if (kind < 0 || kind > kDefault) return fail(kInvalidParam, "EE1001", "a copy of a kind that is not simulated");
-  if (size > room) return breach(kInvalidParam, "EE1001", "a copy of " + std::to_string(size) + " bytes into " + std::to_string(room));
+  if (size > room)
+    return breach(kInvalidParam, "EE1001", "a copy of " + std::to_string(size) + " bytes into " + std::to_string(room));
   if (kind == kDefault) kind = 2 * w.is_device(from) + w.is_device(to);
   copy.kind = kind;
   if (const aclError code = side(to, size, kind & 1, "the target of a copy", copy.to)) return code;
@@ -76,7 +80,8 @@ aclError aclrtFree(void* device) {
 aclError aclrtMallocHost(void** host, size_t size) {
   return call_api("aclrtMallocHost", Need::kContext, [&]() -> aclError {
     std::lock_guard lock(world().mutex);
-    if (!host || size == 0) return breach(kInvalidParam, "EH0002", "host memory of 0 bytes, or no place for the address");
+    if (!host || size == 0)
+      return breach(kInvalidParam, "EH0002", "host memory of 0 bytes, or no place for the address");
     *host = std::aligned_alloc(64, (size + 63) / 64 * 64);
     if (!*host) return fail(kNoMemory, "EL0004", "the host has no memory left");
     world().pinned[reinterpret_cast<uintptr_t>(*host)] = size;

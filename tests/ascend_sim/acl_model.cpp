@@ -94,8 +94,8 @@ aclError aclmdlLoadFromFileWithMem(const char* path, uint32_t* id, void* work, s
   return call_api("aclmdlLoadFromFileWithMem", Need::kContext,
                   [&] { return load_model(with_memory(from_file(path), work, work_size, weight, weight_size), id); });
 }
-aclError aclmdlLoadFromMemWithMem(const void* model, size_t size, uint32_t* id, void* work, size_t work_size, void* weight,
-                                  size_t weight_size) {
+aclError aclmdlLoadFromMemWithMem(const void* model, size_t size, uint32_t* id, void* work, size_t work_size,
+                                  void* weight, size_t weight_size) {
   return call_api("aclmdlLoadFromMemWithMem", Need::kContext, [&] {
     return load_model(with_memory(from_memory(model, size), work, work_size, weight, weight_size), id);
   });
@@ -125,8 +125,7 @@ aclError aclmdlLoadWithConfig(const aclmdlConfigHandle* handle, uint32_t* id) {
     if (handle->type < kFromFile || handle->type > kFromMemWithMem || !handle->set.contains(file ? 2 : 3))
       return breach(kInvalidParam, "EH0002", "a load configuration without a load type or without its model");
     LoadRequest request = handle->request;
-    if (file)
-      request.memory = nullptr;
+    if (file) request.memory = nullptr;
     if (handle->type == kFromFile || handle->type == kFromMem) request.work = request.weight = nullptr;
     return load_model(request, id);
   });
@@ -136,9 +135,11 @@ aclError aclmdlUnload(uint32_t id) {
   return call_api("aclmdlUnload", Need::kRelease, [&]() -> aclError {
     std::lock_guard lock(world().mutex);
     const auto found = world().models.find(id);
-    if (found == world().models.end()) return breach(kModelId, "EE1001", "a model unloaded that is not loaded, or no longer");
+    if (found == world().models.end())
+      return breach(kModelId, "EE1001", "a model unloaded that is not loaded, or no longer");
     Model& model = *found->second;
-    if (model.context != current_context()) return breach(kModelContext, "EE1001", "a model unloaded in another context");
+    if (model.context != current_context())
+      return breach(kModelContext, "EE1001", "a model unloaded in another context");
     if (model.queued) return breach(kUnloadModel, "E19999", "a model unloaded while it executes");
     if (model.owns_work) world().free(model.work);
     if (model.owns_weight) world().free(model.weight);

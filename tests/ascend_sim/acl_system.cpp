@@ -72,7 +72,8 @@ aclError aclsysGetCANNVersion(int name, aclCANNPackageVersion* version) {
     const size_t first = text.find('.'), second = text.find('.', first + 1);
     std::snprintf(version->majorVersion, sizeof version->majorVersion, "%s", text.substr(0, first).c_str());
     if (first != std::string::npos)
-      std::snprintf(version->minorVersion, sizeof version->minorVersion, "%s", text.substr(first + 1, second - first - 1).c_str());
+      std::snprintf(version->minorVersion, sizeof version->minorVersion, "%s",
+                    text.substr(first + 1, second - first - 1).c_str());
     if (second != std::string::npos)
       std::snprintf(version->releaseVersion, sizeof version->releaseVersion, "%s", text.substr(second + 1).c_str());
     return kOk;
@@ -158,7 +159,9 @@ aclError aclrtSetExceptionInfoCallback(aclrtExceptionInfoCallback callback) {
 }
 
 namespace {
-uint32_t field(const aclrtExceptionInfo* info, int i) { return info ? reinterpret_cast<const uint32_t*>(info)[i] : ~0u; }
+uint32_t field(const aclrtExceptionInfo* info, int i) {
+  return info ? reinterpret_cast<const uint32_t*>(info)[i] : ~0u;
+}
 }  // namespace
 
 uint32_t aclrtGetTaskIdFromExceptionInfo(const aclrtExceptionInfo* info) { return field(info, 0); }

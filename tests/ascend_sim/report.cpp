@@ -36,18 +36,21 @@ std::string report_json() {
   for (const auto& [key, context] : w.contexts) contexts += context->alive;
   std::ostringstream out;
   out << "{\n  \"simulated\": true,\n  \"soc\": " << quoted(w.settings.soc + kSuffix)
-      << ",\n  \"calls\": " << object(r.calls, number) << ",\n  \"copies\": " << object(r.copies, [](const auto& c) {
-           return "{\"count\": " + std::to_string(c.first) + ", \"bytes\": " + std::to_string(c.second) + "}";
-         })
+      << ",\n  \"calls\": " << object(r.calls, number) << ",\n  \"copies\": "
+      << object(r.copies,
+                [](const auto& c) {
+                  return "{\"count\": " + std::to_string(c.first) + ", \"bytes\": " + std::to_string(c.second) + "}";
+                })
       << ",\n  \"device_memory\": {\"allocations\": " << r.allocations << ", \"bytes\": " << r.allocated_bytes
-      << ", \"peak_bytes\": " << r.peak_bytes << ", \"live_bytes\": " << r.live_bytes << "},\n  \"executions\": " << r.executions
-      << ",\n  \"allocations_before_execution\": [";
+      << ", \"peak_bytes\": " << r.peak_bytes << ", \"live_bytes\": " << r.live_bytes
+      << "},\n  \"executions\": " << r.executions << ",\n  \"allocations_before_execution\": [";
   for (size_t i = 0; i < r.allocations_before.size(); ++i) out << (i ? ", " : "") << r.allocations_before[i];
-  out << "],\n  \"alive\": {\"contexts\": " << contexts << ", \"streams\": " << w.streams.size() << ", \"events\": " << w.events.size()
-      << ", \"models\": " << w.models.size() << ", \"device_allocations\": " << w.device_memory.size()
-      << ", \"pinned_allocations\": " << w.pinned.size() << ", \"descriptions\": " << w.handles[kDesc].size()
-      << ", \"datasets\": " << w.handles[kDataset].size() << ", \"data_buffers\": " << w.handles[kDataBuffer].size()
-      << "},\n  \"violation_count\": " << violations << ",\n  \"violations\": " << object(r.violations, number) << "\n}\n";
+  out << "],\n  \"alive\": {\"contexts\": " << contexts << ", \"streams\": " << w.streams.size()
+      << ", \"events\": " << w.events.size() << ", \"models\": " << w.models.size()
+      << ", \"device_allocations\": " << w.device_memory.size() << ", \"pinned_allocations\": " << w.pinned.size()
+      << ", \"descriptions\": " << w.handles[kDesc].size() << ", \"datasets\": " << w.handles[kDataset].size()
+      << ", \"data_buffers\": " << w.handles[kDataBuffer].size() << "},\n  \"violation_count\": " << violations
+      << ",\n  \"violations\": " << object(r.violations, number) << "\n}\n";
   return out.str();
 }
 
@@ -87,7 +90,10 @@ void ascend_sim_reset() {
   w.events.clear();
   for (const auto& [at, size] : w.pinned) std::free(reinterpret_cast<void*>(at));
   w.pinned.clear();
-  for (auto& handles : w.handles) handles.clear();
+  for (auto& handles : w.handles) {
+    for (const auto& [handle, remove] : handles) remove(handle);
+    handles.clear();
+  }
   w.op_timeout_s = 1091;
   w.on_exception = nullptr;
   w.report = {};

@@ -59,7 +59,8 @@ void run_model(const Model& model, size_t gear, const std::vector<const std::byt
   }
   if (!weights) throw OpError("the weights' memory was freed");
   const Interpreter interpreter(
-      model.proto.graph(), default_opset(model.proto), [&](const onnx::TensorProto& t) { return weight_at(t, weights); },
+      model.proto.graph(), default_opset(model.proto),
+      [&](const onnx::TensorProto& t) { return weight_at(t, weights); },
       [&](const onnx::NodeProto& node) { return info.precision.of(node); });
   const auto shapes = info.input_shapes(gear);
   std::vector<Tensor> values;

@@ -53,8 +53,10 @@ aclError Stream::synchronize(int timeout_ms) {
   if (code == kAicoreException)
     return fail(code, "EZ9999",
                 "The error from device(chipId:0, dieId:0), serial number is 1, there is an exception of aivec error, "
-                "core id is 0, error code = 0x800000, in " + std::string(failed_call_));
-  if (code == kAicoreTimeout) return fail(code, "EZ9999", std::string("aicore timeout: timeout or trap error, in ") + failed_call_);
+                "core id is 0, error code = 0x800000, in " +
+                    std::string(failed_call_));
+  if (code == kAicoreTimeout)
+    return fail(code, "EZ9999", std::string("aicore timeout: timeout or trap error, in ") + failed_call_);
   return fail(code, "EE9999", std::string("a task of ") + failed_call_ + " failed");
 }
 

@@ -16,7 +16,9 @@ namespace {
 constexpr size_t kDirty = 16 << 20;  // of new memory that is filled, so that nobody takes it for zeros
 constexpr size_t kHugePage = 2 << 20, kPage = 4096;
 
-bool queues(const std::string& call) { return call.find("Async") != std::string::npos || call == "aclrtLaunchHostFunc"; }
+bool queues(const std::string& call) {
+  return call.find("Async") != std::string::npos || call == "aclrtLaunchHostFunc";
+}
 
 size_t charged(size_t size) {
   const size_t page = size > (1u << 20) ? kHugePage : kPage;
@@ -58,7 +60,8 @@ std::atomic<uint64_t> ThreadState::hang_generation{0};
 
 bool is_fatal(aclError code) {
   return (code >= 507014 && code <= 507018) || (code >= 507034 && code <= 507036) ||
-         (code >= 507048 && code <= 507050) || code == 507053 || code == 507054 || code == kLostHeartbeat || code == 507901;
+         (code >= 507048 && code <= 507050) || code == 507053 || code == 507054 || code == kLostHeartbeat ||
+         code == 507901;
 }
 
 aclError fail(aclError code, const std::string& key, const std::string& text) {
@@ -167,9 +170,9 @@ aclError World::allocate(void** address, size_t size, int device, bool of_model)
   const size_t room = (size + 31) / 32 * 32 + 32;
   if (report.live_bytes + charged(size) > total_memory())
     return fail(kNoMemory, "EL0004",
-                "Failed to allocate memory. Possible Cause: Available memory is insufficient. (" + std::to_string(size) +
-                    " bytes wanted, " + std::to_string(total_memory() - report.live_bytes) + " of " +
-                    std::to_string(total_memory()) + " free)");
+                "Failed to allocate memory. Possible Cause: Available memory is insufficient. (" +
+                    std::to_string(size) + " bytes wanted, " + std::to_string(total_memory() - report.live_bytes) +
+                    " of " + std::to_string(total_memory()) + " free)");
   const size_t span = (room + 64 + kPage - 1) / kPage * kPage;
   void* hidden = mmap(nullptr, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   void* bytes = mmap(nullptr, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -215,7 +218,8 @@ Use::Use(const std::vector<const void*>& addresses) {
 Use::~Use() {
   std::lock_guard lock(world().mutex);
   for (const uintptr_t start : blocks_)
-    if (const auto block = world().device_memory.find(start); block != world().device_memory.end()) --block->second.users;
+    if (const auto block = world().device_memory.find(start); block != world().device_memory.end())
+      --block->second.users;
 }
 
 Stream* stream_of(aclrtStream handle, aclError& code) {
@@ -274,7 +278,8 @@ void leaks(const char* where, int device) {
   if (device >= 0) return;
   count(w.events.size(), "event(s)");
   count(w.pinned.size(), "pinned host allocation(s)");
-  const char* names[] = {"description(s)", "dataset(s)", "data buffer(s)", "load configuration(s)", "tensor description(s)"};
+  const char* names[] = {"description(s)", "dataset(s)", "data buffer(s)", "load configuration(s)",
+                         "tensor description(s)"};
   for (size_t kind = 0; kind < std::size(names); ++kind) count(w.handles[kind].size(), names[kind]);
 }
 

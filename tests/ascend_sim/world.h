@@ -104,7 +104,7 @@ struct Stream {
   std::thread thread_;
 };
 
-struct Block {  // of device memory: an address that the host cannot touch, and the bytes behind it
+struct Block {                // of device memory: an address that the host cannot touch, and the bytes behind it
   size_t size = 0, room = 0;  // asked for, usable (size up to 32, and 32 more)
   int device = 0;
   std::byte* bytes = nullptr;
@@ -147,7 +147,7 @@ struct World {
   std::map<uintptr_t, size_t> pinned;
   std::map<uint32_t, std::unique_ptr<Model>> models;
   uint32_t next_model = 1;
-  std::set<const void*> handles[5];  // by Kind
+  std::map<const void*, void (*)(const void*)> handles[5];  // by Kind; how each is deleted
   uint32_t op_timeout_s = 1091;
   aclrtExceptionInfoCallback on_exception = nullptr;
   Report report;
@@ -169,7 +169,12 @@ enum Kind { kDesc, kDataset, kDataBuffer, kConfig, kTensorDesc };
 
 World& world();
 
-enum class Need { kNothing, kInit, kContext, kRelease };  // kRelease: a context, but a broken one or a lost device will do
+enum class Need {
+  kNothing,
+  kInit,
+  kContext,
+  kRelease
+};  // kRelease: a context, but a broken one or a lost device will do
 
 // An error with its text for aclGetRecentErrMsg; `key` is like "EE1001".
 aclError fail(aclError code, const std::string& key, const std::string& text);
@@ -211,7 +216,7 @@ class Use {
 template <class T>
 T* keep_handle(Kind kind, T* handle) {
   std::lock_guard lock(world().mutex);
-  world().handles[kind].insert(handle);
+  world().handles[kind][handle] = [](const void* gone) { delete static_cast<const T*>(gone); };
   return handle;
 }
 bool is_handle(Kind kind, const void* handle);
