@@ -35,14 +35,15 @@ void show(const AtcFlags& flags) {
   std::string why;
   const std::string path = flags.value("om");
   if (read_om(path, info, nullptr, why) != OmFault::kNone) invalid_value("om", path, why);
-  std::cout << "============ Display Model Info start ============ [simulated]\n"
-            << "Original Atc command line: " << info.command << "\n"
-            << "system   info: atc_version[" << info.cann << "], soc_version[" << info.soc << "], framework_type[5].\n"
-            << "resource info: memory_size[" << info.work_bytes << " B], weight_size[" << info.weight_bytes
-            << " B], stream_num[1], event_num[0].\n"
-            << "om       info: modeldef_size[" << info.model_bytes << " B], weight_data_size[" << info.weight_bytes
-            << " B], tbe_kernels_size[0 B], cust_aicpu_kernel_store_size[0 B], task_info_size[0 B], so_store_size[0 B].\n"
-            << "============ Display Model Info end   ============ [simulated]\n";
+  std::cout
+      << "============ Display Model Info start ============ [simulated]\n"
+      << "Original Atc command line: " << info.command << "\n"
+      << "system   info: atc_version[" << info.cann << "], soc_version[" << info.soc << "], framework_type[5].\n"
+      << "resource info: memory_size[" << info.work_bytes << " B], weight_size[" << info.weight_bytes
+      << " B], stream_num[1], event_num[0].\n"
+      << "om       info: modeldef_size[" << info.model_bytes << " B], weight_data_size[" << info.weight_bytes
+      << " B], tbe_kernels_size[0 B], cust_aicpu_kernel_store_size[0 B], task_info_size[0 B], so_store_size[0 B].\n"
+      << "============ Display Model Info end   ============ [simulated]\n";
 }
 
 void check_places(const AtcFlags& flags) {
@@ -64,8 +65,7 @@ void take_output_type(const AtcFlags& flags, OmInfo& info) {
 void compile(const AtcFlags& flags) {
   flags.check_compile();
   const Chip* chip = find_chip(flags.value("soc_version"));
-  if (!chip)
-    invalid_value("soc_version", flags.value("soc_version"), "The chip is not known to this version of CANN.");
+  if (!chip) invalid_value("soc_version", flags.value("soc_version"), "The chip is not known to this version of CANN.");
   check_places(flags);
   const std::filesystem::path path = flags.value("model");
   std::ifstream in(path, std::ios::binary);

@@ -36,12 +36,36 @@ const std::map<std::string, std::vector<std::string>>& known() {
         {"display_model_info", {"0", "1"}},
         {"tiling_schedule_optimize", {"0", "1"}},
         {"topo_sorting_mode", {"0", "1", "2", "3"}}};
-    for (const char* any :
-         {"model", "output", "soc_version", "input_shape", "dynamic_batch_size", "dynamic_image_size", "dynamic_dims",
-          "optypelist_for_implmode", "op_precision_mode", "modify_mixlist", "keep_dtype", "customize_dtypes",
-          "output_type", "input_fp16_nodes", "out_nodes", "insert_op_conf", "fusion_switch_file", "optimization_switch",
-          "op_compiler_cache_dir", "aicore_num", "om", "json", "compression_optimize_conf", "debug_dir", "op_debug_level",
-          "deterministic_level", "input_shape_range", "auto_tune_mode", "save_original_model", "check_report"})
+    for (const char* any : {"model",
+                            "output",
+                            "soc_version",
+                            "input_shape",
+                            "dynamic_batch_size",
+                            "dynamic_image_size",
+                            "dynamic_dims",
+                            "optypelist_for_implmode",
+                            "op_precision_mode",
+                            "modify_mixlist",
+                            "keep_dtype",
+                            "customize_dtypes",
+                            "output_type",
+                            "input_fp16_nodes",
+                            "out_nodes",
+                            "insert_op_conf",
+                            "fusion_switch_file",
+                            "optimization_switch",
+                            "op_compiler_cache_dir",
+                            "aicore_num",
+                            "om",
+                            "json",
+                            "compression_optimize_conf",
+                            "debug_dir",
+                            "op_debug_level",
+                            "deterministic_level",
+                            "input_shape_range",
+                            "auto_tune_mode",
+                            "save_original_model",
+                            "check_report"})
       all[any];
     return all;
   }();
@@ -76,7 +100,8 @@ AtcFlags::AtcFlags(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     std::string argument = argv[i];
     command_ += " " + argument;
-    if (!argument.starts_with("--")) atc_fail("E10001", "Argument [" + argument + "] is no flag; flags are --name=value.");
+    if (!argument.starts_with("--"))
+      atc_fail("E10001", "Argument [" + argument + "] is no flag; flags are --name=value.");
     const size_t equal = argument.find('=');
     const std::string name = argument.substr(2, equal == std::string::npos ? equal : equal - 2);
     if (!known().contains(name)) atc_fail("E10001", "Unknown flag [--" + name + "]: unknown command line flag.");
@@ -99,17 +124,18 @@ std::string AtcFlags::value(const std::string& flag, const std::string& otherwis
 void AtcFlags::check_compile() const {
   for (const char* flag : {"model", "framework", "output", "soc_version"})
     if (!has(flag)) atc_fail("E10007", "[--" + std::string(flag) + "] is required.");
-  if (value("framework") != "5")
-    invalid_value("framework", value("framework"), "Only ONNX (5) is simulated here.");
+  if (value("framework") != "5") invalid_value("framework", value("framework"), "Only ONNX (5) is simulated here.");
   if (has("precision_mode") && has("precision_mode_v2"))
     atc_fail("E10001", "[--precision_mode] and [--precision_mode_v2] cannot be given together.");
   int gears = 0;
   for (const char* flag : {"dynamic_batch_size", "dynamic_image_size", "dynamic_dims", "input_shape_range"})
     gears += has(flag);
   if (gears > 1)
-    atc_fail("E10009",
-             "--dynamic_batch_size, --dynamic_image_size, --input_shape_range, and --dynamic_dims are mutually exclusive.");
-  if (has("input_shape_range")) atc_fail("E10001", "[--input_shape_range] (shapes not known before the run) is not simulated.");
+    atc_fail(
+        "E10009",
+        "--dynamic_batch_size, --dynamic_image_size, --input_shape_range, and --dynamic_dims are mutually exclusive.");
+  if (has("input_shape_range"))
+    atc_fail("E10001", "[--input_shape_range] (shapes not known before the run) is not simulated.");
   if (has("insert_op_conf") || has("compression_optimize_conf") || has("out_nodes"))
     atc_fail("E10001", "[--insert_op_conf], [--compression_optimize_conf] and [--out_nodes] are not simulated.");
   for (const char* flag : {"fusion_switch_file"})

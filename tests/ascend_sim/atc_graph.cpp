@@ -12,7 +12,6 @@ extern const char* const kOnnxTable;
 
 namespace {
 
-
 constexpr int kNewestIr = 9;
 
 std::vector<std::pair<int, int>> ranges_of(const std::string& text) {  // "1,8-18"
@@ -98,7 +97,8 @@ class Checker {
 
   void check_range(const onnx::TensorProto& tensor, const std::string& name) {
     const Shape dims(tensor.dims().begin(), tensor.dims().end());
-    if (precision_.mode == "origin" || tensor.data_type() != kFloat || tensor.data_location() == onnx::TensorProto::EXTERNAL)
+    if (precision_.mode == "origin" || tensor.data_type() != kFloat ||
+        tensor.data_location() == onnx::TensorProto::EXTERNAL)
       return;
     const Tensor values = tensor_of(tensor);
     for (int64_t i = 0; i < values.count(); ++i)

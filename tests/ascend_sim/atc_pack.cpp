@@ -88,7 +88,8 @@ uint64_t stream(Source source, int64_t elements, int stored, bool clip, std::ost
 
 class Packer {
  public:
-  Packer(onnx::ModelProto& model, const std::filesystem::path& folder, const std::filesystem::path& output, OmInfo& info)
+  Packer(onnx::ModelProto& model, const std::filesystem::path& folder, const std::filesystem::path& output,
+         OmInfo& info)
       : model_(model), folder_(folder), output_(output), info_(info) {}
 
   std::filesystem::path write() {
@@ -229,7 +230,8 @@ ExternalData external_data(const onnx::TensorProto& tensor, const std::filesyste
 Tensor weight_for_shapes(const onnx::TensorProto& tensor, const std::filesystem::path& folder) {
   const Shape dims = dims_of(tensor);
   const bool outside = tensor.data_location() == onnx::TensorProto::EXTERNAL;
-  if (count(dims) > kSmallShape || (outside && is_floating(tensor.data_type()))) return shape_only(tensor.data_type(), dims);
+  if (count(dims) > kSmallShape || (outside && is_floating(tensor.data_type())))
+    return shape_only(tensor.data_type(), dims);
   if (!outside) return tensor_of(tensor);
   const std::string bytes = Source(tensor, folder).read(external_data(tensor, folder).bytes);
   return from_bytes(tensor.data_type(), dims, reinterpret_cast<const std::byte*>(bytes.data()));
@@ -249,7 +251,8 @@ void measure(const onnx::ModelProto& model, const std::filesystem::path& folder,
     Survey survey;
     survey.element = info.precision.mode == "fp16" ? 2 : 4;
     survey.computed = [&](const OpCall& call) {
-      static const std::set<std::string> kArithmetic{"Add", "Sub", "Mul", "Div", "Neg", "Pow", "Equal", "Less", "Greater"};
+      static const std::set<std::string> kArithmetic{"Add", "Sub",   "Mul",  "Div",    "Neg",
+                                                     "Pow", "Equal", "Less", "Greater"};
       if (!call.known() && kArithmetic.contains(call.node().op_type()) && call.in(0).type == kInt64)
         slow.insert(call.node().name());
     };

@@ -8,7 +8,8 @@
 namespace ascend_sim {
 namespace {
 
-const std::set<std::string> kTypes{"float16", "float32", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "bool"};
+const std::set<std::string> kTypes{"float16", "float32", "bfloat16", "int8", "int16",
+                                   "int32",   "int64",   "uint8",    "bool"};
 
 std::string trimmed(std::string text) {
   const auto space = [](unsigned char c) { return std::isspace(c); };
@@ -44,7 +45,8 @@ class Reader {
       const size_t end = line.rfind("::", in);
       if (in == std::string::npos || out == std::string::npos || end == std::string::npos || end + 2 != in)
         invalid_value(flag, line, "A line is Name::InputDtype:d1,d2,OutputDtype:d1.");
-      const auto inputs = split_text(line.substr(in + 11, out - in - 11), ','), outputs = split_text(line.substr(out + 12), ',');
+      const auto inputs = split_text(line.substr(in + 11, out - in - 11), ','),
+                 outputs = split_text(line.substr(out + 12), ',');
       bool wide = false;
       for (const auto* all : {&inputs, &outputs})
         for (const std::string& type : *all) {
@@ -55,8 +57,9 @@ class Reader {
       for (const auto& node : graph_.node())
         if (node.name() == name && (static_cast<int>(inputs.size()) != node.input_size() ||
                                     static_cast<int>(outputs.size()) != node.output_size()))
-          invalid_value(flag, line, "The node has " + std::to_string(node.input_size()) + " inputs and " +
-                                        std::to_string(node.output_size()) + " outputs.");
+          invalid_value(flag, line,
+                        "The node has " + std::to_string(node.input_size()) + " inputs and " +
+                            std::to_string(node.output_size()) + " outputs.");
       keep(flag, name, wide);
     }
   }
@@ -109,7 +112,8 @@ class Reader {
  private:
   void change_list(const std::string& list, const std::string& change, const std::string& type) {
     if ((list != "black-list" && list != "white-list") || (change != "to-add" && change != "to-remove"))
-      invalid_value("modify_mixlist", list + "/" + change, "Lists are black-list and white-list, with to-add and to-remove.");
+      invalid_value("modify_mixlist", list + "/" + change,
+                    "Lists are black-list and white-list, with to-add and to-remove.");
     const auto types = onnx_ops_of(type);
     if (types.empty()) invalid_value("modify_mixlist", type, "No such operator.");
     if ((list == "black-list") == (change == "to-add")) result_.kept_types.insert(types.begin(), types.end());

@@ -83,11 +83,12 @@ void check_gears(const std::string& flag, const OmInfo& info, size_t open) {
   const size_t n = info.gears.size();
   if (n < kFewestGears)
     atc_fail("E10035", "[--" + flag + "] has " + std::to_string(n) + " gear(s); at least 2 are needed.");
-  if (n > kMostGears) atc_fail("E10036", "[--" + flag + "] has " + std::to_string(n) + " gears; at most 100 are allowed.");
+  if (n > kMostGears)
+    atc_fail("E10036", "[--" + flag + "] has " + std::to_string(n) + " gears; at most 100 are allowed.");
   for (const auto& gear : info.gears) {
     if (gear.size() != open)
-      atc_fail("E10045", "[--" + flag + "]: a gear has " + std::to_string(gear.size()) + " value(s), --input_shape has " +
-                             std::to_string(open) + " of -1.");
+      atc_fail("E10045", "[--" + flag + "]: a gear has " + std::to_string(gear.size()) +
+                             " value(s), --input_shape has " + std::to_string(open) + " of -1.");
     for (const int64_t value : gear)
       if (value < 1) atc_fail("E10038", "[--" + flag + "]: a value of a gear is below 1 or no number.");
     if (std::ranges::count(info.gears, gear) > 1) atc_fail("E10039", "[--" + flag + "]: a gear is given twice.");
@@ -129,8 +130,7 @@ void take_images(const AtcFlags& flags, OmInfo& info) {
 
 void take_dims(const AtcFlags& flags, OmInfo& info) {
   info.gear_kind = GearKind::kDims;
-  if (flags.value("input_format", "NCHW") != "ND")
-    atc_fail("E10043", "[--dynamic_dims] needs --input_format=ND.");
+  if (flags.value("input_format", "NCHW") != "ND") atc_fail("E10043", "[--dynamic_dims] needs --input_format=ND.");
   size_t open = 0;
   for (const OmPort& port : info.inputs) open += static_cast<size_t>(std::ranges::count(port.dims, -1));
   if (open == 0) atc_fail("E10040", "[--dynamic_dims] needs -1 in --input_shape.");

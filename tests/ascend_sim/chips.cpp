@@ -7,7 +7,8 @@ namespace ascend_sim {
 const std::vector<Chip>& chips() {
   static const std::vector<Chip> all = [] {
     std::vector<Chip> list;
-    for (const char* bin : {"P3", "P5", "P7"}) list.push_back({std::string("Ascend310") + bin, "Ascend310P", 8, 7, 21534, 16});
+    for (const char* bin : {"P3", "P5", "P7"})
+      list.push_back({std::string("Ascend310") + bin, "Ascend310P", 8, 7, 21534, 16});
     list.push_back({"Ascend310P1", "Ascend310P", 10, 8, 21534, 16});
     for (const char* bin : {"B1", "B2", "B2C"})
       list.push_back({std::string("Ascend910") + bin, "Ascend910B", 24, 48, 65536, 192});

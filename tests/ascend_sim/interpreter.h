@@ -40,7 +40,6 @@ class Interpreter {
   const std::vector<std::string>& inputs() const { return inputs_; }
 
  private:
-
   const onnx::GraphProto& graph_;
   int opset_;
   WeightOf weight_of_;

@@ -1,13 +1,11 @@
 #include "om_file.h"
 
-
 #include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <istream>
 #include <sstream>
 #include <streambuf>
-
 
 namespace ascend_sim {
 namespace {
@@ -47,7 +45,8 @@ std::string port_line(const OmPort& port) {
 
 OmPort port_of(const std::string& line) {
   const size_t second = line.rfind('|'), first = line.rfind('|', second - 1);
-  return {line.substr(0, first), std::stoi(line.substr(first + 1, second - first - 1)), numbers(line.substr(second + 1))};
+  return {line.substr(0, first), std::stoi(line.substr(first + 1, second - first - 1)),
+          numbers(line.substr(second + 1))};
 }
 
 void take_line(OmInfo& info, const std::string& key, const std::string& value) {

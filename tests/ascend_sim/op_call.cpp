@@ -126,7 +126,8 @@ Tensor tensor_of(const onnx::TensorProto& p) {
   const int64_t n = count(dims);
   if (p.has_raw_data()) {
     if (p.raw_data().size() != static_cast<size_t>(n) * bytes_of(p.data_type()))
-      throw OpError("tensor " + p.name() + ": " + std::to_string(p.raw_data().size()) + " bytes for " + to_string(dims));
+      throw OpError("tensor " + p.name() + ": " + std::to_string(p.raw_data().size()) + " bytes for " +
+                    to_string(dims));
     return from_bytes(p.data_type(), dims, reinterpret_cast<const std::byte*>(p.raw_data().data()));
   }
   Tensor t = allocate(p.data_type(), dims);

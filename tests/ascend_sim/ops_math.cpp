@@ -105,8 +105,7 @@ void where(OpCall& c) {
   const auto pick = [&](auto* to, const auto* yes, const auto* no) {
     for_rows(dims, strides, [&](int64_t row, const int64_t* at) {
       for (int64_t i = 0; i < width; ++i)
-        to[row * width + i] =
-            c.in(0).ints[at[0] + i * step(0)] ? yes[at[1] + i * step(1)] : no[at[2] + i * step(2)];
+        to[row * width + i] = c.in(0).ints[at[0] + i * step(0)] ? yes[at[1] + i * step(1)] : no[at[2] + i * step(2)];
     });
   };
   if (is_floating(out.type))
