@@ -243,13 +243,15 @@ ProcessResult run_process(const ProcessCommand& command, const ProcessWatch& wat
     if (got == 0 || (got < 0 && ended)) open = false;  // who holds the pipe yet does not hold us
     if (Clock::now() < next_tick || !open) continue;
     next_tick = Clock::now() + kTick;
-    if (watch.tick && !watch.tick(seconds())) {
+    if (watch.tick && !result.told_to_stop && !watch.tick(seconds())) {
       result.told_to_stop = true;
       child.stop();
     }
   }
   while (!child.ended() && !result.told_to_stop) {  // it closed its streams and goes on
-    poll(nullptr, 0, kPollMs);
+    poll(nullptr, 0, kPollMs / 10);
+    if (Clock::now() < next_tick) continue;
+    next_tick = Clock::now() + kTick;
     if (watch.tick && !watch.tick(seconds())) result.told_to_stop = true;
   }
   lines.end();
