@@ -45,7 +45,7 @@ const Setting kSettings[] = {
     {"guidance-interval", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", kG | kI | kB, &Options::guidance_interval},
 
     {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB | kE, &Options::model},
-    {"device", "Model and machine", "NAME", "cpu, or reference (plain loops, slow) [cpu]", kG | kI | kB, &Options::device, 0, 0, known_devices},
+    {"device", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (Ascend) [cpu]", kG | kI | kB, &Options::device, 0, 0, known_devices},
     {"precision", "Model and machine", "NAME", "auto, fp32 or bf16 [auto: bf16 where the machine is faster in it]", kG | kI | kB, &Options::precision, 0, 0, precisions},
     {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB | kE, &Options::threads, 1, kMostThreads},
     {"memory-budget", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB, &Options::memory_budget},
@@ -85,6 +85,16 @@ bool parse_number(std::string_view text, T& value) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+// "npu:N" stands for "npu:0", "npu:1", ..., and for "npu".
+bool stands_for(std::string_view choice, std::string_view text) {
+  if (choice == text) return true;
+  if (!choice.ends_with(":N")) return false;
+  choice.remove_suffix(1);
+  if (!text.starts_with(choice)) return text == choice.substr(0, choice.size() - 1);
+  text.remove_prefix(choice.size());
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 struct Assign {
   Options& options;
   const Setting& setting;
@@ -94,7 +104,7 @@ struct Assign {
   void operator()(std::optional<std::string> Options::*member) const {
     if (setting.choices) {
       const std::vector<std::string> choices = setting.choices();
-      if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
+      if (std::ranges::none_of(choices, [&](const std::string& choice) { return stands_for(choice, text); })) {
         const std::string meant = nearest(text, choices);
         fail<UsageError>(INKSTONE_HERE, subject, ": must be one of ", listed(choices),
                          meant.empty() ? "" : "; did you mean " + meant + "?");
