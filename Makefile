@@ -38,9 +38,9 @@ asan:
 SECONDS ?= 60
 fuzz:
 	@tools/setup.sh build test
-	@cmake --preset fuzz -DINKSTONE_TESTS=ON --log-level=WARNING
-	@cmake --build --preset fuzz --parallel $(JOBS)
-	@for target in build/fuzz/tests/fuzz/*_fuzz; do $$target -max_total_time=$(SECONDS) -print_final_stats=1 || exit 1; done
+	@cmake --preset asan -DINKSTONE_TESTS=ON --log-level=WARNING
+	@cmake --build --preset asan --parallel $(JOBS)
+	@for target in build/asan/tests/fuzz/*_fuzz; do $$target -max_total_time=$(SECONDS) -print_final_stats=1 || exit 1; done
 
 clean:
 	rm -rf build

@@ -117,7 +117,7 @@ JsonObject bench_json(const Loaded& loaded, const BenchResult& result) {
           {"machine", std::move(machine)},
           {"width", result.request.width},
           {"height", result.request.height},
-          {"precision", precision_name(result.plan.precision)},
+          {"precision", name_of(result.plan.precision)},
           {"steps", result.request.steps},
           {"repeat", result.repeat},
           {"prepare_seconds", result.first.prepare},
@@ -135,7 +135,7 @@ std::string bench_table(const Loaded& loaded, const BenchResult& result) {
   if (result.peaks.fp32 > 0)
     text += "peak: " + rate_line("fp32", result.peaks.fp32) + rate_line(", bf16", result.peaks.bf16) + "\n";
   text += fmt::format("measured: {}x{} in {}, {} steps, {} times\n", result.request.width, result.request.height,
-                      precision_name(result.plan.precision), result.request.steps, result.repeat);
+                      name_of(result.plan.precision), result.request.steps, result.repeat);
   if (const std::string less = approximations_text(result.request); !less.empty())
     text += "approximate: " + less + "\n";
   for (const Measurement* stage : stages_of(result)) text += measurement_table(*stage, peak);

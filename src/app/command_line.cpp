@@ -46,6 +46,7 @@ void add_flags(Flags& flags, CLI::App& root, Command command) {
     const std::string names = flag_names(setting, command);
     given.option = *setting.value ? flags.app->add_option(names, given.text) : flags.app->add_flag(names, given.on);
     given.option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    if (*setting.without_value) given.option->expected(0, 1)->default_str(setting.without_value);
   }
 }
 

@@ -8,5 +8,7 @@ namespace inkstone {
 int run_generate(Options options);
 int run_info(const Options& options);
 int run_bench(const Options& options);
+int run_export(const Options& options);
+int run_devices(const Options& options);
 
 }  // namespace inkstone

@@ -69,8 +69,7 @@ void report_loaded(const Session& session) {
   std::string text = fmt::format("model      {} ({})\n{}", loaded.name, loaded.model().folder.string(),
                                  components_table(loaded.model()));
   text += fmt::format("device     {}, {} threads\n", device_text(loaded.engine->device()), threads());
-  text +=
-      fmt::format("precision  {}\nmemory     {}\n", precision_name(session.plan.precision), plan_line(session.plan));
+  text += fmt::format("precision  {}\nmemory     {}\n", name_of(session.plan.precision), plan_line(session.plan));
   for (const std::string& reason : session.plan.reasons) text += fmt::format("  given up: {}\n", reason);
   text += fmt::format("picture    {}x{}, {} steps of {}{}, guidance {}, seed {}", request.width, request.height,
                       request.steps, name_of(request.scheduler.kind), request.scheduler.karras ? " (Karras)" : "",
@@ -135,7 +134,7 @@ JsonObject result_json(const Session& session, const std::vector<Picture>& pictu
           {"memory", std::move(memory)},
           {"model", model_json(session.loaded)},
           {"device", std::move(device)},
-          {"precision", precision_name(session.plan.precision)},
+          {"precision", name_of(session.plan.precision)},
           {"warnings", std::move(warnings)}};
 }
 

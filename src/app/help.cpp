@@ -85,6 +85,50 @@ Bytes moved are those of the values and weights that each call reads and writes,
 Memory is the kernel's: resident at most (VmHWM) in each stage, and its anonymous and file-backed parts after each run.
 )";
 
+constexpr const char* kExportHead =
+    R"(Writes a model as ONNX files that Ascend's compiler, ATC, takes. Nothing is compiled yet, and no device is needed.
+Usage: inkstone export --out DIR [flags]
+
+Examples:
+  inkstone export --out demo-onnx
+  inkstone export --model DIR --out sd15-onnx --soc Ascend910B4 --sizes 512,768x512 --batch 1,2,4
+  inkstone export --model DIR --out sd15-onnx --batch 1,2,4,8 --gears --vae-tile 16 --precision mixed
+)";
+
+constexpr const char* kExportTail = R"(
+What is written. Graphs (.onnx) and beside them, shared by all graphs of a component, its weights (.bin): keep them in one
+folder. Shapes are static (but for --gears), inputs and outputs are fp32, ids are int32.
+  text_encoder           ids -> text
+  unet_prompt            text of one prompt -> text_0, text_1, ...: once for a prompt
+  unet_time              timestep -> time_0, time_1, ...: once for each timestep of a schedule
+  unet_step_WxH_bN       latent, text_*, time_* -> noise: each step; ..._guided takes two texts for each latent
+  vae_decoder_WxH        latent -> image, -1 to 1; ..._tileN: the same in bands
+  vae_encoder_WxH        image -> moments: means, then logarithms of variances
+  calibration/           with --calibration: GRAPH/PORT/NNN.bin, raw values, and index.json
+manifest.json says each file's inputs, outputs, size, SHA-256 and which nodes stay in fp32. The same model and flags give
+the same bytes. An earlier export of the same model in the folder is replaced, and no file that is not of an export.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+)";
+
+constexpr const char* kDevicesHead =
+    R"(Shows cpu, cuda and npu: chip, memory, load, temperature, power, health, driver and CANN versions; of what is not
+there, why, and what to do about it.
+Usage: inkstone devices [flags]
+
+Examples:
+  inkstone devices
+  inkstone devices --watch
+  inkstone devices --watch 10 --json | jq -c '.devices[] | [.name, .memory_free_bytes, .health]'
+)";
+
+constexpr const char* kDevicesTail = R"(
+It opens no device and takes none of its memory. What a device does not tell is shown as - (in JSON null), never as 0.
+NPUs are asked by the driver's DCMI library, which needs no CANN; without it npu-smi info is read. The chip's name is
+what inkstone export takes as --soc. AI core: the share of time in which the chip's matrix cores had work.
+With --watch, --json prints one line each time; elsewhere than on a terminal the table is printed anew each time.
+Exit codes: 0 done (absent devices too), 1 failed, 2 wrong usage, 130 interrupted.
+)";
+
 }  // namespace
 
 const char* command_name(Command command) {
@@ -92,6 +136,8 @@ const char* command_name(Command command) {
     case Command::kGenerate: return "generate";
     case Command::kInfo: return "info";
     case Command::kBench: return "bench";
+    case Command::kExport: return "export";
+    case Command::kDevices: return "devices";
   }
   return "";
 }
@@ -105,6 +151,8 @@ Commands:
   result += row("generate PROMPT", "draw a picture and write it as PNG");
   result += row("info [MODEL]", "show a model and the memory that it takes");
   result += row("bench", "measure speed and memory on this machine");
+  result += row("export", "write a model as ONNX files for Ascend's compiler");
+  result += row("devices", "show the devices of this machine, their memory, load and health");
   result += "\nFlags:\n";
   result += row("-h, --help", "this text; inkstone COMMAND --help has all of a command's flags");
   result += row("--version", "the version");
@@ -121,6 +169,8 @@ std::string command_help(Command command) {
     case Command::kGenerate: return kGenerateHead + setting_rows(command) + kGenerateTail;
     case Command::kInfo: return kInfoHead + setting_rows(command);
     case Command::kBench: return kBenchHead + setting_rows(command) + kBenchTail;
+    case Command::kExport: return kExportHead + setting_rows(command) + kExportTail;
+    case Command::kDevices: return kDevicesHead + setting_rows(command) + kDevicesTail;
   }
   return "";
 }

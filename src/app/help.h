@@ -7,7 +7,8 @@
 
 namespace inkstone {
 
-inline constexpr Command kCommands[] = {Command::kGenerate, Command::kInfo, Command::kBench};
+inline constexpr Command kCommands[] = {Command::kGenerate, Command::kInfo, Command::kBench, Command::kExport,
+                                        Command::kDevices};
 const char* command_name(Command command);
 
 std::string general_help();

@@ -67,9 +67,8 @@ int run_info(const Options& options) {
                       defaults.height, defaults.steps, defaults.guidance, model.size_multiple());
   text += fmt::format("device     {}\n", device_text(device));
   const std::string less = approximations_text(request);
-  text +=
-      fmt::format("memory     for {}x{} in {}{}{}{}\n{}", request.width, request.height, precision_name(plan.precision),
-                  request.guidance > 1 ? ", with guidance" : "", less.empty() ? "" : "; ", less, plan_table(plan));
+  text += fmt::format("memory     for {}x{} in {}{}{}{}\n{}", request.width, request.height, name_of(plan.precision),
+                      request.guidance > 1 ? ", with guidance" : "", less.empty() ? "" : "; ", less, plan_table(plan));
   write_output(text);
   return 0;
 }

@@ -34,8 +34,9 @@ bool takes_karras(SchedulerKind kind) {
 EngineOptions engine_options(const Options& options) {
   EngineOptions result;
   result.device = options.device.value_or("cpu");
-  if (options.precision == "fp32") result.precision = Precision::kFp32;
-  if (options.precision == "bf16") result.precision = Precision::kBf16;
+  result.compiled = options.compiled.value_or("");
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16, Precision::kFp16, Precision::kMixed})
+    if (options.precision == name_of(precision)) result.precision = precision;
   result.vae_tiling = choice_of(options.vae_tiling);
   result.attention_slicing = choice_of(options.attention_slicing);
   if (options.memory_budget) result.memory_budget = options.memory_budget->bytes;
@@ -85,7 +86,5 @@ Request request_of(const Options& options, const Model& model) {
   request.guidance_interval = options.guidance_interval.value_or(request.guidance_interval);
   return request;
 }
-
-const char* precision_name(Precision precision) { return precision == Precision::kBf16 ? "bf16" : "fp32"; }
 
 }  // namespace inkstone

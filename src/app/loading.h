@@ -27,6 +27,4 @@ SchedulerConfig scheduler_of(const Options& options, const Model& model);
 // Options, else the model's defaults. The seed is the first picture's; prompt and seed must be set.
 Request request_of(const Options& options, const Model& model);
 
-const char* precision_name(Precision precision);
-
 }  // namespace inkstone

@@ -36,6 +36,8 @@ int run(const std::vector<std::string>& arguments, Options& options) {
     case Command::kGenerate: return run_generate(options);
     case Command::kInfo: return run_info(options);
     case Command::kBench: return run_bench(options);
+    case Command::kExport: return run_export(options);
+    case Command::kDevices: return run_devices(options);
   }
   return kFailed;
 }

@@ -16,11 +16,15 @@
 namespace inkstone {
 namespace {
 
-constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench);
+constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench),
+                   kE = bit(Command::kExport), kD = bit(Command::kDevices);
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 constexpr double kMostThreads = 1024;
 
-std::vector<std::string> precisions() { return {"auto", "fp32", "bf16"}; }
+std::vector<std::string> precisions() { return {"auto", "fp32", "bf16", "fp16", "mixed"}; }
+std::vector<std::string> export_precisions() { return {"fp16", "mixed", "fp32"}; }
+std::vector<std::string> timestep_types() { return {"fp32", "int32"}; }
+std::vector<std::string> compile_choices() { return {"never"}; }
 std::vector<std::string> switches() { return {"auto", "on", "off"}; }
 
 // clang-format off
@@ -41,10 +45,11 @@ const Setting kSettings[] = {
     {"cache-interval", "Approximations", "N", "of N U-Net calls one is whole, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another picture, near the exact one [1: all whole]", kG | kI | kB, &Options::cache_interval, 1, 1000},
     {"guidance-interval", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", kG | kI | kB, &Options::guidance_interval},
 
-    {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB, &Options::model},
-    {"device", "Model and machine", "NAME", "cpu, or reference (plain loops, slow) [cpu]", kG | kI | kB, &Options::device, 0, 0, known_devices},
-    {"precision", "Model and machine", "NAME", "auto, fp32 or bf16 [auto: bf16 where the machine is faster in it]", kG | kI | kB, &Options::precision, 0, 0, precisions},
-    {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB, &Options::threads, 1, kMostThreads},
+    {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB | kE, &Options::model},
+    {"device", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB, &Options::device, 0, 0, known_devices},
+    {"precision", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB, &Options::precision, 0, 0, precisions},
+    {"compiled", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are compiled ahead (npu)", kG | kI | kB, &Options::compiled},
+    {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB | kE, &Options::threads, 1, kMostThreads},
     {"memory-budget", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB, &Options::memory_budget},
     {"vae-tiling", "Model and machine", "WHEN", "decode the picture in bands: less memory, the same picture;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB, &Options::vae_tiling, 0, 0, switches},
     {"attention-slicing", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB, &Options::attention_slicing, 0, 0, switches},
@@ -55,10 +60,25 @@ const Setting kSettings[] = {
     {"out", "Measurement", "FILE.json", "write the result as JSON into this file", kB, &Options::out},
     {"trace", "Measurement", "FILE.json", "write every stage and call with its time, for chrome://tracing or ui.perfetto.dev", kB, &Options::trace},
 
+    {"out", "Export", "DIR", "the folder to write into: a new or empty one, or an earlier export of this model", kE, &Options::out},
+    {"soc", "Export", "NAME", "the chip, as npu-smi names it after \"Ascend\": Ascend910B4, Ascend310P3; noted for ATC,\nthe ONNX files are the same for all", kE, &Options::soc},
+    {"sizes", "Export", "LIST", "pictures' sizes: 512,768x512 (one number: a square; else WIDTHxHEIGHT)\n[the model's own]", kE, &Options::sizes},
+    {"batch", "Export", "LIST", "pictures at once: 1,2,4,8 [1]", kE, &Options::batch},
+    {"gears", "Export", "", "one file for all batches of a size, its rows left open, instead of one for each", kE, &Options::gears},
+    {"precision", "Export", "NAME", "fp16: U-Net and text encoder are stored and computed in fp16, the time embedding in\nfp32; the VAE is stored in fp32, and ATC makes fp16 of it but for its norms\nmixed: fp32 files, of which ATC computes products in fp16; fp32: all in fp32 [fp16]", kE, &Options::precision, 0, 0, export_precisions},
+    {"attention-slicing", "Export", "N", "N attention heads at a time: less memory, slower [all]", kE, &Options::attention_heads, 1, 1024},
+    {"vae-tile", "Export", "N", "besides the VAE decoder, one that works in bands of N latent rows: the same picture,\nless memory, slower", kE, &Options::vae_tile, 1, 8192},
+    {"encoder", "Export", "", "the VAE's encoder too", kE, &Options::encoder},
+    {"timestep", "Export", "TYPE", "of unet_time's input: fp32, or int32 for schedulers whose timesteps are whole (euler and\neuler-ancestral have fractions: 266.4) [fp32]", kE, &Options::timestep, 0, 0, timestep_types},
+    {"calibration", "Export", "FILE", "a text file, a prompt a line: their pictures are computed here, and what goes into the\nU-Net and the VAE is written for AMCT, which makes INT8 models", kE, &Options::calibration},
+    {"opset", "Export", "N", "of ONNX, 14 to 17 [17: LayerNormalization is one node]", kE, &Options::opset, 14, 17},
+    {"compile", "Export", "WHEN", "never: ATC is not called yet [never]", kE, &Options::compile, 0, 0, compile_choices},
+
+    {"watch", "Output and files", "[SECONDS]", "show it again and again until Ctrl-C, each 0.1 to 86400 seconds [2]", kD, &Options::watch, 0.1, 86400, nullptr, true, "2"},
     {"config", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG, &Options::config, 0, 0, nullptr, false},
-    {"json", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB, &Options::json},
-    {"quiet", "Output and files", "", "no progress and no report, errors alone", kG | kB, &Options::quiet},
-    {"verbose", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB, &Options::verbose},
+    {"json", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB | kE | kD, &Options::json},
+    {"quiet", "Output and files", "", "no progress and no report, errors alone", kG | kB | kE, &Options::quiet},
+    {"verbose", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB | kE | kD, &Options::verbose},
 };
 // clang-format on
 
@@ -74,6 +94,15 @@ bool parse_number(std::string_view text, T& value) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+// "npu:N" stands for npu:0, npu:1, ... and npu.
+bool is_choice(std::string_view choice, std::string_view text) {
+  if (!choice.ends_with(":N")) return text == choice;
+  const std::string_view name = choice.substr(0, choice.size() - 2);
+  int number = 0;
+  return text == name || (text.starts_with(name) && text.substr(name.size()).starts_with(":") &&
+                          parse_number(text.substr(name.size() + 1), number) && number >= 0);
+}
+
 struct Assign {
   Options& options;
   const Setting& setting;
@@ -83,7 +112,7 @@ struct Assign {
   void operator()(std::optional<std::string> Options::*member) const {
     if (setting.choices) {
       const std::vector<std::string> choices = setting.choices();
-      if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
+      if (std::ranges::none_of(choices, [&](const std::string& choice) { return is_choice(choice, text); })) {
         const std::string meant = nearest(text, choices);
         fail<UsageError>(INKSTONE_HERE, subject, ": must be one of ", listed(choices),
                          meant.empty() ? "" : "; did you mean " + meant + "?");

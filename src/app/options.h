@@ -16,13 +16,13 @@ namespace inkstone {
 // Unset: not given, so that the next nearest source of a default is asked.
 struct Options {
   std::optional<std::string> prompt, negative, model, out, scheduler, device, precision, vae_tiling, attention_slicing,
-      config, compare, trace;
+      config, compare, trace, compiled, sizes, batch, compile, soc, timestep, calibration;
   std::optional<uint64_t> seed;
-  std::optional<int> steps, width, height, count, threads, repeat, cache_interval;
-  std::optional<float> guidance, eta;
+  std::optional<int> steps, width, height, count, threads, repeat, cache_interval, opset, attention_heads, vae_tile;
+  std::optional<float> guidance, eta, watch;
   std::optional<ByteSize> memory_budget;
   std::optional<Interval> guidance_interval;
-  std::optional<bool> karras, json, quiet, verbose;
+  std::optional<bool> karras, gears, encoder, json, quiet, verbose;
 };
 
 using Member =
@@ -30,13 +30,13 @@ using Member =
                  std::optional<int> Options::*, std::optional<float> Options::*, std::optional<ByteSize> Options::*,
                  std::optional<Interval> Options::*, std::optional<bool> Options::*>;
 
-enum class Command { kGenerate, kInfo, kBench };
+enum class Command { kGenerate, kInfo, kBench, kExport, kDevices };
 inline constexpr unsigned bit(Command command) { return 1u << static_cast<unsigned>(command); }
 
 struct Setting {
   const char* name;   // "steps": the flag --steps, the config key steps
   const char* group;  // its heading in the help
-  const char* value;  // how the help calls its value; "" for a switch
+  const char* value;  // how the help calls its value; "" for a switch; in brackets: it may be left away
   const char* help;   // may have several lines
   unsigned commands;  // bits of those that take it
   Member member;
@@ -44,6 +44,7 @@ struct Setting {
   double most = 1e9;
   std::vector<std::string> (*choices)() = nullptr;  // of a text: these alone
   bool in_file = true;                              // may stand in a config file
+  const char* without_value = "";                   // the value of a flag that stands alone
 };
 
 std::span<const Setting> settings();

@@ -117,7 +117,7 @@ JsonObject device_json(const DeviceInfo& device) {
 }
 
 JsonObject plan_json(const EnginePlan& plan) {
-  return {{"precision", precision_name(plan.precision)},
+  return {{"precision", name_of(plan.precision)},
           {"text_encoder", use_json(plan.text_encoder)},
           {"unet", use_json(plan.unet)},
           {"unet_prompt", use_json(plan.prompt)},

@@ -14,14 +14,26 @@
 
 namespace inkstone {
 
-enum class Precision { kFp32, kBf16 };
+enum class Precision { kFp32, kBf16, kFp16, kMixed };  // fp16 and mixed (products in fp16): of compiled files
+
+constexpr const char* name_of(Precision precision) {
+  switch (precision) {
+    case Precision::kFp32: return "fp32";
+    case Precision::kBf16: return "bf16";
+    case Precision::kFp16: return "fp16";
+    case Precision::kMixed: return "mixed";
+  }
+  return "?";
+}
 
 struct DeviceInfo {
   std::string name;         // "cpu", "reference"
   std::string description;  // "AMD EPYC, 2 threads, AVX-512 BF16"
   size_t memory_total = 0;  // bytes
   size_t memory_free = 0;
-  bool bf16 = false;  // runs bf16 at more than fp32's rate
+  bool bf16 = false;                   // runs bf16 at more than fp32's rate
+  std::optional<Precision> precision;  // the only one that its programs have
+  bool own_memory = false;             // memory apart from the host's; the sizes above and every MemoryUse are of it
 };
 
 struct MemoryUse {     // bytes, known before the first run
@@ -33,6 +45,10 @@ struct MemoryUse {     // bytes, known before the first run
   // Arena and scratch are the same bytes for all programs of a backend: of several, the largest counts.
   size_t work() const { return arena + scratch; }
   size_t total() const { return weights + mapped + work(); }
+};
+
+struct BackendOptions {
+  std::string compiled;  // the folder that `inkstone export` wrote, for devices whose programs are compiled ahead
 };
 
 struct CompileOptions {
@@ -74,6 +90,13 @@ class Backend {
   // The weights outlive the program, which may read them whenever it runs.
   virtual std::unique_ptr<Program> compile(const Graph& graph, const Weights& weights,
                                            const CompileOptions& options) = 0;
+  // Whether there is a program for this graph: always, unless programs are compiled ahead.
+  virtual bool has(const Graph&, const CompileOptions&) { return true; }
+  // Memory that stays on the device between runs, for what one program makes and another reads; the host's where they are one.
+  // Freed before the backend. A program takes host tensors and these alike.
+  virtual Tensor tensor(const Shape& shape, DType type) { return Tensor(shape, type); }
+  // Of tensors on the host or here; between two of the device nothing passes through the host. Done before the next run begins.
+  virtual void copy(const Tensor& from, size_t from_byte, Tensor& to, size_t to_byte, size_t bytes);
   // What compile() would ask for, without asking for it.
   virtual MemoryUse plan(const Graph& graph, const Weights& weights, const CompileOptions& options) = 0;
   // FLOP/s at most, measured now in well under a second; 0 where the device does not multiply the type or cannot tell.
@@ -82,8 +105,9 @@ class Backend {
   virtual void give_back() {}
 };
 
-// "cpu" or "reference"; throws UsageError listing the known devices for another name.
-std::unique_ptr<Backend> open_backend(const std::string& device);
+// "cpu", "reference" or "npu:N"; throws UsageError listing the known devices for another name, and Error where a device is absent, with
+// what is missing and how to get it.
+std::unique_ptr<Backend> open_backend(const std::string& device, const BackendOptions& options = {});
 std::vector<std::string> known_devices();
 
 }  // namespace inkstone

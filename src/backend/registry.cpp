@@ -1,16 +1,40 @@
 // The devices there are. The one file that knows the folders of the backends.
+#include <charconv>
+#include <cstring>
+#include <optional>
+
+#include "backend/ascend/ascend.h"
 #include "backend/backend.h"
 #include "backend/cpu/cpu.h"
 #include "backend/reference/reference.h"
 #include "base/error.h"
 
 namespace inkstone {
+namespace {
 
-std::vector<std::string> known_devices() { return {"cpu", "reference"}; }
+// "npu", "npu:0", "npu:1", ...
+std::optional<int> npu_of(std::string_view device) {
+  if (device == "npu") return 0;
+  if (!device.starts_with("npu:")) return std::nullopt;
+  int index = 0;
+  const auto [end, error] = std::from_chars(device.data() + 4, device.data() + device.size(), index);
+  if (error != std::errc() || end != device.data() + device.size() || index < 0) return std::nullopt;
+  return index;
+}
 
-std::unique_ptr<Backend> open_backend(const std::string& device) {
+}  // namespace
+
+std::vector<std::string> known_devices() { return {"cpu", "reference", "npu:N"}; }
+
+void Backend::copy(const Tensor& from, size_t from_byte, Tensor& to, size_t to_byte, size_t size) {
+  INKSTONE_CHECK(!from.on_device() && !to.on_device(), "a tensor of another device copied");
+  std::memcpy(to.data() + to_byte, from.data() + from_byte, size);
+}
+
+std::unique_ptr<Backend> open_backend(const std::string& device, const BackendOptions& options) {
   if (device == "cpu") return open_cpu_backend();
   if (device == "reference") return open_reference_backend();
+  if (const std::optional<int> index = npu_of(device)) return open_ascend_backend(*index, options);
   std::string known;
   for (const std::string& name : known_devices()) known += (known.empty() ? "" : ", ") + name;
   fail<UsageError>(INKSTONE_HERE, "unknown device \"", device, "\": this build has ", known);

@@ -24,6 +24,18 @@ class UsageError : public Error {
   using Error::Error;
 };
 
+// A device has not the memory: less at a time may work.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
+// The device can't be used any more, by nothing in this process: another process may start it anew.
+class DeviceLost : public Error {
+ public:
+  using Error::Error;
+};
+
 template <typename Kind = Error, typename... Parts>
 [[noreturn]] void fail(const char* where, const Parts&... parts) {
   std::ostringstream text;

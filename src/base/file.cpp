@@ -164,7 +164,22 @@ void MappedFile::release(size_t begin, size_t length) const {
   if (first < last) ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
 }
 
-void write_file(const fs::path& path, std::span<const std::byte> bytes) {
+struct FileWriter::State {
+  State(const fs::path& asked, const fs::path& to) : path(asked), target(to), temporary(to), file(temporary.create()) {
+    check(file >= 0);
+  }
+  void check(bool done) const {
+    const int error = errno;
+    INKSTONE_CHECK(done, "cannot write ", path.string(), ": ", why_not_written(error, target, size));
+  }
+
+  fs::path path, target;
+  Temporary temporary;
+  Descriptor file;
+  size_t size = 0;
+};
+
+FileWriter::FileWriter(const fs::path& path) {
   std::error_code ignored;
   const bool link = fs::is_symlink(path, ignored);
   const fs::path target = link ? fs::weakly_canonical(path, ignored) : path;  // the link stays, its file is replaced
@@ -172,11 +187,25 @@ void write_file(const fs::path& path, std::span<const std::byte> bytes) {
                  ": it is a folder");
   INKSTONE_CHECK(!fs::exists(target, ignored) || fs::is_regular_file(target, ignored), "cannot write ", path.string(),
                  ": it is not a regular file");
-  Temporary temporary(target);
-  Descriptor file(temporary.create());
-  const bool done = file >= 0 && write_all(file, bytes) && sync(file) && file.close() && temporary.rename_to(target);
-  const int error = errno;
-  INKSTONE_CHECK(done, "cannot write ", path.string(), ": ", why_not_written(error, target, bytes.size()));
+  state_ = std::make_unique<State>(path, target);
+}
+
+FileWriter::~FileWriter() = default;
+
+void FileWriter::write(std::span<const std::byte> bytes) {
+  state_->size += bytes.size();
+  state_->check(write_all(state_->file, bytes));
+}
+
+void FileWriter::finish() {
+  state_->check(sync(state_->file) && state_->file.close() && state_->temporary.rename_to(state_->target));
+  state_.reset();
+}
+
+void write_file(const fs::path& path, std::span<const std::byte> bytes) {
+  FileWriter file(path);
+  file.write(bytes);
+  file.finish();
 }
 
 const char* unfinished_file() { return unfinished.load(); }

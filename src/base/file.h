@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -35,6 +36,20 @@ class MappedFile {
 // no permission) removes the temporary and throws Error with the path and the reason. While it is being written the
 // temporary's name stands in unfinished_file(), for a signal handler to unlink.
 void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
+
+// The same, piece by piece. One at a time: while it lives, write_file() and other writers wait.
+class FileWriter {
+ public:
+  explicit FileWriter(const std::filesystem::path& path);
+  ~FileWriter();  // removes what finish() did not complete
+  void write(std::span<const std::byte> bytes);
+  void finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 const char* unfinished_file();  // nullptr when none; async-signal-safe
 
 }  // namespace inkstone

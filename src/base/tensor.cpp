@@ -30,7 +30,7 @@ std::string to_string(const Shape& shape) {
   return text + "]";
 }
 
-void FreeMemory::operator()(void* memory) const { std::free(memory); }
+void FreeMemory::operator()(void* memory) const { owner ? owner->free(memory) : std::free(memory); }
 
 Memory allocate(size_t bytes) {
   constexpr size_t kAlignment = 64;
@@ -45,6 +45,9 @@ Memory allocate(size_t bytes) {
 
 Tensor::Tensor(Shape shape, DType type)
     : shape_(std::move(shape)), type_(type), size_(count(shape_)), memory_(allocate(inkstone::bytes(shape_, type))) {}
+
+Tensor::Tensor(Shape shape, DType type, Memory device_memory)
+    : shape_(std::move(shape)), type_(type), size_(count(shape_)), memory_(std::move(device_memory)) {}
 
 Tensor Tensor::of(Shape shape, std::span<const float> values) {
   Tensor tensor(std::move(shape));
@@ -63,20 +66,23 @@ Tensor Tensor::of_ints(Shape shape, std::span<const int32_t> values) {
 }
 
 std::span<float> Tensor::floats() {
-  INKSTONE_CHECK(type_ == DType::kF32, "a tensor of ", name_of(type_), " read as fp32");
+  INKSTONE_CHECK(type_ == DType::kF32 && !on_device(), "a tensor of ", name_of(type_),
+                 on_device() ? " on a device" : "", " read as fp32");
   return {reinterpret_cast<float*>(memory_.get()), static_cast<size_t>(size_)};
 }
 
 std::span<const float> Tensor::floats() const { return const_cast<Tensor*>(this)->floats(); }
 
 std::span<int32_t> Tensor::ints() {
-  INKSTONE_CHECK(type_ == DType::kI32, "a tensor of ", name_of(type_), " read as int32");
+  INKSTONE_CHECK(type_ == DType::kI32 && !on_device(), "a tensor of ", name_of(type_),
+                 on_device() ? " on a device" : "", " read as int32");
   return {reinterpret_cast<int32_t*>(memory_.get()), static_cast<size_t>(size_)};
 }
 
 std::span<const int32_t> Tensor::ints() const { return const_cast<Tensor*>(this)->ints(); }
 
 Tensor Tensor::clone() const {
+  INKSTONE_CHECK(!on_device(), "a tensor on a device cloned");
   Tensor copy(shape_, type_);
   if (size_) std::memcpy(copy.data(), data(), bytes());
   return copy;

@@ -1,4 +1,5 @@
-// Shapes and host tensors. A Tensor owns its elements, row-major, aligned to 64 bytes.
+// Shapes and tensors. A Tensor owns its elements, row-major, aligned to 64 bytes: in the host's memory, or in that of a device,
+// which only its backend reads and writes.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,16 @@ int64_t count(const Shape& shape);
 size_t bytes(const Shape& shape, DType type);
 std::string to_string(const Shape& shape);  // "[2, 4, 64, 64]"
 
-// Zeroed memory, 64-byte aligned; freed with free().
+// Whose memory it is, where it is not the host's heap. Outlives it.
+class MemoryOwner {
+ public:
+  virtual ~MemoryOwner() = default;
+  virtual void free(void* memory) noexcept = 0;
+};
+
+// Zeroed memory, 64-byte aligned; freed with free(), or by its owner.
 struct FreeMemory {
+  MemoryOwner* owner = nullptr;
   void operator()(void* memory) const;
 };
 using Memory = std::unique_ptr<std::byte[], FreeMemory>;
@@ -29,6 +38,7 @@ class Tensor {
  public:
   Tensor() = default;
   explicit Tensor(Shape shape, DType type = DType::kF32);
+  Tensor(Shape shape, DType type, Memory device_memory);  // of a device
   static Tensor of(Shape shape, std::span<const float> values);
   static Tensor of_ints(Shape shape, std::span<const int32_t> values);
 
@@ -37,9 +47,10 @@ class Tensor {
   DType type() const { return type_; }
   int64_t size() const { return size_; }  // elements
   size_t bytes() const { return static_cast<size_t>(size_) * size_of(type_); }
-  std::byte* data() { return memory_.get(); }
+  bool on_device() const { return memory_.get_deleter().owner != nullptr; }
+  std::byte* data() { return memory_.get(); }  // on a device: an address there
   const std::byte* data() const { return memory_.get(); }
-  std::span<float> floats();  // throw unless the type is that
+  std::span<float> floats();  // throw unless the type is that, and on a device
   std::span<const float> floats() const;
   std::span<int32_t> ints();
   std::span<const int32_t> ints() const;

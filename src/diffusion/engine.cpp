@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <set>
 
 #include "base/error.h"
 #include "diffusion/process.h"
@@ -15,6 +14,7 @@
 namespace inkstone {
 namespace {
 
+constexpr int kMostJobs = 64;  // of a program
 constexpr size_t kHeavyPacking =
     size_t{64} << 20;  // bytes of packed weights: a program with more is dropped rather than put to rest
 
@@ -39,10 +39,10 @@ Tensor guidance_embedding(float guidance, int width) {
 }
 
 // The job's row of every tensor; tensors are made with the first one.
-void give_keys(Job& job, size_t row, const std::vector<Tensor>& keys) {
+void give_keys(Backend& backend, Job& job, size_t row, const std::vector<Tensor>& keys) {
   for (size_t i = 0; i < keys.size(); ++i) {
-    if (row == 0) job.keys.emplace_back(Shape{job.rows, keys[i].dim(1), keys[i].dim(2)}, keys[i].type());
-    std::memcpy(job.keys[i].data() + row * keys[i].bytes(), keys[i].data(), keys[i].bytes());
+    if (row == 0) job.keys.push_back(backend.tensor({job.rows, keys[i].dim(1), keys[i].dim(2)}, keys[i].type()));
+    backend.copy(keys[i], 0, job.keys[i], row * keys[i].bytes(), keys[i].bytes());
   }
 }
 
@@ -61,14 +61,25 @@ Image to_image(const Tensor& pixels) {
 }  // namespace
 
 struct Engine::Built {
+  Backend& backend;
+  int jobs = 1;  // that a step is made for
   std::unique_ptr<Program> program;
   std::vector<NamedShape> shapes;   // of the inputs
   std::vector<size_t> keys, times;  // of a step: which of the carried values it reads
+  std::vector<NamedShape> results;  // shapes of the outputs
   std::vector<Tensor> inputs, outputs;
   std::vector<const Tensor*> in;
   std::vector<Tensor*> out;
 
-  Tensor& input(size_t i) {
+  // The first output is for the host, what else a program gives is for the next.
+  void give_outputs() {
+    for (const NamedShape& result : results)
+      outputs.push_back(outputs.empty() ? Tensor(result.shape, result.type)
+                                        : backend.tensor(result.shape, result.type));
+    for (Tensor& tensor : outputs) out.push_back(&tensor);
+  }
+
+  Tensor& input(size_t i) {  // filled by the host
     if (!inputs[i].data()) inputs[i] = Tensor(shapes[i].shape, shapes[i].type);
     in[i] = &inputs[i];
     return inputs[i];
@@ -76,46 +87,49 @@ struct Engine::Built {
 
   // Input `at`, as far as one of several jobs fills it, with a tensor's last rows: where it has more, the first are of the
   // unconditional half, which is not asked for. The only job lends a tensor that is read whole for the next run.
-  void give(size_t at, const Tensor& rows, size_t job, size_t jobs) {
-    const size_t read = bytes(shapes[at].shape, shapes[at].type) / jobs;
+  void give(size_t at, const Tensor& rows, size_t job) {
+    const size_t read = bytes(shapes[at].shape, shapes[at].type) / static_cast<size_t>(jobs);
     INKSTONE_CHECK(read <= rows.bytes(), "a step reads ", read, " bytes of \"", shapes[at].name, "\", and the job has ",
                    rows.bytes());
     if (jobs == 1 && read == rows.bytes()) return static_cast<void>(in[at] = &rows);
-    std::memcpy(input(at).data() + job * read, rows.data() + rows.bytes() - read, read);
+    if (!inputs[at].data()) inputs[at] = backend.tensor(shapes[at].shape, shapes[at].type);
+    in[at] = &inputs[at];
+    backend.copy(rows, rows.bytes() - read, inputs[at], job * read, read);
   }
 
   // A job's rows of an output.
-  void take(size_t at, Tensor& rows, size_t job, size_t jobs) const {
+  void take(size_t at, Tensor& rows, size_t job) const {
     Shape shape = outputs[at].shape();
-    shape[0] /= static_cast<int64_t>(jobs);
-    if (rows.shape() != shape) rows = Tensor(shape, outputs[at].type());
-    std::memcpy(rows.data(), outputs[at].data() + job * rows.bytes(), rows.bytes());
+    shape[0] /= jobs;
+    if (rows.shape() != shape) rows = backend.tensor(shape, outputs[at].type());
+    backend.copy(outputs[at], job * rows.bytes(), rows, 0, rows.bytes());
   }
 };
 
 Engine::Engine(Model model, EngineOptions options)
     : model_(std::move(model)),
       options_(std::move(options)),
-      backend_(open_backend(options_.device)),
-      program_bytes_(resident_bytes()),
+      backend_(open_backend(options_.device, {options_.compiled})),
+      program_bytes_(backend_->info().own_memory ? 0 : resident_bytes()),
       memory_free_(backend_->info().memory_free) {}
 
 Engine::~Engine() = default;
 
 DeviceInfo Engine::device() const { return backend_->info(); }
 
+CompileOptions Engine::compile_options(const MemoryUse& planned) const {
+  return {plan_.precision, plan_.attention_slicing, &planned == &plan_.vae && plan_.vae_tiling,
+          plan_.weight_streaming ? planned.mapped : SIZE_MAX};
+}
+
 std::unique_ptr<Engine::Built> Engine::build(const Graph& graph, const Weights& weights,
                                              const MemoryUse& planned) const {
-  auto built = std::make_unique<Built>();
+  auto built = std::make_unique<Built>(*backend_);
   built->shapes = inputs_of(graph);
   built->inputs.resize(built->shapes.size());
   built->in.resize(built->shapes.size());
-  for (int id : graph.outputs()) built->outputs.emplace_back(graph.node(id).shape, graph.node(id).type);
-  for (Tensor& tensor : built->outputs) built->out.push_back(&tensor);
-  built->program =
-      backend_->compile(graph, weights,
-                        {plan_.precision, plan_.attention_slicing, &planned == &plan_.vae && plan_.vae_tiling,
-                         plan_.weight_streaming ? planned.mapped : SIZE_MAX});
+  for (const int id : graph.outputs()) built->results.push_back({"", graph.node(id).shape, graph.node(id).type});
+  built->program = backend_->compile(graph, weights, compile_options(planned));
   return built;
 }
 
@@ -148,24 +162,47 @@ Engine::Built& Engine::time() {
   return *time_;
 }
 
-Engine::Built& Engine::unet(const Key& key) {
+Engine::Built* Engine::find_unet(const Key& key) {
   keep_only("unet");
-  std::unique_ptr<Built>& built = unets_[key];
-  if (built) return *built;
+  if (const auto found = unets_.find(key); found != unets_.end()) return found->second.get();
+  if (absent_.contains(key)) return nullptr;
   UnetParts parts = unet_parts(key, plan_.precision);
-  built = build(parts.step, model_.unet, key.part == UnetPart::kShallow ? plan_.shallow : plan_.unet);
+  const MemoryUse& planned = key.part == UnetPart::kShallow ? plan_.shallow : plan_.unet;
+  if (!backend_->has(parts.step, compile_options(planned))) return absent_.insert(key), nullptr;
+  auto built = build(parts.step, model_.unet, planned);
+  built->give_outputs();
+  built->jobs = key.jobs;
   built->keys = std::move(parts.keys);
   built->times = std::move(parts.times);
-  return *built;
+  return (unets_[key] = std::move(built)).get();
+}
+
+Engine::Built& Engine::unet(const Key& key) {
+  if (Built* built = find_unet(key)) return *built;
+  // Its backend says what there is instead.
+  backend_->compile(unet_parts(key, plan_.precision).step, model_.unet, compile_options(plan_.unet));
+  fail(INKSTONE_HERE, "a step of ", key.jobs, " jobs has no program");
+}
+
+Engine::Built& Engine::unet_for(Key key) {
+  const Key asked = key;
+  for (; key.jobs > 0; --key.jobs)
+    if (Built* built = find_unet(key)) return *built;
+  for (key.jobs = asked.jobs + 1; key.jobs <= kMostJobs; ++key.jobs)
+    if (Built* built = find_unet(key)) return *built;
+  return unet(asked);
 }
 
 Engine::Built& Engine::vae(const Key& key) {
   keep_only("vae");
   std::unique_ptr<Built>& built = vaes_[key];
   const int scale = model_.vae_scale();
-  if (!built)
-    built =
-        build(vae_decoder_graph(model_.vae_config, 1, key.height / scale, key.width / scale), model_.vae, plan_.vae);
+  if (!built) {
+    const Graph graph = vae_decoder_graph(model_.vae_config, 1, key.height / scale, key.width / scale);
+    auto made = build(graph, model_.vae, plan_.vae);
+    made->give_outputs();
+    built = std::move(made);
+  }
   return *built;
 }
 
@@ -212,6 +249,7 @@ void Engine::settle(const Request& request) {
     prompt_.reset();
     time_.reset();
     unets_.clear();
+    absent_.clear();
     vaes_.clear();
     texts_.clear();
     keys_.clear();
@@ -239,7 +277,7 @@ void Engine::prepare(const Request& request, const std::function<void(const std:
   std::erase_if(keys, [&](const Key& key) { return unets_.contains(key); });
   if (!text_) tell("text_encoder"), text();
   if (!keys.empty()) tell("unet");
-  for (const Key& key : keys) unet(key);
+  for (const Key& key : keys) unet_for(key);
   prompt();
   time();
   if (!vaes_.contains(picture)) tell("vae"), vae(picture);
@@ -251,10 +289,12 @@ std::vector<Tensor> Engine::run_seldom(Built& built) {
     for (auto& [key, vae] : vaes_) vae->program->rest();
     backend_->give_back();
   }
-  built.program->run(built.in, built.out);
-  built.program->rest();
   std::vector<Tensor> made;
-  for (const Tensor& tensor : built.outputs) made.push_back(tensor.clone());
+  std::vector<Tensor*> out;
+  for (const NamedShape& result : built.results) made.push_back(backend_->tensor(result.shape, result.type));
+  for (Tensor& tensor : made) out.push_back(&tensor);
+  built.program->run(built.in, out);
+  built.program->rest();
   return made;
 }
 
@@ -264,7 +304,7 @@ const Engine::Text& Engine::text_of(const std::string& prompt) {
   Built& built = text();
   std::ranges::copy(tokens.ids, built.input(0).ints().begin());
   std::vector<Tensor> made = run_seldom(built);
-  check_finite(made[0].floats(), "the text encoder");
+  if (!made[0].on_device()) check_finite(made[0].floats(), "the text encoder");  // else the U-Net's output tells
   return texts_.put(prompt, {std::move(made[0]), tokens.cut});
 }
 
@@ -306,7 +346,7 @@ Job Engine::start(const Request& request) {
       job.warnings.push_back(std::string(prompt == &request.prompt ? "the prompt" : "the negative prompt") +
                              " is longer than " + std::to_string(model_.clip_config.tokens) +
                              " tokens; this part was cut: \"" + cut + "\"");
-  for (size_t row = 0; row < prompts.size(); ++row) give_keys(job, row, keys_of(*prompts[row]));
+  for (size_t row = 0; row < prompts.size(); ++row) give_keys(*backend_, job, row, keys_of(*prompts[row]));
   const std::vector<float>& timesteps = job.scheduler->timesteps();
   for (size_t call = 0; call < std::min(kTimesKept, timesteps.size()); ++call) times_of(timesteps[call], request);
 
@@ -342,22 +382,41 @@ void Engine::step(std::span<Job* const> jobs) {
 void Engine::step_alike(std::span<Job* const> jobs) {
   const Request& request = jobs[0]->request;
   const auto [copies, part] = jobs[0]->next();
-  Built& built = unet({static_cast<int>(jobs.size()), copies, request.width, request.height, part});
+  while (!jobs.empty()) {
+    const Key key{static_cast<int>(jobs.size()), copies, request.width, request.height, part};
+    Built& built = unet_for(key);
+    const size_t several = std::min(jobs.size(), static_cast<size_t>(built.jobs));
+    try {
+      run_step(built, jobs.first(several));
+      jobs = jobs.subspan(several);
+    } catch (const OutOfMemory&) {
+      if (built.jobs == 1) throw;
+      Key refused = key;  // fewer at a time
+      refused.jobs = built.jobs;
+      unets_.erase(refused);
+      absent_.insert(refused);
+    }
+  }
+}
+
+// Where the program takes more jobs than these, the first one's rows fill it.
+void Engine::run_step(Built& built, std::span<Job* const> jobs) {
+  const auto [copies, part] = jobs[0]->next();
   const int64_t size = jobs[0]->latent.size();
   float* latent = built.input(0).floats().data();
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    const Job& job = *jobs[i];
+  for (size_t i = 0; i < static_cast<size_t>(built.jobs); ++i) {
+    const Job& job = *jobs[i < jobs.size() ? i : 0];
     const float scale = job.scheduler->input_scale(job.call);
     latent = std::ranges::transform(job.latent.floats(), latent, [&](float v) { return v * scale; }).out;
     const std::vector<Tensor>& times = times_of(job.scheduler->timesteps()[job.call], job.request);
     size_t at = 1;
-    if (part == UnetPart::kShallow) built.give(at++, job.deep, i, jobs.size());
-    for (const size_t key : built.keys) built.give(at++, job.keys[key], i, jobs.size());
-    for (const size_t time : built.times) built.give(at++, times[time], i, jobs.size());
+    if (part == UnetPart::kShallow) built.give(at++, job.deep, i);
+    for (const size_t key : built.keys) built.give(at++, job.keys[key], i);
+    for (const size_t time : built.times) built.give(at++, times[time], i);
   }
   built.program->run(built.in, built.out);
   if (part == UnetPart::kWholeAndDeep)
-    for (size_t i = 0; i < jobs.size(); ++i) built.take(1, jobs[i]->deep, i, jobs.size());
+    for (size_t i = 0; i < jobs.size(); ++i) built.take(1, jobs[i]->deep, i);
   const float* rows = built.outputs[0].floats().data();
   for (Job* job : jobs) {
     guide(*job, rows, job->output.floats());

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ enum class Choice { kAuto, kOn, kOff };
 
 struct EngineOptions {
   std::string device = "cpu";
+  std::string compiled;                // the folder of `inkstone export`, for devices whose programs are compiled ahead
   std::optional<Precision> precision;  // unset: bf16 where the device is faster in it, else fp32
   Choice vae_tiling = Choice::kAuto;
   Choice attention_slicing = Choice::kAuto;
@@ -44,7 +46,7 @@ struct EnginePlan {
   std::vector<std::string> reasons;  // a line for each thing given up, and what it saved
 };
 
-struct Job {  // one image in flight
+struct Job {  // one image in flight; it ends before its engine
   Request request;
   std::unique_ptr<Scheduler> scheduler;
   SchedulerState state;
@@ -124,8 +126,11 @@ class Engine {
   Built& prompt();
   Built& time();
   Built& unet(const Key& key);
+  Built* find_unet(const Key& key);  // null where there is no program for it
+  Built& unet_for(Key key);          // for as many of its jobs as there is one for, else for more
   Built& vae(const Key& key);
   std::unique_ptr<Built> build(const Graph& graph, const Weights& weights, const MemoryUse& planned) const;
+  CompileOptions compile_options(const MemoryUse& planned) const;
   void check_guidance_interval(const Request& request) const;
   void settle(const Request& request);    // decides the plan for it; programs of another plan are dropped
   void keep_only(const char* component);  // when components take turns
@@ -134,6 +139,7 @@ class Engine {
   const std::vector<Tensor>& keys_of(const std::string& prompt);                // [1, 77, c] each
   const std::vector<Tensor>& times_of(float timestep, const Request& request);  // [1, c] each
   void step_alike(std::span<Job* const> jobs);  // the same is asked of the U-Net for all
+  void run_step(Built& built, std::span<Job* const> jobs);
   void guide(const Job& job, const float* rows, std::span<float> to) const;
 
   Model model_;
@@ -145,6 +151,7 @@ class Engine {
   std::string awake_;  // the component whose turn it is
   std::unique_ptr<Built> text_, prompt_, time_;
   std::map<Key, std::unique_ptr<Built>> unets_, vaes_;
+  std::set<Key> absent_;                         // steps that there is no program for, or no memory
   Recent<std::string, Text> texts_{kTextsKept};  // by prompt, as are keys_
   Recent<std::string, std::vector<Tensor>> keys_{kKeysKept};
   Recent<std::pair<float, float>, std::vector<Tensor>> times_{

@@ -104,9 +104,16 @@ EnginePlan Engine::plan(const Demand& demand) const {
   const Graph vae = vae_decoder_graph(model_.vae_config, 1, height / scale, width / scale);
 
   EnginePlan plan;
-  plan.program_bytes = program_bytes_ + kLibraryBytes;
-  plan.precision = options_.precision.value_or(backend_->info().bf16 ? Precision::kBf16 : Precision::kFp32);
-  plan.vae_tiling = options_.vae_tiling == Choice::kOn;
+  const DeviceInfo device = backend_->info();
+  plan.program_bytes = device.own_memory ? 0 : program_bytes_ + kLibraryBytes;
+  const Precision usual = device.bf16 ? Precision::kBf16 : Precision::kFp32;
+  plan.precision = options_.precision.value_or(device.precision.value_or(usual));
+  INKSTONE_CHECK_USAGE(!device.precision || plan.precision == *device.precision, "precision ", name_of(plan.precision),
+                       ": the compiled files are in ", name_of(*device.precision),
+                       ": leave --precision out, or export with it");
+  plan.vae_tiling = options_.vae_tiling == Choice::kOn ||
+                    (options_.vae_tiling == Choice::kAuto && !backend_->has(vae, {plan.precision}) &&
+                     backend_->has(vae, {plan.precision, false, true}));
   plan.attention_slicing = options_.attention_slicing == Choice::kOn;
   const UnetPart whole = demand.cached ? UnetPart::kWholeAndDeep : UnetPart::kWhole;
   const UnetParts unet = unet_parts({1, rows, width, height, whole}, plan.precision);

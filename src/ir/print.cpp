@@ -1,5 +1,8 @@
 #include "ir/print.h"
 
+#include <bit>
+#include <cstdio>
+
 namespace inkstone {
 namespace {
 
@@ -13,7 +16,24 @@ std::string activation_field(Activation a) { return a == Activation::kNone ? "" 
 
 Text text(const op::Input& o) { return {"input", " " + o.name}; }
 Text text(const op::Weight& o) { return {"weight", " " + o.name}; }
-Text text(const op::Constant& o) { return {"constant", field("values", o.values.size())}; }
+std::string exact(const char* key, float value) {
+  char text[64];
+  std::snprintf(text, sizeof text, " %s=%.9g", key, static_cast<double>(value));
+  return text;
+}
+
+// A few values as they are, many by FNV-1a of their bits.
+Text text(const op::Constant& o) {
+  constexpr size_t kShown = 8;
+  if (o.values.size() <= kShown) {
+    std::string values = field("values", o.values.size());
+    for (const float value : o.values) values += exact("", value);
+    return {"constant", values};
+  }
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const float value : o.values) hash = (hash ^ std::bit_cast<uint32_t>(value)) * 0x100000001b3;
+  return {"constant", field("values", o.values.size()) + field("hash", hash)};
+}
 Text text(const op::Conv2d& o) {
   std::string pad = field("pad", o.pad_top);
   if (o.pad_left != o.pad_top || o.pad_bottom != o.pad_top || o.pad_right != o.pad_top)
@@ -25,12 +45,16 @@ Text text(const op::Linear& o) {
   return {"linear", flag(o.bias, "bias") + activation_field(o.activation) + flag(o.residual, "residual")};
 }
 Text text(const op::GroupNorm& o) {
-  return {"group_norm", field("groups", o.groups) + flag(o.addend, "addend") + flag(o.silu, "silu")};
+  return {"group_norm",
+          field("groups", o.groups) + exact("epsilon", o.epsilon) + flag(o.addend, "addend") + flag(o.silu, "silu")};
 }
-Text text(const op::LayerNorm&) { return {"layer_norm", ""}; }
+Text text(const op::LayerNorm& o) { return {"layer_norm", exact("epsilon", o.epsilon)}; }
 Text text(const op::Attention& o) { return {"attention", field("heads", o.heads) + flag(o.causal, "causal")}; }
 Text text(const op::Embedding&) { return {"embedding", ""}; }
-Text text(const op::TimeEmbedding& o) { return {"time_embedding", field("channels", o.channels)}; }
+Text text(const op::TimeEmbedding& o) {
+  return {"time_embedding", field("channels", o.channels) + flag(o.flip_sin_to_cos, "flip") +
+                                (o.freq_shift != 0 ? exact("shift", o.freq_shift) : "")};
+}
 Text text(const op::Activate& o) { return {name_of(o.kind), ""}; }
 Text text(const op::Add&) { return {"add", ""}; }
 Text text(const op::Mul&) { return {"mul", ""}; }
@@ -45,7 +69,7 @@ Text text(const op::Upsample2x&) { return {"upsample2x", ""}; }
 Text text(const op::Repeat& o) { return {"repeat", field("times", o.times)}; }
 Text text(const op::Geglu&) { return {"geglu", ""}; }
 Text text(const op::Cast&) { return {"cast", ""}; }
-Text text(const op::GroupStats& o) { return {"group_stats", field("groups", o.groups)}; }
+Text text(const op::GroupStats& o) { return {"group_stats", field("groups", o.groups) + exact("epsilon", o.epsilon)}; }
 Text text(const op::GroupApply& o) { return {"group_apply", field("groups", o.groups) + flag(o.silu, "silu")}; }
 
 Text text_of(const Op& op) {

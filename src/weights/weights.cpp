@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "weights/finite.h"
@@ -121,6 +122,19 @@ std::vector<std::string> Weights::names() const {
   std::vector<std::string> names;
   for (const Entry& at : entries_) names.push_back(at.view.name);
   return names;
+}
+
+std::string Weights::fingerprint() const {
+  constexpr size_t kEnds = 256;
+  Digest digest;
+  for (const auto& [name, index] : by_name_) {
+    const WeightView& view = entries_[index].view;
+    const std::string text = name + to_string(view.shape) + name_of(view.type) + ";";
+    digest.add(std::as_bytes(std::span(text)));
+    digest.add(view.bytes.first(std::min(kEnds, view.bytes.size())));
+    digest.add(view.bytes.last(std::min(kEnds, view.bytes.size())));
+  }
+  return digest.text();
 }
 
 size_t Weights::total_bytes() const {

@@ -48,6 +48,8 @@ class Weights {
 
   std::vector<std::string> names() const;  // as the files write them
   size_t total_bytes() const;
+  // SHA-256 of every tensor's name, shape, type and first and last numbers: tells models apart without reading them whole.
+  std::string fingerprint() const;
   DType type() const;  // of the most bytes
 
  private:

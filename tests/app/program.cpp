@@ -56,6 +56,8 @@ void ProgramRun::start(const std::vector<std::string>& arguments) {
   _exit(127);
 }
 
+std::string ProgramRun::output_so_far() const { return text_of(streams_.path() / "out"); }
+
 std::string ProgramRun::error_so_far() const { return text_of(streams_.path() / "error"); }
 
 void ProgramRun::send(int signal) const { kill(child_, signal); }

@@ -30,6 +30,7 @@ class ProgramRun {
 
   Outcome run(const std::vector<std::string>& arguments);
   void start(const std::vector<std::string>& arguments);
+  std::string output_so_far() const;
   std::string error_so_far() const;
   void send(int signal) const;
   Outcome wait();

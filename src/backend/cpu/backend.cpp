@@ -3,6 +3,7 @@
 #include "backend/cpu/device.h"
 #include "backend/cpu/kernels/peak.h"
 #include "backend/cpu/program.h"
+#include "base/error.h"
 #include "compile/passes.h"
 
 namespace inkstone {
@@ -31,6 +32,9 @@ class CpuBackend : public Backend {
 
  private:
   CpuPlan planned(const Graph& graph, const Weights& weights, const CompileOptions& options) const {
+    INKSTONE_CHECK_USAGE(options.precision == Precision::kFp32 || options.precision == Precision::kBf16, "precision ",
+                         name_of(options.precision),
+                         ": the cpu computes in fp32 or bf16; fp16 and mixed are for Ascend");
     const DType type = options.precision == Precision::kBf16 ? DType::kBF16 : DType::kF32;
     Graph better = choose_precision(fuse(fold(graph)), type);
     if (options.vae_tiling) better = tile_rows(better, kTiledPixels, kBandRows);

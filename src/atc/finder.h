@@ -1,0 +1,35 @@
+// Where ATC is, what CANN it belongs to, and whether its environment is set; where there is none, where was looked and how to get it.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace inkstone {
+
+struct AtcTool {
+  std::filesystem::path program;
+  std::string cann;                      // "8.1.RC1" of the toolkit's files; "": they say nothing
+  std::string set_env;                   // the script that has not been sourced; "": it has, or there is none
+  std::vector<std::string> environment;  // "NAME=value" that ATC needs more than we have
+  std::string stamp() const;             // the version, or what else tells two compilers apart
+};
+
+struct AtcSearch {
+  std::optional<AtcTool> tool;
+  std::vector<std::string> looked;  // in this order
+  std::string advice() const;       // one line for who has none
+};
+
+struct Surroundings {                                                    // what a search depends on; a test has others
+  std::function<std::optional<std::string>(const char* name)> variable;  // of the environment
+  std::filesystem::path root = "/";
+  static Surroundings ours();
+};
+
+// Throws Error where $INKSTONE_ATC names no program.
+AtcSearch find_atc(const Surroundings& around = Surroundings::ours());
+
+}  // namespace inkstone

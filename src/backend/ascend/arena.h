@@ -1,0 +1,73 @@
+// The device's memory for tensors and ports: few large reservations, cut up here, so that nothing is asked of the device while
+// pictures are made. Arithmetic only: whoever makes an arena says how memory is got and given back.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "base/tensor.h"
+
+namespace inkstone::ascend {
+
+// What a tensor takes: AscendCL reads in blocks of 32 bytes and up to one block past the end; every slot starts at a multiple of 64.
+size_t slot_bytes(size_t length);
+
+// One reservation, first fit; neighbours that are free become one.
+class Chunk {
+ public:
+  explicit Chunk(size_t size) : size_(size) { free_[0] = size; }
+  std::optional<size_t> take(size_t slot);  // an offset
+  void give(size_t offset);
+  size_t size() const { return size_; }
+  size_t used() const { return used_; }
+  size_t largest_free() const;
+  bool empty() const { return taken_.empty(); }
+
+ private:
+  size_t size_, used_ = 0;
+  std::map<size_t, size_t> free_, taken_;  // offset, bytes
+};
+
+struct ArenaUse {           // bytes
+  size_t reserved = 0;      // on the device
+  size_t used = 0;          // by tensors
+  size_t free = 0;          // reserved, and not used
+  size_t largest_free = 0;  // in one piece: over `free` it tells how fragmented the rest is
+  size_t reservations = 0;  // how many there are
+};
+
+class Arena final : public MemoryOwner {
+ public:
+  using Reserve = std::function<std::byte*(size_t)>;  // throws where the device refuses
+  using Release = std::function<void(std::byte*)>;
+  Arena(Reserve reserve, Release release, size_t chunk_bytes);
+  ~Arena() override;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  Memory take(size_t bytes);
+  void free(void* memory) noexcept override;  // from any thread; asks nothing of the device
+  bool owns(const std::byte* memory) const;
+  void shrink();  // reservations with nothing in them are given back
+  ArenaUse use() const;
+
+ private:
+  struct Reservation {
+    std::byte* begin;
+    Chunk chunk;
+    bool holds(const std::byte* at) const { return at >= begin && at < begin + chunk.size(); }
+  };
+  std::byte* find(size_t slot);
+
+  Reserve reserve_;
+  Release release_;
+  size_t chunk_bytes_;
+  mutable std::mutex mutex_;
+  std::vector<Reservation> reservations_;
+};
+
+}  // namespace inkstone::ascend

@@ -1,0 +1,215 @@
+#include "backend/ascend/device.h"
+
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+
+namespace inkstone::ascend {
+namespace {
+
+// AscendCL is initialised once for a process, and ended with the last device.
+struct Process {
+  std::mutex mutex;
+  int devices = 0;
+  bool ours = false;  // else another library of this process began it, and ends it
+};
+
+Process& process() {
+  static Process the;
+  return the;
+}
+
+std::chrono::milliseconds step_timeout() {
+  constexpr int kDefault = 120, kMost = 86'400;
+  const char* text = std::getenv("INKSTONE_STEP_TIMEOUT");
+  if (!text || !*text) return std::chrono::seconds(kDefault);
+  int seconds = 0;
+  const auto [end, error] = std::from_chars(text, text + std::strlen(text), seconds);
+  INKSTONE_CHECK_USAGE(error == std::errc() && !*end && seconds >= 1 && seconds <= kMost, "INKSTONE_STEP_TIMEOUT is \"",
+                       text, "\": it is the seconds that one run on a device may take, from 1 to ", kMost);
+  return std::chrono::seconds(seconds);
+}
+
+std::string cann_version(const Api& api) {
+  if (api.aclsysGetCANNVersion)
+    for (const PackageName package : {kPackageCann, kPackageToolkit}) {
+      PackageVersion version{};
+      if (api.aclsysGetCANNVersion(package, &version) == 0 && version.version[0]) return version.version;
+    }
+  char package[] = "toolkit", version[256] = {};
+  if (api.aclsysGetVersionStr && api.aclsysGetVersionStr(package, version) == 0) return version;
+  return {};
+}
+
+}  // namespace
+
+Device::Device(Library library, int index)
+    : library_(std::move(library)), index_(index), name_("npu:" + std::to_string(index)), timeout_(step_timeout()) {
+  thread_ = std::thread([this] { serve(); });
+  try {
+    run([this] { open(); });
+  } catch (...) {
+    stop();
+    throw;
+  }
+}
+
+Device::~Device() { stop(); }
+
+void Device::stop() noexcept {
+  clean_up([this] { close(); });
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void Device::serve() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [this] { return stopping_ || (task_ && !task_->done); });
+    if (!task_ || task_->done) return;
+    Task& task = *task_;
+    lock.unlock();
+    try {
+      task.call(task.work);
+    } catch (...) {
+      task.error = std::current_exception();
+    }
+    lock.lock();
+    task.done = true;
+    finished_.notify_all();
+  }
+}
+
+void Device::wait_for(Task& task, bool must_live) {
+  if (std::this_thread::get_id() == thread_.get_id()) return task.call(task.work);
+  {
+    std::unique_lock lock(mutex_);
+    finished_.wait(lock, [this] { return !task_; });  // another caller's turn
+    if (must_live && !lost_.empty())
+      throw AclError(name_ + " is unusable and this process must be started anew, since: " + lost_, lost_code_,
+                     INKSTONE_HERE);
+    task_ = &task;
+    wake_.notify_all();
+    finished_.wait(lock, [&] { return task.done; });
+    task_ = nullptr;
+  }
+  finished_.notify_all();
+  if (task.error) std::rethrow_exception(task.error);
+}
+
+std::string Device::unusable() const {
+  const std::lock_guard lock(mutex_);
+  return lost_;
+}
+
+void Device::open() {
+  {
+    const std::lock_guard lock(process().mutex);
+    if (process().devices == 0) {
+      const Code code = api().aclInit(nullptr);
+      if (code != kAlreadyInitialised) check(code, "aclInit", INKSTONE_HERE);
+      process().ours = code != kAlreadyInitialised;
+    }
+    ++process().devices;
+    initialised_ = true;
+  }
+  cann_ = cann_version(api());
+  uint32_t count = 0;
+  INKSTONE_ACL(*this, aclrtGetDeviceCount, &count);
+  INKSTONE_CHECK_USAGE(static_cast<uint32_t>(index_) < count, "no device ", name_, ": AscendCL lists ", count,
+                       count == 1 ? " (npu:0)" : "", "; see npu-smi info and ASCEND_RT_VISIBLE_DEVICES");
+  INKSTONE_ACL(*this, aclrtSetDevice, index_);
+  set_ = true;
+  INKSTONE_ACL(*this, aclrtCreateContext, &context_, index_);
+  INKSTONE_ACL(*this, aclrtSetCurrentContext, context_);
+  INKSTONE_ACL(*this, aclrtCreateStream, &stream_);
+  if (api().aclrtSetStreamFailureMode) INKSTONE_ACL(*this, aclrtSetStreamFailureMode, stream_, kStopOnFailure);
+  int mode = kOnHost;
+  INKSTONE_ACL(*this, aclrtGetRunMode, &mode);
+  unified_ = mode == kOnDevice;
+  const char* soc = api().aclrtGetSocName();
+  if (!soc) refuse("no name for the chip", "aclrtGetSocName", INKSTONE_HERE);
+  soc_ = soc;
+}
+
+// Whatever was opened, in the opposite order; what a broken device answers to that is of no interest.
+void Device::close() noexcept {
+  const bool lost = !unusable().empty();
+  if (stream_) api().aclrtDestroyStream(std::exchange(stream_, nullptr));
+  if (context_) api().aclrtDestroyContext(std::exchange(context_, nullptr));
+  if (set_ && lost && api().aclrtResetDeviceForce) {
+    api().aclrtResetDeviceForce(index_);
+  } else if (set_) {
+    api().aclrtResetDevice(index_);
+  }
+  set_ = false;
+  if (!std::exchange(initialised_, false)) return;
+  const std::lock_guard lock(process().mutex);
+  if (--process().devices == 0 && process().ours) api().aclFinalize();
+}
+
+void Device::check(Code code, const char* call, const char* where) {
+  if (code == 0) return;
+  const char* message = api().aclGetRecentErrMsg();  // of this thread, and gone with the next call
+  const AclError error({call, code, message ? message : "", name_, soc_, cann_, file_}, where);
+  if (error.device_lost()) {
+    const std::lock_guard lock(mutex_);
+    if (lost_.empty()) {
+      lost_ = error.what();
+      lost_code_ = code;
+    }
+  }
+  throw error;
+}
+
+void Device::refuse(const std::string& why, const char* call, const char* where) {
+  constexpr Code kFailure = 500001;
+  const char* said = api().aclGetRecentErrMsg();
+  throw AclError({call, kFailure, said && *said ? why + ": " + said : why, name_, soc_, cann_, file_}, where);
+}
+
+std::byte* Device::reserve(size_t bytes) {
+  void* memory = nullptr;
+  INKSTONE_ACL(*this, aclrtMalloc, &memory, bytes, kHugePagesFirst);
+  ++counters_.device_allocations;
+  return static_cast<std::byte*>(memory);
+}
+
+void Device::release(std::byte* memory) noexcept {
+  if (memory) api().aclrtFree(memory);
+}
+
+std::byte* Device::reserve_host(size_t bytes) {
+  void* memory = nullptr;
+  INKSTONE_ACL(*this, aclrtMallocHost, &memory, bytes);
+  ++counters_.host_allocations;
+  return static_cast<std::byte*>(memory);
+}
+
+void Device::release_host(std::byte* memory) noexcept {
+  if (memory) api().aclrtFreeHost(memory);
+}
+
+void Device::copy(std::byte* to, const std::byte* from, size_t bytes, CopyKind kind) {
+  INKSTONE_ACL(*this, aclrtMemcpyAsync, to, bytes, from, bytes, kind, stream_);
+  const bool up = kind == kHostToDevice, down = kind == kDeviceToHost;
+  ++(up ? counters_.copies_to_device : down ? counters_.copies_to_host : counters_.copies_on_device);
+  (up ? counters_.bytes_to_device : down ? counters_.bytes_to_host : counters_.bytes_on_device) += bytes;
+}
+
+void Device::synchronize() {
+  if (!api().aclrtSynchronizeStreamWithTimeout) return INKSTONE_ACL(*this, aclrtSynchronizeStream, stream_);
+  INKSTONE_ACL(*this, aclrtSynchronizeStreamWithTimeout, stream_, static_cast<int32_t>(timeout_.count()));
+}
+
+Device::MemoryInfo Device::memory() {
+  MemoryInfo info;
+  INKSTONE_ACL(*this, aclrtGetMemInfo, kDeviceMemory, &info.free, &info.total);
+  return info;
+}
+
+}  // namespace inkstone::ascend

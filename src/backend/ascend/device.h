@@ -1,0 +1,128 @@
+// One chip: an owner thread with a context and a stream, on which alone AscendCL is called. After an error that breaks the context
+// the device is unusable: everything later fails at once with that error.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <utility>
+
+#include "backend/ascend/ascend.h"
+#include "backend/ascend/errors.h"
+#include "backend/ascend/library.h"
+
+namespace inkstone::ascend {
+
+class Device {
+ public:
+  // Opens it, and AscendCL with the process's first device. Throws Error.
+  Device(Library library, int index);
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  const std::string& name() const { return name_; }  // "npu:0"
+  const std::string& soc() const { return soc_; }    // as it says: "Ascend910B4"; "(simulated)" stays with it
+  const std::string& cann() const { return cann_; }  // empty: not told
+  bool simulated() const { return soc_.find("simulated") != std::string::npos; }
+  bool unified() const { return unified_; }  // this process runs on the chip's own processor: its memory is the host's
+  std::string unusable() const;              // the error that broke it; empty while it works
+
+  // Runs `work` on the owner thread and waits; what it throws is thrown here. Throws at once while the device is unusable.
+  template <typename Work>
+  auto run(Work&& work) {
+    using Result = std::invoke_result_t<Work>;
+    if constexpr (std::is_void_v<Result>) {
+      hand_over(work, true);
+    } else {
+      std::optional<Result> result;
+      auto keep = [&] { result.emplace(work()); };
+      hand_over(keep, true);
+      return std::move(*result);
+    }
+  }
+  // The same for giving things back: also when the device is unusable; throws nothing.
+  template <typename Work>
+  void clean_up(Work&& work) noexcept {
+    try {
+      hand_over(work, false);
+    } catch (...) {
+    }
+  }
+
+  // All below: on the owner thread only.
+  const Api& api() const { return library_.api; }
+  Opaque stream() const { return stream_; }
+  AscendCounters& counters() { return counters_; }
+  // Throws AclError unless the code is 0, with what AscendCL says of it.
+  void check(Code code, const char* call, const char* where);
+  [[noreturn]] void refuse(const std::string& why, const char* call, const char* where);  // a call that gave nothing
+  std::byte* reserve(size_t bytes);
+  void release(std::byte* memory) noexcept;
+  std::byte* reserve_host(size_t bytes);  // pinned
+  void release_host(std::byte* memory) noexcept;
+  void copy(std::byte* to, const std::byte* from, size_t bytes, CopyKind kind);  // queued
+  void synchronize();  // throws where the device does not finish in time
+  struct MemoryInfo {
+    size_t free = 0, total = 0;
+  };
+  MemoryInfo memory();
+
+  // Errors while it lives name this file.
+  class About {
+   public:
+    About(Device& device, std::string file) : device_(device), outer_(std::exchange(device.file_, std::move(file))) {}
+    ~About() { device_.file_ = std::move(outer_); }
+    About(const About&) = delete;
+    About& operator=(const About&) = delete;
+
+   private:
+    Device& device_;
+    std::string outer_;
+  };
+
+ private:
+  struct Task {
+    void (*call)(void*);
+    void* work;
+    std::exception_ptr error;
+    bool done = false;
+  };
+  template <typename Work>
+  void hand_over(Work& work, bool must_live) {
+    Task task{
+        [](void* what) { (*static_cast<Work*>(what))(); }, const_cast<void*>(static_cast<const void*>(&work)), {}};
+    wait_for(task, must_live);
+  }
+  void wait_for(Task& task, bool must_live);
+  void serve();
+  void open();
+  void close() noexcept;
+  void stop() noexcept;
+
+  Library library_;
+  int index_;
+  std::string name_, soc_, cann_, file_;
+  std::chrono::milliseconds timeout_;
+  bool unified_ = false, set_ = false, initialised_ = false;
+  Opaque context_ = nullptr, stream_ = nullptr;
+  AscendCounters counters_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_, finished_;
+  Task* task_ = nullptr;
+  bool stopping_ = false;
+  std::string lost_;
+  Code lost_code_ = 0;
+  std::thread thread_;
+};
+
+// INKSTONE_ACL(device, aclrtFree, memory): one call, checked.
+#define INKSTONE_ACL(device, call, ...) (device).check((device).api().call(__VA_ARGS__), #call, INKSTONE_HERE)
+
+}  // namespace inkstone::ascend

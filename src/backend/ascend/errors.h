@@ -1,0 +1,42 @@
+// What AscendCL's codes are called, what they mean for the device, and what a user can do; one error for every failing call.
+#pragma once
+
+#include <string>
+
+#include "backend/ascend/acl_api.h"
+#include "base/error.h"
+
+namespace inkstone::ascend {
+
+inline constexpr Code kAlreadyInitialised = 100002;  // by another library of this process: benign
+
+enum class Outcome {
+  kRefused,      // the call; the device goes on
+  kOutOfMemory,  // the same, and with less memory in use it may succeed
+  kLost,         // the device's context is broken: nothing works until a new process, or a repair
+};
+Outcome outcome_of(Code code);
+std::string name_of_code(Code code);  // "ACL_ERROR_RT_AICORE_EXCEPTION", or "unknown code"
+std::string advice_for(Code code, const std::string& message, const std::string& soc);
+
+struct Failure {
+  std::string call;  // "aclrtMalloc"
+  Code code = 0;
+  std::string message;            // aclGetRecentErrMsg, read on the thread that failed; may be empty
+  std::string device, soc, cann;  // "npu:0", "Ascend910B4", "8.1.RC1"; empty: unknown
+  std::string file;               // the model's, where one is concerned
+};
+
+class AclError : public Error {
+ public:
+  AclError(const Failure& failure, const char* where);
+  AclError(const std::string& what, Code code, const char* where) : Error(what, where), code_(code) {}
+  Code code() const { return code_; }
+  bool device_lost() const { return outcome_of(code_) == Outcome::kLost; }
+  bool out_of_memory() const { return outcome_of(code_) == Outcome::kOutOfMemory; }
+
+ private:
+  Code code_;
+};
+
+}  // namespace inkstone::ascend

@@ -1,0 +1,139 @@
+#include "backend/ascend/library.h"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "base/error.h"
+
+namespace inkstone::ascend {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kName = "libascendcl.so";
+constexpr const char* kOverride = "INKSTONE_ASCENDCL";
+constexpr const char* kHowToGet =
+    "install CANN (toolkit or nnrt, from hiascend.com), run `source /usr/local/Ascend/ascend-toolkit/set_env.sh` (CANN "
+    "8.5 "
+    "and later: /usr/local/Ascend/cann/set_env.sh) in this shell and start again; in a container mount "
+    "/usr/local/Ascend/driver from the host as well (docs/ascend.md)";
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+struct Opened {
+  void* handle = nullptr;
+  std::string error;  // of the loader, on one line
+};
+
+Opened open(const std::string& path) {
+  void* handle = dlopen(path.c_str(), RTLD_LAZY | RTLD_GLOBAL);
+  if (handle) return {handle, {}};
+  const char* error = dlerror();
+  return {nullptr, error ? error : "cannot be opened"};
+}
+
+// The loader says "cannot open shared object file" of a file that is not there, and of one that it needs in turn.
+std::string reason(const std::string& error) {
+  if (error.find("libascend_hal.so") != std::string::npos)
+    return error + " (that is the driver's: it is not installed, or not mounted in this container)";
+  if (variable("ASCEND_OPP_PATH").empty()) return error + " (ASCEND_OPP_PATH is unset: set_env.sh was not sourced)";
+  return error;
+}
+
+// CANN 8.5 and later split the library; what the first lacks is looked for beside it, then by name.
+struct Symbols {
+  std::vector<void*> handles;
+  std::string folder;
+  size_t tried = 0;
+
+  void* find(const char* name) {
+    for (;;) {
+      for (void* handle : handles)
+        if (void* symbol = dlsym(handle, name)) return symbol;
+      if (!open_next()) return nullptr;
+    }
+  }
+
+  bool open_next() {
+    static constexpr const char* kSplit[] = {"libacl_rt.so", "libacl_mdl.so"};
+    while (tried < std::size(kSplit)) {
+      const std::string name = kSplit[tried++];
+      for (const std::string& path : {folder + name, name}) {
+        if (path != name && folder.empty()) continue;
+        if (const Opened opened = open(path); opened.handle) return handles.push_back(opened.handle), true;
+      }
+    }
+    return false;
+  }
+};
+
+template <typename Function>
+bool bind(Symbols& symbols, const char* name, Function*& function) {
+  void* symbol = symbols.find(name);
+  static_assert(sizeof symbol == sizeof function);
+  std::memcpy(&function, &symbol, sizeof symbol);
+  return symbol;
+}
+
+Api bind_all(Symbols& symbols, const std::string& path) {
+  Api api;
+  std::string missing;
+  size_t count = 0;
+#define INKSTONE_ACL_BIND(name, result, arguments) \
+  if (!bind(symbols, #name, api.name) && ++count <= 5) missing += (missing.empty() ? "" : ", ") + std::string(#name);
+  INKSTONE_ACL_REQUIRED(INKSTONE_ACL_BIND)
+#undef INKSTONE_ACL_BIND
+  if (count > 5) missing += " and " + std::to_string(count - 5) + " more";
+  INKSTONE_CHECK(missing.empty(), "AscendCL is incomplete: ", path, ", libacl_rt.so and libacl_mdl.so lack ", missing,
+                 "; CANN 7 or later is needed: ", kHowToGet);
+#define INKSTONE_ACL_BIND(name, result, arguments) bind(symbols, #name, api.name);
+  INKSTONE_ACL_OPTIONAL(INKSTONE_ACL_BIND)
+#undef INKSTONE_ACL_BIND
+  return api;
+}
+
+}  // namespace
+
+std::vector<std::string> library_candidates() {
+  if (const std::string only = variable(kOverride); !only.empty()) return {only};
+  std::vector<std::string> paths{kName};
+  const auto add = [&](const std::string& root, const char* below) {
+    if (!root.empty()) paths.push_back(root + below + kName);
+  };
+  add(variable("ASCEND_TOOLKIT_HOME"), "/lib64/");
+  add(variable("ASCEND_HOME_PATH"), "/lib64/");
+  const std::string home = variable("HOME");
+  for (const std::string& root : {std::string("/usr/local"), home}) {
+    add(root, "/Ascend/cann/lib64/");
+    add(root, "/Ascend/ascend-toolkit/latest/lib64/");
+    add(root, "/Ascend/nnrt/latest/lib64/");
+  }
+  return paths;
+}
+
+Library open_library() {
+  setenv("ASCEND_COREDUMP_SIGNAL", "none", 0);  // else CANN's tracer takes SIGINT and SIGTERM from this program
+  std::string looked, broken;
+  for (const std::string& path : library_candidates()) {
+    const Opened opened = open(path);
+    if (opened.handle) {
+      const size_t slash = path.rfind('/');
+      Symbols symbols{{opened.handle}, slash == std::string::npos ? "" : path.substr(0, slash + 1)};
+      return {bind_all(symbols, path), path};
+    }
+    looked += (looked.empty() ? "" : ", ") + path;
+    std::error_code ignored;  // of the plain name the loader alone knows whether a file lacks, or one that it needs
+    const bool there = path == kName ? opened.error.rfind(kName, 0) != 0 : fs::exists(path, ignored);
+    if (there && broken.empty()) broken = reason(opened.error);
+  }
+  if (!broken.empty()) fail(INKSTONE_HERE, "AscendCL cannot be opened: ", broken, "; ", kHowToGet);
+  fail(INKSTONE_HERE, "no AscendCL on this machine: ", kName, " was looked for as ", looked, "; ", kHowToGet);
+}
+
+}  // namespace inkstone::ascend

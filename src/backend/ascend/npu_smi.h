@@ -1,0 +1,31 @@
+// `npu-smi info` read as a table, for machines whose driver library cannot be opened. The text is meant for people and
+// differs between drivers: an unknown form gives no chips, an unknown field no value, and no text makes it fail.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/ascend/npu_chip.h"
+
+namespace inkstone {
+
+struct NpuSmiReport {
+  std::string version;         // of npu-smi and the driver, which come together
+  std::vector<NpuChip> chips;  // in the order of the table; the index counts them
+  std::optional<int> error;    // "ret is -8005", where there is no table
+};
+
+NpuSmiReport parse_npu_smi(std::string_view text);
+
+// What npu-smi said, within 5 seconds and 1 MiB; absent where there is no such program or it failed, with the reason.
+// INKSTONE_NPU_SMI names the one program to run instead, for tests.
+struct NpuSmiRun {
+  std::string program;  // "" where none was found
+  std::optional<NpuSmiReport> report;
+  NpuAbsence absence;
+};
+NpuSmiRun run_npu_smi();
+
+}  // namespace inkstone

@@ -1,0 +1,137 @@
+#include "backend/ascend/residency.h"
+
+#include <algorithm>
+
+namespace inkstone::ascend {
+namespace {
+
+std::string mib(size_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
+
+}  // namespace
+
+Residency::~Residency() {
+  device_.clean_up([this] {
+    unload_all();
+    entries_.clear();
+    device_.release(work_);
+  });
+}
+
+OmModel& Residency::open(const std::filesystem::path& path, const GraphRecord& record) {
+  Entry& entry = entries_[path.string()];
+  if (!entry.model) {
+    try {
+      entry.model = std::make_unique<OmModel>(device_, path, record);
+    } catch (...) {
+      entries_.erase(path.string());
+      throw;
+    }
+  }
+  ++entry.users;
+  entry.resting = false;
+  return *entry.model;
+}
+
+void Residency::close(OmModel& model) noexcept { --entry(model).users; }
+
+void Residency::load(OmModel& model) {
+  in_use_ = &model;
+  Entry& at = entry(model);
+  at.used = ++clock_;
+  at.resting = false;
+  if (model.loaded()) return;
+  need_work(model.work_bytes());
+  const std::string what = "the weights of " + model.path().string();
+  with_room(model.weight_bytes(), what, [&] { model.load(work_, work_bytes_); });
+}
+
+// The largest that any model known by now needs, so that it rarely grows; where that does not fit, what this one needs.
+void Residency::need_work(size_t least) {
+  if (work_bytes_ >= least) return;
+  size_t most = least;
+  for (const auto& [path, entry] : entries_)
+    if (entry.users) most = std::max(most, entry.model->work_bytes());
+  unload_all();
+  device_.release(std::exchange(work_, nullptr));
+  work_bytes_ = 0;
+  try {
+    work_ = device_.reserve(most);
+    work_bytes_ = most;
+  } catch (const AclError& error) {
+    if (!error.out_of_memory() || most == least) out_of_memory(most, "the work memory of models", error);
+    with_room(least, "the work memory of a model", [&] { work_ = device_.reserve(least); });
+    work_bytes_ = least;
+  }
+}
+
+std::byte* Residency::reserve(size_t bytes, const std::string& what) {
+  std::byte* memory = nullptr;
+  with_room(bytes, what, [&] { memory = device_.reserve(bytes); });
+  return memory;
+}
+
+template <typename Try>
+void Residency::with_room(size_t bytes, const std::string& what, Try attempt) {
+  for (;;) {
+    try {
+      return attempt();
+    } catch (const AclError& error) {
+      if (!error.out_of_memory()) throw;
+      if (!unload_one()) out_of_memory(bytes, what, error);
+    }
+  }
+}
+
+bool Residency::unload_one() {
+  Entry* first = nullptr;
+  const auto before = [](const Entry& a, const Entry& b) {
+    const auto rank = [](const Entry& e) { return std::pair(e.users > 0 && !e.resting, e.used); };
+    return rank(a) < rank(b);
+  };
+  for (auto& [path, entry] : entries_)
+    if (entry.model->loaded() && entry.model.get() != in_use_ && (!first || before(entry, *first))) first = &entry;
+  if (first) first->model->unload();
+  return first;
+}
+
+void Residency::unload_all() noexcept {
+  for (auto& [path, entry] : entries_)
+    if (entry.model) entry.model->unload();
+}
+
+void Residency::give_back() noexcept {
+  std::erase_if(entries_, [&](auto& at) {
+    if (at.second.users > 0) return false;
+    if (at.second.model.get() == in_use_) in_use_ = nullptr;
+    return true;
+  });
+  const bool idle = std::ranges::none_of(entries_, [](const auto& at) { return at.second.model->loaded(); });
+  if (!idle) return;
+  device_.release(std::exchange(work_, nullptr));
+  work_bytes_ = 0;
+}
+
+size_t Residency::weight_bytes() const {
+  size_t total = 0;
+  for (const auto& [path, entry] : entries_)
+    if (entry.model->loaded()) total += entry.model->weight_bytes();
+  return total;
+}
+
+void Residency::out_of_memory(size_t bytes, const std::string& what, const AclError& error) {
+  if (!error.out_of_memory()) throw error;
+  Device::MemoryInfo memory;
+  try {
+    memory = device_.memory();
+  } catch (const AclError&) {  // what failed first is what matters
+  }
+  throw AclError(device_.name() + " has not enough memory: " + mib(bytes) + " asked for " + what + ", " +
+                     mib(memory.free) + " of " + mib(memory.total) + " free, nothing left to unload (work memory " +
+                     mib(work_bytes_) +
+                     "); use a smaller size or batch, or a VAE in tiles (inkstone export --vae-tile), or end "
+                     "what else uses the chip (npu-smi info). " +
+                     error.what(),
+                 error.code(), INKSTONE_HERE);
+}
+
+}  // namespace inkstone::ascend

@@ -1,0 +1,143 @@
+#include "diffusion/component_graphs.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "compile/passes.h"
+#include "diffusion/unet_parts.h"
+#include "models/clip.h"
+#include "models/vae.h"
+
+namespace inkstone {
+namespace {
+
+std::vector<std::string> numbered(const char* name, const std::vector<size_t>& numbers) {
+  std::vector<std::string> names;
+  for (const size_t number : numbers) names.push_back(std::string(name) + "_" + std::to_string(number));
+  return names;
+}
+
+std::vector<std::string> own_inputs(const Graph& graph) {
+  std::vector<std::string> names;
+  for (const NamedShape& input : inputs_of(graph)) names.push_back(input.name);
+  return names;
+}
+
+class Lister {
+ public:
+  Lister(const Model& model, const GraphChoice& choice) : model_(model), choice_(choice), scale_(model.vae_scale()) {
+    const int multiple = model.size_multiple();
+    for (const PictureSize& size : choice.sizes)
+      INKSTONE_CHECK_USAGE(
+          size.width > 0 && size.height > 0 && size.width % multiple == 0 && size.height % multiple == 0, "a size of ",
+          size.width, "x", size.height, ": width and height must be multiples of ", multiple, " for this model");
+  }
+
+  std::vector<ComponentGraph> list() {
+    add("text_encoder", "text_encoder", clip_graph(model_.clip_config, 1), {"ids"}, {"text"});
+    add_unet();
+    for (const PictureSize& size : choice_.sizes) add_vae(size);
+    return std::move(made_);
+  }
+
+ private:
+  ComponentGraph& add(std::string name, std::string part, Graph graph, std::vector<std::string> inputs,
+                      std::vector<std::string> outputs) {
+    ComponentGraph& made = made_.emplace_back();
+    made.name = std::move(name);
+    made.component = made.part = std::move(part);
+    made.batches = {1};
+    made.graph = fold(graph);
+    made.engine.push_back(std::move(graph));
+    made.inputs = std::move(inputs);
+    made.outputs = std::move(outputs);
+    return made;
+  }
+
+  void add_unet_part(const char* part, Graph graph, const char* output) {
+    std::vector<size_t> numbers(graph.outputs().size());
+    for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = i;
+    std::vector<std::string> inputs = own_inputs(graph);
+    add(std::string("unet_") + part, part, std::move(graph), std::move(inputs), numbered(output, numbers)).component =
+        "unet";
+  }
+
+  UnetParts parts(const PictureSize& size, int batch, int copies) const {
+    LatentSize latent{batch, size.height / scale_, size.width / scale_, model_.clip_config.tokens};
+    latent.copies = copies;
+    return unet_parts(model_.unet_config, latent, DType::kF32);
+  }
+
+  void add_unet() {
+    UnetParts small = parts({model_.size_multiple(), model_.size_multiple()}, 1, 1);
+    add_unet_part("prompt", std::move(small.prompt), "text");
+    add_unet_part("time", std::move(small.time), "time");
+    const bool distilled = model_.unet_config.guidance_channels > 0;
+    for (const PictureSize& size : choice_.sizes)
+      for (int copies = 1; copies <= (distilled ? 1 : 2); ++copies) add_steps(size, copies);
+  }
+
+  void add_steps(const PictureSize& size, int copies) {
+    const std::string guided = copies == 2 ? "_guided" : "";
+    const auto named = [&](int batch, const std::string& name) -> ComponentGraph& {
+      UnetParts unet = parts(size, batch, copies);
+      std::vector<std::string> inputs{"latent"};
+      std::ranges::move(numbered("text", unet.keys), std::back_inserter(inputs));
+      std::ranges::move(numbered("time", unet.times), std::back_inserter(inputs));
+      ComponentGraph& step = add(name, "step", std::move(unet.step), std::move(inputs), {"noise"});
+      step.component = "unet";
+      step.size = size;
+      step.copies = copies;
+      step.batches = {batch};
+      return step;
+    };
+    if (!choice_.open_rows) {
+      for (const int batch : choice_.batches)
+        named(batch, "unet_step" + of(size) + "_b" + std::to_string(batch) + guided);
+      return;
+    }
+    ComponentGraph& step = named(choice_.batches[0], "unet_step" + of(size) + guided);
+    step.batches = choice_.batches;
+    std::ranges::sort(step.batches);
+    step.engine.clear();
+    for (const int batch : step.batches) step.engine.push_back(parts(size, batch, copies).step);
+    step.graph = fold(parts(size, 2, copies).step);
+    step.other = fold(parts(size, 3, copies).step);
+  }
+
+  void add_vae(const PictureSize& size) {
+    const int height = size.height / scale_, width = size.width / scale_, tile = choice_.vae_tile;
+    const Graph decoder = vae_decoder_graph(model_.vae_config, 1, height, width);
+    add("vae_decoder" + of(size), "vae_decoder", decoder, {"latent"}, {"image"}).size = size;
+    if (tile > 0 && tile < height) {
+      const std::string name = "vae_decoder" + of(size) + "_tile" + std::to_string(tile);
+      ComponentGraph& tiled = add(name, "vae_decoder", decoder, {"latent"}, {"image"});
+      tiled.size = size;
+      tiled.vae_tile = tile;
+      // The largest maps, those of the picture's size and of half of it, are the ones that memory is for.
+      tiled.graph = tile_rows(fuse(tiled.graph), int64_t{size.height} * size.width / 4, int64_t{tile} * scale_);
+    }
+    if (!choice_.encoder) return;
+    add("vae_encoder" + of(size), "vae_encoder", vae_encoder_graph(model_.vae_config, 1, size.height, size.width),
+        {"image"}, {"moments"})
+        .size = size;
+  }
+
+  static std::string of(const PictureSize& size) {
+    return "_" + std::to_string(size.width) + "x" + std::to_string(size.height);
+  }
+
+  const Model& model_;
+  const GraphChoice& choice_;
+  int scale_;
+  std::vector<ComponentGraph> made_;
+};
+
+}  // namespace
+
+std::vector<ComponentGraph> component_graphs(const Model& model, const GraphChoice& choice) {
+  INKSTONE_CHECK_USAGE(!choice.batches.empty() && !choice.sizes.empty(), "no size or no batch to export");
+  return Lister(model, choice).list();
+}
+
+}  // namespace inkstone

@@ -1,0 +1,51 @@
+// External data: the weights of one component, one after another, each at a multiple of 4096 bytes so that it can be mapped.
+// Where a tensor will stand is known when it is placed; the numbers are read, converted and written one tensor at a time.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "weights/weights.h"
+
+namespace inkstone::onnx_export {
+
+enum class Layout {
+  kAsStored,
+  kTransposed  // a matrix [out, in] as [in, out]
+};
+
+struct Place {
+  size_t offset = 0, bytes = 0;
+};
+
+class WeightFile {
+ public:
+  WeightFile(const Weights& weights, DType type, std::string name);
+
+  const std::string& name() const { return name_; }
+  DType type() const { return type_; }
+  Place place(const std::string& weight, Layout layout);  // the same one once
+  size_t bytes() const { return bytes_; }
+  // Returns its SHA-256; `written` is told after each tensor how many bytes are there.
+  std::string write(const std::filesystem::path& folder, const std::function<void(size_t bytes)>& written) const;
+
+ private:
+  struct Entry {
+    std::string weight;
+    Layout layout;
+    Place place;
+  };
+
+  const Weights& weights_;
+  DType type_;
+  std::string name_;
+  std::vector<Entry> entries_;
+  std::map<std::pair<std::string, Layout>, size_t> by_weight_;
+  size_t bytes_ = 0;
+};
+
+}  // namespace inkstone::onnx_export
