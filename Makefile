@@ -6,7 +6,7 @@ PROMPT ?= a fox on a teal background
 ARGS   ?=
 JOBS   ?= $(shell nproc)
 
-.PHONY: generate build test check format asan fuzz clean
+.PHONY: generate build test check format asan fuzz aarch64 clean
 
 generate: build
 	./build/$(PRESET)/inkstone generate "$(PROMPT)" $(ARGS)
@@ -41,6 +41,10 @@ fuzz:
 	@cmake --preset asan -DINKSTONE_TESTS=ON --log-level=WARNING
 	@cmake --build --preset asan --parallel $(JOBS)
 	@for target in build/asan/tests/fuzz/*_fuzz; do $$target -max_total_time=$(SECONDS) -print_final_stats=1 || exit 1; done
+
+# Cross-builds for 64-bit Arm; its tests and a picture under qemu-user.
+aarch64:
+	@tools/aarch64.sh all
 
 clean:
 	rm -rf build

@@ -25,7 +25,7 @@ install_tools() {
 }
 
 libraries() {
-  sed -nE 's/^(build|tests)=\((.*)\)$/\2/p' tools/setup.sh | tr ' ' '\n' | grep -E '^lib.*-dev$' | grep -vE '^lib(clang|omp)'
+  sed -n '/^build=(/,/)/p; /^tests=(/,/)/p' tools/setup.sh | grep -oE 'lib[a-z0-9.+-]+-dev' | grep -vE '^lib(clang|omp)'
 }
 
 # The libraries with all that they need, by an apt whose state is a folder of ours and which believes that nothing is installed.
@@ -58,9 +58,33 @@ fill_sysroot() {
 build() {
   install_tools
   fill_sysroot
-  cmake --preset aarch64 ${VERBOSE:+--log-level=STATUS}
+  cmake --preset aarch64 ${VERBOSE:---log-level=WARNING}
   cmake --build --preset aarch64 --parallel "$jobs"
 }
+
+# Whatever build/aarch64 has; run `build` first.
+run_tests() { ctest --preset aarch64 --parallel "$jobs" --progress; }
+
+picture() {
+  local arm=build/aarch64/picture.png x86=build/aarch64/picture_x86.png program=${INKSTONE_X86:-build/release/inkstone}
+  local request=(generate "a fox on a teal background" --seed 42 --steps 2 --scheduler euler --device reference --quiet)
+  rm -f "$arm" "$x86"
+  build/aarch64/inkstone.sh "${request[@]}" --out "$arm"
+  if [ -x "$program" ]; then
+    "$program" "${request[@]}" --out "$x86"
+    python3 tools/compare_png.py "$arm" "$x86" --least 60
+  else
+    echo "aarch64: no $program to compare with: the picture is decoded only"
+    python3 tools/compare_png.py "$arm"
+  fi
+}
+
+step() { printf '\n=== aarch64: %s (%s s)\n' "$1" "$SECONDS"; "$2"; }
 case ${1:-all} in
-build) build ;;
+  build) step build build ;;
+  test) step test run_tests ;;
+  picture) step picture picture ;;
+  all) step build build; step test run_tests; step picture picture ;;
+  *) echo "usage: tools/aarch64.sh [build|test|picture|all]" >&2; exit 2 ;;
 esac
+printf '\n=== aarch64: done (%s s)\n' "$SECONDS"
