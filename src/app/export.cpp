@@ -110,7 +110,6 @@ int run_export(const Options& options) {
   const fs::path folder = *options.out, source = options.model ? find_model(*options.model) : demo_model();
   const Model model = Model::open(source);
   const ExportChoice choice = choice_of(options, model);
-  claim_export_folder(folder, model.name());
   const auto tell = [&](const std::string& line) { console.say(line); };
   const Manifest manifest = export_model(model, choice, folder, tell);
   if (!prompts.empty()) write_calibration(source, prompts, manifest, folder, tell);
