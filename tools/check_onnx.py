@@ -90,7 +90,7 @@ def main():
         base = asked.keep or pathlib.Path(scratch)
         for name in asked.model.split(","):
             model = MODELS[name][0]
-            multiple = 8 if name == "tiny" else 32
+            multiple = 16 if name == "tiny" else 32
             for title, flags, bound in CASES:
                 if asked.only not in title:
                     continue

@@ -161,7 +161,6 @@ int run_export(const Options& options) {
     choose_soc(*options.soc, *options.soc == "auto" ? chip_of_this_machine() : "");  // before anything is written
   const Model model = Model::open(source);
   const ExportChoice choice = choice_of(options, model);
-  claim_export_folder(folder, model.name());
   const auto tell = [&](const std::string& line) { console.say(line); };
   Manifest manifest = export_model(model, choice, folder, tell);
   if (!prompts.empty()) write_calibration(source, prompts, manifest, folder, tell);

@@ -128,10 +128,11 @@ void claim_export_folder(const fs::path& folder, const std::string& model) {
 }
 
 Manifest export_model(const Model& model, const ExportChoice& choice, const fs::path& folder, const Tell& tell) {
+  const std::vector<ComponentGraph> graphs = component_graphs(model, choice.graphs);
+  claim_export_folder(folder, model.name());
   std::set<std::string> left;
   if (fs::exists(folder / kManifestName)) left = files_of(Manifest::read(folder));
   Manifest manifest{kVersion, model.name(), choice.precision, choice.opset, {}, {}};
-  const std::vector<ComponentGraph> graphs = component_graphs(model, choice.graphs);
   const std::vector<Group> groups = groups_of(model, graphs, choice.precision);
   manifest.write(folder);
   for (const Group& group : groups) export_group(group, choice, folder, tell, manifest);

@@ -24,7 +24,7 @@ using Tell = std::function<void(const std::string& line)>;
 // The folder is made, or found to be empty or an earlier export of this model. UsageError naming what else is in it.
 void claim_export_folder(const std::filesystem::path& folder, const std::string& model);
 
-// Writes all files, the manifest last: an export that was interrupted has one without graphs. What an earlier export has left
+// Claims the folder and writes all files, the manifest last: an export that was interrupted has one without graphs. What an earlier export has left
 // there under other names is removed. Throws Error naming the file that cannot be written, or the weight that fp16 cannot hold.
 Manifest export_model(const Model& model, const ExportChoice& choice, const std::filesystem::path& folder,
                       const Tell& tell);

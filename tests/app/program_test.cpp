@@ -74,6 +74,33 @@ TEST_F(TheProgram, says_its_version_and_helps) {
   EXPECT_THAT(nothing.error, HasSubstr("Usage: inkstone COMMAND"));
 }
 
+TEST_F(TheProgram, exports_and_says_what_it_wrote) {
+  const Outcome outcome = program_.run({"export", "--out", "onnx", "--sizes", "32", "--json", "--soc", "Ascend910B4"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  const Json result = parse_json(outcome.output, "standard output");
+  EXPECT_EQ(result.at("graphs").as_array().size(), 6u);
+  EXPECT_TRUE(std::filesystem::exists(program_.folder.path() / "onnx" / "manifest.json"));
+  EXPECT_THAT(outcome.error, AllOf(HasSubstr("unet_step_32x32_b1_guided.onnx"), HasSubstr("nothing is compiled")));
+}
+
+TEST_F(TheProgram, refuses_exports_that_cannot_be) {
+  const std::pair<std::vector<std::string>, const char*> rows[] = {
+      {{}, "--out"},
+      {{"--out", "x", "--sizes", "60"}, "multiples of 16"},
+      {{"--out", "x", "--sizes", "64,tall"}, "tall"},
+      {{"--out", "x", "--sizes", "64,64x64"}, "twice"},
+      {{"--out", "x", "--batch", "0"}, "from 1 to 64"},
+      {{"--out", "x", "--batch", "2,2"}, "twice"},
+      {{"--out", "x", "--precision", "mixed_precision"}, "must be one of fp16, mixed, fp32"},
+      {{"--out", "x", "--opset", "18"}, "from 14 to 17"},
+      {{"--out", "x", "--vae-tile", "16"}, "fewer"}};
+  for (const auto& [flags, message] : rows) {
+    std::vector<std::string> arguments{"export"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    expect_refusal(arguments, 2, HasSubstr(message));
+  }
+}
+
 TEST_F(Generate, writes_a_picture_with_its_parameters_and_says_what_it_did) {
   const Outcome outcome = program_.run({"generate", "a red apple", "--seed", "42", "--steps", "3", "--negative",
                                         "blurry", "--scheduler", "pndm", "--guidance", "3.5"});

@@ -70,8 +70,9 @@ TEST_F(OnnxWeights, stand_where_the_graph_says_and_once_for_all_graphs) {
     const std::string bytes = read_file(folder_ / "w.bin", 1 << 20);
     EXPECT_EQ(files.back().bytes, bytes.size());
     EXPECT_LE(bytes.size(), 40 * 301 * size_of(type) + 4096);  // not once for each graph
-    for (const char* name : {"one.onnx", "two.onnx"})
-      for (const onnx::TensorProto& tensor : read_model(folder_ / name).graph().initializer()) {
+    for (const char* name : {"one.onnx", "two.onnx"}) {
+      const onnx::ModelProto model = read_model(folder_ / name);
+      for (const onnx::TensorProto& tensor : model.graph().initializer()) {
         std::map<std::string, std::string> at;
         for (const auto& entry : tensor.external_data()) at[entry.key()] = entry.value();
         EXPECT_EQ(at.at("location"), "w.bin");
@@ -89,6 +90,7 @@ TEST_F(OnnxWeights, stand_where_the_graph_says_and_once_for_all_graphs) {
           for (size_t c = 0; c < columns; ++c)
             ASSERT_EQ(number_at(bytes, offset, c * rows + r, type), right.floats()[r * columns + c]) << r << " " << c;
       }
+    }
   }
 }
 
