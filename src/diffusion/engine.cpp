@@ -61,6 +61,8 @@ Image to_image(const Tensor& pixels) {
 }  // namespace
 
 struct Engine::Built {
+  explicit Built(Backend& of) : backend(of) {}
+
   Backend& backend;
   int jobs = 1;  // that a step is made for
   std::unique_ptr<Program> program;
