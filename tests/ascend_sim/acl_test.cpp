@@ -107,6 +107,7 @@ TEST_F(Acl, wants_init_once_and_a_context_on_every_thread) {
   EXPECT_EQ(aclrtSetDevice(1), 107001);
   EXPECT_EQ(aclrtSetDevice(0), 0);
   EXPECT_EQ(aclrtGetDevice(&device), 0);
+  EXPECT_TRUE(aclGetRecentErrMsg());  // of device 1
   std::thread([&] {
     EXPECT_EQ(aclrtGetDevice(&device), 107002);
     EXPECT_TRUE(std::strstr(aclGetRecentErrMsg(), "EE1001"));
