@@ -48,7 +48,7 @@ aclError Stream::synchronize(int timeout_ms) {
     changed_.wait(lock, done);
   else if (!changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms), done))
     return fail(kStreamTimeout, "EE9999", "stream synchronize timeout after " + std::to_string(timeout_ms) + " ms");
-  const aclError code = failed_;
+  const aclError code = failed_ ? failed_ : context.broken.load();
   if (!stop_on_failure && !is_fatal(code)) failed_ = 0;
   if (code == kAicoreException)
     return fail(code, "EZ9999",
