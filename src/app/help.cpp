@@ -106,7 +106,8 @@ one folder. Shapes are static (but for --gears), inputs and outputs are fp32, id
   vae_encoder_WxH        image -> moments: means, then logarithms of variances
   calibration/           with --calibration: GRAPH/PORT/NNN.bin, raw values, and index.json
 manifest.json says each file's inputs, outputs, size, SHA-256 and which nodes stay in fp32. The same model and flags
-give the same bytes. An earlier export of the same model in the folder is replaced, and no file that is not of an export.
+give the same bytes. An earlier export of the same model in the folder is replaced, and no file that is
+not of an export.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 )";
 
