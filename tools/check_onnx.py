@@ -2,7 +2,7 @@
 """Holds exported ONNX files against the engine's own graphs: PyPI's onnxruntime runs every file at every batch, and what it gives
 must be what dump_programs gave in fp32. Every node must stand in tests/onnx/atc_ops.tsv for the file's opset.
 
-    check_onnx.py [--build DIR] [--keep DIR] [--quick]
+    check_onnx.py [--build DIR] [--keep DIR] [--only NAME] [--model tiny|demo]
 
 Needs onnx, onnxruntime and numpy (/opt/ort/bin/python here), and the built programs inkstone and dump_programs.
 """
@@ -25,7 +25,7 @@ CASES = [  # what is exported; the bound
     ("fp16", ["--precision", "fp16", "--batch", "1,2", "--vae-tile", "3", "--sizes", "{m2}"], HALF),
     ("fp16 gears", ["--precision", "fp16", "--batch", "1,2", "--gears"], HALF),
 ]
-MODELS = {"tiny": (ROOT / "tests/fixtures/models/tiny-sd15", None), "demo": (ROOT / "demo/model", None)}
+MODELS = {"tiny": (ROOT / "tests/fixtures/models/tiny-sd15", 16), "demo": (ROOT / "demo/model", 32)}  # folder, a size
 
 
 def ops_of_atc():
@@ -89,8 +89,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         base = asked.keep or pathlib.Path(scratch)
         for name in asked.model.split(","):
-            model = MODELS[name][0]
-            multiple = 16 if name == "tiny" else 32
+            model, multiple = MODELS[name]
             for title, flags, bound in CASES:
                 if asked.only not in title:
                     continue

@@ -97,8 +97,8 @@ Examples:
 )";
 
 constexpr const char* kExportTail = R"(
-What is written. Graphs (.onnx) and beside them, shared by all graphs of a component, its weights (.bin): keep them in one
-folder. Shapes are static (but for --gears), inputs and outputs are fp32, ids are int32.
+What is written. Graphs (.onnx) and beside them, shared by all graphs of a component, its weights (.bin): keep them in
+one folder. Shapes are static (but for --gears), inputs and outputs are fp32, ids are int32.
   text_encoder           ids -> text
   unet_prompt            text of one prompt -> text_0, text_1, ...: once for a prompt
   unet_time              timestep -> time_0, time_1, ...: once for each timestep of a schedule
@@ -107,8 +107,9 @@ folder. Shapes are static (but for --gears), inputs and outputs are fp32, ids ar
   vae_encoder_WxH        image -> moments: means, then logarithms of variances
   calibration/           with --calibration: GRAPH/PORT/NNN.bin, raw values, and index.json
   *.om                   with --soc: what ATC made; finished ones are kept in a cache and not made twice
-manifest.json says each file's inputs, outputs, size, SHA-256 and which nodes stay in fp32. The same model and flags give
-the same bytes. An earlier export of the same model in the folder is replaced, and no file that is not of an export.
+manifest.json says each file's inputs, outputs, size, SHA-256 and which nodes stay in fp32. The same model and flags
+give the same bytes. An earlier export of the same model in the folder is replaced, and no file that is
+not of an export.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 )";
 

@@ -11,27 +11,23 @@ namespace inkstone {
 // what() is one line for the user: it names the file, the number and the way out.
 class Error : public std::runtime_error {
  public:
-  explicit Error(const std::string& what, const char* where = "") : std::runtime_error(what), where_(where) {}
+  enum class Kind {
+    kOther,
+    kOutOfMemory,  // a device has not the memory: less at a time may work
+    kDeviceLost    // nothing in this process can use the device any more; another process may start it anew
+  };
+  explicit Error(const std::string& what, const char* where = "", Kind kind = Kind::kOther)
+      : std::runtime_error(what), where_(where), kind_(kind) {}
   const char* where() const { return where_; }  // our source file and line, for --verbose
+  Kind kind() const { return kind_; }
 
  private:
   const char* where_;
+  Kind kind_;
 };
 
 // The request itself is wrong (a flag, a field, a size): exit code 2, HTTP 400.
 class UsageError : public Error {
- public:
-  using Error::Error;
-};
-
-// A device has not the memory: less at a time may work.
-class OutOfMemory : public Error {
- public:
-  using Error::Error;
-};
-
-// The device can't be used any more, by nothing in this process: another process may start it anew.
-class DeviceLost : public Error {
  public:
   using Error::Error;
 };

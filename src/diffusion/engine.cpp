@@ -391,8 +391,8 @@ void Engine::step_alike(std::span<Job* const> jobs) {
     try {
       run_step(built, jobs.first(several));
       jobs = jobs.subspan(several);
-    } catch (const OutOfMemory&) {
-      if (built.jobs == 1) throw;
+    } catch (const Error& error) {
+      if (built.jobs == 1 || error.kind() != Error::Kind::kOutOfMemory) throw;
       Key refused = key;  // fewer at a time
       refused.jobs = built.jobs;
       unets_.erase(refused);

@@ -127,7 +127,8 @@ TEST_F(Export, gives_the_same_bytes_each_time_and_removes_what_it_no_longer_writ
 }
 
 TEST_F(Export, leaves_the_folders_of_others_alone) {
-  EXPECT_NO_THROW(claim_export_folder(folder_.path() / "new" / "deep", "demo"));
+  ScratchFolder empty;
+  EXPECT_NO_THROW(claim_export_folder(empty.path() / "new" / "deep", "demo"));
   run();
   EXPECT_NO_THROW(claim_export_folder(folder_.path(), model_.name()));
   EXPECT_THROW(claim_export_folder(folder_.path(), "another"), UsageError);

@@ -212,9 +212,12 @@ TEST_F(OnnxForms, a_timestep_is_never_fp16) {
 
 TEST_F(OnnxForms, options_that_atc_does_not_take_are_refused) {
   const Graph graph = graph_of({2, 4}, [](Scope, Value x) { return silu(x); });
-  for (const OnnxOptions& options :
-       {OnnxOptions{13}, OnnxOptions{18}, OnnxOptions{17, DType::kBF16}, OnnxOptions{17, DType::kF32, -1}})
-    EXPECT_THROW(exported(graph, options), UsageError);
+  std::vector<OnnxOptions> refused(4);
+  refused[0].opset = 13;
+  refused[1].opset = 18;
+  refused[2].type = DType::kBF16;
+  refused[3].attention_heads = -1;
+  for (const OnnxOptions& options : refused) EXPECT_THROW(exported(graph, options), UsageError);
   const Graph large = graph_of({2, 4}, [](Scope s, Value x) { return x + constant(*s.graph, {70000}, {1, 1}); });
   EXPECT_THROW(exported(large), Error);
 }

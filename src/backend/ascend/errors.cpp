@@ -244,6 +244,15 @@ std::string advice_for(Code code, const std::string& message, const std::string&
   return "what CANN wrote is in $HOME/ascend/log (ASCEND_GLOBAL_LOG_LEVEL=1 writes more)";
 }
 
-AclError::AclError(const Failure& failure, const char* where) : Error(text_of(failure), where), code_(failure.code) {}
+Error::Kind kind_of(Code code) {
+  switch (outcome_of(code)) {
+    case Outcome::kLost: return Error::Kind::kDeviceLost;
+    case Outcome::kOutOfMemory: return Error::Kind::kOutOfMemory;
+    default: return Error::Kind::kOther;
+  }
+}
+
+AclError::AclError(const Failure& failure, const char* where)
+    : Error(text_of(failure), where, kind_of(failure.code)), code_(failure.code) {}
 
 }  // namespace inkstone::ascend

@@ -27,13 +27,15 @@ struct Failure {
   std::string file;               // the model's, where one is concerned
 };
 
+Error::Kind kind_of(Code code);
+
 class AclError : public Error {
  public:
   AclError(const Failure& failure, const char* where);
-  AclError(const std::string& what, Code code, const char* where) : Error(what, where), code_(code) {}
+  AclError(const std::string& what, Code code, const char* where) : Error(what, where, kind_of(code)), code_(code) {}
   Code code() const { return code_; }
-  bool device_lost() const { return outcome_of(code_) == Outcome::kLost; }
-  bool out_of_memory() const { return outcome_of(code_) == Outcome::kOutOfMemory; }
+  bool device_lost() const { return kind() == Kind::kDeviceLost; }
+  bool out_of_memory() const { return kind() == Kind::kOutOfMemory; }
 
  private:
   Code code_;
