@@ -183,15 +183,14 @@ TEST_F(AscendSimulator, each_fault_ends_in_its_error_and_the_next_backend_is_ser
     const char* says;
     bool lost;
   };
-  for (const auto& [fault, says, lost] : std::initializer_list<Row>{
-           {"fault=aclrtMalloc:1:207001", "aclrtMalloc failed with 207001", false},
-           {"fault=aclmdlLoadFromFileWithMem:1:545001", "545001 ACL_ERROR_GE_LOAD_MODEL", false},
-           {"fault=aclrtMallocHost:1:207001", "aclrtMallocHost failed with 207001", false},
-           {"fault=aclrtMemcpyAsync:1:507013", "507013", false},
-           {"fault=aclmdlExecuteAsync:1:507011", "507011 ACL_ERROR_RT_MODEL_EXECUTE", false},
-           {"fault=aclmdlExecuteAsync:1:507015", "507015 ACL_ERROR_RT_AICORE_EXCEPTION", true},
-           {"fault=aclrtSynchronizeStreamWithTimeout:1:507014", "507014 ACL_ERROR_RT_AICORE_TIMEOUT", true},
-           {"lost=0", "507010 ACL_ERROR_RT_LOST_HEARTBEAT", true}}) {
+  const Row rows[] = {{"fault=aclrtMalloc:1:207001", "aclrtMalloc failed with 207001", false},
+                      {"fault=aclmdlLoadFromFileWithMem:1:545001", "545001 ACL_ERROR_GE_LOAD_MODEL", false},
+                      {"fault=aclrtMallocHost:1:207001", "aclrtMallocHost failed with 207001", false},
+                      {"fault=aclrtMemcpyAsync:1:507013", "507013", false},
+                      {"fault=aclmdlExecuteAsync:1:507011", "507011 ACL_ERROR_RT_MODEL_EXECUTE", false},
+                      {"fault=aclmdlExecuteAsync:1:507015", "507015 ACL_ERROR_RT_AICORE_EXCEPTION", true},
+                      {"fault=aclrtSynchronizeStreamWithTimeout:1:507014", "507014 ACL_ERROR_RT_AICORE_TIMEOUT", true}};
+  for (const auto& [fault, says, lost] : rows) {
     {
       const auto backend = open();
       simulator().set(fault);
@@ -207,6 +206,19 @@ TEST_F(AscendSimulator, each_fault_ends_in_its_error_and_the_next_backend_is_ser
     simulator().set("clear=1");
     run(*open());
   }
+}
+
+// Of a device that is gone nothing can be freed: the process ends, and the simulator is reset in its place.
+TEST_F(AscendSimulator, a_device_that_stops_answering_is_unusable_from_then_on) {
+  {
+    const auto backend = open();
+    simulator().set("lost=1");
+    run(*backend);
+    EXPECT_THAT(error_of([&] { run(*backend); }), HasSubstr("507010 ACL_ERROR_RT_LOST_HEARTBEAT"));
+    EXPECT_THAT(error_of([&] { run(*backend); }), HasSubstr("npu:0 is unusable"));
+  }
+  simulator().reset();
+  run(*open());
 }
 
 TEST_F(AscendSimulator, a_device_that_hangs_is_given_up_after_the_step_timeout) {
