@@ -164,6 +164,11 @@ TEST_F(AscendSimulator, twenty_steps_copy_what_they_must_and_allocate_nothing) {
   const Json after = report();
   EXPECT_EQ(after.at("executions").as_int64() - before.at("executions").as_int64(), 20);
   EXPECT_EQ(after.at("device_memory").at("allocations"), before.at("device_memory").at("allocations"));
+  const auto copies = [&](const char* way) {
+    return after.at("copies").at(way).at("count").as_int64() - before.at("copies").at(way).at("count").as_int64();
+  };
+  EXPECT_EQ(copies("h2d"), 2 * 20) << "the latent and the timestep of each step";
+  EXPECT_EQ(copies("d2h"), 20) << "the latent's";
   EXPECT_LT(relative_rms(out, run(*open_backend("reference"), 2)), 1e-5);
 }
 
