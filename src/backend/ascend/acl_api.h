@@ -88,6 +88,7 @@ struct PackageVersion {
 // Null where the CANN at hand lacks them.
 #define INKSTONE_ACL_OPTIONAL(X)                                          \
   X(aclrtResetDeviceForce, Code, (int32_t device))                        \
+  X(aclrtDestroyStreamForce, Code, (Opaque stream))                       \
   X(aclrtSynchronizeStreamWithTimeout, Code, (Opaque stream, int32_t ms)) \
   X(aclrtSetStreamFailureMode, Code, (Opaque stream, uint64_t mode))      \
   X(aclsysGetVersionStr, Code, (char* package, char* version))            \

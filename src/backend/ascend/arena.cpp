@@ -90,12 +90,12 @@ bool Arena::owns(const std::byte* memory) const {
   return std::ranges::any_of(reservations_, [&](const Reservation& r) { return r.holds(memory); });
 }
 
-void Arena::shrink() {
+bool Arena::shrink() {
   const std::lock_guard lock(mutex_);
-  std::erase_if(reservations_, [&](const Reservation& reservation) {
-    if (reservation.chunk.empty()) release_(reservation.begin);
-    return reservation.chunk.empty();
-  });
+  return std::erase_if(reservations_, [&](const Reservation& reservation) {
+           if (reservation.chunk.empty()) release_(reservation.begin);
+           return reservation.chunk.empty();
+         }) > 0;
 }
 
 ArenaUse Arena::use() const {

@@ -52,7 +52,7 @@ class Arena final : public MemoryOwner {
   Memory take(size_t bytes);
   void free(void* memory) noexcept override;  // from any thread; asks nothing of the device
   bool owns(const std::byte* memory) const;
-  void shrink();  // reservations with nothing in them are given back
+  bool shrink();  // reservations with nothing in them are given back; whether there were any
   ArenaUse use() const;
 
  private:

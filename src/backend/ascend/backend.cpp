@@ -200,10 +200,8 @@ void AscendBackend::copy(const Tensor& from, size_t from_byte, Tensor& to, size_
 }
 
 void AscendBackend::give_back() {
-  shared_.device.clean_up([this] {
-    shared_.models.give_back();
-    shared_.arena.shrink();
-  });
+  // Tensors' reservations stay: the next picture's tensors are as large. They go where memory is short.
+  shared_.device.clean_up([this] { shared_.models.give_back(); });
 }
 
 AscendStatus AscendBackend::status() const {

@@ -126,8 +126,7 @@ void Device::open() {
   set_ = true;
   INKSTONE_ACL(*this, aclrtCreateContext, &context_, index_);
   INKSTONE_ACL(*this, aclrtSetCurrentContext, context_);
-  INKSTONE_ACL(*this, aclrtCreateStream, &stream_);
-  if (api().aclrtSetStreamFailureMode) INKSTONE_ACL(*this, aclrtSetStreamFailureMode, stream_, kStopOnFailure);
+  open_stream();
   int mode = kOnHost;
   INKSTONE_ACL(*this, aclrtGetRunMode, &mode);
   unified_ = mode == kOnDevice;
@@ -136,9 +135,22 @@ void Device::open() {
   soc_ = soc;
 }
 
+// It stops at the first failure, rather than run on with what that left.
+void Device::open_stream() {
+  INKSTONE_ACL(*this, aclrtCreateStream, &stream_);
+  if (api().aclrtSetStreamFailureMode) INKSTONE_ACL(*this, aclrtSetStreamFailureMode, stream_, kStopOnFailure);
+}
+
+// What is queued is forgotten: the plain call would wait for it.
+void Device::drop_stream() noexcept {
+  const Opaque stream = std::exchange(stream_, nullptr);
+  if (stream) api().aclrtDestroyStreamForce ? api().aclrtDestroyStreamForce(stream) : api().aclrtDestroyStream(stream);
+}
+
 // Whatever was opened, in the opposite order; what a broken device answers to that is of no interest.
 void Device::close() noexcept {
   const bool lost = !unusable().empty();
+  if (lost) drop_stream();
   if (stream_) api().aclrtDestroyStream(std::exchange(stream_, nullptr));
   if (context_) api().aclrtDestroyContext(std::exchange(context_, nullptr));
   if (set_ && lost && api().aclrtResetDeviceForce) {
@@ -156,14 +168,15 @@ void Device::check(Code code, const char* call, const char* where) {
   if (code == 0) return;
   const char* message = api().aclGetRecentErrMsg();  // of this thread, and gone with the next call
   const AclError error({call, code, message ? message : "", name_, soc_, cann_, file_}, where);
-  if (error.device_lost()) {
-    const std::lock_guard lock(mutex_);
-    if (lost_.empty()) {
-      lost_ = error.what();
-      lost_code_ = code;
-    }
-  }
+  if (error.device_lost()) mark_lost(error);
   throw error;
+}
+
+void Device::mark_lost(const AclError& error) {
+  const std::lock_guard lock(mutex_);
+  if (!lost_.empty()) return;
+  lost_ = error.what();
+  lost_code_ = error.code();
 }
 
 void Device::refuse(const std::string& why, const char* call, const char* where) {
@@ -202,8 +215,22 @@ void Device::copy(std::byte* to, const std::byte* from, size_t bytes, CopyKind k
 }
 
 void Device::synchronize() {
-  if (!api().aclrtSynchronizeStreamWithTimeout) return INKSTONE_ACL(*this, aclrtSynchronizeStream, stream_);
-  INKSTONE_ACL(*this, aclrtSynchronizeStreamWithTimeout, stream_, static_cast<int32_t>(timeout_.count()));
+  try {
+    if (api().aclrtSynchronizeStreamWithTimeout) {
+      INKSTONE_ACL(*this, aclrtSynchronizeStreamWithTimeout, stream_, static_cast<int32_t>(timeout_.count()));
+    } else {
+      INKSTONE_ACL(*this, aclrtSynchronizeStream, stream_);
+    }
+  } catch (const AclError& error) {  // a stream that has failed takes no more
+    drop_stream();
+    if (error.device_lost()) throw;
+    try {
+      open_stream();
+    } catch (const AclError& no_stream) {
+      mark_lost(no_stream);
+    }
+    throw;
+  }
 }
 
 Device::MemoryInfo Device::memory() {

@@ -67,7 +67,7 @@ class Device {
   std::byte* reserve_host(size_t bytes);  // pinned
   void release_host(std::byte* memory) noexcept;
   void copy(std::byte* to, const std::byte* from, size_t bytes, CopyKind kind);  // queued
-  void synchronize();  // throws where the device does not finish in time
+  void synchronize();  // throws what failed since the last time, and where the device does not finish in time
   struct MemoryInfo {
     size_t free = 0, total = 0;
   };
@@ -102,6 +102,9 @@ class Device {
   void wait_for(Task& task, bool must_live);
   void serve();
   void open();
+  void open_stream();
+  void drop_stream() noexcept;
+  void mark_lost(const AclError& error);
   void close() noexcept;
   void stop() noexcept;
 

@@ -1,35 +1,19 @@
 #include "backend/ascend/om_check.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <compare>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <vector>
 
-#include "base/digest.h"
+#include "atc/om_file.h"
 #include "base/error.h"
-#include "base/file.h"
 
 namespace inkstone::ascend {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The header of an `.om`: 256 bytes, little-endian.
-constexpr size_t kHeader = 256, kMagicAt = 0, kDynamicAt = 193;
-constexpr char kMagic[] = "IMOD";
-
-std::array<char, kHeader> read_header(const fs::path& path) {
-  std::array<char, kHeader> header{};
-  std::ifstream file(path, std::ios::binary);
-  file.read(header.data(), header.size());
-  INKSTONE_CHECK(file && std::memcmp(header.data() + kMagicAt, kMagic, 4) == 0, path.string(),
-                 " is no compiled model: it does not begin with an .om header");
-  return header;
-}
 
 // One part of a version: alpha < beta < RC < nothing more < a number.
 struct Part {
@@ -67,15 +51,13 @@ void check_file(const fs::path& path, const Compiled& compiled, const Target& ta
   INKSTONE_CHECK(size == compiled.om.bytes, path.string(), " has ", size, " bytes, and ", compiled.om.bytes,
                  " by the manifest: it was cut short or replaced; copy the folder again, or run `",
                  export_command(target), "`");
-  const auto header = read_header(path);
-  INKSTONE_CHECK(header[kDynamicAt] == 0, path.string(),
+  const OmHeader header = read_om_header(path);
+  INKSTONE_CHECK(!header.is_dynamic, path.string(),
                  " was compiled for any shape (is_unknow_model); only fixed shapes and gears run here: run `",
                  export_command(target), "`");
   const char* verify = std::getenv("INKSTONE_VERIFY");
   if (!verify || std::strcmp(verify, "1") != 0) return;
-  Digest digest;
-  digest.add(MappedFile(path).bytes());
-  INKSTONE_CHECK(digest.text() == compiled.om.sha256, path.string(),
+  INKSTONE_CHECK(record_of(path).sha256 == compiled.om.sha256, path.string(),
                  " is not what the manifest says (SHA-256): it is damaged; copy the folder again, or run `",
                  export_command(target), "`");
 }

@@ -11,7 +11,7 @@ constexpr size_t kChunk = size_t{16} << 20;  // of the arena: what it grows by a
 
 Shared::Shared(Library library, int index)
     : device(std::move(library), index),
-      models(device),
+      models(device, [this] { return arena.shrink(); }),
       arena([this](size_t bytes) { return device.run([&] { return models.reserve(bytes, "tensors"); }); },
             [this](std::byte* memory) { device.clean_up([&] { device.release(memory); }); }, kChunk),
       staging(device) {}
@@ -113,9 +113,10 @@ void AscendProgram::place(std::span<const Tensor* const> inputs, std::span<Tenso
   std::byte* next = on_device ? shared_.need_ports(on_device) : nullptr;
   if (!unified) shared_.staging.prepare(staged);
   const auto give = [&](Slot& slot, Dataset& dataset, const Tensor& tensor, const OmPort& port, size_t moved) {
-    if (tensor.on_device())  // its slot may be longer than what it holds, as a file may ask for
-      return dataset.point(port.at, const_cast<std::byte*>(tensor.data()),
-                           std::min(port.bytes, slot_bytes(tensor.bytes())));
+    if (tensor.on_device()) {  // a file may ask for a little more than it holds; its slot has that
+      const bool fits = slot_bytes(port.bytes) <= slot_bytes(tensor.bytes());
+      return dataset.point(port.at, const_cast<std::byte*>(tensor.data()), fits ? port.bytes : tensor.bytes());
+    }
     slot.device = std::exchange(next, next + slot_bytes(port.bytes));
     slot.staged = unified ? slot.device : shared_.staging.take(moved);
     dataset.point(port.at, slot.device, port.bytes);

@@ -77,7 +77,7 @@ void Residency::with_room(size_t bytes, const std::string& what, Try attempt) {
       return attempt();
     } catch (const AclError& error) {
       if (!error.out_of_memory()) throw;
-      if (!unload_one()) out_of_memory(bytes, what, error);
+      if (!give_room_() && !unload_one()) out_of_memory(bytes, what, error);
     }
   }
 }

@@ -2,6 +2,7 @@
 // rest leave first, then those used longest ago. All of it on the device's owner thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,7 +13,8 @@ namespace inkstone::ascend {
 
 class Residency {
  public:
-  explicit Residency(Device& device) : device_(device) {}
+  // `give_room` frees what else the backend holds and does not use; whether it had any.
+  Residency(Device& device, std::function<bool()> give_room) : device_(device), give_room_(std::move(give_room)) {}
   ~Residency();
   Residency(const Residency&) = delete;
   Residency& operator=(const Residency&) = delete;
@@ -46,6 +48,7 @@ class Residency {
   [[noreturn]] void out_of_memory(size_t bytes, const std::string& what, const AclError& error);
 
   Device& device_;
+  std::function<bool()> give_room_;
   std::map<std::string, Entry> entries_;  // by path
   const OmModel* in_use_ = nullptr;
   uint64_t clock_ = 0;
