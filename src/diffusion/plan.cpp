@@ -167,7 +167,8 @@ EnginePlan Engine::plan(const Demand& demand) const {
       plan.weight_streaming, true,
       "weights that do not fit pass through memory in every step (about 3 % slower while the system still caches the "
       "model's files; at the disk's speed otherwise)");
-  give_up(plan.vae_tiling, options_.vae_tiling == Choice::kAuto,
+  give_up(plan.vae_tiling,
+          options_.vae_tiling == Choice::kAuto && backend_->has(vae, {plan.precision, plan.attention_slicing, true}),
           "the VAE works in row bands (same picture, VAE 5 to 20 % slower)");
   give_up(plan.attention_slicing, options_.attention_slicing == Choice::kAuto,
           "attention works on one head at a time (same picture)");

@@ -45,6 +45,36 @@ std::string contents_of(const Manifest& manifest) {
   return text.empty() ? "nothing" : text;
 }
 
+// "80x64": what a picture of these inputs measures, by the scale of the files that there are; "" where nothing tells.
+std::string picture_of(const Graph& graph, const Manifest& manifest) {
+  const std::vector<NamedShape> inputs = inputs_of(graph);
+  if (inputs.empty() || inputs[0].shape.size() != 4) return "";
+  for (const GraphRecord& record : manifest.graphs) {
+    const Shape& latent = record.gears[0].inputs.empty() ? Shape{} : record.gears[0].inputs[0];
+    if (record.width && latent.size() == 4 && latent[3] > 0 && latent[1] == inputs[0].shape[1])
+      return std::to_string(inputs[0].shape[3] * record.width / latent[3]) + "x" +
+             std::to_string(inputs[0].shape[2] * record.width / latent[3]);
+  }
+  return "";
+}
+
+// The flags of an export with all that this one has, and `picture`.
+std::string flags_with(const Manifest& manifest, const std::string& picture) {
+  std::set<std::string> sizes;
+  std::set<int> batches;
+  for (const GraphRecord& record : manifest.graphs)
+    if (record.part == "step") {
+      sizes.insert(std::to_string(record.width) + "x" + std::to_string(record.height));
+      for (const Gear& gear : record.gears) batches.insert(gear.batch);
+    }
+  sizes.insert(picture.empty() ? "WIDTHxHEIGHT" : picture);
+  std::string text = " --sizes ";
+  for (const std::string& size : sizes) text += (size == *sizes.begin() ? "" : ",") + size;
+  text += " --batch ";
+  for (const int batch : batches) text += (batch == *batches.begin() ? "" : ",") + std::to_string(batch);
+  return text + " --precision " + manifest.precision;
+}
+
 std::string inputs_text(const Graph& graph) {
   constexpr size_t kMost = 3;
   const std::vector<NamedShape> inputs = inputs_of(graph);
@@ -103,11 +133,12 @@ AscendBackend::Found AscendBackend::need(const Graph& graph, const CompileOption
                        ", and --precision ", option_of(options.precision),
                        " is asked for: leave the option out, or export again");
   const Found found = find(graph, options);
-  INKSTONE_CHECK_USAGE(found.record, folder_, " has no compiled file for a graph of ", inputs_text(graph),
-                       options.vae_tiling ? " in tiles" : "", "; it has: ", contents_of(manifest_), ". Add it: `",
-                       export_command(target()), " --sizes WIDTHxHEIGHT --batch N",
-                       options.vae_tiling ? " --vae-tile N`" : "`");
-  return found;
+  if (found.record) return found;
+  const std::string picture = picture_of(graph, manifest_);
+  fail<UsageError>(INKSTONE_HERE, folder_, " has no compiled file for ", picture.empty() ? "" : picture + ": ",
+                   "a graph of ", inputs_text(graph), options.vae_tiling ? " in tiles" : "",
+                   "; it has: ", contents_of(manifest_), ". Export what is wanted: `", export_command(target()),
+                   flags_with(manifest_, picture), options.vae_tiling ? " --vae-tile 16`" : "`");
 }
 
 std::filesystem::path AscendBackend::path_of(const GraphRecord& record) const {

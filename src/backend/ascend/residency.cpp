@@ -77,7 +77,7 @@ void Residency::with_room(size_t bytes, const std::string& what, Try attempt) {
       return attempt();
     } catch (const AclError& error) {
       if (!error.out_of_memory()) throw;
-      if (!give_room_() && !unload_one()) out_of_memory(bytes, what, error);
+      if (!give_room_() && !unload_one() && !shrink_work()) out_of_memory(bytes, what, error);
     }
   }
 }
@@ -92,6 +92,17 @@ bool Residency::unload_one() {
     if (entry.model->loaded() && entry.model.get() != in_use_ && (!first || before(entry, *first))) first = &entry;
   if (first) first->model->unload();
   return first;
+}
+
+// To what the model at hand needs, when it is the only one left.
+bool Residency::shrink_work() {
+  const auto loaded = [](const auto& at) { return at.second.model && at.second.model->loaded(); };
+  if (!in_use_ || work_bytes_ <= in_use_->work_bytes() || std::ranges::any_of(entries_, loaded)) return false;
+  device_.release(std::exchange(work_, nullptr));
+  work_bytes_ = 0;
+  work_ = device_.reserve(in_use_->work_bytes());
+  work_bytes_ = in_use_->work_bytes();
+  return true;
 }
 
 void Residency::unload_all() noexcept {

@@ -41,6 +41,7 @@ class Residency {
   };
   Entry& entry(const OmModel& model) { return entries_.at(model.path().string()); }
   bool unload_one();  // false: there is none but the one in use
+  bool shrink_work();
   void unload_all() noexcept;
   void need_work(size_t bytes);
   template <typename Try>
