@@ -156,7 +156,7 @@ int run_export(const Options& options) {
   const fs::path folder = *options.out, source = options.model ? find_model(*options.model) : demo_model();
   const bool compiles = options.soc && options.compile != "never";
   INKSTONE_CHECK_USAGE(compiles || options.compile.value_or("never") == "never", "--compile ", *options.compile,
-                       ": for which chip? Add --soc, such as --soc Ascend910B4, or --soc auto");
+                       ": for which chip? add --soc, such as --soc Ascend910B4, or --soc auto");
   if (compiles)
     choose_soc(*options.soc, *options.soc == "auto" ? chip_of_this_machine() : "");  // before anything is written
   const Model model = Model::open(source);

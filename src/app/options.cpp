@@ -49,7 +49,7 @@ const Setting kSettings[] = {
     {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB | kE, &Options::model},
     {"device", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB, &Options::device, 0, 0, known_devices},
     {"precision", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB, &Options::precision, 0, 0, precisions},
-    {"compiled", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are compiled ahead (npu)", kG | kI | kB, &Options::compiled},
+    {"compiled", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB, &Options::compiled},
     {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB | kE, &Options::threads, 1, kMostThreads},
     {"memory-budget", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB, &Options::memory_budget},
     {"vae-tiling", "Model and machine", "WHEN", "decode the picture in bands: less memory, the same picture;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB, &Options::vae_tiling, 0, 0, switches},
@@ -73,7 +73,7 @@ const Setting kSettings[] = {
     {"timestep", "Export", "TYPE", "of unet_time's input: fp32, or int32 for schedulers whose timesteps are whole (euler and\neuler-ancestral have fractions: 266.4) [fp32]", kE, &Options::timestep, 0, 0, timestep_types},
     {"calibration", "Export", "FILE", "a text file, a prompt a line: their pictures are computed here, and what goes into the\nU-Net and the VAE is written for AMCT, which makes INT8 models", kE, &Options::calibration},
     {"opset", "Export", "N", "of ONNX, 14 to 17 [17: LayerNormalization is one node]", kE, &Options::opset, 14, 17},
-    {"compile", "Export", "WHEN", "call ATC for each file that is not compiled yet: auto (where there is no ATC, compile.sh is\nwritten, to run where there is one), never, require [auto where --soc is given, else never]", kE, &Options::compile, 0, 0, compile_choices},
+    {"compile", "Export", "WHEN", "call ATC for each file: auto (where there is no ATC, compile.sh is written, to run where\nthere is one), never, require [auto where --soc is given, else never]", kE, &Options::compile, 0, 0, compile_choices},
     {"host-cpu", "Export", "NAME", "where the files will run, if not on a processor like this one's: x86_64 or aarch64", kE, &Options::host_cpu, 0, 0, host_choices},
 
     {"watch", "Output and files", "[SECONDS]", "show it again and again until Ctrl-C, each 0.1 to 86400 seconds [2]", kD, &Options::watch, 0.1, 86400, nullptr, true, "2"},

@@ -9,7 +9,7 @@
 namespace inkstone {
 namespace {
 
-constexpr size_t kFewestGears = 2, kMostGears = 100, kMostDims = 4;  // of --dynamic_dims
+constexpr size_t kFewestGears = 2, kMostGears = 100, kMostDims = 4, kMostSizes = 128;  // of --dynamic_dims
 constexpr uint64_t kMostInnerWeights = uint64_t{2} << 30;
 
 std::string joined(const Shape& shape) {
@@ -51,6 +51,11 @@ std::string values_of(const GraphRecord& graph, const Gear& gear) {
 std::string dynamic_dims(const GraphRecord& graph) {
   INKSTONE_CHECK(graph.gears.size() >= kFewestGears && graph.gears.size() <= kMostGears, graph.onnx.file, ": ",
                  graph.gears.size(), " gears; ATC takes ", kFewestGears, " to ", kMostGears, " in a file");
+  size_t sizes = 0;
+  for (const Port& port : graph.inputs) sizes += port.shape.size();
+  INKSTONE_CHECK_USAGE(sizes <= kMostSizes, graph.onnx.file, ": its inputs have ", sizes,
+                       " sizes in all, and AscendCL chooses a gear by at most ", kMostSizes,
+                       ": export without --gears, a file for each batch");
   std::string text;
   std::set<std::string> seen;
   for (const Gear& gear : graph.gears) {

@@ -152,7 +152,7 @@ TEST(CommandLine, wrong_values_are_refused_with_what_is_allowed) {
       {{"--seed", "-1"}, "--seed -1: must be a whole number from 0 to 18446744073709551615"},
       {{"--seed", "18446744073709551616"},
        "--seed 18446744073709551616: must be a whole number from 0 to 18446744073709551615"},
-      {{"--precision", "fp16"}, "--precision fp16: must be one of auto, fp32, bf16"},
+      {{"--precision", "int8"}, "--precision int8: must be one of auto, fp32, bf16, fp16, mixed"},
       {{"--vae-tiling", "yes"}, "--vae-tiling yes: must be one of auto, on, off"},
       {{"--device", "cuda"}, "--device cuda: must be one of "},
       {{"--memory-budget", "2G"}, "--memory-budget 2G: must be an amount of memory, such as 2GiB"},

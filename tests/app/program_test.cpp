@@ -80,7 +80,8 @@ TEST_F(TheProgram, exports_and_says_what_it_wrote) {
   const Json result = parse_json(outcome.output, "standard output");
   EXPECT_EQ(result.at("graphs").as_array().size(), 6u);
   EXPECT_TRUE(std::filesystem::exists(program_.folder.path() / "onnx" / "manifest.json"));
-  EXPECT_THAT(outcome.error, AllOf(HasSubstr("unet_step_32x32_b1_guided.onnx"), HasSubstr("nothing is compiled")));
+  EXPECT_THAT(outcome.error,
+              AllOf(HasSubstr("unet_step_32x32_b1_guided.onnx"), HasSubstr("there is no ATC on this machine")));
 }
 
 TEST_F(TheProgram, refuses_exports_that_cannot_be) {
@@ -93,6 +94,8 @@ TEST_F(TheProgram, refuses_exports_that_cannot_be) {
       {{"--out", "x", "--batch", "2,2"}, "twice"},
       {{"--out", "x", "--precision", "mixed_precision"}, "must be one of fp16, mixed, fp32"},
       {{"--out", "x", "--opset", "18"}, "from 14 to 17"},
+      {{"--out", "x", "--soc", "Ascend910B"}, "Ascend910B4"},
+      {{"--out", "x", "--compile", "auto"}, "add --soc"},
       {{"--out", "x", "--vae-tile", "16"}, "fewer"}};
   for (const auto& [flags, message] : rows) {
     std::vector<std::string> arguments{"export"};

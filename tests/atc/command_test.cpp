@@ -131,7 +131,16 @@ TEST(AtcCommand, what_atc_would_refuse_is_refused_before) {
          for (Gear& gear : g.gears) gear.inputs.push_back({});
          return g;
        }(),
-       "fp16", "export one file for each batch"}};
+       "fp16", "export one file for each batch"},
+      {[] {
+         GraphRecord g = geared(2);
+         for (int i = 0; i < 42; ++i) {
+           g.inputs.push_back({"key_" + std::to_string(i), {-1, 77, 8}, DType::kF32});
+           for (Gear& gear : g.gears) gear.inputs.push_back({gear.batch, 77, 8});
+         }
+         return g;
+       }(),
+       "fp16", "131 sizes"}};
   for (const auto& row : rows) {
     try {
       atc_command(row.graph, target(row.precision, "Ascend310P3"), 0);
