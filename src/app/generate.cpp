@@ -127,6 +127,7 @@ JsonObject result_json(const Session& session, const std::vector<Picture>& pictu
   memory["measured_peak_bytes"] = peak_resident_bytes();
   JsonObject device = device_json(session.loaded.engine->device());
   device["threads"] = threads();
+  if (const auto card = ascend_status(session.loaded.engine->backend())) device["card"] = card_json(*card);
   return {{"version", kVersion},
           {"images", std::move(images)},
           {"parameters", std::move(parameters)},
@@ -168,6 +169,7 @@ int run_generate(Options options) {
     pictures.push_back(draw(session, number, progress));
     report_picture(session.console, pictures.back());
   }
+  if (const auto card = ascend_status(engine.backend())) session.console.detail(card_text(*card));
   session.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   if (session.options.json.value_or(false)) print_json(result_json(session, pictures));
   return 0;

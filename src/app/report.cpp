@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "app/byte_size.h"
+#include "backend/devices.h"
 #include "base/dtype.h"
 
 namespace inkstone {
@@ -114,6 +115,41 @@ JsonObject device_json(const DeviceInfo& device) {
           {"memory_total_bytes", device.memory_total},
           {"memory_free_bytes", device.memory_free},
           {"bf16", device.bf16}};
+}
+
+JsonObject card_json(const AscendStatus& card) {
+  const AscendCounters& counters = card.counters;
+  return {{"soc", card.soc},
+          {"cann", card.cann},
+          {"simulated", card.simulated},
+          {"copies_to_device", counters.copies_to_device},
+          {"copies_to_host", counters.copies_to_host},
+          {"copies_on_device", counters.copies_on_device},
+          {"device_allocations", counters.device_allocations},
+          {"executions", counters.executions},
+          {"model_loads", counters.loads},
+          {"memory_free_bytes", card.memory_free},
+          {"memory_total_bytes", card.memory_total},
+          {"weights_bytes", card.weights},
+          {"work_bytes", card.work},
+          {"tensors_reserved_bytes", card.tensors_reserved},
+          {"tensors_used_bytes", card.tensors_used},
+          {"tensors_free_bytes", card.tensors_free},
+          {"tensors_largest_free_bytes", card.tensors_largest_free},
+          {"fragmentation", fragmentation(card.tensors_largest_free, card.tensors_free)}};
+}
+
+std::string card_text(const AscendStatus& card) {
+  const AscendCounters& counters = card.counters;
+  return fmt::format(
+      "card       {} runs, copies: {} up, {} down, {} within; {} allocations, {} model loads; weights {}, work {}, "
+      "tensors {} "
+      "of {} ({:.0f} % fragmented), {} of {} free",
+      counters.executions, counters.copies_to_device, counters.copies_to_host, counters.copies_on_device,
+      counters.device_allocations, counters.loads, byte_text(card.weights), byte_text(card.work),
+      byte_text(card.tensors_used), byte_text(card.tensors_reserved),
+      100 * fragmentation(card.tensors_largest_free, card.tensors_free), byte_text(card.memory_free),
+      byte_text(card.memory_total));
 }
 
 JsonObject plan_json(const EnginePlan& plan) {

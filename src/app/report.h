@@ -4,6 +4,7 @@
 #include <string>
 
 #include "app/loading.h"
+#include "backend/ascend/ascend.h"
 #include "base/json.h"
 #include "diffusion/generate.h"
 
@@ -24,6 +25,8 @@ std::string approximations_text(const Request& request);  // "" where there is n
 
 JsonObject model_json(const Loaded& loaded);
 JsonObject device_json(const DeviceInfo& device);
+JsonObject card_json(const AscendStatus& card);
+std::string card_text(const AscendStatus& card);  // what went to and fro, and its memory, in a line without its end
 JsonObject plan_json(const EnginePlan& plan);
 JsonObject times_json(const StageTimes& times);
 JsonObject request_json(const Request& request);

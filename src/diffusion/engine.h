@@ -72,6 +72,7 @@ class Engine {
   const Model& model() const { return model_; }
   const EngineOptions& options() const { return options_; }
   DeviceInfo device() const;
+  Backend& backend() { return *backend_; }  // to be asked how it fares
   double peak_flops(DType type) { return backend_->peak_flops(type); }
 
   // Throws UsageError for a request that cannot run (sizes, steps, guidance), and for a budget that cannot be kept, with the least that can.
