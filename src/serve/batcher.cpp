@@ -1,0 +1,147 @@
+#include "serve/batcher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace inkstone {
+
+std::string_view refusal_name(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::kNone: return "none";
+    case Refusal::kKnown: return "known";
+    case Refusal::kNoLane: return "no_lane";
+    case Refusal::kTooManyRows: return "too_many_rows";
+    case Refusal::kQueueFull: return "queue_full";
+    case Refusal::kTooLong: return "too_long";
+    case Refusal::kDeadline: return "deadline";
+  }
+  return "";
+}
+
+Batcher::Batcher(BatcherSettings settings)
+    : settings_(settings),
+      text_share_(settings.text_share),
+      pixels_share_(settings.pixels_share),
+      urgent_share_(settings.urgent_share) {}
+
+void Batcher::add_lane(const Lane& lane, StepTimes times, int most_rows) {
+  INKSTONE_CHECK(lane_of(lane) == lanes_.size(), "batcher: the lane ", lane.model, " ", lane.width, " x ", lane.height,
+                 " is there already");
+  INKSTONE_CHECK(most_rows > 0, "batcher: a lane of ", most_rows, " rows");
+  lanes_.push_back({lane, std::move(times), most_rows});
+}
+
+const StepTimes& Batcher::times(const Lane& lane) const {
+  const size_t at = lane_of(lane);
+  INKSTONE_CHECK(at < lanes_.size(), "batcher: no lane for ", lane.model, " ", lane.width, " x ", lane.height);
+  return lanes_[at].times;
+}
+
+size_t Batcher::lane_of(const Lane& lane) const {
+  return static_cast<size_t>(std::ranges::find(lanes_, lane, &LaneState::lane) - lanes_.begin());
+}
+
+Batcher::Entry Batcher::make(const BatchJob& job, size_t lane) const {
+  const int classes_above = static_cast<int>(Priority::kHigh) - static_cast<int>(job.priority);
+  return {job, lane, job.arrival + settings_.head_start * classes_above};
+}
+
+Batcher::Entry* Batcher::find(JobId id) {
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() ? nullptr : &found->second;
+}
+
+double Batcher::side_seconds(const Entry& entry) const {
+  const StepTimes& times = lanes_[entry.lane].times;
+  return times.vae_seconds() + (entry.phase == Phase::kText ? times.text_seconds() : 0);
+}
+
+double Batcher::alone_seconds(const Entry& entry) const {
+  return entry.job.calls_left * lanes_[entry.lane].times.step_seconds(entry.job.rows) + side_seconds(entry);
+}
+
+void Batcher::stepped(double seconds) {
+  if (running_.kind != Decision::Kind::kStep) return;
+  const Decision run = std::exchange(running_, {});
+  lanes_[lane_running_].times.stepped(rows_running_, seconds);
+  for (const JobId id : run.jobs) {
+    Entry* entry = find(id);
+    if (!entry) continue;  // cancelled, or failed, meanwhile
+    entry->fresh = false;
+    if (--entry->job.calls_left <= 0) entry->phase = Phase::kPixels;
+  }
+  side_ran_ = false;
+  text_share_.others_took(seconds);
+  pixels_share_.others_took(seconds);
+  if (urgent_run_) urgent_share_.took(seconds);
+  if (!urgent_run_) urgent_share_.others_took(seconds);
+  counts_.steps++;
+  counts_.rows_stepped += rows_running_;
+}
+
+void Batcher::encoded(double seconds) {
+  if (running_.kind != Decision::Kind::kEncode) return;
+  const Decision run = std::exchange(running_, {});
+  lanes_[lane_running_].times.encoded(seconds);
+  if (contended_) text_share_.took(seconds);
+  if (Entry* entry = find(run.jobs.front())) entry->phase = Phase::kSteps;
+}
+
+void Batcher::decoded(double seconds) {
+  if (running_.kind != Decision::Kind::kDecode) return;
+  const Decision run = std::exchange(running_, {});
+  lanes_[lane_running_].times.decoded(seconds);
+  if (contended_) pixels_share_.took(seconds);
+  counts_.ended += drop(run.jobs.front());
+}
+
+bool Batcher::did_not_fit() {
+  if (running_.kind != Decision::Kind::kStep) return false;
+  const Decision run = std::exchange(running_, {});
+  if (run.jobs.size() < 2) return false;
+  int largest = 1;
+  for (const JobId id : run.jobs) largest = std::max(largest, find(id) ? find(id)->job.rows : 0);
+  lanes_[lane_running_].most_rows = std::max(rows_running_ / 2, largest);
+  return true;
+}
+
+bool Batcher::drop(JobId id) { return jobs_.erase(id) > 0; }
+
+bool Batcher::cancel(JobId id) {
+  const bool was_there = drop(id);
+  counts_.cancelled += was_there;
+  return was_there;
+}
+
+bool Batcher::fail(JobId id) {
+  const bool was_there = drop(id);
+  counts_.failed += was_there;
+  // Of a run that was of this job alone nothing more is reported.
+  std::erase(running_.jobs, id);
+  if (running_.jobs.empty()) running_ = {};
+  return was_there;
+}
+
+BatcherFigures Batcher::figures() const {
+  BatcherFigures figures = counts_;
+  for (const LaneState& lane : lanes_) figures.lanes.push_back({lane.lane, lane.most_rows});
+  for (const auto& [id, entry] : jobs_) {
+    const bool waits = entry.phase == Phase::kSteps;
+    const bool steps = running_.kind == Decision::Kind::kStep && std::ranges::count(running_.jobs, id) > 0;
+    figures.jobs++;
+    figures.rows += entry.job.rows;
+    figures.wait_for_text += entry.phase == Phase::kText;
+    figures.wait_for_steps += waits;
+    figures.wait_for_pixels += entry.phase == Phase::kPixels;
+    figures.parked += waits && !entry.fresh && !steps;
+    figures.rows_now += steps ? entry.job.rows : 0;
+    figures.backlog_seconds += alone_seconds(entry);
+    figures.lanes[entry.lane].jobs++;
+    figures.lanes[entry.lane].rows_waiting += waits ? entry.job.rows : 0;
+  }
+  return figures;
+}
+
+}  // namespace inkstone

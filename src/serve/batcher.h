@@ -1,0 +1,159 @@
+// Who steps together, what runs between steps, and who is let in: for one device, without threads, clocks or devices.
+// The caller says what time it is, does what next() decided and tells how it went. The same calls give the same
+// decisions. Every call is O(jobs) or O(jobs log jobs), admit() O(jobs * rows of a batch).
+//
+// Promised in step mode, of every job that was let in: only jobs whose turn() is before its own go ahead of it, besides
+// what urgent_share allows. With W the seconds of everything there one at a time, it ends within
+// head_start * (classes above it) + lanes * W / (urgent_share's rest * the steps' share) + one run.
+#pragma once
+
+#include <array>
+#include <map>
+#include <string_view>
+#include <vector>
+
+#include "serve/batch_job.h"
+#include "serve/step_times.h"
+#include "serve/time_share.h"
+
+namespace inkstone {
+
+enum class Batching {
+  kOff,     // one job at a time, in order of arrival
+  kStatic,  // a batch is filled when it starts; nothing joins until it has ended
+  kStep     // jobs join and leave at every step
+};
+
+struct BatcherSettings {
+  Batching batching = Batching::kStep;
+  int most_jobs = 256, most_rows = 512;  // let in and not ended
+  double most_wait = 600;                // seconds to the predicted end
+  double head_start = 120;               // seconds by which a class of priority is ahead of the next
+  double text_share = 0.25;              // of the time, while steps wait
+  double pixels_share = 0.5;
+  double urgent_share = 0.5;     // for deadlines at risk and first steps, where it was another's turn
+  bool first_step_first = true;  // a new job's first step goes before the later steps of others; not of low priority
+};
+
+enum class Refusal { kNone, kKnown, kNoLane, kTooManyRows, kQueueFull, kTooLong, kDeadline };
+std::string_view refusal_name(Refusal refusal);
+
+struct Admission {
+  Refusal refusal = Refusal::kNone;
+  double end = 0;          // predicted, on the caller's clock
+  double retry_after = 0;  // seconds, where trying again may help
+  bool accepted() const { return refusal == Refusal::kNone; }
+};
+
+struct Decision {
+  enum class Kind { kNothing, kStep, kEncode, kDecode };  // kNothing: until something arrives
+  Kind kind = Kind::kNothing;
+  std::vector<JobId> jobs{};
+  double seconds = 0;  // as predicted
+};
+
+struct LaneFigures {
+  Lane lane;
+  int most_rows = 0, jobs = 0, rows_waiting = 0;
+};
+
+struct BatcherFigures {
+  int jobs = 0, rows = 0;
+  int wait_for_text = 0, wait_for_steps = 0, wait_for_pixels = 0;
+  int parked = 0;              // have stepped, and are not in the step that runs
+  int rows_now = 0;            // in the step that runs
+  double backlog_seconds = 0;  // of all that is left, one job at a time
+  int64_t steps = 0, rows_stepped = 0, let_in = 0, ended = 0, cancelled = 0, failed = 0;
+  std::array<int64_t, 7> refused{};  // by Refusal
+  std::vector<LaneFigures> lanes{};
+};
+
+class Batcher {
+ public:
+  explicit Batcher(BatcherSettings settings = {});
+  void add_lane(const Lane& lane, StepTimes times, int most_rows);
+  const StepTimes& times(const Lane& lane) const;
+
+  Admission admit(const BatchJob& job, double now);
+  double readmit(const BatchJob& job, double now);  // it was let in before: never refused; the predicted end
+
+  // What to do now. kNothing too while what was decided before is not reported.
+  const Decision& next(double now);
+  void stepped(double seconds);
+  void encoded(double seconds);
+  void decoded(double seconds);  // and the job has ended
+  // The step that was decided did not fit into the memory: its jobs are as before, and their lane holds fewer rows from
+  // now on. False where it was one job's: that job cannot run.
+  bool did_not_fit();
+
+  bool cancel(JobId id);  // at any time; its rows are free at the next step. False where it is not there
+  bool fail(JobId id);    // the same, of the job's own fault; others in the same run go on
+
+  BatcherFigures figures() const;
+
+ private:
+  struct LaneState {
+    Lane lane;
+    StepTimes times;
+    int most_rows;
+    double deficit = 0;    // seconds that it may step before it is another's turn
+    int rows_waiting = 0;  // for a step; counted anew for each decision
+  };
+  struct Entry {
+    BatchJob job;
+    size_t lane;
+    double turn;  // when it arrived, later by a head start for each class above its own
+    Phase phase = Phase::kText;
+    bool fresh = true;     // has not stepped
+    bool pressed = false;  // its deadline, or one after it, is at risk
+    bool in_wave = false;
+  };
+
+  // batcher.cpp: the life of a job
+  Entry make(const BatchJob& job, size_t lane) const;
+  Entry* find(JobId id);
+  bool drop(JobId id);
+  size_t lane_of(const Lane& lane) const;  // lanes_.size() where there is none
+  double side_seconds(const Entry& entry) const;
+  double alone_seconds(const Entry& entry) const;  // all that is left of it
+
+  // batcher_order.cpp: who goes next
+  Decision next_run(double now);
+  Decision next_of_wave();
+  void look_around(double now);  // counts the rows that wait, and finds the deadlines at risk
+  void press(std::vector<Entry*>& timed, double now);
+  bool goes_before(const Entry& a, const Entry& b, bool urgently) const;
+  const Entry* foremost(Phase phase) const;
+  const Entry* side_job(bool steps_wait) const;
+  size_t lane_in_turn();
+  Decision step_of(size_t lane);
+  std::vector<const Entry*> fill(size_t lane, bool urgently) const;
+  void start_wave();
+  Decision side_run(const Entry& entry);
+
+  // batcher_admission.cpp: who is let in
+  std::vector<const Entry*> in_order(bool deadlines_first) const;
+  std::map<JobId, double> ends(double now, bool deadlines_first) const;
+  std::map<JobId, double> best_ends(double now) const;  // of what order the deadlines may ask for
+  int late_jobs(const std::map<JobId, double>& ends) const;
+  Admission refuse(Refusal refusal, double retry_after);
+  Refusal room_for(const BatchJob& job) const;
+  double seconds_to_room(double now) const;
+
+  BatcherSettings settings_;
+  std::vector<LaneState> lanes_;
+  std::map<JobId, Entry> jobs_;
+  Decision running_;
+  double running_since_ = 0;
+  size_t lane_running_ = 0;
+  int rows_running_ = 0;
+  bool contended_ = false;   // the side run that was decided keeps steps waiting
+  bool urgent_run_ = false;  // the step that was decided was another's turn
+  bool side_ran_ = false;    // since the last step
+  bool text_ran_last_ = false;
+  size_t turn_ = 0;
+  TimeShare text_share_, pixels_share_, urgent_share_;
+  BatcherFigures counts_;
+};
+
+}  // namespace inkstone

@@ -1,0 +1,109 @@
+// Who is let in: only what there is room for, and what is forecast to end in time.
+#include <algorithm>
+#include <limits>
+
+#include "serve/batcher.h"
+#include "serve/forecast.h"
+
+namespace inkstone {
+
+Admission Batcher::admit(const BatchJob& job, double now) {
+  const Refusal room = room_for(job);
+  if (room == Refusal::kQueueFull) return refuse(room, seconds_to_room(now));
+  if (room != Refusal::kNone) return refuse(room, 0);
+  const int late_before = job.deadline ? late_jobs(best_ends(now)) : 0;
+  jobs_.emplace(job.id, make(job, lane_of(job.lane)));
+  const std::map<JobId, double> forecast = job.deadline ? best_ends(now) : ends(now, false);
+  const double end = forecast.at(job.id);
+  // A deadline is refused too where keeping it would break one that was given before.
+  const bool late = job.deadline && (end > *job.deadline || late_jobs(forecast) > late_before);
+  const bool too_long = end - now > settings_.most_wait;
+  if (late || too_long) {
+    drop(job.id);
+    const double over = end - (late ? *job.deadline : now + settings_.most_wait);
+    return refuse(late ? Refusal::kDeadline : Refusal::kTooLong, std::max(over, seconds_to_room(now)));
+  }
+  counts_.let_in++;
+  return {Refusal::kNone, end};
+}
+
+double Batcher::readmit(const BatchJob& job, double now) {
+  const Refusal room = room_for(job);
+  if (room != Refusal::kNone && room != Refusal::kQueueFull) return 0;
+  jobs_.emplace(job.id, make(job, lane_of(job.lane)));
+  return ends(now, false).at(job.id);
+}
+
+Refusal Batcher::room_for(const BatchJob& job) const {
+  const size_t lane = lane_of(job.lane);
+  if (jobs_.contains(job.id)) return Refusal::kKnown;
+  if (lane == lanes_.size()) return Refusal::kNoLane;
+  if (job.rows < 1 || job.rows > lanes_[lane].most_rows) return Refusal::kTooManyRows;
+  int rows = job.rows;
+  for (const auto& [id, entry] : jobs_) rows += entry.job.rows;
+  const bool full = static_cast<int>(jobs_.size()) >= settings_.most_jobs || rows > settings_.most_rows;
+  return full ? Refusal::kQueueFull : Refusal::kNone;
+}
+
+Admission Batcher::refuse(Refusal refusal, double retry_after) {
+  counts_.refused[static_cast<size_t>(refusal)]++;
+  return {refusal, 0, retry_after};
+}
+
+double Batcher::seconds_to_room(double now) const {
+  double first = std::numeric_limits<double>::infinity();
+  for (const auto& [id, end] : ends(now, false)) first = std::min(first, end - now);
+  return jobs_.empty() ? 0 : first;
+}
+
+std::vector<const Batcher::Entry*> Batcher::in_order(bool deadlines_first) const {
+  std::vector<const Entry*> order;
+  for (const auto& [id, entry] : jobs_) order.push_back(&entry);
+  const bool steps = settings_.batching == Batching::kStep;
+  std::ranges::sort(order, [&](const Entry* a, const Entry* b) {
+    if (!steps && a->in_wave != b->in_wave) return a->in_wave;
+    if (!steps && a->job.arrival != b->job.arrival) return a->job.arrival < b->job.arrival;
+    if (deadlines_first && a->job.deadline != b->job.deadline) {
+      if (!a->job.deadline || !b->job.deadline) return a->job.deadline.has_value();
+      return *a->job.deadline < *b->job.deadline;
+    }
+    return goes_before(*a, *b, false);
+  });
+  return order;
+}
+
+std::map<JobId, double> Batcher::ends(double now, bool deadlines_first) const {
+  std::vector<ForecastLane> lanes;
+  for (const LaneState& lane : lanes_) lanes.push_back({&lane.times, lane.most_rows});
+  const std::vector<const Entry*> order = in_order(deadlines_first);
+  std::vector<ForecastJob> jobs;
+  for (const Entry* entry : order) {
+    const bool first = deadlines_first && entry->job.deadline;
+    jobs.push_back({entry->lane, entry->job.rows, entry->job.calls_left, entry->phase == Phase::kText, first});
+  }
+  const bool off = settings_.batching == Batching::kOff;
+  const std::vector<double> seconds = settings_.batching == Batching::kStep
+                                          ? forecast_steps(lanes, jobs, settings_.urgent_share)
+                                          : forecast_waves(lanes, jobs, off ? 1 : jobs.size());
+  // What runs now is still counted with what is left, so it is all counted from the run's start.
+  const double start = std::max(running_.seconds > 0 ? running_since_ : now, now - running_.seconds);
+  std::map<JobId, double> ends;
+  for (size_t i = 0; i < order.size(); i++) ends[order[i]->job.id] = std::max(now, start + seconds[i]);
+  return ends;
+}
+
+std::map<JobId, double> Batcher::best_ends(double now) const {
+  std::map<JobId, double> best = ends(now, false);
+  if (settings_.batching != Batching::kStep) return best;
+  for (const auto& [id, end] : ends(now, true)) best[id] = std::min(best[id], end);
+  return best;
+}
+
+int Batcher::late_jobs(const std::map<JobId, double>& ends) const {
+  return static_cast<int>(std::ranges::count_if(ends, [this](const auto& end) {
+    const std::optional<double>& deadline = jobs_.at(end.first).job.deadline;
+    return deadline && end.second > *deadline;
+  }));
+}
+
+}  // namespace inkstone
