@@ -24,7 +24,8 @@ Batcher::Batcher(BatcherSettings settings)
     : settings_(settings),
       text_share_(settings.text_share),
       pixels_share_(settings.pixels_share),
-      urgent_share_(settings.urgent_share) {}
+      deadline_share_(settings.deadline_share),
+      first_step_share_(settings.first_step_share) {}
 
 void Batcher::add_lane(const Lane& lane, StepTimes times, int most_rows) {
   INKSTONE_CHECK(lane_of(lane) == lanes_.size(), "batcher: the lane ", lane.model, " ", lane.width, " x ", lane.height,
@@ -75,8 +76,9 @@ void Batcher::stepped(double seconds) {
   side_ran_ = false;
   text_share_.others_took(seconds);
   pixels_share_.others_took(seconds);
-  if (urgent_run_) urgent_share_.took(seconds);
-  if (!urgent_run_) urgent_share_.others_took(seconds);
+  const auto charge = [&](TimeShare& share, bool took) { took ? share.took(seconds) : share.others_took(seconds); };
+  charge(deadline_share_, favour_ == Favour::kDeadline);
+  charge(first_step_share_, favour_ == Favour::kFirstStep);
   counts_.steps++;
   counts_.rows_stepped += rows_running_;
 }

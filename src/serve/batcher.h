@@ -3,8 +3,8 @@
 // decisions. Every call is O(jobs) or O(jobs log jobs), admit() O(jobs * rows of a batch).
 //
 // Promised in step mode, of every job that was let in: only jobs whose turn() is before its own go ahead of it, besides
-// what urgent_share allows. With W the seconds of everything there one at a time, it ends within
-// head_start * (classes above it) + lanes * W / (urgent_share's rest * the steps' share) + one run.
+// what deadline_share and first_step_share allow. With W the most seconds that were there at once, one job after the
+// other, it ends within head_start * (classes above it) + lanes * W / (those shares' rest * the steps' share) + a run.
 #pragma once
 
 #include <array>
@@ -31,8 +31,10 @@ struct BatcherSettings {
   double head_start = 120;               // seconds by which a class of priority is ahead of the next
   double text_share = 0.25;              // of the time, while steps wait
   double pixels_share = 0.5;
-  double urgent_share = 0.5;     // for deadlines at risk and first steps, where it was another's turn
-  bool first_step_first = true;  // a new job's first step goes before the later steps of others; not of low priority
+  double deadline_share = 0.75;    // for deadlines at risk, where it was another's turn
+  double first_step_share = 0.15;  // for first steps, likewise
+  double deadline_margin = 1.1;    // of the predicted seconds to the end
+  bool first_step_first = true;    // a new job's first step goes before the later steps of others; not of low priority
 };
 
 enum class Refusal { kNone, kKnown, kNoLane, kTooManyRows, kQueueFull, kTooLong, kDeadline };
@@ -109,6 +111,11 @@ class Batcher {
     bool in_wave = false;
   };
 
+  struct Urgency {  // what may go before its turn
+    bool deadlines = false, first_steps = false;
+  };
+  enum class Favour { kNone, kDeadline, kFirstStep };  // why the step that was decided is not of whose turn it was
+
   // batcher.cpp: the life of a job
   Entry make(const BatchJob& job, size_t lane) const;
   Entry* find(JobId id);
@@ -121,21 +128,20 @@ class Batcher {
   Decision next_run(double now);
   Decision next_of_wave();
   void look_around(double now);  // counts the rows that wait, and finds the deadlines at risk
-  void press(std::vector<Entry*>& timed, double now);
-  bool goes_before(const Entry& a, const Entry& b, bool urgently) const;
+  void press(std::vector<Entry*>& timed, double now) const;
+  bool goes_before(const Entry& a, const Entry& b, Urgency urgency) const;
   const Entry* foremost(Phase phase) const;
   const Entry* side_job(bool steps_wait) const;
   size_t lane_in_turn();
   Decision step_of(size_t lane);
-  std::vector<const Entry*> fill(size_t lane, bool urgently) const;
+  std::vector<const Entry*> fill(size_t lane, Urgency urgency) const;
   void start_wave();
   Decision side_run(const Entry& entry);
 
   // batcher_admission.cpp: who is let in
   std::vector<const Entry*> in_order(bool deadlines_first) const;
   std::map<JobId, double> ends(double now, bool deadlines_first) const;
-  std::map<JobId, double> best_ends(double now) const;  // of what order the deadlines may ask for
-  int late_jobs(const std::map<JobId, double>& ends) const;
+  bool breaks_a_deadline(const std::map<JobId, double>& before, const std::map<JobId, double>& with, double now) const;
   Admission refuse(Refusal refusal, double retry_after);
   Refusal room_for(const BatchJob& job) const;
   double seconds_to_room(double now) const;
@@ -147,12 +153,12 @@ class Batcher {
   double running_since_ = 0;
   size_t lane_running_ = 0;
   int rows_running_ = 0;
-  bool contended_ = false;   // the side run that was decided keeps steps waiting
-  bool urgent_run_ = false;  // the step that was decided was another's turn
-  bool side_ran_ = false;    // since the last step
+  bool contended_ = false;  // the side run that was decided keeps steps waiting
+  Favour favour_ = Favour::kNone;
+  bool side_ran_ = false;  // since the last step
   bool text_ran_last_ = false;
   size_t turn_ = 0;
-  TimeShare text_share_, pixels_share_, urgent_share_;
+  TimeShare text_share_, pixels_share_, deadline_share_, first_step_share_;
   BatcherFigures counts_;
 };
 

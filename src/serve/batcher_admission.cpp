@@ -11,12 +11,12 @@ Admission Batcher::admit(const BatchJob& job, double now) {
   const Refusal room = room_for(job);
   if (room == Refusal::kQueueFull) return refuse(room, seconds_to_room(now));
   if (room != Refusal::kNone) return refuse(room, 0);
-  const int late_before = job.deadline ? late_jobs(best_ends(now)) : 0;
+  const bool by_step = settings_.batching == Batching::kStep;
+  const std::map<JobId, double> before = job.deadline ? ends(now, by_step) : std::map<JobId, double>();
   jobs_.emplace(job.id, make(job, lane_of(job.lane)));
-  const std::map<JobId, double> forecast = job.deadline ? best_ends(now) : ends(now, false);
+  const std::map<JobId, double> forecast = ends(now, job.deadline && by_step);
   const double end = forecast.at(job.id);
-  // A deadline is refused too where keeping it would break one that was given before.
-  const bool late = job.deadline && (end > *job.deadline || late_jobs(forecast) > late_before);
+  const bool late = job.deadline && breaks_a_deadline(before, forecast, now);
   const bool too_long = end - now > settings_.most_wait;
   if (late || too_long) {
     drop(job.id);
@@ -67,7 +67,7 @@ std::vector<const Batcher::Entry*> Batcher::in_order(bool deadlines_first) const
       if (!a->job.deadline || !b->job.deadline) return a->job.deadline.has_value();
       return *a->job.deadline < *b->job.deadline;
     }
-    return goes_before(*a, *b, false);
+    return goes_before(*a, *b, {});
   });
   return order;
 }
@@ -83,7 +83,7 @@ std::map<JobId, double> Batcher::ends(double now, bool deadlines_first) const {
   }
   const bool off = settings_.batching == Batching::kOff;
   const std::vector<double> seconds = settings_.batching == Batching::kStep
-                                          ? forecast_steps(lanes, jobs, settings_.urgent_share)
+                                          ? forecast_steps(lanes, jobs, settings_.deadline_share)
                                           : forecast_waves(lanes, jobs, off ? 1 : jobs.size());
   // What runs now is still counted with what is left, so it is all counted from the run's start.
   const double start = std::max(running_.seconds > 0 ? running_since_ : now, now - running_.seconds);
@@ -92,18 +92,16 @@ std::map<JobId, double> Batcher::ends(double now, bool deadlines_first) const {
   return ends;
 }
 
-std::map<JobId, double> Batcher::best_ends(double now) const {
-  std::map<JobId, double> best = ends(now, false);
-  if (settings_.batching != Batching::kStep) return best;
-  for (const auto& [id, end] : ends(now, true)) best[id] = std::min(best[id], end);
-  return best;
-}
-
-int Batcher::late_jobs(const std::map<JobId, double>& ends) const {
-  return static_cast<int>(std::ranges::count_if(ends, [this](const auto& end) {
-    const std::optional<double>& deadline = jobs_.at(end.first).job.deadline;
-    return deadline && end.second > *deadline;
-  }));
+// Its own, or one that could be kept before.
+bool Batcher::breaks_a_deadline(const std::map<JobId, double>& before, const std::map<JobId, double>& with,
+                                double now) const {
+  return std::ranges::any_of(with, [&](const auto& job) {
+    const auto& [id, end] = job;
+    const std::optional<double>& deadline = jobs_.at(id).job.deadline;
+    if (!deadline || now + (end - now) * settings_.deadline_margin <= *deadline) return false;
+    const auto old = before.find(id);
+    return old == before.end() || (old->second <= *deadline && old->second < end);
+  });
 }
 
 }  // namespace inkstone

@@ -7,6 +7,7 @@
 namespace inkstone {
 namespace {
 
+constexpr double kEarly = 2.5;        // others come between: texts, pictures, first steps
 constexpr double kLeastDeficit = -8;  // of turns: what a lane that went first for its deadlines owes at most
 
 }  // namespace
@@ -38,31 +39,39 @@ void Batcher::look_around(double now) {
   press(timed, now);
 }
 
-// A deadline is at risk when the urgent share of the time just suffices for all that is due until then.
-void Batcher::press(std::vector<Entry*>& timed, double now) {
+// A deadline is at risk when the deadlines' share of the time just suffices for all that is due until then. Within a
+// lane jobs step together, but none of them in less time than alone; lanes go one after the other.
+void Batcher::press(std::vector<Entry*>& timed, double now) const {
+  struct Due {
+    double together = 0, longest = 0;
+  };
   std::ranges::stable_sort(timed, {}, [](const Entry* entry) { return *entry->job.deadline; });
+  std::vector<Due> lanes(lanes_.size());
   double due = 0;
   size_t pressed = 0;
   for (size_t i = 0; i < timed.size(); i++) {
     const Entry& entry = *timed[i];
     const LaneState& lane = lanes_[entry.lane];
     const double steps = entry.job.calls_left * lane.times.step_seconds(lane.most_rows);
-    due += steps * entry.job.rows / lane.most_rows + side_seconds(entry);
-    const double seconds = std::max(due, steps + side_seconds(entry));
-    if (now + seconds / settings_.urgent_share >= *entry.job.deadline) pressed = i + 1;
+    Due& own = lanes[entry.lane];
+    due -= std::max(own.together, own.longest);
+    own.together += steps * entry.job.rows / lane.most_rows;
+    own.longest = std::max(own.longest, steps);
+    due += std::max(own.together, own.longest) + side_seconds(entry) / settings_.pixels_share;
+    if (now + kEarly * due / settings_.deadline_share >= *entry.job.deadline) pressed = i + 1;
   }
   for (size_t i = 0; i < pressed; i++) timed[i]->pressed = true;
 }
 
-bool Batcher::goes_before(const Entry& a, const Entry& b, bool urgently) const {
+bool Batcher::goes_before(const Entry& a, const Entry& b, Urgency urgency) const {
   const auto first_step = [this](const Entry& entry) {
     return settings_.first_step_first && entry.fresh && entry.job.priority != Priority::kLow;
   };
-  if (urgently) {
+  if (urgency.deadlines) {
     if (a.pressed != b.pressed) return a.pressed;
     if (a.pressed && *a.job.deadline != *b.job.deadline) return *a.job.deadline < *b.job.deadline;
-    if (first_step(a) != first_step(b)) return first_step(a);
   }
+  if (urgency.first_steps && first_step(a) != first_step(b)) return first_step(a);
   if (a.turn != b.turn) return a.turn < b.turn;
   return a.job.id < b.job.id;
 }
@@ -70,7 +79,7 @@ bool Batcher::goes_before(const Entry& a, const Entry& b, bool urgently) const {
 const Batcher::Entry* Batcher::foremost(Phase phase) const {
   const Entry* foremost = nullptr;
   for (const auto& [id, entry] : jobs_) {
-    if (entry.phase == phase && (!foremost || goes_before(entry, *foremost, true))) foremost = &entry;
+    if (entry.phase == phase && (!foremost || goes_before(entry, *foremost, {true, true}))) foremost = &entry;
   }
   return foremost;
 }
@@ -105,7 +114,7 @@ size_t Batcher::lane_in_turn() {
     lane.deficit = lane.rows_waiting > 0 ? std::max(lane.deficit, kLeastDeficit * quantum) : 0;
   }
   const Entry* foremost_step = foremost(Phase::kSteps);
-  if (foremost_step->pressed && urgent_share_.may()) return foremost_step->lane;
+  if (foremost_step->pressed && deadline_share_.may()) return foremost_step->lane;
   while (true) {
     LaneState& lane = lanes_[turn_];
     const double cost = lane.times.step_seconds(std::min(lane.rows_waiting, lane.most_rows));
@@ -116,9 +125,11 @@ size_t Batcher::lane_in_turn() {
 }
 
 Decision Batcher::step_of(size_t lane) {
-  const bool urgently = urgent_share_.may();
-  const std::vector<const Entry*> batch = fill(lane, urgently);
-  urgent_run_ = lane != turn_ || (urgently && batch != fill(lane, false));
+  const Urgency urgency{deadline_share_.may(), first_step_share_.may()};
+  const std::vector<const Entry*> batch = fill(lane, urgency);
+  const bool favoured = lane != turn_ || batch != fill(lane, {});
+  const bool pressed = urgency.deadlines && batch.front()->pressed;
+  favour_ = !favoured ? Favour::kNone : pressed ? Favour::kDeadline : Favour::kFirstStep;
   Decision decision{Decision::Kind::kStep};
   rows_running_ = 0;
   for (const Entry* entry : batch) {
@@ -132,12 +143,12 @@ Decision Batcher::step_of(size_t lane) {
 }
 
 // In order, as long as there is room; whoever does not fit lets those pass that do.
-std::vector<const Batcher::Entry*> Batcher::fill(size_t lane, bool urgently) const {
+std::vector<const Batcher::Entry*> Batcher::fill(size_t lane, Urgency urgency) const {
   std::vector<const Entry*> ready, batch;
   for (const auto& [id, entry] : jobs_) {
     if (entry.lane == lane && entry.phase == Phase::kSteps) ready.push_back(&entry);
   }
-  std::ranges::sort(ready, [&](const Entry* a, const Entry* b) { return goes_before(*a, *b, urgently); });
+  std::ranges::sort(ready, [&](const Entry* a, const Entry* b) { return goes_before(*a, *b, urgency); });
   int room = lanes_[lane].most_rows;
   for (const Entry* entry : ready) {
     if (entry->job.alone && !batch.empty()) continue;
@@ -155,7 +166,8 @@ Decision Batcher::next_of_wave() {
   if (std::ranges::none_of(jobs_, in_wave)) start_wave();
   Decision step{Decision::Kind::kStep};
   rows_running_ = 0;
-  contended_ = urgent_run_ = false;
+  contended_ = false;
+  favour_ = Favour::kNone;
   for (const auto& [id, entry] : jobs_) {
     if (!entry.in_wave) continue;
     if (entry.phase != Phase::kSteps) return side_run(entry);

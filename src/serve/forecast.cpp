@@ -6,11 +6,12 @@
 namespace inkstone {
 namespace {
 
+constexpr double kNone = 1e-6;  // of calls left
+
 struct Run {                    // of one lane
   std::vector<size_t> waiting;  // jobs with steps left, in order
   std::vector<size_t> batch;
   double step_seconds = 0;
-  int first = 0;  // of the waiting
 };
 
 class Course {
@@ -35,7 +36,7 @@ class Course {
         continue;
       }
       runs_[jobs_[i].lane].waiting.push_back(i);
-      runs_[jobs_[i].lane].first += jobs_[i].first;
+      others_ += !jobs_[i].first;
     }
     for (size_t lane = 0; lane < runs_.size(); lane++) fill(lane);
   }
@@ -57,11 +58,14 @@ class Course {
 
   // To the next job's last step, in whichever lane; false when there is none.
   bool advance() {
-    const bool pressed = std::ranges::any_of(runs_, [](const Run& run) { return run.first > 0; });
-    const auto runs_now = [&](const Run& run) { return !run.batch.empty() && (!pressed || run.first > 0); };
+    while (foremost_ < jobs_.size() && left_[foremost_] <= kNone) foremost_++;
+    const bool pressed = foremost_ < jobs_.size() && jobs_[foremost_].first;
+    const auto runs_now = [&](const Run& run) {
+      return !run.batch.empty() && (!pressed || &run == &runs_[jobs_[foremost_].lane]);
+    };
     const auto sharing = static_cast<double>(std::ranges::count_if(runs_, runs_now));
     if (sharing == 0) return false;
-    const double slowness = pressed ? sharing / first_share_ : sharing;
+    const double slowness = !pressed ? sharing : others_ > 0 ? 1 / first_share_ : 1;
     double seconds = std::numeric_limits<double>::infinity();
     for (const Run& run : runs_) {
       if (!runs_now(run)) continue;
@@ -81,13 +85,13 @@ class Course {
     bool ended = false;
     for (const size_t job : run.batch) {
       left_[job] -= steps;
-      if (left_[job] > 1e-6) continue;
+      if (left_[job] > kNone) continue;
       end(job);
-      run.first -= jobs_[job].first;
+      others_ -= !jobs_[job].first;
       ended = true;
     }
     if (!ended) return;
-    std::erase_if(run.waiting, [&](size_t job) { return left_[job] <= 1e-6; });
+    std::erase_if(run.waiting, [&](size_t job) { return left_[job] <= kNone; });
     fill(lane);
   }
 
@@ -97,6 +101,8 @@ class Course {
   std::vector<Run> runs_;
   std::vector<double> ends_, left_;  // by job; calls, which here may be fractions
   std::vector<size_t> moving_;
+  size_t foremost_ = 0;  // job with calls left
+  int others_ = 0;       // with calls left, and not `first`
   double clock_ = 0;
 };
 

@@ -19,11 +19,11 @@ struct ForecastJob {
   int rows;
   int calls;           // 0: its steps are done, and its pixels remain
   bool text;           // still to be encoded
-  bool first = false;  // its lane goes before the lanes that have none such
+  bool first = false;  // its lane goes before all others
 };
 
 // Seconds from now to each job's end. Jobs come in their order of service; lanes with work share the time evenly.
-// While any `first` job is left its lanes have `first_share` of the time. O(jobs * rows of a batch), at worst jobs^2.
+// `first` jobs stand first; while one is left its lane has all the time, or `first_share` of it where others wait. O(jobs * rows of a batch), at worst jobs^2.
 std::vector<double> forecast_steps(std::span<const ForecastLane> lanes, std::span<const ForecastJob> jobs,
                                    double first_share);
 

@@ -189,7 +189,8 @@ class Simulation {
       if (--live->second.calls_left == 0) live->second.phase = Phase::kPixels;
     }
     const Lane& lane = job(decision.jobs.front()).lane;
-    if (now_ <= options_.lanes_until) outcome_.lane_seconds[static_cast<size_t>(&lane_of(lane) - options_.lanes.data())] += seconds;
+    if (now_ <= options_.lanes_until)
+      outcome_.lane_seconds[static_cast<size_t>(&lane_of(lane) - options_.lanes.data())] += seconds;
     outcome_.steps++;
     batcher_.stepped(seconds);
   }

@@ -29,7 +29,7 @@ struct SimulationOptions {
   double noise = 0;             // a run takes 1 +- noise of what its curve says
   double seconds_to_death = 0;  // mean; 0: the worker never dies
   double failures = 0;          // share of the steps that fail one job
-  double lanes_until = 1e300;  // lane_seconds are those until then
+  double lanes_until = 1e300;   // lane_seconds are those until then
   uint64_t seed = 1;
 };
 
