@@ -20,11 +20,11 @@ enum class Phase { kText, kSteps, kPixels };  // what it waits for; after its pi
 
 struct BatchJob {
   JobId id = 0;
-  Lane lane;
+  Lane lane{};
   int rows = 2;         // of a step: 2 with classifier-free guidance, else 1
   int calls_left = 20;  // of the U-Net
   Priority priority = Priority::kNormal;
-  std::optional<double> deadline;  // seconds on the clock of `arrival`
+  std::optional<double> deadline{};  // seconds on the clock of `arrival`
   double arrival = 0;
   bool alone = false;  // steps without company: it was there when a worker died
 };

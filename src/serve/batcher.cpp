@@ -73,12 +73,13 @@ void Batcher::stepped(double seconds) {
     entry->fresh = false;
     if (--entry->job.calls_left <= 0) entry->phase = Phase::kPixels;
   }
-  side_ran_ = false;
+  text_ran_ = pixels_ran_ = false;
   text_share_.others_took(seconds);
   pixels_share_.others_took(seconds);
-  const auto charge = [&](TimeShare& share, bool took) { took ? share.took(seconds) : share.others_took(seconds); };
-  charge(deadline_share_, favour_ == Favour::kDeadline);
-  charge(first_step_share_, favour_ == Favour::kFirstStep);
+  deadline_share_.took(seconds * favour_.deadlines);
+  deadline_share_.others_took(seconds * (1 - favour_.deadlines));
+  first_step_share_.took(seconds * favour_.first_steps);
+  first_step_share_.others_took(seconds * (1 - favour_.first_steps));
   counts_.steps++;
   counts_.rows_stepped += rows_running_;
 }
@@ -120,9 +121,7 @@ bool Batcher::cancel(JobId id) {
 bool Batcher::fail(JobId id) {
   const bool was_there = drop(id);
   counts_.failed += was_there;
-  // Of a run that was of this job alone nothing more is reported.
-  std::erase(running_.jobs, id);
-  if (running_.jobs.empty()) running_ = {};
+
   return was_there;
 }
 

@@ -31,10 +31,10 @@ struct BatcherSettings {
   double head_start = 120;               // seconds by which a class of priority is ahead of the next
   double text_share = 0.25;              // of the time, while steps wait
   double pixels_share = 0.5;
-  double deadline_share = 0.75;    // for deadlines at risk, where it was another's turn
-  double first_step_share = 0.15;  // for first steps, likewise
-  double deadline_margin = 1.1;    // of the predicted seconds to the end
-  bool first_step_first = true;    // a new job's first step goes before the later steps of others; not of low priority
+  double deadline_share = 0.75;   // for deadlines at risk, where it was another's turn
+  double first_step_share = 0.4;  // for first steps, likewise
+  double deadline_margin = 1.1;   // of the predicted seconds to the end
+  bool first_step_first = true;   // a new job's first step goes before the later steps of others; not of low priority
 };
 
 enum class Refusal { kNone, kKnown, kNoLane, kTooManyRows, kQueueFull, kTooLong, kDeadline };
@@ -88,8 +88,10 @@ class Batcher {
   // now on. False where it was one job's: that job cannot run.
   bool did_not_fit();
 
-  bool cancel(JobId id);  // at any time; its rows are free at the next step. False where it is not there
-  bool fail(JobId id);    // the same, of the job's own fault; others in the same run go on
+  // At any time; its rows are free at the next step. False where it is not there. The run that it is in is reported all
+  // the same, whoever is left in it.
+  bool cancel(JobId id);
+  bool fail(JobId id);  // the same, of the job's own fault
 
   BatcherFigures figures() const;
 
@@ -114,7 +116,9 @@ class Batcher {
   struct Urgency {  // what may go before its turn
     bool deadlines = false, first_steps = false;
   };
-  enum class Favour { kNone, kDeadline, kFirstStep };  // why the step that was decided is not of whose turn it was
+  struct Favour {  // the parts of the decided step that are of jobs whose turn it was not
+    double deadlines = 0, first_steps = 0;
+  };
 
   // batcher.cpp: the life of a job
   Entry make(const BatchJob& job, size_t lane) const;
@@ -134,6 +138,7 @@ class Batcher {
   const Entry* side_job(bool steps_wait) const;
   size_t lane_in_turn();
   Decision step_of(size_t lane);
+  Favour favour_of(const std::vector<const Entry*>& batch, size_t lane, Urgency urgency) const;
   std::vector<const Entry*> fill(size_t lane, Urgency urgency) const;
   void start_wave();
   Decision side_run(const Entry& entry);
@@ -154,8 +159,8 @@ class Batcher {
   size_t lane_running_ = 0;
   int rows_running_ = 0;
   bool contended_ = false;  // the side run that was decided keeps steps waiting
-  Favour favour_ = Favour::kNone;
-  bool side_ran_ = false;  // since the last step
+  Favour favour_;
+  bool text_ran_ = false, pixels_ran_ = false;  // since the last step
   bool text_ran_last_ = false;
   size_t turn_ = 0;
   TimeShare text_share_, pixels_share_, deadline_share_, first_step_share_;

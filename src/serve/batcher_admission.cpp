@@ -6,6 +6,11 @@
 #include "serve/forecast.h"
 
 namespace inkstone {
+namespace {
+
+constexpr double kLeastWait = 0.05;
+
+}  // namespace
 
 Admission Batcher::admit(const BatchJob& job, double now) {
   const Refusal room = room_for(job);
@@ -20,7 +25,8 @@ Admission Batcher::admit(const BatchJob& job, double now) {
   const bool too_long = end - now > settings_.most_wait;
   if (late || too_long) {
     drop(job.id);
-    const double over = end - (late ? *job.deadline : now + settings_.most_wait);
+    const double over =
+        late ? now + (end - now) * settings_.deadline_margin - *job.deadline : end - now - settings_.most_wait;
     return refuse(late ? Refusal::kDeadline : Refusal::kTooLong, std::max(over, seconds_to_room(now)));
   }
   counts_.let_in++;
@@ -53,7 +59,7 @@ Admission Batcher::refuse(Refusal refusal, double retry_after) {
 double Batcher::seconds_to_room(double now) const {
   double first = std::numeric_limits<double>::infinity();
   for (const auto& [id, end] : ends(now, false)) first = std::min(first, end - now);
-  return jobs_.empty() ? 0 : first;
+  return jobs_.empty() ? 0 : std::max(first, kLeastWait);
 }
 
 std::vector<const Batcher::Entry*> Batcher::in_order(bool deadlines_first) const {

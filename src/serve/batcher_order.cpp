@@ -84,11 +84,16 @@ const Batcher::Entry* Batcher::foremost(Phase phase) const {
   return foremost;
 }
 
-// While steps wait: one at most between two of them, each kind within its share. The two kinds take turns.
+// While steps wait each kind keeps within its share: between two steps one picture at most, and one text or as many as
+// the share of one step affords. The two kinds take turns.
 const Batcher::Entry* Batcher::side_job(bool steps_wait) const {
-  if (steps_wait && side_ran_) return nullptr;
-  const Entry* text = !steps_wait || text_share_.may() ? foremost(Phase::kText) : nullptr;
-  const Entry* pixels = !steps_wait || pixels_share_.may() ? foremost(Phase::kPixels) : nullptr;
+  const Entry* text = foremost(Phase::kText);
+  const Entry* pixels = foremost(Phase::kPixels);
+  if (steps_wait) {
+    const bool one_text = !text_ran_ && text_share_.may();
+    if (text && !one_text && !text_share_.affords(lanes_[text->lane].times.text_seconds())) text = nullptr;
+    if (pixels_ran_ || !pixels_share_.may()) pixels = nullptr;
+  }
   if (text && pixels) return text_ran_last_ ? pixels : text;
   return text ? text : pixels;
 }
@@ -96,7 +101,7 @@ const Batcher::Entry* Batcher::side_job(bool steps_wait) const {
 Decision Batcher::side_run(const Entry& entry) {
   const bool text = entry.phase == Phase::kText;
   const StepTimes& times = lanes_[entry.lane].times;
-  side_ran_ = true;
+  (text ? text_ran_ : pixels_ran_) = true;
   text_ran_last_ = text;
   lane_running_ = entry.lane;
   if (text) return {Decision::Kind::kEncode, {entry.job.id}, times.text_seconds()};
@@ -127,9 +132,7 @@ size_t Batcher::lane_in_turn() {
 Decision Batcher::step_of(size_t lane) {
   const Urgency urgency{deadline_share_.may(), first_step_share_.may()};
   const std::vector<const Entry*> batch = fill(lane, urgency);
-  const bool favoured = lane != turn_ || batch != fill(lane, {});
-  const bool pressed = urgency.deadlines && batch.front()->pressed;
-  favour_ = !favoured ? Favour::kNone : pressed ? Favour::kDeadline : Favour::kFirstStep;
+  favour_ = favour_of(batch, lane, urgency);
   Decision decision{Decision::Kind::kStep};
   rows_running_ = 0;
   for (const Entry* entry : batch) {
@@ -140,6 +143,18 @@ Decision Batcher::step_of(size_t lane) {
   decision.seconds = lanes_[lane].times.step_seconds(rows_running_);
   lanes_[lane].deficit -= decision.seconds;
   return decision;
+}
+
+Batcher::Favour Batcher::favour_of(const std::vector<const Entry*>& batch, size_t lane, Urgency urgency) const {
+  if (lane != turn_) return {1, 0};
+  const std::vector<const Entry*> in_turn = fill(lane, {});
+  double rows = 0, pressed = 0, first = 0;
+  for (const Entry* entry : batch) {
+    rows += entry->job.rows;
+    if (std::ranges::count(in_turn, entry) > 0) continue;
+    (urgency.deadlines && entry->pressed ? pressed : first) += entry->job.rows;
+  }
+  return {pressed / rows, first / rows};
 }
 
 // In order, as long as there is room; whoever does not fit lets those pass that do.
@@ -167,7 +182,7 @@ Decision Batcher::next_of_wave() {
   Decision step{Decision::Kind::kStep};
   rows_running_ = 0;
   contended_ = false;
-  favour_ = Favour::kNone;
+  favour_ = {};
   for (const auto& [id, entry] : jobs_) {
     if (!entry.in_wave) continue;
     if (entry.phase != Phase::kSteps) return side_run(entry);

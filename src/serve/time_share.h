@@ -1,4 +1,5 @@
-// A share of the device's time: whoever took some may take more when the others had theirs since.
+// A share of the device's time: whoever took some may take more when the others had theirs since. Of what was not taken
+// no more is kept than what the others' last run brought.
 #pragma once
 
 #include <algorithm>
@@ -9,8 +10,9 @@ class TimeShare {
  public:
   explicit TimeShare(double fraction) : fraction_(std::clamp(fraction, 0.01, 0.99)) {}
   bool may() const { return debt_ <= 1e-9; }
+  bool affords(double seconds) const { return debt_ + seconds <= 0; }
   void took(double seconds) { debt_ += seconds; }
-  void others_took(double seconds) { debt_ = std::max(0.0, debt_ - seconds * fraction_ / (1 - fraction_)); }
+  void others_took(double seconds) { debt_ = std::max(debt_, 0.0) - seconds * fraction_ / (1 - fraction_); }
 
  private:
   double fraction_, debt_ = 0;

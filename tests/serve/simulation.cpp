@@ -148,9 +148,19 @@ class Simulation {
     if (step && rows > lane_of(lane).most_rows) fault(rows, " rows in a lane of ", lane_of(lane).most_rows);
     if (!step && decision.jobs.size() != 1) fault("a run of ", decision.jobs.size(), " jobs between steps");
     const bool steps_wait = std::ranges::any_of(live_, [](const auto& l) { return l.second.phase == Phase::kSteps; });
-    const bool by_step = options_.settings.batching == Batching::kStep;
-    if (by_step && !step && side_ran_ && steps_wait) fault("steps were kept waiting by two runs");
-    side_ran_ = !step;
+    if (options_.settings.batching == Batching::kStep && steps_wait) check_the_wait_of_steps(decision);
+    if (step) texts_between_ = pictures_between_ = 0;
+  }
+
+  // Between two steps: one picture, and texts for a third of the last step at most, or one.
+  void check_the_wait_of_steps(const Decision& decision) {
+    pictures_between_ += decision.kind == Decision::Kind::kDecode;
+    texts_between_ += decision.kind == Decision::Kind::kEncode;
+    if (pictures_between_ > 1) fault("steps were kept waiting by two pictures");
+    const double texts = texts_between_ * seconds_of(decision);
+    const bool too_long = texts_between_ > 1 && texts > last_step_ / 3 * (1 + 2 * options_.noise) + 1e-9;
+    if (decision.kind == Decision::Kind::kEncode && too_long)
+      fault("steps were kept waiting by ", texts, " s of texts");
   }
 
   const BatchJob& job(JobId id) const { return arrivals_[by_id_.at(id)].job; }
@@ -192,6 +202,7 @@ class Simulation {
     if (now_ <= options_.lanes_until)
       outcome_.lane_seconds[static_cast<size_t>(&lane_of(lane) - options_.lanes.data())] += seconds;
     outcome_.steps++;
+    last_step_ = seconds;
     batcher_.stepped(seconds);
   }
 
@@ -210,7 +221,7 @@ class Simulation {
     now_ = death_ + 1;
     death_ = next_death(now_);
     outcome_.deaths++;
-    side_ran_ = false;
+    texts_between_ = pictures_between_ = 0;
     batcher_ = make_batcher();
     for (auto& [id, live] : live_) {
       live = {live.arrival, Phase::kText, job(id).calls_left, live.attempts + 1};
@@ -227,7 +238,8 @@ class Simulation {
   std::map<JobId, size_t> by_id_;
   std::map<JobId, Live> live_;
   double now_ = 0, death_ = kNever;
-  bool side_ran_ = false;
+  int texts_between_ = 0, pictures_between_ = 0;
+  double last_step_ = 0;
 };
 
 }  // namespace

@@ -24,8 +24,8 @@ struct SimulatedLane {
 };
 
 struct SimulationOptions {
-  BatcherSettings settings;
-  std::vector<SimulatedLane> lanes;
+  BatcherSettings settings{};
+  std::vector<SimulatedLane> lanes{};
   double noise = 0;             // a run takes 1 +- noise of what its curve says
   double seconds_to_death = 0;  // mean; 0: the worker never dies
   double failures = 0;          // share of the steps that fail one job
@@ -52,7 +52,7 @@ struct SimulationOutcome {
 SimulationOutcome simulate(const SimulationOptions& options, const std::vector<Arrival>& arrivals);
 
 struct Mix {  // of arrivals
-  std::vector<Lane> lanes;
+  std::vector<Lane> lanes{};
   double per_second = 1;
   int jobs = 1000;
   int least_calls = 20, most_calls = 20;
