@@ -282,7 +282,8 @@ TEST_F(Script, has_the_commands_and_what_it_makes_is_taken_in) {
   const CompileSummary summary = compile();
   EXPECT_EQ(summary.taken_in, 2);
   EXPECT_EQ(summary.left, 0);
-  const Compiled& compiled = Manifest::read(folder.path()).graphs[0].compiled.value();
+  const Manifest written = Manifest::read(folder.path());
+  const Compiled& compiled = written.graphs[0].compiled.value();
   EXPECT_EQ(compiled.work_bytes, 24123392u);
   EXPECT_EQ(compiled.cann, "8.1.RC1");
   EXPECT_EQ(compiled.soc, "Ascend910B4");

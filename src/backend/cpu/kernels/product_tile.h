@@ -124,7 +124,8 @@ void multiply_strip(const LeftRows& left, const Ahead& soon, const Word* strip, 
     INKSTONE_UNROLL
     for (int v = 0; v < kVectors; ++v) total[j][v] = load(start.sums + j * start.stride + column + v * kLanes);
   }
-  const std::byte *x = left.begin, *next = left.next, *ahead = soon.begin;
+  const std::byte *x = left.begin, *next = left.next;
+  int64_t ahead = 0;  // bytes
   const int64_t stride = left.stride;
   const auto add = [&](const auto& word_of) INKSTONE_INLINE_LAMBDA {
     Vec columns[kVectors];
@@ -149,8 +150,7 @@ void multiply_strip(const LeftRows& left, const Ahead& soon, const Word* strip, 
       for (int j = 0; j < kHeight; ++j) __builtin_prefetch(next + j * stride);
       next += kLine * sizeof(Word);
     }
-    const std::byte* row = ahead;
-    for (int64_t j = 0; j < soon.rows; ++j, row += soon.stride) __builtin_prefetch(row, 0, 2);
+    for (int64_t j = 0; j < soon.rows; ++j) __builtin_prefetch(soon.begin + (ahead + j * soon.stride), 0, 2);
     ahead += kLine * sizeof(Word);
     for (int64_t w = smaller_of(kLine, left_words); w > 0; --w, x += sizeof(Word)) add(whole_word);
   }
