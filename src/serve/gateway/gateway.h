@@ -1,0 +1,45 @@
+// The desk behind the APIs: orders become jobs, jobs go to workers, workers are watched and replaced, pictures come back.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "serve/desk.h"
+#include "serve/settings.h"
+
+namespace inkstone {
+
+// How to start a worker for a device: the program and its arguments; its end of the socket pair is descriptor 3.
+using WorkerCommand = std::function<std::vector<std::string>(const std::string& device)>;
+
+class Gateway : public Desk {
+ public:
+  // Starts the workers at once; they become ready while the event loop runs.
+  Gateway(boost::asio::io_context& events, ServeSettings settings, WorkerCommand command);
+  ~Gateway() override;
+
+  Placed place(Order order) override;
+  const OrderState* find(std::string_view id, std::string_view client) override;
+  std::vector<const OrderState*> orders_of(std::string_view client) override;
+  void watch(const OrderState& order, OrderWatcher& watcher) override;
+  void unwatch(const OrderState& order, OrderWatcher& watcher) override;
+  bool cancel(const OrderState& order) override;
+  bool cut_short(const OrderState& order) override;
+  const ModelCard* model() const override;
+  ServiceFigures figures() const override;
+  double now() const override;
+
+  void on_ready(std::function<void()> ready);  // when the first worker is
+  void drain(std::function<void()> drained);   // nothing is let in any more; told when all orders have ended
+  void replace_workers();                      // one after the other, each when its successor is ready (SIGHUP)
+  void stop();                                 // what is left fails with "shutting_down"; workers are killed
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace inkstone

@@ -1,0 +1,27 @@
+// What is asked of one picture, with every default filled in: what a worker needs, and what its bytes depend on.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+
+namespace inkstone {
+
+struct PictureRequest {
+  std::string prompt, negative_prompt;
+  uint64_t seed = 42;
+  int steps = 20;
+  float guidance = 7.5f;  // 1 or less: no unconditional half
+  int width = 512, height = 512;
+  std::string scheduler;  // as `--scheduler` calls it ("pndm", "dpm++-2m"); empty: the model's own
+  bool karras = false;
+  std::optional<float> eta;
+  bool operator==(const PictureRequest&) const = default;
+};
+
+JsonObject to_json(const PictureRequest& request);
+PictureRequest picture_request_of(const JsonObject& object);  // what to_json() made; throws Error for anything else
+
+}  // namespace inkstone
