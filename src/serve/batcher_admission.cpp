@@ -42,7 +42,7 @@ double Batcher::readmit(const BatchJob& job, double now) {
   const size_t lane = lane_of(job.lane);
   INKSTONE_CHECK(lane < lanes_.size(), "batcher: no lane for ", job.lane.model, " ", job.lane.width, " x ",
                  job.lane.height);
-  jobs_.emplace(job.id, make(job, lane));
+  counts_.let_in += jobs_.emplace(job.id, make(job, lane)).second;
   return ends(now, false).at(job.id);
 }
 
