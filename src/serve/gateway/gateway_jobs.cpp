@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
-#include "diffusion/parameters.h"
 #include "serve/gateway/gateway_impl.h"
 #include "serve/log.h"
+#include "serve/picture_file.h"
 
 namespace inkstone {
 namespace {
@@ -14,22 +14,6 @@ constexpr double kPreviewSeconds = 0.1;  // between two of a picture
 constexpr int kMostDeathsAlone = 1;
 
 const Failure kWorkerDied{"worker_died", "the worker that drew this picture died, again and again"};
-
-std::string parameters_of(const PictureRequest& asked, const ModelCard& card) {
-  Request request;
-  request.prompt = asked.prompt;
-  request.negative_prompt = asked.negative_prompt;
-  request.seed = asked.seed;
-  request.steps = asked.steps;
-  request.guidance = asked.guidance;
-  request.width = asked.width;
-  request.height = asked.height;
-  const std::string& scheduler = asked.scheduler.empty() ? card.scheduler : asked.scheduler;
-  if (!scheduler.empty()) request.scheduler.kind = scheduler_kind(scheduler);
-  request.scheduler.karras = asked.karras;
-  request.scheduler.eta = asked.eta.value_or(0);
-  return parameters_text(request, card.name);
-}
 
 }  // namespace
 
@@ -143,7 +127,7 @@ void Gateway::Impl::finished(Finished report) {
   if (report.image.width != job.request.width || report.image.height != job.request.height)
     return failed({report.job, "internal", "a picture of another size came out"});
   const OrderEntry* order = job.order;
-  std::string parameters = parameters_of(job.request, *card);
+  std::string parameters = parameters_text(job.request, *card);
   if (PictureState* picture = picture_of(job)) {
     picture->stage = Stage::kPixels;
     picture->times.vae = report.seconds;

@@ -5,21 +5,16 @@
 #include <exception>
 #include <utility>
 
-#include "diffusion/parameters.h"
+#include "serve/picture_file.h"
 
 namespace inkstone {
 namespace {
-
-std::string file_of(const EncodingTask& task) {
-  const std::vector<std::byte> png = encode_png(task.image, {{kParametersKeyword, task.parameters}});
-  return {reinterpret_cast<const char*>(png.data()), png.size()};
-}
 
 EncodedPicture encoded(const EncodingTask& task) {
   const auto begin = std::chrono::steady_clock::now();
   EncodedPicture picture{task.job, {}, {}, 0};
   try {
-    picture.file = file_of(task);
+    picture.file = picture_file(task.image, task.format, task.quality, task.parameters);
   } catch (const std::exception& error) {
     picture.error = error.what();
   }
