@@ -51,7 +51,8 @@ struct EnginePlan {
 
 // What a server promises to take, whatever the requests: its memory is planned once, and never again for a single one.
 struct Capacity {
-  int jobs = 1;  // in one call of the U-Net, at most
+  static constexpr int kKeyedJobs = 2;  // jobs that are not parked, for each in a call
+  int jobs = 1;                         // in one call of the U-Net, at most
   int most_side = 2048;
   int64_t most_pixels = 1024 * 1024;  // of one picture
 };
@@ -129,7 +130,6 @@ class Engine {
  private:
   static constexpr size_t kTextsKept = 16, kKeysKept = 4, kTimesKept = 128;
   static constexpr size_t kUnetsKept = 24, kVaesKept = 4, kAbsentKept = 4096;
-  static constexpr int kKeyedJobs = 2;  // of a capacity: jobs with keys for each that is in a call
 
   class Planner;
   struct Built;  // a program with its host tensors

@@ -181,7 +181,7 @@ size_t Engine::Planner::carried(int jobs) const {
   if (demand_.cached) sum += 2 * bytes_of(sized_[0].step, sized_[0].step.outputs().back());
   if (demand_.partly_guided) sum += keys;
   if (!demand_.capacity) return sum;
-  sum += static_cast<size_t>(kKeyedJobs * jobs - 1) * rows * keys;
+  sum += static_cast<size_t>(Capacity::kKeyedJobs * jobs - 1) * rows * keys;
   if (jobs > 1) sum += static_cast<size_t>(jobs) * rows * keys;  // as a call's inputs
   size_t pixels = 0;
   for (const Sized& sized : sized_) pixels = std::max(pixels, outputs_bytes(sized.vae));

@@ -3,24 +3,6 @@
 #include "base/error.h"
 
 namespace inkstone {
-namespace {
-
-bool takes_karras(SchedulerKind kind) {
-  switch (kind) {
-    case SchedulerKind::kEuler:
-    case SchedulerKind::kDpmpp2M:
-    case SchedulerKind::kDpmpp2MSde:
-    case SchedulerKind::kUniPc: return true;
-    case SchedulerKind::kPndm:
-    case SchedulerKind::kDdim:
-    case SchedulerKind::kEulerAncestral:
-    case SchedulerKind::kLcm: return false;
-  }
-  return false;
-}
-
-}  // namespace
-
 SchedulerConfig scheduler_config(const Model& model, const SchedulerChoice& choice, const std::string& source,
                                  const std::string& prefix) {
   std::optional<SchedulerKind> kind;
