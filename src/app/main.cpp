@@ -38,6 +38,7 @@ int run(const std::vector<std::string>& arguments, Options& options) {
     case Command::kBench: return run_bench(options);
     case Command::kExport: return run_export(options);
     case Command::kDevices: return run_devices(options);
+    case Command::kWorker: return run_worker(options);
   }
   return kFailed;
 }
