@@ -53,6 +53,7 @@ void WorkerSlot::start(double now) {
   } catch (const std::exception& error) {
     pause_ = std::clamp(2 * pause_, kLeastPause, kMostPause);
     next_start_ = now + pause_;
+    restarts_++;
     log_line(LogLevel::kError, "worker_not_started", {{"device", Json(device_)}, {"reason", Json(error.what())}});
   }
 }
@@ -190,7 +191,7 @@ void WorkerSlot::withdraw(JobId job) {
 WorkerFigures WorkerSlot::figures() const {
   WorkerFigures figures;
   figures.device = device_;
-  figures.state = !ready() ? how_ : running_ ? "busy" : "ready";
+  figures.state = state_ == State::kStarting ? "starting" : !ready() ? how_ : running_ ? "busy" : "ready";
   figures.pid = process_ ? process_->pid() : 0;
   figures.restarts = restarts_;
   figures.silent_seconds = running_ ? crew_.now() - running_->since : 0;

@@ -126,7 +126,7 @@ TEST(Workers, orders_wait_for_a_worker_that_comes_back_but_not_for_the_first) {
 TEST(Workers, that_never_become_ready_are_started_again_and_again_ever_more_slowly) {
   House house(quick_watchdog({"never_ready=1"}));
   EXPECT_TRUE(house.until([&] { return house.gateway.figures().workers[0].restarts >= 3; }));
-  EXPECT_EQ(house.gateway.figures().workers[0].state, "dead");
+  EXPECT_TRUE(house.until([&] { return house.gateway.figures().workers[0].state == "dead"; }));
   EXPECT_FALSE(house.gateway.figures().ready);
   EXPECT_EQ(house.refused("x").code, "not_ready");
   house.pass(0.5);
@@ -244,7 +244,7 @@ TEST(Workers, a_canary_is_too_old_when_what_should_come_does_not) {
 TEST(Workers, chaos) {
   const int descriptors = open_descriptors();
   {
-    HouseOptions options = quick_watchdog({"step_ms=0.3", "row_ms=0.05"});
+    HouseOptions options = quick_watchdog({"step_ms=1", "row_ms=0.05"});
     options.settings.workers = 2;
     options.settings.watchdog_least = 1;
     House house(options);
@@ -268,25 +268,28 @@ TEST(Workers, chaos) {
       orders.push_back(order);
       watchers.push_back(std::make_unique<Watcher>());
       house.gateway.watch(*order, *watchers.back());
-      if (of(10) == 0) house.gateway.cancel(*orders[static_cast<size_t>(of(static_cast<unsigned>(orders.size())))]);
+      const size_t back = static_cast<size_t>(of(20));
+      if (of(6) == 0 && back < orders.size()) house.gateway.cancel(*orders[orders.size() - 1 - back]);
       if (of(25) == 0) {
         const std::vector<int> pids = house.pids();
         if (!pids.empty())
           kill(pids[static_cast<size_t>(of(static_cast<unsigned>(pids.size())))], of(4) ? SIGKILL : SIGSTOP);
         kills++;
       }
-      house.pass(0.001 * of(15));
+      house.pass(0.001 * of(9));
     }
     std::map<std::string, int> ends;
     for (size_t i = 0; i < orders.size(); i++) {
       const std::string end = house.end_of(orders[i]);
       ends[end]++;
-      if (end == "done") EXPECT_TRUE(as_alone(*orders[i])) << i;
+      EXPECT_TRUE(end != "done" || as_alone(*orders[i])) << i;
       EXPECT_TRUE(house.until([&] { return watchers[i]->ends == 1; })) << i;
     }
     for (const auto& [end, count] : ends) std::printf("%s: %d\n", end.c_str(), count);
     EXPECT_GT(kills, 10);
-    EXPECT_GT(ends["done"], 400);
+    EXPECT_GT(ends["done"], 300);
+    EXPECT_GT(ends["cancelled"], 20);
+    EXPECT_GT(house.gateway.figures().retries, 10);
     EXPECT_EQ(ends["done"] + ends["cancelled"] + ends["worker_died"], 500);
     EXPECT_LE(ends["worker_died"], 5);
     for (const auto& watcher : watchers) EXPECT_EQ(watcher->ends, 1);
