@@ -132,6 +132,12 @@ With --watch, --json prints one line each time; elsewhere than on a terminal the
 Exit codes: 0 done (absent devices too), 1 failed, 2 wrong usage, 130 interrupted.
 )";
 
+constexpr const char* kWorkerHead =
+    R"(A part of inkstone serve, which starts it: it owns one device and its models, and draws what the server orders over
+a socket on descriptor 3. By hand it does nothing.
+Usage: inkstone worker [flags]
+)";
+
 }  // namespace
 
 const char* command_name(Command command) {
@@ -141,6 +147,7 @@ const char* command_name(Command command) {
     case Command::kBench: return "bench";
     case Command::kExport: return "export";
     case Command::kDevices: return "devices";
+    case Command::kWorker: return "worker";
   }
   return "";
 }
@@ -174,6 +181,7 @@ std::string command_help(Command command) {
     case Command::kBench: return kBenchHead + setting_rows(command) + kBenchTail;
     case Command::kExport: return kExportHead + setting_rows(command) + kExportTail;
     case Command::kDevices: return kDevicesHead + setting_rows(command) + kDevicesTail;
+    case Command::kWorker: return kWorkerHead + setting_rows(command);
   }
   return "";
 }

@@ -11,8 +11,8 @@
 #include "app/console.h"
 #include "app/machine.h"
 #include "app/signals.h"
-#include "app/utf8.h"
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace {
 
@@ -38,6 +38,7 @@ int run(const std::vector<std::string>& arguments, Options& options) {
     case Command::kBench: return run_bench(options);
     case Command::kExport: return run_export(options);
     case Command::kDevices: return run_devices(options);
+    case Command::kWorker: return run_worker(options);
   }
   return kFailed;
 }

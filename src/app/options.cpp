@@ -8,16 +8,16 @@
 #include <limits>
 #include <type_traits>
 
-#include "app/spelling.h"
 #include "backend/backend.h"
 #include "base/error.h"
+#include "base/spelling.h"
 #include "diffusion/scheduler.h"
 
 namespace inkstone {
 namespace {
 
 constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench),
-                   kE = bit(Command::kExport), kD = bit(Command::kDevices);
+                   kE = bit(Command::kExport), kD = bit(Command::kDevices), kW = bit(Command::kWorker);
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 constexpr double kMostThreads = 1024;
 
@@ -46,14 +46,18 @@ const Setting kSettings[] = {
     {"cache-interval", "Approximations", "N", "of N U-Net calls one is whole, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another picture, near the exact one [1: all whole]", kG | kI | kB, &Options::cache_interval, 1, 1000},
     {"guidance-interval", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", kG | kI | kB, &Options::guidance_interval},
 
-    {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB | kE, &Options::model},
-    {"device", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB, &Options::device, 0, 0, known_devices},
-    {"precision", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB, &Options::precision, 0, 0, precisions},
-    {"compiled", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB, &Options::compiled},
-    {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB | kE, &Options::threads, 1, kMostThreads},
-    {"memory-budget", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB, &Options::memory_budget},
-    {"vae-tiling", "Model and machine", "WHEN", "decode the picture in bands: less memory, the same picture;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB, &Options::vae_tiling, 0, 0, switches},
-    {"attention-slicing", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB, &Options::attention_slicing, 0, 0, switches},
+    {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB | kE | kW, &Options::model},
+    {"device", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW, &Options::device, 0, 0, known_devices},
+    {"precision", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB | kW, &Options::precision, 0, 0, precisions},
+    {"compiled", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB | kW, &Options::compiled},
+    {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB | kE | kW, &Options::threads, 1, kMostThreads},
+    {"memory-budget", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB | kW, &Options::memory_budget},
+    {"vae-tiling", "Model and machine", "WHEN", "decode the picture in bands: less memory, the same picture;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW, &Options::vae_tiling, 0, 0, switches},
+    {"attention-slicing", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW, &Options::attention_slicing, 0, 0, switches},
+
+    {"jobs", "Capacity", "N", "pictures in one step, at most; fewer where the memory is small [8]", kW, &Options::jobs, 1, 64},
+    {"most-side", "Capacity", "PIXELS", "of a picture's longer side [2048]", kW, &Options::most_side, 1, 16384},
+    {"most-pixels", "Capacity", "N", "of a picture, width times height: what the memory is planned for [1048576]", kW, &Options::most_pixels, 1, 268435456},
 
     {"steps", "Measurement", "N", "guided denoising steps of each picture, all timed [2]", kB, &Options::steps, 1, 1000},
     {"repeat", "Measurement", "N", "pictures to draw; of all runs of a stage the median and the least are reported [1]", kB, &Options::repeat, 1, 1000},
@@ -80,7 +84,7 @@ const Setting kSettings[] = {
     {"config", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG, &Options::config, 0, 0, nullptr, false},
     {"json", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB | kE | kD, &Options::json},
     {"quiet", "Output and files", "", "no progress and no report, errors alone", kG | kB | kE, &Options::quiet},
-    {"verbose", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB | kE | kD, &Options::verbose},
+    {"verbose", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB | kE | kD | kW, &Options::verbose},
 };
 // clang-format on
 

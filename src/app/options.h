@@ -18,7 +18,8 @@ struct Options {
   std::optional<std::string> prompt, negative, model, out, scheduler, device, precision, vae_tiling, attention_slicing,
       config, compare, trace, compiled, sizes, batch, compile, soc, timestep, calibration, host_cpu;
   std::optional<uint64_t> seed;
-  std::optional<int> steps, width, height, count, threads, repeat, cache_interval, opset, attention_heads, vae_tile;
+  std::optional<int> steps, width, height, count, threads, repeat, cache_interval, opset, attention_heads, vae_tile,
+      jobs, most_side, most_pixels;
   std::optional<float> guidance, eta, watch;
   std::optional<ByteSize> memory_budget;
   std::optional<Interval> guidance_interval;
@@ -30,7 +31,7 @@ using Member =
                  std::optional<int> Options::*, std::optional<float> Options::*, std::optional<ByteSize> Options::*,
                  std::optional<Interval> Options::*, std::optional<bool> Options::*>;
 
-enum class Command { kGenerate, kInfo, kBench, kExport, kDevices };
+enum class Command { kGenerate, kInfo, kBench, kExport, kDevices, kWorker };
 inline constexpr unsigned bit(Command command) { return 1u << static_cast<unsigned>(command); }
 
 struct Setting {
