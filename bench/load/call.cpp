@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "load/event_stream.h"
 
 namespace inkstone {
@@ -18,6 +19,16 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 
 constexpr uint64_t kMostAnswer = uint64_t{256} << 20;
+
+double steps_made(const std::string& data) {  // 0 where it has not begun, or does not say
+  try {
+    const Json value = parse_json(data, "step");
+    const Json* step = value.is_object() ? value.get_object().if_contains("step") : nullptr;
+    return step && step->is_number() ? step->to_number<double>() : 0;
+  } catch (const Error&) {
+    return 0;
+  }
+}
 
 class Call : public std::enable_shared_from_this<Call> {
  public:
@@ -93,8 +104,7 @@ class Call : public std::enable_shared_from_this<Call> {
 
   void take_event(const std::string& name, const std::string& data) {
     if (name == "step") {
-      if (!result_.first_step) result_.first_step = Clock::now();
-      ++result_.steps;
+      if (!result_.first_step && steps_made(data) > 0) result_.first_step = Clock::now();
     } else if (name == "picture") {
       result_.answers.push_back(data);
     } else if (name == "error") {

@@ -39,7 +39,6 @@ struct CallResult {
   double retry_after = -1;           // seconds; less than 0: it did not say
   std::vector<std::string> answers;  // the body, or each event that may hold a picture
   std::optional<Clock::time_point> first_step{};
-  int steps = 0;
   Clock::time_point ended{};
 };
 

@@ -97,10 +97,11 @@ TEST(LoadRun, tells_every_fate_apart) {
 
 TEST(LoadRun, follows_a_stream_of_events) {
   const std::string head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
-  const Record good =
-      fate_after(head + "event: queued\ndata: {}\n\nevent: step\ndata: {}\n\nevent: picture\ndata: {\"image\":\"" +
-                     picture(1) + "\"}\n\nevent: done\ndata: {}\n\n",
-                 true);
+  const Record good = fate_after(head +
+                                     "event: queued\ndata: {}\n\nevent: step\ndata: {\"step\":0}\n\nevent: step\ndata: "
+                                     "{\"step\":1}\n\nevent: picture\ndata: {\"image\":\"" +
+                                     picture(1) + "\"}\n\nevent: done\ndata: {}\n\n",
+                                 true);
   EXPECT_EQ(good.fate, Fate::kOk) << good.detail;
   ASSERT_TRUE(good.first_step);
   EXPECT_LE(*good.first_step, good.total);
