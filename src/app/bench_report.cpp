@@ -6,8 +6,8 @@
 
 #include "app/byte_size.h"
 #include "app/report.h"
-#include "app/version.h"
 #include "base/parallel.h"
+#include "base/version.h"
 
 namespace inkstone {
 namespace {

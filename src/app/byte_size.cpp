@@ -7,8 +7,8 @@
 #include <cmath>
 #include <utility>
 
-#include "app/spelling.h"
 #include "base/error.h"
+#include "base/spelling.h"
 
 namespace inkstone {
 namespace {

@@ -6,9 +6,9 @@
 #include <list>
 
 #include "app/help.h"
-#include "app/spelling.h"
-#include "app/version.h"
 #include "base/error.h"
+#include "base/spelling.h"
+#include "base/version.h"
 
 namespace inkstone {
 namespace {

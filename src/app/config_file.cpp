@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
-#include "app/spelling.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/spelling.h"
 
 namespace inkstone {
 namespace {

@@ -11,7 +11,7 @@
 #include "app/console.h"
 #include "app/devices_report.h"
 #include "app/report.h"
-#include "app/version.h"
+#include "base/version.h"
 
 namespace inkstone {
 namespace {

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "app/byte_size.h"
-#include "app/utf8.h"
+#include "base/utf8.h"
 
 namespace inkstone {
 namespace {

@@ -7,8 +7,8 @@
 #include <set>
 
 #include "app/byte_size.h"
-#include "app/version.h"
 #include "base/error.h"
+#include "base/version.h"
 
 namespace inkstone {
 namespace {

@@ -13,15 +13,15 @@
 #include "app/console.h"
 #include "app/loading.h"
 #include "app/output_path.h"
-#include "app/parameters.h"
 #include "app/progress.h"
 #include "app/report.h"
 #include "app/signals.h"
-#include "app/utf8.h"
-#include "app/version.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/parallel.h"
+#include "base/utf8.h"
+#include "base/version.h"
+#include "diffusion/parameters.h"
 #include "diffusion/process.h"
 
 namespace inkstone {

@@ -7,8 +7,8 @@
 #include "app/console.h"
 #include "app/loading.h"
 #include "app/report.h"
-#include "app/utf8.h"
-#include "app/version.h"
+#include "base/utf8.h"
+#include "base/version.h"
 
 namespace inkstone {
 namespace {

@@ -15,20 +15,6 @@ Choice choice_of(const std::optional<std::string>& text) {
   return Choice::kAuto;
 }
 
-bool takes_karras(SchedulerKind kind) {
-  switch (kind) {
-    case SchedulerKind::kEuler:
-    case SchedulerKind::kDpmpp2M:
-    case SchedulerKind::kDpmpp2MSde:
-    case SchedulerKind::kUniPc: return true;
-    case SchedulerKind::kPndm:
-    case SchedulerKind::kDdim:
-    case SchedulerKind::kEulerAncestral:
-    case SchedulerKind::kLcm: return false;
-  }
-  return false;
-}
-
 }  // namespace
 
 EngineOptions engine_options(const Options& options) {

@@ -11,8 +11,8 @@
 #include "app/console.h"
 #include "app/machine.h"
 #include "app/signals.h"
-#include "app/utf8.h"
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace {
 

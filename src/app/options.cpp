@@ -8,9 +8,9 @@
 #include <limits>
 #include <type_traits>
 
-#include "app/spelling.h"
 #include "backend/backend.h"
 #include "base/error.h"
+#include "base/spelling.h"
 #include "diffusion/scheduler.h"
 
 namespace inkstone {

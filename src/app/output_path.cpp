@@ -8,9 +8,9 @@
 #include <cstring>
 
 #include "app/byte_size.h"
-#include "app/spelling.h"
-#include "app/utf8.h"
 #include "base/error.h"
+#include "base/spelling.h"
+#include "base/utf8.h"
 
 namespace inkstone {
 namespace {

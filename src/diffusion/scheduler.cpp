@@ -60,6 +60,20 @@ std::vector<std::string> scheduler_names() {
   return names;
 }
 
+bool takes_karras(SchedulerKind kind) {
+  switch (kind) {
+    case SchedulerKind::kEuler:
+    case SchedulerKind::kDpmpp2M:
+    case SchedulerKind::kDpmpp2MSde:
+    case SchedulerKind::kUniPc: return true;
+    case SchedulerKind::kPndm:
+    case SchedulerKind::kDdim:
+    case SchedulerKind::kEulerAncestral:
+    case SchedulerKind::kLcm: return false;
+  }
+  return false;
+}
+
 std::string diffusers_class(SchedulerKind kind) { return row(kind).diffusers; }
 
 SchedulerState Scheduler::start(size_t size) const {

@@ -66,6 +66,7 @@ SchedulerKind scheduler_kind(const std::string& name);
 std::string name_of(SchedulerKind kind);
 std::vector<std::string> scheduler_names();
 std::string diffusers_class(SchedulerKind kind);  // "PNDMScheduler"
+bool takes_karras(SchedulerKind kind);            // Karras' noise levels
 
 struct SchedulerState {  // made by Scheduler::start(); no step allocates; a copy goes on to the same bits
   std::vector<std::vector<float>> history;  // of earlier model outputs or samples

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "app/help.h"
-#include "app/version.h"
 #include "base/error.h"
+#include "base/version.h"
 #include "diffusion/scheduler.h"
 
 namespace inkstone {

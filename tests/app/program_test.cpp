@@ -12,9 +12,9 @@
 #include <thread>
 
 #include "app/model_copy.h"
-#include "app/version.h"
 #include "base/image.h"
 #include "base/json.h"
+#include "base/version.h"
 
 namespace inkstone {
 namespace {

@@ -1,4 +1,4 @@
-#include "app/parameters.h"
+#include "diffusion/parameters.h"
 
 #include <gtest/gtest.h>
 

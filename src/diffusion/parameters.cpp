@@ -1,11 +1,11 @@
-#include "app/parameters.h"
+#include "diffusion/parameters.h"
 
 #include <fmt/format.h>
 
 #include <boost/json/serialize.hpp>
 
-#include "app/version.h"
 #include "base/json.h"
+#include "base/version.h"
 
 namespace inkstone {
 namespace {

@@ -1,0 +1,36 @@
+#include "serve/api/fault.h"
+
+#include "serve/log.h"
+
+namespace inkstone {
+
+void refuse(int status, std::string code, std::string message, std::string field) {
+  throw ApiFault(HttpError{status, std::move(code), std::move(message), std::move(field)});
+}
+
+HttpReply reply_of_exception(ErrorShape shape, const std::string& request_id) {
+  try {
+    throw;
+  } catch (const ApiFault& fault) {
+    return error_reply(shape, fault.error(), request_id);
+  } catch (const UsageError& error) {
+    return error_reply(shape, {400, "invalid_value", error.what(), "", 0}, request_id);
+  } catch (const std::exception& error) {
+    log_line(LogLevel::kError, "api_error", {{"request", Json(request_id)}, {"error", Json(error.what())}});
+  }
+  return error_reply(
+      shape, {500, "internal", "something went wrong here: the server's log says more, by the request id", "", 0},
+      request_id);
+}
+
+Handler handled(ErrorShape shape, std::function<void(const ExchangePtr&)> body) {
+  return [shape, body = std::move(body)](const ExchangePtr& exchange) {
+    try {
+      body(exchange);
+    } catch (...) {
+      exchange->reply(reply_of_exception(shape, exchange->request().id));
+    }
+  };
+}
+
+}  // namespace inkstone

@@ -1,0 +1,205 @@
+#include "serve/api/fields.h"
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <boost/json/serialize.hpp>
+#include <charconv>
+#include <cmath>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/spelling.h"
+#include "base/utf8.h"
+#include "serve/api/fault.h"
+
+namespace inkstone {
+namespace {
+
+constexpr size_t kMostNames = 8;  // that one message lists
+
+std::string in_quotes(std::string_view text) { return "\"" + shown(text) + "\""; }
+
+bool is_json(std::string_view content_type) {
+  std::string type = lower(content_type.substr(0, content_type.find(';')));
+  while (!type.empty() && type.back() == ' ') type.pop_back();
+  return type == "application/json" || (type.starts_with("application/") && type.ends_with("+json"));
+}
+
+template <typename Number>
+std::optional<Number> whole(std::string_view text) {
+  Number value{};
+  const char* end = text.data() + text.size();
+  const auto [at, fault] = std::from_chars(text.data(), end, value);
+  if (fault != std::errc() || at != end) return std::nullopt;
+  return value;
+}
+
+// 42.0 is 42, as in JSON it should be.
+std::optional<int64_t> whole_of(double value) {
+  constexpr double kExact = 9007199254740992.0;  // 2^53
+  if (!(std::abs(value) <= kExact) || value != std::floor(value)) return std::nullopt;
+  return static_cast<int64_t>(value);
+}
+
+}  // namespace
+
+uint32_t drawn_seed() {
+  uint32_t seed = 0;
+  INKSTONE_CHECK(RAND_bytes(reinterpret_cast<unsigned char*>(&seed), sizeof seed) == 1, "no random numbers to draw");
+  return seed;
+}
+
+Fields::Fields(JsonObject object, Manner manner) : object_(std::move(object)), manner_(manner) {}
+
+Fields Fields::of_body(const HttpRequest& request, Manner manner) {
+  if (request.body.empty()) return {JsonObject{}, manner};
+  const std::string_view type = request.header("content-type");
+  if (!is_json(type))
+    refuse(415, "unsupported_media_type",
+           "a body of type " + (type.empty() ? "\"\"" : in_quotes(type)) + "; it must be application/json");
+  Json json;
+  try {
+    json = parse_json(request.body, "body");
+  } catch (const Error& error) {
+    refuse(400, "invalid_json", error.what());
+  }
+  if (!json.is_object()) refuse(400, "invalid_json", "body:1:1: must be a JSON object, as {\"prompt\": \"a fox\"}");
+  return {std::move(json.as_object()), manner};
+}
+
+void Fields::add_query(const HttpRequest& request) {
+  for (const auto& [name, value] : request.query) {
+    if (object_.contains(name)) {
+      const bool twice = std::ranges::find(from_query_, name) != from_query_.end();
+      refuse(400, "invalid_value",
+             in_quotes(name) + (twice ? " stands twice in the query" : " stands in the query and in the body") +
+                 "; say it once",
+             shown(name));
+    }
+    object_.emplace(name, value);
+    from_query_.push_back(name);
+  }
+}
+
+void Fields::check_names(std::span<const FieldInfo> table) const {
+  if (manner_ == Manner::kLenient) return;
+  std::vector<std::string> known, unknown;
+  for (const FieldInfo& field : table) known.emplace_back(field.name);
+  for (const auto& [key, value] : object_)
+    if (std::ranges::find(known, std::string_view(key)) == known.end()) unknown.emplace_back(key);
+  if (unknown.empty()) return;
+  std::string message = unknown.size() == 1 ? "unknown field " : "unknown fields ";
+  for (size_t i = 0; i < std::min(unknown.size(), kMostNames); ++i) {
+    message += (i > 0 ? ", " : "") + in_quotes(unknown[i]);
+    if (const std::string meant = nearest(unknown[i], known); !meant.empty())
+      message += " (did you mean " + in_quotes(meant) + "?)";
+  }
+  if (unknown.size() > kMostNames) message += " and " + std::to_string(unknown.size() - kMostNames) + " more";
+  refuse(400, "unknown_parameter", message + "; known are: " + listed(known), shown(unknown.front()));
+}
+
+const Json* Fields::find(std::string_view name) const {
+  const Json* value = object_.if_contains(name);
+  if (value && value->is_null()) {
+    if (manner_ == Manner::kStrict)
+      refuse(400, "invalid_value", in_quotes(name) + " is null; leave it out for its default", std::string(name));
+    return nullptr;
+  }
+  return value;
+}
+
+void Fields::wrong(std::string_view name, const std::string& allowed) const {
+  const Json* value = object_.if_contains(name);
+  std::string text = "missing";
+  if (value) text = value->is_object() ? "an object" : value->is_array() ? "an array" : boost::json::serialize(*value);
+  refuse(400, "invalid_value", in_quotes(name) + " is " + shown(text) + "; it must be " + allowed, std::string(name));
+}
+
+bool Fields::is_text_number(std::string_view name, const Json& value) const {
+  return value.is_string() &&
+         (manner_ == Manner::kLenient || std::ranges::find(from_query_, std::string(name)) != from_query_.end());
+}
+
+std::optional<std::string> Fields::text(std::string_view name, size_t most_bytes) const {
+  const Json* value = find(name);
+  if (!value) return std::nullopt;
+  if (!value->is_string()) wrong(name, "a text");
+  const std::string_view text = value->as_string();
+  if (text.size() > most_bytes)
+    refuse(400, "invalid_value",
+           in_quotes(name) + " has " + std::to_string(text.size()) + " bytes; at most " + std::to_string(most_bytes) +
+               " are taken",
+           std::string(name));
+  return clean_utf8(text);
+}
+
+std::optional<int64_t> Fields::integer(std::string_view name, int64_t least, int64_t most) const {
+  const Json* value = find(name);
+  if (!value) return std::nullopt;
+  std::optional<int64_t> result;
+  if (value->is_int64()) result = value->as_int64();
+  if (value->is_double()) result = whole_of(value->as_double());
+  if (is_text_number(name, *value)) result = whole<int64_t>(value->as_string());
+  if (!result || *result < least || *result > most)
+    wrong(name, "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+  return result;
+}
+
+std::optional<double> Fields::number(std::string_view name, double least, double most) const {
+  const Json* value = find(name);
+  if (!value) return std::nullopt;
+  std::optional<double> result;
+  if (value->is_number()) result = value->to_number<double>();
+  if (is_text_number(name, *value)) result = whole<double>(value->as_string());
+  if (!result || !std::isfinite(*result) || *result < least || *result > most) {
+    std::ostringstream allowed;
+    allowed << "a number from " << least << " to " << most;
+    wrong(name, allowed.str());
+  }
+  return result;
+}
+
+std::optional<bool> Fields::flag(std::string_view name) const {
+  const Json* value = find(name);
+  if (!value) return std::nullopt;
+  if (value->is_bool()) return value->as_bool();
+  if (is_text_number(name, *value)) {
+    const std::string word = lower(value->as_string());
+    if (word == "true" || word == "1") return true;
+    if (word == "false" || word == "0") return false;
+  }
+  if (manner_ == Manner::kLenient && value->is_int64() && (value->as_int64() | 1) == 1) return value->as_int64() == 1;
+  wrong(name, "true or false");
+}
+
+std::optional<std::string> Fields::choice(std::string_view name, std::span<const std::string_view> words) const {
+  const Json* value = find(name);
+  if (!value) return std::nullopt;
+  const std::vector<std::string> list(words.begin(), words.end());
+  if (value->is_string() && std::ranges::find(list, std::string_view(value->as_string())) != list.end())
+    return std::string(value->as_string());
+  wrong(name, "one of " + listed(list));
+}
+
+std::optional<uint64_t> Fields::seed(std::string_view name) const {
+  const Json* value = find(name);
+  if (!value) return std::nullopt;
+  const std::string_view word = value->is_string() ? std::string_view(value->as_string()) : std::string_view();
+  if (word == "random") return drawn_seed();
+  std::optional<int64_t> small;
+  if (value->is_uint64()) return value->as_uint64();
+  if (value->is_int64()) small = value->as_int64();
+  if (value->is_double()) small = whole_of(value->as_double());
+  if (is_text_number(name, *value)) {
+    if (const auto large = whole<uint64_t>(word)) return large;
+    small = whole<int64_t>(word);
+  }
+  if (small == -1) return drawn_seed();
+  if (!small || *small < 0)
+    wrong(name,
+          "a whole number from 0 to " + std::to_string(UINT64_MAX) + ", or -1 or \"random\" for one that is drawn");
+  return static_cast<uint64_t>(*small);
+}
+
+}  // namespace inkstone

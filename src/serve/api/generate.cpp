@@ -1,0 +1,73 @@
+// POST /generate: answers when the pictures are there, as events while they are made, or at once with a job's URL.
+#include "serve/api/answers.h"
+#include "serve/api/api.h"
+#include "serve/api/event_stream.h"
+#include "serve/api/fault.h"
+#include "serve/api/generate_request.h"
+#include "serve/api/jobs.h"
+#include "serve/api/order_listener.h"
+#include "serve/picture_file.h"
+
+namespace inkstone {
+namespace {
+
+HttpReply pictures_reply(const OrderState& order, const ModelCard* card) {
+  if (const auto error = error_of(order)) throw ApiFault(*error);
+  JsonArray images;
+  for (const PictureState& picture : order.pictures)
+    images.emplace_back(data_url(media_type(order.order.format), *picture.file));
+  JsonObject json{{"image", images.front()},
+                  {"seed", order.order.pictures.front().seed},
+                  {"seeds", seeds_json(order)},
+                  {"parameters", parameters_json(order, card)},
+                  {"timings", timings_json(times_of(order))},
+                  {"warnings", warnings_json(order)},
+                  {"id", order.id}};
+  if (images.size() > 1) json["images"] = std::move(images);
+  return json_reply(200, json);
+}
+
+HttpReply job_reply(const OrderState& order, const ModelCard* card) {
+  HttpReply reply = json_reply(202, job_json(order, card));
+  reply.headers.emplace_back("location", "/jobs/" + order.id);
+  reply.headers.emplace_back("preference-applied", "respond-async");
+  return reply;
+}
+
+void generate(ApiContext& context, const ExchangePtr& exchange) {
+  const HttpRequest& request = exchange->request();
+  const Fields fields = read_generate_fields(request);
+  const ModelCard& card = ready_model(context.desk);
+  GenerateRequest asked = generate_request(request, fields, card, limits_of(context, card));
+  bool repeated = false;
+  const OrderState& order = place(context.desk, std::move(asked.order), &repeated);
+  const auto answered = [repeated](HttpReply reply) {
+    if (repeated) reply.headers.emplace_back("idempotent-replayed", "true");
+    return reply;
+  };
+  switch (asked.answer) {
+    case AnswerAs::kEvents: return stream_order(context.desk, exchange, order, PicturesAs::kDataUrls);
+    case AnswerAs::kJobUrl: return exchange->reply(answered(job_reply(order, context.desk.model())));
+    case AnswerAs::kJson:
+      return answer_when_ended(context.desk, exchange, order, ErrorShape::kOwn,
+                               [&context, answered](const OrderState& ended) {
+                                 return answered(pictures_reply(ended, context.desk.model()));
+                               });
+    case AnswerAs::kPicture:
+      return answer_when_ended(context.desk, exchange, order, ErrorShape::kOwn, [answered](const OrderState& ended) {
+        if (const auto error = error_of(ended)) throw ApiFault(*error);
+        return answered(picture_reply(ended, 0));
+      });
+  }
+}
+
+}  // namespace
+
+void add_generate_routes(Router& router, ApiContext& context) {
+  router.add({"POST", "/generate",
+              handled(ErrorShape::kOwn, [&context](const ExchangePtr& exchange) { generate(context, exchange); })});
+  add_job_routes(router, context);
+  add_queue_routes(router, context);
+}
+
+}  // namespace inkstone

@@ -1,0 +1,56 @@
+// /health/live: work passes through the scheduler, not merely "the process answers". /health/ready: requests are let in.
+#include "serve/api/health.h"
+
+#include <boost/json/serialize.hpp>
+
+#include "serve/api/answers.h"
+#include "serve/api/api.h"
+#include "serve/api/fault.h"
+#include "serve/api/metrics.h"
+
+namespace inkstone {
+namespace {
+
+void show_live(ApiContext& context, const ExchangePtr& exchange) {
+  const ServiceFigures figures = context.desk.figures();
+  const bool live = is_live(figures);
+  exchange->reply(json_reply(live ? 200 : 503, JsonObject{{"status", live ? "live" : "stuck"},
+                                                          {"canary_age", figures.canary_age},
+                                                          {"canary_limit", figures.canary_limit},
+                                                          {"uptime", figures.uptime}}));
+}
+
+void show_ready(ApiContext& context, const ExchangePtr& exchange) {
+  const ServiceFigures figures = context.desk.figures();
+  const bool ready = is_ready(figures);
+  exchange->reply(json_reply(ready ? 200 : 503, JsonObject{{"status", figures.draining ? "draining"
+                                                                      : ready          ? "ready"
+                                                                                       : "starting"},
+                                                           {"orders", figures.orders}}));
+}
+
+void show_metrics(ApiContext& context, const ExchangePtr& exchange) {
+  HttpReply reply;
+  reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  reply.body = metrics_text(context.desk.figures(), context.http_figures ? context.http_figures() : HttpFigures{});
+  exchange->reply(std::move(reply));
+}
+
+}  // namespace
+
+bool is_live(const ServiceFigures& figures) { return figures.canary_age <= figures.canary_limit; }
+bool is_ready(const ServiceFigures& figures) { return figures.ready && !figures.draining; }
+
+void add_health_routes(Router& router, ApiContext& context) {
+  const auto add = [&](const char* pattern, bool open, void (*body)(ApiContext&, const ExchangePtr&)) {
+    Route route{"GET", pattern,
+                handled(ErrorShape::kOwn, [&context, body](const ExchangePtr& exchange) { body(context, exchange); })};
+    route.open = open;
+    router.add(std::move(route));
+  };
+  add("/health/live", true, show_live);
+  add("/health/ready", true, show_ready);
+  add("/metrics", false, show_metrics);
+}
+
+}  // namespace inkstone

@@ -1,0 +1,164 @@
+#include "serve/api/metrics.h"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <cmath>
+#include <limits>
+#include <sstream>
+
+#include "base/version.h"
+
+namespace inkstone {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+class Families {
+ public:
+  void gauge(const char* name, const char* help, double value, const Labels& labels = {}) {
+    ClientMetric metric;
+    metric.label = labels;
+    metric.gauge.value = value;
+    family(name, help, MetricType::Gauge).metric.push_back(std::move(metric));
+  }
+  void counter(const char* name, const char* help, double value, const Labels& labels = {}) {
+    ClientMetric metric;
+    metric.label = labels;
+    metric.counter.value = value;
+    family(name, help, MetricType::Counter).metric.push_back(std::move(metric));
+  }
+  void histogram(const char* name, const char* help, const Histogram& histogram) {
+    ClientMetric metric;
+    int64_t count = 0;
+    for (size_t i = 0; i < histogram.counts.size(); ++i) {
+      count = histogram.counts[i];
+      const double bound = i < histogram.bounds.size() ? histogram.bounds[i] : std::numeric_limits<double>::infinity();
+      metric.histogram.bucket.push_back({static_cast<uint64_t>(count), bound});
+    }
+    metric.histogram.sample_count = static_cast<uint64_t>(count);
+    metric.histogram.sample_sum = histogram.sum;
+    family(name, help, MetricType::Histogram).metric.push_back(std::move(metric));
+  }
+  std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
+
+ private:
+  MetricFamily& family(const char* name, const char* help, MetricType type) {
+    for (MetricFamily& known : families_)
+      if (known.name == name) return known;
+    families_.push_back({name, help, type, {}});
+    return families_.back();
+  }
+  std::vector<MetricFamily> families_;
+};
+
+void add_service(Families& to, const ServiceFigures& service) {
+  to.gauge("inkstone_info", "The program's version.", 1, {{"version", kVersion}});
+  to.gauge("inkstone_ready", "1 while requests are let in.", service.ready && !service.draining);
+  to.gauge("inkstone_draining", "1 while the server stops.", service.draining);
+  to.gauge("inkstone_uptime_seconds", "Since the server began.", service.uptime);
+  to.gauge("inkstone_canary_age_seconds", "Since work last passed through the scheduler and back.", service.canary_age);
+  to.gauge("inkstone_canary_limit_seconds", "Older than that, and the server counts as dead.", service.canary_limit);
+  to.gauge("inkstone_orders", "Orders that have not ended.", service.orders);
+  to.gauge("inkstone_pictures_queued", "Pictures that wait for a worker.", service.queued);
+  to.gauge("inkstone_pictures_running", "Pictures that a worker has.", service.running);
+  to.gauge("inkstone_watchers", "Exchanges that wait for orders.", service.watchers);
+  to.gauge("inkstone_kept_bytes", "Of pictures that wait to be fetched.", double(service.kept_bytes));
+  constexpr const char* kEnded = "inkstone_pictures_total";
+  constexpr const char* kEndedHelp = "Pictures that have ended.";
+  to.counter(kEnded, kEndedHelp, double(service.done), {{"end", "done"}});
+  to.counter(kEnded, kEndedHelp, double(service.failed), {{"end", "failed"}});
+  to.counter(kEnded, kEndedHelp, double(service.cancelled), {{"end", "cancelled"}});
+  to.counter("inkstone_retries_total", "Jobs that ran again because their worker died.", double(service.retries));
+  to.counter("inkstone_worker_deaths_total", "Workers that died or hung.", double(service.worker_deaths));
+  for (const auto& [code, count] : service.rejected)
+    to.counter("inkstone_rejected_total", "Orders that were not let in.", double(count), {{"code", code}});
+  for (const auto& [code, count] : service.failures)
+    to.counter("inkstone_failures_total", "Pictures that failed.", double(count), {{"code", code}});
+  to.histogram("inkstone_wait_seconds", "From arrival to the first work.", service.wait_seconds);
+  to.histogram("inkstone_step_seconds", "Of a denoising step.", service.step_seconds);
+  to.histogram("inkstone_rows_per_step", "Rows of a step.", service.rows_per_step);
+  to.histogram("inkstone_text_seconds", "Of a text encoding.", service.text_seconds);
+  to.histogram("inkstone_vae_seconds", "Of a decoding.", service.vae_seconds);
+  to.histogram("inkstone_total_seconds", "From arrival to the picture.", service.total_seconds);
+  to.gauge("inkstone_broker_queued", "Jobs of the queue that nobody has.", service.broker.queued);
+  to.gauge("inkstone_broker_leased", "Jobs of the queue that a worker has.", service.broker.leased);
+  to.counter("inkstone_broker_deliveries_total", "Leases given.", double(service.broker.deliveries));
+  to.counter("inkstone_broker_poison_total", "Jobs given up because workers died of them.",
+             double(service.broker.poison));
+}
+
+void add_device(Families& to, const DeviceFigures& device, const Labels& labels) {
+  to.gauge("inkstone_device_memory_bytes", "Of the device.", double(device.memory_total), labels);
+  to.gauge("inkstone_device_memory_free_bytes", "Of the device.", double(device.memory_free), labels);
+  to.gauge("inkstone_device_memory_used_bytes", "By the worker.", double(device.memory_used), labels);
+  to.gauge("inkstone_device_memory_fragmentation", "1 - largest free block / free.", device.fragmentation, labels);
+  if (device.utilisation)
+    to.gauge("inkstone_device_utilisation_percent", "As the device says.", *device.utilisation, labels);
+  if (device.temperature)
+    to.gauge("inkstone_device_temperature_celsius", "As the device says.", *device.temperature, labels);
+  to.gauge("inkstone_device_healthy", "1 where the device says ok.", device.health.empty() || device.health == "ok",
+           labels);
+}
+
+void add_worker(Families& to, const WorkerFigures& worker, size_t number) {
+  const Labels labels{{"worker", std::to_string(number)}, {"device", worker.device}};
+  const BatcherFigures& batcher = worker.batcher;
+  to.gauge("inkstone_worker_up", "1 while the worker is ready or busy.",
+           worker.state == "ready" || worker.state == "busy", labels);
+  to.counter("inkstone_worker_restarts_total", "Times it was replaced.", worker.restarts, labels);
+  to.gauge("inkstone_worker_silent_seconds", "Since it last answered what it was asked.", worker.silent_seconds,
+           labels);
+  to.gauge("inkstone_worker_jobs", "Jobs that it has.", batcher.jobs, labels);
+  to.gauge("inkstone_worker_rows", "Rows of those jobs.", batcher.rows, labels);
+  to.gauge("inkstone_worker_rows_now", "Rows of the step that runs.", batcher.rows_now, labels);
+  to.gauge("inkstone_worker_parked", "Jobs between two of their steps.", batcher.parked, labels);
+  to.gauge("inkstone_worker_backlog_seconds", "Of all that is left, one job at a time.", batcher.backlog_seconds,
+           labels);
+  to.counter("inkstone_worker_steps_total", "Steps made.", double(batcher.steps), labels);
+  to.counter("inkstone_worker_rows_stepped_total", "Rows of those steps.", double(batcher.rows_stepped), labels);
+  for (const auto& [phase, count] :
+       {std::pair("text", batcher.wait_for_text), std::pair("steps", batcher.wait_for_steps),
+        std::pair("pixels", batcher.wait_for_pixels)}) {
+    Labels with_phase = labels;
+    with_phase.push_back({"phase", phase});
+    to.gauge("inkstone_worker_waiting", "Jobs by what they wait for.", count, with_phase);
+  }
+  for (const ShapeTimes& shape : worker.curves) {
+    for (const RowTime& step : shape.steps) {
+      Labels with_shape = labels;
+      with_shape.push_back({"size", std::to_string(shape.width) + "x" + std::to_string(shape.height)});
+      with_shape.push_back({"rows", std::to_string(step.rows)});
+      to.gauge("inkstone_step_curve_seconds", "A step's time by its rows, as known now.", step.seconds, with_shape);
+    }
+  }
+  add_device(to, worker.device_figures, labels);
+}
+
+void add_http(Families& to, const HttpFigures& http) {
+  to.gauge("inkstone_http_connections", "Open now.", http.connections);
+  to.gauge("inkstone_http_exchanges", "Requests that are not answered yet.", http.exchanges);
+  to.counter("inkstone_http_accepted_total", "Connections accepted.", double(http.accepted));
+  to.counter("inkstone_http_turned_away_total", "Connections over the limits.", double(http.turned_away));
+  to.counter("inkstone_http_timed_out_total", "Connections that were too slow.", double(http.timed_out));
+  to.counter("inkstone_http_malformed_total", "Requests that were none.", double(http.malformed));
+  to.counter("inkstone_http_requests_total", "Requests.", double(http.requests));
+  for (const auto& [status, count] : http.answers)
+    to.counter("inkstone_http_answers_total", "Answers by status.", double(count),
+               {{"status", std::to_string(status)}});
+}
+
+}  // namespace
+
+std::string metrics_text(const ServiceFigures& service, const HttpFigures& http) {
+  Families families;
+  add_service(families, service);
+  for (size_t i = 0; i < service.workers.size(); ++i) add_worker(families, service.workers[i], i);
+  add_http(families, http);
+  return families.text();
+}
+
+}  // namespace inkstone

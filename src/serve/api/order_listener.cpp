@@ -1,0 +1,71 @@
+#include "serve/api/order_listener.h"
+
+#include "serve/api/fault.h"
+
+namespace inkstone {
+
+void OrderListener::start(const OrderState& order) {
+  const std::shared_ptr<OrderListener> keep = shared_from_this();
+  self_ = keep;
+  if (order.ended()) {
+    self_.reset();
+    guarded(order, [&] {
+      begun(order);
+      finished(order);
+    });
+    return;
+  }
+  desk_.watch(order, *this);
+  exchange_->on_gone([weak = weak_from_this(), &order] {
+    const auto listener = weak.lock();
+    if (listener && listener->self_) listener->leave(order);
+  });
+  if (self_) guarded(order, [&] { begun(order); });
+}
+
+void OrderListener::changed(const OrderState& order, size_t picture) {
+  const std::shared_ptr<OrderListener> keep = shared_from_this();
+  if (!self_) return;
+  if (!order.ended()) return guarded(order, [&] { progressed(order, picture); });
+  leave(order);
+  guarded(order, [&] { finished(order); });
+}
+
+void OrderListener::guarded(const OrderState& order, const std::function<void()>& body) {
+  try {
+    body();
+  } catch (...) {
+    if (self_) leave(order);
+    broken();
+  }
+}
+
+void OrderListener::leave(const OrderState& order) {
+  desk_.unwatch(order, *this);
+  self_.reset();
+}
+
+namespace {
+
+class Answer : public OrderListener {
+ public:
+  Answer(Desk& desk, const ExchangePtr& exchange, ErrorShape errors, std::function<HttpReply(const OrderState&)> answer)
+      : OrderListener(desk, exchange), errors_(errors), answer_(std::move(answer)) {}
+
+ protected:
+  void finished(const OrderState& order) override { exchange().reply(answer_(order)); }
+  void broken() override { exchange().reply(reply_of_exception(errors_, exchange().request().id)); }
+
+ private:
+  ErrorShape errors_;
+  std::function<HttpReply(const OrderState&)> answer_;
+};
+
+}  // namespace
+
+void answer_when_ended(Desk& desk, const ExchangePtr& exchange, const OrderState& order, ErrorShape errors,
+                       std::function<HttpReply(const OrderState&)> answer) {
+  std::make_shared<Answer>(desk, exchange, errors, std::move(answer))->start(order);
+}
+
+}  // namespace inkstone

@@ -1,0 +1,97 @@
+// A desk without workers and exchanges without sockets: the tests say what happens to an order, and read what a client would.
+#pragma once
+
+#include <algorithm>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "serve/api/api.h"
+
+namespace inkstone {
+
+class FakeDesk : public Desk {
+ public:
+  FakeDesk();
+  Placed place(Order order) override;
+  const OrderState* find(std::string_view id, std::string_view client) override;
+  std::vector<const OrderState*> orders_of(std::string_view client) override;
+  void watch(const OrderState& order, OrderWatcher& watcher) override;
+  void unwatch(const OrderState& order, OrderWatcher& watcher) override;
+  bool cancel(const OrderState& order) override;
+  bool cut_short(const OrderState& order) override;
+  const ModelCard* model() const override { return ready ? &card : nullptr; }
+  ServiceFigures figures() const override { return service; }
+  double now() const override { return 0; }
+
+  // What happens to the order that came last, or to its picture of that number.
+  OrderState& last() { return orders.back(); }
+  void step(size_t picture = 0, int calls = 1, bool preview = false);
+  void finish(size_t picture, const std::string& file);
+  void finish_all();  // with files "picture 0", "picture 1", ...
+  void fail(size_t picture, const std::string& code, bool again = false);
+
+  bool ready = true;
+  ModelCard card;
+  ServiceFigures service;
+  std::optional<Rejection> rejection;  // of the next orders
+  std::list<OrderState> orders;
+  std::vector<std::pair<std::string, OrderWatcher*>> watchers;  // by order id
+  int cuts = 0, cancels = 0;
+
+ private:
+  OrderState& known(const OrderState& order);
+  void tell(OrderState& order, size_t picture);
+};
+
+class FakeExchange : public Exchange {
+ public:
+  const HttpRequest& request() const override { return asked; }
+  void reply(HttpReply with) override;
+  void begin_stream(HttpReply head) override;
+  void write(std::string_view chunk) override { stream += chunk; }
+  void end_stream() override { ended = true; }
+  size_t unsent() const override { return waiting; }
+  void on_gone(std::function<void()> gone) override { gone_ = std::move(gone); }
+  void leave();  // as a client does
+
+  // Of a stream: the data of all events of that name.
+  std::vector<Json> events(const std::string& name) const;
+  Json json() const;  // of the answer
+  std::string header(const std::string& name) const;
+
+  HttpRequest asked;
+  std::optional<HttpReply> answer;
+  std::string stream;
+  bool streaming = false, ended = false;
+  size_t waiting = 0;
+
+ private:
+  std::function<void()> gone_;
+};
+
+struct Ask {
+  std::string method = "GET", path = "/";
+  std::string body{};  // JSON
+  std::vector<std::pair<std::string, std::string>> query{}, headers{};
+  std::string client = "ip:127.0.0.1";
+};
+
+struct FakeServer {
+  FakeServer();
+  std::shared_ptr<FakeExchange> ask(const Ask& ask);
+
+  FakeDesk desk;
+  ServeSettings settings;
+  HttpFigures http;
+  ApiContext context{desk, settings, [this] { return http; }};
+  Router router;
+};
+
+std::string message_of(const Json& own_or_openai_error);
+
+}  // namespace inkstone

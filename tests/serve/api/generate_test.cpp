@@ -1,0 +1,426 @@
+// POST /generate: what it takes, what it refuses and how it answers.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fakes.h"
+#include "serve/api/generate_request.h"
+#include "serve/base64.h"
+
+namespace inkstone {
+namespace {
+
+using testing::HasSubstr;
+
+Ask generate(const std::string& body) { return {"POST", "/generate", body}; }
+
+TEST(Generate, query_parameters_are_enough_and_the_seed_is_42) {
+  FakeServer server;
+  const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "a fox"}, {"num_inference_steps", "4"}}});
+  ASSERT_FALSE(exchange->answer);
+  EXPECT_EQ(server.desk.last().order.pictures[0].seed, 42u);
+  EXPECT_EQ(server.desk.last().order.pictures[0].steps, 4);
+  EXPECT_FALSE(server.desk.last().order.stays);
+  server.desk.step();
+  EXPECT_FALSE(exchange->answer);
+  server.desk.finish_all();
+  ASSERT_TRUE(exchange->answer);
+  EXPECT_EQ(exchange->answer->status, 200);
+  const JsonObject json = exchange->json().as_object();
+  EXPECT_EQ(json.at("image").as_string(), "data:image/png;base64," + base64("picture 0"));
+  EXPECT_EQ(json.at("seed").as_int64(), 42);
+  EXPECT_EQ(json.at("parameters").at("scheduler").as_string(), "pndm");
+  EXPECT_EQ(json.at("parameters").at("num_inference_steps").as_int64(), 4);
+  EXPECT_EQ(json.at("timings").at("total").as_double(), 4);
+  EXPECT_EQ(json.at("id").as_string(), server.desk.last().id);
+  EXPECT_FALSE(json.contains("images"));
+  EXPECT_TRUE(server.desk.watchers.empty());
+}
+
+TEST(Generate, every_field_of_the_table_is_taken) {
+  for (const FieldInfo& field : generate_fields()) {
+    FakeServer server;
+    std::string body = "{\"" + std::string(field.name) + "\": " + std::string(field.example);
+    if (field.name != "prompt") body += R"(, "prompt": "x")";
+    if (field.name == "karras") body += R"(, "scheduler": "euler")";
+    const auto exchange = server.ask(generate(body + "}"));
+    EXPECT_TRUE(!exchange->answer || exchange->answer->status < 300) << field.name << exchange->answer->body;
+  }
+}
+
+TEST(Generate, fields_reach_the_picture) {
+  FakeServer server;
+  server.ask(generate(R"({"prompt": "p", "negative_prompt": "n", "seed": 18446744073709551615, "num_inference_steps": 7,
+    "guidance_scale": 3.5, "width": 768, "height": 256, "scheduler": "DPMSolverMultistepScheduler", "karras": true,
+    "output_format": "webp", "quality": 80, "priority": "high", "deadline_ms": 2500, "previews": true})"));
+  const Order& order = server.desk.last().order;
+  const PictureRequest expected{"p", "n", UINT64_MAX, 7, 3.5f, 768, 256, "dpm++-2m", true, {}};
+  EXPECT_EQ(order.pictures, std::vector{expected});
+  EXPECT_EQ(order.format, PictureFormat::kWebp);
+  EXPECT_EQ(order.quality, 80);
+  EXPECT_EQ(order.priority, Priority::kHigh);
+  EXPECT_EQ(order.deadline, 2.5);
+  EXPECT_TRUE(order.previews);
+  EXPECT_EQ(order.api, "generate");
+}
+
+TEST(Generate, several_pictures_have_seeds_that_follow_and_come_together) {
+  FakeServer server;
+  const auto exchange = server.ask(generate(R"({"prompt": "p", "seed": 5, "num_images_per_prompt": 3})"));
+  server.desk.finish(2, "c");
+  server.desk.finish(0, "a");
+  EXPECT_FALSE(exchange->answer);
+  server.desk.finish(1, "b");
+  const JsonObject json = exchange->json().as_object();
+  EXPECT_EQ(json.at("images").as_array().size(), 3u);
+  EXPECT_EQ(json.at("images").at(0), json.at("image"));
+  EXPECT_EQ(json.at("images").at(2).as_string(), "data:image/png;base64," + base64("c"));
+  EXPECT_EQ(json.at("seeds"), (JsonArray{5, 6, 7}));
+}
+
+TEST(Generate, a_drawn_seed_is_told) {
+  for (const char* seed : {"-1", "\"random\""}) {
+    FakeServer server;
+    server.ask(generate("{\"prompt\": \"p\", \"seed\": " + std::string(seed) + "}"));
+    EXPECT_LE(server.desk.last().order.pictures[0].seed, UINT32_MAX);
+  }
+}
+
+struct Fault {
+  std::string body;
+  int status;
+  std::string code, field, says;
+};
+
+TEST(Generate, faults_name_the_field_the_value_and_what_is_allowed) {
+  const std::string deep = "{\"prompt\": " + std::string(100000, '[') + std::string(100000, ']') + "}";
+  const std::vector<Fault> faults{
+      {R"({})", 400, "missing_parameter", "prompt", "say what to draw"},
+      {R"([])", 400, "invalid_json", "", "must be a JSON object"},
+      {R"({"prompt": "p",})", 400, "invalid_json", "", "body:1:"},
+      {R"({"prompt": "p"} x)", 400, "invalid_json", "", "body:1:"},
+      {"\xef\xbb\xbf{\"prompt\": \"p\"}", 400, "invalid_json", "", "byte order mark"},
+      {R"({"prompt": "a", "prompt": "b"})", 400, "invalid_json", "", "prompt"},
+      {"{\"prompt\": \"\xff\"}", 400, "invalid_json", "", "body:1:"},
+      {R"({"prompt": "\ud800"})", 400, "invalid_json", "", "body:1:"},
+      {deep, 400, "invalid_json", "", "body:1:"},
+      {R"({"prompt": "p", "seed": NaN})", 400, "invalid_json", "", "body:1:"},
+      {R"({"prompt": "p", "sede": 3, "stepz": 1})", 400, "unknown_parameter", "sede",
+       "\"sede\" (did you mean \"seed\"?), \"stepz\""},
+      {R"({"prompt": "p", "steps": 3})", 400, "unknown_parameter", "steps", "num_inference_steps"},
+      {R"({"prompt": null})", 400, "invalid_value", "prompt", "null"},
+      {R"({"prompt": 7})", 400, "invalid_value", "prompt", "7; it must be a text"},
+      {R"({"prompt": ["p"]})", 400, "invalid_value", "prompt", "an array; it must be a text"},
+      {"{\"prompt\": \"" + std::string(16385, 'a') + "\"}", 400, "invalid_value", "prompt",
+       "16385 bytes; at most 16384"},
+      {R"({"prompt": "p", "seed": "7"})", 400, "invalid_value", "seed", "\"7\"; it must be a whole number"},
+      {R"({"prompt": "p", "seed": -2})", 400, "invalid_value", "seed", "-2"},
+      {R"({"prompt": "p", "seed": 1.5})", 400, "invalid_value", "seed", "whole number from 0 to 18446744073709551615"},
+      {R"({"prompt": "p", "seed": 18446744073709551616})", 400, "invalid_value", "seed", "whole number"},
+      {R"({"prompt": "p", "seed": 1e999})", 400, "", "", ""},
+      {R"({"prompt": "p", "seed": true})", 400, "invalid_value", "seed", "true; it must be"},
+      {R"({"prompt": "p", "seed": 18446744073709551615, "num_images_per_prompt": 2})", 400, "invalid_value", "seed",
+       "the last seed"},
+      {R"({"prompt": "p", "num_inference_steps": 0})", 400, "invalid_value", "num_inference_steps",
+       "0; it must be a whole number from 1 to 200"},
+      {R"({"prompt": "p", "num_inference_steps": 1000000000})", 400, "invalid_value", "num_inference_steps",
+       "from 1 to 200"},
+      {R"({"prompt": "p", "guidance_scale": 1e300})", 400, "invalid_value", "guidance_scale", "a number from 0 to 100"},
+      {R"({"prompt": "p", "guidance_scale": -1})", 400, "invalid_value", "guidance_scale", "a number from 0 to 100"},
+      {R"({"prompt": "p", "guidance_scale": "inf"})", 400, "invalid_value", "guidance_scale", "a number"},
+      {R"({"prompt": "p", "width": 0})", 400, "invalid_value", "width",
+       "0; it must be a multiple of 64 from 64 to 2048"},
+      {R"({"prompt": "p", "width": 2147483647})", 400, "invalid_value", "width", "from 64 to 2048"},
+      {R"({"prompt": "p", "width": 65536, "height": 65536})", 400, "invalid_value", "width", "from 64 to 2048"},
+      {R"({"prompt": "p", "height": -8})", 400, "invalid_value", "height", "-8"},
+      {R"({"prompt": "p", "height": 500})", 400, "invalid_value", "height", "the nearest are 448 and 512"},
+      {R"({"prompt": "p", "width": 2048, "height": 2048})", 400, "invalid_value", "width",
+       "4194304 pixels; at most 1048576"},
+      {R"({"prompt": "p", "scheduler": "eulr"})", 400, "invalid_value", "scheduler", "did you mean euler?"},
+      {R"({"prompt": "p", "scheduler": "../etc/passwd"})", 400, "invalid_value", "scheduler", "one of pndm"},
+      {R"({"prompt": "p", "karras": true})", 400, "invalid_value", "karras", "false with pndm"},
+      {R"({"prompt": "p", "eta": 0.5})", 400, "invalid_value", "eta", "0 with pndm; ddim takes it"},
+      {R"({"prompt": "p", "num_images_per_prompt": 17})", 400, "invalid_value", "num_images_per_prompt",
+       "from 1 to 16"},
+      {R"({"prompt": "p", "output_format": "gif"})", 400, "invalid_value", "output_format", "one of png, jpeg, webp"},
+      {R"({"prompt": "p", "priority": "urgent"})", 400, "invalid_value", "priority", "low, normal, high"},
+      {R"({"prompt": "p", "deadline_ms": 0})", 400, "invalid_value", "deadline_ms", "from 1"},
+      {R"({"prompt": "p", "previews": "yes"})", 400, "invalid_value", "previews", "true or false"},
+  };
+  for (const Fault& fault : faults) {
+    FakeServer server;
+    const auto exchange = server.ask(generate(fault.body));
+    const std::string shown = fault.body.substr(0, 100);
+    ASSERT_TRUE(exchange->answer) << shown;
+    EXPECT_EQ(exchange->answer->status, fault.status) << shown;
+    const JsonObject error = exchange->json().at("error").as_object();
+    if (!fault.code.empty()) {
+      EXPECT_EQ(error.at("code").as_string(), fault.code) << shown;
+    }
+    if (!fault.field.empty()) {
+      EXPECT_EQ(error.at("param").as_string(), fault.field) << shown;
+    }
+    EXPECT_THAT(std::string(error.at("message").as_string()), HasSubstr(fault.says)) << shown;
+    EXPECT_LE(error.at("message").as_string().size(), 800u) << shown;
+    EXPECT_TRUE(server.desk.orders.empty()) << shown;
+  }
+}
+
+TEST(Generate, a_field_stands_once) {
+  FakeServer server;
+  const auto both = server.ask({"POST", "/generate", R"({"prompt": "p"})", {{"prompt", "q"}}});
+  EXPECT_THAT(message_of(both->json()), HasSubstr("in the query and in the body"));
+  const auto twice = server.ask({"POST", "/generate", "", {{"prompt", "q"}, {"prompt", "q"}}});
+  EXPECT_THAT(message_of(twice->json()), HasSubstr("twice in the query"));
+  const auto mixed = server.ask({"POST", "/generate", R"({"prompt": "p"})", {{"seed", "9"}, {"karras", "0"}}});
+  EXPECT_FALSE(mixed->answer);
+  EXPECT_EQ(server.desk.last().order.pictures[0].seed, 9u);
+}
+
+TEST(Generate, numbers_of_the_query_are_read_whole) {
+  for (const auto& [name, value] : std::vector<std::pair<std::string, std::string>>{{"seed", "0x10"},
+                                                                                    {"seed", "+5"},
+                                                                                    {"seed", " 5"},
+                                                                                    {"seed", "18446744073709551616"},
+                                                                                    {"width", "512px"},
+                                                                                    {"guidance_scale", "inf"},
+                                                                                    {"guidance_scale", "nan"},
+                                                                                    {"guidance_scale", "7,5"},
+                                                                                    {"previews", "maybe"}}) {
+    FakeServer server;
+    const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "p"}, {name, value}}});
+    ASSERT_TRUE(exchange->answer) << name << value;
+    EXPECT_EQ(exchange->answer->status, 400) << name << value;
+  }
+}
+
+TEST(Generate, a_body_must_say_that_it_is_json) {
+  for (const char* type :
+       {"text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx"}) {
+    FakeServer server;
+    EXPECT_EQ(server.ask({"POST", "/generate", R"({"prompt": "p"})", {}, {{"content-type", type}}})->answer->status,
+              415);
+  }
+  FakeServer server;
+  const Ask good{"POST", "/generate", R"({"prompt": "p"})", {}, {{"content-type", "application/json; charset=utf-8"}}};
+  EXPECT_FALSE(server.ask(good)->answer);
+}
+
+TEST(Generate, accept_chooses_the_answer) {
+  struct Row {
+    std::string accept;
+    PictureFormat format;
+    std::string type;
+  };
+  for (const Row& row :
+       std::vector<Row>{{"image/png", PictureFormat::kPng, "image/png"},
+                        {"image/jpeg", PictureFormat::kJpeg, "image/jpeg"},
+                        {"text/html;q=0.9, image/webp", PictureFormat::kWebp, "image/webp"},
+                        {"*/*", PictureFormat::kPng, "application/json"},
+                        {"", PictureFormat::kPng, "application/json"},
+                        {"image/*", PictureFormat::kPng, "image/png"},
+                        {"application/json;q=0.1, image/png;q=0.5", PictureFormat::kPng, "image/png"}}) {
+    FakeServer server;
+    const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "p"}}, {{"accept", row.accept}}});
+    EXPECT_EQ(server.desk.last().order.format, row.format) << row.accept;
+    server.desk.finish_all();
+    EXPECT_EQ(exchange->answer->content_type, row.type);
+    if (row.type != "application/json") {
+      EXPECT_EQ(exchange->answer->body, "picture 0");
+    }
+    if (row.type != "application/json") {
+      EXPECT_EQ(exchange->header("inkstone-seed"), "42");
+    }
+  }
+  FakeServer server;
+  const auto none = server.ask({"POST", "/generate", "", {{"prompt", "p"}}, {{"accept", "text/html"}}});
+  EXPECT_EQ(none->answer->status, 406);
+  const auto two = server.ask(
+      {"POST", "/generate", "", {{"prompt", "p"}, {"num_images_per_prompt", "2"}}, {{"accept", "image/png"}}});
+  EXPECT_EQ(two->answer->status, 406);
+  const auto other =
+      server.ask({"POST", "/generate", "", {{"prompt", "p"}, {"output_format", "webp"}}, {{"accept", "image/png"}}});
+  EXPECT_EQ(other->answer->status, 406);
+}
+
+TEST(Generate, refusals_of_the_desk_have_their_status) {
+  struct Row {
+    std::string code;
+    int status;
+  };
+  for (const Row& row : std::vector<Row>{{"invalid", 400},
+                                         {"conflict", 409},
+                                         {"queue_full", 429},
+                                         {"quota", 429},
+                                         {"too_long", 503},
+                                         {"deadline", 503},
+                                         {"not_ready", 503},
+                                         {"draining", 503}}) {
+    FakeServer server;
+    server.desk.rejection = Rejection{row.code, "no", "width", row.status == 400 || row.status == 409 ? 0 : 7.2};
+    const auto exchange = server.ask(generate(R"({"prompt": "p"})"));
+    EXPECT_EQ(exchange->answer->status, row.status) << row.code;
+    EXPECT_EQ(exchange->header("retry-after"), row.status == 400 || row.status == 409 ? "" : "8") << row.code;
+  }
+  FakeServer server;
+  server.desk.ready = false;
+  EXPECT_EQ(server.ask(generate(R"({"prompt": "p"})"))->answer->status, 503);
+  EXPECT_EQ(server.ask(generate(R"({"prompt": )"))->answer->status, 400);
+}
+
+TEST(Generate, failures_have_their_status) {
+  struct Row {
+    std::string code;
+    int status;
+  };
+  for (const Row& row : std::vector<Row>{{"nan_output", 500},
+                                         {"out_of_memory", 503},
+                                         {"worker_died", 500},
+                                         {"deadline", 504},
+                                         {"shutting_down", 503},
+                                         {"internal", 500},
+                                         {"what", 500}}) {
+    FakeServer server;
+    const auto exchange = server.ask(generate(R"({"prompt": "p", "num_images_per_prompt": 2})"));
+    server.desk.finish(0, "a");
+    EXPECT_FALSE(exchange->answer);
+    server.desk.fail(1, row.code);
+    ASSERT_TRUE(exchange->answer);
+    EXPECT_EQ(exchange->answer->status, row.status) << row.code;
+    EXPECT_EQ(exchange->json().at("error").at("code").as_string(), row.code);
+  }
+}
+
+TEST(Generate, a_client_that_leaves_gives_its_rows_back) {
+  for (const std::string accept : {"application/json", "text/event-stream", "image/png"}) {
+    FakeServer server;
+    const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "p"}}, {{"accept", accept}}});
+    server.desk.step();
+    exchange->leave();
+    EXPECT_TRUE(server.desk.watchers.empty());
+    EXPECT_EQ(server.desk.last().pictures[0].stage, Stage::kCancelled);
+    EXPECT_EQ(exchange.use_count(), 1) << "somebody keeps it";
+  }
+}
+
+TEST(Generate, the_same_idempotency_key_gets_the_same_pictures) {
+  FakeServer server;
+  const Ask ask{"POST", "/generate", R"({"prompt": "p"})", {}, {{"idempotency-key", "k1"}}};
+  const auto first = server.ask(ask), meanwhile = server.ask(ask);
+  EXPECT_EQ(server.desk.orders.size(), 1u);
+  server.desk.finish_all();
+  const auto later = server.ask(ask);
+  EXPECT_EQ(first->answer->body, meanwhile->answer->body);
+  EXPECT_EQ(first->answer->body, later->answer->body);
+  EXPECT_EQ(later->header("idempotent-replayed"), "true");
+  const Ask bad{"POST", "/generate", R"({"prompt": "p"})", {}, {{"idempotency-key", "a\tb"}}};
+  EXPECT_EQ(server.ask(bad)->answer->status, 400);
+}
+
+TEST(GenerateEvents, tell_steps_previews_pictures_and_the_end) {
+  FakeServer server;
+  const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "p"}}, {{"accept", "text/event-stream"}}});
+  EXPECT_TRUE(server.desk.last().order.previews);
+  ASSERT_TRUE(exchange->streaming);
+  EXPECT_EQ(exchange->answer->content_type, "text/event-stream");
+  EXPECT_EQ(exchange->header("cache-control"), "no-store");
+  EXPECT_EQ(exchange->events("queued").size(), 1u);
+  server.desk.step(0, 1, true);
+  server.desk.step(0, 1);
+  exchange->waiting = 1 << 20;
+  server.desk.step(0, 1, true);
+  EXPECT_EQ(exchange->events("step").size(), 3u);
+  EXPECT_EQ(exchange->events("step")[2].at("step").as_int64(), 3);
+  EXPECT_EQ(exchange->events("step")[2].at("steps").as_int64(), 20);
+  ASSERT_EQ(exchange->events("preview").size(), 1u) << "a slow client gets none";
+  EXPECT_TRUE(exchange->events("preview")[0].at("image").as_string().starts_with("data:image/png;base64,"));
+  server.desk.finish_all();
+  ASSERT_EQ(exchange->events("picture").size(), 1u);
+  EXPECT_EQ(exchange->events("picture")[0].at("image").as_string(), "data:image/png;base64," + base64("picture 0"));
+  EXPECT_EQ(exchange->events("done").size(), 1u);
+  EXPECT_TRUE(exchange->ended);
+}
+
+TEST(GenerateEvents, tell_a_failure_in_the_shape_of_the_errors) {
+  FakeServer server;
+  const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "p"}}, {{"accept", "text/event-stream"}}});
+  server.desk.fail(0, "nan_output");
+  ASSERT_EQ(exchange->events("error").size(), 1u);
+  EXPECT_EQ(exchange->events("error")[0].at("error").at("code").as_string(), "nan_output");
+  EXPECT_TRUE(exchange->ended);
+  EXPECT_TRUE(exchange->events("done").empty());
+}
+
+TEST(Jobs, respond_async_answers_at_once_and_the_job_stays) {
+  FakeServer server;
+  const auto exchange =
+      server.ask({"POST", "/generate", R"({"prompt": "p"})", {}, {{"prefer", "wait=1, respond-async"}}});
+  ASSERT_TRUE(exchange->answer);
+  EXPECT_EQ(exchange->answer->status, 202);
+  const std::string url = exchange->header("location");
+  EXPECT_EQ(url, "/jobs/" + server.desk.last().id);
+  EXPECT_TRUE(server.desk.last().order.stays);
+  EXPECT_EQ(exchange->json().at("status").as_string(), "queued");
+  server.desk.step(0, 10);
+  const Json running = server.ask({"GET", url})->json();
+  EXPECT_EQ(running.at("status").as_string(), "running");
+  EXPECT_NEAR(running.at("progress").as_double(), 0.5, 0.01);
+  EXPECT_EQ(running.at("pictures").at(0).at("step").as_int64(), 10);
+  const auto early = server.ask({"GET", url + "/images/0"});
+  EXPECT_EQ(early->answer->status, 409);
+  EXPECT_EQ(early->header("retry-after"), "3");
+  const auto events = server.ask({"GET", url + "/events"});
+  server.desk.finish_all();
+  EXPECT_EQ(events->events("done").size(), 1u);
+  EXPECT_FALSE(events->events("picture")[0].as_object().contains("image"));
+  const Json done = server.ask({"GET", url})->json();
+  EXPECT_EQ(done.at("status").as_string(), "done");
+  const std::string picture(done.at("pictures").at(0).at("url").as_string());
+  const auto bytes = server.ask({"GET", picture});
+  EXPECT_EQ(bytes->answer->body, "picture 0");
+  EXPECT_EQ(bytes->answer->content_type, "image/png");
+  EXPECT_EQ(server.ask({"GET", picture, "", {{"download", "1"}}})->header("content-disposition"),
+            "attachment; filename=\"inkstone-42.png\"");
+  EXPECT_EQ(server.ask({"GET", url + "/images/1"})->answer->status, 404);
+  EXPECT_EQ(server.ask({"GET", url + "/images/-1"})->answer->status, 404);
+  EXPECT_EQ(server.ask({"GET", url + "/events"})->events("done").size(), 1u);
+}
+
+TEST(Jobs, can_be_cancelled_at_any_time_and_twice) {
+  FakeServer server;
+  server.ask({"POST", "/generate", R"({"prompt": "p", "async": true})"});
+  const std::string url = "/jobs/" + server.desk.last().id;
+  EXPECT_EQ(server.ask({"DELETE", url})->json().at("status").as_string(), "cancelled");
+  EXPECT_EQ(server.ask({"DELETE", url})->json().at("status").as_string(), "cancelled");
+  EXPECT_EQ(server.desk.cancels, 1);
+  EXPECT_EQ(server.ask({"GET", url + "/images/0"})->answer->status, 409);
+  server.ask({"POST", "/generate", R"({"prompt": "p", "async": true})"});
+  server.desk.finish_all();
+  const auto late = server.ask({"DELETE", "/jobs/" + server.desk.last().id});
+  EXPECT_EQ(late->answer->status, 200);
+  EXPECT_EQ(late->json().at("status").as_string(), "done");
+  EXPECT_EQ(server.desk.cancels, 1);
+}
+
+TEST(Jobs, a_cancelled_job_answers_who_waits_for_it) {
+  FakeServer server;
+  const auto waiting = server.ask({"POST", "/generate", R"({"prompt": "p"})"});
+  server.ask({"DELETE", "/jobs/" + server.desk.last().id});
+  ASSERT_TRUE(waiting->answer);
+  EXPECT_EQ(waiting->answer->status, 409);
+  EXPECT_EQ(waiting->json().at("error").at("code").as_string(), "cancelled");
+}
+
+TEST(Jobs, are_nobody_elses) {
+  FakeServer server;
+  server.ask({"POST", "/generate", R"({"prompt": "p", "async": true})"});
+  const std::string url = "/jobs/" + server.desk.last().id;
+  for (const std::string& path : {url, url + "/events", url + "/images/0"})
+    EXPECT_EQ(server.ask({"GET", path, "", {}, {}, "key:other"})->answer->status, 404) << path;
+  EXPECT_EQ(server.ask({"DELETE", url, "", {}, {}, "key:other"})->answer->status, 404);
+  EXPECT_EQ(server.desk.cancels, 0);
+  EXPECT_EQ(server.ask({"GET", "/jobs", "", {}, {}, "key:other"})->json().at("jobs").as_array().size(), 0u);
+  EXPECT_EQ(server.ask({"GET", "/jobs"})->json().at("jobs").as_array().size(), 1u);
+}
+
+}  // namespace
+}  // namespace inkstone
