@@ -1,0 +1,73 @@
+// The Open Inference Protocol: health and metadata, for KServe and others that ask so. Pictures are asked for elsewhere.
+#include "base/version.h"
+#include "serve/api/answers.h"
+#include "serve/api/api.h"
+#include "serve/api/fault.h"
+#include "serve/api/health.h"
+#include "serve/api/limits.h"
+
+namespace inkstone {
+namespace {
+
+JsonObject tensor_json(const char* name, const char* type) {
+  return {{"name", name}, {"datatype", type}, {"shape", JsonArray{1}}};
+}
+
+const ModelCard& known_model(ApiContext& context, const HttpRequest& request) {
+  const ModelCard& card = ready_model(context.desk);
+  if (request.capture("model") != card.name)
+    refuse(404, "not_found", "there is no model \"" + shown(request.capture("model")) + "\"; there is " + card.name);
+  return card;
+}
+
+void show_server(ApiContext&, const ExchangePtr& exchange) {
+  exchange->reply(
+      json_reply(200, JsonObject{{"name", "inkstone"}, {"version", kVersion}, {"extensions", JsonArray{}}}));
+}
+
+void show_live(ApiContext& context, const ExchangePtr& exchange) {
+  const bool live = is_live(context.desk.figures());
+  exchange->reply(json_reply(live ? 200 : 503, JsonObject{{"live", live}}));
+}
+
+void show_ready(ApiContext& context, const ExchangePtr& exchange) {
+  const bool ready = is_ready(context.desk.figures());
+  exchange->reply(json_reply(ready ? 200 : 503, JsonObject{{"ready", ready}}));
+}
+
+void show_model(ApiContext& context, const ExchangePtr& exchange) {
+  const ModelCard& card = known_model(context, exchange->request());
+  exchange->reply(
+      json_reply(200, JsonObject{{"name", card.name},
+                                 {"versions", JsonArray{"1"}},
+                                 {"platform", "inkstone"},
+                                 {"inputs", JsonArray{tensor_json("prompt", "BYTES"), tensor_json("seed", "INT64")}},
+                                 {"outputs", JsonArray{tensor_json("image", "BYTES")}}}));
+}
+
+void show_model_ready(ApiContext& context, const ExchangePtr& exchange) {
+  const ModelCard& card = known_model(context, exchange->request());
+  const bool ready = is_ready(context.desk.figures());
+  exchange->reply(json_reply(ready ? 200 : 503, JsonObject{{"name", card.name}, {"ready", ready}}));
+}
+
+}  // namespace
+
+void add_oip_routes(Router& router, ApiContext& context) {
+  const auto add = [&](const char* pattern, void (*body)(ApiContext&, const ExchangePtr&), bool open = false) {
+    Route route{"GET", pattern,
+                handled(ErrorShape::kOip, [&context, body](const ExchangePtr& exchange) { body(context, exchange); }),
+                ErrorShape::kOip};
+    route.open = open;
+    router.add(std::move(route));
+  };
+  add("/v2", show_server);
+  add("/v2/health/live", show_live, true);
+  add("/v2/health/ready", show_ready, true);
+  add("/v2/models/{model}", show_model);
+  add("/v2/models/{model}/ready", show_model_ready);
+  add("/v2/models/{model}/versions/{version}", show_model);
+  add("/v2/models/{model}/versions/{version}/ready", show_model_ready);
+}
+
+}  // namespace inkstone

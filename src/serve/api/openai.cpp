@@ -1,0 +1,175 @@
+// OpenAI's Images API: generations, with streams, and the list of models.
+#include <algorithm>
+#include <boost/json/serialize.hpp>
+#include <memory>
+
+#include "serve/api/answers.h"
+#include "serve/api/api.h"
+#include "serve/api/event_stream.h"
+#include "serve/api/fault.h"
+#include "serve/api/openai_request.h"
+#include "serve/api/order_listener.h"
+#include "serve/api/picture_links.h"
+#include "serve/base64.h"
+#include "serve/picture_file.h"
+
+namespace inkstone {
+namespace {
+
+std::string size_text(const OrderState& order) {
+  const PictureRequest& picture = order.order.pictures.front();
+  return std::to_string(picture.width) + "x" + std::to_string(picture.height);
+}
+
+JsonObject usage_json() {  // pictures are not counted in tokens here
+  return {{"total_tokens", 0},
+          {"input_tokens", 0},
+          {"output_tokens", 0},
+          {"input_tokens_details", JsonObject{{"text_tokens", 0}, {"image_tokens", 0}}}};
+}
+
+HttpReply images_reply(const OrderState& order, PictureLinks* links, const std::string& server) {
+  if (const auto error = error_of(order)) throw ApiFault(*error);
+  JsonArray data;
+  for (size_t i = 0; i < order.pictures.size(); ++i) {
+    JsonObject one;
+    if (links) {
+      one["url"] = server + links->add(order, i);
+    } else {
+      one["b64_json"] = base64(*order.pictures[i].file);
+    }
+    one["seed"] = order.order.pictures[i].seed;
+    data.push_back(std::move(one));
+  }
+  return json_reply(200, JsonObject{{"created", order.created},
+                                    {"data", std::move(data)},
+                                    {"background", "opaque"},
+                                    {"output_format", format_name(order.order.format)},
+                                    {"size", size_text(order)},
+                                    {"quality", "auto"},
+                                    {"usage", usage_json()}});
+}
+
+class ImageStream : public OrderListener {
+ public:
+  ImageStream(Desk& desk, const ExchangePtr& exchange, int partial_images)
+      : OrderListener(desk, exchange), partial_images_(partial_images) {}
+
+ protected:
+  void begun(const OrderState& order) override {
+    told_.resize(order.pictures.size());
+    exchange().begin_stream(event_stream_head());
+    for (size_t i = 0; i < order.pictures.size(); ++i) tell_completed(order, i);
+  }
+  void progressed(const OrderState& order, size_t index) override {
+    tell_partial(order, index);
+    tell_completed(order, index);
+  }
+  void finished(const OrderState& order) override {
+    for (size_t i = 0; i < order.pictures.size(); ++i) tell_completed(order, i);
+    if (const auto error = error_of(order)) tell_error(*error);
+    exchange().end_stream();
+  }
+  void broken() override {
+    tell_error({500, "internal", "something went wrong here", "", 0});
+    exchange().end_stream();
+  }
+
+ private:
+  struct Told {
+    int partials = 0;
+    bool completed = false;
+  };
+
+  void tell(std::string_view type, const OrderState& order, size_t index, std::string_view format, JsonObject more) {
+    JsonObject data{{"type", type},      {"created_at", order.created}, {"size", size_text(order)},
+                    {"quality", "auto"}, {"background", "opaque"},      {"output_format", format},
+                    {"index", index}};
+    for (auto& [key, value] : more) data[key] = std::move(value);
+    exchange().write(event_text(type, data));
+  }
+
+  void tell_partial(const OrderState& order, size_t index) {
+    const PictureState& picture = order.pictures[index];
+    Told& told = told_[index];
+    if (!picture.preview || ended(picture.stage) || told.partials >= partial_images_) return;
+    const int64_t due = int64_t{picture.calls} * (told.partials + 1) / (partial_images_ + 1);
+    if (picture.preview_call < due || exchange().unsent() > kMostUnsentForPreviews) return;
+    const PictureRequest& request = order.order.pictures[index];
+    tell("image_generation.partial_image", order, index, "png",
+         {{"b64_json", base64(enlarged_png(*picture.preview, request.width, request.height))},
+          {"partial_image_index", told.partials++}});
+  }
+
+  void tell_completed(const OrderState& order, size_t index) {
+    const PictureState& picture = order.pictures[index];
+    if (picture.stage != Stage::kDone || !picture.file || told_[index].completed) return;
+    told_[index].completed = true;
+    tell("image_generation.completed", order, index, format_name(order.order.format),
+         {{"b64_json", base64(*picture.file)}, {"seed", order.order.pictures[index].seed}, {"usage", usage_json()}});
+  }
+
+  void tell_error(const HttpError& error) {
+    const HttpReply reply = error_reply(ErrorShape::kOpenAi, error, exchange().request().id);
+    exchange().write("event: error\ndata: " + reply.body + "\n\n");
+  }
+
+  int partial_images_;
+  std::vector<Told> told_;
+};
+
+void generate(ApiContext& context, PictureLinks& links, const ExchangePtr& exchange) {
+  const Fields fields = Fields::of_body(exchange->request(), Manner::kNullsAbsent);
+  fields.check_names(openai_fields());
+  const ModelCard& card = ready_model(context.desk);
+  OpenAiRequest asked = openai_request(exchange->request(), fields, card, limits_of(context, card));
+  const OrderState& order = place(context.desk, std::move(asked.order));
+  if (asked.stream) {
+    std::make_shared<ImageStream>(context.desk, exchange, asked.partial_images)->start(order);
+    return;
+  }
+  PictureLinks* const wanted = asked.urls ? &links : nullptr;
+  answer_when_ended(context.desk, exchange, order, ErrorShape::kOpenAi,
+                    [wanted, server = own_url(exchange->request())](const OrderState& done) {
+                      return images_reply(done, wanted, server);
+                    });
+}
+
+JsonObject model_json(const ModelCard& card) {
+  return {{"id", card.name}, {"object", "model"}, {"created", card.created}, {"owned_by", "inkstone"}};
+}
+
+void list_models(ApiContext& context, const ExchangePtr& exchange) {
+  exchange->reply(
+      json_reply(200, JsonObject{{"object", "list"}, {"data", JsonArray{model_json(ready_model(context.desk))}}}));
+}
+
+void show_model(ApiContext& context, const ExchangePtr& exchange) {
+  const ModelCard& card = ready_model(context.desk);
+  const std::string_view id = exchange->request().capture("id");
+  if (id != card.name) refuse_model(id, card);
+  exchange->reply(json_reply(200, model_json(card)));
+}
+
+}  // namespace
+
+void add_openai_routes(Router& router, ApiContext& context) {
+  const auto links = std::make_shared<PictureLinks>();
+  const auto add = [&](const char* method, const char* pattern, Handler handler, bool open = false) {
+    Route route{method, pattern, handled(ErrorShape::kOpenAi, std::move(handler)), ErrorShape::kOpenAi};
+    route.open = open;
+    router.add(std::move(route));
+  };
+  add("POST", "/v1/images/generations",
+      [&context, links](const ExchangePtr& exchange) { generate(context, *links, exchange); });
+  add("GET", "/v1/models", [&context](const ExchangePtr& exchange) { list_models(context, exchange); });
+  add("GET", "/v1/models/{id}", [&context](const ExchangePtr& exchange) { show_model(context, exchange); });
+  add(
+      "GET", "/v1/files/img/{file}",
+      [&context, links](const ExchangePtr& exchange) {
+        exchange->reply(links->fetch(context.desk, std::string(exchange->request().capture("file"))));
+      },
+      true);
+}
+
+}  // namespace inkstone

@@ -1,0 +1,26 @@
+// What POST /v1/images/generations is asked, by OpenAI's reference; an explicit null is a field that is not there.
+#pragma once
+
+#include <span>
+
+#include "serve/api/fields.h"
+#include "serve/api/limits.h"
+#include "serve/http/http.h"
+#include "serve/order.h"
+
+namespace inkstone {
+
+std::span<const FieldInfo> openai_fields();
+
+struct OpenAiRequest {
+  Order order;
+  bool urls = false;  // else base64
+  bool stream = false;
+  int partial_images = 0;
+};
+OpenAiRequest openai_request(const HttpRequest& request, const Fields& fields, const ModelCard& card,
+                             const Limits& limits);
+
+[[noreturn]] void refuse_model(std::string_view name, const ModelCard& card);  // 404
+
+}  // namespace inkstone
