@@ -142,7 +142,7 @@ const receivers = {
 };
 
 function course(words, secondsLeft) {
-  const left = secondsLeft > 0 ? `, about ${duration(secondsLeft)} left` : "";
+  const left = secondsLeft > 0 ? `, ${secondsLeft < 1 ? "" : "about "}${duration(secondsLeft)} left` : "";
   $("course").textContent = words + left;
 }
 
@@ -188,7 +188,10 @@ function cancel() {
 }
 
 function working(on) {
-  if (on) $("now").hidden = false;
+  if (on) {
+    $("now").hidden = false;
+    $("now").scrollIntoView({ block: "nearest" });  // on a phone it is below the form
+  }
   $("draw").disabled = on;
   $("draw").textContent = on ? "Drawing" : "Draw";
   $("cancel").hidden = !on;
