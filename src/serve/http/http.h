@@ -74,6 +74,7 @@ class Router {
     ErrorShape errors = ErrorShape::kOwn;  // of the nearest family, where there is no route
   };
   Match match(std::string_view method, std::string_view path) const;
+  const std::vector<Route>& routes() const { return routes_; }
 
  private:
   std::vector<Route> routes_;

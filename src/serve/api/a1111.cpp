@@ -1,0 +1,133 @@
+// AUTOMATIC1111's API, /sdapi/v1. What that program has one of - options, the job that runs - each client here has for itself.
+#include "serve/api/a1111.h"
+
+#include <boost/json/serialize.hpp>
+#include <ctime>
+
+#include "base/version.h"
+#include "serve/api/a1111_request.h"
+#include "serve/api/answers.h"
+#include "serve/api/fault.h"
+#include "serve/api/order_listener.h"
+#include "serve/base64.h"
+
+namespace inkstone {
+namespace {
+
+std::string time_text(int64_t seconds) {
+  const std::time_t time = seconds;
+  std::tm parts{};
+  gmtime_r(&time, &parts);
+  char text[16] = "";
+  std::strftime(text, sizeof text, "%Y%m%d%H%M%S", &parts);
+  return text;
+}
+
+JsonObject info_json(const OrderState& order, const A1111Request& asked, const ModelCard* card) {
+  const PictureRequest& first = order.order.pictures.front();
+  JsonArray prompts, negatives, subseeds, infotexts, warnings = warnings_json(order);
+  for (const std::string& warning : asked.warnings) warnings.emplace_back(warning);
+  for (const PictureState& picture : order.pictures) {
+    prompts.emplace_back(first.prompt);
+    negatives.emplace_back(first.negative_prompt);
+    subseeds.emplace_back(0);
+    infotexts.emplace_back(picture.parameters);
+  }
+  return {{"prompt", first.prompt},
+          {"all_prompts", std::move(prompts)},
+          {"negative_prompt", first.negative_prompt},
+          {"all_negative_prompts", std::move(negatives)},
+          {"seed", first.seed},
+          {"all_seeds", seeds_json(order)},
+          {"subseed", 0},
+          {"all_subseeds", std::move(subseeds)},
+          {"subseed_strength", 0},
+          {"width", first.width},
+          {"height", first.height},
+          {"sampler_name", asked.sampler},
+          {"cfg_scale", first.guidance},
+          {"steps", first.steps},
+          {"batch_size", asked.batch_size},
+          {"restore_faces", false},
+          {"face_restoration_model", nullptr},
+          {"sd_model_name", card ? Json(card->name) : Json()},
+          {"sd_model_hash", card ? Json(card->hash.substr(0, 10)) : Json()},
+          {"sd_vae_name", nullptr},
+          {"sd_vae_hash", nullptr},
+          {"seed_resize_from_w", -1},
+          {"seed_resize_from_h", -1},
+          {"denoising_strength", nullptr},
+          {"extra_generation_params", JsonObject{{"Schedule type", asked.schedule_type}}},
+          {"index_of_first_image", 0},
+          {"infotexts", std::move(infotexts)},
+          {"styles", JsonArray{}},
+          {"job_timestamp", time_text(order.created)},
+          {"clip_skip", 1},
+          {"is_using_inpainting_conditioning", false},
+          {"version", std::string("inkstone ") + kVersion},
+          {"warnings", std::move(warnings)}};
+}
+
+HttpReply images_reply(const OrderState& order, const A1111Request& asked, const ModelCard* card) {
+  if (const auto error = error_of(order)) throw ApiFault(*error);
+  JsonArray images;
+  if (asked.send_images)
+    for (const PictureState& picture : order.pictures) images.emplace_back(base64(*picture.file));
+  return json_reply(200, JsonObject{{"images", std::move(images)},
+                                    {"parameters", asked.echo},
+                                    {"info", boost::json::serialize(info_json(order, asked, card))}});
+}
+
+void txt2img(A1111State& state, const ExchangePtr& exchange) {
+  ApiContext& context = state.context;
+  const HttpRequest& request = exchange->request();
+  const Fields fields = Fields::of_body(request, Manner::kLenient);
+  const ModelCard& card = ready_model(context.desk);
+  auto asked = std::make_shared<A1111Request>(
+      a1111_request(request, fields, state.options.of(request.client, card), card, limits_of(context, card)));
+  const OrderState& order = place(context.desk, std::move(asked->order));
+  answer_when_ended(context.desk, exchange, order, ErrorShape::kA1111, [&context, asked](const OrderState& done) {
+    return images_reply(done, *asked, context.desk.model());
+  });
+}
+
+void set_options(A1111State& state, const ExchangePtr& exchange) {
+  const HttpRequest& request = exchange->request();
+  const Fields fields = Fields::of_body(request, Manner::kLenient);
+  state.options.set(request.client, fields.object(), ready_model(state.context.desk));
+  exchange->reply(json_reply(200, nullptr));
+}
+
+void refuse_route(A1111State&, const ExchangePtr& exchange) {
+  refuse(501, "not_supported",
+         exchange->request().path + " is not supported: this server makes pictures from texts, by /sdapi/v1/txt2img");
+}
+
+}  // namespace
+
+void add_a1111_route(Router& router, const std::shared_ptr<A1111State>& state, const char* method, const char* name,
+                     A1111Body body, size_t most_body) {
+  Route route{method, std::string("/sdapi/v1/") + name,
+              handled(ErrorShape::kA1111,
+                      [state, body = std::move(body)](const ExchangePtr& exchange) { body(*state, exchange); }),
+              ErrorShape::kA1111, most_body};
+  router.add(std::move(route));
+}
+
+void add_a1111_routes(Router& router, ApiContext& context) {
+  const auto state = std::make_shared<A1111State>(A1111State{context, {}});
+  add_a1111_route(router, state, "POST", "txt2img", txt2img);
+  add_a1111_route(router, state, "POST", "options", set_options);
+  add_a1111_route(router, state, "GET", "options", [](A1111State& here, const ExchangePtr& exchange) {
+    const ModelCard& card = ready_model(here.context.desk);
+    exchange->reply(json_reply(200, here.options.of(exchange->request().client, card)));
+  });
+  constexpr size_t kPictures = 8 << 20;  // bytes of a body: enough to be told that it is not supported
+  for (const char* name : {"img2img", "extra-single-image", "extra-batch-images", "interrogate"})
+    add_a1111_route(router, state, "POST", name, refuse_route, kPictures);
+  add_a1111_progress(router, state);
+  add_a1111_lists(router, state);
+  add_a1111_png_info(router, state);
+}
+
+}  // namespace inkstone

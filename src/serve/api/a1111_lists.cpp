@@ -1,0 +1,96 @@
+// The lists that AUTOMATIC1111's clients ask for at their start. Most are empty: one model, no extensions. No path is told.
+#include <algorithm>
+
+#include "serve/api/a1111.h"
+#include "serve/api/a1111_samplers.h"
+#include "serve/api/answers.h"
+#include "serve/api/fault.h"
+#include "serve/api/limits.h"
+
+namespace inkstone {
+namespace {
+
+Json models_json(A1111State& state) {
+  const ModelCard& card = ready_model(state.context.desk);
+  return JsonArray{JsonObject{{"title", model_title(card)},
+                              {"model_name", card.name},
+                              {"hash", card.hash.substr(0, 10)},
+                              {"sha256", card.hash},
+                              {"filename", card.name},
+                              {"config", nullptr}}};
+}
+
+JsonObject memory_part(size_t free, size_t used, size_t total) {
+  return {{"free", free}, {"used", used}, {"total", total}};
+}
+
+Json memory_json(A1111State& state) {
+  DeviceFigures ram, device;
+  for (const WorkerFigures& worker : state.context.desk.figures().workers) {
+    DeviceFigures& sum = worker.device == "cpu" ? ram : device;
+    sum.memory_total = std::max(sum.memory_total, worker.device_figures.memory_total);
+    sum.memory_free = std::max(sum.memory_free, worker.device_figures.memory_free);
+    sum.memory_used += worker.device_figures.memory_used;
+  }
+  return JsonObject{
+      {"ram", memory_part(ram.memory_free, ram.memory_used, ram.memory_total)},
+      {"cuda", JsonObject{{"system", memory_part(device.memory_free, device.memory_used, device.memory_total)}}}};
+}
+
+Json upscalers_json(A1111State&) {
+  return JsonArray{JsonObject{
+      {"name", "None"}, {"model_name", nullptr}, {"model_path", nullptr}, {"model_url", nullptr}, {"scale", 1}}};
+}
+
+Json empty_array(A1111State&) { return JsonArray{}; }
+Json nothing(A1111State&) { return nullptr; }
+
+struct List {
+  const char* name;
+  Json (*json)(A1111State&);
+};
+constexpr List kLists[] = {
+    {"samplers", [](A1111State&) -> Json { return a1111_samplers_json(); }},
+    {"schedulers", [](A1111State&) -> Json { return a1111_schedulers_json(); }},
+    {"sd-models", models_json},
+    {"upscalers", upscalers_json},
+    {"memory", memory_json},
+    {"embeddings",
+     [](A1111State&) -> Json {
+       return JsonObject{{"loaded", JsonObject{}}, {"skipped", JsonObject{}}};
+     }},
+    {"scripts",
+     [](A1111State&) -> Json {
+       return JsonObject{{"txt2img", JsonArray{}}, {"img2img", JsonArray{}}};
+     }},
+    {"cmd-flags",
+     [](A1111State&) -> Json {
+       return JsonObject{{"api", true}, {"nowebui", false}, {"gradio_debug", false}};
+     }},
+    {"sd-vae", empty_array},
+    {"latent-upscale-modes", empty_array},
+    {"hypernetworks", empty_array},
+    {"face-restorers", empty_array},
+    {"realesrgan-models", empty_array},
+    {"prompt-styles", empty_array},
+    {"loras", empty_array},
+    {"script-info", empty_array},
+    {"extensions", empty_array},
+};
+// Loaded once and for all: nobody's request changes that.
+constexpr const char* kWithoutEffect[] = {"refresh-checkpoints", "refresh-vae",       "refresh-embeddings",
+                                          "refresh-loras",       "unload-checkpoint", "reload-checkpoint"};
+
+}  // namespace
+
+void add_a1111_lists(Router& router, const std::shared_ptr<A1111State>& state) {
+  const auto add = [&](const char* method, const char* name, Json (*json)(A1111State&)) {
+    add_a1111_route(router, state, method, name, [json](A1111State& here, const ExchangePtr& exchange) {
+      exchange->reply(json_reply(200, json(here)));
+    });
+  };
+  for (const List& list : kLists) add("GET", list.name, list.json);
+  for (const char* name : kWithoutEffect) add("POST", name, nothing);
+}
+
+}  // namespace inkstone

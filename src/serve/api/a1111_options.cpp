@@ -1,0 +1,86 @@
+#include "serve/api/a1111_options.h"
+
+#include "serve/api/fault.h"
+#include "serve/api/limits.h"
+
+namespace inkstone {
+namespace {
+
+constexpr size_t kHash = 10;  // digits that the web UI shows
+
+JsonObject defaults(const ModelCard& card) {
+  return {{"sd_model_checkpoint", model_title(card)},
+          {"sd_checkpoint_hash", card.hash},
+          {"sd_vae", "Automatic"},
+          {"CLIP_stop_at_last_layers", 1},
+          {"samples_format", "png"},
+          {"jpeg_quality", 80},
+          {"samples_save", false},
+          {"grid_save", false},
+          {"return_grid", false},
+          {"eta_ddim", 0.0},
+          {"eta_ancestral", 1.0},
+          {"eta_noise_seed_delta", 0},
+          {"send_seed", true},
+          {"send_size", true},
+          {"enable_pnginfo", true},
+          {"live_previews_enable", true},
+          {"show_progress_every_n_steps", 1},
+          {"sd_lora", "None"},
+          {"emphasis", "None"},
+          {"filter_nsfw", false}};
+}
+
+bool same_type(const Json& a, const Json& b) { return a.is_number() ? b.is_number() : a.kind() == b.kind(); }
+
+void check_value(std::string_view name, const Json& value, const ModelCard& card) {
+  const std::string field(name);
+  if (value.is_string() && value.as_string().size() > kMostWordBytes)
+    refuse(400, "invalid_value", field + ": at most " + std::to_string(kMostWordBytes) + " bytes", field);
+  if (name == "sd_model_checkpoint" && !is_model(card, value.as_string()))
+    refuse(404, "model_not_found",
+           "there is no model \"" + shown(value.as_string()) + "\" here; there is \"" + model_title(card) + "\"",
+           field);
+  if (name == "CLIP_stop_at_last_layers" && value != 1)
+    refuse(422, "not_supported", field + ": only 1, the last layer, is supported", field);
+  if (name == "eta_noise_seed_delta" && value != 0)
+    refuse(422, "not_supported", field + ": only 0 is supported", field);
+  if (name == "samples_format" && value != "png" && value != "jpg" && value != "jpeg" && value != "webp")
+    refuse(422, "not_supported", field + ": png, jpg or webp", field);
+  if (name == "jpeg_quality" && !(value.to_number<double>() >= 1 && value.to_number<double>() <= 100))
+    refuse(400, "invalid_value", field + ": 1 to 100", field);
+  if (name == "eta_ddim" && !(value.to_number<double>() >= 0 && value.to_number<double>() <= 1))
+    refuse(400, "invalid_value", field + ": 0 to 1", field);
+}
+
+}  // namespace
+
+std::string model_title(const ModelCard& card) { return card.name + " [" + card.hash.substr(0, kHash) + "]"; }
+
+bool is_model(const ModelCard& card, std::string_view name) {
+  return name == card.name || name == model_title(card) ||
+         (!card.hash.empty() && (name == card.hash || name == std::string_view(card.hash).substr(0, kHash)));
+}
+
+JsonObject with_changes(JsonObject options, const JsonObject& changes, const ModelCard& card) {
+  for (const auto& [name, value] : changes) {
+    const auto known = options.find(name);
+    if (known == options.end() || value.is_null()) continue;
+    if (!same_type(known->value(), value))
+      refuse(400, "invalid_value", std::string(name) + " has another type than the option", std::string(name));
+    check_value(name, value, card);
+    if (name != "sd_model_checkpoint" && name != "sd_checkpoint_hash") known->value() = value;
+  }
+  return options;
+}
+
+JsonObject A1111Options::of(const std::string& client, const ModelCard& card) {
+  const JsonObject* changed = changed_.find(client);
+  return changed ? *changed : defaults(card);
+}
+
+void A1111Options::set(const std::string& client, const JsonObject& changes, const ModelCard& card) {
+  changed_.put(client, with_changes(of(client, card), changes, card));
+}
+
+}  // namespace inkstone

@@ -1,0 +1,32 @@
+// What POST /sdapi/v1/txt2img is asked. Fields that nobody knows are nothing, as there; what asks for something that is not here
+// is refused with all its names.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "serve/api/fields.h"
+#include "serve/api/limits.h"
+#include "serve/http/http.h"
+#include "serve/order.h"
+
+namespace inkstone {
+
+std::span<const FieldInfo> a1111_fields();  // their examples are their defaults
+
+struct A1111Request {
+  Order order;
+  bool send_images = true;
+  int batch_size = 1, n_iter = 1;
+  std::string sampler, schedule_type;  // by their names there
+  std::vector<std::string> warnings;
+  JsonObject echo;
+};
+A1111Request a1111_request(const HttpRequest& request, const Fields& fields, const JsonObject& options,
+                           const ModelCard& card, const Limits& limits);
+
+// Whether a prompt has weights, alternations or tags of extra networks, all of which are plain text here.
+bool has_prompt_syntax(std::string_view prompt);
+
+}  // namespace inkstone

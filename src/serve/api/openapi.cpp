@@ -1,0 +1,154 @@
+#include "serve/api/openapi.h"
+
+#include <boost/json/serialize.hpp>
+#include <span>
+#include <string_view>
+
+#include "base/version.h"
+#include "serve/api/a1111_request.h"
+#include "serve/api/fields.h"
+#include "serve/api/generate_request.h"
+#include "serve/api/openai_request.h"
+
+namespace inkstone {
+namespace {
+
+struct RouteInfo {
+  const char *method, *path, *tag, *summary;
+  std::span<const FieldInfo> (*fields)() = nullptr;  // of its JSON body
+  bool in_query = false;                             // which may stand in the query as well
+};
+
+constexpr RouteInfo kRoutes[] = {
+    {"post", "/generate", "generate",
+     "Pictures from a text. The answer comes when they are done; as events while they are made (Accept: "
+     "text/event-stream); at once "
+     "with a job's URL (Prefer: respond-async); or as the bytes of one picture (Accept: image/png).",
+     generate_fields, true},
+    {"get", "/jobs", "jobs", "Your jobs: those under way and those that are still kept."},
+    {"get", "/jobs/{id}", "jobs", "A job of yours: its status, progress, position, and links to its pictures."},
+    {"delete", "/jobs/{id}", "jobs",
+     "Cancels it; answers the job as it then is, \"done\" where it was too late. May be repeated."},
+    {"get", "/jobs/{id}/images/{n}", "jobs", "The bytes of its picture n, from 0; with ?download as an attachment."},
+    {"get", "/jobs/{id}/events", "jobs",
+     "Its course as server-sent events: queued, step, preview, picture, done or error."},
+    {"get", "/queue", "server", "How the server stands: its queue, its workers, their measured curves and memory."},
+    {"get", "/v1/info", "server", "The model, its defaults, and the limits of a request."},
+    {"get", "/health/live", "server", "200 while work passes through the scheduler."},
+    {"get", "/health/ready", "server", "200 while requests are let in."},
+    {"get", "/metrics", "server", "Figures for Prometheus."},
+    {"get", "/openapi.json", "server", "This document."},
+    {"post", "/v1/images/generations", "openai", "OpenAI's image generation, with streams of partial images.",
+     openai_fields},
+    {"get", "/v1/models", "openai", "The served model."},
+    {"get", "/v1/models/{id}", "openai", "The served model."},
+    {"get", "/v1/files/img/{file}", "openai", "A picture by the link that an answer gave, for some minutes."},
+    {"post", "/sdapi/v1/txt2img", "a1111", "AUTOMATIC1111's text to image.", a1111_fields},
+    {"get", "/sdapi/v1/progress", "a1111", "Of your own job."},
+    {"post", "/sdapi/v1/interrupt", "a1111",
+     "Ends the steps of your own jobs; they answer with the pictures as they are."},
+    {"post", "/sdapi/v1/skip", "a1111", "The same for the foremost of them."},
+    {"get", "/sdapi/v1/options", "a1111", "Your own options."},
+    {"post", "/sdapi/v1/options", "a1111", "Changes your own options."},
+    {"post", "/sdapi/v1/png-info", "a1111", "The texts in a PNG: {\"image\": base64}."},
+    {"get", "/sdapi/v1/samplers", "a1111", "Samplers and their aliases."},
+    {"get", "/sdapi/v1/schedulers", "a1111", "Schedule types."},
+    {"get", "/sdapi/v1/sd-models", "a1111", "The served model."},
+    {"get", "/sdapi/v1/upscalers", "a1111", "None."},
+    {"get", "/sdapi/v1/memory", "a1111", "Of host and device."},
+    {"get", "/sdapi/v1/embeddings", "a1111", "Empty."},
+    {"get", "/sdapi/v1/scripts", "a1111", "Empty."},
+    {"get", "/sdapi/v1/cmd-flags", "a1111", "A few."},
+    {"get", "/sdapi/v1/sd-vae", "a1111", "Empty."},
+    {"get", "/sdapi/v1/latent-upscale-modes", "a1111", "Empty."},
+    {"get", "/sdapi/v1/hypernetworks", "a1111", "Empty."},
+    {"get", "/sdapi/v1/face-restorers", "a1111", "Empty."},
+    {"get", "/sdapi/v1/realesrgan-models", "a1111", "Empty."},
+    {"get", "/sdapi/v1/prompt-styles", "a1111", "Empty."},
+    {"get", "/sdapi/v1/loras", "a1111", "Empty."},
+    {"get", "/sdapi/v1/script-info", "a1111", "Empty."},
+    {"get", "/sdapi/v1/extensions", "a1111", "Empty."},
+    {"post", "/sdapi/v1/refresh-checkpoints", "a1111", "Without effect."},
+    {"post", "/sdapi/v1/refresh-vae", "a1111", "Without effect."},
+    {"post", "/sdapi/v1/refresh-embeddings", "a1111", "Without effect."},
+    {"post", "/sdapi/v1/refresh-loras", "a1111", "Without effect."},
+    {"post", "/sdapi/v1/unload-checkpoint", "a1111", "Without effect."},
+    {"post", "/sdapi/v1/reload-checkpoint", "a1111", "Without effect."},
+    {"post", "/sdapi/v1/img2img", "a1111", "501: not supported."},
+    {"post", "/sdapi/v1/extra-single-image", "a1111", "501: not supported."},
+    {"post", "/sdapi/v1/extra-batch-images", "a1111", "501: not supported."},
+    {"post", "/sdapi/v1/interrogate", "a1111", "501: not supported."},
+    {"get", "/v2", "oip", "The server's metadata, by the Open Inference Protocol."},
+    {"get", "/v2/health/live", "oip", "As /health/live."},
+    {"get", "/v2/health/ready", "oip", "As /health/ready."},
+    {"get", "/v2/models/{model}", "oip", "The model's metadata."},
+    {"get", "/v2/models/{model}/ready", "oip", "Whether it is ready."},
+    {"get", "/v2/models/{model}/versions/{version}", "oip", "The same."},
+    {"get", "/v2/models/{model}/versions/{version}/ready", "oip", "The same."},
+};
+
+JsonObject schema_of(std::span<const FieldInfo> fields) {
+  JsonObject properties;
+  for (const FieldInfo& field : fields) {
+    JsonObject one{{"type", field.type}, {"description", field.about}};
+    if (field.example != "null") one["examples"] = JsonArray{parse_json(field.example, "example")};
+    properties[field.name] = std::move(one);
+  }
+  return {{"type", "object"}, {"properties", std::move(properties)}};
+}
+
+JsonArray parameters_of(const RouteInfo& route) {
+  JsonArray parameters;
+  const std::string_view path = route.path;
+  for (size_t open = path.find('{'); open != path.npos; open = path.find('{', open + 1))
+    parameters.push_back(JsonObject{{"name", path.substr(open + 1, path.find('}', open) - open - 1)},
+                                    {"in", "path"},
+                                    {"required", true},
+                                    {"schema", JsonObject{{"type", "string"}}}});
+  if (!route.in_query) return parameters;
+  for (const FieldInfo& field : route.fields())
+    parameters.push_back(JsonObject{{"name", field.name},
+                                    {"in", "query"},
+                                    {"description", field.about},
+                                    {"schema", JsonObject{{"type", field.type}}}});
+  return parameters;
+}
+
+JsonObject operation_of(const RouteInfo& route) {
+  const JsonObject error{
+      {"description", "What is wrong, in the API's own shape, with the field, its value and what is allowed."}};
+  JsonObject operation{{"tags", JsonArray{route.tag}},
+                       {"summary", route.summary},
+                       {"responses", JsonObject{{"200", JsonObject{{"description", "Done."}}}, {"default", error}}}};
+  if (JsonArray parameters = parameters_of(route); !parameters.empty()) operation["parameters"] = std::move(parameters);
+  if (route.fields)
+    operation["requestBody"] =
+        JsonObject{{"content", JsonObject{{"application/json", JsonObject{{"schema", schema_of(route.fields())}}}}}};
+  return operation;
+}
+
+}  // namespace
+
+JsonObject openapi_json() {
+  JsonObject paths;
+  for (const RouteInfo& route : kRoutes) {
+    Json& path = paths[route.path];
+    if (!path.is_object()) path = JsonObject{};
+    path.as_object()[route.method] = operation_of(route);
+  }
+  return {{"openapi", "3.1.0"},
+          {"info", JsonObject{{"title", "Inkstone"},
+                              {"version", kVersion},
+                              {"description", "Pictures from texts: several people's at once, each as if alone."}}},
+          {"paths", std::move(paths)},
+          {"components",
+           JsonObject{{"securitySchemes", JsonObject{{"key", JsonObject{{"type", "http"}, {"scheme", "bearer"}}}}}}},
+          {"security", JsonArray{JsonObject{}, JsonObject{{"key", JsonArray{}}}}}};
+}
+
+std::string openapi_document() {
+  static const std::string text = boost::json::serialize(openapi_json());
+  return text;
+}
+
+}  // namespace inkstone

@@ -1,0 +1,13 @@
+// The description of all APIs in OpenAPI 3.1, made of the tables that their readers use.
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+
+namespace inkstone {
+
+JsonObject openapi_json();
+std::string openapi_document();  // the same as text, written once
+
+}  // namespace inkstone
