@@ -1,8 +1,9 @@
-// The page: its files as they are, to whoever asks. The browser is told to load nothing from anywhere else, to run no
+// The page: its files as they are, to whoever asks; and the APIs' description. The browser is told to load nothing from anywhere else, to run no
 // script that is written into the page, and to show it in no frame.
 #include "base/digest.h"
 #include "base/error.h"
 #include "serve/api/api.h"
+#include "serve/api/openapi.h"
 #include "serve/api/page_files.h"
 
 namespace inkstone {
@@ -47,6 +48,16 @@ void add_page_routes(Router& router, ApiContext&) {
     route.open = true;
     router.add(std::move(route));
   }
+  Route description;
+  description.method = "GET";
+  description.pattern = "/openapi.json";
+  description.handler = [](const ExchangePtr& exchange) {
+    HttpReply reply;
+    reply.body = openapi_document();
+    exchange->reply(std::move(reply));
+  };
+  description.open = true;
+  router.add(std::move(description));
 }
 
 }  // namespace inkstone

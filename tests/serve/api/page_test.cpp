@@ -61,9 +61,16 @@ TEST(Page, is_not_sent_again_to_who_has_it) {
   EXPECT_EQ(server.get("/page.js", "\"other\"")->answer->status, 200);
 }
 
+TEST(Page, the_apis_description_is_beside_it) {
+  PageServer server;
+  const auto exchange = server.get("/openapi.json");
+  ASSERT_TRUE(exchange->answer);
+  EXPECT_TRUE(exchange->json().at("paths").get_object().contains("/generate"));
+}
+
 TEST(Page, needs_no_key) {
   PageServer server;
-  for (const char* path : {"/", "/page.js", "/page.css"}) {
+  for (const char* path : {"/", "/page.js", "/page.css", "/openapi.json"}) {
     const Router::Match match = server.router.match("GET", path);
     ASSERT_TRUE(match.route) << path;
     EXPECT_TRUE(match.route->open) << path;
