@@ -77,6 +77,7 @@ void Gateway::Impl::assign_queued() {
   while (const auto lease = broker.lease(1 << 20, now())) {
     LiveJob& job = jobs.at(lease->id);
     job.lease = lease->attempt;
+    if (job.slot) continue;  // it has just been let in there
     Admission admission;
     job.slot = best_slot(job.batch, &admission);
     for (const auto& slot : slots) {  // it was let in before: whatever its forecast, someone takes it

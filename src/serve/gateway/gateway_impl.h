@@ -1,5 +1,5 @@
-// The gateway's inside, for its own sources alone: gateway.cpp has the desk, gateway_jobs.cpp what workers tell, gateway_course.cpp
-// what time brings.
+// The gateway's inside, for its own sources alone: gateway.cpp has the desk, gateway_admission.cpp who is let in,
+// gateway_jobs.cpp what workers tell, gateway_course.cpp what time brings.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -48,7 +48,7 @@ struct Gateway::Impl final : WorkerCrew {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   }
 
-  // gateway.cpp: the desk
+  // gateway_admission.cpp: who is let in
   Rejection invalid(const PictureRequest& request) const;
   Rejection refusal(const Order& order);
   Placed refuse(Rejection rejection);
@@ -94,7 +94,6 @@ struct Gateway::Impl final : WorkerCrew {
   void foresee(double time);
   void replace_next(double time);
   void keep_canary(double time);
-  void finish_drain(double time);
 
   boost::asio::io_context& events;
   const ServeSettings settings;

@@ -26,12 +26,10 @@ void Gateway::Impl::tell(const LiveJob& job) {
 }
 
 void Gateway::Impl::submit(LiveJob job) {
-  const double time = now();
   const JobId id = job.batch.id;
-  broker.submit({id, "", "", job.batch.priority, job.batch.rows}, time);
-  LiveJob& live = jobs[id] = std::move(job);
-  if (!live.slot) return;  // it waits for a worker, and what waits already goes before it
-  if (const auto lease = broker.lease(live.batch.rows, time)) live.lease = lease->attempt;
+  broker.submit({id, "", "", job.batch.priority, job.batch.rows}, now());
+  jobs[id] = std::move(job);
+  assign_queued();
 }
 
 bool Gateway::Impl::wants_preview(JobId id) {
