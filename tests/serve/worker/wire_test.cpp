@@ -18,6 +18,12 @@
 #include "serve/packet.h"
 
 namespace inkstone {
+
+struct Any {  // stands for any member
+  template <typename T>
+  operator T() const;
+};
+
 namespace {
 
 using ::testing::HasSubstr;
@@ -78,10 +84,6 @@ void expect_equal(const Message& got, const Message& sent) {
   for (size_t i = 0; i < got_images.size(); ++i) EXPECT_EQ(got_images[i]->rgb, sent_images[i]->rgb) << i;
 }
 
-struct Any {
-  template <typename T>
-  operator T() const;
-};
 template <typename T, typename... Filled>
 consteval size_t members() {
   if constexpr (requires { T{Filled{}..., Any{}}; })
