@@ -8,6 +8,7 @@
 #include <boost/json/serialize.hpp>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <ctime>
 #include <string>
 
@@ -62,6 +63,10 @@ Json plain(const Json& value) {
 }
 
 std::string text_of(const Json& value) {
+  if (const double* number = value.if_double()) {
+    std::array<char, 400> digits;
+    return {digits.data(), static_cast<size_t>(std::snprintf(digits.data(), digits.size(), "%.6f", *number))};
+  }
   const auto* string = value.if_string();
   if (!string) return boost::json::serialize(value);
   std::string text = plain(std::string_view(*string));

@@ -205,9 +205,9 @@ void Connection::on_timer() {
     if (phase_ == Phase::kClosed) return;
   }
   if (room() == 0 && now >= check_due_) {  // it cannot be read any more, so its end would not be seen
-    pollfd peer{socket_->native_handle(), POLLRDHUP, 0};
-    if (poll(&peer, 1, 0) == 1) return lost();
     check_due_ = now + kCheckEvery;
+    pollfd peer{socket_->native_handle(), POLLRDHUP, 0};
+    if (phase_ != Phase::kSending && poll(&peer, 1, 0) == 1) return lost();
   }
   const bool own = reading() || phase_ == Phase::kLingering || phase_ == Phase::kPenance;
   if (own && now >= phase_due_) expired();

@@ -34,7 +34,9 @@ HttpHouse::HttpHouse(HttpSettings settings) : work_(events.get_executor()) {
   add_routes(router);
   server.emplace(events, std::move(settings), std::move(router));
   port = server->port();
-  thread_ = std::thread([this] { events.run(); });
+  thread_ = std::thread([this] {
+    while (events.run_one()) ++turns;
+  });
 }
 
 HttpHouse::~HttpHouse() {

@@ -38,8 +38,9 @@ class HttpHouse {
   bool becomes(const std::function<bool()>& true_now);
 
   boost::asio::io_context events{1};
-  std::vector<ExchangePtr> held;  // of GET /hold and GET /stream
-  int gone = 0;                   // of these
+  std::vector<ExchangePtr> held;   // of GET /hold and GET /stream
+  int gone = 0;                    // of these
+  std::atomic<int64_t> turns = 0;  // of the event loop
   std::optional<HttpServer> server;
   uint16_t port = 0;
 
