@@ -156,6 +156,9 @@ std::string FakeExchange::header(const std::string& name) const {
 
 FakeServer::FakeServer() {
   add_generate_routes(router, context);
+  add_openai_routes(router, context);
+  add_a1111_routes(router, context);
+  add_oip_routes(router, context);
   add_health_routes(router, context);
 }
 

@@ -1,0 +1,275 @@
+// AUTOMATIC1111's API as its clients use it, each client for itself.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json/serialize.hpp>
+
+#include "base/image.h"
+#include "fakes.h"
+#include "serve/api/a1111_request.h"
+#include "serve/api/a1111_samplers.h"
+#include "serve/base64.h"
+
+namespace inkstone {
+namespace {
+
+using testing::HasSubstr;
+
+Ask post(const std::string& name, const std::string& body, const std::string& client = "ip:1.1.1.1") {
+  return {"POST", "/sdapi/v1/" + name, body, {}, {}, client};
+}
+Ask get(const std::string& name, const std::string& client = "ip:1.1.1.1") {
+  return {"GET", "/sdapi/v1/" + name, "", {}, {}, client};
+}
+
+TEST(A1111, what_webuiapi_sends_is_answered_as_it_reads_it) {
+  FakeServer server;
+  const auto exchange = server.ask(post("txt2img", R"({"enable_hr": false, "hr_scale": 2, "hr_upscaler": "Latent",
+    "hr_second_pass_steps": 0, "hr_resize_x": 0, "hr_resize_y": 0, "hr_checkpoint_name": null, "hr_sampler_name": null,
+    "hr_scheduler": null, "hr_prompt": "", "hr_negative_prompt": "", "denoising_strength": 0.7, "firstphase_width": 0,
+    "firstphase_height": 0, "prompt": "p", "styles": [], "seed": 11, "subseed": -1, "subseed_strength": 0.0,
+    "seed_resize_from_h": 0, "seed_resize_from_w": 0, "batch_size": 2, "n_iter": 2, "steps": 20, "cfg_scale": 7.0,
+    "width": 512, "height": 512, "restore_faces": false, "tiling": false, "do_not_save_samples": false,
+    "do_not_save_grid": false, "negative_prompt": "n", "eta": 1.0, "s_churn": 0, "s_tmax": 0, "s_tmin": 0, "s_noise": 1,
+    "override_settings": {}, "override_settings_restore_afterwards": true, "sampler_name": "Euler a",
+    "scheduler": "automatic", "sampler_index": "Euler a", "script_name": null, "script_args": [], "send_images": true,
+    "save_images": false, "alwayson_scripts": {}, "whatever": 3})"));
+  ASSERT_FALSE(exchange->answer) << exchange->answer->body;
+  const Order& order = server.desk.last().order;
+  ASSERT_EQ(order.pictures.size(), 4u);
+  EXPECT_EQ(order.pictures[3].seed, 14u);
+  EXPECT_EQ(order.pictures[0].scheduler, "euler-ancestral");
+  EXPECT_FALSE(order.pictures[0].eta);
+  server.desk.finish_all();
+  ASSERT_EQ(exchange->answer->status, 200) << exchange->answer->body;
+  const JsonObject json = exchange->json().as_object();
+  EXPECT_EQ(json.at("images").at(3).as_string(), base64("picture 3"));
+  EXPECT_EQ(json.at("parameters").at("prompt").as_string(), "p");
+  const Json info = parse_json(json.at("info").as_string(), "info");
+  EXPECT_EQ(info.at("all_seeds"), (JsonArray{11, 12, 13, 14}));
+  EXPECT_EQ(info.at("infotexts").at(0).as_string(), "the parameters of picture 0");
+  EXPECT_EQ(info.at("sampler_name").as_string(), "Euler a");
+  EXPECT_EQ(info.at("index_of_first_image").as_int64(), 0);
+  EXPECT_EQ(info.at("sd_model_hash").as_string(), std::string(10, 'a'));
+  EXPECT_EQ(info.at("job_timestamp").as_string(), "20231114221321");
+}
+
+TEST(A1111, the_defaults_are_taken_as_they_are_echoed) {
+  FakeServer server;
+  const auto first = server.ask(post("txt2img", R"({"prompt": "p"})"));
+  EXPECT_EQ(server.desk.last().order.pictures[0].steps, 50);
+  EXPECT_EQ(server.desk.last().order.pictures[0].scheduler, "euler");
+  server.desk.finish_all();
+  const std::string echo(boost::json::serialize(first->json().at("parameters")));
+  EXPECT_FALSE(server.ask(post("txt2img", echo))->answer) << echo;
+  for (const FieldInfo& field : a1111_fields()) EXPECT_THAT(echo, HasSubstr("\"" + std::string(field.name) + "\""));
+}
+
+TEST(A1111, samplers_go_by_all_their_names) {
+  struct Row {
+    std::string name, type, scheduler;
+    int karras;  // -1: refused
+  };
+  for (const Row& row : std::vector<Row>{{"Euler a", "", "euler-ancestral", 0},
+                                         {"k_euler_a", "automatic", "euler-ancestral", 0},
+                                         {"EULER", "Karras", "euler", 1},
+                                         {"DPM++ 2M Karras", "", "dpm++-2m", 1},
+                                         {"DPM++ 2M Karras", "Automatic", "dpm++-2m", 1},
+                                         {"DPM++ 2M", "", "dpm++-2m", 1},
+                                         {"DPM++ 2M", "Uniform", "dpm++-2m", 0},
+                                         {"k_dpmpp_2m_ka", "", "dpm++-2m", 1},
+                                         {"DPM++ 2M SDE", "karras", "dpm++-2m-sde", 1},
+                                         {"PLMS", "", "pndm", 0},
+                                         {"UniPC", "karras", "unipc", 1},
+                                         {"LCM", "", "lcm", 0},
+                                         {"DDIM", "", "ddim", 0},
+                                         {"PLMS", "karras", "pndm", -1},
+                                         {"Euler", "polyexponential", "euler", -1},
+                                         {"DPM++ 2M SDE Exponential", "", "dpm++-2m-sde", -1}}) {
+    const auto sampler = a1111_sampler(row.name);
+    ASSERT_TRUE(sampler) << row.name;
+    EXPECT_EQ(sampler->scheduler, row.scheduler) << row.name;
+    const auto karras = karras_of(*sampler, row.type);
+    EXPECT_EQ(karras.has_value(), row.karras >= 0) << row.name << row.type;
+    EXPECT_EQ(karras.value_or(false), row.karras == 1) << row.name << row.type;
+  }
+  for (const char* name : {"", "Restart", "Karras", " karras", "DPM2", "../euler"})
+    EXPECT_FALSE(a1111_sampler(name)) << name;
+  FakeServer server;
+  const Json samplers = server.ask(get("samplers"))->json();
+  for (const Json& sampler : samplers.as_array()) {
+    EXPECT_TRUE(a1111_sampler(sampler.at("name").as_string()));
+    for (const Json& alias : sampler.at("aliases").as_array()) EXPECT_TRUE(a1111_sampler(alias.as_string()));
+  }
+}
+
+TEST(A1111, what_is_not_here_is_refused_with_its_names) {
+  struct Row {
+    std::string body;
+    int status;
+    std::string says;
+  };
+  for (const Row& row : std::vector<Row>{
+           {R"({"enable_hr": true, "tiling": true, "restore_faces": true})", 422, "restore_faces, tiling, enable_hr"},
+           {R"({"styles": ["x"]})", 422, "styles"},
+           {R"({"alwayson_scripts": {"ControlNet": {}}})", 422, "alwayson_scripts"},
+           {R"({"script_name": "X/Y"})", 422, "script_name"},
+           {R"({"subseed_strength": 0.5})", 422, "subseed_strength"},
+           {R"({"refiner_checkpoint": "x"})", 422, "refiner_checkpoint"},
+           {R"({"s_noise": 0.5})", 422, "s_noise"},
+           {R"({"override_settings": {"CLIP_stop_at_last_layers": 2}})", 422, "CLIP_stop_at_last_layers"},
+           {R"({"override_settings": {"sd_model_checkpoint": "other"}})", 404, "there is \"demo [aaaaaaaaaa]\""},
+           {R"({"override_settings": 3})", 400, "an object"},
+           {R"({"sampler_name": "Nope"})", 404, "Sampler not found"},
+           {R"({"scheduler": "beta"})", 422, "automatic, uniform"},
+           {R"({"batch_size": 5, "n_iter": 5})", 400, "25 pictures; at most 16"},
+           {R"({"batch_size": 1000000000, "n_iter": 1000000000})", 400, "from 1 to 16"},
+           {R"({"width": 100})", 400, "the nearest are 64 and 128"},
+           {R"({"steps": 100000})", 400, "from 1 to 200"},
+           {R"({"cfg_scale": "inf"})", 400, "a number"},
+           {R"({"prompt": 5})", 400, "a text"},
+           {R"([1])", 400, "a JSON object"},
+       }) {
+    FakeServer server;
+    const auto exchange = server.ask(post("txt2img", row.body));
+    ASSERT_TRUE(exchange->answer) << row.body;
+    EXPECT_EQ(exchange->answer->status, row.status) << row.body;
+    const JsonObject error = exchange->json().as_object();
+    for (const char* key : {"error", "detail", "body", "errors"}) EXPECT_TRUE(error.contains(key)) << key;
+    EXPECT_THAT(std::string(error.at("errors").as_string()), HasSubstr(row.says));
+  }
+  FakeServer server;
+  EXPECT_EQ(server.ask(post("img2img", R"({"init_images": []})"))->answer->status, 501);
+}
+
+TEST(A1111, texts_that_are_numbers_are_taken) {
+  FakeServer server;
+  const auto exchange =
+      server.ask(post("txt2img", R"({"steps": "5", "seed": "8", "cfg_scale": "4.5", "width": null})"));
+  ASSERT_FALSE(exchange->answer) << exchange->answer->body;
+  EXPECT_EQ(server.desk.last().order.pictures[0].steps, 5);
+  EXPECT_EQ(server.desk.last().order.pictures[0].seed, 8u);
+}
+
+TEST(A1111, prompt_syntax_is_plain_text_and_said_to_be) {
+  for (const char* prompt : {"((x))", "(x:1.1)", "[a:b:0.3]", "[a|b]", "<lora:x:1>"})
+    EXPECT_TRUE(has_prompt_syntax(prompt));
+  for (const char* prompt : {"a (small) fox", "time: noon", "a [fox]", "):(", ""})
+    EXPECT_FALSE(has_prompt_syntax(prompt));
+  EXPECT_TRUE(has_prompt_syntax(std::string(100000, '(')));
+  FakeServer server;
+  const auto exchange = server.ask(post("txt2img", "{\"prompt\": \"(x:1.1)\"}"));
+  EXPECT_EQ(server.desk.last().order.pictures[0].prompt, "(x:1.1)");
+  server.desk.finish_all();
+  EXPECT_THAT(std::string(exchange->json().at("info").as_string()), HasSubstr("plain text"));
+}
+
+TEST(A1111, progress_and_interrupt_are_the_callers_own) {
+  FakeServer server;
+  server.ask(post("txt2img", R"({"prompt": "p", "steps": 10, "force_task_id": "t1", "n_iter": 2})"));
+  server.desk.step(0, 5, true);
+  const Json mine = server.ask(get("progress"))->json(), others = server.ask(get("progress", "ip:2.2.2.2"))->json();
+  EXPECT_NEAR(mine.at("progress").as_double(), 0.25, 0.01);
+  EXPECT_EQ(mine.at("eta_relative").as_double(), 3);
+  EXPECT_EQ(mine.at("state").at("job").as_string(), "t1");
+  EXPECT_EQ(mine.at("state").at("job_count").as_int64(), 2);
+  EXPECT_EQ(mine.at("state").at("sampling_step").as_int64(), 5);
+  EXPECT_TRUE(mine.at("current_image").is_string());
+  EXPECT_EQ(others.at("progress").as_double(), 0);
+  EXPECT_EQ(others.at("state").at("job_count").as_int64(), 0);
+  EXPECT_EQ(others.at("state").at("job_timestamp").as_string(), "0");
+  Ask quiet = get("progress");
+  quiet.query = {{"skip_current_image", "true"}};
+  EXPECT_TRUE(server.ask(quiet)->json().at("current_image").is_null());
+  EXPECT_EQ(server.ask(post("interrupt", "", "ip:2.2.2.2"))->answer->body, "{}");
+  EXPECT_EQ(server.desk.cuts, 0);
+  EXPECT_EQ(server.ask(post("interrupt", ""))->answer->body, "{}");
+  EXPECT_EQ(server.desk.cuts, 1);
+  EXPECT_EQ(server.ask(post("skip", ""))->answer->body, "null");
+  EXPECT_EQ(server.desk.cuts, 2);
+  server.desk.finish_all();
+  EXPECT_EQ(server.ask(get("progress"))->json().at("progress").as_double(), 0);
+}
+
+TEST(A1111, options_are_the_callers_own_and_come_back) {
+  FakeServer server;
+  EXPECT_EQ(server.ask(get("options"))->json().at("send_seed"), true);
+  EXPECT_EQ(
+      server.ask(post("options", R"({"send_seed": false, "samples_format": "jpg", "unknown": [1]})"))->answer->body,
+      "null");
+  EXPECT_EQ(server.ask(get("options"))->json().at("send_seed"), false);
+  EXPECT_EQ(server.ask(get("options", "ip:2.2.2.2"))->json().at("send_seed"), true);
+  EXPECT_FALSE(server.ask(get("options"))->json().as_object().contains("forge_preset"));
+  EXPECT_FALSE(server.ask(get("options"))->json().as_object().contains("unknown"));
+  server.ask(post("txt2img", R"({"prompt": "p"})"));
+  EXPECT_EQ(server.desk.last().order.format, PictureFormat::kJpeg);
+  server.ask(post("txt2img", R"({"prompt": "p"})", "ip:2.2.2.2"));
+  EXPECT_EQ(server.desk.last().order.format, PictureFormat::kPng);
+  for (const char* mine : {"demo", "demo [aaaaaaaaaa]", "aaaaaaaaaa"})
+    EXPECT_EQ(server.ask(post("options", "{\"sd_model_checkpoint\": \"" + std::string(mine) + "\"}"))->answer->status,
+              200);
+  EXPECT_EQ(server.ask(post("options", R"({"sd_model_checkpoint": "/etc/passwd"})"))->answer->status, 404);
+  EXPECT_EQ(server.ask(post("options", R"({"send_seed": "no"})"))->answer->status, 400);
+  EXPECT_EQ(server.ask(post("options", R"({"jpeg_quality": 1e300})"))->answer->status, 400);
+}
+
+TEST(A1111, lists_answer_in_their_shapes) {
+  FakeServer server;
+  for (const char* name :
+       {"samplers", "schedulers", "sd-models", "sd-vae", "upscalers", "latent-upscale-modes", "hypernetworks",
+        "face-restorers", "realesrgan-models", "prompt-styles", "loras", "script-info", "extensions"}) {
+    const auto exchange = server.ask(get(name));
+    EXPECT_EQ(exchange->answer->status, 200) << name;
+    EXPECT_TRUE(exchange->json().is_array()) << name;
+  }
+  for (const char* name : {"options", "progress", "memory", "embeddings", "scripts", "cmd-flags"})
+    EXPECT_TRUE(server.ask(get(name))->json().is_object()) << name;
+  for (const char* name : {"refresh-checkpoints", "refresh-vae", "unload-checkpoint", "reload-checkpoint"})
+    EXPECT_EQ(server.ask(post(name, ""))->answer->body, "null") << name;
+  EXPECT_EQ(server.ask(get("sd-models"))->json().at(0).at("title").as_string(), "demo [aaaaaaaaaa]");
+}
+
+std::string png_with(const TextChunks& texts) {
+  const std::vector<std::byte> png = encode_png({1, 1, {1, 2, 3}}, texts);
+  return {reinterpret_cast<const char*>(png.data()), png.size()};
+}
+
+TEST(A1111, png_info_reads_what_a_picture_says) {
+  FakeServer server;
+  const std::string infotext =
+      "a fox, \"red\"\nsecond line\nNegative prompt: blurry: very\nSteps: 20, Sampler: Euler a, Size: 512x768, "
+      "Model: \"a, b\", Version: inkstone 0.1.0";
+  const std::string png = base64(png_with({{"parameters", infotext}, {"note", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac"}}));
+  for (const std::string& image : {png, "data:image/png;base64," + png}) {
+    const auto exchange = server.ask(post("png-info", "{\"image\": \"" + image + "\"}"));
+    ASSERT_EQ(exchange->answer->status, 200) << exchange->answer->body;
+    const Json json = exchange->json();
+    EXPECT_EQ(json.at("info").as_string(), infotext);
+    EXPECT_EQ(json.at("items").at("note").as_string(), "gr\xc3\xbc\xc3\x9f \xe2\x82\xac");
+    const Json& parameters = json.at("parameters");
+    EXPECT_EQ(parameters.at("Prompt").as_string(), "a fox, \"red\"\nsecond line");
+    EXPECT_EQ(parameters.at("Negative prompt").as_string(), "blurry: very");
+    EXPECT_EQ(parameters.at("Sampler").as_string(), "Euler a");
+    EXPECT_EQ(parameters.at("Model").as_string(), "a, b");
+    EXPECT_EQ(parameters.at("Size-2").as_string(), "768");
+    EXPECT_EQ(parameters.at("Version").as_string(), "inkstone 0.1.0");
+  }
+}
+
+TEST(A1111, png_info_refuses_everything_else) {
+  FakeServer server;
+  const std::string png = png_with({});
+  for (const std::string& image : {std::string(""), std::string("%%%%"), base64("GIF89a"), base64(png.substr(0, 20)),
+                                   std::string("file:///etc/passwd"), std::string("data:image/png,abc"),
+                                   base64(std::string("\x89PNG\r\n\x1a\n\xff\xff\xff\xffIHDRxxxxxxxxxxxx", 28))}) {
+    const auto exchange = server.ask(post("png-info", "{\"image\": \"" + image + "\"}"));
+    EXPECT_GE(exchange->answer->status, image == base64(png.substr(0, 20)) ? 200 : 400) << image;
+    EXPECT_LT(exchange->answer->status, 500) << image;
+  }
+  for (const char* url : {"http://169.254.169.254/", "https://ok@evil/x.png"})
+    EXPECT_EQ(server.ask(post("png-info", "{\"image\": \"" + std::string(url) + "\"}"))->answer->status, 422);
+  EXPECT_EQ(server.ask(post("png-info", "{}"))->answer->status, 400);
+}
+
+}  // namespace
+}  // namespace inkstone
