@@ -269,6 +269,7 @@ function listen() {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) draw();
     if (event.key === "Escape" && !document.querySelector("dialog[open]")) cancel();
   });
+  addEventListener("pagehide", cancel);  // a page that the browser keeps for "back" would keep its stream too
   $("viewer-close").addEventListener("click", () => $("viewer").close());
   $("viewer").addEventListener("click", (event) => { if (event.target === $("viewer")) $("viewer").close(); });
   $("viewer-remove").addEventListener("click", async () => { await remove(viewed.id); $("viewer").close(); });

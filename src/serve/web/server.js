@@ -38,6 +38,7 @@ export async function ask(method, path, body, headers = {}, signal = undefined) 
     const key = sessionStorage.getItem("key");
     const reply = await fetch(path, {
       method, signal, cache: "no-store",
+      keepalive: method === "DELETE",  // is sent even as the page goes
       headers: { ...headers, ...(key ? { Authorization: `Bearer ${key}` } : {}), ...(body ? { "Content-Type": "application/json" } : {}) },
       body: body && JSON.stringify(body),
     });

@@ -14,12 +14,12 @@ SMALL = {"prompt": "a fox", "width": 64, "height": 64, "steps": 3, "seed": 1}
 class A1111(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = cls.enterClassContext(Server(keys={"anna": "a-key", "bela": "b-key"}))
+        cls.server = cls.enterClassContext(Server(keys={"anna": "anna-s-key", "bela": "bela-s-key"}))
 
-    def get(self, name, key="a-key"):
+    def get(self, name, key="anna-s-key"):
         return self.server.get("/sdapi/v1/" + name, Authorization=f"Bearer {key}")
 
-    def post(self, name, body, key="a-key"):
+    def post(self, name, body, key="anna-s-key"):
         return self.server.post("/sdapi/v1/" + name, body, Authorization=f"Bearer {key}")
 
     def draw(self, **more):
@@ -92,8 +92,8 @@ class A1111(unittest.TestCase):
         end = time.monotonic() + 30
         while self.get("progress")["progress"] == 0 and time.monotonic() < end:
             time.sleep(0.01)
-        self.assertEqual(self.get("progress", key="b-key")["state"]["job_count"], 0)
-        self.assertEqual(self.post("interrupt", {}, key="b-key")[0], 200)
+        self.assertEqual(self.get("progress", key="bela-s-key")["state"]["job_count"], 0)
+        self.assertEqual(self.post("interrupt", {}, key="bela-s-key")[0], 200)
         time.sleep(0.1)
         self.assertEqual(self.get("progress")["state"]["job_count"], 1)
         self.assertEqual(self.post("interrupt", {})[0], 200)
@@ -109,7 +109,7 @@ class A1111(unittest.TestCase):
         self.assertIn(self.post("png-info", {"image": "http://127.0.0.1/x.png"})[0], (400, 422))
 
     def test_basic_names_and_keys_are_taken(self):
-        basic = base64.b64encode(b"anna:a-key").decode()
+        basic = base64.b64encode(b"anna:anna-s-key").decode()
         self.assertTrue(self.server.get("/sdapi/v1/samplers", Authorization=f"Basic {basic}"))
         status, _ = self.server.post("/sdapi/v1/txt2img", SMALL)
         self.assertEqual(status, 401)

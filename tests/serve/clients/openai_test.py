@@ -54,13 +54,14 @@ class OpenAiClient(unittest.TestCase):
         self.assertGreater(min(size_of(urllib.request.urlopen(url, timeout=30).read())), 0)
 
     def test_a_stream_has_partial_images_in_order_and_then_the_picture(self):
-        events = list(self.client.images.generate(prompt="a fox", stream=True, partial_images=2,
-                                                  extra_body={"num_inference_steps": 12, "seed": 5}))
+        steps = {"num_inference_steps": 40, "seed": 5}
+        events = list(self.client.images.generate(prompt="a fox", stream=True, partial_images=2, extra_body=steps))
         kinds = [event.type for event in events]
-        self.assertEqual(kinds[-1], "image_generation.completed")
-        self.assertEqual(kinds[:-1], ["image_generation.partial_image"] * 2)
-        self.assertEqual([event.partial_image_index for event in events[:-1]], [0, 1])
-        whole = self.png(extra={"num_inference_steps": 12, "seed": 5})
+        partials = len(kinds) - 1  # a quick picture may have fewer than were asked for, in OpenAI's contract too
+        self.assertIn(partials, (1, 2))
+        self.assertEqual(kinds, ["image_generation.partial_image"] * partials + ["image_generation.completed"])
+        self.assertEqual([event.partial_image_index for event in events[:-1]], list(range(partials)))
+        whole = self.png(extra=steps)
         self.assertEqual(pixels_of(of_base64(events[-1].b64_json)), pixels_of(whole))
         self.assertEqual(size_of(of_base64(events[0].b64_json)), size_of(whole))
 
