@@ -67,7 +67,7 @@ int run_bench(const Options& options) {
     table += comparison_table(comparison);
   }
   if (options.trace) write_text(*options.trace, bench.trace().text());
-  if (options.out) write_text(*options.out, boost::json::serialize(object) + "\n");
+  if (options.out) write_text(*options.out, json_text(object) + "\n");
   if (options.json.value_or(false)) {
     console.say(table);
     print_json(object);

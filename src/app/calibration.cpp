@@ -151,7 +151,7 @@ void write_calibration(const fs::path& model, const std::vector<std::string>& pr
     for (float& value : job.latent.floats()) value = value / config.scaling_factor + config.shift_factor;
     decodings.add({{"latent", &job.latent}}, prompts[i], job.calls());
   }
-  const std::string text = boost::json::serialize(JsonArray{steps.index(), decodings.index()}) + "\n";
+  const std::string text = json_text(JsonArray{steps.index(), decodings.index()}) + "\n";
   write_file(to / "index.json", std::as_bytes(std::span(text)));
 }
 

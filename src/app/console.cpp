@@ -8,7 +8,7 @@ namespace inkstone {
 
 void print_json(const JsonObject& object) {
   result_is_printed();
-  write_output(boost::json::serialize(object) + "\n");
+  write_output(json_text(object) + "\n");
 }
 
 }  // namespace inkstone

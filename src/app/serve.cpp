@@ -41,7 +41,8 @@ class Service {
     gateway_.on_ready([this] { report(); });
     wait_for_signal();
     look();
-    console_.say("inkstone serve: " + address_text(settings_.http, server_->port()) + ", the model is being loaded");
+    write_output("listening on " + address_text(settings_.http, server_->port()) + "\n");
+    console_.say("inkstone serve: the model is being loaded; the page and /health/ready are there already");
   }
 
   int run() {

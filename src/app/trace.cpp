@@ -52,7 +52,7 @@ std::string Trace::text() const {
   JsonArray events{name_of_track("process_name", 0, "inkstone bench"), name_of_track("thread_name", kStages, "stages"),
                    name_of_track("thread_name", kCalls, "calls")};
   for (const Event* event : ordered) events.push_back(event->object);
-  return boost::json::serialize(JsonObject{{"displayTimeUnit", "ms"}, {"traceEvents", std::move(events)}}) + "\n";
+  return json_text(JsonObject{{"displayTimeUnit", "ms"}, {"traceEvents", std::move(events)}}) + "\n";
 }
 
 }  // namespace inkstone

@@ -3,7 +3,9 @@
 #include "base/json.h"
 
 #include <algorithm>
+#include <array>
 #include <boost/json/basic_parser_impl.hpp>
+#include <boost/json/serialize.hpp>
 #include <boost/json/value_stack.hpp>
 #include <charconv>
 #include <cmath>
@@ -178,6 +180,43 @@ std::string shown(std::string_view text) {
   for (char& c : line)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
   return cut ? line + "..." : line;
+}
+
+namespace {
+
+void write(std::string& to, const Json& value) {
+  if (const double* number = value.if_double()) {
+    if (!std::isfinite(*number)) return static_cast<void>(to += "null");
+    std::array<char, 32> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), *number).ptr;
+    const std::string_view text(digits.data(), end);
+    to.append(text).append(text.find_first_of(".e") == text.npos ? ".0" : "");
+  } else if (const JsonArray* array = value.if_array()) {
+    to += '[';
+    for (const Json& part : *array) {
+      if (&part != array->data()) to += ',';
+      write(to, part);
+    }
+    to += ']';
+  } else if (const JsonObject* object = value.if_object()) {
+    to += '{';
+    for (const auto& [key, part] : *object) {
+      if (to.back() != '{') to += ',';
+      (to += json::serialize(key)) += ':';
+      write(to, part);
+    }
+    to += '}';
+  } else {
+    to += json::serialize(value);
+  }
+}
+
+}  // namespace
+
+std::string json_text(const Json& value) {
+  std::string text;
+  write(text, value);
+  return text;
 }
 
 }  // namespace inkstone

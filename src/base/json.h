@@ -20,6 +20,9 @@ Json parse_json(std::string_view text, const std::string& source);
 // are read as null, the value that is not there.
 Json read_json(const std::filesystem::path& path, size_t most_bytes = size_t{64} << 20);
 
+// One line. Doubles as short as they are exact, always with a point or an exponent ("0.1", "2.0"); what is no number is null.
+std::string json_text(const Json& value);
+
 // Text from a document as an error shows it: one line, no control characters, at most 120 bytes.
 std::string shown(std::string_view text);
 

@@ -77,7 +77,7 @@ std::string line_of(LogLevel level, std::string_view event, std::initializer_lis
   if (as_json) {
     JsonObject line{{"time", time_text()}, {"level", name_of(level)}, {"event", plain(event)}};
     for (const LogField& field : fields) line[field.name] = plain(field.value);
-    return boost::json::serialize(line);
+    return json_text(line);
   }
   std::string line = time_text() + ' ' + name_of(level) + ' ' + plain(event);
   for (const LogField& field : fields) line.append(" ").append(field.name).append("=") += text_of(field.value);

@@ -110,5 +110,21 @@ TEST(Json, files_of_pythons_may_say_infinity) {
   EXPECT_THROW(parse_json("[NaN]", "x"), Error);
 }
 
+TEST(Json, numbers_are_written_as_short_as_they_are_exact) {
+  const Json json{{"a", 0.1},
+                  {"b", 2.0},
+                  {"c", 1e300},
+                  {"d", JsonArray{-0.0, 3, uint64_t{1} << 63, nullptr, true}},
+                  {"\"e\n", JsonObject{}},
+                  {"f", JsonArray{}},
+                  {"g", std::nan("")},
+                  {"h", JsonArray{JsonObject{{"i", ""}}}}};
+  EXPECT_EQ(
+      json_text(json),
+      R"({"a":0.1,"b":2.0,"c":1e+300,"d":[-0.0,3,9223372036854775808,null,true],"\"e\n":{},"f":[],"g":null,"h":[{"i":""}]})");
+  for (const double value : {1.0 / 3, 5e-324, 1.7976931348623157e308, 123456789.125})
+    EXPECT_EQ(parse_json(json_text(Json(value)), "x").as_double(), value);
+}
+
 }  // namespace
 }  // namespace inkstone

@@ -1,7 +1,6 @@
 // AUTOMATIC1111's API, /sdapi/v1. What that program has one of - options, the job that runs - each client here has for itself.
 #include "serve/api/a1111.h"
 
-#include <boost/json/serialize.hpp>
 #include <ctime>
 
 #include "base/version.h"
@@ -75,7 +74,7 @@ HttpReply images_reply(const OrderState& order, const A1111Request& asked, const
     for (const PictureState& picture : order.pictures) images.emplace_back(base64(*picture.file));
   return json_reply(200, JsonObject{{"images", std::move(images)},
                                     {"parameters", asked.echo},
-                                    {"info", boost::json::serialize(info_json(order, asked, card))}});
+                                    {"info", json_text(info_json(order, asked, card))}});
 }
 
 void txt2img(A1111State& state, const ExchangePtr& exchange) {

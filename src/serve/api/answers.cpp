@@ -1,7 +1,6 @@
 #include "serve/api/answers.h"
 
 #include <algorithm>
-#include <boost/json/serialize.hpp>
 
 #include "serve/api/fault.h"
 #include "serve/base64.h"
@@ -205,7 +204,7 @@ JsonObject job_json(const OrderState& order, const ModelCard* card) {
 HttpReply json_reply(int status, const Json& json) {
   HttpReply reply;
   reply.status = status;
-  reply.body = boost::json::serialize(json);
+  reply.body = json_text(json);
   reply.headers.emplace_back("cache-control", "no-store");
   return reply;
 }

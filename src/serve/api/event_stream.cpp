@@ -1,6 +1,5 @@
 #include "serve/api/event_stream.h"
 
-#include <boost/json/serialize.hpp>
 #include <vector>
 
 #include "serve/api/answers.h"
@@ -118,7 +117,7 @@ class OrderStream : public OrderListener {
 }  // namespace
 
 std::string event_text(std::string_view name, const Json& data) {
-  return "event: " + std::string(name) + "\ndata: " + boost::json::serialize(data) + "\n\n";
+  return "event: " + std::string(name) + "\ndata: " + json_text(data) + "\n\n";
 }
 
 HttpReply event_stream_head() {

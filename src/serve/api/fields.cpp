@@ -3,7 +3,6 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
-#include <boost/json/serialize.hpp>
 #include <charconv>
 #include <cmath>
 #include <sstream>
@@ -112,7 +111,7 @@ const Json* Fields::find(std::string_view name) const {
 void Fields::wrong(std::string_view name, const std::string& allowed) const {
   const Json* value = object_.if_contains(name);
   std::string text = "missing";
-  if (value) text = value->is_object() ? "an object" : value->is_array() ? "an array" : boost::json::serialize(*value);
+  if (value) text = value->is_object() ? "an object" : value->is_array() ? "an array" : json_text(*value);
   refuse(400, "invalid_value", in_quotes(name) + " is " + shown(text) + "; it must be " + allowed, std::string(name));
 }
 

@@ -1,6 +1,5 @@
 // OpenAI's Images API: generations, with streams, and the list of models.
 #include <algorithm>
-#include <boost/json/serialize.hpp>
 #include <memory>
 
 #include "serve/api/answers.h"

@@ -1,6 +1,5 @@
 #include "serve/api/openapi.h"
 
-#include <boost/json/serialize.hpp>
 #include <span>
 #include <string_view>
 
@@ -147,7 +146,7 @@ JsonObject openapi_json() {
 }
 
 std::string openapi_document() {
-  static const std::string text = boost::json::serialize(openapi_json());
+  static const std::string text = json_text(openapi_json());
   return text;
 }
 

@@ -53,7 +53,7 @@ HttpReply error_reply(ErrorShape shape, const HttpError& error, const std::strin
     const double seconds = std::min(std::max(1.0, std::ceil(error.retry_after)), 86400.0);
     reply.headers.emplace_back("retry-after", std::to_string(static_cast<int>(seconds)));
   }
-  reply.body = boost::json::serialize(body);
+  reply.body = json_text(body);
   return reply;
 }
 
