@@ -19,7 +19,7 @@ class HttpServer {
  public:
   // Listens at once. Throws Error where it cannot, with the port and what holds it.
   HttpServer(boost::asio::io_context& events, HttpSettings settings, Router router);
-  ~HttpServer();
+  ~HttpServer();  // as close(), but nobody is told that its client is gone
   uint16_t port() const;
   HttpFigures figures() const;
   void reload_keys();  // of HttpSettings::key_file; what is malformed leaves the old ones in force: Error

@@ -1,0 +1,132 @@
+#include "serve/http/listener.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+
+#include "base/error.h"
+#include "serve/http/port_holder.h"
+#include "serve/log.h"
+
+namespace inkstone {
+namespace {
+
+namespace asio = boost::asio;
+using ErrorCode = boost::system::error_code;
+using namespace std::chrono_literals;
+
+constexpr auto kPause = 50ms;
+constexpr std::string_view kBusy =
+    "HTTP/1.1 503 Service Unavailable\r\nServer: inkstone\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: "
+    "0\r\n\r\n";
+
+std::string text_of(const asio::ip::address& address) {
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
+  return address.to_string();
+}
+
+int spare_descriptor() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+}  // namespace
+
+Listener::Listener(std::shared_ptr<Hall> hall, Tcp::acceptor acceptor)
+    : hall_(std::move(hall)), acceptor_(std::move(acceptor)), pause_(hall_->events), spare_(spare_descriptor()) {}
+
+Listener::~Listener() {
+  if (spare_ >= 0) ::close(spare_);
+}
+
+void Listener::stop() {
+  ErrorCode error;
+  acceptor_.close(error);
+  pause_.cancel();
+}
+
+void Listener::accept() {
+  if (!acceptor_.is_open()) return;
+  acceptor_.async_accept([self = shared_from_this()](const ErrorCode& error, Tcp::socket socket) {
+    self->accepted(error, std::move(socket));
+  });
+}
+
+void Listener::accepted(ErrorCode error, Tcp::socket socket) {
+  if (!acceptor_.is_open()) return;
+  if (!error) enter(std::move(socket));
+  if (!error || error == asio::error::connection_aborted || error == asio::error::interrupted) return accept();
+  turn_one_away();
+  log_line(LogLevel::kWarning, "accept", {{"problem", Json(error.message())}});
+  pause_.expires_after(kPause);
+  pause_.async_wait([self = shared_from_this()](const ErrorCode& cancelled) {
+    if (!cancelled) self->accept();
+  });
+}
+
+void Listener::enter(Tcp::socket socket) {
+  ErrorCode error;
+  const auto peer = socket.remote_endpoint(error);
+  if (error) return;
+  ++hall_->figures.accepted;
+  std::string address = text_of(peer.address());
+  socket.non_blocking(true, error);
+  if (!make_room(address)) {
+    ++hall_->figures.turned_away;
+    socket.write_some(asio::buffer(kBusy), error);
+    return;
+  }
+  socket.set_option(Tcp::no_delay(true), error);
+  socket.set_option(asio::socket_base::keep_alive(true), error);
+  std::make_shared<Connection>(hall_, std::move(socket), std::move(address))->start();
+}
+
+// Where all places are taken, who has rested longest gives way: resting is free, and must not keep others out.
+bool Listener::make_room(const std::string& address) {
+  const auto same = hall_->of_address.find(address);
+  if (same != hall_->of_address.end() && same->second >= hall_->settings.most_per_client) return false;
+  if (hall_->figures.connections < hall_->settings.most_connections) return true;
+  Connection* oldest = nullptr;
+  for (Connection* connection : hall_->connections)
+    if (connection->resting() && (!oldest || connection->due() < oldest->due())) oldest = connection;
+  if (oldest) oldest->shared_from_this()->close();
+  return oldest;
+}
+
+// Without it the clients in the queue would wait for a descriptor that may not come for long.
+void Listener::turn_one_away() {
+  if (spare_ >= 0) {
+    ::close(spare_);
+    const int descriptor = ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC);
+    if (descriptor >= 0) {
+      ++hall_->figures.turned_away;
+      ::close(descriptor);
+    }
+  }
+  spare_ = spare_descriptor();
+}
+
+Listener::Tcp::acceptor listen_at(asio::io_context& events, const HttpSettings& settings) {
+  using Tcp = Listener::Tcp;
+  ErrorCode error;
+  Tcp::resolver resolver(events);
+  const auto found = resolver.resolve(settings.host, std::to_string(settings.port), Tcp::resolver::passive, error);
+  INKSTONE_CHECK_USAGE(!error && !found.empty(), "cannot listen at ", settings.host, ": ", error.message());
+  const Tcp::endpoint place = found.begin()->endpoint();
+  Tcp::acceptor acceptor(events);
+  acceptor.open(place.protocol(), error);
+  if (!error) acceptor.set_option(Tcp::acceptor::reuse_address(true), error);
+  if (!error && place.address().is_v6() && place.address().is_unspecified())
+    acceptor.set_option(asio::ip::v6_only(false), error);
+  if (!error) acceptor.bind(place, error);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (!error) acceptor.non_blocking(true, error);
+  INKSTONE_CHECK_USAGE(!error, "cannot listen at ", settings.host, " port ", settings.port, ": ", error.message(),
+                       error == asio::error::address_in_use ? port_holder(settings.port) : "",
+                       "; --port takes another");
+  return acceptor;
+}
+
+}  // namespace inkstone

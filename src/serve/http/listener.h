@@ -1,0 +1,38 @@
+// The socket that new connections come to. What comes beyond the limits is turned away at once; where descriptors have run out,
+// it neither spins nor lets clients hang.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+
+#include "serve/http/connection.h"
+
+namespace inkstone {
+
+class Listener : public std::enable_shared_from_this<Listener> {
+ public:
+  using Tcp = boost::asio::ip::tcp;
+
+  Listener(std::shared_ptr<Hall> hall, Tcp::acceptor acceptor);
+  ~Listener();
+  void start() { accept(); }
+  void stop();
+
+ private:
+  void accept();
+  void accepted(boost::system::error_code error, Tcp::socket socket);
+  void enter(Tcp::socket socket);
+  bool make_room(const std::string& address);
+  void turn_one_away();
+
+  const std::shared_ptr<Hall> hall_;
+  Tcp::acceptor acceptor_;
+  boost::asio::steady_timer pause_;
+  int spare_;  // a descriptor to give up when there is no other
+};
+
+// Bound and listening; throws Error with the port and what holds it.
+Listener::Tcp::acceptor listen_at(boost::asio::io_context& events, const HttpSettings& settings);
+
+}  // namespace inkstone

@@ -1,0 +1,45 @@
+#include "serve/http/outbox.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace inkstone {
+
+void Outbox::push(std::string bytes) {
+  constexpr size_t kGathered = 4096;
+  if (bytes.empty()) return;
+  size_ += bytes.size();
+  if (first_ < pieces_.size() && pieces_.back().size() + bytes.size() <= kGathered)
+    pieces_.back() += bytes;
+  else
+    pieces_.push_back(std::move(bytes));
+}
+
+std::array<boost::asio::const_buffer, 8> Outbox::front() const {
+  std::array<boost::asio::const_buffer, 8> buffers;
+  const size_t count = std::min(buffers.size(), pieces_.size() - first_);
+  for (size_t i = 0; i < count; ++i) buffers[i] = boost::asio::buffer(pieces_[first_ + i]);
+  if (count) buffers[0] += offset_;
+  return buffers;
+}
+
+void Outbox::consume(size_t bytes) {
+  size_ -= bytes;
+  if (size_ == 0) return clear();
+  offset_ += bytes;
+  while (offset_ >= pieces_[first_].size()) {
+    offset_ -= pieces_[first_].size();
+    pieces_[first_++] = std::string();
+  }
+  if (first_ > 64 && first_ > pieces_.size() / 2) {
+    pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<std::ptrdiff_t>(first_));
+    first_ = 0;
+  }
+}
+
+void Outbox::clear() {
+  pieces_ = {};
+  first_ = offset_ = size_ = 0;
+}
+
+}  // namespace inkstone

@@ -1,0 +1,200 @@
+#include "serve/http/request_reader.h"
+
+#include <algorithm>
+#include <boost/beast/http/basic_parser.hpp>
+
+#include "serve/http/http_refusal.h"
+
+namespace inkstone {
+namespace {
+
+namespace http = boost::beast::http;
+using ErrorCode = boost::beast::error_code;
+using Text = boost::beast::string_view;
+
+constexpr size_t kMostChunkHead = 4096;
+constexpr size_t kMostOverhead = 16;  // bytes of chunk heads for each byte of a body
+
+[[noreturn]] void malformed(const std::string& why) { throw HttpRefusal(400, "bad_request", why); }
+
+std::string lower(Text text) {
+  std::string result(text);
+  for (char& c : result)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return result;
+}
+
+bool plain_number(const std::string& text) {
+  return !text.empty() && text.size() < 20 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// Whether what came so far can become "[CR LF of the last chunk] SIZE [;...] CR LF", with trailers where the size is 0.
+bool chunk_head(std::string_view text) {
+  for (const char c : {'\r', '\n'})
+    if (text.starts_with(c)) text.remove_prefix(1);
+  const size_t size = text.find_first_not_of("0123456789abcdefABCDEF");
+  if (size == text.npos) return text.size() <= 16;
+  if (size == 0 || (text[size] != ';' && text[size] != '\r')) return false;
+  for (size_t i = size; i < text.size(); ++i)
+    if (text[i] == '\n' && text[i - 1] != '\r') return false;
+  return true;
+}
+
+// Headers that must not come twice: readers differ in which one they believe.
+constexpr std::string_view kSingle[] = {"content-length", "transfer-encoding", "host",   "content-type",
+                                        "authorization",  "content-encoding",  "expect", "origin"};
+
+}  // namespace
+
+struct RequestReader::Parser : http::basic_parser<true> {
+  explicit Parser(RequestReader& owner) : reader(owner) {
+    eager(true);
+    body_limit(boost::none);
+    header_limit(static_cast<uint32_t>(reader.most_header_ + 16));
+  }
+
+  void on_request_impl(http::verb, Text method, Text target, int, ErrorCode&) override {
+    reader.request_.method = std::string(method);
+    reader.target_ = std::string(target);
+  }
+  void on_response_impl(int, Text, int, ErrorCode&) override {}
+  void on_field_impl(http::field, Text name, Text value, ErrorCode&) override {
+    if (trailers) return;  // not asked for, and they could speak as headers
+    std::string key = lower(name);
+    if (std::ranges::find(kSingle, key) != std::end(kSingle) && !reader.request_.header(key).empty())
+      malformed("the header " + key + " comes twice");
+    reader.request_.headers.emplace_back(std::move(key), std::string(value));
+  }
+  void on_header_impl(ErrorCode&) override { trailers = true; }
+  void on_body_init_impl(boost::optional<uint64_t> const&, ErrorCode&) override {}
+  size_t on_body_impl(Text part, ErrorCode&) override {
+    reader.request_.body += part;
+    return part.size();
+  }
+  void on_chunk_header_impl(uint64_t size, Text, ErrorCode&) override {
+    if (size > reader.most_body_ - std::min(reader.most_body_, reader.request_.body.size()))
+      throw HttpRefusal(413, "body_too_large",
+                        "the body is larger than " + std::to_string(reader.most_body_) + " bytes");
+  }
+  size_t on_chunk_body_impl(uint64_t, Text part, ErrorCode&) override {
+    reader.request_.body += part;
+    return part.size();
+  }
+  void on_finish_impl(ErrorCode&) override {}
+
+  RequestReader& reader;
+  bool trailers = false;
+};
+
+RequestReader::RequestReader(size_t most_header, size_t most_headers)
+    : most_header_(most_header), most_headers_(most_headers) {}
+
+RequestReader::~RequestReader() = default;
+
+bool RequestReader::keep_alive() const { return parser_->keep_alive(); }
+
+std::optional<uint64_t> RequestReader::content_length() const {
+  const auto length = parser_->content_length();
+  return length ? std::optional<uint64_t>(*length) : std::nullopt;
+}
+
+size_t RequestReader::take(std::string_view bytes) {
+  if (state_ == State::kDone) return 0;
+  return state_ == State::kHead ? take_head(bytes) : take_body(bytes);
+}
+
+// Line by line, so that what is wrong is answered at its line and not at the deadline.
+size_t RequestReader::take_head(std::string_view bytes) {
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const char c = bytes[i];
+    if (held_.size() == most_header_)
+      throw HttpRefusal(431, "header_too_large",
+                        "the request's head is larger than " + std::to_string(most_header_) + " bytes");
+    if (c == '\0') malformed("NUL in the request's head");
+    const bool after_return = held_.ends_with('\r');
+    if ((c == '\n') != after_return) malformed("lines of the request's head must end in CR LF");
+    held_ += c;
+    if (c != '\n') continue;
+    const std::string_view line = std::string_view(held_).substr(line_, held_.size() - 2 - line_);
+    if (line.empty()) {  // the head is complete
+      parser_ = std::make_unique<Parser>(*this);
+      parse(held_);
+      held_ = std::string();
+      state_ = parser_->is_done() ? State::kDone : State::kBody;
+      if (state_ == State::kBody && !parser_->chunked() && !parser_->content_length())
+        malformed("a body without a length");
+      return i + 1;
+    }
+    check_line(line);
+    line_ = held_.size();
+  }
+  return bytes.size();
+}
+
+void RequestReader::check_line(std::string_view line) {
+  if (lines_++ == 0) {
+    if (line.ends_with(" HTTP/1.0"))
+      version_ = 10;
+    else if (const size_t at = line.rfind(" HTTP/"); !line.ends_with(" HTTP/1.1"))
+      at == line.npos ? malformed("the first line must be METHOD TARGET HTTP/1.1")
+                      : throw HttpRefusal(505, "bad_version", "this server speaks HTTP/1.1");
+    return;
+  }
+  if (lines_ > most_headers_ + 1)
+    throw HttpRefusal(431, "too_many_headers", "more than " + std::to_string(most_headers_) + " headers");
+  if (line.front() == ' ' || line.front() == '\t') malformed("a folded header line");
+  const size_t colon = line.find(':');
+  if (colon == 0 || colon == line.npos) malformed("a header line without a name");
+  const std::string name = lower(line.substr(0, colon));
+  std::string_view value = line.substr(colon + 1);
+  while (!value.empty() && (value.front() == ' ' || value.front() == '\t')) value.remove_prefix(1);
+  while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
+  if (name == "content-length" && !plain_number(std::string(value)))
+    malformed("content-length must be a number of digits only");
+  if (name == "transfer-encoding" && lower(value) != "chunked")
+    throw HttpRefusal(501, "bad_transfer_encoding", "the only transfer-encoding here is chunked");
+  if (name == "transfer-encoding" && version_ == 10) malformed("transfer-encoding in HTTP/1.0");
+}
+
+size_t RequestReader::take_body(std::string_view bytes) {
+  const bool chunked = parser_->chunked();
+  if (held_.empty() || !chunked) {
+    const size_t taken = parse(bytes);
+    body_bytes_ += taken;
+    if (!parser_->is_done())
+      held_ = bytes.substr(taken);
+    else
+      state_ = State::kDone;
+    if (state_ == State::kDone) return taken;
+  } else {
+    const size_t before = held_.size();
+    held_ += bytes;
+    const size_t taken = parse(held_);
+    body_bytes_ += taken;
+    if (parser_->is_done()) {
+      held_ = std::string();
+      state_ = State::kDone;
+      return taken - before;
+    }
+    held_.erase(0, taken);
+  }
+  if (!held_.empty() && !chunk_head(held_)) malformed("a chunk must begin with its size in hexadecimal digits");
+  if (held_.size() > kMostChunkHead) malformed("a chunk's head or the trailers are larger than 4096 bytes");
+  if (body_bytes_ > kMostOverhead * (most_body_ + kMostChunkHead))
+    throw HttpRefusal(413, "body_too_large", "the chunks' heads are far larger than the body");
+  return bytes.size();
+}
+
+size_t RequestReader::parse(std::string_view bytes) {
+  size_t taken = 0;
+  ErrorCode error;
+  while (taken < bytes.size() && !parser_->is_done()) {
+    const size_t part = parser_->put(boost::asio::buffer(bytes.data() + taken, bytes.size() - taken), error);
+    taken += part;
+    if (error && error != http::error::need_more) malformed("malformed HTTP: " + error.message());
+    if (part == 0) break;
+  }
+  return taken;
+}
+
+}  // namespace inkstone

@@ -1,0 +1,112 @@
+#include "serve/log.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <boost/json/serialize.hpp>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+#include <string>
+
+namespace inkstone {
+namespace {
+
+constexpr size_t kMostValue = 1000,
+                 kMostLine = 4096;  // the latter is PIPE_BUF: a pipe takes such a line whole or not at all
+std::atomic<bool> as_json = false;
+std::atomic<LogLevel> least_level = LogLevel::kInfo;
+
+const char* name_of(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug: return "debug";
+    case LogLevel::kInfo: return "info";
+    case LogLevel::kWarning: return "warning";
+    case LogLevel::kError: return "error";
+  }
+  return "";
+}
+
+std::string time_text() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const std::time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(now).count();
+  const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(now).count() % 1000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  std::array<char, 32> text;
+  const size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S.", &parts);
+  const std::string fraction = std::to_string(1000 + millis).substr(1);
+  return std::string(text.data(), size) + fraction + "Z";
+}
+
+// One line, no control characters, of bounded length, cut between characters.
+std::string plain(std::string_view text) {
+  const bool cut = text.size() > kMostValue;
+  size_t size = std::min(text.size(), kMostValue);
+  while (cut && size > 0 && (text[size] & 0xc0) == 0x80) --size;
+  std::string line(text.substr(0, size));
+  for (size_t i = 0; i < line.size(); ++i) {
+    const auto c = static_cast<unsigned char>(line[i]);
+    if (c < 0x20 || c == 0x7f) line[i] = '?';
+    if (c == 0xc2 && i + 1 < line.size() && static_cast<unsigned char>(line[i + 1]) < 0xa0)
+      line.replace(i, 2, "?");  // U+0080...
+  }
+  return cut ? line + "..." : line;
+}
+
+Json plain(const Json& value) {
+  if (const auto* text = value.if_string()) return Json(plain(std::string_view(*text)));
+  return value;
+}
+
+std::string text_of(const Json& value) {
+  if (const double* number = value.if_double()) {
+    std::array<char, 400> digits;
+    return {digits.data(), static_cast<size_t>(std::snprintf(digits.data(), digits.size(), "%.6f", *number))};
+  }
+  const auto* string = value.if_string();
+  if (!string) return boost::json::serialize(value);
+  std::string text = plain(std::string_view(*string));
+  return text.empty() || text.find_first_of(" \"=\\") != text.npos ? boost::json::serialize(Json(text)) : text;
+}
+
+std::string line_of(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
+  if (as_json) {
+    JsonObject line{{"time", time_text()}, {"level", name_of(level)}, {"event", plain(event)}};
+    for (const LogField& field : fields) line[field.name] = plain(field.value);
+    return boost::json::serialize(line);
+  }
+  std::string line = time_text() + ' ' + name_of(level) + ' ' + plain(event);
+  for (const LogField& field : fields) line.append(" ").append(field.name).append("=") += text_of(field.value);
+  return line;
+}
+
+}  // namespace
+
+void set_log(bool json, LogLevel least) {
+  as_json = json;
+  least_level = least;
+}
+
+// A line goes out at once or is lost: who writes may be the event thread, and a full pipe must not stop it.
+void log_line(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
+  if (level < least_level) return;
+  static const auto no_signal = std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is EPIPE, not the end
+  (void)no_signal;
+  std::string line = line_of(level, event, fields);
+  if (line.size() >= kMostLine) {
+    if (as_json)
+      line = line_of(level, event, {{"problem", "the line was too long"}});
+    else
+      line.resize(kMostLine - 1);
+  }
+  line += '\n';
+  pollfd error_output{STDERR_FILENO, POLLOUT, 0};
+  if (poll(&error_output, 1, 0) != 1 || !(error_output.revents & POLLOUT)) return;
+  if (write(STDERR_FILENO, line.data(), line.size()) < 0) return;
+}
+
+}  // namespace inkstone

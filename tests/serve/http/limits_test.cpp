@@ -1,0 +1,353 @@
+// Nobody can hold the server up: not by being slow, not by being large, not by being many, not by speaking in tongues.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "serve/http/http_house.h"
+
+namespace inkstone {
+namespace {
+
+size_t heap_bytes() { return mallinfo2().uordblks; }
+
+void allow_descriptors() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 16384);
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+HttpSettings many() {
+  HttpSettings settings = HttpHouse::quick();
+  settings.most_connections = settings.most_per_client = 8192;
+  settings.header_seconds = settings.body_seconds = settings.write_seconds = 60;
+  return settings;
+}
+
+TEST(HttpLimits, slow_heads_and_bodies_end) {
+  HttpHouse house;
+  for (const std::string& begun : {std::string("G"), std::string("GET /echo HTTP/1.1\r\nHost: localhost\r\nX: "),
+                                   post("/echo", "{}").substr(0, post("/echo", "{}").size() - 1)}) {
+    HttpClient client = house.client();
+    client.send(begun);
+    EXPECT_EQ(client.answer().status, 408) << begun;
+    EXPECT_TRUE(client.closed());
+  }
+  EXPECT_EQ(house.figures().timed_out, 3);
+}
+
+TEST(HttpLimits, dripping_does_not_buy_time) {
+  HttpHouse house;
+  HttpClient client = house.client();
+  client.send("GET /echo HTTP/1.1\r\nX: ");
+  client.set_limit(0.02);
+  int drops = 0;
+  while (!client.receive_until("408") && drops < 500) drops += client.send("x");
+  EXPECT_LT(drops, 500);
+}
+
+TEST(HttpLimits, a_client_that_does_not_read_is_dropped) {
+  HttpHouse house;
+  HttpClient client = house.client(4096);
+  client.send(get("/picture"));
+  EXPECT_TRUE(house.becomes([&] { return house.server->figures().timed_out == 1; }));
+  EXPECT_TRUE(house.becomes([&] { return house.server->figures().connections == 0 && house.server->idle(); }));
+}
+
+TEST(HttpLimits, a_client_that_reads_slowly_gets_everything) {
+  HttpHouse house;
+  HttpClient client = house.client(65536);
+  client.send(get("/picture"));
+  for (size_t i = 1; i <= 15; ++i) {  // twice write_seconds in all
+    std::this_thread::sleep_for(std::chrono::milliseconds(40));
+    client.receive_until(std::string(1, '\0'));
+    if (client.received().size() > (20u << 20)) break;
+    client.set_limit(0.001);
+  }
+  client.set_limit(10);
+  EXPECT_EQ(client.answer().body.size(), 32u << 20);
+}
+
+TEST(HttpLimits, a_stream_holds_no_more_than_most_unsent) {
+  HttpSettings settings = HttpHouse::quick();
+  settings.write_seconds = 60;
+  settings.most_unsent = 1 << 20;
+  HttpHouse house(settings);
+  HttpClient client = house.client(4096);
+  client.send(get("/stream"));
+  ASSERT_TRUE(house.becomes([&] { return house.held.size() == 1; }));
+  const size_t before = heap_bytes();
+  size_t written = 0;
+  const std::string chunk(100'000, 'x');
+  ASSERT_TRUE(house.becomes([&] {
+    if (house.gone == 0) house.held[0]->write(chunk);
+    written += chunk.size();
+    EXPECT_LT(house.held[0]->unsent(), settings.most_unsent + 2 * chunk.size());
+    EXPECT_LT(heap_bytes(), before + settings.most_unsent + 8 * chunk.size());
+    return house.gone == 1;
+  }));
+  EXPECT_GT(written, settings.most_unsent);
+}
+
+struct Malformed {
+  const char* name;
+  std::string bytes;
+  int status;
+};
+
+std::string chunked(const std::string& chunks) {
+  return "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+         "chunked\r\n\r\n" +
+         chunks;
+}
+
+std::string lengths(const std::string& headers) {
+  return "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + headers + "\r\n{}";
+}
+
+std::string repeated(const std::string& text, int times) {
+  std::string all;
+  for (int i = 0; i < times; ++i) all += text;
+  return all;
+}
+
+std::vector<Malformed> malformed() {
+  const std::string line = "GET /echo HTTP/1.1\r\n", host = "Host: localhost\r\n";
+  return {
+      {"length of 10 GB", lengths("Content-Length: 10000000000\r\n"), 413},
+      {"length over the limit by one", lengths("Content-Length: 1048577\r\n"), 413},
+      {"length beyond 64 bits", lengths("Content-Length: 99999999999999999999\r\n"), 400},
+      {"two lengths", lengths("Content-Length: 2\r\nContent-Length: 3\r\n"), 400},
+      {"the same length twice", lengths("Content-Length: 2\r\nContent-Length: 2\r\n"), 400},
+      {"a list of lengths", lengths("Content-Length: 2, 2\r\n"), 400},
+      {"length with plus", lengths("Content-Length: +2\r\n"), 400},
+      {"length with minus", lengths("Content-Length: -2\r\n"), 400},
+      {"length in hexadecimal", lengths("Content-Length: 0x2\r\n"), 400},
+      {"empty length", lengths("Content-Length:\r\n"), 400},
+      {"length and chunks", lengths("Content-Length: 2\r\nTransfer-Encoding: chunked\r\n"), 400},
+      {"chunks and length", lengths("Transfer-Encoding: chunked\r\nContent-Length: 2\r\n"), 400},
+      {"gzip and chunked", lengths("Transfer-Encoding: gzip, chunked\r\n"), 501},
+      {"chunked twice", lengths("Transfer-Encoding: chunked, chunked\r\n"), 501},
+      {"two transfer-encodings", lengths("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), 400},
+      {"chunks in HTTP/1.0", "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+      {"chunk of -2", chunked("-2\r\nab"), 400},
+      {"chunk of 2^64-1", chunked("ffffffffffffffff\r\nab"), 413},
+      {"chunk beyond 64 bits", chunked("10000000000000002\r\nab"), 400},
+      {"chunk of 0x10", chunked("0x10\r\n0123456789abcdef\r\n0\r\n\r\n"), 400},
+      {"chunk of +5", chunked("+5\r\nhello\r\n0\r\n\r\n"), 400},
+      {"chunk of nothing", chunked("\r\nab"), 400},
+      {"chunk that ends elsewhere", chunked("2\r\nabcd\r\n0\r\n\r\n"), 400},
+      {"bare line feeds in chunks", chunked("2\nab\n0\n\n"), 400},
+      {"chunk with an endless extension", chunked("2;" + std::string(100'000, 'e')), 400},
+      {"endless trailers", chunked("0\r\n" + repeated("a: b\r\n", 10'000)), 400},
+      {"endless chunks", chunked(repeated("10000\r\n" + std::string(0x10000, 'x') + "\r\n", 20)), 413},
+      {"tiny chunks", chunked(repeated("1\r\nx\r\n", 1'100'000)), 413},
+      {"tiny chunks with large heads", chunked(repeated("1;" + std::string(1000, 'e') + "\r\nx\r\n", 20'000)), 413},
+      {"100,000 headers", line + host + repeated("a: b\r\n", 100'000) + "\r\n", 431},
+      {"65 headers", line + host + repeated("a: b\r\n", 64) + "\r\n", 431},
+      {"a header of 1 MB", line + host + "a: " + std::string(1 << 20, 'b') + "\r\n\r\n", 431},
+      {"a target of 1 MB", get("/" + std::string(1 << 20, 'b')), 431},
+      {"folded header", line + host + "a: b\r\n c\r\n\r\n", 400},
+      {"header without colon", line + host + "abc\r\n\r\n", 400},
+      {"header without name", line + host + ": abc\r\n\r\n", 400},
+      {"space before the colon", line + "Host : localhost\r\n\r\n", 400},
+      {"control character in a header", line + host + "a: b\x01\r\n\r\n", 400},
+      {"NUL in a header", line + host + std::string("a: b\0c\r\n\r\n", 10), 400},
+      {"bare line feeds", "GET /echo HTTP/1.1\nHost: localhost\n\n", 400},
+      {"bare carriage return", line + host + "a: b\rc: d\r\n\r\n", 400},
+      {"HTTP/0.9", "GET /echo\r\n", 400},
+      {"HTTP/1.2", "GET /echo HTTP/1.2\r\n" + host + "\r\n", 505},
+      {"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+      {"TLS", "\x16\x03\x01\x02\r\n", 400},
+      {"bad method", "G@T /echo HTTP/1.1\r\n" + host + "\r\n", 400},
+      {"no method", " /echo HTTP/1.1\r\n" + host + "\r\n", 400},
+      {"unknown method", "BREW /echo HTTP/1.1\r\n" + host + "\r\n", 405},
+      {"two spaces", "GET  /echo HTTP/1.1\r\n" + host + "\r\n", 400},
+      {"no slash", get("echo"), 400},
+      {"space in the path", get("/ec ho"), 400},
+      {"NUL in the path", "GET /ec" + std::string(1, '\0') + "ho HTTP/1.1\r\n" + host + "\r\n", 400},
+      {"%00", get("/echo%00"), 400},
+      {"%00 in the query", get("/echo?a=%00"), 400},
+      {"..", get("/jobs/../echo"), 400},
+      {"..%2f", get("/jobs/..%2fecho"), 400},
+      {"%2e%2e", get("/jobs/%2e%2e/echo"), 400},
+      {"backslash", get("/jobs/..%5cecho"), 400},
+      {"escaped line end", get("/echo%0d%0a"), 400},
+      {"overlong UTF-8", get("/jobs/%c0%ae"), 400},
+      {"surrogate", get("/jobs/%ed%a0%80"), 400},
+      {"half an escape", get("/echo%4"), 400},
+      {"no hexadecimal digits", get("/echo%zz"), 400},
+      {"101 parameters", get("/echo?" + repeated("a=b&", 101)), 400},
+      {"no host", "GET /echo HTTP/1.1\r\n\r\n", 400},
+      {"two hosts", line + host + host + "\r\n", 400},
+      {"gzip", post("/echo", "{}", "Content-Encoding: gzip\r\n"), 415},
+      {"form", "POST /echo HTTP/1.1\r\n" + host + "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}", 415},
+      {"no content type", "POST /echo HTTP/1.1\r\n" + host + "Content-Length: 2\r\n\r\n{}", 415},
+      {"latin-1",
+       "POST /echo HTTP/1.1\r\n" + host +
+           "Content-Type: application/json; charset=latin1\r\nContent-Length: 2\r\n\r\n{}",
+       415},
+  };
+}
+
+TEST(HttpLimits, what_is_malformed_is_refused_and_nothing_else_happens) {
+  HttpHouse house;
+  for (const Malformed& row : malformed())
+    for (const bool dripped : {false, true}) {
+      if (dripped && row.bytes.size() > 1000) continue;
+      SCOPED_TRACE(row.name);
+      HttpClient client = house.client();
+      if (dripped) {
+        for (const char c : row.bytes) client.send({&c, 1});
+      } else {
+        client.send(row.bytes);  // may be refused in the middle
+      }
+      EXPECT_EQ(client.answer().status, row.status);
+      EXPECT_TRUE(row.status != 400 || client.closed());
+    }
+  EXPECT_EQ(house.client().ask(get("/echo")).status, 200);
+  EXPECT_TRUE(house.becomes([&] { return house.server->figures().connections == 0; }));
+  EXPECT_GT(house.figures().malformed, 50);
+}
+
+TEST(HttpLimits, what_only_looks_odd_is_served) {
+  HttpHouse house;
+  HttpClient client = house.client();
+  for (const std::string& bytes :
+       {chunked("2;a=b\r\n{}\r\n0\r\nTrailer: x\r\n\r\n"), chunked("0002\r\n{}\r\n0\r\n\r\n"), "\r\n" + get("/echo"),
+        post("/echo", ""), std::string("POST /echo?prompt=a HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        get("/echo", "Content-Encoding: identity\r\n"),
+        std::string("GET http://localhost/echo HTTP/1.1\r\nHost: elsewhere\r\n\r\n"), get("/jobs/a..b"),
+        std::string("POST /echo HTTP/1.1\r\nHost: [::1]:80\r\nContent-Type: application/json; "
+                    "charset=UTF-8\r\nContent-Length: 2\r\n\r\n{}"),
+        post("/large", std::string(4 << 20, ' '))})
+    EXPECT_EQ(client.ask(bytes).status, 200) << bytes.substr(0, 200);
+}
+
+TEST(HttpLimits, ten_thousand_pipelined_requests_take_no_memory) {
+  HttpHouse house;
+  const std::string all = get("/hold") + repeated(get("/jobs/1"), 10'000);
+  HttpClient client = house.client();
+  client.ask(get("/echo"));
+  const size_t before = heap_bytes();
+  std::thread sender([&] { client.send(all); });
+  ASSERT_TRUE(house.becomes([&] { return house.held.size() == 1; }));
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_LT(house.at([] { return heap_bytes(); }), before + (256 << 10));
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  house.at([&] { house.held[0]->reply({}); });
+  int answered = 0;
+  while (answered <= 10'000 && client.answer().status == 200) ++answered;
+  sender.join();
+  EXPECT_EQ(answered, 10'001);
+}
+
+TEST(HttpLimits, connections_are_counted_for_each_address) {
+  HttpSettings settings = HttpHouse::quick();
+  settings.most_per_client = 3;
+  HttpHouse house(settings);
+  std::vector<HttpClient> clients;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(clients.emplace_back(house.port).ask(get("/echo")).status, 200);
+  EXPECT_EQ(house.client().answer().status, 503);
+  EXPECT_EQ(house.figures().turned_away, 1);
+  clients.pop_back();
+  EXPECT_TRUE(house.becomes([&] { return house.server->figures().connections == 2; }));
+  EXPECT_EQ(house.client().ask(get("/echo")).status, 200);
+}
+
+TEST(HttpLimits, who_rests_longest_gives_way) {
+  HttpSettings settings = HttpHouse::quick();
+  settings.most_connections = 3;
+  HttpHouse house(settings);
+  HttpClient working = house.client();
+  working.send(get("/hold"));
+  ASSERT_TRUE(house.becomes([&] { return house.held.size() == 1; }));
+  HttpClient first = house.client(), second = house.client();
+  EXPECT_EQ(second.ask(get("/echo")).status, 200);
+  EXPECT_EQ(first.ask(get("/echo")).status, 200);
+  HttpClient third = house.client();
+  EXPECT_EQ(third.ask(get("/echo")).status, 200);
+  EXPECT_TRUE(second.closed());
+  EXPECT_EQ(first.ask(get("/echo")).status, 200);
+  EXPECT_EQ(house.gone, 0) << "who works is let be";
+}
+
+TEST(HttpLimits, without_descriptors_it_neither_spins_nor_stops) {
+  HttpHouse house;
+  HttpClient known = house.client();
+  ASSERT_EQ(known.ask(get("/echo")).status, 200);
+  std::promise<void> go;
+  boost::asio::post(house.events, [&] { go.get_future().wait(); });
+  std::vector<HttpClient> waiting;
+  for (int i = 0; i < 10; ++i) waiting.emplace_back(house.port);
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  const int next = dup(0);
+  close(next);
+  rlimit none = limit;
+  none.rlim_cur = static_cast<rlim_t>(next);
+  setrlimit(RLIMIT_NOFILE, &none);
+  const int64_t before = house.turns;
+  go.set_value();
+  EXPECT_EQ(known.ask(get("/echo")).status, 200);
+  for (HttpClient& client : waiting) EXPECT_TRUE(client.closed()) << "none is left hanging";
+  EXPECT_LT(house.turns - before, 100);
+  setrlimit(RLIMIT_NOFILE, &limit);
+  EXPECT_EQ(house.figures().turned_away, 10);
+  EXPECT_EQ(house.client().ask(get("/echo")).status, 200);
+}
+
+TEST(HttpLimits, a_thousand_idle_connections_are_cheap) {
+  allow_descriptors();
+  constexpr int kCount = 1000;
+  HttpHouse house(many());
+  std::vector<HttpClient> clients;
+  clients.reserve(kCount);
+  const size_t before = heap_bytes();
+  for (int i = 0; i < kCount; ++i) clients.emplace_back(house.port);
+  ASSERT_TRUE(house.becomes([&] { return house.server->figures().connections == kCount; }));
+  const size_t fresh = (heap_bytes() - before) / kCount;
+  for (HttpClient& client : clients) ASSERT_EQ(client.ask(get("/echo")).status, 200);
+  const size_t used = (heap_bytes() - before) / kCount;
+  EXPECT_LT(fresh, 8u << 10);
+  EXPECT_LT(used, 8u << 10) << "what a request took is given back";
+  RecordProperty("bytes_fresh", static_cast<int>(fresh));
+  RecordProperty("bytes_used", static_cast<int>(used));
+  const int64_t turns = house.turns;
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_LT(house.turns - turns, 10) << "idle connections cost no time";
+}
+
+TEST(HttpLimits, a_thousand_idle_and_a_thousand_slow_do_not_hold_up_health) {
+  allow_descriptors();
+  HttpHouse house(many());
+  std::vector<HttpClient> idle, slow;
+  for (int i = 0; i < 1000; ++i) {
+    idle.emplace_back(house.port);
+    slow.emplace_back(house.port).send(i % 2 ? "GET /echo HTTP/1.1\r\nX: " : post("/echo", "{    }").substr(0, 100));
+  }
+  ASSERT_TRUE(house.becomes([&] { return house.server->figures().connections == 2000; }));
+  HttpClient probe = house.client();
+  std::vector<double> micros;
+  for (int i = 0; i < 2000; ++i) {
+    for (int k = 0; k < 5; ++k) slow[static_cast<size_t>(i * 10 + 2 * k + 1) % 1000].send("x");
+    const int64_t turns = house.turns;
+    const auto start = std::chrono::steady_clock::now();
+    ASSERT_EQ(probe.ask(get("/health/live")).status, 200);
+    micros.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
+    EXPECT_LT(house.turns - turns, 40) << "an answer waits for what came before it and no more";
+  }
+  std::ranges::sort(micros);
+  RecordProperty("p50_micros", static_cast<int>(micros[micros.size() / 2]));
+  RecordProperty("p99_micros", static_cast<int>(micros[micros.size() * 99 / 100]));
+  EXPECT_EQ(house.figures().timed_out, 0);
+}
+
+}  // namespace
+}  // namespace inkstone
