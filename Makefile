@@ -6,7 +6,7 @@ PROMPT ?= a fox on a teal background
 ARGS   ?=
 JOBS   ?= $(shell nproc)
 
-.PHONY: generate build test check format asan fuzz aarch64 clean
+.PHONY: generate build test test-clients check format asan fuzz aarch64 clean
 
 generate: build
 	./build/$(PRESET)/inkstone generate "$(PROMPT)" $(ARGS)
@@ -21,6 +21,13 @@ test:
 	@cmake --preset $(PRESET) -DINKSTONE_TESTS=ON $(if $(VERBOSE),,--log-level=WARNING)
 	@cmake --build --preset $(PRESET) --parallel $(JOBS)
 	ctest --preset $(PRESET)
+
+# Real clients and a browser against the server (PyPI's openai and webuiapi, Chromium; about 300 MB to install).
+test-clients:
+	@tools/setup.sh build test clients
+	@cmake --preset $(PRESET) -DINKSTONE_TESTS=ON $(if $(VERBOSE),,--log-level=WARNING)
+	@cmake --build --preset $(PRESET) --parallel $(JOBS) --target inkstone
+	ctest --preset $(PRESET) -L clients
 
 # The checks that need no build: formatting and the house.
 check:

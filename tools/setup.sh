@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs what is missing for `build` and `test` on Debian 12: packages by apt, and for the tests CLIP's published vocabulary
-# (from the PyPI package open_clip_torch). Says what it does; does nothing when all is there.
+# Installs what is missing for `build`, `test` and `clients` on Debian 12: packages by apt, for the tests CLIP's published
+# vocabulary (from the PyPI package open_clip_torch), and for tests/serve/clients a browser and clients from PyPI. Says what it does; does nothing when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,13 +8,15 @@ build=(g++ cmake ninja-build libdnnl-dev libboost1.81-dev libboost-json1.81-dev 
   prometheus-cpp-dev pkgconf libcli11-dev libtomlplusplus-dev libfmt-dev libicu-dev libpng-dev
   libonnx-dev libprotobuf-dev protobuf-compiler libssl-dev)
 tests=(libgtest-dev libgmock-dev clang-14 clang-format-14 libclang-rt-14-dev libomp-14-dev python3)
+clients=(chromium chromium-driver python3 python3-venv python3-selenium curl)
 
 wanted=()
 for need in "$@"; do
   case $need in
     build) wanted+=("${build[@]}") ;;
     test) wanted+=("${tests[@]}") ;;
-    *) echo "usage: tools/setup.sh [build] [test]" >&2; exit 2 ;;
+    clients) wanted+=("${clients[@]}") ;;
+    *) echo "usage: tools/setup.sh [build] [test] [clients]" >&2; exit 2 ;;
   esac
 done
 
@@ -48,4 +50,11 @@ with zipfile.ZipFile(glob.glob(folder + "/*.whl")[0]) as wheel:
 with open(merges, "wb") as file:
     file.write(text)
 PYTHON
+fi
+
+# Debian's Python, for its selenium; not one that a version manager put before it.
+if [[ " $* " == *" clients "* ]] && ! build/clients/bin/python -c 'import openai, webuiapi' 2>/dev/null; then
+  echo "setup: fetching openai and webuiapi from PyPI into build/clients"
+  /usr/bin/python3 -m venv --clear --system-site-packages build/clients
+  build/clients/bin/python -m pip install --quiet --disable-pip-version-check openai==3.54.0 webuiapi==0.9.17
 fi

@@ -83,7 +83,8 @@ void add_flags(Flags& flags, CLI::App& root, Command command) {
   if (word.size() > 1 && word.front() == '-')
     fail<UsageError>(INKSTONE_HERE, "unknown flag ", word, " before the command (see inkstone --help)");
   std::vector<std::string> known;
-  for (Command command : kCommands) known.push_back(command_name(command));
+  for (Command command : kCommands)
+    if (command != Command::kWorker) known.push_back(command_name(command));  // nobody means it
   const std::string meant = nearest(word, known);
   fail<UsageError>(INKSTONE_HERE, "unknown command \"", word, "\": choose ", listed(known),
                    meant.empty() ? "" : "; did you mean " + meant + "?");

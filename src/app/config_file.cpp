@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include <algorithm>
+
+#include "app/help.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/spelling.h"
@@ -55,11 +58,28 @@ std::optional<std::string> text_of(const toml::node& node, const Member& member)
   return {};
 }
 
-void apply_entry(const toml::key& key, const toml::node& node, const std::string& source, Options& options) {
+constexpr Command kConfigured[] = {Command::kGenerate, Command::kServe};
+
+bool of_another(const std::string& name, Command command) {
+  return std::ranges::any_of(kConfigured, [&](Command other) {
+    const Setting* setting = other == command ? nullptr : find_setting(other, name);
+    return setting && setting->in_file;
+  });
+}
+
+struct Target {
+  Options& options;
+  Command command;
+  bool flat;  // keys of other commands may stand there too
+};
+
+void apply_entry(const toml::key& key, const toml::node& node, const std::string& source, const Target& target) {
   const std::string name(key.str());
-  const Setting* setting = find_setting(Command::kGenerate, name);
+  Options& options = target.options;
+  const Setting* setting = find_setting(target.command, name);
   if (!setting || !setting->in_file) {
-    const std::vector<std::string> known = setting_names(Command::kGenerate, true);
+    if (target.flat && of_another(name, target.command)) return;
+    const std::vector<std::string> known = setting_names(target.command, true);
     const std::string meant = nearest(name, known);
     fail<UsageError>(INKSTONE_HERE, place(source, key.source()), ": unknown key \"", name, "\"",
                      meant.empty() ? "; keys are " + listed(known) : "; did you mean " + meant + "?");
@@ -74,7 +94,7 @@ void apply_entry(const toml::key& key, const toml::node& node, const std::string
 
 }  // namespace
 
-void apply_config(std::string_view text, const std::string& source, Options& options) {
+void apply_config(std::string_view text, const std::string& source, Options& options, Command command) {
   toml::table table;
   try {
     table = toml::parse(text, source);
@@ -82,16 +102,22 @@ void apply_config(std::string_view text, const std::string& source, Options& opt
     fail<UsageError>(INKSTONE_HERE, place(source, error.source()), ": ", error.description());
   }
   // A table of its own is nearer than the flat keys around it.
-  if (const toml::node* node = table.get("generate")) {
-    INKSTONE_CHECK_USAGE(node->is_table(), place(source, node->source()), ": generate must be a table, [generate]");
-    for (const auto& [key, value] : *node->as_table()) apply_entry(key, value, source, options);
+  for (const Command other : kConfigured) {
+    const char* name = command_name(other);
+    const toml::node* node = table.get(name);
+    if (!node) continue;
+    INKSTONE_CHECK_USAGE(node->is_table(), place(source, node->source()), ": ", name, " must be a table, [", name, "]");
+    if (other != command) continue;
+    for (const auto& [key, value] : *node->as_table()) apply_entry(key, value, source, {options, command, false});
   }
-  for (const auto& [key, value] : table)
-    if (key.str() != "generate") apply_entry(key, value, source, options);
+  for (const auto& [key, value] : table) {
+    const bool own_table = std::ranges::any_of(kConfigured, [&](Command c) { return key.str() == command_name(c); });
+    if (!own_table) apply_entry(key, value, source, {options, command, true});
+  }
 }
 
-void apply_config_file(const std::filesystem::path& path, Options& options) {
-  apply_config(read_file(path, kMostBytes), path.string(), options);
+void apply_config_file(const std::filesystem::path& path, Options& options, Command command) {
+  apply_config(read_file(path, kMostBytes), path.string(), options, command);
 }
 
 }  // namespace inkstone

@@ -1,4 +1,5 @@
-// --config: a TOML file of settings. Keys are the flags' names, in one flat table or in a table [generate].
+// --config: a TOML file of settings. Keys are the flags' names, in one flat table or in a table [generate] or [serve], whose keys
+// are for that command alone.
 #pragma once
 
 #include <filesystem>
@@ -9,8 +10,9 @@
 namespace inkstone {
 
 // Sets what the options do not have yet: flags are nearer. Throws UsageError "file:line:column: ..." for malformed TOML, unknown
-// keys, wrong types and values that are not allowed.
-void apply_config(std::string_view toml, const std::string& source, Options& options);
-void apply_config_file(const std::filesystem::path& path, Options& options);
+// keys, wrong types and values that are not allowed. Flat keys of other commands are passed over.
+void apply_config(std::string_view toml, const std::string& source, Options& options,
+                  Command command = Command::kGenerate);
+void apply_config_file(const std::filesystem::path& path, Options& options, Command command = Command::kGenerate);
 
 }  // namespace inkstone

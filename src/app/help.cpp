@@ -132,6 +132,33 @@ With --watch, --json prints one line each time; elsewhere than on a terminal the
 Exit codes: 0 done (absent devices too), 1 failed, 2 wrong usage, 130 interrupted.
 )";
 
+constexpr const char* kServeHead =
+    R"(Serves pictures to many people: a page to type a prompt in, POST /generate, and the APIs of OpenAI and AUTOMATIC1111.
+Pictures of different people are denoised together, step by step; workers that die are replaced and nobody notices.
+Usage: inkstone serve [flags]
+
+Examples:
+  inkstone serve
+  inkstone serve --model runwayml/stable-diffusion-v1-5 --port 8080 --max-queue 64
+  inkstone serve --device npu:0,npu:1 --compiled sd15-onnx --host 0.0.0.0 --api-key-file keys.txt --log-format json
+  inkstone serve --config /etc/inkstone.toml
+  curl -X POST 'localhost:8080/generate?prompt=a+fox&seed=42'
+)";
+
+constexpr const char* kServeTail = R"(
+Nearest first: flag, environment (INKSTONE_MAX_QUEUE for --max-queue), --config file (in it the table [serve] before
+keys outside of tables), default. Sizes are written 1MiB, 2GB or as plain bytes.
+Signals: SIGTERM and Ctrl-C let nobody in any more (/health/ready says 503), end what is under way within --grace, and
+leave; a second one leaves at once. SIGHUP reads --api-key-file anew and replaces the workers one after the other.
+Exit codes: 0 stopped, 1 failed, 2 wrong usage.
+)";
+
+constexpr const char* kWorkerHead =
+    R"(A part of inkstone serve, which starts it: it owns one device and its models, and draws what the server orders over
+a socket on descriptor 3. By hand it does nothing.
+Usage: inkstone worker [flags]
+)";
+
 }  // namespace
 
 const char* command_name(Command command) {
@@ -141,6 +168,8 @@ const char* command_name(Command command) {
     case Command::kBench: return "bench";
     case Command::kExport: return "export";
     case Command::kDevices: return "devices";
+    case Command::kServe: return "serve";
+    case Command::kWorker: return "worker";
   }
   return "";
 }
@@ -155,6 +184,7 @@ Commands:
   result += row("info [MODEL]", "show a model and the memory that it takes");
   result += row("bench", "measure speed and memory on this machine");
   result += row("export", "write a model as ONNX files for Ascend's compiler");
+  result += row("serve", "serve pictures over HTTP: a page, and APIs that people use already");
   result += row("devices", "show the devices of this machine, their memory, load and health");
   result += "\nFlags:\n";
   result += row("-h, --help", "this text; inkstone COMMAND --help has all of a command's flags");
@@ -174,6 +204,8 @@ std::string command_help(Command command) {
     case Command::kBench: return kBenchHead + setting_rows(command) + kBenchTail;
     case Command::kExport: return kExportHead + setting_rows(command) + kExportTail;
     case Command::kDevices: return kDevicesHead + setting_rows(command) + kDevicesTail;
+    case Command::kServe: return kServeHead + setting_rows(command) + kServeTail;
+    case Command::kWorker: return kWorkerHead + setting_rows(command);
   }
   return "";
 }

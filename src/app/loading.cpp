@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "diffusion/hub.h"
+#include "diffusion/scheduler_choice.h"
 
 namespace inkstone {
 namespace {
@@ -40,22 +41,8 @@ Loaded load(const Options& options) {
 }
 
 SchedulerConfig scheduler_of(const Options& options, const Model& model) {
-  std::optional<SchedulerKind> kind;
-  if (options.scheduler) kind = scheduler_kind(*options.scheduler);
-  const std::string source = (model.folder / "scheduler" / "scheduler_config.json").string();
-  SchedulerConfig config = scheduler_config(model.scheduler_json, source, kind);
-  if (options.karras) {
-    INKSTONE_CHECK_USAGE(!*options.karras || takes_karras(config.kind),
-                         "--karras: works with euler, dpm++-2m, dpm++-2m-sde and unipc, not with ",
-                         name_of(config.kind), ": choose one of them with --scheduler");
-    config.karras = *options.karras;
-  }
-  if (options.eta) {
-    INKSTONE_CHECK_USAGE(*options.eta == 0 || config.kind == SchedulerKind::kDdim, "--eta: works with ddim, not with ",
-                         name_of(config.kind), ": add --scheduler ddim");
-    config.eta = *options.eta;
-  }
-  return config;
+  const SchedulerChoice choice{options.scheduler.value_or(""), options.karras, options.eta};
+  return scheduler_config(model, choice, (model.folder / "scheduler" / "scheduler_config.json").string(), "--");
 }
 
 Request request_of(const Options& options, const Model& model) {

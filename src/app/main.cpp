@@ -9,6 +9,7 @@
 #include "app/commands.h"
 #include "app/config_file.h"
 #include "app/console.h"
+#include "app/environment.h"
 #include "app/machine.h"
 #include "app/signals.h"
 #include "base/error.h"
@@ -30,7 +31,8 @@ int run(const std::vector<std::string>& arguments, Options& options) {
     return line.misused ? kMisused : 0;
   }
   options = std::move(line.options);
-  if (options.config) apply_config_file(*options.config, options);
+  if (line.command == Command::kServe) apply_environment(line.command, options);
+  if (options.config) apply_config_file(*options.config, options, line.command);
   install_signal_handlers(options.json.value_or(false));
   switch (line.command) {
     case Command::kGenerate: return run_generate(options);
@@ -38,6 +40,8 @@ int run(const std::vector<std::string>& arguments, Options& options) {
     case Command::kBench: return run_bench(options);
     case Command::kExport: return run_export(options);
     case Command::kDevices: return run_devices(options);
+    case Command::kServe: return run_serve(options);
+    case Command::kWorker: return run_worker(options);
   }
   return kFailed;
 }

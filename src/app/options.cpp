@@ -17,7 +17,7 @@ namespace inkstone {
 namespace {
 
 constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench),
-                   kE = bit(Command::kExport), kD = bit(Command::kDevices);
+                   kE = bit(Command::kExport), kD = bit(Command::kDevices), kW = bit(Command::kWorker), kS = bit(Command::kServe);
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 constexpr double kMostThreads = 1024;
 
@@ -26,6 +26,8 @@ std::vector<std::string> export_precisions() { return {"fp16", "mixed", "fp32"};
 std::vector<std::string> timestep_types() { return {"fp32", "int32"}; }
 std::vector<std::string> compile_choices() { return {"auto", "never", "require"}; }
 std::vector<std::string> host_choices() { return {"x86_64", "aarch64"}; }
+std::vector<std::string> batching_choices() { return {"step", "static", "off"}; }
+std::vector<std::string> log_formats() { return {"text", "json"}; }
 std::vector<std::string> switches() { return {"auto", "on", "off"}; }
 
 // clang-format off
@@ -46,14 +48,45 @@ const Setting kSettings[] = {
     {"cache-interval", "Approximations", "N", "of N U-Net calls one is whole, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another picture, near the exact one [1: all whole]", kG | kI | kB, &Options::cache_interval, 1, 1000},
     {"guidance-interval", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", kG | kI | kB, &Options::guidance_interval},
 
-    {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB | kE, &Options::model},
-    {"device", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB, &Options::device, 0, 0, known_devices},
-    {"precision", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB, &Options::precision, 0, 0, precisions},
-    {"compiled", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB, &Options::compiled},
-    {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB | kE, &Options::threads, 1, kMostThreads},
-    {"memory-budget", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB, &Options::memory_budget},
-    {"vae-tiling", "Model and machine", "WHEN", "decode the picture in bands: less memory, the same picture;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB, &Options::vae_tiling, 0, 0, switches},
-    {"attention-slicing", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB, &Options::attention_slicing, 0, 0, switches},
+    {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
+    {"device", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW, &Options::device, 0, 0, known_devices},
+    {"precision", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB | kW | kS, &Options::precision, 0, 0, precisions},
+    {"compiled", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB | kW | kS, &Options::compiled},
+    {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB | kE | kW | kS, &Options::threads, 1, kMostThreads},
+    {"memory-budget", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB | kW | kS, &Options::memory_budget},
+    {"vae-tiling", "Model and machine", "WHEN", "decode the picture in bands: less memory, the same picture;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::vae_tiling, 0, 0, switches},
+    {"attention-slicing", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::attention_slicing, 0, 0, switches},
+
+    {"device", "Model and machine", "LIST", "cpu, or Ascend cards (which need --compiled): npu:0,npu:1 [cpu]", kS, &Options::devices},
+    {"workers", "Model and machine", "N", "worker processes for each device [1]", kS, &Options::workers, 1, 64},
+
+    {"host", "Address", "ADDRESS", "where to listen; 0.0.0.0: for other machines too, which asks for --api-key-file [127.0.0.1]", kS, &Options::host},
+    {"port", "Address", "N", "0: one that is free, which is printed [8080]", kS, &Options::port, 0, 65535},
+    {"api-key-file", "Address", "FILE", "lines NAME:KEY, for Authorization: Bearer KEY or NAME and KEY as HTTP Basic\n[no keys: everyone may]", kS, &Options::key_file},
+    {"host-names", "Address", "LIST", "names of this server that a Host header may say besides loopback's and --host", kS, &Options::host_names},
+    {"origins", "Address", "LIST", "whose pages may ask from a browser besides the server's own: https://example.org", kS, &Options::origins},
+
+    {"batching", "Batching", "HOW", "step: pictures join and leave at every step; static: a batch is filled when it starts;\noff: one picture at a time [step]", kS, &Options::batching, 0, 0, batching_choices},
+    {"max-batch", "Batching", "N", "pictures in one step, at most; fewer where more do not pay, or the memory is small [8]", kS, &Options::max_batch, 1, 64},
+    {"max-queue", "Batching", "N", "pictures let in and not ended; more are refused at once [256]", kS, &Options::max_queue, 1, 100000},
+    {"max-wait", "Batching", "SECONDS", "what is predicted to take longer is refused at once [600]", kS, &Options::max_wait, 1, 1e6},
+
+    {"jobs", "Capacity", "N", "pictures in one step, at most; fewer where the memory is small [8]", kW, &Options::jobs, 1, 64},
+    {"most-side", "Capacity", "PIXELS", "of a picture's longer side [2048]", kW | kS, &Options::most_side, 1, 16384},
+    {"most-pixels", "Capacity", "N", "of a picture, width times height: what the memory is planned for [1048576]", kW | kS, &Options::most_pixels, 1, 268435456},
+    {"max-steps", "Capacity", "N", "denoising steps of a picture [200]", kS, &Options::max_steps, 1, 1000},
+    {"max-pictures", "Capacity", "N", "pictures of one order [16]", kS, &Options::max_pictures, 1, 1000},
+    {"max-per-client", "Capacity", "N", "pictures of one client, let in and not ended [64]", kS, &Options::max_per_client, 1, 100000},
+    {"max-connections", "Capacity", "N", "at once [2048]", kS, &Options::max_connections, 1, 100000},
+    {"max-body", "Capacity", "SIZE", "of a request [1MiB]", kS, &Options::max_body},
+    {"keep", "Capacity", "SECONDS", "how long a picture can be fetched [600]", kS, &Options::keep, 1, 1e6},
+    {"keep-bytes", "Capacity", "SIZE", "how much of them; the oldest go first [256MiB]", kS, &Options::keep_bytes},
+
+    {"grace", "Operation", "SECONDS", "for what is under way, when told to stop [60]", kS, &Options::grace, 0, 1e6},
+    {"watchdog", "Operation", "X", "a worker that takes X times as long as predicted is replaced [8]", kS, &Options::watchdog, 2, 1000},
+    {"watchdog-least", "Operation", "SECONDS", "but not sooner than after this [20]", kS, &Options::watchdog_least, 0.1, 1e5},
+    {"log-format", "Operation", "NAME", "text or json, a line an event, on standard error [text]", kS, &Options::log_format, 0, 0, log_formats},
+    {"log-prompts", "Operation", "", "prompts in the log too", kS, &Options::log_prompts},
 
     {"steps", "Measurement", "N", "guided denoising steps of each picture, all timed [2]", kB, &Options::steps, 1, 1000},
     {"repeat", "Measurement", "N", "pictures to draw; of all runs of a stage the median and the least are reported [1]", kB, &Options::repeat, 1, 1000},
@@ -77,10 +110,10 @@ const Setting kSettings[] = {
     {"host-cpu", "Export", "NAME", "where the files will run, if not on a processor like this one's: x86_64 or aarch64", kE, &Options::host_cpu, 0, 0, host_choices},
 
     {"watch", "Output and files", "[SECONDS]", "show it again and again until Ctrl-C, each 0.1 to 86400 seconds [2]", kD, &Options::watch, 0.1, 86400, nullptr, true, "2"},
-    {"config", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG, &Options::config, 0, 0, nullptr, false},
+    {"config", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG | kS, &Options::config, 0, 0, nullptr, false},
     {"json", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB | kE | kD, &Options::json},
-    {"quiet", "Output and files", "", "no progress and no report, errors alone", kG | kB | kE, &Options::quiet},
-    {"verbose", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB | kE | kD, &Options::verbose},
+    {"quiet", "Output and files", "", "no progress and no report, errors alone", kG | kB | kE | kS, &Options::quiet},
+    {"verbose", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB | kE | kD | kW | kS, &Options::verbose},
 };
 // clang-format on
 

@@ -16,13 +16,16 @@ namespace inkstone {
 // Unset: not given, so that the next nearest source of a default is asked.
 struct Options {
   std::optional<std::string> prompt, negative, model, out, scheduler, device, precision, vae_tiling, attention_slicing,
-      config, compare, trace, compiled, sizes, batch, compile, soc, timestep, calibration, host_cpu;
+      config, compare, trace, compiled, sizes, batch, compile, soc, timestep, calibration, host_cpu, devices, host,
+      host_names, origins, key_file, batching, log_format;
   std::optional<uint64_t> seed;
-  std::optional<int> steps, width, height, count, threads, repeat, cache_interval, opset, attention_heads, vae_tile;
-  std::optional<float> guidance, eta, watch;
-  std::optional<ByteSize> memory_budget;
+  std::optional<int> steps, width, height, count, threads, repeat, cache_interval, opset, attention_heads, vae_tile,
+      jobs, most_side, most_pixels, workers, port, max_batch, max_queue, max_per_client, max_pictures, max_steps,
+      max_connections;
+  std::optional<float> guidance, eta, watch, max_wait, grace, keep, watchdog, watchdog_least;
+  std::optional<ByteSize> memory_budget, keep_bytes, max_body;
   std::optional<Interval> guidance_interval;
-  std::optional<bool> karras, gears, encoder, json, quiet, verbose;
+  std::optional<bool> karras, gears, encoder, json, quiet, verbose, log_prompts;
 };
 
 using Member =
@@ -30,7 +33,7 @@ using Member =
                  std::optional<int> Options::*, std::optional<float> Options::*, std::optional<ByteSize> Options::*,
                  std::optional<Interval> Options::*, std::optional<bool> Options::*>;
 
-enum class Command { kGenerate, kInfo, kBench, kExport, kDevices };
+enum class Command { kGenerate, kInfo, kBench, kExport, kDevices, kServe, kWorker };
 inline constexpr unsigned bit(Command command) { return 1u << static_cast<unsigned>(command); }
 
 struct Setting {

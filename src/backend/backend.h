@@ -47,6 +47,11 @@ struct MemoryUse {     // bytes, known before the first run
   size_t total() const { return weights + mapped + work(); }
 };
 
+struct BackendState {  // of now, told without asking the device
+  double fragmentation = 0;  // of the memory kept for tensors: 1 - largest free piece / all that is free
+  std::string unusable;      // the error that lost the device; empty while it works
+};
+
 struct BackendOptions {
   std::string compiled;  // the folder that `inkstone export` wrote, for devices whose programs are compiled ahead
 };
@@ -103,6 +108,7 @@ class Backend {
   virtual double peak_flops(DType) { return 0; }
   // Memory that no run needs now: the programs' work, and packed weights that only programs now destroyed used.
   virtual void give_back() {}
+  virtual BackendState state() { return {}; }
 };
 
 // "cpu", "reference" or "npu:N"; throws UsageError listing the known devices for another name, and Error where a device is absent, with

@@ -14,6 +14,7 @@ class Error : public std::runtime_error {
   enum class Kind {
     kOther,
     kOutOfMemory,  // a device has not the memory: less at a time may work
+    kNotFinite,    // a model gave NaN or infinity
     kDeviceLost    // nothing in this process can use the device any more; another process may start it anew
   };
   explicit Error(const std::string& what, const char* where = "", Kind kind = Kind::kOther)

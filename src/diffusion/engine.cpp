@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 
 #include "base/error.h"
+#include "diffusion/built.h"
 #include "diffusion/process.h"
 #include "models/clip.h"
 #include "models/unet.h"
@@ -14,14 +14,12 @@
 namespace inkstone {
 namespace {
 
-constexpr int kMostJobs = 64;  // of a program
 constexpr size_t kHeavyPacking =
     size_t{64} << 20;  // bytes of packed weights: a program with more is dropped rather than put to rest
 
-void check_finite(std::span<const float> values, const auto&... what) {
-  for (const float value : values)
-    INKSTONE_CHECK(std::isfinite(value), what...,
-                   " gave NaN or infinity: no picture is written; try --precision fp32, or another model file");
+void check_finite(std::span<const float> values, const char* what) {
+  if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); }))
+    throw Error(not_finite(what), INKSTONE_HERE, Error::Kind::kNotFinite);
 }
 
 // What a model distilled with guidance is told of it: sin and cos of 1000 (guidance - 1) at falling frequencies
@@ -38,14 +36,6 @@ Tensor guidance_embedding(float guidance, int width) {
   return out;
 }
 
-// The job's row of every tensor; tensors are made with the first one.
-void give_keys(Backend& backend, Job& job, size_t row, const std::vector<Tensor>& keys) {
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (row == 0) job.keys.push_back(backend.tensor({job.rows, keys[i].dim(1), keys[i].dim(2)}, keys[i].type()));
-    backend.copy(keys[i], 0, job.keys[i], row * keys[i].bytes(), keys[i].bytes());
-  }
-}
-
 Image to_image(const Tensor& pixels) {
   Image image{static_cast<int>(pixels.dim(3)), static_cast<int>(pixels.dim(2)), {}};
   const int64_t area = pixels.dim(2) * pixels.dim(3);
@@ -59,54 +49,6 @@ Image to_image(const Tensor& pixels) {
 }
 
 }  // namespace
-
-struct Engine::Built {
-  explicit Built(Backend& of) : backend(of) {}
-
-  Backend& backend;
-  int jobs = 1;  // that a step is made for
-  std::unique_ptr<Program> program;
-  std::vector<NamedShape> shapes;   // of the inputs
-  std::vector<size_t> keys, times;  // of a step: which of the carried values it reads
-  std::vector<NamedShape> results;  // shapes of the outputs
-  std::vector<Tensor> inputs, outputs;
-  std::vector<const Tensor*> in;
-  std::vector<Tensor*> out;
-
-  // The first output is for the host, what else a program gives is for the next.
-  void give_outputs() {
-    for (const NamedShape& result : results)
-      outputs.push_back(outputs.empty() ? Tensor(result.shape, result.type)
-                                        : backend.tensor(result.shape, result.type));
-    for (Tensor& tensor : outputs) out.push_back(&tensor);
-  }
-
-  Tensor& input(size_t i) {  // filled by the host
-    if (!inputs[i].data()) inputs[i] = Tensor(shapes[i].shape, shapes[i].type);
-    in[i] = &inputs[i];
-    return inputs[i];
-  }
-
-  // Input `at`, as far as one of several jobs fills it, with a tensor's last rows: where it has more, the first are of the
-  // unconditional half, which is not asked for. The only job lends a tensor that is read whole for the next run.
-  void give(size_t at, const Tensor& rows, size_t job) {
-    const size_t read = bytes(shapes[at].shape, shapes[at].type) / static_cast<size_t>(jobs);
-    INKSTONE_CHECK(read <= rows.bytes(), "a step reads ", read, " bytes of \"", shapes[at].name, "\", and the job has ",
-                   rows.bytes());
-    if (jobs == 1 && read == rows.bytes()) return static_cast<void>(in[at] = &rows);
-    if (!inputs[at].data()) inputs[at] = backend.tensor(shapes[at].shape, shapes[at].type);
-    in[at] = &inputs[at];
-    backend.copy(rows, rows.bytes() - read, inputs[at], job * read, read);
-  }
-
-  // A job's rows of an output.
-  void take(size_t at, Tensor& rows, size_t job) const {
-    Shape shape = outputs[at].shape();
-    shape[0] /= jobs;
-    if (rows.shape() != shape) rows = backend.tensor(shape, outputs[at].type());
-    backend.copy(outputs[at], job * rows.bytes(), rows, 0, rows.bytes());
-  }
-};
 
 Engine::Engine(Model model, EngineOptions options)
     : model_(std::move(model)),
@@ -166,17 +108,35 @@ Engine::Built& Engine::time() {
 
 Engine::Built* Engine::find_unet(const Key& key) {
   keep_only("unet");
-  if (const auto found = unets_.find(key); found != unets_.end()) return found->second.get();
+  if (const auto found = unets_.find(key); found != unets_.end() && found->second) return used(*found->second);
   if (absent_.contains(key)) return nullptr;
   UnetParts parts = unet_parts(key, plan_.precision);
   const MemoryUse& planned = key.part == UnetPart::kShallow ? plan_.shallow : plan_.unet;
-  if (!backend_->has(parts.step, compile_options(planned))) return absent_.insert(key), nullptr;
+  if (!backend_->has(parts.step, compile_options(planned))) return absent(key), nullptr;
   auto built = build(parts.step, model_.unet, planned);
   built->give_outputs();
   built->jobs = key.jobs;
   built->keys = std::move(parts.keys);
   built->times = std::move(parts.times);
-  return (unets_[key] = std::move(built)).get();
+  make_room(unets_, kUnetsKept);
+  return used(*(unets_[key] = std::move(built)));
+}
+
+Engine::Built* Engine::used(Built& built) {
+  built.used = ++clock_;
+  return &built;
+}
+
+// Clients choose the sizes: what was used longest ago goes.
+void Engine::make_room(std::map<Key, std::unique_ptr<Built>>& programs, size_t most) {
+  while (programs.size() >= most)
+    programs.erase(std::ranges::min_element(programs, {},
+                                            [](const auto& entry) { return entry.second ? entry.second->used : 0; }));
+}
+
+void Engine::absent(const Key& key) {
+  if (absent_.size() >= kAbsentKept) absent_.clear();  // they will be found again
+  absent_.insert(key);
 }
 
 Engine::Built& Engine::unet(const Key& key) {
@@ -186,26 +146,15 @@ Engine::Built& Engine::unet(const Key& key) {
   fail(INKSTONE_HERE, "a step of ", key.jobs, " jobs has no program");
 }
 
-Engine::Built& Engine::unet_for(Key key) {
-  const Key asked = key;
-  for (; key.jobs > 0; --key.jobs)
-    if (Built* built = find_unet(key)) return *built;
-  for (key.jobs = asked.jobs + 1; key.jobs <= kMostJobs; ++key.jobs)
-    if (Built* built = find_unet(key)) return *built;
-  return unet(asked);
-}
-
 Engine::Built& Engine::vae(const Key& key) {
   keep_only("vae");
-  std::unique_ptr<Built>& built = vaes_[key];
+  if (const auto found = vaes_.find(key); found != vaes_.end() && found->second) return *used(*found->second);
   const int scale = model_.vae_scale();
-  if (!built) {
-    const Graph graph = vae_decoder_graph(model_.vae_config, 1, key.height / scale, key.width / scale);
-    auto made = build(graph, model_.vae, plan_.vae);
-    made->give_outputs();
-    built = std::move(made);
-  }
-  return *built;
+  const Graph graph = vae_decoder_graph(model_.vae_config, 1, key.height / scale, key.width / scale);
+  auto made = build(graph, model_.vae, plan_.vae);
+  made->give_outputs();
+  make_room(vaes_, kVaesKept);
+  return *used(*(vaes_[key] = std::move(made)));
 }
 
 Program& Engine::text_program() { return *text().program; }
@@ -238,7 +187,10 @@ void Engine::keep_only(const char* component) {
 }
 
 void Engine::settle(const Request& request) {
-  EnginePlan next = plan(request);
+  if (!capacity_) adopt(plan(request));
+}
+
+void Engine::adopt(EnginePlan next) {
   const auto mapped = [](const EnginePlan& p) {
     return std::array{p.text_encoder.mapped, p.prompt.mapped, p.time.mapped,
                       p.unet.mapped,         p.vae.mapped,    p.shallow.mapped};
@@ -348,7 +300,7 @@ Job Engine::start(const Request& request) {
       job.warnings.push_back(std::string(prompt == &request.prompt ? "the prompt" : "the negative prompt") +
                              " is longer than " + std::to_string(model_.clip_config.tokens) +
                              " tokens; this part was cut: \"" + cut + "\"");
-  for (size_t row = 0; row < prompts.size(); ++row) give_keys(*backend_, job, row, keys_of(*prompts[row]));
+  give_keys(job);
   const std::vector<float>& timesteps = job.scheduler->timesteps();
   for (size_t call = 0; call < std::min(kTimesKept, timesteps.size()); ++call) times_of(timesteps[call], request);
 
@@ -364,81 +316,12 @@ Job Engine::start(const Request& request) {
   return job;
 }
 
-void Engine::step(Job& job) {
-  Job* const jobs[] = {&job};
-  step(jobs);
-}
-
-void Engine::step(std::span<Job* const> jobs) {
-  INKSTONE_CHECK(!jobs.empty(), "a step without jobs");
-  for (const Job* job : jobs) {
-    INKSTONE_CHECK(!job->done(), "a step of a job that is done");
-    INKSTONE_CHECK(job->request.width == jobs[0]->request.width && job->request.height == jobs[0]->request.height,
-                   "jobs of two sizes in one step");
-  }
-  std::map<UnetCall, std::vector<Job*>> alike;
-  for (Job* job : jobs) alike[job->next()].push_back(job);
-  for (const auto& [call, group] : alike) step_alike(group);
-}
-
-void Engine::step_alike(std::span<Job* const> jobs) {
-  const Request& request = jobs[0]->request;
-  const auto [copies, part] = jobs[0]->next();
-  while (!jobs.empty()) {
-    const Key key{static_cast<int>(jobs.size()), copies, request.width, request.height, part};
-    Built& built = unet_for(key);
-    const size_t several = std::min(jobs.size(), static_cast<size_t>(built.jobs));
-    try {
-      run_step(built, jobs.first(several));
-      jobs = jobs.subspan(several);
-    } catch (const Error& error) {
-      if (built.jobs == 1 || error.kind() != Error::Kind::kOutOfMemory) throw;
-      Key refused = key;  // fewer at a time
-      refused.jobs = built.jobs;
-      unets_.erase(refused);
-      absent_.insert(refused);
-    }
-  }
-}
-
-// Where the program takes more jobs than these, the first one's rows fill it.
-void Engine::run_step(Built& built, std::span<Job* const> jobs) {
-  const auto [copies, part] = jobs[0]->next();
-  const int64_t size = jobs[0]->latent.size();
-  float* latent = built.input(0).floats().data();
-  for (size_t i = 0; i < static_cast<size_t>(built.jobs); ++i) {
-    const Job& job = *jobs[i < jobs.size() ? i : 0];
-    const float scale = job.scheduler->input_scale(job.call);
-    latent = std::ranges::transform(job.latent.floats(), latent, [&](float v) { return v * scale; }).out;
-    const std::vector<Tensor>& times = times_of(job.scheduler->timesteps()[job.call], job.request);
-    size_t at = 1;
-    if (part == UnetPart::kShallow) built.give(at++, job.deep, i);
-    for (const size_t key : built.keys) built.give(at++, job.keys[key], i);
-    for (const size_t time : built.times) built.give(at++, times[time], i);
-  }
-  built.program->run(built.in, built.out);
-  if (part == UnetPart::kWholeAndDeep)
-    for (size_t i = 0; i < jobs.size(); ++i) built.take(1, jobs[i]->deep, i);
-  const float* rows = built.outputs[0].floats().data();
-  for (Job* job : jobs) {
-    guide(*job, rows, job->output.floats());
-    check_finite(job->output.floats(), "the U-Net (call ", job->call + 1, " of ", job->calls(), ")");
-    if (job->scheduler->needs_noise(job->call)) job->noise.fill(job->fresh_noise.floats());
-    job->scheduler->step(job->call, job->output.floats(), job->fresh_noise.floats(), job->latent.floats(), job->state);
-    ++job->call;
-    rows += copies * size;
-  }
-}
-
-// rows: the unconditional prediction, then the conditional one, or the conditional one alone.
-void Engine::guide(const Job& job, const float* rows, std::span<float> to) const {
-  if (job.next().copies == 1) return static_cast<void>(std::copy_n(rows, to.size(), to.begin()));
-  const float guidance = job.request.guidance;
-  for (size_t i = 0; i < to.size(); ++i) to[i] = rows[i] + guidance * (rows[to.size() + i] - rows[i]);
-}
-
 Image Engine::finish(Job& job) {
   INKSTONE_CHECK(job.done(), "a job of ", job.calls(), " steps finished after ", job.call);
+  return decode(job);
+}
+
+Image Engine::decode(const Job& job) {
   Built& built = vae({1, 1, job.request.width, job.request.height});
   const VaeConfig& config = model_.vae_config;
   std::ranges::transform(job.latent.floats(), built.input(0).floats().begin(),

@@ -70,6 +70,7 @@ void Engine::check(const Request& request) const {
   INKSTONE_CHECK_USAGE(request.cache_interval >= 1 && request.cache_interval <= kMostSteps, "cache interval ",
                        request.cache_interval, " is not between 1 (every U-Net call is whole) and ", kMostSteps);
   check_guidance_interval(request);
+  check_capacity(request);
 }
 
 void Engine::check_guidance_interval(const Request& request) const {
@@ -84,6 +85,7 @@ void Engine::check_guidance_interval(const Request& request) const {
 }
 
 void Engine::set_memory_budget(size_t bytes) {
+  INKSTONE_CHECK(!capacity_, "the memory of a server is planned once");
   options_.memory_budget = bytes;
   plans_.clear();
 }
@@ -97,89 +99,251 @@ EnginePlan Engine::plan(const Request& request) const {
                      request.guidance_interval != Interval{}});
 }
 
-EnginePlan Engine::plan(const Demand& demand) const {
-  if (const auto found = plans_.find(demand); found != plans_.end()) return found->second;
-  const int width = demand.width, height = demand.height, scale = model_.vae_scale(), rows = demand.guided ? 2 : 1;
-  const Graph text = clip_graph(model_.clip_config, 1);
-  const Graph vae = vae_decoder_graph(model_.vae_config, 1, height / scale, width / scale);
+// The policy, for one kind of request or for a capacity's extremes.
+class Engine::Planner {
+ public:
+  Planner(const Engine& engine, const Demand& demand, const std::vector<std::pair<int, int>>& sizes, int jobs);
+  bool fits() const { return !limited_ || plan_.peak_bytes <= limit_; }
+  EnginePlan climb();                          // gives up what must be; throws UsageError where that is not enough
+  void take_rungs_of(const EnginePlan& plan);  // what it gave up
+  const EnginePlan& plan() const { return plan_; }
 
-  EnginePlan plan;
-  const DeviceInfo device = backend_->info();
-  plan.program_bytes = device.own_memory ? 0 : program_bytes_ + kLibraryBytes;
-  const Precision usual = device.bf16 ? Precision::kBf16 : Precision::kFp32;
-  plan.precision = options_.precision.value_or(device.precision.value_or(usual));
-  INKSTONE_CHECK_USAGE(!device.precision || plan.precision == *device.precision, "precision ", name_of(plan.precision),
-                       ": the compiled files are in ", name_of(*device.precision),
-                       ": leave --precision out, or export with it");
-  plan.vae_tiling = options_.vae_tiling == Choice::kOn ||
-                    (options_.vae_tiling == Choice::kAuto && !backend_->has(vae, {plan.precision}) &&
-                     backend_->has(vae, {plan.precision, false, true}));
-  plan.attention_slicing = options_.attention_slicing == Choice::kOn;
+ private:
+  struct Sized {  // its graphs
+    Graph vae, step, shallow;
+  };
+  void begin(const Graph& vae);
+  size_t carried(int jobs) const;
+  MemoryUse use_of(const Graph& graph, const Weights& weights, bool tiled, size_t most_mapped = SIZE_MAX) const;
+  MemoryUse most_of(Graph Sized::*graph, const Weights& weights, bool tiled, size_t most_mapped = SIZE_MAX) const;
+  size_t measure();
+  void give_up(bool& flag, bool allowed, const char* what);
+
+  const Engine& engine_;
+  const Demand demand_;
+  std::pair<int, int> size_;  // for people: the first
+  Graph text_, prompt_, time_;
+  std::vector<Sized> sized_;
+  EnginePlan plan_;
+  size_t limit_;
+  bool limited_;
+};
+
+Engine::Planner::Planner(const Engine& engine, const Demand& demand, const std::vector<std::pair<int, int>>& sizes,
+                         int jobs)
+    : engine_(engine), demand_(demand), size_(sizes.at(0)), text_(clip_graph(engine.model_.clip_config, 1)) {
+  const int scale = engine.model_.vae_scale(), copies = demand.guided ? 2 : 1;
   const UnetPart whole = demand.cached ? UnetPart::kWholeAndDeep : UnetPart::kWhole;
-  const UnetParts unet = unet_parts({1, rows, width, height, whole}, plan.precision);
-  const Graph shallow =
-      demand.cached ? unet_parts({1, rows, width, height, UnetPart::kShallow}, plan.precision).step : Graph();
-  plan.carried_bytes = kTextsKept * outputs_bytes(text) +
-                       (kKeysKept + static_cast<size_t>(rows)) * outputs_bytes(unet.prompt) +
-                       kTimesKept * outputs_bytes(unet.time);
-  // The job's deep feature, and as the program gave it. The conditional halves, for the programs of calls without the other.
-  if (demand.cached) plan.carried_bytes += 2 * bytes_of(unet.step, unet.step.outputs().back());
-  if (demand.partly_guided) plan.carried_bytes += outputs_bytes(unet.prompt);
-  const size_t limit = options_.memory_budget ? options_.memory_budget : plan.program_bytes + memory_free_;
-  const bool limited = options_.memory_budget || memory_free_;
-  const auto use_of = [&](const Graph& graph, const Weights& weights, bool tiled, size_t most_mapped = SIZE_MAX) {
-    CompileOptions options{plan.precision, plan.attention_slicing, tiled};
-    const MemoryUse all = backend_->plan(graph, weights, options);
-    if (!plan.weight_streaming) return all;
-    // The U-Net's programs are there together; what they pack was measured before any weight passes.
-    const size_t packed = &weights == &model_.unet
-                              ? plan.prompt.weights + plan.time.weights + plan.unet.weights + plan.shallow.mapped
-                              : all.weights;
-    const size_t besides = plan.program_bytes + plan.carried_bytes + packed + all.work();
-    options.mapped_limit = std::min(most_mapped, limit > besides ? limit - besides : 0);
-    return backend_->plan(graph, weights, options);
-  };
-  const auto measure = [&] {
-    plan.text_encoder = use_of(text, model_.clip, false);
-    plan.prompt = use_of(unet.prompt, model_.unet, false);
-    plan.time = use_of(unet.time, model_.unet, false);
-    // Where weights pass through memory, all of its own do: those of the whole U-Net stay as far as they may.
-    if (demand.cached) plan.shallow = use_of(shallow, model_.unet, false, 0);
-    plan.unet = use_of(unet.step, model_.unet, false);
-    plan.vae = use_of(vae, model_.vae, plan.vae_tiling);
-    return plan.peak_bytes = peak_of(plan);
-  };
-  const auto fits = [&] { return !limited || plan.peak_bytes <= limit; };
+  for (const auto& [width, height] : sizes) {
+    Sized& sized = sized_.emplace_back();
+    sized.vae = vae_decoder_graph(engine.model_.vae_config, 1, height / scale, width / scale);
+    if (sized_.size() == 1) begin(sized.vae);
+    Key key{jobs, copies, width, height, whole};  // compiled ahead there may be fewer at a time
+    UnetParts unet = engine.unet_parts(key, plan_.precision);
+    while (key.jobs > 1 && !engine.backend_->has(unet.step, {plan_.precision, plan_.attention_slicing})) {
+      --key.jobs;
+      unet = engine.unet_parts(key, plan_.precision);
+    }
+    sized.step = std::move(unet.step);
+    key.part = UnetPart::kShallow;
+    if (demand.cached) sized.shallow = engine.unet_parts(key, plan_.precision).step;
+    prompt_ = std::move(unet.prompt);
+    time_ = std::move(unet.time);
+  }
+  plan_.jobs = jobs;
+  plan_.carried_bytes = carried(jobs);
+  limit_ = engine.options_.memory_budget ? engine.options_.memory_budget : plan_.program_bytes + engine.memory_free_;
+  limited_ = engine.options_.memory_budget || engine.memory_free_;
   measure();
-  // Each rung is kept only where it saves memory.
-  const auto give_up = [&](bool& flag, bool allowed, const char* what) {
-    if (fits() || flag || !allowed) return;
-    const size_t before = plan.peak_bytes;
-    flag = true;
-    if (measure() < before)
-      return plan.reasons.push_back(std::string(what) + ": saves " + mebibytes(before - plan.peak_bytes));
-    flag = false;
-    measure();
-  };
+}
+
+void Engine::Planner::begin(const Graph& vae) {
+  const EngineOptions& options = engine_.options_;
+  Backend& backend = *engine_.backend_;
+  const DeviceInfo device = backend.info();
+  plan_.program_bytes = device.own_memory ? 0 : engine_.program_bytes_ + kLibraryBytes;
+  const Precision usual = device.bf16 ? Precision::kBf16 : Precision::kFp32;
+  plan_.precision = options.precision.value_or(device.precision.value_or(usual));
+  INKSTONE_CHECK_USAGE(!device.precision || plan_.precision == *device.precision, "precision ",
+                       name_of(plan_.precision), ": the compiled files are in ", name_of(*device.precision),
+                       ": leave --precision out, or export with it");
+  plan_.vae_tiling = options.vae_tiling == Choice::kOn ||
+                     (options.vae_tiling == Choice::kAuto && !backend.has(vae, {plan_.precision}) &&
+                      backend.has(vae, {plan_.precision, false, true}));
+  plan_.attention_slicing = options.attention_slicing == Choice::kOn;
+}
+
+// What one program makes for another: kept for the next requests, and of the jobs in flight.
+size_t Engine::Planner::carried(int jobs) const {
+  const size_t rows = demand_.guided ? 2 : 1, keys = outputs_bytes(prompt_);
+  size_t sum = kTextsKept * outputs_bytes(text_) + (kKeysKept + rows) * keys + kTimesKept * outputs_bytes(time_);
+  // The job's deep feature, and as the program gave it. The conditional halves, for the programs of calls without the other.
+  if (demand_.cached) sum += 2 * bytes_of(sized_[0].step, sized_[0].step.outputs().back());
+  if (demand_.partly_guided) sum += keys;
+  if (!demand_.capacity) return sum;
+  sum += static_cast<size_t>(Capacity::kKeyedJobs * jobs - 1) * rows * keys;
+  if (jobs > 1) sum += static_cast<size_t>(jobs) * rows * keys;  // as a call's inputs
+  size_t pixels = 0;
+  for (const Sized& sized : sized_) pixels = std::max(pixels, outputs_bytes(sized.vae));
+  return sum + kVaesKept * pixels;
+}
+
+MemoryUse Engine::Planner::use_of(const Graph& graph, const Weights& weights, bool tiled, size_t most_mapped) const {
+  CompileOptions options{plan_.precision, plan_.attention_slicing, tiled};
+  const MemoryUse all = engine_.backend_->plan(graph, weights, options);
+  if (!plan_.weight_streaming) return all;
+  // The U-Net's programs are there together; what they pack was measured before any weight passes.
+  const size_t packed = &weights == &engine_.model_.unet
+                            ? plan_.prompt.weights + plan_.time.weights + plan_.unet.weights + plan_.shallow.mapped
+                            : all.weights;
+  const size_t besides = plan_.program_bytes + plan_.carried_bytes + packed + all.work();
+  options.mapped_limit = std::min(most_mapped, limit_ > besides ? limit_ - besides : 0);
+  return engine_.backend_->plan(graph, weights, options);
+}
+
+// Weights that pass through memory stay as far as they may beside the largest size's work.
+MemoryUse Engine::Planner::most_of(Graph Sized::*graph, const Weights& weights, bool tiled, size_t most_mapped) const {
+  MemoryUse most = use_of(sized_[0].*graph, weights, tiled, most_mapped);
+  for (size_t i = 1; i < sized_.size(); ++i) {
+    const MemoryUse other = use_of(sized_[i].*graph, weights, tiled, most_mapped);
+    most.weights = std::max(most.weights, other.weights);
+    most.mapped = plan_.weight_streaming ? std::min(most.mapped, other.mapped) : std::max(most.mapped, other.mapped);
+    if (other.work() <= most.work()) continue;
+    most.arena = other.arena;
+    most.scratch = other.scratch;
+  }
+  return most;
+}
+
+size_t Engine::Planner::measure() {
+  const Model& model = engine_.model_;
+  plan_.text_encoder = use_of(text_, model.clip, false);
+  plan_.prompt = use_of(prompt_, model.unet, false);
+  plan_.time = use_of(time_, model.unet, false);
+  // Where weights pass through memory, all of its own do: those of the whole U-Net stay as far as they may.
+  if (demand_.cached) plan_.shallow = most_of(&Sized::shallow, model.unet, false, 0);
+  plan_.unet = most_of(&Sized::step, model.unet, false);
+  plan_.vae = most_of(&Sized::vae, model.vae, plan_.vae_tiling);
+  return plan_.peak_bytes = peak_of(plan_);
+}
+
+// Each rung is kept only where it saves memory.
+void Engine::Planner::give_up(bool& flag, bool allowed, const char* what) {
+  if (fits() || flag || !allowed) return;
+  const size_t before = plan_.peak_bytes;
+  flag = true;
+  if (measure() < before)
+    return plan_.reasons.push_back(std::string(what) + ": saves " + mebibytes(before - plan_.peak_bytes));
+  flag = false;
+  measure();
+}
+
+EnginePlan Engine::Planner::climb() {
+  const EngineOptions& options = engine_.options_;
   // What each costs was measured on SD 1.5: docs/performance.md.
-  give_up(plan.components_in_turn, true, "text encoder, U-Net and VAE take turns in memory (under 1 % slower)");
+  give_up(plan_.components_in_turn, true, "text encoder, U-Net and VAE take turns in memory (under 1 % slower)");
   give_up(
-      plan.weight_streaming, true,
+      plan_.weight_streaming, true,
       "weights that do not fit pass through memory in every step (about 3 % slower while the system still caches the "
       "model's files; at the disk's speed otherwise)");
-  give_up(plan.vae_tiling,
-          options_.vae_tiling == Choice::kAuto && backend_->has(vae, {plan.precision, plan.attention_slicing, true}),
+  give_up(plan_.vae_tiling,
+          options.vae_tiling == Choice::kAuto &&
+              engine_.backend_->has(sized_[0].vae, {plan_.precision, plan_.attention_slicing, true}),
           "the VAE works in row bands (same picture, VAE 5 to 20 % slower)");
-  give_up(plan.attention_slicing, options_.attention_slicing == Choice::kAuto,
+  give_up(plan_.attention_slicing, options.attention_slicing == Choice::kAuto,
           "attention works on one head at a time (same picture)");
-  INKSTONE_CHECK_USAGE(fits(), options_.memory_budget ? "a memory budget of " : "the free memory of ", mebibytes(limit),
-                       " is too small for ", width, "x", height, ": the least that works is ",
-                       mebibytes(plan.peak_bytes),
-                       options_.vae_tiling == Choice::kOff || options_.attention_slicing == Choice::kOff
+  INKSTONE_CHECK_USAGE(fits(), options.memory_budget ? "a memory budget of " : "the free memory of ", mebibytes(limit_),
+                       " is too small for ", size_.first, "x", size_.second, ": the least that works is ",
+                       mebibytes(plan_.peak_bytes),
+                       options.vae_tiling == Choice::kOff || options.attention_slicing == Choice::kOff
                            ? " with --vae-tiling and --attention-slicing as given"
                            : "",
                        "; a smaller picture needs less");
-  return plans_[demand] = plan;
+  return plan_;
+}
+
+void Engine::Planner::take_rungs_of(const EnginePlan& plan) {
+  plan_.components_in_turn = plan.components_in_turn;
+  plan_.weight_streaming = plan.weight_streaming;
+  plan_.vae_tiling = plan.vae_tiling;
+  plan_.attention_slicing = plan.attention_slicing;
+  plan_.reasons = plan.reasons;
+  measure();
+}
+
+EnginePlan Engine::plan(const Demand& demand) const {
+  if (capacity_) return plan_;
+  if (const auto found = plans_.find(demand); found != plans_.end()) return found->second;
+  return plans_[demand] = Planner(*this, demand, {{demand.width, demand.height}}, 1).climb();
+}
+
+// A capacity: one plan for whatever a server's clients ask.
+
+// The shapes that need the most: square, and as wide and as high as may be, of the most pixels. Where programs are compiled ahead
+// and there are none for these, the model's own size.
+std::vector<std::pair<int, int>> Engine::extreme_sizes(const Capacity& capacity) const {
+  const int multiple = model_.size_multiple(), side = capacity.most_side / multiple * multiple;
+  const auto down = [&](int64_t pixels) {
+    return static_cast<int>(std::min<int64_t>(pixels, side)) / multiple * multiple;
+  };
+  INKSTONE_CHECK_USAGE(side >= multiple && side <= kMostPixels && capacity.most_pixels >= int64_t{multiple} * multiple,
+                       "a picture of at most ", capacity.most_pixels, " pixels and ", capacity.most_side,
+                       " a side: this model's are at least ", multiple, "x", multiple, ", and at most ", kMostPixels,
+                       " a side");
+  const int square = down(static_cast<int64_t>(std::sqrt(static_cast<double>(capacity.most_pixels))));
+  const int narrow = std::max(down(capacity.most_pixels / side), multiple);
+  std::vector<std::pair<int, int>> sizes{{square, square}};
+  if (narrow < square) sizes.insert(sizes.end(), {{side, narrow}, {narrow, side}});
+  const Precision precision = options_.precision.value_or(
+      backend_->info().precision.value_or(backend_->info().bf16 ? Precision::kBf16 : Precision::kFp32));
+  const int copies = distilled() ? 1 : 2;
+  std::erase_if(sizes, [&](const auto& size) {
+    return !backend_->has(unet_parts({1, copies, size.first, size.second}, precision).step, {precision});
+  });
+  if (sizes.empty()) sizes.emplace_back(model_.defaults.width, model_.defaults.height);
+  return sizes;
+}
+
+// Fewer jobs in a call before anything that makes a step slower.
+const EnginePlan& Engine::reserve(const Capacity& capacity) {
+  INKSTONE_CHECK_USAGE(capacity.jobs >= 1, "a step of ", capacity.jobs, " jobs");
+  capacity_.reset();
+  Demand demand{capacity.most_side, capacity.most_side, !distilled()};
+  demand.capacity = true;
+  const std::vector<std::pair<int, int>> sizes = extreme_sizes(capacity);
+  Planner one(*this, demand, sizes, 1);
+  const EnginePlan least = one.climb();
+  const auto planned = [&](int jobs) {
+    Planner planner(*this, demand, sizes, jobs);
+    planner.take_rungs_of(least);
+    return planner.fits() ? std::optional(planner.plan()) : std::nullopt;
+  };
+  EnginePlan chosen = least;
+  for (int low = 1, high = capacity.jobs; low < high;) {
+    const int middle = (low + high + 1) / 2;
+    if (std::optional<EnginePlan> more = planned(middle))
+      low = middle, chosen = std::move(*more);
+    else
+      high = middle - 1;
+  }
+  if (chosen.jobs < capacity.jobs)
+    chosen.reasons.push_back("a step takes " + std::to_string(chosen.jobs) + " pictures at a time, not " +
+                             std::to_string(capacity.jobs) +
+                             ": more memory, or a smaller largest picture, allows more");
+  adopt(std::move(chosen));
+  capacity_ = capacity;
+  return plan_;
+}
+
+void Engine::check_capacity(const Request& request) const {
+  if (!capacity_) return;
+  const int64_t pixels = int64_t{request.width} * request.height;
+  INKSTONE_CHECK_USAGE(std::max(request.width, request.height) <= capacity_->most_side, request.width, "x",
+                       request.height, ": a side has at most ", capacity_->most_side, " pixels here");
+  INKSTONE_CHECK_USAGE(pixels <= capacity_->most_pixels, request.width, "x", request.height, ": a picture of ", pixels,
+                       " pixels, and at most ", capacity_->most_pixels, " are taken here: ask for a smaller one");
+  INKSTONE_CHECK_USAGE(request.cache_interval == 1 && request.guidance_interval == Interval{},
+                       "approximations: none are taken here, because the memory was planned without them");
 }
 
 }  // namespace inkstone

@@ -6,6 +6,11 @@
 #include "base/error.h"
 
 namespace inkstone {
+namespace {
+
+constexpr std::ptrdiff_t kMostPassing = 32;  // lanes
+
+}  // namespace
 
 std::string_view refusal_name(Refusal refusal) {
   switch (refusal) {
@@ -27,11 +32,24 @@ Batcher::Batcher(BatcherSettings settings)
       deadline_share_(settings.deadline_share),
       first_step_share_(settings.first_step_share) {}
 
-void Batcher::add_lane(const Lane& lane, StepTimes times, int most_rows) {
+void Batcher::add_lane(const Lane& lane, StepTimes times, int most_rows, bool passing) {
   INKSTONE_CHECK(lane_of(lane) == lanes_.size(), "batcher: the lane ", lane.model, " ", lane.width, " x ", lane.height,
                  " is there already");
   INKSTONE_CHECK(most_rows > 0, "batcher: a lane of ", most_rows, " rows");
-  lanes_.push_back({lane, std::move(times), most_rows});
+  LaneState added{lane, std::move(times), most_rows, passing};
+  if (passing && std::ranges::count(lanes_, true, &LaneState::passing) >= kMostPassing) {
+    for (size_t i = 0; i < lanes_.size(); i++) {
+      if (!lanes_[i].passing || !idle(i)) continue;
+      lanes_[i] = std::move(added);
+      return;
+    }
+  }
+  lanes_.push_back(std::move(added));
+}
+
+bool Batcher::idle(size_t lane) const {
+  if (running_.kind != Decision::Kind::kNothing && lane_running_ == lane) return false;
+  return std::ranges::none_of(jobs_, [&](const auto& job) { return job.second.lane == lane; });
 }
 
 const StepTimes& Batcher::times(const Lane& lane) const {
@@ -89,7 +107,8 @@ void Batcher::encoded(double seconds) {
   const Decision run = std::exchange(running_, {});
   lanes_[lane_running_].times.encoded(seconds);
   if (contended_) text_share_.took(seconds);
-  if (Entry* entry = find(run.jobs.front())) entry->phase = Phase::kSteps;
+  Entry* entry = find(run.jobs.front());
+  if (entry) entry->phase = entry->job.calls_left > 0 ? Phase::kSteps : Phase::kPixels;
 }
 
 void Batcher::decoded(double seconds) {
@@ -107,7 +126,21 @@ bool Batcher::did_not_fit() {
   int largest = 1;
   for (const JobId id : run.jobs) largest = std::max(largest, find(id) ? find(id)->job.rows : 0);
   lanes_[lane_running_].most_rows = std::max(rows_running_ / 2, largest);
+  leave_wave(run.jobs, lanes_[lane_running_].most_rows);
   return true;
+}
+
+// Whoever does not fit any more waits for a wave to come.
+void Batcher::leave_wave(const std::vector<JobId>& run, int most_rows) {
+  int room = most_rows;
+  for (const JobId id : run) {
+    Entry* entry = find(id);
+    if (!entry) continue;
+    if (entry->job.rows > room)
+      entry->in_wave = false;
+    else
+      room -= entry->job.rows;
+  }
 }
 
 bool Batcher::drop(JobId id) { return jobs_.erase(id) > 0; }
@@ -121,8 +154,29 @@ bool Batcher::cancel(JobId id) {
 bool Batcher::fail(JobId id) {
   const bool was_there = drop(id);
   counts_.failed += was_there;
-
   return was_there;
+}
+
+bool Batcher::withdraw(JobId id) {
+  const bool was_there = drop(id);
+  counts_.let_in -= was_there;
+  return was_there;
+}
+
+bool Batcher::cut_short(JobId id) {
+  Entry* entry = find(id);
+  if (!entry) return false;
+  const bool steps = running_.kind == Decision::Kind::kStep && std::ranges::count(running_.jobs, id) > 0;
+  entry->job.calls_left = std::min(entry->job.calls_left, entry->fresh || steps ? 1 : 0);
+  if (entry->phase == Phase::kSteps && entry->job.calls_left == 0) entry->phase = Phase::kPixels;
+  return true;
+}
+
+void Batcher::correct(JobId id, int rows, int calls_left) {
+  Entry* entry = find(id);
+  if (!entry) return;
+  entry->job.rows = rows;
+  entry->job.calls_left = calls_left;
 }
 
 BatcherFigures Batcher::figures() const {

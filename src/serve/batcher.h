@@ -73,11 +73,15 @@ struct BatcherFigures {
 class Batcher {
  public:
   explicit Batcher(BatcherSettings settings = {});
-  void add_lane(const Lane& lane, StepTimes times, int most_rows);
+  // A passing lane is forgotten when it is idle and many newer ones have come.
+  void add_lane(const Lane& lane, StepTimes times, int most_rows, bool passing = false);
+  bool has_lane(const Lane& lane) const { return lane_of(lane) < lanes_.size(); }
   const StepTimes& times(const Lane& lane) const;
 
+  Admission consider(const BatchJob& job, double now);  // what admit() would say; changes nothing
   Admission admit(const BatchJob& job, double now);
   double readmit(const BatchJob& job, double now);  // it was let in before: never refused; the predicted end
+  std::map<JobId, double> forecast(double now) const { return ends(now, false); }  // when each will have ended
 
   // What to do now. kNothing too while what was decided before is not reported.
   const Decision& next(double now);
@@ -91,7 +95,10 @@ class Batcher {
   // At any time; its rows are free at the next step. False where it is not there. The run that it is in is reported all
   // the same, whoever is left in it.
   bool cancel(JobId id);
-  bool fail(JobId id);  // the same, of the job's own fault
+  bool fail(JobId id);       // the same, of the job's own fault
+  bool withdraw(JobId id);   // the same: it goes to another device, as if it had not been let in here
+  bool cut_short(JobId id);  // no more steps than one in all, or the one that runs: its pixels are next
+  void correct(JobId id, int rows, int calls_left);  // what was estimated when it was let in
 
   BatcherFigures figures() const;
 
@@ -100,6 +107,7 @@ class Batcher {
     Lane lane;
     StepTimes times;
     int most_rows;
+    bool passing = false;
     double deficit = 0;    // seconds that it may step before it is another's turn
     int rows_waiting = 0;  // for a step; counted anew for each decision
   };
@@ -147,9 +155,10 @@ class Batcher {
   std::vector<const Entry*> in_order(bool deadlines_first) const;
   std::map<JobId, double> ends(double now, bool deadlines_first) const;
   bool breaks_a_deadline(const std::map<JobId, double>& before, const std::map<JobId, double>& with, double now) const;
-  Admission refuse(Refusal refusal, double retry_after);
   Refusal room_for(const BatchJob& job) const;
   double seconds_to_room(double now) const;
+  bool idle(size_t lane) const;
+  void leave_wave(const std::vector<JobId>& run, int most_rows);
 
   BatcherSettings settings_;
   std::vector<LaneState> lanes_;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/error.h"
 #include "serve/batcher.h"
 #include "serve/forecast.h"
 
@@ -13,30 +14,35 @@ constexpr double kLeastWait = 0.05;
 }  // namespace
 
 Admission Batcher::admit(const BatchJob& job, double now) {
+  const Admission admission = consider(job, now);
+  if (admission.accepted()) jobs_.emplace(job.id, make(job, lane_of(job.lane)));
+  counts_.let_in += admission.accepted();
+  counts_.refused[static_cast<size_t>(admission.refusal)] += !admission.accepted();
+  return admission;
+}
+
+Admission Batcher::consider(const BatchJob& job, double now) {
   const Refusal room = room_for(job);
-  if (room == Refusal::kQueueFull) return refuse(room, seconds_to_room(now));
-  if (room != Refusal::kNone) return refuse(room, 0);
+  if (room == Refusal::kQueueFull) return {room, 0, seconds_to_room(now)};
+  if (room != Refusal::kNone) return {room};
   const bool by_step = settings_.batching == Batching::kStep;
   const std::map<JobId, double> before = job.deadline ? ends(now, by_step) : std::map<JobId, double>();
   jobs_.emplace(job.id, make(job, lane_of(job.lane)));
-  const std::map<JobId, double> forecast = ends(now, job.deadline && by_step);
-  const double end = forecast.at(job.id);
-  const bool late = job.deadline && breaks_a_deadline(before, forecast, now);
-  const bool too_long = end - now > settings_.most_wait;
-  if (late || too_long) {
-    drop(job.id);
-    const double over =
-        late ? now + (end - now) * settings_.deadline_margin - *job.deadline : end - now - settings_.most_wait;
-    return refuse(late ? Refusal::kDeadline : Refusal::kTooLong, std::max(over, seconds_to_room(now)));
-  }
-  counts_.let_in++;
-  return {Refusal::kNone, end};
+  const std::map<JobId, double> with = ends(now, job.deadline && by_step);
+  const double end = with.at(job.id);
+  const bool late = job.deadline && breaks_a_deadline(before, with, now);
+  drop(job.id);
+  if (!late && end - now <= settings_.most_wait) return {Refusal::kNone, end};
+  const double over =
+      late ? now + (end - now) * settings_.deadline_margin - *job.deadline : end - now - settings_.most_wait;
+  return {late ? Refusal::kDeadline : Refusal::kTooLong, 0, std::max(over, seconds_to_room(now))};
 }
 
 double Batcher::readmit(const BatchJob& job, double now) {
-  const Refusal room = room_for(job);
-  if (room != Refusal::kNone && room != Refusal::kQueueFull) return 0;
-  jobs_.emplace(job.id, make(job, lane_of(job.lane)));
+  const size_t lane = lane_of(job.lane);
+  INKSTONE_CHECK(lane < lanes_.size(), "batcher: no lane for ", job.lane.model, " ", job.lane.width, " x ",
+                 job.lane.height);
+  counts_.let_in += jobs_.emplace(job.id, make(job, lane)).second;
   return ends(now, false).at(job.id);
 }
 
@@ -49,11 +55,6 @@ Refusal Batcher::room_for(const BatchJob& job) const {
   for (const auto& [id, entry] : jobs_) rows += entry.job.rows;
   const bool full = static_cast<int>(jobs_.size()) >= settings_.most_jobs || rows > settings_.most_rows;
   return full ? Refusal::kQueueFull : Refusal::kNone;
-}
-
-Admission Batcher::refuse(Refusal refusal, double retry_after) {
-  counts_.refused[static_cast<size_t>(refusal)]++;
-  return {refusal, 0, retry_after};
 }
 
 double Batcher::seconds_to_room(double now) const {

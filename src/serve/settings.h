@@ -38,6 +38,7 @@ struct ServeSettings {
   int64_t most_kept_bytes = int64_t{256} << 20;
   double watchdog_factor = 8;  // of the predicted time: a worker that takes longer is killed
   double watchdog_least = 20;
+  double canary_seconds = 10;  // without a picture's end, until a tiny one of our own is drawn
   Batching batching = Batching::kStep;
   bool log_json = false, log_prompts = false;
 };

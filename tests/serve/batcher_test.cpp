@@ -240,5 +240,92 @@ TEST(Batcher, a_lane_is_added_once) {
   EXPECT_THROW(bench.batcher.times({"other", 1, 1}), Error);
 }
 
+TEST(Batcher, to_consider_a_job_changes_nothing) {
+  Bench bench;
+  bench.admit(1, 20);
+  const BatchJob job{.id = 2, .lane = kSmall, .calls_left = 10};
+  const double end = bench.batcher.consider(job, 0).end;
+  EXPECT_EQ(bench.batcher.figures().jobs, 1);
+  EXPECT_EQ(bench.batcher.figures().let_in, 1);
+  EXPECT_EQ(bench.batcher.admit(job, 0).end, end);
+  EXPECT_EQ(bench.batcher.consider(job, 0).refusal, Refusal::kKnown);
+  EXPECT_EQ(bench.batcher.figures().refused[static_cast<size_t>(Refusal::kKnown)], 0);
+}
+
+TEST(Batcher, a_job_withdrawn_for_another_device_counts_there_alone) {
+  Bench bench;
+  bench.admit(1);
+  EXPECT_TRUE(bench.batcher.withdraw(1));
+  EXPECT_FALSE(bench.batcher.withdraw(1));
+  EXPECT_EQ(bench.next().kind, Kind::kNothing);
+  EXPECT_EQ(bench.batcher.figures().let_in, 0);
+  EXPECT_EQ(bench.batcher.figures().cancelled, 0);
+}
+
+TEST(Batcher, a_job_cut_short_has_its_pixels_next_after_one_step_at_least) {
+  for (int after = 0; after < 4; after++) {  // runs: none, its text, one step, two
+    Bench bench;
+    bench.admit(1, 20);
+    for (int i = 0; i < after; i++) bench.run();
+    EXPECT_TRUE(bench.batcher.cut_short(1));
+    int steps = std::max(0, after - 1);
+    for (Decision decision = bench.run(); decision.kind != Kind::kNothing; decision = bench.run())
+      steps += decision.kind == Kind::kStep;
+    EXPECT_EQ(steps, std::max(1, after - 1)) << after;
+    EXPECT_EQ(bench.batcher.figures().ended, 1);
+    EXPECT_FALSE(bench.batcher.cut_short(1));
+  }
+  Bench bench;  // in the step that runs
+  bench.admit(1, 20);
+  bench.run();
+  bench.run();
+  const Decision step = bench.next();
+  bench.batcher.cut_short(1);
+  bench.report(step);
+  EXPECT_EQ(bench.next().kind, Kind::kDecode);
+}
+
+TEST(Batcher, what_was_estimated_is_corrected) {
+  Bench bench;
+  bench.admit(1, 20);
+  const Decision text = bench.next();
+  bench.batcher.correct(1, 1, 2);
+  bench.report(text);
+  for (const Kind kind : {Kind::kStep, Kind::kStep, Kind::kDecode}) EXPECT_EQ(bench.run().kind, kind);
+  EXPECT_EQ(bench.batcher.figures().rows_stepped, 2);
+}
+
+TEST(Batcher, a_wave_that_did_not_fit_leaves_some_for_the_next) {
+  Bench bench(8, {.batching = Batching::kStatic});
+  for (JobId id = 1; id <= 4; id++) bench.admit(id, 3);
+  bench.run_until(Kind::kStep);
+  Decision decision = bench.next();
+  ASSERT_EQ(decision.jobs.size(), 4U);
+  EXPECT_TRUE(bench.batcher.did_not_fit());
+  for (decision = bench.run(); decision.kind != Kind::kNothing; decision = bench.run())
+    EXPECT_LE(decision.jobs.size(), 2U);
+  EXPECT_EQ(bench.batcher.figures().ended, 4);
+}
+
+TEST(Batcher, a_job_of_more_rows_than_its_lane_has_by_now_is_taken_back) {
+  Bench bench(1);
+  EXPECT_EQ(bench.admit(1).refusal, Refusal::kTooManyRows);
+  bench.batcher.readmit({.id = 1, .lane = kSmall, .calls_left = 1}, 0);
+  EXPECT_EQ(bench.run_until(Kind::kDecode).jobs, std::vector<JobId>{1});
+}
+
+TEST(Batcher, passing_lanes_are_forgotten_when_they_are_idle) {
+  Bench bench;
+  const StepTimes times({{1, 1}}, 1, 1);
+  bench.batcher.add_lane({"m", 8, 8}, times, 2, true);
+  bench.batcher.readmit({.id = 1, .lane = {"m", 8, 8}}, 0);
+  for (int side = 16; side < 16 + 1000; side++) bench.batcher.add_lane({"m", side, 8}, times, 2, true);
+  EXPECT_LT(bench.batcher.figures().lanes.size(), 50U);
+  EXPECT_TRUE(bench.batcher.has_lane({"m", 8, 8}));
+  EXPECT_TRUE(bench.batcher.has_lane(kSmall));
+  EXPECT_TRUE(bench.batcher.has_lane({"m", 1015, 8}));
+  EXPECT_EQ(bench.run().jobs, std::vector<JobId>{1});
+}
+
 }  // namespace
 }  // namespace inkstone

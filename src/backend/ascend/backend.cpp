@@ -235,6 +235,12 @@ void AscendBackend::give_back() {
   shared_.device.clean_up([this] { shared_.models.give_back(); });
 }
 
+BackendState AscendBackend::state() {
+  const ArenaUse use = shared_.arena.use();
+  const double largest = static_cast<double>(use.largest_free), free = static_cast<double>(use.free);
+  return {use.free ? 1 - largest / free : 0, shared_.device.unusable()};
+}
+
 AscendStatus AscendBackend::status() const {
   Device& device = shared_.device;
   AscendStatus status;

@@ -18,6 +18,7 @@ class AscendBackend : public Backend {
   Tensor tensor(const Shape& shape, DType type) override;
   void copy(const Tensor& from, size_t from_byte, Tensor& to, size_t to_byte, size_t bytes) override;
   void give_back() override;
+  BackendState state() override;
   AscendStatus status() const;
 
  private:

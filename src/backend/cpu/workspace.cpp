@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string>
 
 #include "base/error.h"
 
@@ -30,9 +31,10 @@ std::byte* Workspace::grow(size_t bytes) {
   }
   const size_t rounded = (bytes + kLarge - 1) / kLarge * kLarge;
   if (rounded <= bytes_) return begin_;
-  INKSTONE_CHECK(begin_ && rounded <= reserved_ && mprotect(begin_, rounded, PROT_READ | PROT_WRITE) == 0,
-                 "out of memory: the machine refused ", bytes, " bytes (", std::strerror(errno),
-                 "); a smaller size or --memory-budget needs less");
+  if (!begin_ || rounded > reserved_ || mprotect(begin_, rounded, PROT_READ | PROT_WRITE) != 0)
+    throw Error("out of memory: the machine refused " + std::to_string(bytes) + " bytes (" + std::strerror(errno) +
+                    "); a smaller size or --memory-budget needs less",
+                INKSTONE_HERE, Error::Kind::kOutOfMemory);
 #ifdef MADV_HUGEPAGE
   madvise(begin_, rounded, MADV_HUGEPAGE);  // a wish: small pages do as well
 #endif

@@ -16,6 +16,8 @@ INKSTONE_INLINE Vec widen_f16(HalfVec half) { return _mm512_maskz_cvtph_ps(0xfff
 // The same bits as to_bf16(), except that numbers below 2^-126 become 0.
 INKSTONE_INLINE HalfVec narrow(Vec v) { return reinterpret_cast<HalfVec>(_mm512_cvtneps_pbh(v)); }
 
+INKSTONE_INLINE Vec fused(Vec sum, Vec a, Vec b) { return _mm512_fmadd_ps(a, b, sum); }
+
 INKSTONE_INLINE Vec larger(Vec a, Vec b) { return _mm512_maskz_max_ps(0xffff, a, b); }  // b where either is NaN
 INKSTONE_INLINE Vec smaller(Vec a, Vec b) { return _mm512_maskz_min_ps(0xffff, a, b); }
 

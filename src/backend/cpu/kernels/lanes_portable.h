@@ -5,6 +5,8 @@
 
 namespace inkstone::INKSTONE_ISA {
 
+INKSTONE_INLINE Vec fused(Vec sum, Vec a, Vec b) { return sum + a * b; }
+
 // fp16 to fp32, exactly, without ever touching an fp32 number below 2^-126.
 INKSTONE_INLINE Vec widen_f16(HalfVec half) {
   constexpr uint32_t kRebias = (127 - 15) << 23;

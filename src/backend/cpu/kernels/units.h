@@ -28,7 +28,7 @@ struct FloatUnits {
   }
   static INKSTONE_INLINE Word pack(const Bf16* first, const Bf16*) { return static_cast<Word>(*first) << 16; }
 
-  static INKSTONE_INLINE Vec dot(Vec sum, Vec a, Vec b) { return sum + a * b; }
+  static INKSTONE_INLINE Vec dot(Vec sum, Vec a, Vec b) { return fused(sum, a, b); }
   // 2^(x[i] / kOne - kBias), x[i] being neighbour i of each lane; precise from kLeast on.
   static INKSTONE_INLINE BitVec exp2(const Vec* x) { return bits_of(exp2_of(x[0])); }
   // Keeps in `most` what tells whether a weight was above 2^slack or not a number.

@@ -1,0 +1,14 @@
+// The run as a picture: an SVG of its own, for any browser.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "load/record.h"
+
+namespace inkstone {
+
+// Requests a second over the run, how many were open, and which part of the pictures came within how many seconds.
+std::string plot_of(const std::vector<Record>& records, const std::string& title);
+
+}  // namespace inkstone

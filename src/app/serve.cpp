@@ -1,0 +1,153 @@
+// inkstone serve: the gateway, the APIs and the HTTP door on one event thread, until a signal says stop.
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <memory>
+
+#include "app/commands.h"
+#include "app/console.h"
+#include "app/serve_report.h"
+#include "app/serve_settings.h"
+#include "base/error.h"
+#include "diffusion/hub.h"
+#include "serve/api/api.h"
+#include "serve/gateway/gateway.h"
+#include "serve/http/server.h"
+#include "serve/log.h"
+
+namespace inkstone {
+namespace {
+
+constexpr std::chrono::milliseconds kLook{50};
+constexpr double kFarewell = 5;       // seconds for answers to be read, when all orders have ended
+constexpr int kMostFailedStarts = 3;  // of each worker, before the first is ready
+
+class Service {
+ public:
+  Service(const Options& options, Console console)
+      : settings_(serve_settings(options)),
+        console_(console),
+        gateway_(events_, settings_, worker_command(options, settings_)),
+        context_{gateway_, settings_, [this] { return server_ ? server_->figures() : HttpFigures{}; }},
+        signals_(events_, SIGINT, SIGTERM),
+        timer_(events_) {
+    server_ = std::make_unique<HttpServer>(events_, settings_.http, router());
+    struct sigaction before {};
+    if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) signals_.add(SIGHUP);
+    gateway_.on_ready([this] { report(); });
+    wait_for_signal();
+    look();
+    console_.say("inkstone serve: " + address_text(settings_.http, server_->port()) + ", the model is being loaded");
+  }
+
+  int run() {
+    events_.run();
+    return exit_code_;
+  }
+
+ private:
+  Router router() {
+    Router router;
+    add_health_routes(router, context_);
+    add_generate_routes(router, context_);
+    add_openai_routes(router, context_);
+    add_a1111_routes(router, context_);
+    add_oip_routes(router, context_);
+    add_page_routes(router, context_);
+    return router;
+  }
+
+  void report() {
+    console_.say(serve_report(gateway_.figures(), *gateway_.model(), settings_) + "ready      " +
+                 address_text(settings_.http, server_->port()));
+  }
+
+  void wait_for_signal() {
+    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+      if (error) return;
+      signal == SIGHUP ? reload() : stop();
+      wait_for_signal();
+    });
+  }
+
+  void reload() {
+    try {
+      server_->reload_keys();
+      log_line(LogLevel::kInfo, "keys_reloaded");
+    } catch (const Error& error) {
+      log_line(LogLevel::kError, "keys_not_reloaded", {{"reason", Json(error.what())}});
+    }
+    gateway_.replace_workers();
+  }
+
+  void stop() {
+    if (stopping_) return leave();
+    stopping_ = true;
+    log_line(LogLevel::kInfo, "draining", {{"seconds", Json(settings_.grace)}});
+    server_->drain();
+    gateway_.drain([this] { leave_by_ = gateway_.now() + kFarewell; });
+  }
+
+  void leave() {
+    timer_.cancel();
+    signals_.cancel();
+    gateway_.stop();
+    server_->close();
+    events_.stop();
+  }
+
+  // What nothing tells of: that the last answer has been read, and that the first worker never comes.
+  void look() {
+    if (leave_by_ > 0 && (server_->idle() || gateway_.now() > leave_by_)) return leave();
+    if (!gateway_.model() && !stopping_ && nobody_starts()) {
+      console_.say("inkstone serve: no worker becomes ready; what they said stands above");
+      exit_code_ = 1;
+      return leave();
+    }
+    timer_.expires_after(kLook);
+    timer_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) look();
+    });
+  }
+
+  bool nobody_starts() const {
+    for (const WorkerFigures& worker : gateway_.figures().workers)
+      if (worker.restarts < kMostFailedStarts) return false;
+    return true;
+  }
+
+  const ServeSettings settings_;
+  Console console_;
+  boost::asio::io_context events_{1};
+  Gateway gateway_;
+  ApiContext context_;
+  std::unique_ptr<HttpServer> server_;
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer timer_;
+  bool stopping_ = false;
+  double leave_by_ = 0;
+  int exit_code_ = 0;
+};
+
+// A connection is a descriptor, and the usual 1024 are few.
+void allow_many_descriptors() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+int run_serve(const Options& options) {
+  if (options.model) find_model(*options.model);  // says at once where there is none
+  allow_many_descriptors();
+  set_log(options.log_format == "json", options.verbose.value_or(false) ? LogLevel::kDebug : LogLevel::kInfo);
+  return Service(options, {options.quiet.value_or(false), options.verbose.value_or(false)}).run();
+}
+
+}  // namespace inkstone

@@ -1,0 +1,15 @@
+// What a server says of itself when its first worker is ready, for people.
+#pragma once
+
+#include <string>
+
+#include "serve/desk.h"
+#include "serve/settings.h"
+
+namespace inkstone {
+
+// Lines, each ended: the model, each worker's device, its memory, its step times by rows, and the caps that follow of them.
+std::string serve_report(const ServiceFigures& figures, const ModelCard& card, const ServeSettings& settings);
+std::string address_text(const HttpSettings& http, uint16_t port);  // "http://127.0.0.1:8080"
+
+}  // namespace inkstone

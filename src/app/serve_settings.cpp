@@ -1,0 +1,104 @@
+#include "app/serve_settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace inkstone {
+namespace {
+
+std::vector<std::string> pieces(const std::string& list) {
+  std::vector<std::string> result;
+  for (size_t from = 0; from <= list.size();) {
+    const size_t comma = std::min(list.find(',', from), list.size());
+    std::string piece = list.substr(from, comma - from);
+    std::erase(piece, ' ');
+    if (!piece.empty()) result.push_back(std::move(piece));
+    from = comma + 1;
+  }
+  return result;
+}
+
+std::vector<std::string> devices_of(const std::string& list) {
+  const std::vector<std::string> devices = pieces(list);
+  INKSTONE_CHECK_USAGE(!devices.empty(), "--device ", list, ": names no device");
+  for (const std::string& device : devices) {
+    Options one;
+    assign(one, *find_setting(Command::kWorker, "device"), device, "--device " + device);
+    INKSTONE_CHECK_USAGE(std::ranges::count(devices, device) == 1, "--device ", list, ": ", device,
+                         " stands there twice; --workers N starts several for each");
+  }
+  return devices;
+}
+
+Batching batching_of(const std::string& name) {
+  return name == "off" ? Batching::kOff : name == "static" ? Batching::kStatic : Batching::kStep;
+}
+
+void set_http(const Options& options, HttpSettings& http) {
+  http.host = options.host.value_or(http.host);
+  http.port = static_cast<uint16_t>(options.port.value_or(http.port));
+  http.host_names = pieces(options.host_names.value_or(""));
+  http.origins = pieces(options.origins.value_or(""));
+  http.key_file = options.key_file.value_or("");
+  if (options.max_body) http.most_body = options.max_body->bytes;
+  http.most_connections = options.max_connections.value_or(http.most_connections);
+  http.most_per_client = std::min(http.most_per_client, http.most_connections);
+}
+
+}  // namespace
+
+ServeSettings serve_settings(const Options& options) {
+  ServeSettings settings;
+  set_http(options, settings.http);
+  if (options.devices) settings.devices = devices_of(*options.devices);
+  settings.workers = options.workers.value_or(settings.workers);
+  settings.most_batch = options.max_batch.value_or(settings.most_batch);
+  settings.most_queue = options.max_queue.value_or(settings.most_queue);
+  settings.most_per_client = options.max_per_client.value_or(std::min(settings.most_per_client, settings.most_queue));
+  settings.most_pictures = options.max_pictures.value_or(settings.most_pictures);
+  settings.most_steps = options.max_steps.value_or(settings.most_steps);
+  settings.most_side = options.most_side.value_or(settings.most_side);
+  settings.most_pixels = options.most_pixels.value_or(static_cast<int>(settings.most_pixels));
+  settings.most_wait = options.max_wait.value_or(static_cast<float>(settings.most_wait));
+  settings.grace = options.grace.value_or(static_cast<float>(settings.grace));
+  settings.kept_seconds = options.keep.value_or(static_cast<float>(settings.kept_seconds));
+  if (options.keep_bytes) settings.most_kept_bytes = static_cast<int64_t>(options.keep_bytes->bytes);
+  settings.watchdog_factor = options.watchdog.value_or(static_cast<float>(settings.watchdog_factor));
+  settings.watchdog_least = options.watchdog_least.value_or(static_cast<float>(settings.watchdog_least));
+  settings.batching = batching_of(options.batching.value_or("step"));
+  settings.log_json = options.log_format == "json";
+  settings.log_prompts = options.log_prompts.value_or(false);
+  return settings;
+}
+
+WorkerCommand worker_command(const Options& options, const ServeSettings& settings) {
+  std::vector<std::string> command{"/proc/self/exe", "worker"};
+  const auto add = [&](const std::string& flag, const std::string& value) {
+    command.push_back("--" + flag);
+    command.push_back(value);
+  };
+  const std::pair<const char*, const std::optional<std::string>&> texts[] = {
+      {"model", options.model},
+      {"precision", options.precision},
+      {"compiled", options.compiled},
+      {"vae-tiling", options.vae_tiling},
+      {"attention-slicing", options.attention_slicing}};
+  for (const auto& [flag, value] : texts)
+    if (value) add(flag, *value);
+  if (options.memory_budget) add("memory-budget", std::to_string(options.memory_budget->bytes));
+  if (options.threads) add("threads", std::to_string(*options.threads));
+  if (options.verbose.value_or(false)) command.push_back("--verbose");
+  add("jobs", std::to_string(settings.most_batch));
+  add("most-side", std::to_string(settings.most_side));
+  add("most-pixels", std::to_string(settings.most_pixels));
+  return [command](const std::string& device) {
+    std::vector<std::string> whole = command;
+    whole.insert(whole.end(), {"--device", device});
+    return whole;
+  };
+}
+
+}  // namespace inkstone

@@ -1,0 +1,46 @@
+// inkstone worker: what inkstone serve starts for each device.
+#include "serve/worker/worker.h"
+
+#include <cstdlib>
+#include <limits>
+#include <string>
+
+#include "app/commands.h"
+#include "app/loading.h"
+#include "base/error.h"
+#include "base/parallel.h"
+#include "serve/worker/describe_model.h"
+#include "serve/worker/worker_process.h"
+
+namespace inkstone {
+namespace {
+
+// For tests of the whole server: the pictures of prompts that contain this text give NaN.
+WorkerSabotage sabotage() {
+  const char* text = std::getenv("INKSTONE_TEST_NAN");
+  if (!text || !*text) return {};
+  const auto spoil = [text = std::string(text)](const PictureRequest& request, Job& job) {
+    if (request.prompt.find(text) != std::string::npos)
+      for (float& value : job.latent.floats()) value = std::numeric_limits<float>::quiet_NaN();
+  };
+  return {spoil, {}};
+}
+
+}  // namespace
+
+int run_worker(const Options& options) {
+  INKSTONE_CHECK_USAGE(is_worker_socket(kWorkerSocket),
+                       "worker: is a part of the server, and there is none at descriptor ", kWorkerSocket,
+                       ": run inkstone serve, which starts its workers itself");
+  become_worker_process(kWorkerSocket);
+  set_threads(options.threads.value_or(usable_cores()));
+  const Loaded loaded = load(options);
+  WorkerSettings settings;
+  settings.most_jobs = options.jobs.value_or(settings.most_jobs);
+  settings.most_side = options.most_side.value_or(settings.most_side);
+  settings.most_pixels = options.most_pixels.value_or(settings.most_pixels);
+  settings.sabotage = sabotage();
+  return serve_orders(kWorkerSocket, *loaded.engine, describe_model(loaded.model()), settings);
+}
+
+}  // namespace inkstone

@@ -1,0 +1,63 @@
+// The page: its files as they are, to whoever asks; and the APIs' description. The browser is told to load nothing from anywhere else, to run no
+// script that is written into the page, and to show it in no frame.
+#include "base/digest.h"
+#include "base/error.h"
+#include "serve/api/api.h"
+#include "serve/api/openapi.h"
+#include "serve/api/page_files.h"
+
+namespace inkstone {
+namespace {
+
+constexpr std::string_view kPolicy =
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'";
+
+std::string_view type_of(std::string_view name) {
+  if (name.ends_with(".html")) return "text/html; charset=utf-8";
+  if (name.ends_with(".css")) return "text/css; charset=utf-8";
+  if (name.ends_with(".js")) return "text/javascript; charset=utf-8";
+  if (name.ends_with(".svg")) return "image/svg+xml";
+  fail(INKSTONE_HERE, "src/serve/web/", name, ": no type is known for it");
+}
+
+void answer(Exchange& exchange, const PageFile& file, const std::string& tag) {
+  HttpReply reply;
+  reply.content_type = type_of(file.name);
+  reply.headers = {{"content-security-policy", std::string(kPolicy)},
+                   {"x-content-type-options", "nosniff"},
+                   {"referrer-policy", "no-referrer"},
+                   {"cross-origin-opener-policy", "same-origin"},
+                   {"cache-control", "no-cache"},
+                   {"etag", tag}};
+  if (exchange.request().header("if-none-match") == tag) reply.status = 304;
+  if (reply.status == 200) reply.body = file.bytes;
+  exchange.reply(std::move(reply));
+}
+
+}  // namespace
+
+void add_page_routes(Router& router, ApiContext&) {
+  for (const PageFile& file : page_files()) {
+    type_of(file.name);
+    const std::string tag = "\"" + sha256(file.bytes).substr(0, 16) + "\"";
+    Route route;
+    route.method = "GET";
+    route.pattern = file.name == "index.html" ? "/" : "/" + std::string(file.name);
+    route.handler = [&file, tag](const ExchangePtr& exchange) { answer(*exchange, file, tag); };
+    route.open = true;
+    router.add(std::move(route));
+  }
+  Route description;
+  description.method = "GET";
+  description.pattern = "/openapi.json";
+  description.handler = [](const ExchangePtr& exchange) {
+    HttpReply reply;
+    reply.body = openapi_document();
+    exchange->reply(std::move(reply));
+  };
+  description.open = true;
+  router.add(std::move(description));
+}
+
+}  // namespace inkstone

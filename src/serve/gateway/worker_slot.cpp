@@ -1,0 +1,214 @@
+#include "serve/gateway/worker_slot.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "serve/log.h"
+
+namespace inkstone {
+namespace {
+
+constexpr double kLeastPause = 0.2, kMostPause = 30, kGoodLife = 60;
+constexpr double kLeastGain = 0.02;  // by which more rows in a step must make a row cheaper
+
+}  // namespace
+
+WorkerSlot::WorkerSlot(boost::asio::io_context& events, WorkerCrew& crew, const ServeSettings& settings,
+                       std::string device, std::vector<std::string> command)
+    : events_(events), crew_(crew), settings_(settings), device_(std::move(device)), command_(std::move(command)) {}
+
+BatcherSettings WorkerSlot::batcher_settings() const {
+  BatcherSettings settings;
+  settings.batching = settings_.batching;
+  settings.most_jobs = settings_.most_queue + 1;  // and the canary
+  settings.most_rows = 2 * settings.most_jobs;
+  settings.most_wait = settings_.most_wait;
+  return settings;
+}
+
+void WorkerSlot::tick(double now) {
+  if (state_ == State::kPaused && now >= next_start_) start(now);
+  if (state_ == State::kStarting && now > start_by_) die("it was not ready in time", "dead", true);
+  if (state_ == State::kReady && running_ && now > running_->since + running_->limit)
+    die("an order took longer than its limit", "hung", true);
+  if (state_ == State::kReady && leaving_ && (jobs_.empty() || now > leave_until_)) {
+    pause_ = 0;
+    die("it is replaced", "starting", false);
+  }
+  if (state_ == State::kDying && process_->reaped()) {
+    process_.reset();
+    state_ = State::kPaused;
+    next_start_ = now + pause_;
+  }
+  if (state_ == State::kReady && now - ready_since_ > kGoodLife) pause_ = 0;
+}
+
+void WorkerSlot::start(double now) {
+  try {
+    process_ = std::make_unique<WorkerProcess>(events_, command_, *this);
+    state_ = State::kStarting;
+    start_by_ = now + kWorkerStartSeconds;
+    log_line(LogLevel::kInfo, "worker_started", {{"worker", Json(process_->pid())}, {"device", Json(device_)}});
+  } catch (const std::exception& error) {
+    pause_ = std::clamp(2 * pause_, kLeastPause, kMostPause);
+    next_start_ = now + pause_;
+    restarts_++;
+    log_line(LogLevel::kError, "worker_not_started", {{"device", Json(device_)}, {"reason", Json(error.what())}});
+  }
+}
+
+void WorkerSlot::die(const std::string& why, const char* how, bool death) {
+  if (state_ != State::kStarting && state_ != State::kReady) return;
+  log_line(death ? LogLevel::kError : LogLevel::kInfo, "worker_lost",
+           {{"worker", Json(process_->pid())}, {"device", Json(device_)}, {"reason", Json(why)}, {"state", Json(how)}});
+  state_ = State::kDying;
+  how_ = how;
+  process_->kill();
+  restarts_++;
+  leaving_ = false;
+  if (death) pause_ = std::clamp(2 * pause_, kLeastPause, kMostPause);
+  std::vector<WorkerCrew::Lost> lost;
+  for (const auto& [id, job] : jobs_) {
+    const bool blamed = death && running_ && std::ranges::count(running_->decision.jobs, id) > 0;
+    lost.push_back({id, job.begun, blamed, blamed && running_->decision.jobs.size() == 1});
+  }
+  jobs_.clear();
+  drops_.clear();
+  running_.reset();
+  held_.reset();
+  batcher_ = Batcher(batcher_settings());
+  crew_.lost(lost, death);
+}
+
+void WorkerSlot::leave(double until) {
+  leaving_ = ready();
+  leave_until_ = until;
+}
+
+void WorkerSlot::close() {
+  state_ = State::kClosed;
+  jobs_.clear();
+  running_.reset();
+  held_.reset();
+  process_.reset();
+}
+
+void WorkerSlot::allow(double seconds) {
+  if (running_) running_->since += seconds;
+  start_by_ += seconds;
+}
+
+void WorkerSlot::said(WorkerReport report) {
+  try {
+    if (auto* hello = std::get_if<Hello>(&report)) {
+      welcome(std::move(*hello));
+    } else if (auto* unusable = std::get_if<Unusable>(&report)) {
+      die(unusable->message, "dead", true);
+    } else {
+      INKSTONE_CHECK(state_ == State::kReady && running_, "it said something that it was not asked");
+      answer(std::move(report));
+    }
+  } catch (const std::exception& error) {
+    die(error.what(), "dead", true);
+  }
+  crew_.answered();
+}
+
+void WorkerSlot::left(const std::string& why) {
+  die(why, "dead", true);
+  crew_.answered();
+}
+
+void WorkerSlot::welcome(Hello hello) {
+  INKSTONE_CHECK(state_ == State::kStarting, "it said Hello twice");
+  INKSTONE_CHECK(!hello.times.empty(), "it measured nothing");
+  hello_ = std::move(hello);
+  batcher_ = Batcher(batcher_settings());
+  seen_.clear();
+  for (const ShapeTimes& times : hello_->times) add_measured_lane(times);
+  state_ = State::kReady;
+  how_ = "ready";
+  ready_since_ = crew_.now();
+  log_line(LogLevel::kInfo, "worker_ready", {{"worker", Json(process_->pid())}, {"device", Json(device_)}});
+  crew_.joined(*this);
+}
+
+void WorkerSlot::add_measured_lane(const ShapeTimes& times) {
+  const Lane lane{hello_->model.name, times.width, times.height};
+  if (batcher_.has_lane(lane)) return;
+  StepTimes measured(times.steps, times.text_seconds, times.vae_seconds);
+  const int rows = most_rows(measured);
+  batcher_.add_lane(lane, std::move(measured), rows);
+  using Kind = Decision::Kind;
+  for (const Kind kind : {Kind::kEncode, Kind::kStep, Kind::kDecode}) seen_.insert({lane, kind});
+}
+
+// Of shapes that were not measured the nearest one's times, as if a pixel cost the same.
+void WorkerSlot::ensure_lane(const Lane& lane) {
+  if (batcher_.has_lane(lane)) return;
+  const auto pixels = [](const auto& shape) { return static_cast<double>(shape.width) * shape.height; };
+  const ShapeTimes& near = *std::ranges::min_element(
+      hello_->times, {}, [&](const ShapeTimes& times) { return std::abs(std::log(pixels(times) / pixels(lane))); });
+  const double scale = pixels(lane) / pixels(near);
+  const StepTimes& known = batcher_.times({lane.model, near.width, near.height});
+  std::vector<RowTime> curve = known.curve();
+  for (RowTime& time : curve) time.seconds *= scale;
+  batcher_.add_lane(lane, StepTimes(std::move(curve), known.text_seconds(), known.vae_seconds() * scale),
+                    most_rows(known), true);
+  std::erase_if(seen_, [&](const auto& seen) { return seen.first == lane; });
+}
+
+// As many as still make a row cheaper; two at least, which one picture with guidance has.
+int WorkerSlot::most_rows(const StepTimes& times) const {
+  const int room = 2 * std::min(hello_->most_jobs, settings_.most_batch);
+  return std::max(2, std::min(times.best_rows(kLeastGain), room));
+}
+
+Admission WorkerSlot::consider(const BatchJob& job) {
+  ensure_lane(job.lane);
+  return batcher_.consider(job, crew_.now());
+}
+
+double WorkerSlot::take(const BatchJob& job) {
+  ensure_lane(job.lane);
+  jobs_[job.id] = {job.lane, false};
+  return batcher_.readmit(job, crew_.now());
+}
+
+std::optional<JobId> WorkerSlot::spare() const {
+  if (!accepts() || !running_) return {};
+  for (const auto& [id, job] : jobs_)
+    if (!job.begun) return id;
+  return {};
+}
+
+void WorkerSlot::withdraw(JobId job) {
+  jobs_.erase(job);
+  batcher_.withdraw(job);
+}
+
+WorkerFigures WorkerSlot::figures() const {
+  WorkerFigures figures;
+  figures.device = device_;
+  figures.state = state_ == State::kStarting ? "starting" : !ready() ? how_ : running_ ? "busy" : "ready";
+  figures.pid = process_ ? process_->pid() : 0;
+  figures.restarts = restarts_;
+  figures.silent_seconds = running_ ? crew_.now() - running_->since : 0;
+  figures.batcher = batcher_.figures();
+  if (!hello_) return figures;
+  figures.description = hello_->description;
+  figures.precision = hello_->precision;
+  figures.memory = hello_->memory;
+  figures.device_figures = hello_->figures;
+  figures.curves = hello_->times;
+  for (ShapeTimes& times : figures.curves) {
+    const Lane lane{hello_->model.name, times.width, times.height};
+    if (!batcher_.has_lane(lane)) continue;
+    const StepTimes& known = batcher_.times(lane);
+    times = {times.width, times.height, known.curve(), known.text_seconds(), known.vae_seconds()};
+  }
+  return figures;
+}
+
+}  // namespace inkstone

@@ -1,0 +1,71 @@
+// Talks to the server: keys where it asks for them, errors as sentences, events as they come.
+
+export class Refused extends Error {
+  constructor(status, message, retryAfter = 0) {
+    super(message);
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+}
+
+let asking = null;  // one dialog, however many requests wait for the key
+
+function askForKey() {
+  asking ??= new Promise((resolve) => {
+    const door = document.getElementById("door"), key = document.getElementById("key");
+    key.value = "";
+    door.addEventListener("close", () => {
+      asking = null;
+      if (key.value) sessionStorage.setItem("key", key.value);
+      resolve(Boolean(key.value));
+    }, { once: true });
+    door.showModal();
+  });
+  return asking;
+}
+
+async function refusal(reply) {
+  const retryAfter = Number(reply.headers.get("Retry-After")) || 0;
+  let message = `The server answered ${reply.status}.`;
+  try {
+    message = (await reply.json()).error.message ?? message;
+  } catch { /* not JSON: the number must do */ }
+  return new Refused(reply.status, message, retryAfter);
+}
+
+export async function ask(method, path, body, headers = {}, signal = undefined) {
+  for (;;) {
+    const key = sessionStorage.getItem("key");
+    const reply = await fetch(path, {
+      method, signal, cache: "no-store",
+      keepalive: method === "DELETE",  // is sent even as the page goes
+      headers: { ...headers, ...(key ? { Authorization: `Bearer ${key}` } : {}), ...(body ? { "Content-Type": "application/json" } : {}) },
+      body: body && JSON.stringify(body),
+    });
+    if (reply.ok) return reply;
+    if (reply.status !== 401) throw await refusal(reply);
+    if (key && key === sessionStorage.getItem("key")) sessionStorage.removeItem("key");  // it was not the right one
+    if (!sessionStorage.getItem("key") && !(await askForKey())) throw await refusal(reply);
+  }
+}
+
+// Server-sent events: { name, data } of each, read to the end of the body.
+export async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "", name = "", data = [];
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      if (line.startsWith("event: ")) name = line.slice(7);
+      else if (line.startsWith("data: ")) data.push(line.slice(6));
+      else if (line === "" && data.length) {
+        yield { name, data: data.join("\n") };
+        name = "";
+        data = [];
+      }
+    }
+  }
+}

@@ -1,0 +1,92 @@
+// A message's text is an object of one key, the kind of the message, with its fields as the value.
+#include "serve/wire.h"
+
+#include <array>
+#include <boost/json/serialize.hpp>
+#include <utility>
+
+#include "serve/message_fields.h"
+#include "serve/packet.h"
+
+namespace inkstone {
+namespace {
+
+constexpr int kMostSide = 16384;  // pixels of a picture
+
+constexpr std::array<std::string_view, std::variant_size_v<WorkerOrder>> kOrders{"start", "step", "finish", "drop"};
+constexpr std::array<std::string_view, std::variant_size_v<WorkerReport>> kReports{
+    "hello", "started", "stepped", "did_not_fit", "finished", "failed", "unusable"};
+
+size_t pixel_bytes(int width, int height) {
+  size_t bytes = 0;
+  INKSTONE_CHECK(width > 0 && height > 0 && width <= kMostSide && height <= kMostSide &&
+                     !__builtin_mul_overflow(static_cast<size_t>(width), static_cast<size_t>(height), &bytes) &&
+                     !__builtin_mul_overflow(bytes, size_t{3}, &bytes),
+                 "a message: a picture of ", width, "x", height, ": sides are 1 to ", kMostSide, " pixels");
+  return bytes;
+}
+
+template <typename Message>
+void send_message(int socket, const Message& message, std::string_view name) {
+  std::vector<const Image*> images;
+  JsonObject text;
+  text[name] = std::visit([&](const auto& m) { return FieldWriter::object_of(m, &images); }, message);
+  std::vector<std::span<const uint8_t>> parts;
+  for (const Image* image : images) {
+    INKSTONE_CHECK(image->rgb.size() == pixel_bytes(image->width, image->height), "a message: a picture of ",
+                   image->width, "x", image->height, " with ", image->rgb.size(), " bytes");
+    parts.emplace_back(image->rgb);
+  }
+  send_packet(socket, boost::json::serialize(text), parts.empty() ? Descriptor() : sealed_file(parts));
+}
+
+// Every kind of message in turn: the first whose name it is reads the fields.
+template <typename Message, size_t... I>
+bool read_kind(std::string_view name, const auto& names, Message& message, const auto& read,
+               std::index_sequence<I...>) {
+  return ((name == names[I] && (read(message.template emplace<I>()), true)) || ...);
+}
+
+template <typename Message>
+std::optional<Message> receive_message(int socket, bool* closed, const auto& names) {
+  bool gone = false;
+  std::optional<Packet> packet = receive_packet(socket, gone);
+  if (closed) *closed = gone;
+  if (!packet) return {};
+  const Json json = parse_json(packet->text, "a message");
+  INKSTONE_CHECK(json.is_object() && json.get_object().size() == 1 && json.get_object().begin()->value().is_object(),
+                 "a message must be an object of one key, its kind, and an object");
+  const std::string name(json.get_object().begin()->key());
+  const FieldReader::Pixels pixels = [&](int width, int height) {
+    const size_t size = pixel_bytes(width, height);
+    INKSTONE_CHECK(size <= packet->bytes.left(), "a message: a picture of ", width, "x", height, " takes ", size,
+                   " bytes, and ", packet->bytes.left(), " came");
+    std::vector<uint8_t> rgb(size);
+    packet->bytes.read(rgb);
+    return rgb;
+  };
+  Message message;
+  const auto read = [&](auto& fields) {
+    FieldReader::read_object(json.get_object().begin()->value().get_object(), fields, name, pixels);
+  };
+  INKSTONE_CHECK(read_kind(name, names, message, read, std::make_index_sequence<std::variant_size_v<Message>>()),
+                 "a message of the unknown kind \"", shown(name), "\"");
+  INKSTONE_CHECK(packet->bytes.left() == 0, "a message: ", packet->bytes.left(), " bytes of pixels too many");
+  return message;
+}
+
+}  // namespace
+
+void send_order(int socket, const WorkerOrder& order) { send_message(socket, order, kOrders[order.index()]); }
+
+void send_report(int socket, const WorkerReport& report) { send_message(socket, report, kReports[report.index()]); }
+
+std::optional<WorkerOrder> receive_order(int socket, bool* closed) {
+  return receive_message<WorkerOrder>(socket, closed, kOrders);
+}
+
+std::optional<WorkerReport> receive_report(int socket, bool* closed) {
+  return receive_message<WorkerReport>(socket, closed, kReports);
+}
+
+}  // namespace inkstone

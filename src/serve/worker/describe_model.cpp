@@ -1,0 +1,110 @@
+#include "serve/worker/describe_model.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <fstream>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "diffusion/scheduler_choice.h"
+
+namespace inkstone {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kHashDigits = 64, kPiece = size_t{1} << 20;
+
+const char* variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value && *value ? value : nullptr;
+}
+
+std::vector<fs::path> weight_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".safetensors" && entry.is_regular_file()) files.push_back(entry.path());
+  std::ranges::sort(files);
+  return files;
+}
+
+// Which files, and whether they are still the same.
+std::string state_of(const std::vector<fs::path>& files) {
+  std::string text;
+  for (const fs::path& file : files) {
+    struct stat status {};
+    INKSTONE_CHECK(stat(file.c_str(), &status) == 0, file.string(), ": cannot be read");
+    text += fs::weakly_canonical(file).string() + "\n" + std::to_string(status.st_size) + " " +
+            std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec) + " " +
+            std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) + "\n";
+  }
+  return text;
+}
+
+// Read, not mapped: these pages are not to count as this process's.
+std::string hash_of(const std::vector<fs::path>& files) {
+  Digest digest;
+  std::vector<char> piece(kPiece);
+  for (const fs::path& path : files) {
+    std::ifstream file(path, std::ios::binary);
+    while (file.read(piece.data(), kPiece), file.gcount() > 0)
+      digest.add(std::as_bytes(std::span(piece).first(static_cast<size_t>(file.gcount()))));
+    INKSTONE_CHECK(file.eof(), path.string(), ": cannot be read to its end");
+  }
+  return digest.text();
+}
+
+std::string kept_hash(const std::vector<fs::path>& files, const fs::path& cache) {
+  if (cache.empty()) return hash_of(files);
+  const fs::path entry = cache / sha256(state_of(files));
+  try {
+    const std::string kept = read_file(entry, kHashDigits);
+    if (kept.size() == kHashDigits && kept.find_first_not_of("0123456789abcdef") == std::string::npos) return kept;
+  } catch (const Error&) {  // it is not there
+  }
+  std::string hash = hash_of(files);
+  try {
+    std::error_code ignored;
+    fs::create_directories(cache, ignored);
+    write_file(entry, std::as_bytes(std::span(hash)));
+  } catch (const Error&) {  // a cache that cannot be written is none
+  }
+  return hash;
+}
+
+}  // namespace
+
+fs::path default_hash_cache() {
+  if (const char* folder = variable("INKSTONE_CACHE")) return fs::path(folder) / "hashes";
+  if (const char* folder = variable("XDG_CACHE_HOME")) return fs::path(folder) / "inkstone/hashes";
+  if (const char* folder = variable("HOME")) return fs::path(folder) / ".cache/inkstone/hashes";
+  return "";
+}
+
+ModelCard describe_model(const Model& model, const fs::path& cache) {
+  const std::vector<fs::path> files = weight_files(model.folder / "unet");
+  ModelCard card;
+  card.name = model.name();
+  card.hash = kept_hash(files, cache);
+  for (const ComponentInfo& component : model.components) card.parameters += component.parameters;
+  for (const fs::path& file : files) {
+    struct stat status {};
+    if (stat(file.c_str(), &status) == 0) card.created = std::max<int64_t>(card.created, status.st_mtim.tv_sec);
+  }
+  card.width = model.defaults.width;
+  card.height = model.defaults.height;
+  card.steps = model.defaults.steps;
+  card.guidance = model.defaults.guidance;
+  card.scheduler = name_of(scheduler_config(model, {}, "the model's scheduler_config.json").kind);
+  card.size_multiple = model.size_multiple();
+  card.tokens = model.clip_config.tokens;
+  card.distilled = model.unet_config.guidance_channels > 0;
+  return card;
+}
+
+}  // namespace inkstone

@@ -1,0 +1,49 @@
+#include "serve/worker/faults.h"
+
+#include <cstdio>
+#include <new>
+
+#include "base/error.h"
+#include "base/utf8.h"
+
+namespace inkstone {
+namespace {
+
+void tell(JobId job, const char* what) {
+  std::fprintf(stderr, "inkstone worker: job %llu: %s\n", static_cast<unsigned long long>(job), one_line(what).c_str());
+}
+
+JobFault out_of_memory(JobId job) {
+  return {job, "out_of_memory", "there was not enough memory for this picture: a smaller one needs less"};
+}
+
+}  // namespace
+
+JobFault fault_of(JobId job, Error::Kind kind, const std::string& what) {
+  tell(job, what.c_str());
+  switch (kind) {
+    case Error::Kind::kNotFinite: return {job, "nan_output", clean_utf8(what)};
+    case Error::Kind::kOutOfMemory: return out_of_memory(job);
+    case Error::Kind::kOther:
+    case Error::Kind::kDeviceLost: break;
+  }
+  return {job, "internal", "the worker failed at this picture; its log says why"};
+}
+
+JobFault fault_of_current(JobId job) {
+  try {
+    throw;
+  } catch (const UsageError& error) {
+    return {job, "bad_request", clean_utf8(error.what())};
+  } catch (const Error& error) {
+    if (error.kind() == Error::Kind::kDeviceLost) throw;
+    return fault_of(job, error.kind(), error.what());
+  } catch (const std::bad_alloc&) {
+    tell(job, "no memory");
+    return out_of_memory(job);
+  } catch (const std::exception& error) {
+    return fault_of(job, Error::Kind::kOther, error.what());
+  }
+}
+
+}  // namespace inkstone

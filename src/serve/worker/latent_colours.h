@@ -1,0 +1,28 @@
+// Small pictures of latents for people who wait: of each latent pixel a linear map to a colour, fitted to pictures that this model
+// has drawn. No picture depends on it.
+#pragma once
+
+#include <vector>
+
+#include "base/image.h"
+#include "base/tensor.h"
+
+namespace inkstone {
+
+class LatentColours {
+ public:
+  // A latent [1, c, h, w] and the picture of it, a whole number of times as large.
+  void learn(const Tensor& latent, const Image& picture);
+  // Of the latent's size; grey before anything was learnt. Values are taken times `scale`.
+  Image draw(const Tensor& latent, float scale) const;
+
+ private:
+  void fit();
+
+  size_t terms_ = 0;             // channels, and one that is constant
+  std::vector<double> squares_;  // [terms, terms] and
+  std::vector<double> targets_;  // [terms, 3]: running sums, of which least squares gives the map
+  std::vector<float> map_;       // [terms, 3]
+};
+
+}  // namespace inkstone

@@ -1,0 +1,17 @@
+// What a worker does before it says that it is ready: draws a picture, and times what the batcher wants to know.
+#pragma once
+
+#include "diffusion/engine.h"
+#include "serve/wire.h"
+#include "serve/worker/latent_colours.h"
+
+namespace inkstone {
+
+// The request in the engine's words; UsageError, fit for the client, where it cannot run.
+Request engine_request(const Engine& engine, const PictureRequest& request);
+
+// Of the model's default size, by its own scheduler. Steps of 1, 2, ... jobs, until a row no longer gets cheaper or the seconds are
+// spent; but one and two are always measured. Throws Error where the model fails.
+ShapeTimes measure(Engine& engine, int most_jobs, double seconds, LatentColours& colours);
+
+}  // namespace inkstone

@@ -1,0 +1,258 @@
+#include "serve/worker/worker.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <new>
+#include <utility>
+
+#include "base/error.h"
+#include "base/utf8.h"
+#include "diffusion/process.h"
+#include "serve/wire.h"
+#include "serve/worker/faults.h"
+#include "serve/worker/latent_colours.h"
+#include "serve/worker/measuring.h"
+
+namespace inkstone {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kBetweenFigures{1};
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+std::string mebibytes(size_t bytes) { return std::to_string((bytes + (size_t{1} << 20) - 1) >> 20) + " MiB"; }
+
+class Worker {
+ public:
+  Worker(int socket, Engine& engine, const WorkerSettings& settings)
+      : socket_(socket), engine_(engine), settings_(settings) {}
+
+  void begin(ModelCard card);
+  void serve();
+
+ private:
+  struct InFlight {
+    Job job;
+    uint64_t stepped = 0;  // when, as a count of steps
+  };
+
+  WorkerReport answer(const StartOrder& order);
+  WorkerReport answer(const StepOrder& order);
+  WorkerReport answer(const FinishOrder& order);
+
+  std::vector<Job*> jobs_of(const StepOrder& order, Stepped& report);
+  void park_others(const std::vector<Job*>& jobs);
+  Preview preview_of(JobId id, const Job& job) const;
+  DeviceFigures figures();
+  std::optional<DeviceFigures> figures_in_time();
+  std::vector<std::string> memory_lines(const EnginePlan& plan) const;
+
+  int socket_;
+  Engine& engine_;
+  const WorkerSettings& settings_;
+  std::map<JobId, InFlight> jobs_;
+  LatentColours colours_;
+  int jobs_in_step_ = 1;
+  uint64_t steps_ = 0;
+  Clock::time_point told_figures_;
+};
+
+void Worker::begin(ModelCard card) {
+  const EnginePlan plan = engine_.reserve({settings_.most_jobs, settings_.most_side, settings_.most_pixels});
+  jobs_in_step_ = plan.jobs;
+  card.most_side = settings_.most_side;
+  card.most_pixels = settings_.most_pixels;
+  Hello hello;
+  hello.times.push_back(measure(engine_, plan.jobs, settings_.measuring_seconds, colours_));
+  const DeviceInfo device = engine_.device();
+  hello.device = engine_.options().device;
+  hello.description = clean_utf8(device.description);
+  hello.precision = name_of(plan.precision);
+  hello.model = std::move(card);
+  hello.most_jobs = plan.jobs;
+  hello.memory = memory_lines(plan);
+  hello.figures = figures();
+  send_report(socket_, hello);
+}
+
+void Worker::serve() {
+  while (std::optional<WorkerOrder> order = receive_order(socket_)) {
+    if (const auto* drop = std::get_if<DropOrder>(&*order)) {
+      for (const JobId job : drop->jobs) jobs_.erase(job);
+      continue;
+    }
+    const auto report = [&](const auto& asked) -> WorkerReport {
+      if constexpr (std::is_same_v<std::decay_t<decltype(asked)>, DropOrder>)
+        return DidNotFit{};
+      else
+        return answer(asked);
+    };
+    send_report(socket_, std::visit(report, *order));
+  }
+}
+
+WorkerReport Worker::answer(const StartOrder& order) {
+  const Clock::time_point begin = Clock::now();
+  if (jobs_.contains(order.job)) return Failed{fault_of(order.job, Error::Kind::kOther, "it was started twice")};
+  try {
+    const Request request = engine_request(engine_, order.request);
+    Job job;
+    try {
+      job = engine_.start(request);
+    } catch (const UsageError& error) {  // of the device: its text is for whoever compiled the programs
+      std::fprintf(stderr, "inkstone worker: %s\n", one_line(error.what()).c_str());
+      fail<UsageError>(INKSTONE_HERE, "a picture of ", request.width, "x", request.height,
+                       " cannot be drawn on this device: it has no programs for this size");
+    }
+    if (settings_.sabotage.started) settings_.sabotage.started(order.request, job);
+    Started report{order.job, 0, job.rows, job.calls(), {}};
+    for (const std::string& warning : job.warnings) report.warnings.push_back(clean_utf8(warning));
+    InFlight& flying = jobs_[order.job] = {std::move(job), steps_};
+    park_others({&flying.job});
+    report.seconds = seconds_since(begin);
+    return report;
+  } catch (...) {
+    return Failed{fault_of_current(order.job)};
+  }
+}
+
+// Those that can step; what is wrong with the others goes into the report.
+std::vector<Job*> Worker::jobs_of(const StepOrder& order, Stepped& report) {
+  std::vector<Job*> jobs;
+  for (const JobId id : order.jobs) {
+    const auto found = jobs_.find(id);
+    const bool twice = found != jobs_.end() && std::ranges::find(jobs, &found->second.job) != jobs.end();
+    if (found == jobs_.end() || found->second.job.done() || twice)
+      report.faults.push_back(
+          fault_of(id, Error::Kind::kOther, "a step of a job that is not there, or has no steps left"));
+    else
+      jobs.push_back(&found->second.job);
+  }
+  return jobs;
+}
+
+// Keys of texts are large, and the memory was planned for those of a few jobs.
+void Worker::park_others(const std::vector<Job*>& jobs) {
+  const size_t most = static_cast<size_t>(Capacity::kKeyedJobs * jobs_in_step_);
+  std::vector<InFlight*> keyed;
+  for (auto& [id, other] : jobs_)
+    if (!other.job.keys.empty() && std::ranges::find(jobs, &other.job) == jobs.end()) keyed.push_back(&other);
+  if (keyed.size() + jobs.size() <= most) return;
+  std::ranges::sort(keyed, {}, &InFlight::stepped);
+  const size_t parked = std::min(keyed.size(), keyed.size() + jobs.size() - most);
+  for (size_t i = 0; i < parked; ++i) engine_.park(keyed[i]->job);
+}
+
+WorkerReport Worker::answer(const StepOrder& order) {
+  const Clock::time_point begin = Clock::now();
+  Stepped report;
+  const std::vector<Job*> jobs = jobs_of(order, report);
+  try {
+    park_others(jobs);
+    if (settings_.sabotage.stepping) settings_.sabotage.stepping(jobs.size());
+    std::vector<RowFault> faults;
+    if (!jobs.empty()) faults = engine_.step(jobs);
+    for (const RowFault& fault : faults) {
+      const auto found = std::ranges::find_if(jobs_, [&](const auto& entry) { return &entry.second.job == fault.job; });
+      report.faults.push_back(fault_of(found->first, fault.kind, fault.message));
+    }
+  } catch (...) {
+    const JobFault fault = fault_of_current(order.jobs.empty() ? 0 : order.jobs[0]);
+    if (fault.code == "out_of_memory" && jobs.size() > 1) return DidNotFit{};
+    report.faults.clear();
+    for (const JobId id : order.jobs) report.faults.push_back({id, fault.code, fault.message});
+  }
+  ++steps_;
+  for (const JobFault& fault : report.faults) jobs_.erase(fault.job);
+  for (const JobId id : order.jobs)
+    if (const auto found = jobs_.find(id); found != jobs_.end()) found->second.stepped = steps_;
+  for (const JobId id : order.previews)
+    if (const auto found = jobs_.find(id); found != jobs_.end())
+      report.previews.push_back(preview_of(id, found->second.job));
+  report.figures = figures_in_time();
+  report.seconds = seconds_since(begin);
+  return report;
+}
+
+WorkerReport Worker::answer(const FinishOrder& order) {
+  const Clock::time_point begin = Clock::now();
+  auto found = jobs_.extract(order.job);
+  if (!found) return Failed{fault_of(order.job, Error::Kind::kOther, "a job that is not there cannot be finished")};
+  const Job& job = found.mapped().job;
+  try {
+    Finished report{order.job, 0, engine_.decode(job), {}};
+    if (job.done()) colours_.learn(job.latent, report.image);
+    report.figures = figures_in_time();
+    report.seconds = seconds_since(begin);
+    return report;
+  } catch (...) {
+    return Failed{fault_of_current(order.job)};
+  }
+}
+
+// A latent of schedulers that count in sigmas is as large as its noise.
+Preview Worker::preview_of(JobId id, const Job& job) const {
+  return {id, job.call, colours_.draw(job.latent, job.done() ? 1 : job.scheduler->input_scale(job.call))};
+}
+
+DeviceFigures Worker::figures() {
+  told_figures_ = Clock::now();
+  const DeviceInfo info = engine_.device();
+  const BackendState state = engine_.backend().state();
+  DeviceFigures figures;
+  figures.memory_total = info.memory_total;
+  figures.memory_free = info.memory_free;
+  figures.memory_used =
+      info.own_memory ? info.memory_total - std::min(info.memory_total, info.memory_free) : resident_bytes();
+  figures.fragmentation = state.fragmentation;
+  figures.health = state.unusable.empty() ? "ok" : clean_utf8(state.unusable);
+  return figures;
+}
+
+std::optional<DeviceFigures> Worker::figures_in_time() {
+  if (Clock::now() - told_figures_ < kBetweenFigures) return {};
+  return figures();
+}
+
+std::vector<std::string> Worker::memory_lines(const EnginePlan& plan) const {
+  const size_t budget = engine_.options().memory_budget;
+  std::vector<std::string> lines{
+      mebibytes(plan.peak_bytes) + " planned" + (budget ? " of a budget of " + mebibytes(budget) : "") + ": " +
+      std::to_string(plan.jobs) + " pictures of up to " + std::to_string(settings_.most_pixels) +
+      " pixels in a step, " + std::to_string(settings_.most_side) + " a side"};
+  for (const std::string& reason : plan.reasons) lines.push_back("given up: " + reason);
+  return lines;
+}
+
+void say_unusable(int socket, const std::string& why) {
+  try {
+    send_report(socket, Unusable{clean_utf8(why)});
+  } catch (const Error&) {  // then nobody is there to be told
+  }
+}
+
+}  // namespace
+
+int serve_orders(int socket, Engine& engine, ModelCard card, const WorkerSettings& settings) {
+  Worker worker(socket, engine, settings);
+  try {
+    worker.begin(std::move(card));
+  } catch (const std::exception& error) {
+    say_unusable(socket, error.what());
+    throw;
+  }
+  try {
+    worker.serve();
+    return 0;
+  } catch (const std::exception& error) {  // a lost device, a peer that is gone or does not speak our language
+    std::fprintf(stderr, "inkstone worker: %s\n", one_line(error.what()).c_str());
+    say_unusable(socket, error.what());
+    return 1;
+  }
+}
+
+}  // namespace inkstone

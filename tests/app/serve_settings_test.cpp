@@ -1,0 +1,93 @@
+// Flags, environment and file of inkstone serve, and what its workers get of them.
+#include "app/serve_settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "app/command_line.h"
+#include "app/config_file.h"
+#include "app/environment.h"
+#include "base/error.h"
+
+namespace inkstone {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Options options_of(std::vector<std::string> flags) {
+  flags.insert(flags.begin(), "serve");
+  return parse_command_line(flags).options;
+}
+
+TEST(ServeSettings, flags_set_them) {
+  const ServeSettings settings = serve_settings(
+      options_of({"--device", "cpu,npu:0, npu:1", "--workers", "2", "--port", "0", "--max-batch", "4", "--max-queue",
+                  "9", "--batching", "static", "--grace", "1.5", "--keep-bytes", "1MiB", "--log-format", "json"}));
+  EXPECT_THAT(settings.devices, ElementsAre("cpu", "npu:0", "npu:1"));
+  EXPECT_EQ(settings.workers, 2);
+  EXPECT_EQ(settings.http.port, 0);
+  EXPECT_EQ(settings.most_batch, 4);
+  EXPECT_EQ(settings.most_queue, 9);
+  EXPECT_EQ(settings.most_per_client, 9);
+  EXPECT_EQ(settings.batching, Batching::kStatic);
+  EXPECT_EQ(settings.grace, 1.5);
+  EXPECT_EQ(settings.most_kept_bytes, 1 << 20);
+  EXPECT_TRUE(settings.log_json);
+  EXPECT_EQ(serve_settings({}).http.host, "127.0.0.1");
+}
+
+TEST(ServeSettings, devices_that_nobody_knows_or_that_stand_twice_are_refused) {
+  for (const char* list : {"gpu", "cpu,cpu", ",", "cpu,tpu:0"})
+    EXPECT_THROW(serve_settings(options_of({"--device", list})), UsageError) << list;
+}
+
+TEST(ServeSettings, a_flag_is_nearer_than_the_environment_and_that_nearer_than_a_file) {
+  setenv("INKSTONE_MAX_QUEUE", "20", 1);
+  setenv("INKSTONE_MAX_BATCH", "2", 1);
+  setenv("INKSTONE_LOG_PROMPTS", "true", 1);
+  Options options = options_of({"--max-batch", "3"});
+  apply_environment(Command::kServe, options);
+  apply_config("steps = 7\nmax-queue = 30\nport = 1\n[serve]\nport = 90\nworkers = 4\n[generate]\nseed = 1\n", "c.toml",
+               options, Command::kServe);
+  for (const char* name : {"INKSTONE_MAX_QUEUE", "INKSTONE_MAX_BATCH", "INKSTONE_LOG_PROMPTS"}) unsetenv(name);
+  EXPECT_EQ(options.max_batch, 3);
+  EXPECT_EQ(options.max_queue, 20);
+  EXPECT_EQ(options.port, 90);
+  EXPECT_EQ(options.workers, 4);
+  EXPECT_EQ(options.log_prompts, true);
+  EXPECT_FALSE(options.steps) << "that is for inkstone generate";
+}
+
+TEST(ServeSettings, what_is_wrong_is_named) {
+  setenv("INKSTONE_PORT", "no", 1);
+  Options options;
+  try {
+    apply_environment(Command::kServe, options);
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("INKSTONE_PORT=no"));
+  }
+  unsetenv("INKSTONE_PORT");
+  EXPECT_THROW(apply_config("[serve]\nsteps = 7\n", "c.toml", options, Command::kServe), UsageError);
+  EXPECT_THROW(apply_config("max-qeue = 7\n", "c.toml", options, Command::kServe), UsageError);
+}
+
+TEST(ServeSettings, a_worker_gets_the_model_its_device_and_the_caps) {
+  const Options options = options_of({"--model", "m", "--max-batch", "4", "--memory-budget", "1KiB", "--threads", "2"});
+  const std::vector<std::string> command = worker_command(options, serve_settings(options))("npu:1");
+  EXPECT_EQ(command[1], "worker");
+  const Options worker = parse_command_line({command.begin() + 1, command.end()}).options;
+  EXPECT_EQ(worker.model, "m");
+  EXPECT_EQ(worker.device, "npu:1");
+  EXPECT_EQ(worker.jobs, 4);
+  EXPECT_EQ(worker.most_side, 2048);
+  EXPECT_EQ(worker.memory_budget->bytes, 1024U);
+  EXPECT_EQ(worker.threads, 2);
+}
+
+}  // namespace
+}  // namespace inkstone

@@ -1,0 +1,237 @@
+// What a server needs of the engine: a fault is of one job alone, one plan for all requests, and memory that requests cannot make grow.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "base/error.h"
+#include "diffusion/generate.h"
+#include "diffusion/scheduler_choice.h"
+
+namespace inkstone {
+namespace {
+
+using testing::HasSubstr;
+
+Engine demo_engine(Precision precision = Precision::kFp32, size_t budget = 0) {
+  EngineOptions options;
+  options.precision = precision;
+  options.memory_budget = budget;
+  return Engine(Model::open(std::filesystem::path(INKSTONE_SOURCE_DIR) / "demo" / "model"), options);
+}
+
+Request request(const Engine& engine, const std::string& prompt, uint64_t seed, const std::string& scheduler = "",
+                int steps = 3) {
+  Request r;
+  r.prompt = prompt;
+  r.seed = seed;
+  r.steps = steps;
+  r.guidance = engine.model().defaults.guidance;
+  r.width = r.height = 64;
+  r.scheduler = scheduler_config(engine.model(), {scheduler, {}, {}}, "scheduler_config.json");
+  return r;
+}
+
+std::vector<Job> started(Engine& engine, const std::vector<Request>& requests) {
+  std::vector<Job> jobs;
+  for (const Request& r : requests) jobs.push_back(engine.start(r));
+  return jobs;
+}
+
+TEST(Faults, a_nan_ends_one_job_and_the_others_go_on_to_the_same_bits) {
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16})
+    for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      Engine engine = demo_engine(precision);
+      std::vector<Request> requests;
+      for (int i = 0; i < 5; ++i)
+        requests.push_back(request(engine, "a fox", 10 + i, i % 2 ? "euler-ancestral" : "ddim", 3));
+      requests[4].guidance = 1;  // steps in a call of its own
+      std::vector<Image> alone;
+      for (const Request& r : requests) alone.push_back(generate(engine, r).image);
+
+      std::vector<Job> jobs = started(engine, requests);
+      std::vector<Job*> open;
+      for (Job& job : jobs) open.push_back(&job);
+      EXPECT_TRUE(engine.step(open).empty());
+      std::ranges::fill(jobs[1].latent.floats(), wrong);
+      const std::vector<RowFault> faults = engine.step(open);
+      ASSERT_EQ(faults.size(), 1u);
+      EXPECT_EQ(faults[0].job, &jobs[1]);
+      EXPECT_EQ(faults[0].kind, Error::Kind::kNotFinite);
+      EXPECT_THAT(faults[0].message, HasSubstr("call 2 of 3"));
+      EXPECT_EQ(jobs[1].call, 1);
+      std::erase(open, &jobs[1]);
+      EXPECT_TRUE(engine.step(open).empty());  // what it left in memory is nobody's
+      for (const size_t i : {0, 2, 3, 4}) EXPECT_EQ(engine.finish(jobs[i]).rgb, alone[i].rgb) << "job " << i;
+      EXPECT_EQ(generate(engine, requests[1]).image.rgb, alone[1].rgb);
+    }
+}
+
+TEST(Faults, of_the_only_job_are_thrown) {
+  Engine engine = demo_engine();
+  Job job = engine.start(request(engine, "a fox", 1));
+  std::ranges::fill(job.latent.floats(), NAN);
+  try {
+    engine.step(job);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Error::Kind::kNotFinite);
+    EXPECT_THAT(error.what(), HasSubstr("the U-Net (call 1 of"));
+  }
+  try {
+    engine.decode(job);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Error::Kind::kNotFinite);
+  }
+}
+
+TEST(Job, a_parked_one_goes_on_to_the_same_bits) {
+  Engine engine = demo_engine();
+  const Request r = request(engine, "a fox", 1);
+  const Image alone = generate(engine, r).image;
+  Job job = engine.start(r);
+  engine.park(job);
+  EXPECT_TRUE(job.keys.empty());
+  engine.step(job);
+  EXPECT_FALSE(job.keys.empty());
+  engine.park(job);
+  for (int i = 0; i < 20; ++i)
+    engine.start(request(engine, "prompt " + std::to_string(i), 1));  // nothing of it is kept
+  while (!job.done()) engine.step(job);
+  EXPECT_EQ(engine.finish(job).rgb, alone.rgb);
+}
+
+TEST(Job, can_be_decoded_whatever_steps_are_left) {
+  Engine engine = demo_engine();
+  Job job = engine.start(request(engine, "a fox", 1));
+  engine.step(job);
+  EXPECT_THROW(engine.finish(job), Error);
+  const Image early = engine.decode(job);
+  EXPECT_EQ(early.width, 64);
+  while (!job.done()) engine.step(job);
+  EXPECT_EQ(engine.finish(job).rgb, engine.decode(job).rgb);
+  EXPECT_NE(engine.decode(job).rgb, early.rgb);
+}
+
+TEST(Capacity, pictures_are_the_same_with_it_and_without) {
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16})
+    for (const bool small : {false, true}) {
+      const Capacity capacity{4, 256, 128 * 128};
+      Engine plain = demo_engine(precision);
+      const size_t one_job = demo_engine(precision).reserve({1, 256, 128 * 128}).peak_bytes;
+      Engine engine = demo_engine(precision, small ? one_job - (size_t{1} << 20) : 0);
+      const EnginePlan plan = engine.reserve(capacity);
+      EXPECT_EQ(plan.components_in_turn, small);
+      for (const auto& [width, height] : {std::pair{64, 64}, {128, 128}, {256, 64}, {64, 128}}) {
+        Request r = request(engine, "a bee", 3, "", 2);
+        r.width = width;
+        r.height = height;
+        EXPECT_EQ(generate(engine, r).image.rgb, generate(plain, r).image.rgb) << width << "x" << height;
+        EXPECT_EQ(engine.plan(r).peak_bytes, plan.peak_bytes);
+      }
+    }
+}
+
+TEST(Capacity, refuses_what_is_beyond_it) {
+  Engine engine = demo_engine();
+  engine.reserve({2, 256, 128 * 128});
+  const auto refusal = [&](auto change) -> std::string {
+    Request r = request(engine, "a bee", 1);
+    change(r);
+    try {
+      engine.check(r);
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_EQ(refusal([](Request& r) { r.width = 256; }), "accepted");
+  EXPECT_THAT(refusal([](Request& r) { r.width = 272; }), HasSubstr("a side has at most 256"));
+  EXPECT_THAT(refusal([](Request& r) { r.width = r.height = 144; }), HasSubstr("at most 16384"));
+  EXPECT_THAT(refusal([](Request& r) { r.cache_interval = 3; }), HasSubstr("approximations"));
+  EXPECT_THROW(engine.set_memory_budget(1 << 30), Error);
+  EXPECT_THROW(engine.reserve({0, 256, 128 * 128}), UsageError);
+  EXPECT_THROW(engine.reserve({1, 8, 128 * 128}), UsageError);
+  EXPECT_THROW(engine.reserve({1, 256, 8}), UsageError);
+}
+
+TEST(Capacity, counts_the_memory_of_a_call_of_so_many_jobs) {
+  Engine one = demo_engine(), four = demo_engine();
+  const EnginePlan small = one.reserve({1, 128, 128 * 128}), large = four.reserve({4, 128, 128 * 128});
+  EXPECT_EQ(large.jobs, 4);
+  EXPECT_GT(large.unet.work(), small.unet.work());
+  EXPECT_GT(large.carried_bytes, small.carried_bytes);
+  EXPECT_GE(small.carried_bytes, one.plan(128, 128).carried_bytes);
+  // What was planned is what a call of so many takes.
+  EXPECT_EQ(four.unet_program(8, 128, 128).memory().work(), large.unet.work());
+}
+
+TEST(Capacity, takes_fewer_jobs_where_the_memory_is_small_and_says_so) {
+  Engine one = demo_engine(), four = demo_engine();
+  const size_t small = one.reserve({1, 256, 256 * 256}).peak_bytes,
+               large = four.reserve({4, 256, 256 * 256}).peak_bytes;
+  ASSERT_LT(small, large);
+  Engine engine = demo_engine(Precision::kFp32, (small + large) / 2);
+  const EnginePlan& plan = engine.reserve({4, 256, 256 * 256});
+  EXPECT_LT(plan.jobs, 4);
+  EXPECT_LE(plan.peak_bytes, (small + large) / 2);
+  EXPECT_FALSE(plan.components_in_turn);
+  ASSERT_FALSE(plan.reasons.empty());
+  EXPECT_THAT(plan.reasons.back(), HasSubstr("not 4"));
+
+  std::vector<Job> jobs = started(engine, std::vector<Request>(4, request(engine, "a bee", 1)));  // in pieces
+  std::vector<Job*> open;
+  for (Job& job : jobs) open.push_back(&job);
+  EXPECT_TRUE(engine.step(open).empty());
+  for (const Job& job : jobs) EXPECT_EQ(job.call, 1);
+
+  Engine tiny = demo_engine(Precision::kFp32, size_t{1} << 20);
+  try {
+    tiny.reserve({4, 256, 256 * 256});
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("the least that works is"));
+  }
+}
+
+TEST(Capacity, programs_of_many_sizes_do_not_pile_up) {
+  Engine engine = demo_engine();
+  engine.reserve({2, 1024, 64 * 1024});
+  const Request first = request(engine, "a bee", 1, "", 1);
+  const Image right = generate(engine, first).image;
+  for (int i = 1; i <= 40; ++i) {
+    Request r = first;
+    r.width = 16 * i;
+    r.height = 32;
+    generate(engine, r);
+    EXPECT_LE(engine.programs(), 28u);
+  }
+  EXPECT_EQ(generate(engine, first).image.rgb, right.rgb);
+}
+
+TEST(SchedulerChoice, is_the_models_own_or_the_named_one_with_the_models_settings) {
+  const Engine engine = demo_engine();
+  const auto chosen = [&](SchedulerChoice choice) { return scheduler_config(engine.model(), choice, "model"); };
+  EXPECT_EQ(chosen({}).kind, scheduler_config(engine.model().scheduler_json, "model").kind);
+  EXPECT_EQ(chosen({"euler", true, {}}).kind, SchedulerKind::kEuler);
+  EXPECT_TRUE(chosen({"euler", true, {}}).karras);
+  EXPECT_EQ(chosen({"ddim", {}, 0.5f}).eta, 0.5f);
+  const auto refusal = [&](SchedulerChoice choice) -> std::string {
+    try {
+      chosen(choice);
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_THAT(refusal({"eular", {}, {}}), HasSubstr("euler"));
+  EXPECT_EQ(refusal({"ddim", true, {}}).substr(0, 7), "karras:");
+  EXPECT_EQ(refusal({"euler", {}, 0.5f}).substr(0, 4), "eta:");
+}
+
+}  // namespace
+}  // namespace inkstone

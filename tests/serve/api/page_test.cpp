@@ -1,0 +1,81 @@
+// The page's files come as they are, to be cached, under a policy that lets nothing foreign in.
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "serve/api/fakes.h"
+#include "serve/api/page_files.h"
+
+namespace inkstone {
+namespace {
+
+struct PageServer {
+  PageServer() { add_page_routes(router, server.context); }
+  std::shared_ptr<FakeExchange> get(const std::string& path, const std::string& tag = "") {
+    auto exchange = std::make_shared<FakeExchange>();
+    exchange->asked.method = "GET";
+    exchange->asked.path = path;
+    if (!tag.empty()) exchange->asked.headers = {{"if-none-match", tag}};
+    const Router::Match match = router.match("GET", path);
+    if (match.route) match.route->handler(exchange);
+    return exchange;
+  }
+  FakeServer server;
+  Router router;
+};
+
+TEST(Page, every_file_of_the_folder_is_in_the_program_byte_by_byte) {
+  PageServer server;
+  ASSERT_GE(page_files().size(), 3u);
+  for (const PageFile& file : page_files()) {
+    const std::string name(file.name);
+    const auto exchange = server.get(name == "index.html" ? "/" : "/" + name);
+    ASSERT_TRUE(exchange->answer) << name;
+    EXPECT_EQ(exchange->answer->body, read_file(INKSTONE_SOURCE_DIR "/src/serve/web/" + name, 1 << 20)) << name;
+    EXPECT_EQ(exchange->header("x-content-type-options"), "nosniff");
+  }
+}
+
+TEST(Page, nothing_foreign_and_nothing_inline_runs_in_it) {
+  PageServer server;
+  const auto page = server.get("/");
+  ASSERT_TRUE(page->answer);
+  EXPECT_EQ(page->answer->content_type, "text/html; charset=utf-8");
+  const std::string policy = page->header("content-security-policy");
+  EXPECT_EQ(policy.find("unsafe"), std::string::npos);
+  EXPECT_NE(policy.find("default-src 'self'"), std::string::npos);
+  for (const char* word : {"onclick", "style=", "<style", "http://", "https://", "javascript:"})
+    EXPECT_EQ(page->answer->body.find(word), std::string::npos) << word;
+  for (const PageFile& file : page_files()) {
+    const bool names_its_format = file.name.ends_with(".svg");  // by an address that nobody opens
+    EXPECT_EQ(file.bytes.find("://") == std::string_view::npos, !names_its_format) << file.name;
+  }
+}
+
+TEST(Page, is_not_sent_again_to_who_has_it) {
+  PageServer server;
+  const std::string tag = server.get("/page.js")->header("etag");
+  ASSERT_FALSE(tag.empty());
+  const auto again = server.get("/page.js", tag);
+  EXPECT_EQ(again->answer->status, 304);
+  EXPECT_EQ(again->answer->body, "");
+  EXPECT_EQ(server.get("/page.js", "\"other\"")->answer->status, 200);
+}
+
+TEST(Page, the_apis_description_is_beside_it) {
+  PageServer server;
+  const auto exchange = server.get("/openapi.json");
+  ASSERT_TRUE(exchange->answer);
+  EXPECT_TRUE(exchange->json().at("paths").get_object().contains("/generate"));
+}
+
+TEST(Page, needs_no_key) {
+  PageServer server;
+  for (const char* path : {"/", "/page.js", "/page.css", "/openapi.json"}) {
+    const Router::Match match = server.router.match("GET", path);
+    ASSERT_TRUE(match.route) << path;
+    EXPECT_TRUE(match.route->open) << path;
+  }
+}
+
+}  // namespace
+}  // namespace inkstone

@@ -1,0 +1,83 @@
+"""PyPI's `webuiapi`, unmodified: AUTOMATIC1111's API as its Python users call it."""
+import threading
+import time
+import unittest
+from urllib.parse import urlsplit
+
+import webuiapi
+
+from server import Server
+
+QUICK = {"steps": 4, "seed": 5, "width": 64, "height": 64, "cfg_scale": 3}
+
+
+class WebUiClient(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = cls.enterClassContext(Server())
+        place = urlsplit(cls.server.url)
+        cls.api = webuiapi.WebUIApi(host=place.hostname, port=place.port)
+
+    def test_a_picture_of_the_size_that_was_asked_for(self):
+        result = self.api.txt2img(prompt="a fox", **QUICK)
+        self.assertEqual(result.image.size, (64, 64))
+        self.assertEqual(result.info["seed"], 5)
+        self.assertEqual(result.info["all_seeds"], [5])
+        self.assertIn("Steps: 4", result.info["infotexts"][0])
+
+    def test_a_batch_has_following_seeds_and_the_same_pictures_as_alone(self):
+        batch = self.api.txt2img(prompt="a fox", batch_size=2, **QUICK)
+        self.assertEqual(batch.info["all_seeds"], [5, 6])
+        for image, seed in zip(batch.images, (5, 6)):
+            alone = self.api.txt2img(prompt="a fox", **{**QUICK, "seed": seed}).image
+            self.assertEqual(image.tobytes(), alone.tobytes())
+
+    def test_samplers_that_it_lists_draw(self):
+        names = [sampler["name"] for sampler in self.api.get_samplers()]
+        self.assertIn("Euler a", names)
+        for name in names:
+            with self.subTest(sampler=name):
+                self.assertEqual(len(self.api.txt2img(prompt="a bee", sampler_name=name, **QUICK).images), 1)
+
+    def test_a_sampler_with_its_schedule_in_the_name(self):
+        self.assertEqual(len(self.api.txt2img(prompt="a bee", sampler_name="DPM++ 2M Karras", **QUICK).images), 1)
+
+    def test_an_unknown_sampler_is_an_error(self):
+        with self.assertRaises(RuntimeError):
+            self.api.txt2img(prompt="a bee", sampler_name="Nonsense", **QUICK)
+
+    def test_the_lists_are_there(self):
+        self.assertTrue(self.api.get_sd_models()[0]["title"])
+        for get in (self.api.get_schedulers, self.api.get_upscalers, self.api.get_latent_upscale_modes, self.api.get_cmd_flags,
+                    self.api.get_hypernetworks, self.api.get_face_restorers, self.api.get_realesrgan_models,
+                    self.api.get_prompt_styles, self.api.get_embeddings, self.api.get_memory, self.api.get_scripts):
+            with self.subTest(get.__name__):
+                self.assertIsNotNone(get())
+
+    def test_options_go_there_and_back(self):
+        self.api.set_options({"send_seed": False})
+        self.assertIs(self.api.get_options()["send_seed"], False)
+        self.api.set_options({"send_seed": True})
+        self.assertIs(self.api.get_options()["send_seed"], True)
+
+    def test_progress_is_the_callers_and_interrupt_gives_the_picture_early(self):
+        self.api.util_wait_for_ready(check_interval=0.05)
+        results = []
+        thread = threading.Thread(target=lambda: results.append(
+            self.api.txt2img(prompt="a fox", **{**QUICK, "steps": 200})))
+        thread.start()
+        end, seen = time.monotonic() + 30, 0
+        while seen == 0 and time.monotonic() < end:
+            seen = self.api.get_progress()["progress"]
+            time.sleep(0.01)
+        self.assertGreater(seen, 0)
+        self.api.interrupt()
+        thread.join(60)
+        self.assertEqual(len(results), 1)
+        self.assertEqual(results[0].image.size, (64, 64))
+        self.api.util_wait_for_ready(check_interval=0.05)
+        self.assertEqual(self.api.get_progress()["state"]["job_count"], 0)
+
+    def test_png_info_reads_what_it_wrote(self):
+        image = self.api.txt2img(prompt="a fox", **QUICK).image
+        self.assertIn("a fox", self.api.png_info(image).info)

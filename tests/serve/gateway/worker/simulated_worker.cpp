@@ -1,0 +1,168 @@
+// A worker without a model. How long it takes comes from its flags (NAME=NUMBER), what goes wrong from words of a prompt:
+// WHAT@WHERE, as in die@text, die@step:3, stop@pixels; WHAT is die, stop (SIGSTOP), garbage, unusable, nan, wrong, slow or leave.
+// "times:N:FILE" in the prompt: only N times, counted in that file over the lives of workers.
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <thread>
+
+#include "serve/gateway/worker/simulated_picture.h"
+#include "serve/wire.h"
+
+namespace inkstone {
+namespace {
+
+constexpr int kSocket = 3;
+
+struct Job {
+  PictureRequest request;
+  uint64_t state = 0;
+  int call = 0;
+};
+
+class SimulatedWorker {
+ public:
+  explicit SimulatedWorker(std::map<std::string, double> flags) : flags_(std::move(flags)) {}
+
+  int run() {
+    wait(flags_["hello_ms"]);
+    if (flags_["never_ready"] > 0) return 1;
+    hello();
+    while (std::optional<WorkerOrder> order = receive_order(kSocket)) std::visit([this](auto& o) { obey(o); }, *order);
+    return 0;
+  }
+
+ private:
+  void wait(double ms) { std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(ms)); }
+
+  void hello() {
+    Hello hello;
+    hello.device = "cpu";
+    hello.description = "simulated";
+    hello.precision = "fp32";
+    hello.model = simulated_card();
+    hello.most_jobs = 8;
+    const double row = std::max(flags_["row_ms"], 0.01) / 1000, step = std::max(flags_["step_ms"], 0.1) / 1000;
+    ShapeTimes times{64, 64, {}, std::max(flags_["text_ms"], 0.1) / 1000, std::max(flags_["vae_ms"], 0.1) / 1000};
+    for (const int rows : {1, 2, 4, 8, 16}) times.steps.push_back({rows, step + row * rows});
+    hello.times = {times};
+    hello.memory = {"no memory at all"};
+    send_report(kSocket, hello);
+  }
+
+  // True where this order must not be answered as it should.
+  bool goes_wrong(const Job& job, const std::string& where) {
+    std::istringstream words(job.request.prompt);
+    std::string word, what, counter;
+    int times = 1 << 30;
+    while (words >> word) {
+      const size_t at = word.find('@');
+      if (at != std::string::npos && word.substr(at + 1) == where) what = word.substr(0, at);
+      if (word.starts_with("times:")) {
+        times = std::stoi(word.substr(6));
+        counter = word.substr(word.find(':', 6) + 1);
+      }
+    }
+    if (what.empty()) return false;
+    if (!counter.empty()) {
+      std::ifstream before(counter, std::ios::ate);
+      if (before && before.tellg() >= times) return false;
+      std::ofstream(counter, std::ios::app) << 'x';
+    }
+    return does(what);
+  }
+
+  bool does(const std::string& what) {
+    if (what == "die") raise(SIGKILL);
+    if (what == "stop") raise(SIGSTOP);
+    if (what == "leave") _exit(0);
+    if (what == "slow") wait(300);
+    if (what == "unusable") send_report(kSocket, Unusable{"the device is lost"});
+    if (what == "garbage" && send(kSocket, "{\"nonsense\":", 12, 0) < 0) _exit(1);
+    if (what == "wrong") send_report(kSocket, Hello{});
+    return what == "nan" || what == "unusable" || what == "garbage" || what == "wrong";
+  }
+
+  bool is_nan(const Job& job, const std::string& where) const {
+    return job.request.prompt.find("nan@" + where) != std::string::npos;
+  }
+
+  void obey(const StartOrder& order) {
+    wait(flags_["text_ms"]);
+    Job& job = jobs_[order.job] = {order.request, noise_of(order.request)};
+    if (goes_wrong(job, "text")) {
+      if (is_nan(job, "text")) send_report(kSocket, Failed{{order.job, "nan_output", "the text is not a number"}});
+      return;
+    }
+    send_report(
+        kSocket,
+        Started{order.job, flags_["text_ms"] / 1000, order.request.guidance > 1 ? 2 : 1, calls_of(order.request), {}});
+  }
+
+  void obey(const StepOrder& order) {
+    if (flags_["fits"] > 0 && static_cast<double>(order.jobs.size()) > flags_["fits"])
+      return send_report(kSocket, DidNotFit{});
+    double ms = flags_["step_ms"];
+    Stepped stepped;
+    bool answers = true;
+    for (const JobId id : order.jobs) {
+      Job& job = jobs_.at(id);
+      ms += flags_["row_ms"] * (job.request.guidance > 1 ? 2 : 1);
+      const std::string where = "step:" + std::to_string(job.call + 1);
+      if (!goes_wrong(job, where)) continue;
+      if (is_nan(job, where))
+        stepped.faults.push_back({id, "nan_output", "the picture is not a number"});
+      else
+        answers = false;
+    }
+    wait(ms);
+    for (const JobId id : order.jobs) {
+      Job& job = jobs_.at(id);
+      job.state = mixed(job.state, static_cast<uint64_t>(job.call++));
+    }
+    for (const JobFault& fault : stepped.faults) jobs_.erase(fault.job);
+    for (const JobId id : order.previews)
+      if (jobs_.contains(id)) stepped.previews.push_back({id, jobs_.at(id).call, Image{1, 1, {1, 2, 3}}});
+    stepped.seconds = ms / 1000;
+    if (answers) send_report(kSocket, stepped);
+  }
+
+  void obey(const FinishOrder& order) {
+    wait(flags_["vae_ms"]);
+    const Job job = jobs_.at(order.job);
+    jobs_.erase(order.job);
+    if (goes_wrong(job, "pixels")) {
+      if (is_nan(job, "pixels")) send_report(kSocket, Failed{{order.job, "nan_output", "the pixels are not numbers"}});
+      return;
+    }
+    send_report(kSocket, Finished{order.job, flags_["vae_ms"] / 1000, pixels_of(job.request, job.state), {}});
+  }
+
+  void obey(const DropOrder& order) {
+    for (const JobId id : order.jobs) jobs_.erase(id);
+  }
+
+  std::map<std::string, double> flags_;
+  std::map<JobId, Job> jobs_;
+};
+
+}  // namespace
+}  // namespace inkstone
+
+int main(int count, char** values) {
+  std::map<std::string, double> flags;
+  for (int i = 1; i < count; i++) {
+    const std::string flag = values[i];
+    flags[flag.substr(0, flag.find('='))] = std::stod(flag.substr(flag.find('=') + 1));
+  }
+  try {
+    return inkstone::SimulatedWorker(flags).run();
+  } catch (const std::exception& error) {
+    return 1;  // the gateway has left
+  }
+}

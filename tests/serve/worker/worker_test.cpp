@@ -1,0 +1,339 @@
+// A worker over a real socket pair, in a thread: what it draws is what the engine draws alone, whatever the company, and whatever goes
+// wrong ends where it belongs.
+#include "serve/worker/worker.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
+#include "base/error.h"
+#include "diffusion/generate.h"
+#include "serve/packet.h"
+#include "serve/wire.h"
+#include "serve/worker/measuring.h"
+
+namespace inkstone {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+Engine demo_engine() {
+  EngineOptions options;
+  options.precision = Precision::kFp32;
+  return Engine(Model::open(std::filesystem::path(INKSTONE_SOURCE_DIR) / "demo" / "model"), options);
+}
+
+class Served {
+ public:
+  explicit Served(WorkerSettings settings = {}, bool wait_for_hello = true) {
+    int both[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both), 0);
+    gateway_ = Descriptor(both[0]);
+    const timeval patience{60, 0};  // a test that waits for what never comes fails
+    setsockopt(gateway_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    settings.measuring_seconds = 0;
+    thread_ = std::thread([this, socket = both[1], settings] {
+      const Descriptor worker(socket);
+      Engine engine = demo_engine();
+      try {
+        code_ = serve_orders(worker.get(), engine, {}, settings);
+      } catch (const Error&) {
+        code_ = 2;
+      }
+    });
+    if (wait_for_hello) hello_ = std::get<Hello>(report());
+  }
+  ~Served() { leave(); }
+
+  int leave() {
+    gateway_ = Descriptor();
+    if (thread_.joinable()) thread_.join();
+    return code_;
+  }
+  int join() {
+    thread_.join();
+    return code_;
+  }
+  const Hello& hello() const { return hello_; }
+  int socket() const { return gateway_.get(); }
+  WorkerReport report() { return receive_report(gateway_.get()).value(); }
+  WorkerReport ask(const WorkerOrder& order) {
+    send_order(gateway_.get(), order);
+    return report();
+  }
+  Started start(JobId job, const PictureRequest& request) { return std::get<Started>(ask(StartOrder{job, request})); }
+  Stepped step(std::vector<JobId> jobs, std::vector<JobId> previews = {}) {
+    return std::get<Stepped>(ask(StepOrder{std::move(jobs), std::move(previews)}));
+  }
+  Image finish(JobId job) { return std::get<Finished>(ask(FinishOrder{job})).image; }
+  JobFault refusal(const WorkerOrder& order) { return std::get<Failed>(ask(order)).fault; }
+  Image draw(JobId job, const PictureRequest& request) {
+    const int calls = start(job, request).calls;
+    for (int call = 0; call < calls; ++call) EXPECT_TRUE(step({job}).faults.empty());
+    return finish(job);
+  }
+
+ private:
+  Descriptor gateway_;
+  std::atomic<int> code_{-1};
+  std::thread thread_;
+  Hello hello_;
+};
+
+PictureRequest request(const std::string& prompt, uint64_t seed, const std::string& scheduler = "", int steps = 3) {
+  PictureRequest r;
+  r.prompt = prompt;
+  r.seed = seed;
+  r.steps = steps;
+  r.scheduler = scheduler;
+  r.guidance = 3;
+  r.width = r.height = 64;
+  return r;
+}
+
+Image alone(const PictureRequest& request) {
+  static Engine engine = demo_engine();
+  return generate(engine, engine_request(engine, request)).image;
+}
+
+TEST(Worker, says_what_it_is_and_how_fast) {
+  Served served({3, 256, 256 * 128, 8, {}});
+  const Hello& hello = served.hello();
+  EXPECT_EQ(hello.device, "cpu");
+  EXPECT_EQ(hello.precision, "fp32");
+  EXPECT_EQ(hello.most_jobs, 3);
+  EXPECT_EQ(hello.model.most_side, 256);
+  EXPECT_EQ(hello.model.most_pixels, 256 * 128);
+  ASSERT_EQ(hello.times.size(), 1u);
+  ASSERT_GE(hello.times[0].steps.size(), 2u);
+  EXPECT_EQ(hello.times[0].steps[0].rows, 2);
+  EXPECT_EQ(hello.times[0].steps[1].rows, 4);
+  for (const RowTime& time : hello.times[0].steps) EXPECT_GT(time.seconds, 0);
+  EXPECT_GT(hello.times[0].text_seconds, 0);
+  EXPECT_GT(hello.times[0].vae_seconds, 0);
+  ASSERT_FALSE(hello.memory.empty());
+  EXPECT_THAT(hello.memory[0], HasSubstr("3 pictures"));
+  EXPECT_GT(hello.figures.memory_used, 0u);
+  EXPECT_EQ(hello.figures.health, "ok");
+  EXPECT_EQ(served.leave(), 0);
+}
+
+TEST(Worker, draws_the_same_picture_as_the_engine_alone) {
+  Served served;
+  std::vector<PictureRequest> requests{request("a fox", 1), request("a bee", 2, "euler-ancestral", 2),
+                                       request("a fox", 3, "dpm++-2m", 4), request("", UINT64_MAX, "ddim", 1)};
+  requests[1].guidance = 1;
+  requests[2].karras = true;
+  requests[2].negative_prompt = "a dog";
+  requests[3].eta = 0.5f;
+  requests[3].width = 96;
+  for (size_t i = 0; i < requests.size(); ++i)
+    EXPECT_EQ(served.draw(i, requests[i]).rgb, alone(requests[i]).rgb) << "request " << i;
+}
+
+TEST(Worker, draws_the_same_pictures_in_any_company) {
+  Served served({3, 128, 128 * 128, 8, {}});
+  std::vector<PictureRequest> requests;
+  const char* schedulers[] = {"", "euler-ancestral", "ddim", "unipc"};
+  for (int i = 0; i < 9; ++i) {  // more than have their keys in memory at a time
+    requests.push_back(request("prompt " + std::to_string(i % 7), 100 + i, schedulers[i % 4], 2 + i % 3));
+    if (i % 4 == 3) requests.back().guidance = 1;
+  }
+  std::map<JobId, int> left;
+  for (size_t i = 0; i < requests.size(); ++i) left[i] = served.start(i, requests[i]).calls;
+  for (size_t turn = 0; !left.empty(); ++turn) {
+    std::vector<JobId> batch;
+    for (const auto& [job, calls] : left)
+      if ((job + turn) % 3 != 0 || left.size() < 3) batch.push_back(job);
+    EXPECT_TRUE(served.step(batch, batch).faults.empty());
+    if (turn == 1) {
+      send_order(served.socket(), DropOrder{{2, 77}});
+      left.erase(2);
+      std::erase(batch, 2);
+    }
+    for (const JobId job : batch)
+      if (--left[job] == 0) {
+        EXPECT_EQ(served.finish(job).rgb, alone(requests[job]).rgb) << "job " << job;
+        left.erase(job);
+      }
+  }
+  EXPECT_EQ(served.refusal(FinishOrder{2}).code, "internal");  // it was dropped
+  EXPECT_EQ(served.draw(2, requests[2]).rgb, alone(requests[2]).rgb);
+}
+
+TEST(Worker, ends_early_with_the_picture_as_it_is) {
+  Served served;
+  const PictureRequest r = request("a fox", 1, "ddim", 4);
+  served.start(1, r);
+  served.step({1});
+  const Image early = served.finish(1);
+  EXPECT_EQ(early.width, 64);
+  EXPECT_NE(early.rgb, alone(r).rgb);
+  EXPECT_EQ(served.refusal(FinishOrder{1}).code, "internal");
+}
+
+TEST(Worker, shows_small_pictures_of_what_comes) {
+  Served served;
+  PictureRequest r = request("a fox on a teal background", 42, "ddim", 6);
+  r.width = 96;
+  const Image right = alone(r);
+  served.start(1, r);
+  served.start(2, r);
+  Image last;
+  for (int call = 1; call <= 6; ++call) {
+    const Stepped stepped = served.step({1, 2}, {2, 3});  // 3 is not there
+    ASSERT_EQ(stepped.previews.size(), 1u);
+    EXPECT_EQ(stepped.previews[0].job, 2u);
+    EXPECT_EQ(stepped.previews[0].call, call);
+    last = stepped.previews[0].image;
+    EXPECT_EQ(last.width * right.height, last.height * right.width);
+    EXPECT_LT(last.width, right.width);
+  }
+  EXPECT_EQ(served.finish(1).rgb, right.rgb);
+  EXPECT_EQ(served.finish(2).rgb, right.rgb);
+}
+
+TEST(Worker, refuses_requests_that_cannot_run_in_words_for_the_client) {
+  Served served({1, 256, 128 * 128, 8, {}});
+  const auto refusal = [&](auto change) {
+    PictureRequest r = request("a fox", 1);
+    change(r);
+    const JobFault fault = served.refusal(StartOrder{1, r});
+    EXPECT_EQ(fault.code, "bad_request") << fault.message;
+    EXPECT_EQ(fault.job, 1u);
+    EXPECT_THAT(fault.message, Not(HasSubstr("/model")));
+    return fault.message;
+  };
+  EXPECT_THAT(refusal([](PictureRequest& r) { r.width = 100; }), HasSubstr("width 100"));
+  EXPECT_THAT(refusal([](PictureRequest& r) { r.width = r.height = 256; }), HasSubstr("at most 16384"));
+  EXPECT_THAT(refusal([](PictureRequest& r) { r.height = -1; }), HasSubstr("height -1"));
+  EXPECT_THAT(refusal([](PictureRequest& r) { r.steps = 0; }), HasSubstr("steps 0"));
+  EXPECT_THAT(refusal([](PictureRequest& r) { r.guidance = 1001; }), HasSubstr("guidance"));
+  EXPECT_THAT(refusal([](PictureRequest& r) { r.scheduler = "best"; }), HasSubstr("dpm++-2m"));
+  EXPECT_THAT(refusal([](PictureRequest& r) { r.scheduler = "ddim", r.karras = true; }), HasSubstr("karras"));
+  EXPECT_THAT(refusal([](PictureRequest& r) { r.eta = 0.5f; }), HasSubstr("eta"));
+  served.start(1, request("a fox", 1));
+  EXPECT_EQ(served.refusal(StartOrder{1, request("a fox", 1)}).code, "internal");
+  EXPECT_EQ(served.draw(2, request("a fox", 1)).rgb, alone(request("a fox", 1)).rgb);
+}
+
+TEST(Worker, warns_of_a_prompt_that_was_cut_whatever_its_characters) {
+  Served served;
+  std::string prompt;
+  for (int i = 0; i < 300; ++i) prompt += "\xf0\x9f\xa6\x8a\xc3\xa9";
+  const Started started = served.start(1, request(prompt, 1));
+  ASSERT_EQ(started.warnings.size(), 1u);
+  EXPECT_THAT(started.warnings[0], HasSubstr("was cut"));
+}
+
+WorkerSettings spoiling(const std::string& prompt) {
+  WorkerSettings settings;
+  settings.sabotage.started = [prompt](const PictureRequest& request, Job& job) {
+    if (request.prompt == prompt) job.latent.floats()[0] = std::numeric_limits<float>::quiet_NaN();
+  };
+  return settings;
+}
+
+TEST(Worker, a_nan_ends_its_own_job_alone) {
+  Served served(spoiling("spoil me"));
+  const PictureRequest good = request("a fox", 1), bad = request("spoil me", 2);
+  served.start(1, good);
+  served.start(2, bad);
+  served.start(3, good);
+  const Stepped first = served.step({1, 2, 3});
+  ASSERT_EQ(first.faults.size(), 1u);
+  EXPECT_EQ(first.faults[0].job, 2u);
+  EXPECT_EQ(first.faults[0].code, "nan_output");
+  EXPECT_THAT(first.faults[0].message, HasSubstr("NaN"));
+  const Stepped second = served.step({1, 2, 3, 3});  // 2 is forgotten, 3 stands there twice
+  ASSERT_EQ(second.faults.size(), 2u);
+  EXPECT_EQ(second.faults[0].code, "internal");
+  served.start(2, bad);
+  EXPECT_EQ(served.refusal(FinishOrder{2}).code, "nan_output");  // the VAE's
+  EXPECT_EQ(served.draw(4, good).rgb, alone(good).rgb);
+}
+
+TEST(Worker, a_step_that_finds_no_memory_moves_nobody_and_a_lone_job_is_told) {
+  WorkerSettings settings;
+  settings.sabotage.stepping = [](size_t jobs) {
+    if (jobs == 3) throw std::bad_alloc();
+    if (jobs == 2) throw Error("no memory at /secret/path", "", Error::Kind::kOutOfMemory);
+  };
+  Served served(settings);
+  const PictureRequest r = request("a fox", 1, "ddim", 1);
+  for (const JobId job : {1, 2, 3}) served.start(job, r);
+  EXPECT_TRUE(std::holds_alternative<DidNotFit>(served.ask(StepOrder{{1, 2, 3}, {}})));
+  EXPECT_TRUE(std::holds_alternative<DidNotFit>(served.ask(StepOrder{{1, 2}, {}})));
+  for (const JobId job : {1, 2, 3}) {
+    EXPECT_TRUE(served.step({job}).faults.empty());
+    EXPECT_EQ(served.finish(job).rgb, alone(r).rgb);
+  }
+  settings.sabotage.stepping = [](size_t) { throw Error("no memory at /secret", "", Error::Kind::kOutOfMemory); };
+  Served other(settings);
+  other.start(1, r);
+  const Stepped stepped = other.step({1});
+  ASSERT_EQ(stepped.faults.size(), 1u);
+  EXPECT_EQ(stepped.faults[0].code, "out_of_memory");
+  EXPECT_THAT(stepped.faults[0].message, Not(HasSubstr("secret")));
+}
+
+TEST(Worker, what_it_cannot_explain_is_told_without_its_words) {
+  WorkerSettings settings;
+  settings.sabotage.stepping = [](size_t) { throw Error("/secret/file: bad"); };
+  Served served(settings);
+  served.start(1, request("a fox", 1));
+  served.start(2, request("a fox", 2));
+  const Stepped stepped = served.step({1, 2});
+  ASSERT_EQ(stepped.faults.size(), 2u);
+  for (const JobFault& fault : stepped.faults) {
+    EXPECT_EQ(fault.code, "internal");
+    EXPECT_THAT(fault.message, Not(HasSubstr("secret")));
+  }
+}
+
+TEST(Worker, leaves_where_its_device_is_lost) {
+  WorkerSettings settings;
+  settings.sabotage.stepping = [](size_t) { throw Error("the card is gone", "", Error::Kind::kDeviceLost); };
+  Served served(settings);
+  served.start(1, request("a fox", 1));
+  EXPECT_THAT(std::get<Unusable>(served.ask(StepOrder{{1}, {}})).message, HasSubstr("the card is gone"));
+  EXPECT_EQ(served.join(), 1);
+}
+
+TEST(Worker, that_cannot_begin_says_why) {
+  Served served({1, 8, 64, 8, {}}, false);
+  EXPECT_THAT(std::get<Unusable>(served.report()).message, HasSubstr("at least"));
+  EXPECT_EQ(served.join(), 2);
+}
+
+TEST(Worker, leaves_where_the_orders_are_not_to_be_understood) {
+  Served served;
+  send_packet(served.socket(), "{\"jump\":{}}");
+  EXPECT_THAT(std::get<Unusable>(served.report()).message, HasSubstr("jump"));
+  EXPECT_EQ(served.join(), 1);
+}
+
+TEST(Worker, leaves_at_whatever_moment_the_gateway_does) {
+  const PictureRequest r = request("a fox", 1, "ddim", 1);
+  const std::vector<WorkerOrder> orders{StartOrder{1, r}, StepOrder{{1}, {1}}, FinishOrder{1}};
+  Served(WorkerSettings{}, false).leave();  // before it said hello
+  for (size_t told = 0; told <= orders.size(); ++told)
+    for (const bool hears : {true, false}) {
+      Served served;
+      for (size_t i = 0; i < told; ++i) {
+        send_order(served.socket(), orders[i]);
+        if (hears) served.report();
+      }
+      const int code = served.leave();
+      EXPECT_TRUE(code == 0 || (!hears && told > 0 && code == 1)) << told << " orders, code " << code;
+    }
+}
+
+}  // namespace
+}  // namespace inkstone
