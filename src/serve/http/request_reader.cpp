@@ -13,6 +13,8 @@ using ErrorCode = boost::beast::error_code;
 using Text = boost::beast::string_view;
 
 constexpr size_t kMostChunkHead = 4096;
+constexpr size_t kLeastBody = 5;  // "0 CR LF CR LF"; Beast 1.81 asserts that it sees the last chunk with this much
+constexpr const char* kBadChunk = "a chunk must begin with its size in hexadecimal digits";
 constexpr size_t kMostOverhead = 16;  // bytes of chunk heads for each byte of a body
 
 [[noreturn]] void malformed(const std::string& why) { throw HttpRefusal(400, "bad_request", why); }
@@ -33,9 +35,11 @@ bool chunk_head(std::string_view text) {
   for (const char c : {'\r', '\n'})
     if (text.starts_with(c)) text.remove_prefix(1);
   const size_t size = text.find_first_not_of("0123456789abcdefABCDEF");
-  if (size == text.npos) return text.size() <= 16;
+  if (size == text.npos) return true;
   if (size == 0 || (text[size] != ';' && text[size] != '\r')) return false;
-  for (size_t i = size; i < text.size(); ++i)
+  const bool last = text.find_first_not_of('0') == size;
+  const size_t end = last ? text.size() : std::min(text.find("\r\n"), text.size());
+  for (size_t i = size; i < end; ++i)
     if (text[i] == '\n' && text[i - 1] != '\r') return false;
   return true;
 }
@@ -71,7 +75,8 @@ struct RequestReader::Parser : http::basic_parser<true> {
     reader.request_.body += part;
     return part.size();
   }
-  void on_chunk_header_impl(uint64_t size, Text, ErrorCode&) override {
+  void on_chunk_header_impl(uint64_t size, Text extension, ErrorCode&) override {
+    if (!extension.empty() && extension.front() != ';') malformed(kBadChunk);
     if (size > reader.most_body_ - std::min(reader.most_body_, reader.request_.body.size()))
       throw HttpRefusal(413, "body_too_large",
                         "the body is larger than " + std::to_string(reader.most_body_) + " bytes");
@@ -158,6 +163,11 @@ void RequestReader::check_line(std::string_view line) {
 
 size_t RequestReader::take_body(std::string_view bytes) {
   const bool chunked = parser_->chunked();
+  if (chunked && body_bytes_ == 0 && held_.size() + bytes.size() < kLeastBody) {
+    held_ += bytes;
+    if (!chunk_head(held_)) malformed(kBadChunk);
+    return bytes.size();
+  }
   if (held_.empty() || !chunked) {
     const size_t taken = parse(bytes);
     body_bytes_ += taken;
@@ -178,7 +188,7 @@ size_t RequestReader::take_body(std::string_view bytes) {
     }
     held_.erase(0, taken);
   }
-  if (!held_.empty() && !chunk_head(held_)) malformed("a chunk must begin with its size in hexadecimal digits");
+  if (!held_.empty() && !chunk_head(held_)) malformed(kBadChunk);
   if (held_.size() > kMostChunkHead) malformed("a chunk's head or the trailers are larger than 4096 bytes");
   if (body_bytes_ > kMostOverhead * (most_body_ + kMostChunkHead))
     throw HttpRefusal(413, "body_too_large", "the chunks' heads are far larger than the body");

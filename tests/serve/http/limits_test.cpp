@@ -13,6 +13,14 @@
 namespace inkstone {
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kSanitized = true;
+#elif defined(__has_feature)
+constexpr bool kSanitized = __has_feature(address_sanitizer);
+#else
+constexpr bool kSanitized = false;
+#endif
+
 size_t heap_bytes() { return mallinfo2().uordblks; }
 
 void allow_descriptors() {
@@ -217,6 +225,12 @@ TEST(HttpLimits, what_is_malformed_is_refused_and_nothing_else_happens) {
 
 TEST(HttpLimits, what_only_looks_odd_is_served) {
   HttpHouse house;
+  HttpClient drop = house.client();
+  for (const char c : chunked("0\r\n\r\n")) {
+    drop.send({&c, 1});
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_EQ(drop.answer().status, 200);
   HttpClient client = house.client();
   for (const std::string& bytes :
        {chunked("2;a=b\r\n{}\r\n0\r\nTrailer: x\r\n\r\n"), chunked("0002\r\n{}\r\n0\r\n\r\n"), "\r\n" + get("/echo"),
@@ -279,6 +293,7 @@ TEST(HttpLimits, who_rests_longest_gives_way) {
 }
 
 TEST(HttpLimits, without_descriptors_it_neither_spins_nor_stops) {
+  if (kSanitized) GTEST_SKIP() << "the sanitizers look at memory through a pipe, for which there is no descriptor";
   HttpHouse house;
   HttpClient known = house.client();
   ASSERT_EQ(known.ask(get("/echo")).status, 200);
