@@ -127,8 +127,10 @@ class FieldReader {
   }
   template <typename T>
   void read(const Json& json, std::optional<T>& value) const {
-    value.reset();
-    if (!json.is_null()) read(json, value.emplace());
+    if (json.is_null()) return;  // as it began
+    T item{};
+    read(json, item);
+    value = std::move(item);
   }
   template <typename T>
   void read(const Json& json, std::vector<T>& values) const {

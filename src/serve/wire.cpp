@@ -41,10 +41,16 @@ void send_message(int socket, const Message& message, std::string_view name) {
 }
 
 // Every kind of message in turn: the first whose name it is reads the fields.
-template <typename Message, size_t... I>
-bool read_kind(std::string_view name, const auto& names, Message& message, const auto& read,
-               std::index_sequence<I...>) {
-  return ((name == names[I] && (read(message.template emplace<I>()), true)) || ...);
+template <typename Message, size_t I = 0>
+Message read_kind(const std::string& name, const auto& names, const auto& read) {
+  if constexpr (I == std::variant_size_v<Message>) {
+    fail(INKSTONE_HERE, "a message of the unknown kind \"", shown(name), "\"");
+  } else {
+    if (name != names[I]) return read_kind<Message, I + 1>(name, names, read);
+    std::variant_alternative_t<I, Message> fields;
+    read(fields);
+    return Message(std::in_place_index<I>, std::move(fields));
+  }
 }
 
 template <typename Message>
@@ -65,12 +71,10 @@ std::optional<Message> receive_message(int socket, bool* closed, const auto& nam
     packet->bytes.read(rgb);
     return rgb;
   };
-  Message message;
   const auto read = [&](auto& fields) {
     FieldReader::read_object(json.get_object().begin()->value().get_object(), fields, name, pixels);
   };
-  INKSTONE_CHECK(read_kind(name, names, message, read, std::make_index_sequence<std::variant_size_v<Message>>()),
-                 "a message of the unknown kind \"", shown(name), "\"");
+  Message message = read_kind<Message>(name, names, read);
   INKSTONE_CHECK(packet->bytes.left() == 0, "a message: ", packet->bytes.left(), " bytes of pixels too many");
   return message;
 }
