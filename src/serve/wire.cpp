@@ -74,7 +74,7 @@ std::optional<Message> receive_message(int socket, bool* closed, const auto& nam
   const auto read = [&](auto& fields) {
     FieldReader::read_object(json.get_object().begin()->value().get_object(), fields, name, pixels);
   };
-  Message message = read_kind<Message>(name, names, read);
+  std::optional<Message> message(read_kind<Message>(name, names, read));
   INKSTONE_CHECK(packet->bytes.left() == 0, "a message: ", packet->bytes.left(), " bytes of pixels too many");
   return message;
 }
