@@ -58,7 +58,8 @@ ServeSettings serve_settings(const Options& options) {
   settings.most_batch = options.max_batch.value_or(settings.most_batch);
   settings.most_queue = options.max_queue.value_or(settings.most_queue);
   settings.most_per_client = options.max_per_client.value_or(std::min(settings.most_per_client, settings.most_queue));
-  settings.most_pictures = options.max_pictures.value_or(settings.most_pictures);
+  settings.most_pictures =
+      options.max_pictures.value_or(std::min({settings.most_pictures, settings.most_queue, settings.most_per_client}));
   settings.most_steps = options.max_steps.value_or(settings.most_steps);
   settings.most_side = options.most_side.value_or(settings.most_side);
   settings.most_pixels = options.most_pixels.value_or(static_cast<int>(settings.most_pixels));
