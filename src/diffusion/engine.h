@@ -97,7 +97,9 @@ class Engine {
 
   // Throws UsageError for a request that cannot run (sizes, steps, guidance), and for a budget that cannot be kept, with the least that can.
   void check(const Request& request) const;
-  void set_memory_budget(size_t bytes);  // for the requests that start from now on; 0: what the machine has free
+  void set_memory_budget(
+      size_t bytes);  // for the requests that start from now on, without what was reserved; 0: what the machine
+                      // has free
   EnginePlan plan(int width, int height, bool guided = true) const;  // of a request without approximations
   EnginePlan plan(const Request& request) const;
   // From now on one plan for all requests, made for the largest; without approximations. check() refuses what is beyond it. Where

@@ -85,7 +85,7 @@ void Engine::check_guidance_interval(const Request& request) const {
 }
 
 void Engine::set_memory_budget(size_t bytes) {
-  INKSTONE_CHECK(!capacity_, "the memory of a server is planned once");
+  capacity_.reset();
   options_.memory_budget = bytes;
   plans_.clear();
 }
