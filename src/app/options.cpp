@@ -17,7 +17,8 @@ namespace inkstone {
 namespace {
 
 constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench),
-                   kE = bit(Command::kExport), kD = bit(Command::kDevices), kW = bit(Command::kWorker), kS = bit(Command::kServe);
+                   kE = bit(Command::kExport), kD = bit(Command::kDevices), kW = bit(Command::kWorker),
+                   kS = bit(Command::kServe);
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 constexpr double kMostThreads = 1024;
 

@@ -47,7 +47,7 @@ struct MemoryUse {     // bytes, known before the first run
   size_t total() const { return weights + mapped + work(); }
 };
 
-struct BackendState {  // of now, told without asking the device
+struct BackendState {        // of now, told without asking the device
   double fragmentation = 0;  // of the memory kept for tensors: 1 - largest free piece / all that is free
   std::string unusable;      // the error that lost the device; empty while it works
 };
