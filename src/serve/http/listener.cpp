@@ -123,9 +123,8 @@ Listener::Tcp::acceptor listen_at(asio::io_context& events, const HttpSettings& 
   if (!error) acceptor.bind(place, error);
   if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (!error) acceptor.non_blocking(true, error);
-  INKSTONE_CHECK_USAGE(!error, "cannot listen at ", settings.host, " port ", settings.port, ": ", error.message(),
-                       error == asio::error::address_in_use ? port_holder(settings.port) : "",
-                       "; --port takes another");
+  INKSTONE_CHECK(!error, "cannot listen at ", settings.host, " port ", settings.port, ": ", error.message(),
+                 error == asio::error::address_in_use ? port_holder(settings.port) : "", "; --port takes another");
   return acceptor;
 }
 

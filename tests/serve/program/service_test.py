@@ -1,0 +1,244 @@
+"""The server as its operator meets it: one process tree, signals, deaths, floods. Python's own library alone.
+
+INKSTONE_BINARY is the program; it serves the demo model. Nothing here is judged by time, but for limits that a broken server would pass.
+"""
+import concurrent.futures
+import hashlib
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.parse
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../clients"))
+from server import Server
+
+LIMIT = 60  # seconds that anything may take here
+LONG = {"prompt": "a castle", "num_inference_steps": 200}
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def until(holds, seconds=LIMIT):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def ask(server, body, headers=None):
+    """Status, headers and body of the answer; status 0 where the connection broke."""
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(server.url).netloc, timeout=LIMIT)
+    try:
+        connection.request("POST", "/generate", json.dumps(body), {"Content-Type": "application/json", **(headers or {})})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    except OSError:
+        return 0, {}, b""
+    finally:
+        connection.close()
+
+
+def picture(server, body):
+    status, _, png = ask(server, body, {"Accept": "image/png"})
+    return status, hashlib.sha256(png).hexdigest()
+
+
+def ready(server):
+    try:
+        server.get("/health/ready")
+        return True
+    except OSError:
+        return False
+
+
+def mixed(count, seed=1):
+    draw = random.Random(seed)
+    return [{"prompt": draw.choice(["a fox", "a red apple", "a bee", "a rocket"]), "seed": draw.randrange(1000),
+             "negative_prompt": draw.choice(["", "blurry"]), "num_inference_steps": draw.randint(3, 9),
+             "guidance_scale": draw.choice([1, 3, 5.5]), "width": draw.choice([64, 64, 128]), "height": 64,
+             "scheduler": draw.choice(["pndm", "ddim", "euler", "euler-ancestral", "dpm++-2m", "unipc", "lcm"])}
+            for _ in range(count)]
+
+
+class Signals(unittest.TestCase):
+    def test_sigterm_under_load_ends_what_was_let_in_and_lets_nobody_in(self):
+        with Server() as server, concurrent.futures.ThreadPoolExecutor(12) as pool:
+            answers = [pool.submit(picture, server, {"prompt": "a fox", "seed": i, "num_inference_steps": 30}) for i in range(12)]
+            self.assertTrue(until(lambda: server.get("/queue")["running"] + server.get("/queue")["queued"] == 12))
+            held = http.client.HTTPConnection(urllib.parse.urlsplit(server.url).netloc, timeout=LIMIT)
+            held.connect()
+            server.process.send_signal(signal.SIGTERM)
+            self.assertTrue(until(lambda: not ready(server)))
+            held.request("POST", "/generate?prompt=late")
+            self.assertEqual(held.getresponse().status, 503)
+            self.assertEqual([answer.result()[0] for answer in answers], [200] * 12)
+            self.assertEqual(server.process.wait(LIMIT), 0)
+
+    def test_a_second_signal_ends_it_at_once(self):
+        with Server("--most-side", "256") as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for seed in range(8):
+                pool.submit(ask, server, {**LONG, "width": 256, "height": 256, "seed": seed})
+            self.assertTrue(until(lambda: server.get("/queue")["running"] > 0))
+            workers = children(server.process.pid)
+            server.process.send_signal(signal.SIGTERM)
+            self.assertTrue(until(lambda: "draining" in server.said()))
+            server.process.send_signal(signal.SIGTERM)
+            self.assertEqual(server.process.wait(LIMIT), 0)
+            self.assertTrue(until(lambda: not any(map(alive, workers))))
+
+    def test_sighup_replaces_the_workers_and_loses_nothing(self):
+        with Server() as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
+            alone = picture(server, {"prompt": "a bee", "num_inference_steps": 30})
+            workers = children(server.process.pid)
+            answers = [pool.submit(picture, server, {"prompt": "a bee", "num_inference_steps": 30}) for _ in range(8)]
+            self.assertTrue(until(lambda: server.get("/queue")["running"] > 0))
+            server.process.send_signal(signal.SIGHUP)
+            self.assertEqual([answer.result() for answer in answers], [alone] * 8)
+            self.assertTrue(until(lambda: not any(map(alive, workers)) and ready(server)))
+
+
+class Deaths(unittest.TestCase):
+    def test_pictures_are_the_same_though_workers_are_killed_and_stopped(self):
+        requests = mixed(60)
+        with Server("--workers", "2", "--threads", "1", "--watchdog-least", "2") as server, \
+                concurrent.futures.ThreadPoolExecutor(20) as pool:
+            alone = [picture(server, request) for request in requests]
+            self.assertEqual({status for status, _ in alone}, {200})
+            answers = [pool.submit(picture, server, request) for request in requests]
+            for kind in (signal.SIGKILL, signal.SIGSTOP, signal.SIGKILL):
+                time.sleep(0.3)
+                victims = children(server.process.pid)
+                if victims and not all(answer.done() for answer in answers):
+                    os.kill(random.choice(victims), kind)
+            self.assertEqual([answer.result() for answer in answers], alone)
+            self.assertTrue(until(lambda: len(children(server.process.pid)) == 2))
+
+    def test_a_gateway_that_is_killed_leaves_no_worker(self):
+        server = Server()
+        with self.assertRaises(RuntimeError):  # of the exit code
+            with server:
+                workers = children(server.process.pid)
+                self.assertTrue(workers)
+                server.process.kill()
+                self.assertTrue(until(lambda: not any(map(alive, workers))))
+
+    def test_full_disks_and_closed_pipes_stop_no_picture(self):
+        with tempfile.TemporaryDirectory() as folder, open("/dev/full", "w") as full:
+            process = subprocess.Popen([os.environ["INKSTONE_BINARY"], "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=full,
+                                       text=True, cwd=folder)
+            try:
+                server = Server()
+                server.url = process.stdout.readline().split()[-1]
+                process.stdout.close()
+                self.assertTrue(until(lambda: ready(server)))
+                self.assertEqual(picture(server, {"prompt": "a fox", "num_inference_steps": 3})[0], 200)
+            finally:
+                process.terminate()
+                self.assertEqual(process.wait(LIMIT), 0)
+
+    def test_a_start_that_cannot_be_says_why(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            for flags, code, word in ([["--port", port], 1, port], [["--model", "/no/such/folder"], 1, "/no/such/folder"],
+                                      [["--port", "0", "--device", "toaster"], 2, "toaster"], [["--api-key-file", "/none"], 1, "/none"],
+                                      [["--host", "0.0.0.0"], 2, "--api-key-file"], [["--max-queue", "0"], 2, "--max-queue"]):
+                done = subprocess.run([os.environ["INKSTONE_BINARY"], "serve", *flags], capture_output=True, text=True, timeout=LIMIT)
+                self.assertEqual(done.returncode, code, (flags, done.stderr))
+                self.assertIn(word, done.stderr)
+
+
+class Floods(unittest.TestCase):
+    def test_what_is_too_much_is_refused_at_once_and_all_else_is_drawn(self):
+        with Server("--max-queue", "8") as server, concurrent.futures.ThreadPoolExecutor(40) as pool:
+            answers = list(pool.map(lambda seed: ask(server, {"prompt": "a fox", "seed": seed, "num_inference_steps": 5}), range(200)))
+            statuses = [status for status, _, _ in answers]
+            self.assertLessEqual(set(statuses), {200, 429, 503})
+            self.assertGreater(statuses.count(200), 8)
+            self.assertGreater(len(statuses) - statuses.count(200), 8)
+            self.assertTrue(all(int(headers["retry-after"]) > 0 for status, headers, _ in answers if status != 200))
+            self.assertTrue(server.until_idle())
+            self.assertEqual(picture(server, {"prompt": "a fox", "num_inference_steps": 3})[0], 200)
+
+    def test_health_is_answered_with_a_thousand_idle_and_slow_connections_and_a_busy_device(self):
+        with Server("--max-connections", "1300") as server, concurrent.futures.ThreadPoolExecutor(4) as pool:
+            before = memory(server.process.pid)
+            place = ("127.0.0.1", urllib.parse.urlsplit(server.url).port)
+            held = [socket.create_connection(place) for _ in range(1000)]
+            try:
+                for slow in held[500:]:
+                    slow.sendall(b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Le")
+                work = [pool.submit(ask, server, {"prompt": "a bee", "num_inference_steps": 60, "seed": seed}) for seed in range(4)]
+                self.assertTrue(until(lambda: server.get("/queue")["running"] > 0))
+                seconds = []
+                probe = http.client.HTTPConnection(*place, timeout=LIMIT)
+                while len(seconds) < 400:
+                    begin = time.perf_counter()
+                    probe.request("GET", "/health/live")
+                    answer = probe.getresponse()
+                    answer.read()
+                    self.assertEqual(answer.status, 200)
+                    seconds.append(time.perf_counter() - begin)
+                busy = not all(job.done() for job in work)
+                grown = memory(server.process.pid) - before
+                seconds.sort()
+                print(f"/health/live with 1,000 connections, device busy: p50 {1e3 * seconds[200]:.2f} ms, p99 {1e3 * seconds[396]:.2f} ms; "
+                      f"{grown / 1000:.1f} KiB a connection", file=sys.stderr)
+                self.assertTrue(busy, "the device was idle at the end")
+                self.assertLess(grown / 1000, 64)
+                self.assertEqual([job.result()[0] for job in work], [200] * 4)
+            finally:
+                for connection in held:
+                    connection.close()
+
+    def test_memory_and_descriptors_stay_though_clients_come_and_go(self):
+        with Server() as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
+            def visit(seed):
+                if seed % 5:
+                    return ask(server, {"prompt": "a fox", "seed": seed % 7, "num_inference_steps": 2})[0]
+                with socket.create_connection(("127.0.0.1", urllib.parse.urlsplit(server.url).port)) as hasty:
+                    hasty.sendall(b"POST /generate?prompt=a+bee&num_inference_steps=100 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    time.sleep(0.01)
+                return 200
+
+            seen = []
+            for begin in (0, 80, 160):
+                self.assertEqual(set(pool.map(visit, range(begin, begin + 80))), {200})
+                self.assertTrue(server.until_idle())
+                seen.append((memory(server.process.pid), descriptors(server.process.pid)))
+            self.assertLess(seen[2][0] - seen[1][0], 8 << 10, seen)  # kept pictures among them
+            self.assertLessEqual(abs(seen[2][1] - seen[1][1]), 8, seen)
+
+
+def memory(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
