@@ -26,6 +26,8 @@ constexpr std::chrono::milliseconds kLook{50};
 constexpr double kFarewell = 5;       // seconds for answers to be read, when all orders have ended
 constexpr int kMostFailedStarts = 3;  // of each worker, before the first is ready
 
+bool loopback(const std::string& host) { return host.starts_with("127.") || host == "::1" || host == "localhost"; }
+
 class Service {
  public:
   Service(const Options& options, Console console)
@@ -42,6 +44,9 @@ class Service {
     wait_for_signal();
     look();
     write_output("listening on " + address_text(settings_.http, server_->port()) + "\n");
+    if (!loopback(settings_.http.host) && settings_.http.key_file.empty())
+      console_.say("inkstone serve: everybody who reaches " + settings_.http.host +
+                   " may draw: --api-key-file FILE asks them for keys");
     console_.say("inkstone serve: the model is being loaded; the page and /health/ready are there already");
   }
 
