@@ -30,10 +30,10 @@ bool plain_number(const std::string& text) {
   return !text.empty() && text.size() < 20 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// Whether what came so far can become "[CR LF of the last chunk] SIZE [;...] CR LF", with trailers where the size is 0.
-bool chunk_head(std::string_view text) {
+// Whether what came so far can become "[CR LF after the chunk before] SIZE [;...] CR LF", with trailers where the size is 0.
+bool chunk_head(std::string_view text, bool first) {
   for (const char c : {'\r', '\n'})
-    if (text.starts_with(c)) text.remove_prefix(1);
+    if (!first && text.starts_with(c)) text.remove_prefix(1);
   const size_t size = text.find_first_not_of("0123456789abcdefABCDEF");
   if (size == text.npos) return true;
   if (size == 0 || (text[size] != ';' && text[size] != '\r')) return false;
@@ -165,7 +165,7 @@ size_t RequestReader::take_body(std::string_view bytes) {
   const bool chunked = parser_->chunked();
   if (chunked && body_bytes_ == 0 && held_.size() + bytes.size() < kLeastBody) {
     held_ += bytes;
-    if (!chunk_head(held_)) malformed(kBadChunk);
+    if (!chunk_head(held_, true)) malformed(kBadChunk);
     return bytes.size();
   }
   if (held_.empty() || !chunked) {
@@ -188,7 +188,7 @@ size_t RequestReader::take_body(std::string_view bytes) {
     }
     held_.erase(0, taken);
   }
-  if (!held_.empty() && !chunk_head(held_)) malformed(kBadChunk);
+  if (!held_.empty() && !chunk_head(held_, body_bytes_ == 0)) malformed(kBadChunk);
   if (held_.size() > kMostChunkHead) malformed("a chunk's head or the trailers are larger than 4096 bytes");
   if (body_bytes_ > kMostOverhead * (most_body_ + kMostChunkHead))
     throw HttpRefusal(413, "body_too_large", "the chunks' heads are far larger than the body");

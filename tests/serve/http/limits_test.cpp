@@ -204,7 +204,7 @@ std::vector<Malformed> malformed() {
 }
 
 TEST(HttpLimits, what_is_malformed_is_refused_and_nothing_else_happens) {
-  HttpHouse house;
+  HttpHouse house(many());
   for (const Malformed& row : malformed())
     for (const bool dripped : {false, true}) {
       if (dripped && row.bytes.size() > 1000) continue;
