@@ -61,7 +61,7 @@ const Setting kSettings[] = {
     {"device", "Model and machine", "LIST", "cpu, or Ascend cards (which need --compiled): npu:0,npu:1 [cpu]", kS, &Options::devices},
     {"workers", "Model and machine", "N", "worker processes for each device [1]", kS, &Options::workers, 1, 64},
 
-    {"host", "Address", "ADDRESS", "where to listen; 0.0.0.0: for other machines too, which asks for --api-key-file [127.0.0.1]", kS, &Options::host},
+    {"host", "Address", "ADDRESS", "where to listen; 0.0.0.0: other machines too; then with --api-key-file [127.0.0.1]", kS, &Options::host},
     {"port", "Address", "N", "0: one that is free, which is printed [8080]", kS, &Options::port, 0, 65535},
     {"api-key-file", "Address", "FILE", "lines NAME:KEY, for Authorization: Bearer KEY or NAME and KEY as HTTP Basic\n[no keys: everyone may]", kS, &Options::key_file},
     {"host-names", "Address", "LIST", "names of this server that a Host header may say besides loopback's and --host", kS, &Options::host_names},

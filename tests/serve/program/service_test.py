@@ -175,7 +175,7 @@ class Floods(unittest.TestCase):
             answers = list(pool.map(lambda seed: ask(server, {"prompt": "a fox", "seed": seed, "num_inference_steps": 5}), range(200)))
             statuses = [status for status, _, _ in answers]
             self.assertLessEqual(set(statuses), {200, 429, 503})
-            self.assertGreater(statuses.count(200), 8)
+            self.assertGreaterEqual(statuses.count(200), 8)
             self.assertGreater(len(statuses) - statuses.count(200), 8)
             self.assertTrue(all(int(headers["retry-after"]) > 0 for status, headers, _ in answers if status != 200))
             self.assertTrue(server.until_idle())
