@@ -111,7 +111,8 @@ void apply_config(std::string_view text, const std::string& source, Options& opt
     for (const auto& [key, value] : *node->as_table()) apply_entry(key, value, source, {options, command, false});
   }
   for (const auto& [key, value] : table) {
-    const bool own_table = std::ranges::any_of(kConfigured, [&](Command c) { return key.str() == command_name(c); });
+    const bool own_table =
+        std::ranges::any_of(kConfigured, [&name = key](Command c) { return name.str() == command_name(c); });
     if (!own_table) apply_entry(key, value, source, {options, command, true});
   }
 }
