@@ -162,8 +162,14 @@ FakeServer::FakeServer() {
   add_health_routes(router, context);
 }
 
+FakeServer::~FakeServer() {
+  for (const auto& exchange : exchanges)
+    if (const auto there = exchange.lock()) there->leave();
+}
+
 std::shared_ptr<FakeExchange> FakeServer::ask(const Ask& ask) {
   auto exchange = std::make_shared<FakeExchange>();
+  exchanges.push_back(exchange);
   HttpRequest& request = exchange->asked;
   request.method = ask.method;
   request.path = ask.path;

@@ -83,6 +83,7 @@ struct Ask {
 
 struct FakeServer {
   FakeServer();
+  ~FakeServer();  // whoever waits still, leaves
   std::shared_ptr<FakeExchange> ask(const Ask& ask);
 
   FakeDesk desk;
@@ -90,6 +91,7 @@ struct FakeServer {
   HttpFigures http;
   ApiContext context{desk, settings, [this] { return http; }};
   Router router;
+  std::vector<std::weak_ptr<FakeExchange>> exchanges;
 };
 
 std::string message_of(const Json& own_or_openai_error);
