@@ -309,6 +309,7 @@ Job Engine::start(const Request& request) {
   job.latent = Tensor(latent);
   job.fresh_noise = Tensor(latent);
   job.output = Tensor(latent);
+  job.estimate = Tensor(latent);
   job.noise = NoiseGenerator(request.seed);
   job.noise.fill(job.latent.floats());
   for (float& value : job.latent.floats()) value *= job.scheduler->init_noise_sigma();
@@ -324,7 +325,8 @@ Image Engine::finish(Job& job) {
 Image Engine::decode(const Job& job) {
   Built& built = vae({1, 1, job.request.width, job.request.height});
   const VaeConfig& config = model_.vae_config;
-  std::ranges::transform(job.latent.floats(), built.input(0).floats().begin(),
+  const Tensor& latent = job.done() || job.call == 0 ? job.latent : job.estimate;
+  std::ranges::transform(latent.floats(), built.input(0).floats().begin(),
                          [&](float v) { return v / config.scaling_factor + config.shift_factor; });
   built.program->run(built.in, built.out);
   const Tensor& pixels = built.outputs[0];

@@ -68,6 +68,7 @@ struct Job {  // one image in flight; it ends before its engine
   Tensor deep;                        // the last whole call's deep feature, a row for each of its copies, if it is read
   Tensor fresh_noise;                 // like latent, for the schedulers that ask
   Tensor output;                      // like latent: the model's, after guidance
+  Tensor estimate;                    // like latent: the picture as the last call saw it
   int rows = 2;                       // of the keys: 2 with classifier-free guidance, else 1
   std::vector<UnetCall> course;       // what is asked of the U-Net in each call
   int call = 0;                       // U-Net calls done
@@ -115,7 +116,7 @@ class Engine {
   // Error of kind kOutOfMemory no job has moved.
   std::vector<RowFault> step(std::span<Job* const> jobs);
   Image finish(Job& job);        // latent -> pixels
-  Image decode(const Job& job);  // the same, whatever steps are left
+  Image decode(const Job& job);  // the same, whatever steps are left: then of the estimate
   void park(Job& job);           // what is large of a job that waits leaves memory until its next step
 
   // For tests and bench: compiled on first use. Sizes in pixels. An even number of rows is that of guided jobs, two each, unless the
@@ -186,6 +187,7 @@ class Engine {
   void stage(const Key& key);
   void run_step(Built& built, std::span<Job* const> jobs, std::vector<RowFault>& faults);
   void guide(const Job& job, const float* rows, std::span<float> to) const;
+  void estimate_picture(Job& job) const;
 
   Model model_;
   EngineOptions options_;

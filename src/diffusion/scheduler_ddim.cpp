@@ -35,6 +35,8 @@ class Ddim : public Scheduler {
 
   bool needs_noise(int) const override { return fresh_; }
 
+  Estimate picture_estimate(int call) const override { return steps_.at(static_cast<size_t>(call)).picture; }
+
  protected:
   void advance(int call, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,
                SchedulerState&) const override {

@@ -51,11 +51,15 @@ class Dpmpp : public Scheduler {
 
   bool needs_noise(int) const override { return stochastic_; }
 
+  Estimate picture_estimate(int call) const override {
+    const Level now(sigmas_.at(static_cast<size_t>(call)));
+    return picture_of(config_.prediction, now.alpha, now.sigma);
+  }
+
  protected:
   void advance(int call, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,
                SchedulerState& state) const override {
-    const Level now(sigmas_[static_cast<size_t>(call)]);
-    const Estimate estimate = picture_of(config_.prediction, now.alpha, now.sigma);
+    const Estimate estimate = picture_estimate(call);
     const Mix mix = mix_at(call, order_at(call, state.calls));
     // A ring of solver_order - 1 pictures; the newest takes the place of the oldest.
     const float* before1 = history_ > 0 ? state.history[(state.calls + history_ - 1) % history_].data() : nullptr;

@@ -14,18 +14,23 @@ struct EulerStep {
   double sample, output, noise;
 };
 
+// The model sees x / sqrt(sigma^2 + 1); in those terms its alpha is 1 / sqrt(sigma^2 + 1).
+Estimate picture_at(PredictionType prediction, double sigma) {
+  const double alpha = 1 / std::sqrt(sigma * sigma + 1);
+  const Estimate picture = picture_of(prediction, alpha, sigma * alpha);
+  return {picture.sample * alpha, picture.output};
+}
+
 EulerStep euler_step(PredictionType prediction, double from, double to, double fresh) {
-  // The model sees x / sqrt(sigma^2 + 1); in those terms its alpha is 1 / sqrt(sigma^2 + 1).
-  const double alpha = 1 / std::sqrt(from * from + 1);
-  Estimate picture = picture_of(prediction, alpha, from * alpha);
-  picture.sample *= alpha;
+  const Estimate picture = picture_at(prediction, from);
   const double stride = (to - from) / from;
   return {1 + stride * (1 - picture.sample), -stride * picture.output, fresh};
 }
 
 class Euler : public Scheduler {
  public:
-  Euler(const SchedulerConfig& config, int steps) : ancestral_(config.kind == SchedulerKind::kEulerAncestral) {
+  Euler(const SchedulerConfig& config, int steps)
+      : prediction_(config.prediction), ancestral_(config.kind == SchedulerKind::kEulerAncestral) {
     const auto table = train_sigmas(alphas_cumprod(config), config.rescale_betas_zero_snr);
     timesteps_ = to_floats(spaced_timesteps(config, steps, Points::kSteps, config.train_timesteps));
     std::vector<double> sigmas;
@@ -50,12 +55,16 @@ class Euler : public Scheduler {
     const double greatest = std::ranges::max(sigmas_);
     const bool leading = config.spacing == TimestepSpacing::kLeading;
     init_noise_sigma_ = static_cast<float>(leading ? std::sqrt(greatest * greatest + 1) : greatest);
-    for (size_t i = 0; i < timesteps_.size(); ++i) steps_.push_back(step_at(config.prediction, i));
+    for (size_t i = 0; i < timesteps_.size(); ++i) steps_.push_back(step_at(i));
   }
 
   float input_scale(int call) const override {
     const double sigma = sigmas_.at(static_cast<size_t>(call));
     return static_cast<float>(1 / std::sqrt(sigma * sigma + 1));
+  }
+
+  Estimate picture_estimate(int call) const override {
+    return picture_at(prediction_, sigmas_.at(static_cast<size_t>(call)));
   }
 
   // Of the last ancestral step too, whose noise counts nothing: torch draws it.
@@ -73,13 +82,14 @@ class Euler : public Scheduler {
   }
 
  private:
-  EulerStep step_at(PredictionType prediction, size_t call) const {
+  EulerStep step_at(size_t call) const {
     const double from = sigmas_[call], to = sigmas_[call + 1];
-    if (!ancestral_) return euler_step(prediction, from, to, 0);
+    if (!ancestral_) return euler_step(prediction_, from, to, 0);
     const double up = std::sqrt(std::max(0.0, to * to * (from * from - to * to) / (from * from)));
-    return euler_step(prediction, from, std::sqrt(to * to - up * up), up);
+    return euler_step(prediction_, from, std::sqrt(to * to - up * up), up);
   }
 
+  PredictionType prediction_;
   bool ancestral_;
   std::vector<float> sigmas_;
   std::vector<EulerStep> steps_;

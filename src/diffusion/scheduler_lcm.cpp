@@ -41,6 +41,8 @@ class Lcm : public Scheduler {
 
   bool needs_noise(int call) const override { return static_cast<size_t>(call) + 1 < steps_.size(); }
 
+  Estimate picture_estimate(int call) const override { return steps_.at(static_cast<size_t>(call)).picture; }
+
  protected:
   void advance(int call, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,
                SchedulerState&) const override {

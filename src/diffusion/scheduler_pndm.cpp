@@ -44,6 +44,11 @@ class Pndm : public Scheduler {
       check_timesteps(config, std::array{timesteps_[1] + static_cast<float>(ratio_)});
   }
 
+  Estimate picture_estimate(int call) const override {
+    const double a = alpha_at(timestep(call));
+    return picture_of(prediction_, std::sqrt(a), std::sqrt(1 - a));
+  }
+
  protected:
   void advance(int call, std::span<const float> model_output, std::span<const float>, std::span<float> sample,
                SchedulerState& state) const override {

@@ -28,10 +28,6 @@ bool respaced(const SchedulerConfig& config);  // whether one of the following s
 // Karras (rho 7), exponential or Lu's sigmas, from `high` to `low` or what sigma_max and sigma_min say.
 std::vector<double> respaced_sigmas(const SchedulerConfig& config, double high, double low, int steps);
 
-// sample * x + output * m, of a sample x = alpha * picture + sigma * noise and the model's output m.
-struct Estimate {
-  double sample, output;
-};
 Estimate picture_of(PredictionType prediction, double alpha, double sigma);
 Estimate noise_of(PredictionType prediction, double alpha, double sigma);
 

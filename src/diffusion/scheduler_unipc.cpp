@@ -74,13 +74,17 @@ class UniPc : public Scheduler {
     check_descending(config, sigmas_, timesteps_.size());
   }
 
+  Estimate picture_estimate(int call) const override {
+    const Level now(sigmas_.at(static_cast<size_t>(call)));
+    return picture_of(config_.prediction, now.alpha, now.sigma);
+  }
+
  protected:
   // SchedulerState::order is that of the last prediction, which its correction takes too.
   void advance(int call, std::span<const float> model_output, std::span<const float>, std::span<float> sample,
                SchedulerState& state) const override {
     const int calls = static_cast<int>(timesteps_.size()), ring = config_.solver_order;
-    const Level now(sigmas_[static_cast<size_t>(call)]);
-    const Estimate estimate = picture_of(config_.prediction, now.alpha, now.sigma);
+    const Estimate estimate = picture_estimate(call);
     const bool correct = call > 0 && state.calls > 0 && std::ranges::count(config_.disable_corrector, call - 1) == 0;
     const Mix correction = correct ? mix_to(call, state.order, true) : Mix{};
 

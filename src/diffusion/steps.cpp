@@ -152,10 +152,18 @@ void Engine::run_step(Built& built, std::span<Job* const> jobs, std::vector<RowF
       faults.push_back({job, Error::Kind::kNotFinite, not_finite("the U-Net (call " + call + ")")});
       continue;
     }
+    estimate_picture(*job);
     if (job->scheduler->needs_noise(job->call)) job->noise.fill(job->fresh_noise.floats());
     job->scheduler->step(job->call, job->output.floats(), job->fresh_noise.floats(), job->latent.floats(), job->state);
     ++job->call;
   }
+}
+
+void Engine::estimate_picture(Job& job) const {
+  const Estimate estimate = job.scheduler->picture_estimate(job.call);
+  std::ranges::transform(
+      job.latent.floats(), job.output.floats(), job.estimate.floats().begin(),
+      [&](float x, float m) { return static_cast<float>(estimate.sample * x + estimate.output * m); });
 }
 
 // rows: the unconditional prediction, then the conditional one, or the conditional one alone.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ascend/simulated_card.h"
+#include "sanitized.h"
 
 namespace inkstone {
 namespace {
@@ -20,7 +21,7 @@ class Pictures : public testing::TestWithParam<Row> {
  protected:
   Request request(const Engine& engine, uint64_t seed) const {
     const Row& row = GetParam();
-    Request made = demo_request(engine, "a red apple to the left of a bee", seed, row.scheduler, 4);
+    Request made = demo_request(engine, "a red apple to the left of a bee", seed, row.scheduler, kSanitized ? 2 : 4);
     made.width = row.width;
     made.height = row.height;
     if (!row.guided) made.guidance = 1;

@@ -19,6 +19,7 @@
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
+#include "sanitized.h"
 
 namespace {
 
@@ -46,15 +47,7 @@ std::atomic<ptrdiff_t> balance{0};
 }  // namespace
 
 // A sanitizer has its own; the tests that count are skipped there.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define INKSTONE_SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define INKSTONE_SANITIZED
-#endif
-#endif
-
-#ifdef INKSTONE_SANITIZED
+#if INKSTONE_SANITIZED
 constexpr bool kCounts = false;
 #else
 constexpr bool kCounts = true;

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "diffusion/noise.h"
+#include "diffusion/scheduler_tables.h"
 #include "weights/weights.h"
 
 namespace inkstone {
@@ -251,6 +252,31 @@ TEST(Scheduler, no_step_count_gives_a_timestep_outside_the_table) {
         ASSERT_TRUE(std::ranges::is_sorted(timesteps, std::greater<>())) << name_of(kind) << " " << steps;
         ASSERT_LE(timesteps.front(), 999);
         ASSERT_GE(timesteps.back(), 0);
+      }
+    }
+  }
+}
+
+TEST(Scheduler, a_true_output_points_at_the_picture_in_every_call) {
+  constexpr double kPicture = 0.7, kNoise = -1.3;
+  for (const SchedulerKind kind : kinds()) {
+    for (const PredictionType prediction :
+         {PredictionType::kEpsilon, PredictionType::kVPrediction, PredictionType::kSample}) {
+      SchedulerConfig config = read(kSd15, kind);
+      config.prediction = prediction;
+      config.spacing = TimestepSpacing::kLeading;  // whole timesteps
+      const auto alphas = alphas_cumprod(config);
+      const auto scheduler = make_scheduler(config, 20);
+      for (int call = 0; call < static_cast<int>(scheduler->timesteps().size()); ++call) {
+        const double a = alphas.at(static_cast<size_t>(scheduler->timesteps()[call]));
+        const double alpha = std::sqrt(a), sigma = std::sqrt(1 - a);
+        const double sample = (alpha * kPicture + sigma * kNoise) / scheduler->input_scale(call);
+        const double output = prediction == PredictionType::kEpsilon  ? kNoise
+                              : prediction == PredictionType::kSample ? kPicture
+                                                                      : alpha * kNoise - sigma * kPicture;
+        const Estimate estimate = scheduler->picture_estimate(call);
+        EXPECT_NEAR(estimate.sample * sample + estimate.output * output, kPicture, 1e-4)
+            << name_of(kind) << " call " << call;
       }
     }
   }

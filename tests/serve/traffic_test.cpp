@@ -6,6 +6,7 @@
 #include <numeric>
 #include <sstream>
 
+#include "sanitized.h"
 #include "serve/simulation.h"
 
 namespace inkstone {
@@ -105,7 +106,8 @@ TEST(Traffic, the_same_arrivals_give_the_same_course) {
   }
 }
 
-SimulationOutcome serve_at(const SimulatedLane& lane, double load, Batching batching, int jobs = 1500) {
+SimulationOutcome serve_at(const SimulatedLane& lane, double load, Batching batching,
+                           int jobs = kSanitized ? 300 : 1500) {
   SimulationOptions options;
   options.lanes = {lane};
   options.settings.batching = batching;

@@ -72,7 +72,7 @@ void LatentColours::fit() {
   map_.assign(solved.begin(), solved.end());
 }
 
-Image LatentColours::draw(const Tensor& latent, float scale) const {
+Image LatentColours::draw(const Tensor& latent) const {
   Image image{static_cast<int>(latent.dim(3)), static_cast<int>(latent.dim(2)), {}};
   const size_t area = static_cast<size_t>(image.width) * image.height, channels = static_cast<size_t>(latent.dim(1));
   image.rgb.assign(3 * area, 128);
@@ -80,7 +80,7 @@ Image LatentColours::draw(const Tensor& latent, float scale) const {
   for (size_t at = 0; at < area; ++at)
     for (size_t c = 0; c < 3; ++c) {
       float value = map_[channels * 3 + c];
-      for (size_t i = 0; i < channels; ++i) value += map_[i * 3 + c] * latent.floats()[i * area + at] * scale;
+      for (size_t i = 0; i < channels; ++i) value += map_[i * 3 + c] * latent.floats()[i * area + at];
       const float shown = std::clamp((value + 1) * 127.5f, 0.0f, 255.0f);
       image.rgb[3 * at + c] = static_cast<uint8_t>(std::isfinite(shown) ? std::nearbyint(shown) : 128);
     }

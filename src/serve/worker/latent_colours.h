@@ -13,8 +13,8 @@ class LatentColours {
  public:
   // A latent [1, c, h, w] and the picture of it, a whole number of times as large.
   void learn(const Tensor& latent, const Image& picture);
-  // Of the latent's size; grey before anything was learnt. Values are taken times `scale`.
-  Image draw(const Tensor& latent, float scale) const;
+  // Of the latent's size; grey before anything was learnt.
+  Image draw(const Tensor& latent) const;
 
  private:
   void fit();

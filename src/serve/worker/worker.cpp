@@ -194,10 +194,7 @@ WorkerReport Worker::answer(const FinishOrder& order) {
   }
 }
 
-// A latent of schedulers that count in sigmas is as large as its noise.
-Preview Worker::preview_of(JobId id, const Job& job) const {
-  return {id, job.call, colours_.draw(job.latent, job.done() ? 1 : job.scheduler->input_scale(job.call))};
-}
+Preview Worker::preview_of(JobId id, const Job& job) const { return {id, job.call, colours_.draw(job.estimate)}; }
 
 DeviceFigures Worker::figures() {
   told_figures_ = Clock::now();

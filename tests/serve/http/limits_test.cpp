@@ -8,18 +8,11 @@
 #include <algorithm>
 #include <chrono>
 
+#include "sanitized.h"
 #include "serve/http/http_house.h"
 
 namespace inkstone {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
 
 size_t heap_bytes() { return mallinfo2().uordblks; }
 

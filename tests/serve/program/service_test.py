@@ -22,6 +22,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from server import Server
 
 LIMIT = 180  # seconds that anything may take here, sanitized builds included
+SLOW = 4 if os.environ.get("INKSTONE_SANITIZED") else 1  # sanitized builds draw as much less
 LONG = {"prompt": "a castle", "num_inference_steps": 200}
 
 
@@ -85,7 +86,7 @@ def mixed(count, seed=1):
 class Signals(unittest.TestCase):
     def test_sigterm_under_load_ends_what_was_let_in_and_lets_nobody_in(self):
         with Server() as server, concurrent.futures.ThreadPoolExecutor(12) as pool:
-            answers = [pool.submit(picture, server, {"prompt": "a fox", "seed": i, "num_inference_steps": 30}) for i in range(12)]
+            answers = [pool.submit(picture, server, {"prompt": "a fox", "seed": i, "num_inference_steps": 30 // SLOW}) for i in range(12)]
             self.assertTrue(until(lambda: server.get("/queue")["running"] + server.get("/queue")["queued"] == 12))
             held = http.client.HTTPConnection(urllib.parse.urlsplit(server.url).netloc, timeout=LIMIT)
             held.connect()
@@ -110,9 +111,9 @@ class Signals(unittest.TestCase):
 
     def test_sighup_replaces_the_workers_and_loses_nothing(self):
         with Server() as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
-            alone = picture(server, {"prompt": "a bee", "num_inference_steps": 30})
+            alone = picture(server, {"prompt": "a bee", "num_inference_steps": 30 // SLOW})
             workers = children(server.process.pid)
-            answers = [pool.submit(picture, server, {"prompt": "a bee", "num_inference_steps": 30}) for _ in range(8)]
+            answers = [pool.submit(picture, server, {"prompt": "a bee", "num_inference_steps": 30 // SLOW}) for _ in range(8)]
             self.assertTrue(until(lambda: server.get("/queue")["running"] > 0))
             server.process.send_signal(signal.SIGHUP)
             self.assertEqual([answer.result() for answer in answers], [alone] * 8)
@@ -121,7 +122,7 @@ class Signals(unittest.TestCase):
 
 class Deaths(unittest.TestCase):
     def test_pictures_are_the_same_though_workers_are_killed_and_stopped(self):
-        requests = mixed(60)
+        requests = mixed(60 // SLOW)
         with Server("--workers", "2", "--threads", "1", "--watchdog-least", "2") as server, \
                 concurrent.futures.ThreadPoolExecutor(20) as pool:
             alone = [picture(server, request) for request in requests]
@@ -172,7 +173,7 @@ class Deaths(unittest.TestCase):
 class Floods(unittest.TestCase):
     def test_what_is_too_much_is_refused_at_once_and_all_else_is_drawn(self):
         with Server("--max-queue", "8") as server, concurrent.futures.ThreadPoolExecutor(40) as pool:
-            answers = list(pool.map(lambda seed: ask(server, {"prompt": "a fox", "seed": seed, "num_inference_steps": 5}), range(200)))
+            answers = list(pool.map(lambda seed: ask(server, {"prompt": "a fox", "seed": seed, "num_inference_steps": 5}), range(200 // SLOW)))
             statuses = [status for status, _, _ in answers]
             self.assertLessEqual(set(statuses), {200, 429, 503})
             self.assertGreaterEqual(statuses.count(200), 8)
@@ -222,9 +223,9 @@ class Floods(unittest.TestCase):
                     time.sleep(0.01)
                 return 200
 
-            seen = []
-            for begin in (0, 80, 160):
-                self.assertEqual(set(pool.map(visit, range(begin, begin + 80))), {200})
+            seen, visits = [], 80 // SLOW
+            for begin in range(0, 3 * visits, visits):
+                self.assertEqual(set(pool.map(visit, range(begin, begin + visits))), {200})
                 self.assertTrue(server.until_idle())
                 seen.append((memory(server.process.pid), descriptors(server.process.pid)))
             self.assertLess(seen[2][0] - seen[1][0], 8 << 10, seen)  # kept pictures among them

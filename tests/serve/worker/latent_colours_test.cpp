@@ -50,7 +50,7 @@ TEST(LatentColours, find_the_linear_map_of_the_pictures) {
       colours.learn(latent, picture_of(latent, 8));
     }
     const Tensor other = latent_of(9, constant_last);
-    const Image drawn = colours.draw(other, 1);
+    const Image drawn = colours.draw(other);
     EXPECT_EQ(drawn.width, 10);
     EXPECT_EQ(drawn.height, 6);
     EXPECT_LE(most_off(drawn, picture_of(other, 1)), 1);
@@ -60,10 +60,10 @@ TEST(LatentColours, find_the_linear_map_of_the_pictures) {
 TEST(LatentColours, are_grey_before_they_learnt_and_where_there_is_no_number) {
   LatentColours colours;
   Tensor latent = latent_of(1, false);
-  for (const uint8_t value : colours.draw(latent, 1).rgb) EXPECT_EQ(value, 128);
+  for (const uint8_t value : colours.draw(latent).rgb) EXPECT_EQ(value, 128);
   colours.learn(latent, picture_of(latent, 8));
   latent.floats()[0] = std::numeric_limits<float>::quiet_NaN();
-  const Image drawn = colours.draw(latent, 1);
+  const Image drawn = colours.draw(latent);
   EXPECT_EQ(drawn.rgb[0], 128);
   EXPECT_THROW(colours.learn(latent, Image{81, 48, std::vector<uint8_t>(81 * 48 * 3)}), Error);
 }
