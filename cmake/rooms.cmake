@@ -28,6 +28,11 @@ function(inkstone_tests name)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(${target} PRIVATE INKSTONE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   target_link_libraries(${target} PRIVATE ${TEST_ROOMS} ${TEST_LINK} GTest::gtest GTest::gtest_main GTest::gmock)
+  if(name STREQUAL base)  # a third of the time that tests take to compile
+    target_precompile_headers(${target} PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
+  else()
+    target_precompile_headers(${target} REUSE_FROM test_base)
+  endif()
   gtest_discover_tests(${target} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${TEST_LABEL} TIMEOUT 600
                        ENVIRONMENT "GOMP_SPINCOUNT=10000")
 endfunction()
