@@ -25,7 +25,7 @@ install_tools() {
 }
 
 libraries() {
-  sed -n '/^build=(/,/)/p; /^tests=(/,/)/p' tools/setup.sh | grep -oE 'lib[a-z0-9.+-]+-dev' | grep -vE '^lib(clang|omp)'
+  sed -n '/^build=(/,/)/p; /^tests=(/,/)/p' tools/setup.sh | grep -oE '[a-z][a-z0-9.+-]+-dev' | grep -vE '^lib(clang|omp)'
 }
 
 # The libraries with all that they need, by an apt whose state is a folder of ours and which believes that nothing is installed.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <numeric>
 #include <vector>
 
 #include "backend/cpu/kernels/kernels.h"
@@ -48,6 +49,12 @@ double get(const Tensor& tensor, int64_t index) {
   float value = 0;
   to_float(tensor.type(), tensor.data() + static_cast<size_t>(index) * size_of(tensor.type()), &value, 1);
   return static_cast<double>(value);
+}
+
+std::vector<double> doubles(const Tensor& tensor) {
+  std::vector<float> floats(static_cast<size_t>(tensor.size()));
+  to_float(tensor.type(), tensor.data(), floats.data(), floats.size());
+  return {floats.begin(), floats.end()};
 }
 
 Tensor random(const Shape& shape, DType type, uint32_t seed) {
@@ -115,9 +122,11 @@ struct Stored {
     std::memcpy(bytes.data() + 1, values.data(), values.bytes());
   }
   StoredWeight weight() const { return {bytes.data() + 1, values.type()}; }
-  double operator()(int64_t index, DType x_type) const {  // as it is multiplied
-    const double value = get(values, index);
-    return x_type == kF32 ? value : static_cast<double>(from_bf16(to_bf16(static_cast<float>(value))));
+  std::vector<double> doubles(DType x_type) const {  // as it is multiplied
+    std::vector<double> all = inkstone::doubles(values);
+    if (x_type != kF32)
+      for (double& value : all) value = static_cast<double>(from_bf16(to_bf16(static_cast<float>(value))));
+    return all;
   }
   Tensor values;
   std::vector<std::byte> bytes;
@@ -190,15 +199,14 @@ struct Linear {
     one.residual = rows_of(residual, row, 1);
     return one;
   }
-  double sum(int64_t row, int64_t column) const {
-    double total = made_from.bias ? get(bias, column) : 0;
-    for (int64_t k = 0; k < shape.in; ++k) {
-      total += get(x, row * shape.in + k) * weight(column * shape.in + k, shape.x_type);
-    }
-    return total;
-  }
   std::vector<double> plain() const {
     const int64_t columns = residual.dim(1);
+    const std::vector<double> seen = doubles(x), weights = weight.doubles(shape.x_type);
+    const auto sum = [&](int64_t row, int64_t column) {
+      const double* a = seen.data() + row * shape.in;
+      const double* b = weights.data() + column * shape.in;
+      return std::inner_product(a, a + shape.in, b, made_from.bias ? get(bias, column) : 0.0);
+    };
     std::vector<double> want;
     for (int64_t row = 0; row < shape.rows; ++row) {
       for (int64_t c = 0; c < columns; ++c) {
@@ -382,9 +390,8 @@ struct Convolved {
   }
   std::vector<double> plain(const Kernels& table) const {
     const Tensor from = normalised(table);
-    std::vector<double> seen, weights, want;
-    for (int64_t i = 0; i < from.size(); ++i) seen.push_back(get(from, i));
-    for (int64_t i = 0; i < weight.values.size(); ++i) weights.push_back(weight(i, shape.x_type));
+    const std::vector<double> seen = doubles(from), weights = weight.doubles(shape.x_type);
+    std::vector<double> want;
     for (int64_t i = 0; i < residual.size(); ++i) {
       const int64_t c = i % shape.out, column = i / shape.out % shape.out_width();
       const int64_t y = i / shape.out / shape.out_width() % shape.out_height();

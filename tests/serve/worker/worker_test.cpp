@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/image.h"
 #include "diffusion/generate.h"
+#include "sanitized.h"
 #include "serve/packet.h"
 #include "serve/wire.h"
 #include "serve/worker/measuring.h"
@@ -328,6 +329,7 @@ TEST(Worker, leaves_at_whatever_moment_the_gateway_does) {
   Served(WorkerSettings{}, false).leave();  // before it said hello
   for (size_t told = 0; told <= orders.size(); ++told)
     for (const bool hears : {true, false}) {
+      if (kSanitized && hears != (told % 2 == 0)) continue;
       Served served;
       for (size_t i = 0; i < told; ++i) {
         send_order(served.socket(), orders[i]);
