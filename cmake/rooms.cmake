@@ -20,10 +20,12 @@ function(inkstone_room name)
   if(INKSTONE_FUZZ AND name STREQUAL serve)
     target_precompile_headers(inkstone_serve PRIVATE ${standard_headers} <boost/asio/generic/stream_protocol.hpp>
                               <boost/asio/io_context.hpp> <boost/asio/ip/tcp.hpp> <boost/asio/steady_timer.hpp>)
-  elseif(INKSTONE_FUZZ AND name STREQUAL base)
-    target_precompile_headers(inkstone_base PRIVATE ${standard_headers})
-  elseif(INKSTONE_FUZZ AND NOT name STREQUAL backend/ascend)  # which has flags of its own
-    target_precompile_headers(inkstone_${target} REUSE_FROM inkstone_base)
+  elseif(INKSTONE_FUZZ AND name MATCHES "^(base|ir)$")
+    target_precompile_headers(inkstone_${name} PRIVATE ${standard_headers})
+  elseif(INKSTONE_FUZZ AND name MATCHES "^(weights|atc|diffusion)$")  # built for fuzzing, as base is
+    target_precompile_headers(inkstone_${name} REUSE_FROM inkstone_base)
+  elseif(INKSTONE_FUZZ AND name MATCHES "^(compile|models|onnx|backend/cpu|app)$")
+    target_precompile_headers(inkstone_${target} REUSE_FROM inkstone_ir)
   endif()
 endfunction()
 
