@@ -30,6 +30,8 @@ function(inkstone_room name)
 endfunction()
 
 # inkstone_tests(NAME LABEL label ROOMS rooms): one GoogleTest program of the sources in tests/NAME.
+# Labels: any (runs everywhere), any-outside (the same; the room reads what comes from outside: CI runs these sanitized, the target
+# `outside` builds them).
 function(inkstone_tests name)
   cmake_parse_arguments(TEST "" "LABEL" "ROOMS;LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${name}/*.cpp)
@@ -48,6 +50,9 @@ function(inkstone_tests name)
     target_precompile_headers(${target} PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
   else()
     target_precompile_headers(${target} REUSE_FROM test_base)
+  endif()
+  if(TEST_LABEL MATCHES outside)
+    add_dependencies(outside ${target})
   endif()
   gtest_discover_tests(${target} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${TEST_LABEL} TIMEOUT 600
                        ENVIRONMENT "GOMP_SPINCOUNT=10000")
