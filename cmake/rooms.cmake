@@ -44,7 +44,7 @@ function(inkstone_tests name)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(${target} PRIVATE INKSTONE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   target_link_libraries(${target} PRIVATE ${TEST_ROOMS} ${TEST_LINK} GTest::gtest GTest::gtest_main GTest::gmock)
-  # Tests are to be compiled fast. Behind a precompiled header GCC 12's false alarms about std::string are heard (bug 105329).
+  # Tests are to be compiled fast. Behind a precompiled header GCC 12's false alarms about std::string's own operator+ are heard.
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1> $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds;-Wno-stringop-overflow>)
   if(name STREQUAL base)
     target_precompile_headers(${target} PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
