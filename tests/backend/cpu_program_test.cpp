@@ -12,6 +12,7 @@
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/method.h"
 #include "backend/cpu/program.h"
+#include "backend/precisions.h"
 #include "backend/random_model.h"
 #include "base/error.h"
 #include "base/parallel.h"
@@ -131,7 +132,7 @@ size_t products(const Graph& graph) {
 
 TEST(CpuProgram, kernels_allocate_nothing_in_a_run) {
   if (!kCounts) GTEST_SKIP() << "a sanitizer counts its own";
-  for (const Precision precision : {Precision::kFp32, Precision::kBf16})
+  for (const Precision precision : runnable_precisions())
     EXPECT_EQ(allocations_of_a_run(kernels_graph(), {.precision = precision}).number, 0u);
 }
 
@@ -141,7 +142,7 @@ TEST(CpuProgram, a_network_allocates_nothing_but_onednns_argument_tables) {
   constexpr size_t kForAProduct = 20, kWords = 256;  // two rows, each run for itself
   const Graph graphs[] = {tiny_unet_graph(2), clip_graph(tiny_clip(), 2), vae_decoder_graph(tiny_vae(), 1, 16, 16)};
   for (const Graph& graph : graphs)
-    for (const Precision precision : {Precision::kFp32, Precision::kBf16})
+    for (const Precision precision : runnable_precisions())
       for (const size_t limit : {SIZE_MAX, size_t{0}}) {
         const DType type = precision == Precision::kBf16 ? DType::kBF16 : DType::kF32;
         const bool own = method_of(op::Linear{}, type) != Method::kOneDnn;
@@ -159,7 +160,7 @@ TEST(CpuProgram, whole_models_use_the_memory_that_was_planned) {
   const Graph graphs[] = {tiny_unet_graph(2), clip_graph(tiny_clip(), 2), vae_decoder_graph(tiny_vae(), 1, 8, 8),
                           unet_graph(tiny_linear_unet(), {1, 16, 8, 9})};
   for (const Graph& graph : graphs)
-    for (const Precision precision : {Precision::kFp32, Precision::kBf16})
+    for (const Precision precision : runnable_precisions())
       for (const bool sliced : {false, true}) {
         const CompileOptions options{precision, sliced, true};
         const Weights weights = random_weights(graph);
@@ -307,7 +308,8 @@ TEST(CpuProgram, bands_of_rows_take_less_memory_and_differ_by_rounding_alone) {
   const Graph graph = vae_decoder_graph(tiny_vae(), 1, 140, 136);
   const Weights weights = random_weights(graph);
   const auto cpu = open_cpu_backend();
-  for (const auto& [precision, tolerance] : {std::pair(Precision::kFp32, 2e-6), std::pair(Precision::kBf16, 1e-2)}) {
+  for (const Precision precision : runnable_precisions()) {
+    const double tolerance = precision == Precision::kBf16 ? 1e-2 : 2e-6;
     Runner whole(*cpu, graph, weights, {.precision = precision}),
         bands(*cpu, graph, weights, {.precision = precision, .vae_tiling = true});
     EXPECT_LT(bands.program->memory().arena, whole.program->memory().arena * 3 / 4);

@@ -32,6 +32,17 @@ bool takes_onednn(DType x_type) {
 
 }  // namespace
 
+bool onednn_multiplies(DType type) {
+  const auto kind = type == DType::kBF16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
+  const dnnl::memory::desc square({16, 16}, kind, dnnl::memory::format_tag::ab);
+  try {
+    dnnl::matmul::primitive_desc({square, square, square}, dnnl::engine(dnnl::engine::kind::cpu, 0));
+    return true;
+  } catch (const dnnl::error&) {
+    return false;
+  }
+}
+
 Method method_of(const op::Linear&, DType x_type) { return takes_onednn(x_type) ? Method::kOneDnn : Method::kPlain; }
 
 Method method_of(const op::Conv2d& op, DType x_type, const Shape& weight, const Shape& result) {

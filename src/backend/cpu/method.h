@@ -18,4 +18,7 @@ enum class Method {
 Method method_of(const op::Linear& op, DType x_type);
 Method method_of(const op::Conv2d& op, DType x_type, const Shape& weight, const Shape& result);
 
+// Whether oneDNN multiplies this type on this processor: bf16 needs AVX-512 there.
+bool onednn_multiplies(DType type);
+
 }  // namespace inkstone

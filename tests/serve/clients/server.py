@@ -12,13 +12,14 @@ import time
 import urllib.error
 import urllib.request
 
-START_SECONDS = 120
-STOP_SECONDS = 30
+START_SECONDS = 300
+STOP_SECONDS = 120
+PATIENCE = "1000000"  # seconds: no order is refused because the machine is slow or busy
 
 
 class Server:
     def __init__(self, *flags, keys=None):
-        self.flags = list(flags)
+        self.flags = ["--max-wait", PATIENCE, *flags]
         self.keys = keys
         self.url = ""
 
@@ -81,12 +82,12 @@ class Server:
         """Status and JSON of the answer, whichever it is."""
         request = urllib.request.Request(self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json", **headers})
         try:
-            with urllib.request.urlopen(request, timeout=120) as answer:
+            with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
 
-    def until_idle(self, seconds=20, **headers):
+    def until_idle(self, seconds=STOP_SECONDS, **headers):
         """Waits until nothing is queued or running; False where it never is."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -190,9 +190,16 @@ class Floods(unittest.TestCase):
             try:
                 for slow in held[500:]:
                     slow.sendall(b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Le")
-                work = [pool.submit(ask, server, {"prompt": "a bee", "num_inference_steps": 60, "seed": seed}) for seed in range(4)]
-                self.assertTrue(until(lambda: server.get("/queue")["running"] > 0))
                 seconds = []
+
+                def draw(seed):  # one after another, until the last probe
+                    statuses = []
+                    while len(seconds) < 400:
+                        statuses.append(ask(server, {"prompt": "a bee", "num_inference_steps": 60, "seed": seed})[0])
+                    return statuses
+
+                work = [pool.submit(draw, seed) for seed in range(4)]
+                self.assertTrue(until(lambda: server.get("/queue")["running"] > 0))
                 probe = http.client.HTTPConnection(*place, timeout=LIMIT)
                 while len(seconds) < 400:
                     begin = time.perf_counter()
@@ -201,14 +208,12 @@ class Floods(unittest.TestCase):
                     answer.read()
                     self.assertEqual(answer.status, 200)
                     seconds.append(time.perf_counter() - begin)
-                busy = not all(job.done() for job in work)
                 grown = memory(server.process.pid) - before
                 seconds.sort()
                 print(f"/health/live with 1,000 connections, device busy: p50 {1e3 * seconds[200]:.2f} ms, p99 {1e3 * seconds[396]:.2f} ms; "
                       f"{grown / 1000:.1f} KiB a connection", file=sys.stderr)
-                self.assertTrue(busy, "the device was idle at the end")
                 self.assertLess(grown / 1000, 64)
-                self.assertEqual([job.result()[0] for job in work], [200] * 4)
+                self.assertEqual({status for job in work for status in job.result()}, {200})
             finally:
                 for connection in held:
                     connection.close()
