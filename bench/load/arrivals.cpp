@@ -12,7 +12,7 @@ ArrivalKind arrival_kind(std::string_view name) {
   if (name == "poisson") return ArrivalKind::kPoisson;
   if (name == "bursty") return ArrivalKind::kBursty;
   if (name == "even") return ArrivalKind::kEven;
-  fail<UsageError>(INKSTONE_HERE, "--arrivals ", name, ": there are poisson, bursty and even");
+  fail<UsageError>(INKSTONE_HERE, {"--arrivals ", name, ": there are poisson, bursty and even"});
 }
 
 std::vector<double> arrival_times(const ArrivalPlan& plan) {

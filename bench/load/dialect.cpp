@@ -69,7 +69,7 @@ int digit_of(char c) {
 Dialect dialect(std::string_view name) {
   for (const auto& [value, known] : kNames)
     if (name == known) return value;
-  fail<UsageError>(INKSTONE_HERE, "--api ", name, ": there are generate, openai and a1111");
+  fail<UsageError>(INKSTONE_HERE, {"--api ", name, ": there are generate, openai and a1111"});
 }
 
 std::string_view dialect_name(Dialect dialect) {

@@ -75,7 +75,7 @@ void set_field(LoadRequest& request, std::string_view name, const Json& value) {
   else if (name == "priority")
     request.priority = text_of(value, name);
   else
-    fail<UsageError>(INKSTONE_HERE, "the field ", shown(name), " is not known here");
+    fail<UsageError>(INKSTONE_HERE, {"the field ", shown(name), " is not known here"});
 }
 
 }  // namespace
@@ -114,7 +114,7 @@ std::vector<LoadRequest> read_requests(const std::string& path) {
     try {
       requests.push_back(load_request_of(value.get_object()));
     } catch (const Error& error) {
-      fail<UsageError>(INKSTONE_HERE, place, ": ", error.what());
+      fail<UsageError>(INKSTONE_HERE, {place, ": ", error.what()});
     }
   }
   INKSTONE_CHECK_USAGE(!requests.empty(), path, ": no request in it");

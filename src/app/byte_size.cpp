@@ -37,8 +37,9 @@ ByteSize parse_byte_size(std::string_view text, const std::string& subject) {
       if (bytes >= 1 && bytes < 0x1p63) return {static_cast<uint64_t>(bytes)};
     }
   }
-  fail<UsageError>(INKSTONE_HERE, subject,
-                   ": must be an amount of memory, such as 2GiB, 512MiB, 65536KiB, 2GB, 500MB, 64000KB or plain bytes");
+  fail<UsageError>(
+      INKSTONE_HERE,
+      {subject, ": must be an amount of memory, such as 2GiB, 512MiB, 65536KiB, 2GB, 500MB, 64000KB or plain bytes"});
 }
 
 std::string byte_text(uint64_t bytes) {

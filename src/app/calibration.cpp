@@ -111,7 +111,7 @@ Request request_for(const Model& model, const GraphRecord& step, const std::stri
   request.guidance = step.copies == 2 ? std::max(1.5f, model.defaults.guidance) : model.defaults.guidance;
   request.width = step.width;
   request.height = step.height;
-  request.scheduler = scheduler_config(model.scheduler_json, model.folder.string());
+  request.scheduler = scheduler_config(*model.scheduler_json, model.folder.string());
   return request;
 }
 

@@ -58,12 +58,13 @@ void add_flags(Flags& flags, CLI::App& root, Command command) {
     for (const std::string& setting : setting_names(flags.command))
       if (setting != "prompt") known.push_back("--" + setting);
     const std::string meant = nearest(name, known);
-    fail<UsageError>(INKSTONE_HERE, "unknown flag ", name, meant.empty() ? "" : "; did you mean " + meant + "?",
-                     " (inkstone ", command, " --help lists them all)");
+    fail<UsageError>(INKSTONE_HERE, {"unknown flag ", name, meant.empty() ? "" : "; did you mean " + meant + "?",
+                                     " (inkstone ", command, " --help lists them all)"});
   }
   const bool prompt = flags.command == Command::kGenerate;
-  fail<UsageError>(INKSTONE_HERE, "unexpected argument \"", extra, "\"",
-                   prompt ? ": put the whole prompt in quotes" : " (see inkstone " + command + " --help)");
+  fail<UsageError>(INKSTONE_HERE,
+                   {"unexpected argument \"", extra, "\"",
+                    prompt ? ": put the whole prompt in quotes" : " (see inkstone " + command + " --help)"});
 }
 
 // "--steps: 1 required TEXT missing" and the like, in our words.
@@ -72,22 +73,22 @@ void add_flags(Flags& flags, CLI::App& root, Command command) {
   const std::string flag = text.substr(0, text.find(':'));
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) && flag.rfind("--", 0) == 0) {
     const bool missing = text.find("missing") != std::string::npos || text.find("required") != std::string::npos;
-    fail<UsageError>(INKSTONE_HERE, flag, missing ? " needs a value" : ": " + text.substr(flag.size() + 2));
+    fail<UsageError>(INKSTONE_HERE, {flag, missing ? " needs a value" : ": " + text.substr(flag.size() + 2)});
   }
   if (dynamic_cast<const CLI::ConversionError*>(&error))
-    fail<UsageError>(INKSTONE_HERE, text, " (a switch stands alone or as --flag=true|false)");
-  fail<UsageError>(INKSTONE_HERE, text);
+    fail<UsageError>(INKSTONE_HERE, {text, " (a switch stands alone or as --flag=true|false)"});
+  fail<UsageError>(INKSTONE_HERE, {text});
 }
 
 [[noreturn]] void refuse_command(const std::string& word) {
   if (word.size() > 1 && word.front() == '-')
-    fail<UsageError>(INKSTONE_HERE, "unknown flag ", word, " before the command (see inkstone --help)");
+    fail<UsageError>(INKSTONE_HERE, {"unknown flag ", word, " before the command (see inkstone --help)"});
   std::vector<std::string> known;
   for (Command command : kCommands)
     if (command != Command::kWorker) known.push_back(command_name(command));  // nobody means it
   const std::string meant = nearest(word, known);
-  fail<UsageError>(INKSTONE_HERE, "unknown command \"", word, "\": choose ", listed(known),
-                   meant.empty() ? "" : "; did you mean " + meant + "?");
+  fail<UsageError>(INKSTONE_HERE, {"unknown command \"", word, "\": choose ", listed(known),
+                                   meant.empty() ? "" : "; did you mean " + meant + "?"});
 }
 
 Options options_of(const Flags& flags) {

@@ -6,6 +6,7 @@
 
 #include "app/byte_size.h"
 #include "base/error.h"
+#include "base/json.h"
 
 namespace inkstone {
 namespace {

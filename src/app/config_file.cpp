@@ -81,8 +81,8 @@ void apply_entry(const toml::key& key, const toml::node& node, const std::string
     if (target.flat && of_another(name, target.command)) return;
     const std::vector<std::string> known = setting_names(target.command, true);
     const std::string meant = nearest(name, known);
-    fail<UsageError>(INKSTONE_HERE, place(source, key.source()), ": unknown key \"", name, "\"",
-                     meant.empty() ? "; keys are " + listed(known) : "; did you mean " + meant + "?");
+    fail<UsageError>(INKSTONE_HERE, {place(source, key.source()), ": unknown key \"", name, "\"",
+                                     meant.empty() ? "; keys are " + listed(known) : "; did you mean " + meant + "?"});
   }
   const std::optional<std::string> text = text_of(node, setting->member);
   INKSTONE_CHECK_USAGE(text, place(source, node.source()), ": ", name, " must be ", kind_text(setting->member),
@@ -99,7 +99,7 @@ void apply_config(std::string_view text, const std::string& source, Options& opt
   try {
     table = toml::parse(text, source);
   } catch (const toml::parse_error& error) {
-    fail<UsageError>(INKSTONE_HERE, place(source, error.source()), ": ", error.description());
+    fail<UsageError>(INKSTONE_HERE, {place(source, error.source()), ": ", error.description()});
   }
   // A table of its own is nearer than the flat keys around it.
   for (const Command other : kConfigured) {

@@ -3,6 +3,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "app/signals.h"
+#include "base/json.h"
 
 namespace inkstone {
 

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "app/machine.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 
 namespace inkstone {
 

@@ -11,6 +11,7 @@
 #include "app/console.h"
 #include "app/devices_report.h"
 #include "app/report.h"
+#include "base/json.h"
 #include "base/version.h"
 
 namespace inkstone {

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "app/byte_size.h"
+#include "base/json.h"
 #include "base/utf8.h"
 
 namespace inkstone {

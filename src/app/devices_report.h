@@ -5,7 +5,7 @@
 #include <string>
 
 #include "backend/devices.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 
 namespace inkstone {
 

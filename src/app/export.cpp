@@ -15,6 +15,7 @@
 #include "atc/soc.h"
 #include "backend/devices.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/parallel.h"
 #include "diffusion/hub.h"
 

@@ -18,6 +18,7 @@
 #include "app/signals.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/parallel.h"
 #include "base/utf8.h"
 #include "base/version.h"

@@ -15,8 +15,8 @@ namespace {
 
 JsonObject scheduler_settings(const Model& model) {
   JsonObject settings;
-  if (!model.scheduler_json.is_object()) return settings;
-  for (const auto& [key, value] : model.scheduler_json.get_object())
+  if (!model.scheduler_json->is_object()) return settings;
+  for (const auto& [key, value] : model.scheduler_json->get_object())
     if (!key.starts_with('_')) settings[key] = value;
   return settings;
 }

@@ -13,6 +13,7 @@
 #include "app/machine.h"
 #include "app/signals.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/utf8.h"
 
 namespace {

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "app/byte_size.h"
+#include "base/json.h"
 
 namespace inkstone {
 namespace {

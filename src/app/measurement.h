@@ -7,7 +7,7 @@
 
 #include "app/memory_watch.h"
 #include "backend/backend.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 
 namespace inkstone {
 

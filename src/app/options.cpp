@@ -150,8 +150,8 @@ struct Assign {
       const std::vector<std::string> choices = setting.choices();
       if (std::ranges::none_of(choices, [&](const std::string& choice) { return is_choice(choice, text); })) {
         const std::string meant = nearest(text, choices);
-        fail<UsageError>(INKSTONE_HERE, subject, ": must be one of ", listed(choices),
-                         meant.empty() ? "" : "; did you mean " + meant + "?");
+        fail<UsageError>(INKSTONE_HERE, {subject, ": must be one of ", listed(choices),
+                                         meant.empty() ? "" : "; did you mean " + meant + "?"});
       }
     }
     options.*member = std::string(text);

@@ -8,6 +8,7 @@
 #include "app/byte_size.h"
 #include "backend/devices.h"
 #include "base/dtype.h"
+#include "base/json.h"
 
 namespace inkstone {
 namespace {

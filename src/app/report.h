@@ -5,7 +5,7 @@
 
 #include "app/loading.h"
 #include "backend/ascend/ascend.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "diffusion/generate.h"
 
 namespace inkstone {

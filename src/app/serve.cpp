@@ -85,7 +85,7 @@ class Service {
       server_->reload_keys();
       log_line(LogLevel::kInfo, "keys_reloaded");
     } catch (const Error& error) {
-      log_line(LogLevel::kError, "keys_not_reloaded", {{"reason", Json(error.what())}});
+      log_line(LogLevel::kError, "keys_not_reloaded", {{"reason", error.what()}});
     }
     gateway_.replace_workers();
   }
@@ -93,7 +93,7 @@ class Service {
   void stop() {
     if (stopping_) return leave();
     stopping_ = true;
-    log_line(LogLevel::kInfo, "draining", {{"seconds", Json(settings_.grace)}});
+    log_line(LogLevel::kInfo, "draining", {{"seconds", settings_.grace}});
     server_->drain();
     gateway_.drain([this] { leave_by_ = gateway_.now() + kFarewell; });
   }

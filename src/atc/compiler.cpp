@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kBuildName = "atc-build";
-constexpr size_t kMostInfo = size_t{1} << 20, kMostShownCommand = 1500;
+constexpr size_t kMostShownCommand = 1500;
 
 struct Work {
   GraphRecord* graph = nullptr;
@@ -159,7 +159,7 @@ class Compiler {
     std::error_code ignored;
     const fs::path path = folder_ / om_info_name(*work.graph);
     if (!fs::exists(path, ignored)) return false;
-    const OmInfo info = parse_om_info(read_file(path, kMostInfo));
+    const OmInfo info = parse_om_info(read_file(path, kMostOmInfoBytes));
     if (info.recipe != work.recipe || !is_of_this_cann(info.cann)) return false;
     const std::optional<fs::path> om = find_om(folder_, work.graph->name);
     if (!om || !is_good(*om)) return false;
@@ -204,9 +204,9 @@ class Compiler {
                                   const std::string& what) const {
     const fs::path log = folder_ / (work.graph->name + ".atc.log");
     write_text(log, command + "\n" + result.output);
-    fail(INKSTONE_HERE, "ATC ", what, " on ", work.graph->onnx.file, ": ", explain_atc(result.output).text(),
-         "; its output is in ", log.string(),
-         "; the command: ", command.size() <= kMostShownCommand ? command : "the first line there");
+    fail(INKSTONE_HERE,
+         {"ATC ", what, " on ", work.graph->onnx.file, ": ", explain_atc(result.output).text(), "; its output is in ",
+          log.string(), "; the command: ", command.size() <= kMostShownCommand ? command : "the first line there"});
   }
 
   void make(const Work& work, size_t number, size_t count) {
@@ -286,7 +286,7 @@ CompilePolicy compile_policy(const std::string& name) {
   if (name == "auto") return CompilePolicy::kAuto;
   if (name == "never") return CompilePolicy::kNever;
   if (name == "require") return CompilePolicy::kRequire;
-  fail<UsageError>(INKSTONE_HERE, "--compile ", shown(name), ": auto, never or require");
+  fail<UsageError>(INKSTONE_HERE, {"--compile ", shown(name), ": auto, never or require"});
 }
 
 CompileSummary compile_for_ascend(Manifest& manifest, const fs::path& folder, const AtcOptions& options,

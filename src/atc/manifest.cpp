@@ -18,7 +18,7 @@ constexpr int kVersion = 1;
 DType type_of(const std::string& name, const std::string& source) {
   for (const DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kI32})
     if (name == name_of(type)) return type;
-  fail(INKSTONE_HERE, source, ": no such type: ", shown(name));
+  fail(INKSTONE_HERE, {source, ": no such type: ", shown(name)});
 }
 
 // Fields of one object, each with its place in the document when it is not what it must be.

@@ -16,7 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kInfoName = "info.txt";
-constexpr size_t kMostInfo = size_t{1} << 20;
 
 bool is_as_written(const FileRecord& file, const fs::path& folder) {
   std::error_code error;
@@ -41,7 +40,7 @@ void link_or_copy(const fs::path& from, const fs::path& to) {
   }
   std::error_code ignored;
   fs::remove(beside, ignored);
-  fail(INKSTONE_HERE, "cannot copy ", from.string(), " to ", to.string(), ": ", error.message());
+  fail(INKSTONE_HERE, {"cannot copy ", from.string(), " to ", to.string(), ": ", error.message()});
 }
 
 const char* variable(const char* name) {
@@ -96,7 +95,7 @@ std::optional<OmCache::Entry> OmCache::find(const std::string& key) const {
   std::error_code ignored;
   if (folder_.empty() || !fs::is_directory(entry, ignored)) return std::nullopt;
   try {
-    const OmInfo info = parse_om_info(read_file(entry / kInfoName, kMostInfo));
+    const OmInfo info = parse_om_info(read_file(entry / kInfoName, kMostOmInfoBytes));
     const auto good = [&](const FileRecord& file) { return is_as_written(file, entry); };
     if (!info.files.empty() && std::ranges::all_of(info.files, good)) {
       read_om_header(entry / info.files.front().file);

@@ -11,6 +11,8 @@
 
 namespace inkstone {
 
+inline constexpr size_t kMostOmInfoBytes = size_t{1} << 20;  // of such a file
+
 struct OmInfo {
   std::string recipe;                         // of what it was made, see recipe_of(); "": unknown
   std::string cann;                           // "8.1.RC1"

@@ -89,8 +89,8 @@ std::string suggestion(std::string_view asked) {
 [[noreturn]] void refuse(const std::string& asked) {
   std::string names;
   for (const Soc& soc : kSocs) names += (names.empty() ? "" : ", ") + std::string(soc.name);
-  fail<UsageError>(INKSTONE_HERE, "--soc ", shown(asked), " is no chip that ATC knows: ", suggestion(asked), kHowToSee,
-                   "; known are ", names);
+  fail<UsageError>(INKSTONE_HERE, {"--soc ", shown(asked), " is no chip that ATC knows: ", suggestion(asked), kHowToSee,
+                                   "; known are ", names});
 }
 
 bool is_mistaken(const std::string& asked) {

@@ -37,7 +37,7 @@ std::unique_ptr<Backend> open_backend(const std::string& device, const BackendOp
   if (const std::optional<int> index = npu_of(device)) return open_ascend_backend(*index, options);
   std::string known;
   for (const std::string& name : known_devices()) known += (known.empty() ? "" : ", ") + name;
-  fail<UsageError>(INKSTONE_HERE, "unknown device \"", device, "\": this build has ", known);
+  fail<UsageError>(INKSTONE_HERE, {"unknown device \"", device, "\": this build has ", known});
 }
 
 }  // namespace inkstone

@@ -7,6 +7,8 @@
 
 namespace inkstone {
 
+inline constexpr float kLargestF16 = 65504;
+
 enum class DType { kF32, kF16, kBF16, kI32 };
 
 constexpr size_t size_of(DType type) {

@@ -2,9 +2,11 @@
 // whoever can answer (a request, a command line, a test) catches it, nobody in between.
 #pragma once
 
-#include <sstream>
+#include <concepts>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace inkstone {
 
@@ -33,11 +35,35 @@ class UsageError : public Error {
   using Error::Error;
 };
 
-template <typename Kind = Error, typename... Parts>
-[[noreturn]] void fail(const char* where, const Parts&... parts) {
-  std::ostringstream text;
-  (text << ... << parts);
-  throw Kind(text.str(), where);
+// A piece of an error's text: words, or a number as a stream writes it (a double has six digits).
+class ErrorPart {
+ public:
+  ErrorPart(const char* words) : words_(words) {}
+  ErrorPart(std::string_view words) : words_(words) {}
+  ErrorPart(const std::string& words) : words_(words) {}
+  ErrorPart(char letter) : kind_(Kind::kLetter), letter_(letter) {}
+  ErrorPart(double number) : kind_(Kind::kReal), real_(number) {}
+  ErrorPart(std::signed_integral auto number) : kind_(Kind::kSigned), signed_(number) {}
+  ErrorPart(std::unsigned_integral auto number) : kind_(Kind::kUnsigned), unsigned_(number) {}
+  void append_to(std::string& text) const;
+
+ private:
+  enum class Kind { kWords, kLetter, kReal, kSigned, kUnsigned } kind_ = Kind::kWords;
+  union {
+    std::string_view words_;
+    char letter_;
+    double real_;
+    long long signed_;
+    unsigned long long unsigned_;
+  };
+};
+
+std::string text_of(std::initializer_list<ErrorPart> parts);
+
+// fail(INKSTONE_HERE, {"what should hold: ", a, " against ", b})
+template <typename Kind = Error>
+[[noreturn]] void fail(const char* where, std::initializer_list<ErrorPart> parts) {
+  throw Kind(text_of(parts), where);
 }
 
 }  // namespace inkstone
@@ -47,6 +73,6 @@ template <typename Kind = Error, typename... Parts>
 #define INKSTONE_HERE __FILE__ ":" INKSTONE_TEXT(__LINE__)
 // INKSTONE_CHECK(a == b, "what should hold: ", a, " against ", b)
 #define INKSTONE_CHECK(condition, ...) \
-  if (!(condition)) ::inkstone::fail(INKSTONE_HERE, __VA_ARGS__)
+  if (!(condition)) ::inkstone::fail(INKSTONE_HERE, {__VA_ARGS__})
 #define INKSTONE_CHECK_USAGE(condition, ...) \
-  if (!(condition)) ::inkstone::fail<::inkstone::UsageError>(INKSTONE_HERE, __VA_ARGS__)
+  if (!(condition)) ::inkstone::fail<::inkstone::UsageError>(INKSTONE_HERE, {__VA_ARGS__})

@@ -161,7 +161,7 @@ Json parse_json(std::string_view text, const std::string& source) {
   const size_t read = parser.write_some(false, text.data(), text.size(), code);
   if (!code && read < text.size()) code = json::error::extra_data;
   if (!code) return parser.handler().stack.release();
-  fail(INKSTONE_HERE, source, ":", position(text, read), ": ", describe(code, parser.handler().fault, text, read));
+  fail(INKSTONE_HERE, {source, ":", position(text, read), ": ", describe(code, parser.handler().fault, text, read)});
 }
 
 Json read_json(const std::filesystem::path& path, size_t most_bytes) {

@@ -8,11 +8,9 @@
 #include <string>
 #include <string_view>
 
-namespace inkstone {
+#include "base/json_fwd.h"
 
-using Json = boost::json::value;
-using JsonObject = boost::json::object;
-using JsonArray = boost::json::array;
+namespace inkstone {
 
 // Throws Error "source:line:column: what" for malformed text, a nesting over 64 levels, or duplicate keys.
 Json parse_json(std::string_view text, const std::string& source);

@@ -21,14 +21,14 @@ std::vector<bool> needed(const Graph& graph) {
 
 }  // namespace
 
-Graph in_turns(const Graph& graph, std::span<const Turn> turns) {
+Graph in_schedule_order(const Graph& graph, std::span<const SchedulePosition> positions) {
   const std::vector<bool> wanted = needed(graph);
   const int size = static_cast<int>(graph.nodes().size());
   std::vector<size_t> missing(size);
   std::vector<std::vector<int>> readers(size);
   using Key = std::tuple<int, double, int>;
   std::priority_queue<Key, std::vector<Key>, std::greater<>> ready;
-  const auto put = [&](int id) { ready.emplace(turns[id].stage, turns[id].place, id); };
+  const auto put = [&](int id) { ready.emplace(positions[id].stage, positions[id].place, id); };
   for (int id = 0; id < size; ++id) {
     if (!wanted[id]) continue;
     missing[id] = graph.node(id).inputs.size();

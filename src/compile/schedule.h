@@ -7,13 +7,13 @@
 
 namespace inkstone {
 
-struct Turn {
+struct SchedulePosition {
   int stage = 0;
   double place = 0;  // within the stage
 };
 
-// The inputs, all of them, and the nodes that the outputs need: always the one of the earliest turn among those whose
-// inputs are there, nodes of one turn in the order they stood. turns[id] is node id's.
-Graph in_turns(const Graph& graph, std::span<const Turn> turns);
+// Lists all inputs, then the nodes that the outputs need: next is always the node of the earliest position among those
+// whose inputs are listed. Nodes of one position keep their order. positions[id] is node id's.
+Graph in_schedule_order(const Graph& graph, std::span<const SchedulePosition> positions);
 
 }  // namespace inkstone

@@ -43,7 +43,7 @@ class Tiler {
     std::vector<int> outputs;
     for (const int id : graph_.outputs()) outputs.push_back(whole(id));
     out_.set_outputs(std::move(outputs));
-    return in_turns(out_, turns_);
+    return in_schedule_order(out_, positions_);
   }
 
  private:
@@ -71,7 +71,7 @@ class Tiler {
   int add(Op op, std::vector<int> inputs, DType type, Shape declared = {}) {
     const int id = out_.add_node(std::move(op), std::move(inputs), std::move(declared)).id;
     out_.set_type(id, type);
-    turns_.push_back(turn_);
+    positions_.push_back(position_);
     return id;
   }
 
@@ -80,7 +80,7 @@ class Tiler {
     const std::vector<int> sources = row_inputs(graph_, node);
     int stage = 0;
     for (const int input : node.inputs) stage = std::max(stage, ready(input));
-    turn_ = {stage, -1};
+    position_ = {stage, -1};
     const bool split = std::any_of(sources.begin(), sources.end(), [&](int input) { return in_bands(input); });
     if (sources.empty() || !(large(node) || split)) return copy(id);
     if (const auto* norm = as<op::GroupNorm>(node)) return take_stats(id, *norm);
@@ -90,7 +90,7 @@ class Tiler {
     for (const int input : sources) note_reader(input, stage);
     std::vector<Band> bands;
     for (const auto& [begin, end] : cuts(id)) {
-      turn_ = {stage, static_cast<double>(begin) / static_cast<double>(node.shape[kRows])};
+      position_ = {stage, static_cast<double>(begin) / static_cast<double>(node.shape[kRows])};
       bands.push_back({band(node, begin, end), begin, end});
     }
     map.bands = std::move(bands);
@@ -115,7 +115,7 @@ class Tiler {
     for (const int input : node.inputs) inputs.push_back(whole(input));
     const int64_t rows = node.shape.size() == 4 ? node.shape[kRows] : 0;
     maps_[id].bands = {{add(node.op, std::move(inputs), node.type, node.shape), 0, rows}};
-    maps_[id].stage = maps_[id].read = turn_.stage;
+    maps_[id].stage = maps_[id].read = position_.stage;
   }
 
   void take_stats(int id, const op::GroupNorm& norm) {
@@ -123,8 +123,8 @@ class Tiler {
     std::vector<int> inputs;
     if (applied_on_reading(x)) whole(x);
     for (const Band& band : maps_[x].bands) inputs.push_back(band.id);
-    turn_ = {maps_[x].stage + 1, -1};
-    maps_[id].stage = turn_.stage;
+    position_ = {maps_[x].stage + 1, -1};
+    maps_[id].stage = position_.stage;
     maps_[id].stats = add(op::GroupStats{norm.groups, norm.epsilon}, std::move(inputs), DType::kF32);
   }
 
@@ -181,15 +181,15 @@ class Tiler {
     const Band home = *std::max_element(map.bands.begin(), map.bands.end(),
                                         [&](const Band& a, const Band& b) { return shared(a) < shared(b); });
     begin = std::min(begin, home.begin), end = std::max(end, home.end);
-    const Turn reader =
-        std::exchange(turn_, {map.stage, static_cast<double>(home.begin) / static_cast<double>(map.bands.back().end)});
+    const SchedulePosition reader = std::exchange(
+        position_, {map.stage, static_cast<double>(home.begin) / static_cast<double>(map.bands.back().end)});
     std::vector<int> pieces;
     for (const Band& band : map.bands) {
       const int64_t from = std::max(begin, band.begin), to = std::min(end, band.end);
       if (from < to) pieces.push_back(slice(band.id, from - band.begin, to - band.begin));
     }
     const int joined = add(op::Concat{kRows}, std::move(pieces), out_.node(home.id).type);
-    turn_ = reader;
+    position_ = reader;
     return map.wider.emplace_back(Band{joined, begin, end});
   }
 
@@ -237,8 +237,8 @@ class Tiler {
   int64_t least_pixels_, band_rows_;
   std::vector<Map> maps_;  // by old node
   Graph out_;
-  std::vector<Turn> turns_;  // by new node
-  Turn turn_;                // of the nodes that are being added
+  std::vector<SchedulePosition> positions_;  // by new node
+  SchedulePosition position_;                // of the nodes that are being added
 };
 
 }  // namespace

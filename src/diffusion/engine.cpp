@@ -143,7 +143,7 @@ Engine::Built& Engine::unet(const Key& key) {
   if (Built* built = find_unet(key)) return *built;
   // Its backend says what there is instead.
   backend_->compile(unet_parts(key, plan_.precision).step, model_.unet, compile_options(plan_.unet));
-  fail(INKSTONE_HERE, "a step of ", key.jobs, " jobs has no program");
+  fail(INKSTONE_HERE, {"a step of ", key.jobs, " jobs has no program"});
 }
 
 Engine::Built& Engine::vae(const Key& key) {

@@ -82,10 +82,12 @@ void check_layout(const fs::path& folder) {
   const std::vector<std::string> names = names_in(folder);
   INKSTONE_CHECK(!names.empty(), folder.string(), " is empty or cannot be listed; ", kWanted);
   const bool single = std::ranges::any_of(names, [](const std::string& name) { return is_checkpoint(name); });
-  fail(INKSTONE_HERE, folder.string(), " has no model_index.json (it holds ", listed(names), "); ", kWanted,
+  fail(
+      INKSTONE_HERE,
+      {folder.string(), " has no model_index.json (it holds ", listed(names), "); ", kWanted,
        single
            ? "; single-file checkpoints are not read, convert them with diffusers' from_single_file and save_pretrained"
-           : "");
+           : ""});
 }
 
 // "" where the repository's folder does not say.

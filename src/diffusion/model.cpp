@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
@@ -93,7 +94,8 @@ Model Model::open(const fs::path& folder) {
   m.clip_config = inkstone::clip_config(config_of(text), (text / "config.json").string());
   m.unet_config = inkstone::unet_config(config_of(unet), (unet / "config.json").string());
   m.vae_config = inkstone::vae_config(config_of(vae), (vae / "config.json").string());
-  m.scheduler_json = read_json(part(folder, "scheduler") / "scheduler_config.json", kMostConfigBytes);
+  m.scheduler_json =
+      std::make_shared<const Json>(read_json(part(folder, "scheduler") / "scheduler_config.json", kMostConfigBytes));
   m.tokenizer = std::make_unique<Tokenizer>(Tokenizer::open(part(folder, "tokenizer")));
   check_fit(m);
 
@@ -140,7 +142,8 @@ fs::path demo_model() {
                              fs::path(INKSTONE_SOURCE_DIR) / "demo" / "model"};
   for (const fs::path& place : places)
     if (fs::is_directory(place, none)) return fs::weakly_canonical(place);
-  fail(INKSTONE_HERE, "the demo model is not beside the program (", places[0].string(), "): give a model with --model");
+  fail(INKSTONE_HERE,
+       {"the demo model is not beside the program (", places[0].string(), "): give a model with --model"});
 }
 
 }  // namespace inkstone

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "diffusion/hub.h"
 #include "diffusion/tokenizer.h"
 #include "models/config.h"
@@ -37,7 +37,7 @@ struct Model {
   VaeConfig vae_config;
   Weights clip, unet, vae;  // bound to the graphs: names and shapes are right
   std::unique_ptr<Tokenizer> tokenizer;
-  Json scheduler_json;  // for scheduler_config()
+  std::shared_ptr<const Json> scheduler_json;  // for scheduler_config()
   ModelDefaults defaults;
   std::vector<ComponentInfo> components;
 

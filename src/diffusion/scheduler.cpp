@@ -49,7 +49,7 @@ SchedulerKind scheduler_kind(const std::string& name) {
   }
   std::string all;
   for (const Named& known : kKinds) all += (all.empty() ? "" : ", ") + std::string(known.name);
-  fail<UsageError>(INKSTONE_HERE, "no scheduler is called \"", name, "\"; there are ", all);
+  fail<UsageError>(INKSTONE_HERE, {"no scheduler is called \"", name, "\"; there are ", all});
 }
 
 std::string name_of(SchedulerKind kind) { return row(kind).name; }
@@ -112,7 +112,7 @@ std::unique_ptr<Scheduler> make_scheduler(const SchedulerConfig& config, int ste
     case SchedulerKind::kUniPc: return make_unipc(config, steps);
     case SchedulerKind::kLcm: return make_lcm(config, steps);
   }
-  fail(INKSTONE_HERE, "scheduler: no such kind");
+  fail(INKSTONE_HERE, {"scheduler: no such kind"});
 }
 
 }  // namespace inkstone

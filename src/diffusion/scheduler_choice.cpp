@@ -7,7 +7,7 @@ SchedulerConfig scheduler_config(const Model& model, const SchedulerChoice& choi
                                  const std::string& prefix) {
   std::optional<SchedulerKind> kind;
   if (!choice.name.empty()) kind = scheduler_kind(choice.name);
-  SchedulerConfig config = scheduler_config(model.scheduler_json, source, kind);
+  SchedulerConfig config = scheduler_config(*model.scheduler_json, source, kind);
   if (choice.karras) {
     INKSTONE_CHECK_USAGE(!*choice.karras || takes_karras(config.kind), prefix,
                          "karras: works with euler, dpm++-2m, dpm++-2m-sde and unipc, not with ", name_of(config.kind),

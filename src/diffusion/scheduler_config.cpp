@@ -87,7 +87,7 @@ class Reader {
   [[noreturn]] bool refuse(const char* key, const Json& value, const std::string& instead) const {
     std::string text = boost::json::serialize(value);
     if (text.size() > 60) text = text.substr(0, 60) + "...";
-    fail(INKSTONE_HERE, source_, ": ", key, " ", text, " is not supported for ", class_, "; it can be ", instead);
+    fail(INKSTONE_HERE, {source_, ": ", key, " ", text, " is not supported for ", class_, "; it can be ", instead});
   }
 
  private:
@@ -221,8 +221,8 @@ SchedulerKind kind_in(const JsonObject& object, const std::string& source, const
     }
     known += (known.empty() ? "" : ", ") + name;
   }
-  fail(INKSTONE_HERE, source, ": _class_name \"", file_class, "\" is no scheduler that is supported; choose one of ",
-       known);
+  fail(INKSTONE_HERE,
+       {source, ": _class_name \"", file_class, "\" is no scheduler that is supported; choose one of ", known});
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace inkstone {
 namespace {
 
 // What one call does with the sample, the pictures (newest first) and fresh noise.
-struct Mix {
+struct DpmppMix {
   double sample = 0, pictures[3] = {0, 0, 0}, noise = 0;
 };
 
@@ -60,7 +60,7 @@ class Dpmpp : public Scheduler {
   void advance(int call, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,
                SchedulerState& state) const override {
     const Estimate estimate = picture_estimate(call);
-    const Mix mix = mix_at(call, order_at(call, state.calls));
+    const DpmppMix mix = mix_at(call, order_at(call, state.calls));
     // A ring of solver_order - 1 pictures; the newest takes the place of the oldest.
     const float* before1 = history_ > 0 ? state.history[(state.calls + history_ - 1) % history_].data() : nullptr;
     const float* before2 = history_ > 1 ? state.history[state.calls % history_].data() : nullptr;
@@ -85,12 +85,12 @@ class Dpmpp : public Scheduler {
     return call == calls - 2 && lower ? std::min(order, 2) : order;
   }
 
-  Mix mix_at(int call, int order) const {
+  DpmppMix mix_at(int call, int order) const {
     const Level now(sigmas_[call]), next(sigmas_[call + 1]);
     const double h = next.lambda - now.lambda;
     const double span = stochastic_ ? 2 * h : h;
     const double gain = -std::expm1(-span);  // 1 - e^-span
-    Mix mix;
+    DpmppMix mix;
     mix.sample = next.sigma / now.sigma * (stochastic_ ? std::exp(-h) : 1);
     mix.pictures[0] = next.alpha * gain;
     mix.noise = stochastic_ ? next.sigma * std::sqrt(gain) : 0;

@@ -14,7 +14,7 @@ constexpr int kMostOrder = 3;
 
 // One prediction or correction: of the sample it starts from, the picture where it ends (correction only), and those
 // before, newest first.
-struct Mix {
+struct UniPcMix {
   double sample = 0, reached = 0;
   std::array<double, kMostOrder> pictures{};
 };
@@ -86,11 +86,11 @@ class UniPc : public Scheduler {
     const int calls = static_cast<int>(timesteps_.size()), ring = config_.solver_order;
     const Estimate estimate = picture_estimate(call);
     const bool correct = call > 0 && state.calls > 0 && std::ranges::count(config_.disable_corrector, call - 1) == 0;
-    const Mix correction = correct ? mix_to(call, state.order, true) : Mix{};
+    const UniPcMix correction = correct ? mix_to(call, state.order, true) : UniPcMix{};
 
     int order = std::min(ring, state.calls + 1);
     if (config_.lower_order_final) order = std::min(order, calls - call);
-    const Mix prediction = mix_to(call + 1, order, false);
+    const UniPcMix prediction = mix_to(call + 1, order, false);
     std::array<float*, kMostOrder> past{};  // pictures of the calls before, newest first
     for (int i = 0; i < ring; ++i) past[i] = state.history[(state.calls + ring - 1 - i) % ring].data();
     float* newest = state.history[state.calls % ring].data();  // in place of the oldest
@@ -114,11 +114,11 @@ class UniPc : public Scheduler {
 
  private:
   // The step that ends at sigma `to`.
-  Mix mix_to(int to, int order, bool correction) const {
+  UniPcMix mix_to(int to, int order, bool correction) const {
     const Level now(sigmas_[to - 1]), next(sigmas_[to]);
     const double h = next.lambda - now.lambda;
     const double gain = std::expm1(-h);  // h_phi_1
-    Mix mix;
+    UniPcMix mix;
     mix.sample = next.sigma / now.sigma;
     mix.pictures[0] = -next.alpha * gain;
     if (h == 0 || (order == 1 && !correction)) return mix;

@@ -50,25 +50,23 @@ struct Place {
   const char* unit;  // "merges.txt:12" or "tokenizer.json: merge 12"
   size_t number;
 };
-std::ostream& operator<<(std::ostream& to, const Place& place) {
-  return to << place.source << place.unit << place.number;
-}
+std::string text_of(const Place& place) { return place.source + place.unit + std::to_string(place.number); }
 
 int32_t known(const TokenizerFiles& files, const std::string& piece, const Place& where) {
   const auto found = files.vocabulary.find(piece);
-  INKSTONE_CHECK(found != files.vocabulary.end(), where, ": \"", shown(piece), "\" is not in the vocabulary");
+  INKSTONE_CHECK(found != files.vocabulary.end(), text_of(where), ": \"", shown(piece), "\" is not in the vocabulary");
   return found->second;
 }
 
 void add_merge(TokenizerFiles& to, const std::string& left, const std::string& right, const Place& where) {
-  INKSTONE_CHECK(!left.empty() && !right.empty() && right.find(' ') == std::string::npos, where,
+  INKSTONE_CHECK(!left.empty() && !right.empty() && right.find(' ') == std::string::npos, text_of(where),
                  ": a merge is two pieces with one space between them");
   to.merges.push_back({known(to, left, where), known(to, right, where), known(to, left + right, where)});
 }
 
 void add_merge_line(TokenizerFiles& to, std::string_view line, const Place& where) {
   const size_t space = line.find(' ');
-  INKSTONE_CHECK(space != std::string::npos, where, ": a merge is two pieces with one space between them");
+  INKSTONE_CHECK(space != std::string::npos, text_of(where), ": a merge is two pieces with one space between them");
   add_merge(to, std::string(line.substr(0, space)), std::string(line.substr(space + 1)), where);
 }
 
@@ -280,7 +278,7 @@ void read_model(TokenizerFiles& to, const JsonObject& document, const std::strin
       continue;
     }
     const JsonArray* pair = merge.if_array();
-    INKSTONE_CHECK(pair && pair->size() == 2 && (*pair)[0].is_string() && (*pair)[1].is_string(), where,
+    INKSTONE_CHECK(pair && pair->size() == 2 && (*pair)[0].is_string() && (*pair)[1].is_string(), text_of(where),
                    " is not two pieces");
     add_merge(to, std::string((*pair)[0].get_string()), std::string((*pair)[1].get_string()), where);
   }

@@ -10,7 +10,9 @@ namespace inkstone {
 namespace {
 
 Hoisted hoisted(const UnetConfig& config, const LatentSize& size, DType keys) {
-  const HoistGroup groups[] = {{{"text"}, keys}, {{"timestep", "added", "guidance"}, DType::kF32}};
+  // Text and added conditioning are the request's, a timestep is the same for all requests: what depends on both stays
+  // in the step.
+  const HoistGroup groups[] = {{{"text"}, keys}, {{"timestep", "guidance"}, DType::kF32}, {{"added"}, DType::kF32}};
   return hoist(sink_repeat(unet_graph(config, size)), groups);
 }
 
@@ -31,9 +33,15 @@ UnetParts unet_parts(const UnetConfig& config, const LatentSize& size, DType key
   typed.deep = keys;
   Hoisted one = hoisted(config, {1, size.height, size.width, size.tokens}, keys);
   Hoisted all = hoisted(config, typed, keys);
-  UnetParts parts{std::move(one.parts[0].graph), std::move(one.parts[1].graph), std::move(all.rest),
-                  places(all.parts[0].names, one.parts[0].names), places(all.parts[1].names, one.parts[1].names)};
-  const size_t own = size.part == UnetPart::kShallow ? 2 : 1, carried = parts.keys.size() + parts.times.size();
+  UnetParts parts{.prompt = std::move(one.parts[0].graph),
+                  .time = std::move(one.parts[1].graph),
+                  .added = std::move(one.parts[2].graph),
+                  .step = std::move(all.rest),
+                  .keys = places(all.parts[0].names, one.parts[0].names),
+                  .times = places(all.parts[1].names, one.parts[1].names),
+                  .added_values = places(all.parts[2].names, one.parts[2].names)};
+  const size_t own = size.part == UnetPart::kShallow ? 2 : 1,
+               carried = parts.keys.size() + parts.times.size() + parts.added_values.size();
   INKSTONE_CHECK(inputs_of(parts.step).size() == own + carried, "a step of the U-Net reads more than its ", own,
                  " inputs and ", carried, " carried values");
   return parts;

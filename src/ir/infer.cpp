@@ -21,7 +21,7 @@ void expect_shape(const char* op, const char* what, const Signature& value, cons
   INKSTONE_CHECK(value.shape == shape, op, ": ", what, " is ", to_string(value.shape), ", not ", to_string(shape));
 }
 
-Signature source(const char* op) { fail(INKSTONE_HERE, op, ": its shape is declared, not inferred"); }
+Signature source(const char* op) { fail(INKSTONE_HERE, {op, ": its shape is declared, not inferred"}); }
 
 Signature broadcast(const char* op, const In& in) {
   expect_inputs(op, in, 2);

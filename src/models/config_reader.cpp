@@ -28,7 +28,7 @@ void ConfigReader::refuse(const char* key, const std::string& why) const {
   const auto* value = object_.if_contains(key);
   std::string shown = value ? boost::json::serialize(*value) : "missing";
   if (shown.size() > 80) shown = shown.substr(0, 77) + "...";
-  fail(INKSTONE_HERE, source_, ": \"", key, "\" is ", shown, ": ", why);
+  fail(INKSTONE_HERE, {source_, ": \"", key, "\" is ", shown, ": ", why});
 }
 
 const Json* ConfigReader::find(const char* key) {

@@ -10,8 +10,6 @@
 namespace inkstone::onnx_export {
 namespace {
 
-constexpr float kMostHalf = 65504;
-
 template <typename T>
 std::string raw(const std::vector<T>& values) {
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
@@ -45,7 +43,7 @@ struct SetAttribute {
 std::string constant_bytes(DType type, const std::vector<float>& values) {
   if (type == DType::kI32) return raw(std::vector<int32_t>(values.begin(), values.end()));
   for (const float value : values)
-    INKSTONE_CHECK(std::fabs(value) <= kMostHalf, "a constant of the graph is ", value,
+    INKSTONE_CHECK(std::fabs(value) <= kLargestF16, "a constant of the graph is ", value,
                    ", outside of fp16's range (65504), which Ascend computes in");
   if (type == DType::kF32) return raw(values);
   std::vector<uint16_t> halves;

@@ -46,7 +46,7 @@ void check_model(const onnx::ModelProto& model, const KnownPorts& known, const s
     const onnx::ShapeInferenceOptions strict(/*check_type_val=*/true, /*strict_mode_val=*/1, /*data_prop_val=*/true);
     onnx::shape_inference::InferShapes(copy, onnx::OpSchemaRegistry::Instance(), strict);
   } catch (const std::exception& error) {
-    fail(INKSTONE_HERE, file, ": ONNX's checker refuses what was made: ", error.what());
+    fail(INKSTONE_HERE, {file, ": ONNX's checker refuses what was made: ", error.what()});
   }
   for (const onnx::ValueInfoProto& info : copy.graph().value_info())
     if (const auto found = known.find(info.name()); found != known.end()) compare(info, found->second, file);

@@ -12,8 +12,8 @@ namespace {
 // Far below any score, and inside fp16's range with the score added.
 constexpr float kHidden = -10000;
 
-std::string write(const op::Input&, const Call&) { fail(INKSTONE_HERE, "onnx: an input is no node"); }
-std::string write(const op::Weight&, const Call&) { fail(INKSTONE_HERE, "onnx: a weight is no node"); }
+std::string write(const op::Input&, const Call&) { fail(INKSTONE_HERE, {"onnx: an input is no node"}); }
+std::string write(const op::Weight&, const Call&) { fail(INKSTONE_HERE, {"onnx: a weight is no node"}); }
 
 std::string write(const op::Constant& o, const Call& c) {
   return c.build().numbers_of(c.build().floating(o.type), c.node().shape, o.values);

@@ -14,7 +14,6 @@ namespace {
 
 constexpr size_t kAlignment = 4096;
 constexpr int64_t kPiece = int64_t{1} << 22;  // elements converted at a time
-constexpr float kMostHalf = 65504;
 
 // Everything goes into the file and its digest.
 class Sink {
@@ -44,7 +43,7 @@ std::span<const std::byte> piece_of(const WeightView& view, int64_t begin, int64
 }
 
 void check_range(const WeightView& view, std::span<const float> values, int64_t first) {
-  const auto large = std::ranges::find_if(values, [](float v) { return std::fabs(v) > kMostHalf; });
+  const auto large = std::ranges::find_if(values, [](float v) { return std::fabs(v) > kLargestF16; });
   INKSTONE_CHECK(large == values.end(), "the weight ", view.name, " has ", *large, " at element ",
                  first + (large - values.begin()), " of ", to_string(view.shape),
                  ", more than fp16 holds (65504): export with --precision fp32");

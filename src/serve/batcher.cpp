@@ -12,19 +12,6 @@ constexpr std::ptrdiff_t kMostPassing = 32;  // lanes
 
 }  // namespace
 
-std::string_view refusal_name(Refusal refusal) {
-  switch (refusal) {
-    case Refusal::kNone: return "none";
-    case Refusal::kKnown: return "known";
-    case Refusal::kNoLane: return "no_lane";
-    case Refusal::kTooManyRows: return "too_many_rows";
-    case Refusal::kQueueFull: return "queue_full";
-    case Refusal::kTooLong: return "too_long";
-    case Refusal::kDeadline: return "deadline";
-  }
-  return "";
-}
-
 Batcher::Batcher(BatcherSettings settings)
     : settings_(settings),
       text_share_(settings.text_share),

@@ -38,7 +38,6 @@ struct BatcherSettings {
 };
 
 enum class Refusal { kNone, kKnown, kNoLane, kTooManyRows, kQueueFull, kTooLong, kDeadline };
-std::string_view refusal_name(Refusal refusal);
 
 struct Admission {
   Refusal refusal = Refusal::kNone;

@@ -12,6 +12,8 @@
 #include <ctime>
 #include <string>
 
+#include "base/json.h"
+
 namespace inkstone {
 namespace {
 
@@ -57,26 +59,26 @@ std::string plain(std::string_view text) {
   return cut ? line + "..." : line;
 }
 
-Json plain(const Json& value) {
-  if (const auto* text = value.if_string()) return Json(plain(std::string_view(*text)));
-  return value;
+Json json_of(const LogValue& value) {
+  if (const auto* text = std::get_if<std::string>(&value.value())) return Json(plain(*text));
+  if (const auto* whole = std::get_if<int64_t>(&value.value())) return Json(*whole);
+  return Json(std::get<double>(value.value()));
 }
 
-std::string text_of(const Json& value) {
-  if (const double* number = value.if_double()) {
+std::string text_of(const LogValue& value) {
+  if (const auto* whole = std::get_if<int64_t>(&value.value())) return std::to_string(*whole);
+  if (const auto* number = std::get_if<double>(&value.value())) {
     std::array<char, 400> digits;
     return {digits.data(), static_cast<size_t>(std::snprintf(digits.data(), digits.size(), "%.6f", *number))};
   }
-  const auto* string = value.if_string();
-  if (!string) return boost::json::serialize(value);
-  std::string text = plain(std::string_view(*string));
+  std::string text = plain(std::get<std::string>(value.value()));
   return text.empty() || text.find_first_of(" \"=\\") != text.npos ? boost::json::serialize(Json(text)) : text;
 }
 
 std::string line_of(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
   if (as_json) {
     JsonObject line{{"time", time_text()}, {"level", name_of(level)}, {"event", plain(event)}};
-    for (const LogField& field : fields) line[field.name] = plain(field.value);
+    for (const LogField& field : fields) line[field.name] = json_of(field.value);
     return json_text(line);
   }
   std::string line = time_text() + ' ' + name_of(level) + ' ' + plain(event);

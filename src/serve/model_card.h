@@ -4,8 +4,6 @@
 #include <cstdint>
 #include <string>
 
-#include "base/json.h"
-
 namespace inkstone {
 
 struct ModelCard {
@@ -22,8 +20,5 @@ struct ModelCard {
   int64_t most_pixels = 0;  // width * height that the worker planned its memory for
   bool distilled = false;   // with guidance: no unconditional half
 };
-
-JsonObject to_json(const ModelCard& card);
-ModelCard model_card_of(const JsonObject& object);
 
 }  // namespace inkstone

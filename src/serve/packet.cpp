@@ -117,7 +117,7 @@ void send_packet(int socket, const std::string& text, const Descriptor& file) {
   INKSTONE_CHECK(errno != EMSGSIZE, "a message of ", text.size(),
                  " bytes is more than the system takes at once: raise net.core.wmem_max");
   INKSTONE_CHECK(errno != EAGAIN && errno != EWOULDBLOCK, "the other side does not read its messages");
-  fail(INKSTONE_HERE, "the other side is gone: ", reason());
+  fail(INKSTONE_HERE, {"the other side is gone: ", reason()});
 }
 
 std::optional<Packet> receive_packet(int socket, bool& closed) {

@@ -5,8 +5,6 @@
 #include <optional>
 #include <string>
 
-#include "base/json.h"
-
 namespace inkstone {
 
 struct PictureRequest {
@@ -20,8 +18,5 @@ struct PictureRequest {
   std::optional<float> eta;
   bool operator==(const PictureRequest&) const = default;
 };
-
-JsonObject to_json(const PictureRequest& request);
-PictureRequest picture_request_of(const JsonObject& object);  // what to_json() made; throws Error for anything else
 
 }  // namespace inkstone

@@ -44,7 +44,7 @@ void send_message(int socket, const Message& message, std::string_view name) {
 template <typename Message, size_t I = 0>
 Message read_kind(const std::string& name, const auto& names, const auto& read) {
   if constexpr (I == std::variant_size_v<Message>) {
-    fail(INKSTONE_HERE, "a message of the unknown kind \"", shown(name), "\"");
+    fail(INKSTONE_HERE, {"a message of the unknown kind \"", shown(name), "\""});
   } else {
     if (name != names[I]) return read_kind<Message, I + 1>(name, names, read);
     std::variant_alternative_t<I, Message> fields;

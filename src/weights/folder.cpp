@@ -104,7 +104,7 @@ Weights Weights::open(const fs::path& folder) {
       return weights;
     }
   }
-  fail(INKSTONE_HERE, why_not_found(folder));
+  fail(INKSTONE_HERE, {why_not_found(folder)});
 }
 
 Weights Weights::open_files(const std::vector<fs::path>& files) {

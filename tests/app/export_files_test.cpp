@@ -35,7 +35,7 @@ class Export : public testing::Test {
   const GraphRecord& find(const Manifest& manifest, const std::string& name) const {
     for (const GraphRecord& graph : manifest.graphs)
       if (graph.name == name) return graph;
-    fail(INKSTONE_HERE, "no graph ", name);
+    fail(INKSTONE_HERE, {"no graph ", name});
   }
 
   Model model_;

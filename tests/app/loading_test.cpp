@@ -6,6 +6,7 @@
 #include "app/config_file.h"
 #include "app/report.h"
 #include "base/error.h"
+#include "base/json.h"
 
 namespace inkstone {
 namespace {
@@ -13,9 +14,9 @@ namespace {
 Model model() {
   Model result;
   result.defaults = {12, 3.0f, 64, 96};
-  result.scheduler_json = parse_json(
+  result.scheduler_json = std::make_shared<const Json>(parse_json(
       R"({"_class_name": "EulerDiscreteScheduler", "beta_start": 0.001, "steps_offset": 1, "use_karras_sigmas": false})",
-      "x");
+      "x"));
   return result;
 }
 

@@ -91,7 +91,7 @@ Request demo_request(const Engine& engine, const std::string& prompt, uint64_t s
   request.steps = steps;
   request.guidance = engine.model().defaults.guidance;
   request.width = request.height = 64;
-  request.scheduler = scheduler_config(engine.model().scheduler_json, "scheduler_config.json", kind);
+  request.scheduler = scheduler_config(*engine.model().scheduler_json, "scheduler_config.json", kind);
   return request;
 }
 

@@ -77,7 +77,7 @@ std::vector<Tensor> run(Backend& backend, const Graph& graph, const Weights& wei
 }
 
 Hoisted hoisted(const Graph& graph, DType carried) {
-  const HoistGroup groups[] = {{{"text"}, carried}, {{"timestep", "added", "guidance"}, DType::kF32}};
+  const HoistGroup groups[] = {{{"text"}, carried}, {{"timestep", "guidance"}, DType::kF32}, {{"added"}, DType::kF32}};
   return hoist(sink_repeat(graph), groups);
 }
 

@@ -29,7 +29,7 @@ Request request(const Engine& engine, int cache_interval, Interval guidance = {}
   r.steps = steps;
   r.guidance = 3;
   r.width = r.height = 64;
-  r.scheduler = scheduler_config(engine.model().scheduler_json, "scheduler_config.json", kind);
+  r.scheduler = scheduler_config(*engine.model().scheduler_json, "scheduler_config.json", kind);
   r.cache_interval = cache_interval;
   r.guidance_interval = guidance;
   return r;

@@ -207,7 +207,7 @@ TEST(Capacity, programs_of_many_sizes_do_not_pile_up) {
 TEST(SchedulerChoice, is_the_models_own_or_the_named_one_with_the_models_settings) {
   const Engine engine = demo_engine();
   const auto chosen = [&](SchedulerChoice choice) { return scheduler_config(engine.model(), choice, "model"); };
-  EXPECT_EQ(chosen({}).kind, scheduler_config(engine.model().scheduler_json, "model").kind);
+  EXPECT_EQ(chosen({}).kind, scheduler_config(*engine.model().scheduler_json, "model").kind);
   EXPECT_EQ(chosen({"euler", true, {}}).kind, SchedulerKind::kEuler);
   EXPECT_TRUE(chosen({"euler", true, {}}).karras);
   EXPECT_EQ(chosen({"ddim", {}, 0.5f}).eta, 0.5f);

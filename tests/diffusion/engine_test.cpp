@@ -33,7 +33,7 @@ Request request(const Engine& engine, const std::string& prompt, uint64_t seed,
   r.steps = steps;
   r.guidance = engine.model().defaults.guidance;
   r.width = r.height = 64;
-  r.scheduler = scheduler_config(engine.model().scheduler_json, "scheduler_config.json", kind);
+  r.scheduler = scheduler_config(*engine.model().scheduler_json, "scheduler_config.json", kind);
   return r;
 }
 

@@ -145,7 +145,7 @@ TEST_P(Pipeline, latents_and_pictures_are_diffusers_ones) {
     request.guidance = item.at("guidance").to_number<float>();
     request.width = item.at("width").to_number<int>();
     request.height = item.at("height").to_number<int>();
-    request.scheduler = scheduler_config(engine.model().scheduler_json, "scheduler",
+    request.scheduler = scheduler_config(*engine.model().scheduler_json, "scheduler",
                                          scheduler_kind(std::string(item.at("scheduler").as_string())));
     if (item.as_object().contains("scheduler_overrides")) request.scheduler.karras = true;  // the only one in the list
     Job job = engine.start(request);

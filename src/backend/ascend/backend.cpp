@@ -135,10 +135,11 @@ AscendBackend::Found AscendBackend::need(const Graph& graph, const CompileOption
   const Found found = find(graph, options);
   if (found.record) return found;
   const std::string picture = picture_of(graph, manifest_);
-  fail<UsageError>(INKSTONE_HERE, folder_, " has no compiled file for ", picture.empty() ? "" : picture + ": ",
-                   "a graph of ", inputs_text(graph), options.vae_tiling ? " in tiles" : "",
-                   "; it has: ", contents_of(manifest_), ". Export what is wanted: `", export_command(target()),
-                   flags_with(manifest_, picture), options.vae_tiling ? " --vae-tile 16`" : "`");
+  fail<UsageError>(
+      INKSTONE_HERE,
+      {folder_, " has no compiled file for ", picture.empty() ? "" : picture + ": ", "a graph of ", inputs_text(graph),
+       options.vae_tiling ? " in tiles" : "", "; it has: ", contents_of(manifest_), ". Export what is wanted: `",
+       export_command(target()), flags_with(manifest_, picture), options.vae_tiling ? " --vae-tile 16`" : "`"});
 }
 
 std::filesystem::path AscendBackend::path_of(const GraphRecord& record) const {

@@ -132,8 +132,8 @@ Library open_library() {
     const bool there = path == kName ? opened.error.rfind(kName, 0) != 0 : fs::exists(path, ignored);
     if (there && broken.empty()) broken = reason(opened.error);
   }
-  if (!broken.empty()) fail(INKSTONE_HERE, "AscendCL cannot be opened: ", broken, "; ", kHowToGet);
-  fail(INKSTONE_HERE, "no AscendCL on this machine: ", kName, " was looked for as ", looked, "; ", kHowToGet);
+  if (!broken.empty()) fail(INKSTONE_HERE, {"AscendCL cannot be opened: ", broken, "; ", kHowToGet});
+  fail(INKSTONE_HERE, {"no AscendCL on this machine: ", kName, " was looked for as ", looked, "; ", kHowToGet});
 }
 
 }  // namespace inkstone::ascend

@@ -142,7 +142,8 @@ size_t OmModel::find_input(Opaque desc, const std::string& name) const {
     const char* found = api.aclmdlGetInputNameByIndex(desc, at);
     if (found && name == found) return at;
   }
-  fail(INKSTONE_HERE, path_.string(), " has no input \"", name, "\", which the manifest names: export the model again");
+  fail(INKSTONE_HERE,
+       {path_.string(), " has no input \"", name, "\", which the manifest names: export the model again"});
 }
 
 // ATC calls an output "NODE:0:NAME", or "NODE:0" where it has dropped the name: then its place tells.

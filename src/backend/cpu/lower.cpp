@@ -148,8 +148,8 @@ void lower_node(const Lowered& at) {
   try {
     std::visit([&](const auto& op) { lower(op, at); }, at.node.op);
   } catch (const dnnl::error& error) {
-    fail(INKSTONE_HERE, "cpu: oneDNN has no kernel for ", print(at.node, at.id), " (", error.message,
-         "); try --precision fp32");
+    fail(INKSTONE_HERE,
+         {"cpu: oneDNN has no kernel for ", print(at.node, at.id), " (", error.message, "); try --precision fp32"});
   }
 }
 

@@ -12,7 +12,7 @@
 namespace inkstone {
 namespace {
 
-struct Product {
+struct OneDnnProduct {
   dnnl::primitive_desc primitive;
   int64_t images = 1;
   Operand x, weight, bias, residual;  // bias and residual may be none
@@ -20,7 +20,7 @@ struct Product {
 };
 
 template <typename Op>
-void read_bias_and_residual(const Op& op, const Lowered& at, Call& call, Product& product) {
+void read_bias_and_residual(const Op& op, const Lowered& at, Call& call, OneDnnProduct& product) {
   const dnnl::memory::desc bias = bias_desc(op, at.in(1).shape);
   if (op.bias)
     product.bias = at.read_packed(call, 2, dnnl::memory::dims(static_cast<size_t>(bias.data.ndims), 1), bias);
@@ -30,7 +30,7 @@ void read_bias_and_residual(const Op& op, const Lowered& at, Call& call, Product
   product.residual = product.residual_type == at.node.type ? at.read_over(call, k) : at.read(call, k);
 }
 
-void add_product(const Lowered& at, Call call, const Product& product) {
+void add_product(const Lowered& at, Call call, const OneDnnProduct& product) {
   call.scratch = product.primitive.scratchpad_desc().get_size();
   call.bind = [product, id = at.id, size = count(at.node.shape), type = at.node.type](const Binding& b) -> Launch {
     Primitive primitive(product.primitive, b);
@@ -50,11 +50,11 @@ void add_product(const Lowered& at, Call call, const Product& product) {
   at.to.add(std::move(call));
 }
 
-struct Rows {  // of a linear: what one primitive multiplies, and how often
+struct LinearRows {  // of a linear: what one primitive multiplies, and how often
   int64_t images, tokens;
 };
 
-Rows rows_of(const Shape& x) {
+LinearRows linear_rows(const Shape& x) {
   const int64_t images = x.size() > 1 ? x[0] : 1;
   return {images, count(x) / x.back() / images};
 }
@@ -102,7 +102,7 @@ Launch bind_gated(const GatedLinear& g, std::byte* out, const Binding& b) {
 // False where oneDNN wants the weight in two forms for the two sizes of pieces.
 bool lower_gated(const op::Linear& op, const Lowered& at, int geglu) {
   const Shape& w = at.in(1).shape;
-  const Rows rows = rows_of(at.in(0).shape);
+  const LinearRows rows = linear_rows(at.in(0).shape);
   GatedLinear g{};
   g.in_type = compute_type(at), g.type = at.node.type;
   g.images = rows.images, g.in = w[1], g.width = w[0] / 2;
@@ -135,7 +135,7 @@ void lower_onednn(const op::Conv2d& op, const Lowered& at) {
   call.flops = 2.0 * static_cast<double>(count(y)) * static_cast<double>(w[1] * w[2] * w[3]);
   const auto primitive =
       convolution(op, {x[1], x[2], x[3]}, {y[1], y[2], y[3]}, {compute_type(at), at.node.type}, w, at.to.engine());
-  Product product{primitive, x[0], at.read(call, 0), {}, {}, {}};
+  OneDnnProduct product{primitive, x[0], at.read(call, 0), {}, {}, {}};
   product.weight = at.read_packed(call, 1, {w[1] * w[2] * w[3], w[2] * w[3], w[3], 1}, primitive.weights_desc());
   read_bias_and_residual(op, at, call, product);
   add_product(at, std::move(call), product);
@@ -146,9 +146,9 @@ void lower_onednn(const op::Linear& op, const Lowered& at) {
   if (const int geglu = gate_of(op, at); geglu >= 0 && lower_gated(op, at, geglu)) return;
   Call call = at.call();
   call.flops = 2.0 * static_cast<double>(count(at.node.shape)) * static_cast<double>(w[1]);
-  const Rows rows = rows_of(x);
+  const LinearRows rows = linear_rows(x);
   const auto primitive = matmul(op, rows.tokens, {compute_type(at), at.node.type}, w, at.to.engine());
-  Product product{primitive, rows.images, at.read(call, 0), {}, {}, {}};
+  OneDnnProduct product{primitive, rows.images, at.read(call, 0), {}, {}, {}};
   product.weight = at.read_packed(call, 1, {1, w[1]}, primitive.weights_desc());
   read_bias_and_residual(op, at, call, product);
   add_product(at, std::move(call), product);

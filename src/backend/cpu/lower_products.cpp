@@ -18,7 +18,7 @@ const O* as(const Node& node) {
   return std::get_if<O>(&node.op);
 }
 
-struct Product {
+struct OwnProduct {
   Operand x, bias, residual, stats, scale, shift, addend;
   size_t weight = 0;
   DType residual_type = DType::kF32;
@@ -29,7 +29,7 @@ const float* floats(const Operand& operand, const Binding& b) {
 }
 
 template <typename Op>
-void read_bias_and_residual(const Op& op, const Lowered& at, Call& call, Product& product) {
+void read_bias_and_residual(const Op& op, const Lowered& at, Call& call, OwnProduct& product) {
   if (op.bias) product.bias = at.read_packed(call, 2, DType::kF32);
   if (!op.residual) return;
   const int k = 2 + op.bias;
@@ -39,7 +39,7 @@ void read_bias_and_residual(const Op& op, const Lowered& at, Call& call, Product
 
 // Into `value`, a value of the node's type.
 template <typename ProductShape>
-void add_product(const Lowered& at, Call call, const Product& product, const ProductShape& shape,
+void add_product(const Lowered& at, Call call, const OwnProduct& product, const ProductShape& shape,
                  void (*run)(const ProductShape&, const ProductData&)) {
   const int value = call.arena.writes;
   call.bind = [=, size = count(at.node.shape), type = at.node.type](const Binding& b) -> Launch {
@@ -81,7 +81,7 @@ Maker maker_of(const Graph& graph, const Node& convolution) {
 }
 
 // What the convolution reads where its input is made on its way in.
-void read_absorbed(const Lowered& at, const Maker& maker, Call& call, Product& product, ConvolutionShape& shape) {
+void read_absorbed(const Lowered& at, const Maker& maker, Call& call, OwnProduct& product, ConvolutionShape& shape) {
   const Lowered input{at.to, maker.id, at.to.graph().node(maker.id)};
   product.x = input.read(call, 0);
   if (as<op::Upsample2x>(input.node)) {
@@ -139,7 +139,7 @@ void lower(const op::Conv2d& op, const Lowered& at) {
   shape.x_type = compute_type(at), shape.out_type = at.node.type, shape.activation = op.activation;
   Call call = at.call();
   call.flops = 2.0 * static_cast<double>(count(y)) * static_cast<double>(w[1] * w[2] * w[3]);
-  Product product;
+  OwnProduct product;
   const Maker maker = maker_of(at.to.graph(), at.node);
   const bool absorbs = absorbing_convolution({at.to, maker.id, at.to.graph().node(maker.id)}) == at.id;
   absorbs ? read_absorbed(at, maker, call, product, shape) : static_cast<void>(product.x = at.read(call, 0));
@@ -165,7 +165,7 @@ void lower(const op::Linear& op, const Lowered& at) {
     call.op = "linear_geglu";
     call.arena.writes = geglu;
   }
-  Product product;
+  OwnProduct product;
   product.x = at.read(call, 0);
   product.weight = at.read_stored(call, 1);
   read_bias_and_residual(op, at, call, product);

@@ -17,8 +17,8 @@ Memory allocate_pages(size_t bytes) {
   const size_t rounded = (bytes + kLine) / kLine * kLine;
   void* memory = nullptr;
   if (posix_memalign(&memory, alignment, rounded) != 0)
-    fail(INKSTONE_HERE, "out of memory: the machine refused ", bytes,
-         " bytes; a smaller size or --memory-budget needs less");
+    fail(INKSTONE_HERE,
+         {"out of memory: the machine refused ", bytes, " bytes; a smaller size or --memory-budget needs less"});
 #ifdef MADV_HUGEPAGE
   if (alignment == kLarge) madvise(memory, rounded / kLarge * kLarge, MADV_HUGEPAGE);  // a wish: small pages do as well
 #endif

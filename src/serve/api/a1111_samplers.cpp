@@ -1,5 +1,6 @@
 #include "serve/api/a1111_samplers.h"
 
+#include "base/json.h"
 #include "base/spelling.h"
 #include "diffusion/parameters.h"
 #include "diffusion/scheduler.h"
@@ -7,14 +8,14 @@
 namespace inkstone {
 namespace {
 
-struct Row {
+struct SamplerRow {
   SchedulerKind kind;
   std::vector<std::string> aliases;
   bool karras_by_itself = false;
 };
 
-const std::vector<Row>& rows() {
-  static const std::vector<Row> all{
+const std::vector<SamplerRow>& sampler_rows() {
+  static const std::vector<SamplerRow> all{
       {SchedulerKind::kDpmpp2M, {"k_dpmpp_2m", "dpmpp_2m"}, true},
       {SchedulerKind::kDpmpp2MSde, {"k_dpmpp_2m_sde", "dpmpp_2m_sde"}, true},
       {SchedulerKind::kEulerAncestral, {"k_euler_a", "k_euler_ancestral", "euler_a", "euler_ancestral"}},
@@ -26,8 +27,8 @@ const std::vector<Row>& rows() {
   return all;
 }
 
-const Row* row_of(std::string_view lower_case) {
-  for (const Row& row : rows()) {
+const SamplerRow* row_of(std::string_view lower_case) {
+  for (const SamplerRow& row : sampler_rows()) {
     if (lower(sampler_name(row.kind)) == lower_case || name_of(row.kind) == lower_case) return &row;
     for (const std::string& alias : row.aliases)
       if (alias == lower_case) return &row;
@@ -46,7 +47,7 @@ std::optional<A1111Sampler> a1111_sampler(std::string_view name) {
   const std::string wanted = lower(name);
   for (const Suffix& suffix : kSuffixes) {
     if (!wanted.ends_with(suffix.text)) continue;
-    if (const Row* row = row_of(wanted.substr(0, wanted.size() - suffix.text.size())))
+    if (const SamplerRow* row = row_of(wanted.substr(0, wanted.size() - suffix.text.size())))
       return A1111Sampler{name_of(row->kind), sampler_name(row->kind), std::string(suffix.type)};
   }
   return std::nullopt;
@@ -64,7 +65,7 @@ std::optional<bool> karras_of(const A1111Sampler& sampler, std::string_view sche
 
 JsonArray a1111_samplers_json() {
   JsonArray json;
-  for (const Row& row : rows()) {
+  for (const SamplerRow& row : sampler_rows()) {
     JsonArray aliases;
     for (const std::string& alias : row.aliases) aliases.emplace_back(alias);
     JsonObject options;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "serve/api/fault.h"
 #include "serve/base64.h"
 #include "serve/picture_file.h"

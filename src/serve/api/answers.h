@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "serve/desk.h"
 #include "serve/http/http.h"
 #include "serve/order.h"

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "base/json.h"
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
 #include "serve/api/order_listener.h"

@@ -16,7 +16,7 @@ HttpReply reply_of_exception(ErrorShape shape, const std::string& request_id) {
   } catch (const UsageError& error) {
     return error_reply(shape, {400, "invalid_value", error.what(), "", 0}, request_id);
   } catch (const std::exception& error) {
-    log_line(LogLevel::kError, "api_error", {{"request", Json(request_id)}, {"error", Json(error.what())}});
+    log_line(LogLevel::kError, "api_error", {{"request", request_id}, {"error", error.what()}});
   }
   return error_reply(
       shape, {500, "internal", "something went wrong here: the server's log says more, by the request id", "", 0},

@@ -1,6 +1,7 @@
 // /health/live: work passes through the scheduler, not merely "the process answers". /health/ready: requests are let in.
 #include "serve/api/health.h"
 
+#include "base/json.h"
 #include "serve/api/answers.h"
 #include "serve/api/api.h"
 #include "serve/api/fault.h"

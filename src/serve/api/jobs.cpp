@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/json.h"
 #include "serve/api/answers.h"
 #include "serve/api/event_stream.h"
 #include "serve/api/fault.h"

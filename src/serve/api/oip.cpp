@@ -25,17 +25,17 @@ void show_server(ApiContext&, const ExchangePtr& exchange) {
       json_reply(200, JsonObject{{"name", "inkstone"}, {"version", kVersion}, {"extensions", JsonArray{}}}));
 }
 
-void show_live(ApiContext& context, const ExchangePtr& exchange) {
+void show_oip_live(ApiContext& context, const ExchangePtr& exchange) {
   const bool live = is_live(context.desk.figures());
   exchange->reply(json_reply(live ? 200 : 503, JsonObject{{"live", live}}));
 }
 
-void show_ready(ApiContext& context, const ExchangePtr& exchange) {
+void show_oip_ready(ApiContext& context, const ExchangePtr& exchange) {
   const bool ready = is_ready(context.desk.figures());
   exchange->reply(json_reply(ready ? 200 : 503, JsonObject{{"ready", ready}}));
 }
 
-void show_model(ApiContext& context, const ExchangePtr& exchange) {
+void show_oip_model(ApiContext& context, const ExchangePtr& exchange) {
   const ModelCard& card = known_model(context, exchange->request());
   exchange->reply(
       json_reply(200, JsonObject{{"name", card.name},
@@ -45,7 +45,7 @@ void show_model(ApiContext& context, const ExchangePtr& exchange) {
                                  {"outputs", JsonArray{tensor_json("image", "BYTES")}}}));
 }
 
-void show_model_ready(ApiContext& context, const ExchangePtr& exchange) {
+void show_oip_model_ready(ApiContext& context, const ExchangePtr& exchange) {
   const ModelCard& card = known_model(context, exchange->request());
   const bool ready = is_ready(context.desk.figures());
   exchange->reply(json_reply(ready ? 200 : 503, JsonObject{{"name", card.name}, {"ready", ready}}));
@@ -62,12 +62,12 @@ void add_oip_routes(Router& router, ApiContext& context) {
     router.add(std::move(route));
   };
   add("/v2", show_server);
-  add("/v2/health/live", show_live, true);
-  add("/v2/health/ready", show_ready, true);
-  add("/v2/models/{model}", show_model);
-  add("/v2/models/{model}/ready", show_model_ready);
-  add("/v2/models/{model}/versions/{version}", show_model);
-  add("/v2/models/{model}/versions/{version}/ready", show_model_ready);
+  add("/v2/health/live", show_oip_live, true);
+  add("/v2/health/ready", show_oip_ready, true);
+  add("/v2/models/{model}", show_oip_model);
+  add("/v2/models/{model}/ready", show_oip_model_ready);
+  add("/v2/models/{model}/versions/{version}", show_oip_model);
+  add("/v2/models/{model}/versions/{version}/ready", show_oip_model_ready);
 }
 
 }  // namespace inkstone

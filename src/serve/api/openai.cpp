@@ -143,7 +143,7 @@ void list_models(ApiContext& context, const ExchangePtr& exchange) {
       json_reply(200, JsonObject{{"object", "list"}, {"data", JsonArray{model_json(ready_model(context.desk))}}}));
 }
 
-void show_model(ApiContext& context, const ExchangePtr& exchange) {
+void show_openai_model(ApiContext& context, const ExchangePtr& exchange) {
   const ModelCard& card = ready_model(context.desk);
   const std::string_view id = exchange->request().capture("id");
   if (id != card.name) refuse_model(id, card);
@@ -162,7 +162,7 @@ void add_openai_routes(Router& router, ApiContext& context) {
   add("POST", "/v1/images/generations",
       [&context, links](const ExchangePtr& exchange) { generate(context, *links, exchange); });
   add("GET", "/v1/models", [&context](const ExchangePtr& exchange) { list_models(context, exchange); });
-  add("GET", "/v1/models/{id}", [&context](const ExchangePtr& exchange) { show_model(context, exchange); });
+  add("GET", "/v1/models/{id}", [&context](const ExchangePtr& exchange) { show_openai_model(context, exchange); });
   add(
       "GET", "/v1/files/img/{file}",
       [&context, links](const ExchangePtr& exchange) {

@@ -18,7 +18,7 @@ std::string_view type_of(std::string_view name) {
   if (name.ends_with(".css")) return "text/css; charset=utf-8";
   if (name.ends_with(".js")) return "text/javascript; charset=utf-8";
   if (name.ends_with(".svg")) return "image/svg+xml";
-  fail(INKSTONE_HERE, "src/serve/web/", name, ": no type is known for it");
+  fail(INKSTONE_HERE, {"src/serve/web/", name, ": no type is known for it"});
 }
 
 void answer(Exchange& exchange, const PageFile& file, const std::string& tag) {

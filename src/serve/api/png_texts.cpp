@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/json.h"
 #include "base/utf8.h"
 #include "serve/api/fault.h"
 

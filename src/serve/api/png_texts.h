@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "base/image.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 
 namespace inkstone {
 

@@ -189,12 +189,12 @@ Placed Gateway::Impl::place(Order order) {
   }
   const Order& placed = entry.state.order;
   log_line(LogLevel::kInfo, "order_placed",
-           {{"request", Json(placed.request_id)},
-            {"job", Json(entry.state.id)},
-            {"client", Json(placed.client)},
-            {"api", Json(placed.api)},
-            {"pictures", Json(placed.pictures.size())},
-            {"prompt", settings.log_prompts ? Json(placed.pictures[0].prompt) : Json("-")}});
+           {{"request", placed.request_id},
+            {"job", entry.state.id},
+            {"client", placed.client},
+            {"api", placed.api},
+            {"pictures", placed.pictures.size()},
+            {"prompt", settings.log_prompts ? placed.pictures[0].prompt : "-"}});
   foreseen = 0;
   course_later();
   return {&entry.state, false, {}};

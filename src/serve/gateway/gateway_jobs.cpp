@@ -145,7 +145,7 @@ void Gateway::Impl::encoded(EncodedPicture encoded) {
     }
     end_job(encoded.job, End::kDone);
   } else if (job != jobs.end()) {
-    log_line(LogLevel::kError, "not_encoded", {{"job", Json(encoded.job)}, {"reason", Json(encoded.error)}});
+    log_line(LogLevel::kError, "not_encoded", {{"job", encoded.job}, {"reason", encoded.error}});
     failed({encoded.job, "internal", "the picture could not be written in its format"});
   }
   course();
@@ -230,12 +230,12 @@ void Gateway::Impl::settle(LiveJob& job, End end) {
   }
   const Order& order = job.order->state.order;
   log_line(LogLevel::kInfo, "picture_ended",
-           {{"request", Json(order.request_id)},
-            {"job", Json(job.order->state.id)},
-            {"client", Json(order.client)},
-            {"state", Json(stage_name(picture.stage))},
-            {"code", Json(job.failure.code)},
-            {"seconds", Json(picture.times.total)}});
+           {{"request", order.request_id},
+            {"job", job.order->state.id},
+            {"client", order.client},
+            {"state", stage_name(picture.stage)},
+            {"code", job.failure.code},
+            {"seconds", picture.times.total}});
   tell(job);
   if (job.order->state.ended()) book.has_ended(*job.order, time);
 }

@@ -49,19 +49,19 @@ void WorkerSlot::start(double now) {
     process_ = std::make_unique<WorkerProcess>(events_, command_, *this);
     state_ = State::kStarting;
     start_by_ = now + kWorkerStartSeconds;
-    log_line(LogLevel::kInfo, "worker_started", {{"worker", Json(process_->pid())}, {"device", Json(device_)}});
+    log_line(LogLevel::kInfo, "worker_started", {{"worker", process_->pid()}, {"device", device_}});
   } catch (const std::exception& error) {
     pause_ = std::clamp(2 * pause_, kLeastPause, kMostPause);
     next_start_ = now + pause_;
     restarts_++;
-    log_line(LogLevel::kError, "worker_not_started", {{"device", Json(device_)}, {"reason", Json(error.what())}});
+    log_line(LogLevel::kError, "worker_not_started", {{"device", device_}, {"reason", error.what()}});
   }
 }
 
 void WorkerSlot::die(const std::string& why, const char* how, bool death) {
   if (state_ != State::kStarting && state_ != State::kReady) return;
   log_line(death ? LogLevel::kError : LogLevel::kInfo, "worker_lost",
-           {{"worker", Json(process_->pid())}, {"device", Json(device_)}, {"reason", Json(why)}, {"state", Json(how)}});
+           {{"worker", process_->pid()}, {"device", device_}, {"reason", why}, {"state", how}});
   state_ = State::kDying;
   how_ = how;
   process_->kill();
@@ -130,7 +130,7 @@ void WorkerSlot::welcome(Hello hello) {
   state_ = State::kReady;
   how_ = "ready";
   ready_since_ = crew_.now();
-  log_line(LogLevel::kInfo, "worker_ready", {{"worker", Json(process_->pid())}, {"device", Json(device_)}});
+  log_line(LogLevel::kInfo, "worker_ready", {{"worker", process_->pid()}, {"device", device_}});
   crew_.joined(*this);
 }
 

@@ -6,22 +6,18 @@
 
 #include <boost/asio/post.hpp>
 
-#include "serve/http/turn.h"
+#include "serve/http/http_exchange.h"
 #include "serve/log.h"
 
 namespace inkstone {
 namespace {
 
 namespace asio = boost::asio;
-using Error = boost::system::error_code;
+using SocketError = boost::system::error_code;
 using namespace std::chrono_literals;
 
 constexpr size_t kMostLingered = 1 << 20;  // bytes that are thrown away for a client that reads its answer late
 constexpr auto kCheckEvery = 250ms;
-
-auto seconds(double count) {
-  return std::chrono::duration_cast<Connection::Clock::duration>(std::chrono::duration<double>(count));
-}
 
 }  // namespace
 
@@ -33,7 +29,7 @@ Connection::Connection(std::shared_ptr<Hall> hall, Socket socket, std::string ad
 }
 
 void Connection::start() {
-  Error error;
+  SocketError error;
   socket_->non_blocking(true, error);
   if (error) return close();
   rest();
@@ -42,7 +38,7 @@ void Connection::start() {
 void Connection::close() {
   if (phase_ == Phase::kClosed) return;
   phase_ = Phase::kClosed;
-  if (Turn* turn = std::exchange(turn_, nullptr)) turn->lose();
+  if (HttpExchange* exchange = std::exchange(exchange_, nullptr)) exchange->lose();
   socket_.reset();
   timer_.reset();
   reader_.reset();
@@ -56,7 +52,7 @@ void Connection::close() {
 
 void Connection::rest() {
   phase_ = Phase::kResting;
-  phase_due_ = Clock::now() + seconds(hall_->settings.idle_seconds);
+  phase_due_ = Clock::now() + after(hall_->settings.idle_seconds);
   record_ = Record();
   if (input_over_ && ahead_.empty()) return close();
   if (hall_->leaving) return linger();
@@ -71,8 +67,8 @@ void Connection::linger() {
   phase_ = Phase::kLingering;
   reader_.reset();
   ahead_ = std::string();
-  phase_due_ = Clock::now() + seconds(std::min(2.0, hall_->settings.header_seconds));
-  Error error;
+  phase_due_ = Clock::now() + after(std::min(2.0, hall_->settings.header_seconds));
+  SocketError error;
   socket_->shutdown(Socket::shutdown_send, error);
   if (input_over_ || error) return close();
   arm();
@@ -92,14 +88,14 @@ void Connection::listen() {
     return arm();
   }
   awaits_input_ = true;
-  socket_->async_wait(Socket::wait_read, [self = shared_from_this()](const Error&) {
+  socket_->async_wait(Socket::wait_read, [self = shared_from_this()](const SocketError&) {
     self->awaits_input_ = false;
     if (self->socket_) self->readable();
   });
 }
 
 void Connection::readable() {
-  Error error;
+  SocketError error;
   const size_t size = socket_->read_some(asio::buffer(hall_->scratch.data(), room()), error);
   if (error && error != asio::error::would_block) return input_ended(error == asio::error::eof);
   if (!error) take({hall_->scratch.data(), size});
@@ -140,13 +136,13 @@ void Connection::send(std::string bytes) {
 void Connection::flush() {
   if (awaits_output_ || phase_ == Phase::kClosed) return;
   while (!outbox_.empty()) {
-    Error error;
+    SocketError error;
     const size_t size = socket_->write_some(outbox_.front(), error);
     if (error == asio::error::would_block) {
       awaits_output_ = true;
       taken_mark_ = written_ - in_kernel();
-      write_due_ = Clock::now() + seconds(hall_->settings.write_seconds);
-      socket_->async_wait(Socket::wait_write, [self = shared_from_this()](const Error&) {
+      write_due_ = Clock::now() + after(hall_->settings.write_seconds);
+      socket_->async_wait(Socket::wait_write, [self = shared_from_this()](const SocketError&) {
         self->awaits_output_ = false;
         if (self->socket_) self->flush();
       });
@@ -180,7 +176,7 @@ void Connection::arm() {
   if (next >= timer_at_) return;
   timer_at_ = next;
   timer_->expires_at(next);
-  timer_->async_wait([self = shared_from_this()](const Error& error) {
+  timer_->async_wait([self = shared_from_this()](const SocketError& error) {
     if (error || !self->timer_) return;
     self->timer_at_ = Clock::time_point::max();
     self->on_timer();
@@ -197,11 +193,11 @@ void Connection::on_timer() {
       return lost();
     }
     taken_mark_ = taken;
-    write_due_ = now + seconds(hall_->settings.write_seconds);
+    write_due_ = now + after(hall_->settings.write_seconds);
   }
   if (record_.events && phase_ == Phase::kWorking && now >= ping_due_) {
     if (outbox_.empty()) write(": ping\n\n");
-    ping_due_ = now + seconds(hall_->settings.ping_seconds);
+    ping_due_ = now + after(hall_->settings.ping_seconds);
     if (phase_ == Phase::kClosed) return;
   }
   if (room() == 0 && now >= check_due_) {  // it cannot be read any more, so its end would not be seen

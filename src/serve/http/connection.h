@@ -15,7 +15,7 @@
 
 namespace inkstone {
 
-class Turn;
+class HttpExchange;
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
@@ -29,7 +29,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Clock::time_point due() const { return phase_due_; }
   Hall& hall() { return *hall_; }
 
-  // For the turn that is under way.
+  // For the exchange that is under way.
   void reply(HttpReply reply);
   void begin_stream(HttpReply head);
   void write(std::string_view chunk);
@@ -58,6 +58,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   };
   bool reading() const { return phase_ <= Phase::kBody; }
 
+  static Clock::duration after(double seconds) {
+    return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  }
   // connection.cpp: bytes and time
   void listen();
   void readable();
@@ -100,7 +103,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string ahead_;                      // read and not yet looked at
   Router::Match match_;
   Record record_;
-  Turn* turn_ = nullptr;
+  HttpExchange* exchange_ = nullptr;
   Outbox outbox_;
   uint64_t written_ = 0, taken_mark_ = 0;  // bytes given to the kernel; bytes the client had when the wait began
   size_t lingered_ = 0;

@@ -2,18 +2,14 @@
 #include <algorithm>
 
 #include "serve/http/connection.h"
+#include "serve/http/http_exchange.h"
 #include "serve/http/http_refusal.h"
 #include "serve/http/reply_head.h"
 #include "serve/http/target.h"
-#include "serve/http/turn.h"
 #include "serve/log.h"
 
 namespace inkstone {
 namespace {
-
-auto seconds(double count) {
-  return std::chrono::duration_cast<Connection::Clock::duration>(std::chrono::duration<double>(count));
-}
 
 std::string joined(const std::vector<std::string>& words) {
   std::string list;
@@ -53,12 +49,12 @@ void Connection::read_request(std::string_view& bytes) {
     reader_ = std::make_unique<RequestReader>(hall_->settings.most_header, hall_->settings.most_headers);
     begin_record();
     phase_ = Phase::kHead;
-    phase_due_ = Clock::now() + seconds(hall_->settings.header_seconds);
+    phase_due_ = Clock::now() + after(hall_->settings.header_seconds);
   }
   bytes.remove_prefix(reader_->take(bytes));
   if (phase_ == Phase::kHead && reader_->state() != RequestReader::State::kHead) {
     phase_ = Phase::kBody;
-    phase_due_ = Clock::now() + seconds(hall_->settings.body_seconds);
+    phase_due_ = Clock::now() + after(hall_->settings.body_seconds);
     admit();
   }
   if (phase_ == Phase::kBody && reader_->state() == RequestReader::State::kDone) dispatch();
@@ -140,18 +136,18 @@ void Connection::answer_without_route(const HttpRequest& request) {
 }
 
 void Connection::dispatch() {
-  const auto turn = std::make_shared<Turn>(shared_from_this(), std::move(reader_->request()));
+  const auto exchange = std::make_shared<HttpExchange>(shared_from_this(), std::move(reader_->request()));
   reader_.reset();
   phase_ = Phase::kWorking;
   if (!std::exchange(counted_, true)) ++hall_->figures.exchanges;
-  turn_ = turn.get();
+  exchange_ = exchange.get();
   try {
-    match_.route->handler(turn);
+    match_.route->handler(exchange);
   } catch (const UsageError& error) {
-    if (turn_ == turn.get() && turn->open())
-      turn->reply(error_reply(record_.errors, {400, "invalid_request", error.what(), "", 0}, record_.id));
+    if (exchange_ == exchange.get() && exchange->open())
+      exchange->reply(error_reply(record_.errors, {400, "invalid_request", error.what(), "", 0}, record_.id));
   } catch (const std::exception& error) {
-    log_line(LogLevel::kError, "handler", {{"request", Json(turn->request().id)}, {"problem", error.what()}});
+    log_line(LogLevel::kError, "handler", {{"request", exchange->request().id}, {"problem", error.what()}});
   }
 }
 
@@ -181,7 +177,7 @@ void Connection::answer(HttpReply reply) {
   std::string head = head_of(reply, reply.body.size(), false);
   begin_answer(reply);
   reader_.reset();
-  turn_ = nullptr;
+  exchange_ = nullptr;
   phase_ = Phase::kSending;
   outbox_.push(std::move(head));
   if (record_.method != "HEAD" && reply.status != 204 && reply.status != 304) outbox_.push(std::move(reply.body));
@@ -197,7 +193,7 @@ void Connection::begin_stream(HttpReply head) {
   begin_answer(head);
   record_.chunked = chunked;
   record_.events = head.content_type.starts_with("text/event-stream");
-  ping_due_ = Clock::now() + seconds(hall_->settings.ping_seconds);
+  ping_due_ = Clock::now() + after(hall_->settings.ping_seconds);
   send(std::move(text));
   arm();
 }
@@ -206,10 +202,10 @@ void Connection::write(std::string_view chunk) {
   if (chunk.empty() || record_.method == "HEAD") return;
   if (unsent() > hall_->settings.most_unsent) {
     log_line(LogLevel::kWarning, "slow reader",
-             {{"request", Json(record_.id)}, {"client", Json(record_.client)}, {"unsent", unsent()}});
+             {{"request", record_.id}, {"client", record_.client}, {"unsent", unsent()}});
     return lost();
   }
-  ping_due_ = Clock::now() + seconds(hall_->settings.ping_seconds);
+  ping_due_ = Clock::now() + after(hall_->settings.ping_seconds);
   if (!record_.chunked) return send(std::string(chunk));
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string framed;
@@ -219,7 +215,7 @@ void Connection::write(std::string_view chunk) {
 }
 
 void Connection::end_stream() {
-  turn_ = nullptr;
+  exchange_ = nullptr;
   phase_ = Phase::kSending;
   if (record_.chunked && record_.method != "HEAD") outbox_.push("0\r\n\r\n");
   flush();
@@ -227,7 +223,7 @@ void Connection::end_stream() {
 
 void Connection::abandon() {
   if (phase_ != Phase::kWorking) return;
-  turn_ = nullptr;
+  exchange_ = nullptr;
   if (record_.status) return lost();  // the missing end of the stream tells the client
   refuse({500, "internal_error", "the server failed at this request; its log says more under the request's id", "", 0});
 }
@@ -246,10 +242,10 @@ void Connection::log(bool gone) {
   const LogLevel level = probe(record_.path) ? LogLevel::kDebug : LogLevel::kInfo;
   const double took = std::chrono::duration<double>(Clock::now() - record_.started).count();
   log_line(level, gone ? "client gone" : "request",
-           {{"request", Json(record_.id)},
-            {"client", Json(record_.client)},
-            {"method", Json(record_.method)},
-            {"path", Json(record_.path)},
+           {{"request", record_.id},
+            {"client", record_.client},
+            {"method", record_.method},
+            {"path", record_.path},
             {"status", record_.status},
             {"bytes", record_.bytes},
             {"seconds", took}});

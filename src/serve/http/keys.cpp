@@ -48,8 +48,7 @@ Keys Keys::read(const fs::path& file) {
   const fs::perms others = fs::status(file, error).permissions() & fs::perms::others_all;
   const std::string text = read_file(file, 1 << 20);
   if (!error && others != fs::perms::none)
-    log_line(LogLevel::kWarning, "keys",
-             {{"file", Json(file.string())}, {"problem", "others may open it: chmod o= it"}});
+    log_line(LogLevel::kWarning, "keys", {{"file", file.string()}, {"problem", "others may open it: chmod o= it"}});
   Keys keys;
   size_t number = 0;
   for (std::string_view rest = text; !rest.empty();) {

@@ -59,7 +59,7 @@ void Listener::accepted(ErrorCode error, Tcp::socket socket) {
   if (!error) enter(std::move(socket));
   if (!error || error == asio::error::connection_aborted || error == asio::error::interrupted) return accept();
   turn_one_away();
-  log_line(LogLevel::kWarning, "accept", {{"problem", Json(error.message())}});
+  log_line(LogLevel::kWarning, "accept", {{"problem", error.message()}});
   pause_.expires_after(kPause);
   pause_.async_wait([self = shared_from_this()](const ErrorCode& cancelled) {
     if (!cancelled) self->accept();

@@ -105,8 +105,8 @@ WorkerReport Worker::answer(const StartOrder& order) {
       job = engine_.start(request);
     } catch (const UsageError& error) {  // of the device: its text is for whoever compiled the programs
       std::fprintf(stderr, "inkstone worker: %s\n", one_line(error.what()).c_str());
-      fail<UsageError>(INKSTONE_HERE, "a picture of ", request.width, "x", request.height,
-                       " cannot be drawn on this device: it has no programs for this size");
+      fail<UsageError>(INKSTONE_HERE, {"a picture of ", request.width, "x", request.height,
+                                       " cannot be drawn on this device: it has no programs for this size"});
     }
     if (settings_.sabotage.started) settings_.sabotage.started(order.request, job);
     Started report{order.job, 0, job.rows, job.calls(), {}};

@@ -176,20 +176,16 @@ TEST(Wire, keeps_every_bit_of_numbers) {
     PictureRequest request;
     request.guidance = value;
     request.eta = -value;
-    const PictureRequest got = picture_request_of(to_json(request));
     send_order(pair.left.get(), StartOrder{1, request});
     const auto order = std::get<StartOrder>(receive_order(pair.right.get()).value());
-    for (const PictureRequest& back : {got, order.request}) {
-      EXPECT_EQ(std::memcmp(&back.guidance, &request.guidance, sizeof(float)), 0) << value;
-      EXPECT_EQ(std::memcmp(&*back.eta, &*request.eta, sizeof(float)), 0) << value;
-    }
+    EXPECT_EQ(std::memcmp(&order.request.guidance, &request.guidance, sizeof(float)), 0) << value;
+    EXPECT_EQ(std::memcmp(&*order.request.eta, &*request.eta, sizeof(float)), 0) << value;
   }
-  EXPECT_EQ(picture_request_of(to_json(odd_request())), odd_request());
-  EXPECT_EQ(to_json(model_card_of(to_json(odd_card()))), to_json(odd_card()));
 }
 
 TEST(Wire, refuses_what_is_no_message) {
-  const std::string finish = "\"finish\":{\"job\":1}", start = boost::json::serialize(to_json(PictureRequest{}));
+  const std::string finish = "\"finish\":{\"job\":1}",
+                    start = boost::json::serialize(FieldWriter::object_of(PictureRequest{}));
   std::string width = start, seed = start, eta = start;
   width.replace(width.find("512"), 3, "5e2");
   seed.replace(seed.find("42"), 2, "18446744073709551616");

@@ -8,6 +8,7 @@
 // at the scores nor a rescaling of the sums. A last column of ones beside the values sums the weights as rounded.
 #include INKSTONE_UNITS
 #include "backend/cpu/kernels/variant.h"
+#include "backend/cpu/kernels/whole_numbers.h"
 #include "base/parallel.h"
 
 namespace inkstone::INKSTONE_ISA {
@@ -21,9 +22,6 @@ constexpr int kSlack = 24;  // sums of 2^24 times some thousand weights are far 
 constexpr float kLog2E = 1.44269504088896341f;
 static_assert(kKeyBlock % kTile == 0 && kPackedKeys % kTile == 0 && kTile % HalfUnits::kElements == 0);
 constexpr float kMasked = -__builtin_inff();
-
-INKSTONE_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
-INKSTONE_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Where the packed keys and values of one head of one row lie.
 template <typename Units>

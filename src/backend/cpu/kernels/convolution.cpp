@@ -2,6 +2,7 @@
 // and the rows are multiplied with the weight as a linear's are. A 1x1 convolution's pixels are such rows already.
 #include "backend/cpu/kernels/product.h"
 #include "backend/cpu/kernels/variant.h"
+#include "backend/cpu/kernels/whole_numbers.h"
 #include "base/parallel.h"
 
 namespace inkstone::INKSTONE_ISA {
@@ -10,10 +11,6 @@ namespace {
 constexpr int64_t kBlockBytes = 4 << 20;  // of rows at a time, unless that are fewer tiles than...
 constexpr int64_t kBlockTiles = 32;       // ...are worth rearranging a weight for
 constexpr int64_t kGrain = 32 << 10;      // bytes copied; less is not worth another thread
-
-INKSTONE_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
-INKSTONE_INLINE int64_t larger_of(int64_t a, int64_t b) { return a > b ? a : b; }
-INKSTONE_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 struct Range {
   int64_t begin, end;

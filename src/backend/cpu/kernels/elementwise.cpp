@@ -2,6 +2,7 @@
 // tails go through the same vector arithmetic.
 #include "backend/cpu/kernels/activations.h"
 #include "backend/cpu/kernels/variant.h"
+#include "backend/cpu/kernels/whole_numbers.h"
 #include "base/parallel.h"
 
 namespace inkstone::INKSTONE_ISA {
@@ -9,8 +10,6 @@ namespace {
 
 constexpr int64_t kGrain = 16 << 10;   // elements; less is not worth another thread
 constexpr int64_t kStretch = 1 << 10;  // pieces start at multiples of this, so that threads do not share cache lines
-
-INKSTONE_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // body(begin, end) over [0, count).
 template <typename F>

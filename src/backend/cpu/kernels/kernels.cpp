@@ -17,7 +17,7 @@ const Kernels& choose() {
     if (std::string(table->name) == wanted) return *table;
     names += names.empty() ? table->name : std::string(", ") + table->name;
   }
-  fail<UsageError>(INKSTONE_HERE, "INKSTONE_ISA=", wanted, ": this processor runs ", names);
+  fail<UsageError>(INKSTONE_HERE, {"INKSTONE_ISA=", wanted, ": this processor runs ", names});
 }
 
 }  // namespace

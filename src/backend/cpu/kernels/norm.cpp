@@ -1,6 +1,7 @@
 // One instruction set's group and layer normalisation. Sums run in an order that the shape alone fixes.
 #include "backend/cpu/kernels/lanes.h"
 #include "backend/cpu/kernels/variant.h"
+#include "backend/cpu/kernels/whole_numbers.h"
 #include "base/parallel.h"
 
 namespace inkstone::INKSTONE_ISA {
@@ -10,8 +11,6 @@ constexpr int64_t kGrain = 16 << 10;    // elements; less is not worth another t
 constexpr int64_t kChannelBlock = 512;  // channels whose numbers lie on the stack at a time
 constexpr int64_t kPixelBlock = 64;     // pixels summed in fp32 before they join a double
 constexpr int64_t kMostChunks = 64;     // parts of a row, each summed on its own
-
-INKSTONE_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // A row's pixels fall into chunks of whole pixel blocks.
 int64_t chunk_pixels(int64_t pixels) {

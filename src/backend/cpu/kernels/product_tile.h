@@ -3,6 +3,7 @@
 
 #include "backend/cpu/kernels/activations.h"
 #include "backend/cpu/kernels/product.h"
+#include "backend/cpu/kernels/whole_numbers.h"
 
 namespace inkstone::INKSTONE_ISA {
 
@@ -10,11 +11,6 @@ inline constexpr int kPanel = 64;  // columns of sums
 inline constexpr int kPanelVectors = kPanel / kLanes;
 inline constexpr int kStripVectors = kQueryVectors;  // vectors of a panel that are summed at a time
 inline constexpr int64_t kLine = 64 / sizeof(Word);  // words of a cache line
-
-INKSTONE_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
-INKSTONE_INLINE int64_t larger_of(int64_t a, int64_t b) { return a > b ? a : b; }
-INKSTONE_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-INKSTONE_INLINE int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
 // What else is wanted soon: rows of weights, of which as many bytes are fetched as are multiplied of each row of x.
 struct Ahead {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/whole_numbers.h"
 #include "backend/cpu/kernels/winograd_transforms.h"
 
 namespace inkstone::INKSTONE_ISA {
@@ -11,9 +12,6 @@ inline constexpr int64_t kDepth = 64;  // channels of the input that are summed 
 inline constexpr int64_t kWidth = 64;  // channels of the result whose transformed weights exist at a time
 inline constexpr int64_t kPad = 16;    // floats between positions, so that they do not share a set of the cache
 
-INKSTONE_INLINE int64_t smaller_of(int64_t a, int64_t b) { return a < b ? a : b; }
-INKSTONE_INLINE int64_t larger_of(int64_t a, int64_t b) { return a > b ? a : b; }
-INKSTONE_INLINE int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // The largest of the fewest pieces of `count` that are at most `most` each.
 INKSTONE_INLINE int64_t piece_of(int64_t count, int64_t most) {
   return divide_up(count, divide_up(count, larger_of(1, most)));
@@ -77,14 +75,14 @@ class InputRows {
 void winograd_weights(const ConvolutionShape& shape, const StoredWeight& weight, const Part& part, int64_t channel,
                       float* to);
 // sums[position][tile][part.width] = or += inputs[position][tile][kDepth] * weights[position][kDepth][part.width]
-struct Product {
+struct WinogradProduct {
   const float *inputs, *weights;
   float* sums;
   int64_t inputs_stride, sums_stride;  // from one position to the next
   int64_t depth;
   bool first;  // =
 };
-void winograd_multiply(const Product& product, const Part& part);
+void winograd_multiply(const WinogradProduct& product, const Part& part);
 void winograd_result(const ConvolutionShape& shape, const ProductData& data, const Tiles& block, const Part& part,
                      const float* sums);
 

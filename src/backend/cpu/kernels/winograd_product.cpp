@@ -118,7 +118,7 @@ void winograd_weights(const ConvolutionShape& shape, const StoredWeight& weight,
   });
 }
 
-void winograd_multiply(const Product& product, const Part& part) {
+void winograd_multiply(const WinogradProduct& product, const Part& part) {
   const int64_t tiles = part.last_tile - part.first_tile, groups = divide_up(tiles, kTileRows);
   for (int64_t position = 0; position < kPositions; ++position) {
     const float* inputs = product.inputs + position * product.inputs_stride;

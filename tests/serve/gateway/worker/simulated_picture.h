@@ -30,7 +30,8 @@ inline uint64_t mixed(uint64_t state, uint64_t value) {
 
 inline uint64_t noise_of(const PictureRequest& request) {
   uint64_t state = 1;
-  for (const char c : boost::json::serialize(to_json(request))) state = mixed(state, static_cast<uint8_t>(c));
+  for (const char c : boost::json::serialize(FieldWriter::object_of(request)))
+    state = mixed(state, static_cast<uint8_t>(c));
   return state;
 }
 

@@ -1,4 +1,4 @@
-#include "serve/http/turn.h"
+#include "serve/http/http_exchange.h"
 
 #include <boost/asio/post.hpp>
 
@@ -6,14 +6,14 @@
 
 namespace inkstone {
 
-Turn::Turn(std::shared_ptr<Connection> connection, HttpRequest request)
+HttpExchange::HttpExchange(std::shared_ptr<Connection> connection, HttpRequest request)
     : connection_(std::move(connection)), request_(std::move(request)) {}
 
-Turn::~Turn() {
+HttpExchange::~HttpExchange() {
   if (state_ == State::kOpen || state_ == State::kStreaming) connection_->abandon();
 }
 
-void Turn::reply(HttpReply reply) {
+void HttpExchange::reply(HttpReply reply) {
   if (state_ == State::kLost) return end();
   INKSTONE_CHECK(state_ == State::kOpen, "a request is answered twice: ", request_.path);
   connection_->reply(std::move(reply));
@@ -21,7 +21,7 @@ void Turn::reply(HttpReply reply) {
   end();
 }
 
-void Turn::begin_stream(HttpReply head) {
+void HttpExchange::begin_stream(HttpReply head) {
   if (state_ == State::kLost) return;
   INKSTONE_CHECK(state_ == State::kOpen, "a request is answered twice: ", request_.path);
   state_ = State::kStreaming;
@@ -33,13 +33,13 @@ void Turn::begin_stream(HttpReply head) {
   }
 }
 
-void Turn::write(std::string_view chunk) {
+void HttpExchange::write(std::string_view chunk) {
   if (state_ == State::kLost) return;
   INKSTONE_CHECK(state_ == State::kStreaming, "no stream to write to: ", request_.path);
   connection_->write(chunk);
 }
 
-void Turn::end_stream() {
+void HttpExchange::end_stream() {
   if (state_ == State::kLost) return end();
   INKSTONE_CHECK(state_ == State::kStreaming, "no stream to end: ", request_.path);
   state_ = State::kOver;
@@ -47,32 +47,32 @@ void Turn::end_stream() {
   end();
 }
 
-size_t Turn::unsent() const { return state_ == State::kStreaming ? connection_->unsent() : 0; }
+size_t HttpExchange::unsent() const { return state_ == State::kStreaming ? connection_->unsent() : 0; }
 
 // Who answers wants to hear no more.
-void Turn::end() {
+void HttpExchange::end() {
   const std::function<void()> dropped = std::exchange(gone_, nullptr);  // may hold the last pointer to this
 }
 
-void Turn::on_gone(std::function<void()> gone) {
+void HttpExchange::on_gone(std::function<void()> gone) {
   if (state_ == State::kOver) return;
   gone_ = std::move(gone);
   if (state_ == State::kLost) tell_soon();
 }
 
-void Turn::lose() {
+void HttpExchange::lose() {
   if (state_ == State::kOver || state_ == State::kLost) return;
   state_ = State::kLost;
   if (gone_) tell_soon();
 }
 
 // Not at once: the loss may come out in the middle of a write() of the one who is to be told.
-void Turn::tell_soon() {
+void HttpExchange::tell_soon() {
   if (connection_->hall().silent) return end();
   boost::asio::post(connection_->hall().events, [weak = weak_from_this()] {
-    const std::shared_ptr<Turn> turn = weak.lock();
-    if (!turn || turn->connection_->hall().silent) return;
-    if (const auto gone = std::exchange(turn->gone_, nullptr)) gone();
+    const std::shared_ptr<HttpExchange> exchange = weak.lock();
+    if (!exchange || exchange->connection_->hall().silent) return;
+    if (const auto gone = std::exchange(exchange->gone_, nullptr)) gone();
   });
 }
 

@@ -5,10 +5,10 @@
 
 namespace inkstone {
 
-class Turn final : public Exchange, public std::enable_shared_from_this<Turn> {
+class HttpExchange final : public Exchange, public std::enable_shared_from_this<HttpExchange> {
  public:
-  Turn(std::shared_ptr<Connection> connection, HttpRequest request);
-  ~Turn() override;
+  HttpExchange(std::shared_ptr<Connection> connection, HttpRequest request);
+  ~HttpExchange() override;
   const HttpRequest& request() const override { return request_; }
   void reply(HttpReply reply) override;
   void begin_stream(HttpReply head) override;
