@@ -29,11 +29,12 @@ test-clients:
 	@cmake --build --preset $(PRESET) --parallel $(JOBS) --target inkstone
 	ctest --preset $(PRESET) -L clients
 
-# The checks that need no build: formatting and the house.
+# The checks that need no build: formatting, structure and the tests of what checks it.
 check:
 	@tools/setup.sh test
 	@git ls-files '*.h' '*.cpp' | xargs clang-format-14 --dry-run --Werror
-	@python3 tools/check_house.py src
+	@python3 -B tools/check_structure.py src
+	@python3 -B -m unittest discover --quiet --start-directory tests/structure --pattern '*_test.py'
 
 format:
 	@git ls-files '*.h' '*.cpp' | xargs clang-format-14 -i

@@ -1,7 +1,7 @@
 set(standard_headers <algorithm> <array> <cmath> <functional> <map> <memory> <optional> <set> <span> <string> <utility> <variant> <vector>
     <boost/json/value.hpp>)
 
-# A room of the house is a static library of the sources in src/NAME (see docs/design.md).
+# A room (a module of the program) is a static library of the sources in src/NAME (see docs/design.md).
 # inkstone_room(NAME [ROOMS rooms that it may include] [LINK libraries it hides])
 function(inkstone_room name)
   cmake_parse_arguments(ROOM "" "" "ROOMS;LINK" ${ARGN})
