@@ -40,6 +40,7 @@ function(inkstone_tests name)
   endif()
   string(REPLACE "/" "_" target test_${name})
   add_executable(${target} ${sources})
+  set_target_properties(${target} PROPERTIES UNITY_BUILD OFF)  # each file of tests has helpers of its own
   list(TRANSFORM TEST_ROOMS PREPEND inkstone_)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_compile_definitions(${target} PRIVATE INKSTONE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")

@@ -58,9 +58,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   };
   bool reading() const { return phase_ <= Phase::kBody; }
 
-  static Clock::duration after(double seconds) {
-    return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-  }
   // connection.cpp: bytes and time
   void listen();
   void readable();
@@ -109,5 +106,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   size_t lingered_ = 0;
   Clock::time_point phase_due_, write_due_, ping_due_, check_due_, timer_at_ = Clock::time_point::max();
 };
+
+inline Connection::Clock::duration after(double seconds) {
+  return std::chrono::duration_cast<Connection::Clock::duration>(std::chrono::duration<double>(seconds));
+}
 
 }  // namespace inkstone
