@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
-#include "diffusion/model.h"
+#include "diffusion/pipeline.h"
 #include "diffusion/unet_parts.h"
 #include "models/clip.h"
 #include "models/vae.h"
@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Graph graph_of(const Model& model, const GraphRecord& record, const Gear& gear) {
+Graph graph_of(const Pipeline& model, const GraphRecord& record, const Gear& gear) {
   const int scale = model.vae_scale(), height = record.height / scale, width = record.width / scale;
   const int side = model.size_multiple() / scale;
   if (record.part == "text_encoder") return clip_graph(model.clip_config, 1);
@@ -38,12 +38,12 @@ Graph graph_of(const Model& model, const GraphRecord& record, const Gear& gear) 
   return unet_parts(model.unet_config, size, DType::kF32).step;
 }
 
-const Weights& weights_of(const Model& model, const GraphRecord& record) {
-  if (record.component == "text_encoder") return model.clip;
-  return record.component == "unet" ? model.unet : model.vae;
+const Weights& weights_of(const Pipeline& model, const GraphRecord& record) {
+  if (record.component == "text_encoder") return model.component("text_encoder").weights;
+  return model.component(record.component == "unet" ? "unet" : "vae").weights;
 }
 
-Tensor random_input(const NamedShape& input, const Model& model, std::mt19937& random) {
+Tensor random_input(const NamedShape& input, const Pipeline& model, std::mt19937& random) {
   Tensor tensor(input.shape, input.type);
   std::normal_distribution<float> normal;
   if (input.type == DType::kI32)
@@ -70,7 +70,8 @@ JsonObject dump(const fs::path& folder, const Port& port, const Tensor& tensor) 
           {"file", path.string()}};
 }
 
-JsonObject run(const Model& model, const GraphRecord& record, const Gear& gear, Backend& backend, const fs::path& out) {
+JsonObject run(const Pipeline& model, const GraphRecord& record, const Gear& gear, Backend& backend,
+               const fs::path& out) {
   const Graph graph = graph_of(model, record, gear);
   INKSTONE_CHECK(identity(graph) == gear.graph, record.name, ": the manifest's graph is another than the engine's");
   std::mt19937 random(static_cast<uint32_t>(gear.batch * 10 + record.copies));
@@ -95,7 +96,7 @@ JsonObject run(const Model& model, const GraphRecord& record, const Gear& gear, 
 }
 
 void dump_all(const fs::path& source, const fs::path& exported, const fs::path& out, const std::string& device) {
-  const Model model = Model::open(source);
+  const Pipeline model = Pipeline::open(source);
   const Manifest manifest = Manifest::read(exported);
   const auto backend = open_backend(device);
   JsonArray runs;

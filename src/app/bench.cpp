@@ -18,7 +18,7 @@
 namespace inkstone {
 namespace {
 
-Request bench_request(const Options& options, const Model& model) {
+Request bench_request(const Options& options, const Pipeline& model) {
   constexpr int kSteps = 2;
   Request request = request_of(options, model);
   request.prompt = "a red apple to the left of a bee";

@@ -98,7 +98,7 @@ std::string memory_lines(const BenchResult& result) {
 JsonObject bench_json(const Loaded& loaded, const BenchResult& result) {
   const double peak = result.peaks.of(result.plan.precision);
   const auto gflops = [](double flops) { return flops > 0 ? Json(flops / 1e9) : Json(); };
-  JsonObject machine = device_json(loaded.engine->device());
+  JsonObject machine = device_json(loaded.engine->backend().info());
   machine["threads"] = threads();
   machine["peak_fp32_gflops_per_second"] = gflops(result.peaks.fp32);
   machine["peak_bf16_gflops_per_second"] = gflops(result.peaks.bf16);
@@ -131,7 +131,7 @@ JsonObject bench_json(const Loaded& loaded, const BenchResult& result) {
 std::string bench_table(const Loaded& loaded, const BenchResult& result) {
   const double peak = result.peaks.of(result.plan.precision);
   std::string text = fmt::format("model: {}, {} parameters\n", loaded.name, millions(all_parameters(loaded.model())));
-  text += fmt::format("device: {}, {} threads\n", device_text(loaded.engine->device()), threads());
+  text += fmt::format("device: {}, {} threads\n", device_text(loaded.engine->backend().info()), threads());
   if (result.peaks.fp32 > 0)
     text += "peak: " + rate_line("fp32", result.peaks.fp32) + rate_line(", bf16", result.peaks.bf16) + "\n";
   text += fmt::format("measured: {}x{} in {}, {} steps, {} times\n", result.request.width, result.request.height,

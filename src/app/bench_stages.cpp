@@ -15,13 +15,13 @@ namespace inkstone {
 
 constexpr int kMostSteps = 1000;  // in so many every kind of step is met
 
-size_t BenchResult::kind_of(const UnetCall& call) const {
+size_t BenchResult::kind_of(const UnetEvaluation& call) const {
   return (call.copies < texts ? 1 : 0) + (call.part == UnetPart::kShallow ? 2 : 0);
 }
 
 std::optional<double> BenchResult::seconds_of(int number) const {
   double sum = texts * text_encoder.seconds() + vae.seconds();
-  for (const UnetCall& call : course_of(request, guided(), number)) {
+  for (const UnetEvaluation& call : unet_schedule(request, guided(), number)) {
     const Measurement& step = steps[kind_of(call)];
     if (step.runs.empty()) return std::nullopt;
     sum += step.seconds();
@@ -31,7 +31,7 @@ std::optional<double> BenchResult::seconds_of(int number) const {
 
 double BenchResult::work_of(int number) const {
   double sum = texts * text_encoder.work + vae.work;
-  for (const UnetCall& call : course_of(request, guided(), number)) sum += steps[kind_of(call)].work;
+  for (const UnetEvaluation& call : unet_schedule(request, guided(), number)) sum += steps[kind_of(call)].work;
   return sum;
 }
 
@@ -58,18 +58,21 @@ BenchResult Bench::run() {
 
 // What the engine has to run for a stage. A stage may be several programs: all their calls are counted to it.
 Bench::Programs Bench::text_programs() {
-  return [this] { return std::vector{&engine_.text_program()}; };
+  return [this] { return std::vector{&engine_.programs().before_steps("text_encoder").program()}; };
 }
 
 Bench::Programs Bench::step_programs(const Job& job) {
   return [this, call = job.next()] {
     const Request& request = result_.request;
-    return std::vector{&engine_.unet_program(call.copies, request.width, request.height, call.part)};
+    const StageShape shape{1, call.copies, request.width, request.height, call.part};
+    return std::vector{&engine_.programs().step(shape).program()};
   };
 }
 
 Bench::Programs Bench::vae_programs() {
-  return [this] { return std::vector{&engine_.vae_program(result_.request.width, result_.request.height)}; };
+  return [this] {
+    return std::vector{&engine_.programs().decoder(result_.request.width, result_.request.height).program()};
+  };
 }
 
 void Bench::timed(Measurement& measurement, const Programs& programs, const std::function<void()>& work) {
@@ -94,7 +97,7 @@ void Bench::timed(Measurement& measurement, const Programs& programs, const std:
 
 // Of the models' own graphs: what the engine saves of this work counts as speed.
 void Bench::count_work(int rows) {
-  const Model& model = engine_.model();
+  const Pipeline& model = engine_.pipeline();
   const Request& request = result_.request;
   const int scale = model.vae_scale(), height = request.height / scale, width = request.width / scale;
   result_.texts = rows;
@@ -102,7 +105,7 @@ void Bench::count_work(int rows) {
   const auto work = [&](int copies, UnetPart part) {
     return flops(unet_graph(model.unet_config, {copies, height, width, model.clip_config.tokens, 1, part}));
   };
-  for (const UnetCall& call : course_of(request, result_.guided(), kMostSteps))
+  for (const UnetEvaluation& call : unet_schedule(request, result_.guided(), kMostSteps))
     if (Measurement& step = result_.steps[result_.kind_of(call)]; step.work == 0)
       step.work = work(call.copies, call.part);
   result_.vae.work = flops(vae_decoder_graph(model.vae_config, 1, height, width));
@@ -129,10 +132,10 @@ void Bench::start_up() {
   engine_.check(request);
   result_.plan = engine_.plan(request);
   first.plan = part("plan");
-  result_.text_encoder.planned = result_.plan.text_encoder.total();
+  result_.text_encoder.planned = result_.plan.use("text_encoder").total();
   for (size_t kind = 0; kind < result_.steps.size(); ++kind)
-    result_.steps[kind].planned = (kind < 2 ? result_.plan.unet : result_.plan.shallow).total();
-  result_.vae.planned = result_.plan.vae.total();
+    result_.steps[kind].planned = result_.plan.use(kind < 2 ? "unet" : "unet_shallow").total();
+  result_.vae.planned = result_.plan.use("vae").total();
 
   const Progress progress = view_.callbacks(1);
   std::string preparing;
@@ -165,8 +168,8 @@ void Bench::start_up() {
 void Bench::probe_peaks() {
   if (result_.whole.runs.empty()) console_.say("measuring the machine's peak");
   Peaks& peaks = result_.peaks;
-  peaks.fp32 = std::max(peaks.fp32, engine_.peak_flops(DType::kF32));
-  peaks.bf16 = std::max(peaks.bf16, engine_.peak_flops(DType::kBF16));
+  peaks.fp32 = std::max(peaks.fp32, engine_.backend().peak_flops(DType::kF32));
+  peaks.bf16 = std::max(peaks.bf16, engine_.backend().peak_flops(DType::kBF16));
 }
 
 void Bench::picture(int number) {

@@ -44,7 +44,7 @@ struct BenchResult {
   bool stages_apart = false;        // their MemoryPeaks::resident is their own
 
   bool guided() const { return texts == 2; }
-  size_t kind_of(const UnetCall& call) const;  // of `steps`
+  size_t kind_of(const UnetEvaluation& call) const;  // of `steps`
   std::optional<double> seconds_of(
       int steps) const;  // of a picture, by the medians of its stages; unset where a kind was not run
   double work_of(int steps) const;

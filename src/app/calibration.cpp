@@ -79,31 +79,21 @@ class StepInputs {
   StepInputs(Engine& engine, const Job& job) : latent_(job.latent.clone()) {
     for (float& value : latent_.floats()) value *= job.scheduler->input_scale(job.call);
     by_port_["latent"] = &latent_;
-    for (size_t i = 0; i < job.keys.size(); ++i) by_port_["text_" + std::to_string(i)] = &job.keys[i];
-    compute_times(engine, job.scheduler->timesteps()[static_cast<size_t>(job.call)]);
+    for (size_t i = 0; i < job.cross_kv.size(); ++i) by_port_["text_" + std::to_string(i)] = &job.cross_kv[i].tensor;
+    BoundProgram& time = engine.programs().before_steps("unet_time");
+    time.host_input("timestep").floats()[0] = job.scheduler->timesteps()[static_cast<size_t>(job.call)];
+    times_ = time.run_for_new_outputs();
     for (size_t i = 0; i < times_.size(); ++i) by_port_["time_" + std::to_string(i)] = &times_[i];
   }
   const std::map<std::string, const Tensor*>& by_port() const { return by_port_; }
 
  private:
-  void compute_times(Engine& engine, float timestep) {
-    const int side = engine.model().size_multiple() / engine.model().vae_scale();
-    const Graph graph = unet_parts(engine.model().unet_config, {1, side, side}, DType::kF32).time;
-    for (const int output : graph.outputs()) times_.emplace_back(graph.node(output).shape);
-    std::vector<Tensor*> out;
-    for (Tensor& time : times_) out.push_back(&time);
-    Tensor at({1});
-    at.floats()[0] = timestep;
-    const Tensor* const in[] = {&at};
-    engine.time_program().run(in, out);
-  }
-
   Tensor latent_;
   std::vector<Tensor> times_;
   std::map<std::string, const Tensor*> by_port_;
 };
 
-Request request_for(const Model& model, const GraphRecord& step, const std::string& prompt, uint64_t seed) {
+Request request_for(const Pipeline& model, const GraphRecord& step, const std::string& prompt, uint64_t seed) {
   Request request;
   request.prompt = prompt;
   request.seed = seed;
@@ -136,18 +126,18 @@ void write_calibration(const fs::path& model, const std::vector<std::string>& pr
   Samples steps(step, to), decodings(vae, to);
   EngineOptions options;
   options.precision = Precision::kFp32;
-  Engine engine(Model::open(model), options);
-  INKSTONE_CHECK_USAGE(engine.model().unet_config.guidance_channels == 0,
+  Engine engine(Pipeline::open(model), options);
+  INKSTONE_CHECK_USAGE(engine.pipeline().unet_config.guidance_channels == 0,
                        "--calibration: a model distilled with guidance is not calibrated");
   for (size_t i = 0; i < prompts.size(); ++i) {
     tell(fmt::format("calibration: prompt {} of {}", i + 1, prompts.size()));
-    Job job = engine.start(request_for(engine.model(), step, prompts[i], i));
+    Job job = engine.start(request_for(engine.pipeline(), step, prompts[i], i));
     for (int kept = 0; !job.done(); engine.step(job)) {
       if (job.call * kStepsKept < kept * job.calls()) continue;
       ++kept;
       steps.add(StepInputs(engine, job).by_port(), prompts[i], job.call);
     }
-    const VaeConfig& config = engine.model().vae_config;
+    const VaeConfig& config = engine.pipeline().vae_config;
     for (float& value : job.latent.floats()) value = value / config.scaling_factor + config.shift_factor;
     decodings.add({{"latent", &job.latent}}, prompts[i], job.calls());
   }

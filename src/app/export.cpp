@@ -41,7 +41,7 @@ bool read_number(std::string_view text, int most, int& value) {
   return error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= most;
 }
 
-std::vector<PictureSize> sizes_of(const Options& options, const Model& model) {
+std::vector<PictureSize> sizes_of(const Options& options, const Pipeline& model) {
   if (!options.sizes) return {{model.defaults.width, model.defaults.height}};
   std::vector<PictureSize> sizes;
   for (const std::string& piece : pieces_of(*options.sizes)) {
@@ -73,7 +73,7 @@ std::vector<int> batches_of(const Options& options) {
   return batches;
 }
 
-ExportChoice choice_of(const Options& options, const Model& model) {
+ExportChoice choice_of(const Options& options, const Pipeline& model) {
   ExportChoice choice;
   choice.graphs = {sizes_of(options, model), batches_of(options), options.gears.value_or(false),
                    options.vae_tile.value_or(0), options.encoder.value_or(false)};
@@ -160,7 +160,7 @@ int run_export(const Options& options) {
                        ": for which chip? add --soc, such as --soc Ascend910B4, or --soc auto");
   if (compiles)
     choose_soc(*options.soc, *options.soc == "auto" ? chip_of_this_machine() : "");  // before anything is written
-  const Model model = Model::open(source);
+  const Pipeline model = Pipeline::open(source);
   const ExportChoice choice = choice_of(options, model);
   const auto tell = [&](const std::string& line) { console.say(line); };
   Manifest manifest = export_model(model, choice, folder, tell);

@@ -30,15 +30,19 @@ struct Group {
   std::vector<const ComponentGraph*> graphs;
 };
 
-Group group_of(const Model& model, const ComponentGraph& graph, const std::string& precision) {
+Group group_of(const Pipeline& model, const ComponentGraph& graph, const std::string& precision) {
   const DType type = precision == "fp16" ? DType::kF16 : DType::kF32;
-  if (graph.part == "time") return {"unet_time.bin", &model.unet, DType::kF32, {}};
-  if (graph.component == "unet") return {"unet.bin", &model.unet, type, {}};
-  if (graph.component == "text_encoder") return {"text_encoder.bin", &model.clip, type, {}};
-  return {graph.component + ".bin", &model.vae, DType::kF32, {}};  // ATC makes fp16 of it, but for its norms
+  if (graph.part == "time") return {"unet_time.bin", &model.component("unet").weights, DType::kF32, {}};
+  if (graph.component == "unet") return {"unet.bin", &model.component("unet").weights, type, {}};
+  if (graph.component == "text_encoder")
+    return {"text_encoder.bin", &model.component("text_encoder").weights, type, {}};
+  return {graph.component + ".bin",
+          &model.component("vae").weights,
+          DType::kF32,
+          {}};  // ATC makes fp16 of it, but for its norms
 }
 
-std::vector<Group> groups_of(const Model& model, const std::vector<ComponentGraph>& graphs,
+std::vector<Group> groups_of(const Pipeline& model, const std::vector<ComponentGraph>& graphs,
                              const std::string& precision) {
   std::vector<Group> groups;
   for (const ComponentGraph& graph : graphs) {
@@ -127,7 +131,7 @@ void claim_export_folder(const fs::path& folder, const std::string& model) {
                        "): name a new folder");
 }
 
-Manifest export_model(const Model& model, const ExportChoice& choice, const fs::path& folder, const Tell& tell) {
+Manifest export_model(const Pipeline& model, const ExportChoice& choice, const fs::path& folder, const Tell& tell) {
   const std::vector<ComponentGraph> graphs = component_graphs(model, choice.graphs);
   claim_export_folder(folder, model.name());
   std::set<std::string> left;

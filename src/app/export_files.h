@@ -26,7 +26,7 @@ void claim_export_folder(const std::filesystem::path& folder, const std::string&
 
 // Claims the folder and writes all files, the manifest last: an export that was interrupted has one without graphs. What an earlier export has left
 // there under other names is removed. Throws Error naming the file that cannot be written, or the weight that fp16 cannot hold.
-Manifest export_model(const Model& model, const ExportChoice& choice, const std::filesystem::path& folder,
+Manifest export_model(const Pipeline& model, const ExportChoice& choice, const std::filesystem::path& folder,
                       const Tell& tell);
 
 }  // namespace inkstone

@@ -69,7 +69,7 @@ void report_loaded(const Session& session) {
   const Request& request = session.request;
   std::string text = fmt::format("model      {} ({})\n{}", loaded.name, loaded.model().folder.string(),
                                  components_table(loaded.model()));
-  text += fmt::format("device     {}, {} threads\n", device_text(loaded.engine->device()), threads());
+  text += fmt::format("device     {}, {} threads\n", device_text(loaded.engine->backend().info()), threads());
   text += fmt::format("precision  {}\nmemory     {}\n", name_of(session.plan.precision), plan_line(session.plan));
   for (const std::string& reason : session.plan.reasons) text += fmt::format("  given up: {}\n", reason);
   text += fmt::format("picture    {}x{}, {} steps of {}{}, guidance {}, seed {}", request.width, request.height,
@@ -126,7 +126,7 @@ JsonObject result_json(const Session& session, const std::vector<Picture>& pictu
   memory["budget_bytes"] = budget ? Json(budget) : Json();
   memory["planned_peak_bytes"] = session.plan.peak_bytes;
   memory["measured_peak_bytes"] = peak_resident_bytes();
-  JsonObject device = device_json(session.loaded.engine->device());
+  JsonObject device = device_json(session.loaded.engine->backend().info());
   device["threads"] = threads();
   if (const auto card = ascend_status(session.loaded.engine->backend())) device["card"] = card_json(*card);
   return {{"version", kVersion},
@@ -154,7 +154,7 @@ int run_generate(Options options) {
 
   session.loaded = load(options);
   Engine& engine = *session.loaded.engine;
-  session.request = request_of(options, engine.model());
+  session.request = request_of(options, engine.pipeline());
   session.options = std::move(options);
   const Request& request = session.request;
   engine.check(request);

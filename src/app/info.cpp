@@ -13,7 +13,7 @@
 namespace inkstone {
 namespace {
 
-JsonObject scheduler_settings(const Model& model) {
+JsonObject scheduler_settings(const Pipeline& model) {
   JsonObject settings;
   if (!model.scheduler_json->is_object()) return settings;
   for (const auto& [key, value] : model.scheduler_json->get_object())
@@ -25,7 +25,7 @@ std::string setting_text(const Json& value) {
   return value.is_double() ? fmt::format("{}", value.get_double()) : one_line(boost::json::serialize(value));
 }
 
-std::string scheduler_text(const Model& model, const SchedulerConfig& scheduler) {
+std::string scheduler_text(const Pipeline& model, const SchedulerConfig& scheduler) {
   std::string text = fmt::format("scheduler  {} ({})", name_of(scheduler.kind), diffusers_class(scheduler.kind));
   for (const auto& [key, value] : scheduler_settings(model))
     text += fmt::format("\n  {:<28}{}", std::string_view(key.data(), key.size()), setting_text(value));
@@ -36,11 +36,11 @@ std::string scheduler_text(const Model& model, const SchedulerConfig& scheduler)
 
 int run_info(const Options& options) {
   const Loaded loaded = load(options);
-  const Model& model = loaded.model();
+  const Pipeline& model = loaded.model();
   const Request request = request_of(options, model);
   loaded.engine->check(request);
   const EnginePlan plan = loaded.engine->plan(request);
-  const DeviceInfo device = loaded.engine->device();
+  const DeviceInfo device = loaded.engine->backend().info();
 
   if (options.json.value_or(false)) {
     JsonObject memory = plan_json(plan);

@@ -33,19 +33,19 @@ EngineOptions engine_options(const Options& options) {
 Loaded load(const Options& options) {
   const auto begin = std::chrono::steady_clock::now();
   Loaded loaded;
-  Model model = Model::open(options.model ? find_model(*options.model) : demo_model());
+  Pipeline model = Pipeline::open(options.model ? find_model(*options.model) : demo_model());
   loaded.name = model.name();
   loaded.engine = std::make_unique<Engine>(std::move(model), engine_options(options));
   loaded.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return loaded;
 }
 
-SchedulerConfig scheduler_of(const Options& options, const Model& model) {
+SchedulerConfig scheduler_of(const Options& options, const Pipeline& model) {
   const SchedulerChoice choice{options.scheduler.value_or(""), options.karras, options.eta};
   return scheduler_config(model, choice, (model.folder / "scheduler" / "scheduler_config.json").string(), "--");
 }
 
-Request request_of(const Options& options, const Model& model) {
+Request request_of(const Options& options, const Pipeline& model) {
   Request request;
   request.prompt = options.prompt.value_or("");
   request.negative_prompt = options.negative.value_or("");

@@ -14,7 +14,7 @@ struct Loaded {
   std::unique_ptr<Engine> engine;  // nothing is packed or compiled yet
   double seconds = 0;
 
-  const Model& model() const { return engine->model(); }
+  const Pipeline& model() const { return engine->pipeline(); }
 };
 
 Loaded load(const Options& options);
@@ -22,9 +22,9 @@ Loaded load(const Options& options);
 EngineOptions engine_options(const Options& options);
 
 // The model's scheduler, or the one asked for with the model's settings. UsageError where --karras or --eta does nothing for it.
-SchedulerConfig scheduler_of(const Options& options, const Model& model);
+SchedulerConfig scheduler_of(const Options& options, const Pipeline& model);
 
 // Options, else the model's defaults. The seed is the first picture's; prompt and seed must be set.
-Request request_of(const Options& options, const Model& model);
+Request request_of(const Options& options, const Pipeline& model);
 
 }  // namespace inkstone

@@ -21,7 +21,7 @@ JsonObject use_json(const MemoryUse& use) {
           {"total_bytes", use.total()}};
 }
 
-std::string use_row(const char* name, const MemoryUse& use) {
+std::string use_row(const std::string& name, const MemoryUse& use) {
   return fmt::format("  {:<14}{:>12}{:>12}{:>12}{:>12}{:>12}\n", name, byte_text(use.mapped), byte_text(use.weights),
                      byte_text(use.arena), byte_text(use.scratch), byte_text(use.total()));
 }
@@ -41,18 +41,18 @@ std::string grouped(int64_t number) {
 
 std::string millions(int64_t number) { return fmt::format("{:.2f}M", static_cast<double>(number) / 1e6); }
 
-int64_t all_parameters(const Model& model) {
+int64_t all_parameters(const Pipeline& model) {
   int64_t sum = 0;
-  for (const ComponentInfo& component : model.components) sum += component.parameters;
+  for (const Component& component : model.components) sum += component.parameters;
   return sum;
 }
 
 double shortest(float value) { return std::strtod(fmt::format("{}", value).c_str(), nullptr); }
 
-std::string components_table(const Model& model) {
+std::string components_table(const Pipeline& model) {
   std::string text =
       fmt::format("  {:<14}{:<24}{:>16}  {:<6}{:>12}\n", "component", "kind", "parameters", "stored", "file");
-  for (const ComponentInfo& component : model.components)
+  for (const Component& component : model.components)
     text += fmt::format("  {:<14}{:<24}{:>16}  {:<6}{:>12}\n", component.name, component.kind,
                         grouped(component.parameters), name_of(component.stored), byte_text(component.file_bytes));
   return text + fmt::format("  {:<14}{:<24}{:>16}\n", "in all", "", millions(all_parameters(model)));
@@ -63,13 +63,10 @@ std::string device_text(const DeviceInfo& device) {
 }
 
 std::string plan_table(const EnginePlan& plan) {
-  std::string text = fmt::format("  {:<14}{:>12}{:>12}{:>12}{:>12}{:>12}\n", "component", "weights", "packed", "arena",
+  std::string text = fmt::format("  {:<14}{:>12}{:>12}{:>12}{:>12}{:>12}\n", "stage", "weights", "packed", "arena",
                                  "scratch", "in all");
   text += fmt::format("  {:<14}{:>60}\n", "program", byte_text(plan.program_bytes));
-  text += use_row("text_encoder", plan.text_encoder) + use_row("unet", plan.unet);
-  text += use_row("  for a prompt", plan.prompt) + use_row("  for a time", plan.time);
-  if (plan.shallow.total()) text += use_row("  shallow part", plan.shallow);
-  text += use_row("vae", plan.vae);
+  for (const PlannedStage& stage : plan.stages) text += use_row(stage.name, stage.use);
   text += fmt::format("  {:<14}{:>60}\n", "carried", byte_text(plan.carried_bytes));
   text += fmt::format("  {:<14}{:>60}\n", "peak", byte_text(plan.peak_bytes));
   text +=
@@ -96,9 +93,9 @@ std::string approximations_text(const Request& request) {
 }
 
 JsonObject model_json(const Loaded& loaded) {
-  const Model& model = loaded.model();
+  const Pipeline& model = loaded.model();
   JsonArray components;
-  for (const ComponentInfo& component : model.components)
+  for (const Component& component : model.components)
     components.push_back(JsonObject{{"name", component.name},
                                     {"kind", component.kind},
                                     {"parameters", component.parameters},
@@ -154,21 +151,18 @@ std::string card_text(const AscendStatus& card) {
 }
 
 JsonObject plan_json(const EnginePlan& plan) {
-  return {{"precision", name_of(plan.precision)},
-          {"text_encoder", use_json(plan.text_encoder)},
-          {"unet", use_json(plan.unet)},
-          {"unet_prompt", use_json(plan.prompt)},
-          {"unet_time", use_json(plan.time)},
-          {"unet_shallow", use_json(plan.shallow)},
-          {"vae", use_json(plan.vae)},
-          {"carried_bytes", plan.carried_bytes},
-          {"program_bytes", plan.program_bytes},
-          {"peak_bytes", plan.peak_bytes},
-          {"components_in_turn", plan.components_in_turn},
-          {"weight_streaming", plan.weight_streaming},
-          {"vae_tiling", plan.vae_tiling},
-          {"attention_slicing", plan.attention_slicing},
-          {"given_up", JsonArray(plan.reasons.begin(), plan.reasons.end())}};
+  JsonObject json{{"precision", name_of(plan.precision)}};
+  for (const PlannedStage& stage : plan.stages) json[stage.name] = use_json(stage.use);
+  json["carried_bytes"] = plan.carried_bytes;
+  json["program_bytes"] = plan.program_bytes;
+  json["owned_bytes"] = plan.owned_bytes;
+  json["peak_bytes"] = plan.peak_bytes;
+  json["components_in_turn"] = plan.components_in_turn;
+  json["weight_streaming"] = plan.weight_streaming;
+  json["vae_tiling"] = plan.vae_tiling;
+  json["attention_slicing"] = plan.attention_slicing;
+  json["given_up"] = JsonArray(plan.reasons.begin(), plan.reasons.end());
+  return json;
 }
 
 JsonObject times_json(const StageTimes& times) {

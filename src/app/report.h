@@ -12,11 +12,11 @@ namespace inkstone {
 
 std::string grouped(int64_t number);   // "859,520,964"
 std::string millions(int64_t number);  // "859.52M"
-int64_t all_parameters(const Model& model);
+int64_t all_parameters(const Pipeline& model);
 double shortest(float value);  // the double that a person would write for it: 0.1f -> 0.1
 
 // Lines for people, each ended.
-std::string components_table(const Model& model);
+std::string components_table(const Pipeline& model);
 std::string device_text(const DeviceInfo& device);  // "cpu (AMD EPYC, 2 threads, AVX-512 BF16)"
 std::string plan_table(const EnginePlan& plan);     // a row for each component, the peak, what was given up
 std::string plan_line(const EnginePlan& plan);      // the same in a line, without its end

@@ -38,8 +38,9 @@ struct DeviceInfo {
 
 struct MemoryUse {     // bytes, known before the first run
   size_t weights = 0;  // as packed for the device; shared between programs of one backend that use the same weights
-  size_t mapped =
-      0;  // of the model's files, read where they lie: shared with every process, and the system may take them back
+  // Of the model's files, read where they lie: shared with every process, and the system may take them back. Tensors that
+  // no file holds are not among them (Weights::owned_bytes).
+  size_t mapped = 0;
   size_t arena = 0;    // activations, by the plan
   size_t scratch = 0;  // inside kernels
   // Arena and scratch are the same bytes for all programs of a backend: of several, the largest counts.

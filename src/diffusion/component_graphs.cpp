@@ -1,6 +1,7 @@
 #include "diffusion/component_graphs.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/error.h"
 #include "compile/passes.h"
@@ -11,10 +12,36 @@
 namespace inkstone {
 namespace {
 
-std::vector<std::string> numbered(const char* name, const std::vector<size_t>& numbers) {
+// What a part gives is called by its number: "text_0", "time_21".
+const char* output_name(DependsOn depends) {
+  switch (depends) {
+    case DependsOn::kPrompt: return "text";
+    case DependsOn::kTimestep: return "time";
+    case DependsOn::kRequest: return "added";
+  }
+  return "";
+}
+
+std::vector<std::string> numbered(const ConditioningPart& part) {
   std::vector<std::string> names;
-  for (const size_t number : numbers) names.push_back(std::string(name) + "_" + std::to_string(number));
+  for (size_t i = 0; i < part.values.size(); ++i)
+    names.push_back(output_name(part.depends) + ("_" + std::to_string(i)));
   return names;
+}
+
+// The step's inputs by these names.
+std::vector<std::string> short_inputs(const UnetParts& parts) {
+  std::map<std::string, std::string> known;
+  for (const ConditioningPart& part : parts.before) {
+    const std::vector<std::string> names = numbered(part);
+    for (size_t i = 0; i < names.size(); ++i) known[part.values[i]] = names[i];
+  }
+  std::vector<std::string> inputs;
+  for (const NamedShape& input : inputs_of(parts.step)) {
+    const auto found = known.find(input.name);
+    inputs.push_back(found == known.end() ? input.name : found->second);
+  }
+  return inputs;
 }
 
 std::vector<std::string> own_inputs(const Graph& graph) {
@@ -25,7 +52,7 @@ std::vector<std::string> own_inputs(const Graph& graph) {
 
 class Lister {
  public:
-  Lister(const Model& model, const GraphChoice& choice) : model_(model), choice_(choice), scale_(model.vae_scale()) {
+  Lister(const Pipeline& model, const GraphChoice& choice) : model_(model), choice_(choice), scale_(model.vae_scale()) {
     const int multiple = model.size_multiple();
     for (const PictureSize& size : choice.sizes)
       INKSTONE_CHECK_USAGE(
@@ -54,11 +81,9 @@ class Lister {
     return made;
   }
 
-  void add_unet_part(const char* part, Graph graph, const char* output) {
-    std::vector<size_t> numbers(graph.outputs().size());
-    for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = i;
-    std::vector<std::string> inputs = own_inputs(graph);
-    add(std::string("unet_") + part, part, std::move(graph), std::move(inputs), numbered(output, numbers)).component =
+  void add_unet_part(ConditioningPart part) {
+    std::vector<std::string> inputs = own_inputs(part.graph), outputs = numbered(part);
+    add("unet_" + part.name, part.name, std::move(part.graph), std::move(inputs), std::move(outputs)).component =
         "unet";
   }
 
@@ -70,8 +95,8 @@ class Lister {
 
   void add_unet() {
     UnetParts small = parts({model_.size_multiple(), model_.size_multiple()}, 1, 1);
-    add_unet_part("prompt", std::move(small.prompt), "text");
-    add_unet_part("time", std::move(small.time), "time");
+    for (ConditioningPart& part : small.before)
+      if (!part.values.empty()) add_unet_part(std::move(part));
     const bool distilled = model_.unet_config.guidance_channels > 0;
     for (const PictureSize& size : choice_.sizes)
       for (int copies = 1; copies <= (distilled ? 1 : 2); ++copies) add_steps(size, copies);
@@ -81,9 +106,7 @@ class Lister {
     const std::string guided = copies == 2 ? "_guided" : "";
     const auto named = [&](int batch, const std::string& name) -> ComponentGraph& {
       UnetParts unet = parts(size, batch, copies);
-      std::vector<std::string> inputs{"latent"};
-      std::ranges::move(numbered("text", unet.keys), std::back_inserter(inputs));
-      std::ranges::move(numbered("time", unet.times), std::back_inserter(inputs));
+      std::vector<std::string> inputs = short_inputs(unet);
       ComponentGraph& step = add(name, "step", std::move(unet.step), std::move(inputs), {"noise"});
       step.component = "unet";
       step.size = size;
@@ -127,7 +150,7 @@ class Lister {
     return "_" + std::to_string(size.width) + "x" + std::to_string(size.height);
   }
 
-  const Model& model_;
+  const Pipeline& model_;
   const GraphChoice& choice_;
   int scale_;
   std::vector<ComponentGraph> made_;
@@ -135,7 +158,7 @@ class Lister {
 
 }  // namespace
 
-std::vector<ComponentGraph> component_graphs(const Model& model, const GraphChoice& choice) {
+std::vector<ComponentGraph> component_graphs(const Pipeline& model, const GraphChoice& choice) {
   INKSTONE_CHECK_USAGE(!choice.batches.empty() && !choice.sizes.empty(), "no size or no batch to export");
   return Lister(model, choice).list();
 }

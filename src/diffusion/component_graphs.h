@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "diffusion/model.h"
+#include "diffusion/pipeline.h"
 #include "models/unet.h"
 
 namespace inkstone {
@@ -41,6 +41,6 @@ struct GraphChoice {
 
 // Text encoder, the U-Net's three parts (a step for each size, batch, and with guidance and without), VAE; by component. All but
 // the steps are of batch 1: the engine runs them one at a time. UsageError where a size is no multiple of what the model needs.
-std::vector<ComponentGraph> component_graphs(const Model& model, const GraphChoice& choice);
+std::vector<ComponentGraph> component_graphs(const Pipeline& model, const GraphChoice& choice);
 
 }  // namespace inkstone

@@ -3,7 +3,7 @@
 #include "base/error.h"
 
 namespace inkstone {
-SchedulerConfig scheduler_config(const Model& model, const SchedulerChoice& choice, const std::string& source,
+SchedulerConfig scheduler_config(const Pipeline& model, const SchedulerChoice& choice, const std::string& source,
                                  const std::string& prefix) {
   std::optional<SchedulerKind> kind;
   if (!choice.name.empty()) kind = scheduler_kind(choice.name);

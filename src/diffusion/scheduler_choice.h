@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "diffusion/model.h"
+#include "diffusion/pipeline.h"
 #include "diffusion/scheduler.h"
 
 namespace inkstone {
@@ -17,7 +17,7 @@ struct SchedulerChoice {
 
 // UsageError where the name is unknown, or where Karras' noise levels or eta do nothing for it; the fields are called with the prefix
 // ("--" on a command line). `source` is how errors call the model's file.
-SchedulerConfig scheduler_config(const Model& model, const SchedulerChoice& choice, const std::string& source,
+SchedulerConfig scheduler_config(const Pipeline& model, const SchedulerChoice& choice, const std::string& source,
                                  const std::string& prefix = "");
 
 }  // namespace inkstone

@@ -1,7 +1,6 @@
 #include "diffusion/unet_parts.h"
 
 #include <algorithm>
-#include <string>
 
 #include "base/error.h"
 #include "compile/hoist.h"
@@ -9,41 +8,54 @@
 namespace inkstone {
 namespace {
 
-Hoisted hoisted(const UnetConfig& config, const LatentSize& size, DType keys) {
-  // Text and added conditioning are the request's, a timestep is the same for all requests: what depends on both stays
-  // in the step.
-  const HoistGroup groups[] = {{{"text"}, keys}, {{"timestep", "guidance"}, DType::kF32}, {{"added"}, DType::kF32}};
-  return hoist(sink_repeat(unet_graph(config, size)), groups);
-}
+struct Named {
+  const char* name;
+  DependsOn depends;
+};
+constexpr Named kParts[] = {
+    {"prompt", DependsOn::kPrompt}, {"time", DependsOn::kTimestep}, {"added", DependsOn::kRequest}};
 
-std::vector<size_t> places(const std::vector<std::string>& names, const std::vector<std::string>& all) {
-  std::vector<size_t> result;
-  for (const std::string& name : names) {
-    const auto found = std::ranges::find(all, name);
-    INKSTONE_CHECK(found != all.end(), "a step of the U-Net reads ", name, ", which nothing computes before it");
-    result.push_back(static_cast<size_t>(found - all.begin()));
+// What depends on two of the groups stays in the step.
+std::vector<HoistGroup> groups(DType type) {
+  std::vector<HoistGroup> result;
+  for (const Named& part : kParts) {
+    HoistGroup& group = result.emplace_back();
+    group.type = part.depends == DependsOn::kPrompt ? type : DType::kF32;
+    for (const ConditioningInput& input : kConditioning)
+      if (input.depends == part.depends) group.inputs.emplace_back(input.name);
   }
   return result;
 }
 
+Hoisted hoisted(const UnetConfig& config, const LatentSize& size, DType type) {
+  return hoist(sink_repeat(unet_graph(config, size)), groups(type));
+}
+
 }  // namespace
 
-UnetParts unet_parts(const UnetConfig& config, const LatentSize& size, DType keys) {
+const ConditioningPart& UnetParts::part(DependsOn depends) const {
+  return *std::ranges::find(before, depends, &ConditioningPart::depends);
+}
+
+UnetParts unet_parts(const UnetConfig& config, const LatentSize& size, DType type) {
   LatentSize typed = size;
-  typed.deep = keys;
-  Hoisted one = hoisted(config, {1, size.height, size.width, size.tokens}, keys);
-  Hoisted all = hoisted(config, typed, keys);
-  UnetParts parts{.prompt = std::move(one.parts[0].graph),
-                  .time = std::move(one.parts[1].graph),
-                  .added = std::move(one.parts[2].graph),
-                  .step = std::move(all.rest),
-                  .keys = places(all.parts[0].names, one.parts[0].names),
-                  .times = places(all.parts[1].names, one.parts[1].names),
-                  .added_values = places(all.parts[2].names, one.parts[2].names)};
-  const size_t own = size.part == UnetPart::kShallow ? 2 : 1,
-               carried = parts.keys.size() + parts.times.size() + parts.added_values.size();
-  INKSTONE_CHECK(inputs_of(parts.step).size() == own + carried, "a step of the U-Net reads more than its ", own,
-                 " inputs and ", carried, " carried values");
+  typed.cached_feature = type;
+  Hoisted one = hoisted(config, {1, size.height, size.width, size.tokens}, type);
+  Hoisted all = hoisted(config, typed, type);
+  UnetParts parts;
+  parts.step = std::move(all.rest);
+  size_t carried = 0;
+  for (size_t i = 0; i < std::size(kParts); ++i) {
+    for (const std::string& name : all.parts[i].names)
+      INKSTONE_CHECK(std::ranges::count(one.parts[i].names, name), "a step of the U-Net reads ", name,
+                     ", which nothing computes before it");
+    carried += all.parts[i].names.size();
+    parts.before.push_back(
+        {kParts[i].name, kParts[i].depends, std::move(one.parts[i].graph), std::move(one.parts[i].names)});
+  }
+  const size_t own = size.part == UnetPart::kShallow ? 2 : 1, inputs = inputs_of(parts.step).size();
+  INKSTONE_CHECK(inputs == own + carried, "a step of the U-Net reads ", inputs, " inputs, not its ", own, " own and ",
+                 carried, " carried ones");
   return parts;
 }
 

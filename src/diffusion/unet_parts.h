@@ -1,26 +1,35 @@
-// The U-Net as graphs, so that a step computes what depends on the step alone (compile/hoist.h).
+// The U-Net as several graphs, so that a step computes what depends on the step alone (compile/hoist.h).
 #pragma once
 
+#include <string>
 #include <vector>
 
+#include "diffusion/conditioning.h"
 #include "models/unet.h"
 
 namespace inkstone {
 
-struct UnetParts {
-  Graph prompt;  // text [1, tokens, context] -> the keys and values of each cross-attention, [1, tokens, c]
-  Graph time;    // timestep [1] (and guidance [1, width]) -> the time embedding of each resnet, [1, c]
-  Graph added;   // added conditioning [1, width] -> its embedding; without outputs where the model takes none
-  // latent [rows, ...], where it is shallow the deep feature [rows * copies, ...], then of the carried values
-  // [rows * copies, tokens, c] for each of `keys`, [rows, c] for each of `times` and
-  // [rows * copies, c] for each of `added_values`
-  Graph step;
-  // Which outputs of `prompt`, `time` and `added` the step reads: a shallow one few of them.
-  std::vector<size_t> keys, times, added_values;
+struct ConditioningPart {  // a graph that runs before the steps
+  std::string name;        // "prompt", "time", "added"
+  DependsOn depends = DependsOn::kPrompt;
+  Graph graph;                      // inputs: those of kConditioning that depend on it, of one row
+  std::vector<std::string> values;  // its outputs, by the names of the step's inputs; none where nothing is hoisted
 };
 
-// `keys` is the type in which keys and values are carried, and the deep feature: the one in which the programs compute.
-// `prompt`, `time` and `added` are the same for all sizes and parts.
-UnetParts unet_parts(const UnetConfig& config, const LatentSize& size, DType keys);
+struct UnetParts {
+  // prompt: text [1, tokens, context] -> the keys and values of each cross-attention, [1, tokens, c].
+  // time: timestep [1] (and guidance [1, width]) -> the time embedding of each resnet, [1, c].
+  // added: added conditioning [1, width] -> its embedding, [1, c]; empty where the model takes none.
+  std::vector<ConditioningPart> before;
+  // latent [rows, ...], where it is shallow cached_feature [rows * copies, ...], then values of the parts before it: those
+  // of a prompt and of a request [rows * copies, ...], those of a timestep [rows, ...]. A shallow one reads few of them.
+  Graph step;
+
+  const ConditioningPart& part(DependsOn depends) const;
+};
+
+// `type` is what keys, values and the cached feature are carried in: the type that the programs compute in. The parts
+// before the step are the same for all sizes and all `size.part`.
+UnetParts unet_parts(const UnetConfig& config, const LatentSize& size, DType type);
 
 }  // namespace inkstone

@@ -23,7 +23,7 @@ class Unet {
     if (c_.middle) x = middle(s_ / "mid_block", x);
     for (int i = 0; i < levels(); ++i) x = up(s_ / "up_blocks" / i, x, i);
     x = activate(group_norm(s_ / "conv_norm_out", x, c_.groups, c_.epsilon), c_.activation);
-    return {conv(s_ / "conv_out", x, c_.out_channels, 3), deep_};
+    return {conv(s_ / "conv_out", x, c_.out_channels, 3), cached_feature_};
   }
 
  private:
@@ -106,7 +106,7 @@ class Unet {
   Value up(Scope s, Value x, int i) {
     const int level = levels() - 1 - i;
     for (int j = 0; j <= c_.blocks[level]; ++j) {
-      if (level == 0 && j == std::max(0, c_.blocks[0] + 1 - kShallowLayers)) x = deep(x);
+      if (level == 0 && j == std::max(0, c_.blocks[0] + 1 - kShallowLayers)) x = cached_feature(x);
       x = concat(x, skips_.back(), 1);
       skips_.pop_back();
       x = resnet(s / "resnets" / j, x, c_.channels[level]);
@@ -115,12 +115,16 @@ class Unet {
     return level ? conv(s / "upsamplers" / 0 / "conv", upsample2x(x), c_.channels[level], 3) : x;
   }
 
-  Value deep(Value x) { return deep_ = in_.deep ? cast(input(*s_.graph, "deep", x.shape(), *in_.deep), x.type()) : x; }
+  // What the last layers of the way up read: the input of that name, where there is one.
+  Value cached_feature(Value x) {
+    if (in_.cached_feature) x = cast(input(*s_.graph, "cached_feature", x.shape(), *in_.cached_feature), x.type());
+    return cached_feature_ = x;
+  }
 
   Scope s_;
   const UnetConfig& c_;
   UnetInputs in_;
-  Value deep_;
+  Value cached_feature_;
   Value time_;  // after its activation, which every resnet applies first
   std::vector<Value> skips_;
 };
@@ -144,10 +148,10 @@ Graph unet_graph(const UnetConfig& config, LatentSize size) {
   if (config.added) in.added = input(graph, "added", {all, config.added});
   if (config.guidance_channels)
     in.guidance = repeat(input(graph, "guidance", {size.rows, config.guidance_channels}), size.copies);
-  if (size.part == UnetPart::kShallow) in.deep = size.deep;  // finish() drops what nothing reads
-  const auto [output, deep] = unet({&graph, ""}, config, in);
-  if (size.part != UnetPart::kWholeAndDeep) return finish(graph, output);
-  const Value results[] = {output, cast(deep, size.deep)};
+  if (size.part == UnetPart::kShallow) in.cached_feature = size.cached_feature;  // finish() drops what nothing reads
+  const auto [output, cached_feature] = unet({&graph, ""}, config, in);
+  if (size.part != UnetPart::kFullKeepFeature) return finish(graph, output);
+  const Value results[] = {output, cast(cached_feature, size.cached_feature)};
   return finish(graph, results);
 }
 

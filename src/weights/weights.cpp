@@ -46,7 +46,7 @@ Weights Weights::of(std::vector<std::pair<std::string, Tensor>> tensors) {
     INKSTONE_CHECK(weights.by_name_.emplace(name, weights.entries_.size()).second, "the weight ", name,
                    " is given twice");
     const Tensor& kept = weights.memory_.emplace_back(std::move(tensor));
-    weights.entries_.push_back({{name, kept.shape(), kept.type(), {kept.data(), kept.bytes()}}, -1});
+    weights.entries_.push_back({{name, kept.shape(), kept.type(), {kept.data(), kept.bytes()}}, kInMemory});
   }
   return weights;
 }
@@ -96,6 +96,25 @@ std::string Weights::source(const Entry& entry) const {
 
 const WeightView& Weights::find(const std::string& name) const { return entry(name).view; }
 
+void Weights::replace(const std::string& name, Tensor tensor) {
+  const auto found = bound_.find(name);
+  INKSTONE_CHECK(found != bound_.end(), source_, ": there is no tensor ", name, " to replace");
+  const WeightView& old = entries_[found->second].view;
+  INKSTONE_CHECK(tensor.shape() == old.shape && tensor.type() != DType::kI32, source_, ": the tensor ", name, " is ",
+                 to_string(old.shape), ", its replacement ", to_string(tensor.shape()), " of ", name_of(tensor.type()));
+  const Tensor& kept = memory_.emplace_back(std::move(tensor));
+  found->second = entries_.size();
+  entries_.push_back({{name, kept.shape(), kept.type(), {kept.data(), kept.bytes()}}, kOwned});
+}
+
+size_t Weights::owned_bytes() const {
+  size_t bytes = 0;
+  for (const Entry& at : entries_) bytes += at.file == kOwned ? at.view.bytes.size() : 0;
+  return bytes;
+}
+
+bool Weights::is_owned(const std::string& name) const { return entry(name).file == kOwned; }
+
 void Weights::check_finite(const std::string& name) const {
   const Entry& at = entry(name);
   const auto index = first_not_finite(at.view.type, at.view.bytes);
@@ -127,13 +146,15 @@ std::vector<std::string> Weights::names() const {
 std::string Weights::fingerprint() const {
   constexpr size_t kEnds = 256;
   Digest digest;
-  for (const auto& [name, index] : by_name_) {
-    const WeightView& view = entries_[index].view;
+  const auto add = [&](const std::string& name, const WeightView& view) {
     const std::string text = name + to_string(view.shape) + name_of(view.type) + ";";
     digest.add(std::as_bytes(std::span(text)));
     digest.add(view.bytes.first(std::min(kEnds, view.bytes.size())));
     digest.add(view.bytes.last(std::min(kEnds, view.bytes.size())));
-  }
+  };
+  for (const auto& [name, index] : by_name_) add(name, entries_[index].view);
+  for (const auto& [name, index] : bound_)
+    if (entries_[index].file == kOwned) add("overlay " + name, entries_[index].view);
   return digest.text();
 }
 

@@ -40,6 +40,11 @@ class Weights {
   // After it find() knows the specs by their own names, with the specs' shapes.
   void bind(std::span<const WeightSpec> specs);
   const WeightView& find(const std::string& name) const;  // throws where it is not there
+  // An overlay: from now on find() gives this tensor for the spec (a merged LoRA, a widened type). Its bytes are owned, in
+  // no file. Throws where the name is not bound or the shape is another.
+  void replace(const std::string& name, Tensor tensor);
+  size_t owned_bytes() const;  // of tensors that no file holds
+  bool is_owned(const std::string& name) const;
 
   // The values as fp32; throws Error naming tensor, file and index where one is NaN or infinite.
   Tensor read(const std::string& name) const;
@@ -53,9 +58,10 @@ class Weights {
   DType type() const;  // of the most bytes
 
  private:
+  static constexpr int kInMemory = -1, kOwned = -2;
   struct Entry {
     WeightView view;
-    int file;  // of files_; -1: in memory_
+    int file;  // of files_; kInMemory: it stands for a file's; kOwned: an overlay's
   };
   const Entry& entry(const std::string& name) const;
   std::string source(const Entry& entry) const;  // "FILE: the tensor NAME"

@@ -30,7 +30,7 @@ const auto kSilent = [](const std::string&) {};
 
 class Export : public testing::Test {
  protected:
-  Export() : model_(Model::open(kDemo)) { choice_.graphs.sizes = {{64, 32}}; }
+  Export() : model_(Pipeline::open(kDemo)) { choice_.graphs.sizes = {{64, 32}}; }
   Manifest run() { return export_model(model_, choice_, folder_.path(), kSilent); }
   const GraphRecord& find(const Manifest& manifest, const std::string& name) const {
     for (const GraphRecord& graph : manifest.graphs)
@@ -38,7 +38,7 @@ class Export : public testing::Test {
     fail(INKSTONE_HERE, {"no graph ", name});
   }
 
-  Model model_;
+  Pipeline model_;
   ExportChoice choice_;
   ScratchFolder folder_;
 };
@@ -68,8 +68,8 @@ TEST_F(Export, names_the_graphs_that_the_engine_compiles) {
     return unet_parts(model_.unet_config, {rows, 8, 16, model_.clip_config.tokens, copies}, DType::kF32);
   };
   EXPECT_EQ(find(manifest, "text_encoder").gears.at(0).graph, identity(clip_graph(model_.clip_config, 1)));
-  EXPECT_EQ(find(manifest, "unet_prompt").gears.at(0).graph, identity(unet(1, 1).prompt));
-  EXPECT_EQ(find(manifest, "unet_time").gears.at(0).graph, identity(unet(1, 1).time));
+  EXPECT_EQ(find(manifest, "unet_prompt").gears.at(0).graph, identity(unet(1, 1).part(DependsOn::kPrompt).graph));
+  EXPECT_EQ(find(manifest, "unet_time").gears.at(0).graph, identity(unet(1, 1).part(DependsOn::kTimestep).graph));
   EXPECT_EQ(find(manifest, "unet_step_64x32_b1").gears.at(0).graph, identity(unet(1, 1).step));
   EXPECT_EQ(find(manifest, "unet_step_64x32_b2_guided").gears.at(0).graph, identity(unet(2, 2).step));
   EXPECT_EQ(find(manifest, "vae_decoder_64x32").gears.at(0).graph,

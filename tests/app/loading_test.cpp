@@ -11,8 +11,8 @@
 namespace inkstone {
 namespace {
 
-Model model() {
-  Model result;
+Pipeline model() {
+  Pipeline result;
   result.defaults = {12, 3.0f, 64, 96};
   result.scheduler_json = std::make_shared<const Json>(parse_json(
       R"({"_class_name": "EulerDiscreteScheduler", "beta_start": 0.001, "steps_offset": 1, "use_karras_sigmas": false})",
@@ -90,7 +90,8 @@ TEST(Report, numbers_read_well) {
 
 TEST(Report, the_plan_says_what_was_given_up) {
   EnginePlan plan;
-  plan.unet = {100 << 20, 50 << 20, 1 << 20};
+  plan.stages.push_back(
+      {"unet", "unet", StagePosition::kEachStep, false, {.weights = 100 << 20, .mapped = 50 << 20, .arena = 1 << 20}});
   plan.peak_bytes = size_t{200} << 20;
   plan.vae_tiling = plan.components_in_turn = true;
   plan.reasons = {"the VAE is tiled, which saves 40 MiB"};

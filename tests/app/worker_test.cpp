@@ -75,7 +75,7 @@ TEST(WorkerProcess, draws_what_the_engine_draws_and_is_deaf_to_signals_that_stop
   for (int call = 1; call < calls; ++call) EXPECT_TRUE(std::get<Stepped>(ask(StepOrder{{1}, {}})).faults.empty());
   EngineOptions options;
   options.precision = Precision::kFp32;
-  Engine engine(Model::open(demo_model()), options);
+  Engine engine(Pipeline::open(demo_model()), options);
   EXPECT_EQ(std::get<Finished>(ask(FinishOrder{1})).image.rgb,
             generate(engine, engine_request(engine, small_request("a fox"))).image.rgb);
   pair.gateway = Descriptor();

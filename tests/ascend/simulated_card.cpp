@@ -74,14 +74,14 @@ std::unique_ptr<Engine> npu_engine(const std::string& compiled, size_t memory_bu
   options.device = "npu:0";
   options.compiled = compiled;
   options.memory_budget = memory_budget;
-  return std::make_unique<Engine>(Model::open(kDemo), options);
+  return std::make_unique<Engine>(Pipeline::open(kDemo), options);
 }
 
 std::unique_ptr<Engine> host_engine(const std::string& device) {
   EngineOptions options;
   options.device = device;
   options.precision = Precision::kFp32;
-  return std::make_unique<Engine>(Model::open(kDemo), options);
+  return std::make_unique<Engine>(Pipeline::open(kDemo), options);
 }
 
 Request demo_request(const Engine& engine, const std::string& prompt, uint64_t seed, SchedulerKind kind, int steps) {
@@ -89,9 +89,9 @@ Request demo_request(const Engine& engine, const std::string& prompt, uint64_t s
   request.prompt = prompt;
   request.seed = seed;
   request.steps = steps;
-  request.guidance = engine.model().defaults.guidance;
+  request.guidance = engine.pipeline().defaults.guidance;
   request.width = request.height = 64;
-  request.scheduler = scheduler_config(*engine.model().scheduler_json, "scheduler_config.json", kind);
+  request.scheduler = scheduler_config(*engine.pipeline().scheduler_json, "scheduler_config.json", kind);
   return request;
 }
 

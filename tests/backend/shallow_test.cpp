@@ -1,4 +1,4 @@
-// A shallow call that is given the whole U-Net's own deep feature gives the whole U-Net's output, bit for bit, on every
+// A shallow call that is given the whole U-Net's own cached_feature feature gives the whole U-Net's output, bit for bit, on every
 // backend; and hoisting takes of it what it takes of the whole.
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@
 namespace inkstone {
 namespace {
 
-UnetConfig deep_unet() {  // enough layers in the last up block for some of them to be deep
+UnetConfig deep_unet() {  // enough layers in the last up block for some of them to be cached_feature
   UnetConfig c = tiny_unet();
   c.blocks = {2, 1};
   return c;
@@ -89,15 +89,15 @@ TEST(Shallow, with_the_whole_s_own_deep_feature_is_the_whole) {
           return unet_graph(config, {2, 8, 12, 5, copies, part, setting.carried()});
         };
         const auto backend = open_backend(setting.device);
-        const Graph whole = graph(UnetPart::kWhole);
+        const Graph whole = graph(UnetPart::kFull);
         const Weights weights = random_weights(whole);
         Named given = named_inputs(whole);
         const Tensor right = std::move(run(*backend, whole, weights, given, setting.precision)[0]);
-        std::vector<Tensor> both = run(*backend, graph(UnetPart::kWholeAndDeep), weights, given, setting.precision);
+        std::vector<Tensor> both = run(*backend, graph(UnetPart::kFullKeepFeature), weights, given, setting.precision);
         ASSERT_EQ(both.size(), 2u);
         EXPECT_EQ(both[1].type(), setting.carried());
         EXPECT_TRUE(same_bits(both[0], right)) << setting.device << " " << relative_rms(both[0], right);
-        given["deep"] = std::move(both[1]);
+        given["cached_feature"] = std::move(both[1]);
         const Tensor found = std::move(run(*backend, graph(UnetPart::kShallow), weights, given, setting.precision)[0]);
         EXPECT_TRUE(same_bits(found, right)) << setting.device << " " << relative_rms(found, right);
       }
@@ -109,7 +109,7 @@ TEST(Shallow, reads_its_deep_feature) {
   const Weights weights = random_weights(shallow);
   Named given = named_inputs(shallow);
   const Tensor one = std::move(run(*reference, shallow, weights, given, Precision::kFp32)[0]);
-  given["deep"].floats()[0] += 1;
+  given["cached_feature"].floats()[0] += 1;
   EXPECT_FALSE(same_bits(run(*reference, shallow, weights, given, Precision::kFp32)[0], one));
 }
 
@@ -118,10 +118,11 @@ TEST(Shallow, hoisted_from_the_whole_s_parts_is_the_same) {
     for (const Setting& setting : kSettings) {
       const auto graph = [&](UnetPart part) { return unet_graph(config, {2, 8, 12, 5, 2, part, setting.carried()}); };
       const auto backend = open_backend(setting.device);
-      const Graph shallow = graph(UnetPart::kShallow), whole = graph(UnetPart::kWhole);
+      const Graph shallow = graph(UnetPart::kShallow), whole = graph(UnetPart::kFull);
       const Weights weights = random_weights(whole);
       Named given = named_inputs(whole);
-      given["deep"] = std::move(run(*backend, graph(UnetPart::kWholeAndDeep), weights, given, setting.precision)[1]);
+      given["cached_feature"] =
+          std::move(run(*backend, graph(UnetPart::kFullKeepFeature), weights, given, setting.precision)[1]);
       const Tensor right = std::move(run(*backend, shallow, weights, given, setting.precision)[0]);
       const Hoisted of_whole = hoisted(whole, setting.carried()), of_shallow = hoisted(shallow, setting.carried());
       for (size_t group = 0; group < 2; ++group) {

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 Engine demo_engine(Precision precision = Precision::kFp32) {
   EngineOptions options;
   options.precision = precision;
-  return Engine(Model::open(fs::path(INKSTONE_SOURCE_DIR) / "demo" / "model"), options);
+  return Engine(Pipeline::open(fs::path(INKSTONE_SOURCE_DIR) / "demo" / "model"), options);
 }
 
 Request request(const Engine& engine, int cache_interval, Interval guidance = {},
@@ -29,7 +29,7 @@ Request request(const Engine& engine, int cache_interval, Interval guidance = {}
   r.steps = steps;
   r.guidance = 3;
   r.width = r.height = 64;
-  r.scheduler = scheduler_config(*engine.model().scheduler_json, "scheduler_config.json", kind);
+  r.scheduler = scheduler_config(*engine.pipeline().scheduler_json, "scheduler_config.json", kind);
   r.cache_interval = cache_interval;
   r.guidance_interval = guidance;
   return r;
@@ -107,36 +107,36 @@ TEST(Approximations, a_shallow_call_runs_less_and_keeps_its_feature_until_a_whol
   Engine engine = demo_engine(Precision::kBf16);
   Job job = engine.start(request(engine, 3, {}, SchedulerKind::kDdim));
   const auto flops = [&](UnetPart part) {
-    Program& program = engine.unet_program(2, 64, 64, part);
+    Program& program = engine.programs().step({1, 2, 64, 64, part}).program();
     double sum = 0;
     for (const CallProfile& call : program.take_profile()) sum += call.flops;
     program.start_profile();
     return sum;
   };
-  flops(UnetPart::kWholeAndDeep), flops(UnetPart::kShallow);
+  flops(UnetPart::kFullKeepFeature), flops(UnetPart::kShallow);
   engine.step(job);
-  const double whole = flops(UnetPart::kWholeAndDeep);
+  const double whole = flops(UnetPart::kFullKeepFeature);
   EXPECT_GT(whole, 0);
-  EXPECT_EQ(job.deep.type(), DType::kBF16);
-  EXPECT_EQ(job.deep.dim(0), 2);
-  const std::byte* kept = job.deep.data();
+  EXPECT_EQ(job.cached_feature.type(), DType::kBF16);
+  EXPECT_EQ(job.cached_feature.dim(0), 2);
+  const std::byte* kept = job.cached_feature.data();
   engine.step(job);
   engine.step(job);
-  EXPECT_EQ(flops(UnetPart::kWholeAndDeep), 0);
+  EXPECT_EQ(flops(UnetPart::kFullKeepFeature), 0);
   EXPECT_LT(flops(UnetPart::kShallow), whole / 2);
-  EXPECT_EQ(job.deep.data(), kept);
+  EXPECT_EQ(job.cached_feature.data(), kept);
   engine.step(job);
-  EXPECT_EQ(flops(UnetPart::kWholeAndDeep), whole);
+  EXPECT_EQ(flops(UnetPart::kFullKeepFeature), whole);
 }
 
 TEST(Approximations, are_in_the_plan) {
   Engine engine = demo_engine();
-  const EnginePlan plain = engine.plan(64, 64), cached = engine.plan(request(engine, 3)),
+  const EnginePlan plain = engine.plan(request(engine, 1)), cached = engine.plan(request(engine, 3)),
                    partly = engine.plan(request(engine, 1, {0, 0.5f}));
   EXPECT_EQ(plain.peak_bytes, engine.plan(request(engine, 1)).peak_bytes);
   EXPECT_EQ(plain.shallow.total(), 0u);
-  EXPECT_GT(cached.shallow.total(), 0u);
-  EXPECT_LT(cached.shallow.total(), cached.unet.total());
+  EXPECT_GT(cached.use("unet_shallow").total(), 0u);
+  EXPECT_LT(cached.use("unet_shallow").total(), cached.use("unet").total());
   EXPECT_GT(cached.carried_bytes, plain.carried_bytes);
   EXPECT_GT(partly.carried_bytes, plain.carried_bytes);
   EXPECT_GE(cached.peak_bytes, plain.peak_bytes);

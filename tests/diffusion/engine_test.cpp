@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/image.h"
 #include "diffusion/generate.h"
+#include "diffusion/unet_parts.h"
 
 namespace inkstone {
 namespace {
@@ -22,7 +23,7 @@ const fs::path kDemo = fs::path(INKSTONE_SOURCE_DIR) / "demo" / "model";
 
 Engine demo_engine(EngineOptions options = {}) {
   if (!options.precision) options.precision = Precision::kFp32;
-  return Engine(Model::open(kDemo), options);
+  return Engine(Pipeline::open(kDemo), options);
 }
 
 Request request(const Engine& engine, const std::string& prompt, uint64_t seed,
@@ -31,13 +32,20 @@ Request request(const Engine& engine, const std::string& prompt, uint64_t seed,
   r.prompt = prompt;
   r.seed = seed;
   r.steps = steps;
-  r.guidance = engine.model().defaults.guidance;
+  r.guidance = engine.pipeline().defaults.guidance;
   r.width = r.height = 64;
-  r.scheduler = scheduler_config(*engine.model().scheduler_json, "scheduler_config.json", kind);
+  r.scheduler = scheduler_config(*engine.pipeline().scheduler_json, "scheduler_config.json", kind);
   return r;
 }
 
-TEST(Engine, a_picture_is_the_same_alone_and_in_any_company) {
+Request of_size(int width, int height) {
+  Request r;
+  r.width = width;
+  r.height = height;
+  return r;
+}
+
+TEST(Engine, an_image_is_the_same_alone_and_in_any_company) {
   for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
     EngineOptions options;
     options.precision = precision;
@@ -76,16 +84,17 @@ TEST(Engine, what_a_prompt_or_a_schedule_decides_is_computed_once) {
   Request r = request(engine, "a fox", 1, SchedulerKind::kDdim, 4);
   r.negative_prompt = "a dog";
   engine.prepare(r);
+  const auto program = [&](const char* stage) -> Program& { return engine.programs().before_steps(stage).program(); };
   const auto watch = [&] {
-    for (Program* program : {&engine.text_program(), &engine.prompt_program(), &engine.time_program()})
-      program->start_profile();
+    for (const char* stage : {"text_encoder", "unet_prompt", "unet_time"}) program(stage).start_profile();
   };
-  const UnetParts parts = unet_parts(engine.model().unet_config, {1, 8, 8}, DType::kF32);
-  const size_t keys = parts.prompt.outputs().size(), times = parts.time.outputs().size();
+  const UnetParts parts = unet_parts(engine.pipeline().unet_config, {1, 8, 8}, DType::kF32);
+  const size_t keys = parts.part(DependsOn::kPrompt).values.size(),
+               times = parts.part(DependsOn::kTimestep).values.size();
   const auto expect_runs = [&](size_t texts, size_t prompts, size_t timesteps) {
-    EXPECT_EQ(runs(engine.text_program(), 1), texts);
-    EXPECT_EQ(runs(engine.prompt_program(), keys), prompts);
-    EXPECT_EQ(runs(engine.time_program(), times), timesteps);
+    EXPECT_EQ(runs(program("text_encoder"), 1), texts);
+    EXPECT_EQ(runs(program("unet_prompt"), keys), prompts);
+    EXPECT_EQ(runs(program("unet_time"), times), timesteps);
   };
   watch();
   Job job = engine.start(r);
@@ -101,7 +110,7 @@ TEST(Engine, what_a_prompt_or_a_schedule_decides_is_computed_once) {
   r.steps = 2;
   watch();
   generate(engine, r);
-  EXPECT_EQ(runs(engine.text_program(), 1), 0u);
+  EXPECT_EQ(runs(program("text_encoder"), 1), 0u);
 }
 
 TEST(Engine, jobs_outlive_what_the_engine_keeps) {
@@ -117,17 +126,18 @@ TEST(Engine, jobs_outlive_what_the_engine_keeps) {
 
 TEST(Engine, counts_what_is_carried_to_the_steps) {
   Engine engine = demo_engine();
-  const EnginePlan plan = engine.plan(64, 64);
-  const UnetParts parts = unet_parts(engine.model().unet_config, {1, 8, 8}, DType::kF32);
+  const EnginePlan plan = engine.plan(of_size(64, 64));
+  const UnetParts parts = unet_parts(engine.pipeline().unet_config, {1, 8, 8}, DType::kF32);
   size_t prompt = 0, time = 0;
-  for (const int id : parts.prompt.outputs()) prompt += bytes(parts.prompt.node(id).shape, DType::kF32);
-  for (const int id : parts.time.outputs()) time += bytes(parts.time.node(id).shape, DType::kF32);
+  const Graph &of_prompt = parts.part(DependsOn::kPrompt).graph, &of_time = parts.part(DependsOn::kTimestep).graph;
+  for (const int id : of_prompt.outputs()) prompt += bytes(of_prompt.node(id).shape, DType::kF32);
+  for (const int id : of_time.outputs()) time += bytes(of_time.node(id).shape, DType::kF32);
   EXPECT_GE(plan.carried_bytes, 6 * prompt + 128 * time);
-  EXPECT_GE(plan.peak_bytes, plan.program_bytes + plan.carried_bytes + plan.unet.total());
+  EXPECT_GE(plan.peak_bytes, plan.program_bytes + plan.carried_bytes + plan.use("unet").total());
 }
 
-TEST(Recent, drops_what_was_used_longest_ago) {
-  Recent<int, int> kept(2);
+TEST(LruCache, drops_what_was_used_longest_ago) {
+  LruCache<int, int> kept(2);
   kept.put(1, 10);
   kept.put(2, 20);
   EXPECT_EQ(*kept.find(1), 10);
@@ -159,8 +169,8 @@ TEST(Engine, tiling_slicing_and_turns_do_not_change_the_picture) {
   EngineOptions options;
   options.vae_tiling = options.attention_slicing = Choice::kOn;
   Engine frugal = demo_engine(options);
-  EXPECT_TRUE(frugal.plan(64, 64).vae_tiling);
-  EXPECT_TRUE(frugal.plan(64, 64).attention_slicing);
+  EXPECT_TRUE(frugal.plan(of_size(64, 64)).vae_tiling);
+  EXPECT_TRUE(frugal.plan(of_size(64, 64)).attention_slicing);
   const Image tiled = generate(frugal, r).image;
   int off = 0;
   for (size_t i = 0; i < right.rgb.size(); ++i) off = std::max(off, std::abs(right.rgb[i] - tiled.rgb[i]));
@@ -171,9 +181,9 @@ TEST(Engine, a_budget_makes_components_take_turns_or_is_refused_with_the_least_t
   Engine engine = demo_engine();
   const Request r = request(engine, "a bee", 9);
   const Image right = generate(engine, r).image;
-  const size_t budget = engine.plan(64, 64).peak_bytes - 1;
+  const size_t budget = engine.plan(of_size(64, 64)).peak_bytes - 1;
   engine.set_memory_budget(budget);
-  const EnginePlan plan = engine.plan(64, 64);
+  const EnginePlan plan = engine.plan(of_size(64, 64));
   EXPECT_TRUE(plan.components_in_turn);
   EXPECT_LE(plan.peak_bytes, budget);
   EXPECT_FALSE(plan.reasons.empty());
@@ -181,7 +191,7 @@ TEST(Engine, a_budget_makes_components_take_turns_or_is_refused_with_the_least_t
 
   engine.set_memory_budget(1 << 20);
   try {
-    engine.plan(64, 64);
+    engine.plan(of_size(64, 64));
     FAIL();
   } catch (const UsageError& error) {
     EXPECT_THAT(error.what(), HasSubstr("the least that works is"));
@@ -192,13 +202,13 @@ TEST(Engine, weights_that_pass_through_memory_draw_the_same_picture) {
   Engine engine = demo_engine();
   const Request r = request(engine, "a bee", 9);
   const Image right = generate(engine, r).image;
-  EnginePlan plan = engine.plan(64, 64);
+  EnginePlan plan = engine.plan(of_size(64, 64));
   for (size_t budget = plan.peak_bytes; !plan.weight_streaming; budget -= size_t{1} << 18) {
     engine.set_memory_budget(budget);
-    plan = engine.plan(64, 64);
+    plan = engine.plan(of_size(64, 64));
   }
   EXPECT_TRUE(plan.components_in_turn);
-  EXPECT_LT(plan.unet.mapped, Engine(Model::open(demo_model()), {}).plan(64, 64).unet.mapped);
+  EXPECT_LT(plan.use("unet").mapped, Engine(Pipeline::open(demo_model()), {}).plan(of_size(64, 64)).use("unet").mapped);
   EXPECT_EQ(generate(engine, r).image.rgb, right.rgb);
   EXPECT_EQ(generate(engine, r).image.rgb, right.rgb);
 }

@@ -133,7 +133,7 @@ TEST_P(Pipeline, latents_and_pictures_are_diffusers_ones) {
   EngineOptions options;
   options.device = GetParam();
   options.precision = Precision::kFp32;
-  Engine engine(Model::open(folder), options);
+  Engine engine(Pipeline::open(folder), options);
   int seen = 0;
   for (const Json& item : list.at("runs").as_array()) {
     Request request;
@@ -145,7 +145,7 @@ TEST_P(Pipeline, latents_and_pictures_are_diffusers_ones) {
     request.guidance = item.at("guidance").to_number<float>();
     request.width = item.at("width").to_number<int>();
     request.height = item.at("height").to_number<int>();
-    request.scheduler = scheduler_config(*engine.model().scheduler_json, "scheduler",
+    request.scheduler = scheduler_config(*engine.pipeline().scheduler_json, "scheduler",
                                          scheduler_kind(std::string(item.at("scheduler").as_string())));
     if (item.as_object().contains("scheduler_overrides")) request.scheduler.karras = true;  // the only one in the list
     Job job = engine.start(request);

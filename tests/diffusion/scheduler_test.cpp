@@ -215,9 +215,9 @@ TEST(Scheduler, one_step_works_for_all) {
       config.karras = karras;
       const auto scheduler = make_scheduler(config, 1);
       ASSERT_EQ(scheduler->timesteps().size(), 1u) << name_of(kind);
-      Course course(*scheduler, 16, 1);
-      course.step();
-      for (const float value : course.x) EXPECT_TRUE(std::isfinite(value)) << name_of(kind);
+      Course schedule(*scheduler, 16, 1);
+      schedule.step();
+      for (const float value : schedule.x) EXPECT_TRUE(std::isfinite(value)) << name_of(kind);
     }
   }
 }
@@ -288,12 +288,12 @@ TEST(Scheduler, a_state_copied_midway_goes_on_to_the_same_bits) {
     config.eta = 0.5f;
     const auto scheduler = make_scheduler(config, 9);
     for (const int at : {1, 2, 5, 8}) {
-      Course course(*scheduler, 48, 4);
-      while (course.call < at) course.step();
-      Course copy = course;
-      while (!course.done()) course.step();
+      Course schedule(*scheduler, 48, 4);
+      while (schedule.call < at) schedule.step();
+      Course copy = schedule;
+      while (!schedule.done()) schedule.step();
       while (!copy.done()) copy.step();
-      EXPECT_EQ(course.x, copy.x) << name_of(kind) << " copied after " << at;
+      EXPECT_EQ(schedule.x, copy.x) << name_of(kind) << " copied after " << at;
     }
   }
 }
@@ -302,8 +302,8 @@ TEST(Scheduler, the_same_inputs_give_the_same_bits) {
   for (const SchedulerKind kind : kinds()) {
     const auto first = make_scheduler(read(kSd15, kind), 8), second = make_scheduler(read(kSd15, kind), 8);
     Course one(*first, 64, 9), two(*second, 64, 9), other(*second, 64, 10);
-    for (Course* course : {&one, &other, &two}) {
-      while (!course->done()) course->step();
+    for (Course* schedule : {&one, &other, &two}) {
+      while (!schedule->done()) schedule->step();
     }
     EXPECT_EQ(one.x, two.x) << name_of(kind);
     EXPECT_NE(one.x, other.x) << name_of(kind);
@@ -313,17 +313,17 @@ TEST(Scheduler, the_same_inputs_give_the_same_bits) {
 TEST(Scheduler, history_is_made_at_the_start_and_stays_where_it_is) {
   for (const SchedulerKind kind : kinds()) {
     const auto scheduler = make_scheduler(read(kSd15, kind), 30);
-    Course course(*scheduler, 32, 2);
-    const size_t buffers = course.state.history.size();
+    Course schedule(*scheduler, 32, 2);
+    const size_t buffers = schedule.state.history.size();
     std::vector<const float*> places;
-    for (const auto& buffer : course.state.history) places.push_back(buffer.data());
-    while (!course.done()) course.step();
-    ASSERT_EQ(course.state.history.size(), buffers);
+    for (const auto& buffer : schedule.state.history) places.push_back(buffer.data());
+    while (!schedule.done()) schedule.step();
+    ASSERT_EQ(schedule.state.history.size(), buffers);
     for (size_t i = 0; i < buffers; ++i) {
-      EXPECT_EQ(course.state.history[i].data(), places[i]) << name_of(kind);
-      EXPECT_EQ(course.state.history[i].size(), 32u) << name_of(kind);
+      EXPECT_EQ(schedule.state.history[i].data(), places[i]) << name_of(kind);
+      EXPECT_EQ(schedule.state.history[i].size(), 32u) << name_of(kind);
     }
-    EXPECT_EQ(course.state.calls, static_cast<int>(scheduler->timesteps().size()));
+    EXPECT_EQ(schedule.state.calls, static_cast<int>(scheduler->timesteps().size()));
   }
 }
 

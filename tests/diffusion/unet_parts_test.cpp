@@ -31,18 +31,22 @@ TEST(UnetParts, a_timestep_s_embedding_does_not_read_what_a_request_brings) {
   UnetConfig config = small();
   config.added = 10;
   const UnetParts parts = unet_parts(config, {2, 8, 8, 5, 2}, DType::kBF16);
-  EXPECT_THAT(inputs(parts.prompt), ElementsAre("text"));
-  EXPECT_THAT(inputs(parts.time), ElementsAre("timestep"));
-  EXPECT_THAT(inputs(parts.added), ElementsAre("added"));
-  EXPECT_EQ(parts.added_values.size(), 1u);
-  EXPECT_EQ(parts.added.node(parts.added.outputs()[0]).type, DType::kF32);
-  EXPECT_EQ(inputs(parts.step).size(), 1 + parts.keys.size() + parts.times.size() + parts.added_values.size());
+  EXPECT_THAT(inputs(parts.part(DependsOn::kPrompt).graph), ElementsAre("text"));
+  EXPECT_THAT(inputs(parts.part(DependsOn::kTimestep).graph), ElementsAre("timestep"));
+  EXPECT_THAT(inputs(parts.part(DependsOn::kRequest).graph), ElementsAre("added"));
+  const ConditioningPart& added = parts.part(DependsOn::kRequest);
+  EXPECT_EQ(added.values.size(), 1u);
+  EXPECT_EQ(added.graph.node(added.graph.outputs()[0]).type, DType::kF32);
+  std::vector<std::string> expected{"latent"};
+  for (const ConditioningPart& part : parts.before)
+    expected.insert(expected.end(), part.values.begin(), part.values.end());
+  EXPECT_THAT(inputs(parts.step), testing::ElementsAreArray(expected));
 }
 
 TEST(UnetParts, without_added_conditioning_nothing_is_carried_for_it) {
   const UnetParts parts = unet_parts(small(), {1, 8, 8, 5}, DType::kF32);
-  EXPECT_THAT(parts.added_values, IsEmpty());
-  EXPECT_THAT(parts.added.outputs(), IsEmpty());
+  EXPECT_THAT(parts.part(DependsOn::kRequest).values, IsEmpty());
+  EXPECT_THAT(parts.part(DependsOn::kRequest).graph.outputs(), IsEmpty());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "ir/verify.h"
 #include "models/clip.h"
 #include "models/unet.h"
@@ -56,17 +57,17 @@ TEST(Parameters, of_the_sdxl_unet_are_the_published_ones) {
 
 TEST(Shallow, part_of_sd15_is_small) {
   const Graph whole = unet_graph({}, {2, 64, 64}),
-              with_deep = unet_graph({}, {2, 64, 64, 77, 1, UnetPart::kWholeAndDeep}),
+              with_deep = unet_graph({}, {2, 64, 64, 77, 1, UnetPart::kFullKeepFeature}),
               shallow = unet_graph({}, {2, 64, 64, 77, 1, UnetPart::kShallow, DType::kBF16});
   verify(with_deep);
   verify(shallow);
   EXPECT_EQ(flops(with_deep), flops(whole));
   EXPECT_NEAR(flops(shallow) / flops(whole), 0.0787, 0.0001);
-  const NamedShape deep = inputs_of(shallow).back();
-  EXPECT_EQ(deep.name, "deep");
-  EXPECT_EQ(deep.type, DType::kBF16);
-  EXPECT_EQ(deep.shape, with_deep.node(with_deep.outputs()[1]).shape);
-  EXPECT_EQ(deep.shape, (Shape{2, 320, 64, 64}));
+  const NamedShape cached_feature = inputs_of(shallow).back();
+  EXPECT_EQ(cached_feature.name, "cached_feature");
+  EXPECT_EQ(cached_feature.type, DType::kBF16);
+  EXPECT_EQ(cached_feature.shape, with_deep.node(with_deep.outputs()[1]).shape);
+  EXPECT_EQ(cached_feature.shape, (Shape{2, 320, 64, 64}));
 }
 
 TEST(Work, of_stable_diffusion_is_what_its_shapes_say) {

@@ -111,6 +111,24 @@ TEST(Weights, memory_is_found_read_and_counted) {
   EXPECT_THAT(error_of([&] { weights.find("b"); }), HasSubstr("there is no tensor b"));
 }
 
+TEST(Weights, an_overlay_replaces_a_tensor_and_is_owned) {
+  Weights weights = made({{"a", {2}}, {"b", {2}}});
+  const std::vector<WeightSpec> specs{{"a", {2}}, {"b", {2}}};
+  weights.bind(specs);
+  const std::string before = weights.fingerprint();
+  EXPECT_EQ(weights.owned_bytes(), 0u);
+  weights.replace("b", Tensor::of({2}, std::vector<float>{3, 4}));
+  EXPECT_EQ(weights.read("b").floats()[1], 4);
+  EXPECT_EQ(weights.read("a").floats()[1], 0);
+  EXPECT_TRUE(weights.is_owned("b"));
+  EXPECT_FALSE(weights.is_owned("a"));
+  EXPECT_EQ(weights.owned_bytes(), 8u);
+  EXPECT_NE(weights.fingerprint(), before);
+  EXPECT_NO_THROW(weights.release("b"));
+  EXPECT_THAT(error_of([&] { weights.replace("c", Tensor({2})); }), HasSubstr("there is no tensor c"));
+  EXPECT_THAT(error_of([&] { weights.replace("a", Tensor({3})); }), HasSubstr("its replacement [3]"));
+}
+
 TEST(Weights, every_finite_half_is_read_as_it_is) {
   for (const DType type : {DType::kF16, DType::kBF16}) {
     Tensor halves({65536}, type);

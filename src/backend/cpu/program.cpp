@@ -85,7 +85,7 @@ void CpuPlan::plan_weights(const CompileOptions& options, const Weights* weights
     size_t& sum = fresh.emplace_back();
     for (const InPlace& read : call.stored) {
       const std::string* name = name_of_weight(*graph_, read.node);
-      if (!name || !met.insert(*name).second) continue;
+      if (!name || !met.insert(*name).second || (weights && weights->is_owned(*name))) continue;
       const size_t elements = static_cast<size_t>(count(graph_->node(read.node).shape));
       sum += std::min(read.most, weights ? weights->find(*name).bytes.size() : elements * assumed);
     }

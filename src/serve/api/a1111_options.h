@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "base/json.h"
-#include "diffusion/recent.h"
+#include "diffusion/lru_cache.h"
 #include "serve/model_card.h"
 
 namespace inkstone {
@@ -20,7 +20,7 @@ class A1111Options {
   void set(const std::string& client, const JsonObject& changes, const ModelCard& card);
 
  private:
-  Recent<std::string, JsonObject> changed_{1024};  // by client
+  LruCache<std::string, JsonObject> changed_{1024};  // by client
 };
 
 // `options` with `changes` made, checked so.

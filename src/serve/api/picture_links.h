@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "diffusion/recent.h"
+#include "diffusion/lru_cache.h"
 #include "serve/desk.h"
 #include "serve/http/http.h"
 
@@ -22,7 +22,7 @@ class PictureLinks {
     std::string id, client;
     size_t picture = 0;
   };
-  Recent<std::string, Link> links_{4096};
+  LruCache<std::string, Link> links_{4096};
 };
 
 // "http://HOST", as the request's client calls this server; "" where it does not.

@@ -86,12 +86,12 @@ fs::path default_hash_cache() {
   return "";
 }
 
-ModelCard describe_model(const Model& model, const fs::path& cache) {
+ModelCard describe_model(const Pipeline& model, const fs::path& cache) {
   const std::vector<fs::path> files = weight_files(model.folder / "unet");
   ModelCard card;
   card.name = model.name();
   card.hash = kept_hash(files, cache);
-  for (const ComponentInfo& component : model.components) card.parameters += component.parameters;
+  for (const Component& component : model.components) card.parameters += component.parameters;
   for (const fs::path& file : files) {
     struct stat status {};
     if (stat(file.c_str(), &status) == 0) card.created = std::max<int64_t>(card.created, status.st_mtim.tv_sec);

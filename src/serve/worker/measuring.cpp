@@ -24,7 +24,7 @@ double seconds_of(Work&& work) {
   return std::max(std::chrono::duration<double>(Clock::now() - begin).count(), 1e-9);
 }
 
-PictureRequest default_request(const Model& model, int steps) {
+PictureRequest default_request(const Pipeline& model, int steps) {
   PictureRequest request;
   request.prompt = kPrompt;
   request.steps = steps;
@@ -52,7 +52,7 @@ double step_seconds(Engine& engine, const Request& request, std::vector<Job>& jo
 
 // The first pictures: a text and a picture's decoding timed where all is compiled.
 void draw(Engine& engine, ShapeTimes& times, LatentColours& colours) {
-  Request request = engine_request(engine, default_request(engine.model(), kPictureSteps));
+  Request request = engine_request(engine, default_request(engine.pipeline(), kPictureSteps));
   engine.prepare(request);
   Job job = engine.start(request);
   while (!job.done()) engine.step(job);
@@ -77,7 +77,7 @@ Request engine_request(const Engine& engine, const PictureRequest& asked) {
   request.width = asked.width;
   request.height = asked.height;
   const SchedulerChoice choice{asked.scheduler, asked.karras ? std::optional(true) : std::nullopt, asked.eta};
-  request.scheduler = scheduler_config(engine.model(), choice, "the model's scheduler_config.json");
+  request.scheduler = scheduler_config(engine.pipeline(), choice, "the model's scheduler_config.json");
   engine.check(request);
   make_scheduler(request.scheduler, request.steps);
   return request;
@@ -85,7 +85,7 @@ Request engine_request(const Engine& engine, const PictureRequest& asked) {
 
 ShapeTimes measure(Engine& engine, int most_jobs, double seconds, LatentColours& colours) {
   const Clock::time_point begin = Clock::now();
-  const PictureRequest asked = default_request(engine.model(), engine.model().defaults.steps);
+  const PictureRequest asked = default_request(engine.pipeline(), engine.pipeline().defaults.steps);
   const Request request = engine_request(engine, asked);
   ShapeTimes times{asked.width, asked.height, {}, 0, 0};
   draw(engine, times, colours);
@@ -96,7 +96,7 @@ ShapeTimes measure(Engine& engine, int most_jobs, double seconds, LatentColours&
     if (count > 2 && spent + times.steps.back().seconds > seconds) break;
     jobs.push_back(engine.start(request));
     const int rows = jobs[0].rows * count;
-    engine.unet_program(rows, asked.width, asked.height);  // compiled before it is timed
+    engine.programs().step_for({count, jobs[0].rows, asked.width, asked.height});  // compiled before it is timed
     times.steps.push_back({rows, step_seconds(engine, request, jobs)});
     const double row = times.steps.back().seconds / rows;
     no_gain = row < (1 - kLeastGain) * cheapest ? 0 : no_gain + 1;

@@ -68,7 +68,7 @@ void Worker::begin(ModelCard card) {
   card.most_pixels = settings_.most_pixels;
   Hello hello;
   hello.times.push_back(measure(engine_, plan.jobs, settings_.measuring_seconds, colours_));
-  const DeviceInfo device = engine_.device();
+  const DeviceInfo device = engine_.backend().info();
   hello.device = engine_.options().device;
   hello.description = clean_utf8(device.description);
   hello.precision = name_of(plan.precision);
@@ -140,11 +140,11 @@ void Worker::park_others(const std::vector<Job*>& jobs) {
   const size_t most = static_cast<size_t>(Capacity::kKeyedJobs * jobs_in_step_);
   std::vector<InFlight*> keyed;
   for (auto& [id, other] : jobs_)
-    if (!other.job.keys.empty() && std::ranges::find(jobs, &other.job) == jobs.end()) keyed.push_back(&other);
+    if (!other.job.cross_kv.empty() && std::ranges::find(jobs, &other.job) == jobs.end()) keyed.push_back(&other);
   if (keyed.size() + jobs.size() <= most) return;
   std::ranges::sort(keyed, {}, &InFlight::stepped);
   const size_t parked = std::min(keyed.size(), keyed.size() + jobs.size() - most);
-  for (size_t i = 0; i < parked; ++i) engine_.park(keyed[i]->job);
+  for (size_t i = 0; i < parked; ++i) engine_.offload(keyed[i]->job);
 }
 
 WorkerReport Worker::answer(const StepOrder& order) {
@@ -198,7 +198,7 @@ Preview Worker::preview_of(JobId id, const Job& job) const { return {id, job.cal
 
 DeviceFigures Worker::figures() {
   told_figures_ = Clock::now();
-  const DeviceInfo info = engine_.device();
+  const DeviceInfo info = engine_.backend().info();
   const BackendState state = engine_.backend().state();
   DeviceFigures figures;
   figures.memory_total = info.memory_total;

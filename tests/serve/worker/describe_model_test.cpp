@@ -30,7 +30,7 @@ std::string file_hash(const fs::path& path) {
 
 TEST(ModelCard, says_what_the_files_say) {
   const fs::path demo = fs::path(INKSTONE_SOURCE_DIR) / "demo" / "model";
-  const Model model = Model::open(demo);
+  const Pipeline model = Pipeline::open(demo);
   const ModelCard card = describe_model(model, "");
   EXPECT_EQ(card.name, model.name());
   EXPECT_EQ(card.hash, file_hash(demo / "unet" / "diffusion_pytorch_model.safetensors"));
@@ -47,7 +47,7 @@ TEST(ModelCard, keeps_the_hash_until_the_file_changes) {
   const Folder folder;
   const fs::path copy = folder.path / "copy", cache = folder.path / "cache";
   fs::copy(fs::path(INKSTONE_SOURCE_DIR) / "demo" / "model", copy, fs::copy_options::recursive);
-  const Model model = Model::open(copy);
+  const Pipeline model = Pipeline::open(copy);
   const std::string hash = describe_model(model, cache).hash;
   fs::path entry;
   for (const auto& file : fs::directory_iterator(cache)) entry = file.path();

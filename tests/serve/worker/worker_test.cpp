@@ -28,7 +28,7 @@ using testing::Not;
 Engine demo_engine() {
   EngineOptions options;
   options.precision = Precision::kFp32;
-  return Engine(Model::open(std::filesystem::path(INKSTONE_SOURCE_DIR) / "demo" / "model"), options);
+  return Engine(Pipeline::open(std::filesystem::path(INKSTONE_SOURCE_DIR) / "demo" / "model"), options);
 }
 
 class Served {

@@ -13,7 +13,6 @@ set_property(TARGET inkstone_backend_cpu PROPERTY SOURCES ${sources})
 # inkstone_kernels(ISA lanes bf16 units lanes_header flags...): bits depend on the variant, so a*b+c may be fused here.
 function(inkstone_kernels isa lanes bf16 units lanes_header)
   add_library(inkstone_kernels_${isa} OBJECT ${variant_sources})
-  set_target_properties(inkstone_kernels_${isa} PROPERTIES UNITY_BUILD OFF)
   target_include_directories(inkstone_kernels_${isa} PRIVATE ${CMAKE_SOURCE_DIR}/src)
   target_compile_definitions(inkstone_kernels_${isa} PRIVATE INKSTONE_ISA=${isa} INKSTONE_LANES=${lanes}
     INKSTONE_BF16=${bf16} INKSTONE_LANES_HEADER="backend/cpu/kernels/${lanes_header}"

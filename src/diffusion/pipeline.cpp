@@ -1,6 +1,8 @@
-#include "diffusion/model.h"
+#include "diffusion/pipeline.h"
 
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -14,10 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMostConfigBytes = size_t{1} << 20;
-
-void append_specs(const Graph& graph, std::vector<WeightSpec>& specs) {
-  for (const NamedShape& weight : weights_of(graph)) specs.push_back({weight.name, weight.shape});
-}
 
 // The folder of a component that must be there.
 fs::path part(const fs::path& model, const char* name) {
@@ -39,12 +37,18 @@ void check_index(const fs::path& folder) {
                  "; this program runs StableDiffusionPipeline and LatentConsistencyModelPipeline");
 }
 
-ComponentInfo bind_component(const char* name, const char* kind, Weights& weights,
-                             const std::vector<WeightSpec>& specs) {
-  weights.bind(specs);
-  int64_t parameters = 0;
-  for (const WeightSpec& spec : specs) parameters += count(spec.shape);
-  return {name, kind, parameters, weights.type(), weights.total_bytes()};
+// A component of the model's folder, bound to the weights that its graphs read.
+Component open_component(const fs::path& model, const char* name, const char* kind,
+                         std::initializer_list<Graph> graphs) {
+  std::vector<WeightSpec> specs;
+  for (const Graph& graph : graphs)
+    for (const NamedShape& weight : weights_of(graph)) specs.push_back({weight.name, weight.shape});
+  Component component{name, kind, Weights::open(model / name)};
+  component.weights.bind(specs);
+  for (const WeightSpec& spec : specs) component.parameters += count(spec.shape);
+  component.stored = component.weights.type();
+  component.file_bytes = component.weights.total_bytes();
+  return component;
 }
 
 ModelDefaults defaults_of(const fs::path& folder, const UnetConfig& unet, int scale) {
@@ -67,7 +71,7 @@ ModelDefaults defaults_of(const fs::path& folder, const UnetConfig& unet, int sc
   return out;
 }
 
-void check_fit(const Model& m) {
+void check_fit(const Pipeline& m) {
   INKSTONE_CHECK(m.clip_config.width == m.unet_config.context, m.folder.string(), ": the text encoder is ",
                  m.clip_config.width, " wide, the U-Net's cross_attention_dim is ", m.unet_config.context);
   INKSTONE_CHECK(
@@ -85,9 +89,9 @@ void check_fit(const Model& m) {
 
 }  // namespace
 
-Model Model::open(const fs::path& folder) {
+Pipeline Pipeline::open(const fs::path& folder) {
   INKSTONE_CHECK(fs::is_directory(folder), folder.string(), ": no such folder");
-  Model m;
+  Pipeline m;
   m.folder = folder;
   check_index(folder);
   const fs::path text = part(folder, "text_encoder"), unet = part(folder, "unet"), vae = part(folder, "vae");
@@ -99,29 +103,28 @@ Model Model::open(const fs::path& folder) {
   m.tokenizer = std::make_unique<Tokenizer>(Tokenizer::open(part(folder, "tokenizer")));
   check_fit(m);
 
-  std::vector<WeightSpec> specs;
-  append_specs(clip_graph(m.clip_config, 1), specs);
-  m.clip = Weights::open(text);
-  m.components.push_back(bind_component("text_encoder", "CLIPTextModel", m.clip, specs));
-  specs.clear();
-  const int64_t side = int64_t{1} << (m.unet_config.channels.size() - 1);
-  append_specs(unet_graph(m.unet_config, {1, side, side}), specs);
-  m.unet = Weights::open(unet);
-  m.components.push_back(bind_component("unet", "UNet2DConditionModel", m.unet, specs));
-  specs.clear();
-  append_specs(vae_decoder_graph(m.vae_config, 1, 1, 1), specs);
-  append_specs(vae_encoder_graph(m.vae_config, 1, m.vae_scale(), m.vae_scale()), specs);
-  m.vae = Weights::open(vae);
-  m.components.push_back(bind_component("vae", "AutoencoderKL", m.vae, specs));
+  const int64_t side = int64_t{1} << (m.unet_config.channels.size() - 1), scale = m.vae_scale();
+  m.components.push_back(open_component(folder, "text_encoder", "CLIPTextModel", {clip_graph(m.clip_config, 1)}));
+  m.components.push_back(
+      open_component(folder, "unet", "UNet2DConditionModel", {unet_graph(m.unet_config, {1, side, side})}));
+  m.components.push_back(
+      open_component(folder, "vae", "AutoencoderKL",
+                     {vae_decoder_graph(m.vae_config, 1, 1, 1), vae_encoder_graph(m.vae_config, 1, scale, scale)}));
   m.defaults = defaults_of(folder, m.unet_config, m.vae_scale());
   return m;
 }
 
-int Model::vae_scale() const { return inkstone::vae_scale(vae_config); }
+const Component& Pipeline::component(std::string_view name) const {
+  const auto found = std::ranges::find(components, name, &Component::name);
+  INKSTONE_CHECK(found != components.end(), folder.string(), ": this model has no component \"", name, "\"");
+  return *found;
+}
 
-int Model::size_multiple() const { return vae_scale() << (unet_config.channels.size() - 1); }
+int Pipeline::vae_scale() const { return inkstone::vae_scale(vae_config); }
 
-std::string Model::name() const {
+int Pipeline::size_multiple() const { return vae_scale() << (unet_config.channels.size() - 1); }
+
+std::string Pipeline::name() const {
   for (const fs::path& piece : folder)  // .../models--OWNER--NAME/snapshots/HASH
     if (const std::string text = piece.string(); text.starts_with("models--")) {
       std::string id = text.substr(8);

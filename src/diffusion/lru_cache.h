@@ -8,9 +8,9 @@
 namespace inkstone {
 
 template <typename Key, typename T>
-class Recent {
+class LruCache {
  public:
-  explicit Recent(size_t most) : most_(most) {}
+  explicit LruCache(size_t most) : most_(most) {}
 
   // nullptr where it is not kept. What it points to stays until a put() drops it.
   const T* find(const Key& key) {

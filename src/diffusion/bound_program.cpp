@@ -1,0 +1,75 @@
+#include "diffusion/bound_program.h"
+
+#include "base/error.h"
+
+namespace inkstone {
+
+BoundProgram::BoundProgram(Backend& backend, std::unique_ptr<Program> program, const Graph& graph,
+                           std::string component, int jobs)
+    : backend_(backend),
+      component_(std::move(component)),
+      jobs_(jobs),
+      shapes_(inputs_of(graph)),
+      inputs_(shapes_.size()),
+      in_(shapes_.size()),
+      program_(std::move(program)) {
+  for (size_t i = 0; i < shapes_.size(); ++i) slots_.emplace(shapes_[i].name, i);
+  for (const int id : graph.outputs()) results_.push_back({"", graph.node(id).shape, graph.node(id).type});
+}
+
+size_t BoundProgram::slot(const std::string& input) const {
+  const auto found = slots_.find(input);
+  INKSTONE_CHECK(found != slots_.end(), "a program of ", component_, " has no input \"", input, "\"");
+  return found->second;
+}
+
+Tensor& BoundProgram::host_input(const std::string& input) {
+  const size_t at = slot(input);
+  if (!inputs_[at].data()) inputs_[at] = Tensor(shapes_[at].shape, shapes_[at].type);
+  in_[at] = &inputs_[at];
+  return inputs_[at];
+}
+
+void BoundProgram::lend(const std::string& input, const Tensor& tensor) { in_[slot(input)] = &tensor; }
+
+void BoundProgram::bind(const std::string& input, const Tensor& rows, size_t job) {
+  const size_t at = slot(input), read = bytes(shapes_[at].shape, shapes_[at].type) / static_cast<size_t>(jobs_);
+  INKSTONE_CHECK(read <= rows.bytes(), "a step reads ", read, " bytes of \"", input, "\", and the job has ",
+                 rows.bytes());
+  if (jobs_ == 1 && read == rows.bytes()) return static_cast<void>(in_[at] = &rows);
+  if (!inputs_[at].data()) inputs_[at] = backend_.tensor(shapes_[at].shape, shapes_[at].type);
+  in_[at] = &inputs_[at];
+  backend_.copy(rows, rows.bytes() - read, inputs_[at], job * read, read);
+}
+
+void BoundProgram::drop_inputs() {
+  for (Tensor& tensor : inputs_) tensor = Tensor();
+}
+
+void BoundProgram::run() {
+  if (outputs_.empty()) {
+    for (const NamedShape& result : results_)
+      outputs_.push_back(outputs_.empty() ? Tensor(result.shape, result.type)
+                                          : backend_.tensor(result.shape, result.type));
+    for (Tensor& tensor : outputs_) out_.push_back(&tensor);
+  }
+  program_->run(in_, out_);
+}
+
+void BoundProgram::take_rows(size_t output, Tensor& rows, size_t job) const {
+  Shape shape = outputs_[output].shape();
+  shape[0] /= jobs_;
+  if (rows.shape() != shape) rows = backend_.tensor(shape, outputs_[output].type());
+  backend_.copy(outputs_[output], job * rows.bytes(), rows, 0, rows.bytes());
+}
+
+std::vector<Tensor> BoundProgram::run_for_new_outputs() {
+  std::vector<Tensor> made;
+  std::vector<Tensor*> out;
+  for (const NamedShape& result : results_) made.push_back(backend_.tensor(result.shape, result.type));
+  for (Tensor& tensor : made) out.push_back(&tensor);
+  program_->run(in_, out);
+  return made;
+}
+
+}  // namespace inkstone

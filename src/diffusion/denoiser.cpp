@@ -1,0 +1,116 @@
+#include "diffusion/denoiser.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <new>
+
+#include "base/error.h"
+
+namespace inkstone {
+namespace {
+
+bool finite(std::span<const float> values) {
+  return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
+}
+
+// Classifier-free guidance. rows: the unconditional prediction, then the conditional one, or the conditional one alone.
+void guide(const Job& job, const float* rows, std::span<float> to) {
+  if (job.next().copies == 1) return static_cast<void>(std::copy_n(rows, to.size(), to.begin()));
+  const float guidance = job.request.guidance;
+  for (size_t i = 0; i < to.size(); ++i) to[i] = rows[i] + guidance * (rows[to.size() + i] - rows[i]);
+}
+
+void estimate_image(Job& job) {
+  const Estimate estimate = job.scheduler->picture_estimate(job.call);
+  std::ranges::transform(
+      job.latent.floats(), job.output.floats(), job.estimate.floats().begin(),
+      [&](float x, float m) { return static_cast<float>(estimate.sample * x + estimate.output * m); });
+}
+
+}  // namespace
+
+std::vector<RowFault> Denoiser::step(std::span<Job* const> jobs, size_t max_jobs) {
+  std::map<UnetEvaluation, std::vector<Job*>> alike;
+  for (Job* job : jobs) alike[job->next()].push_back(job);
+  std::vector<RowFault> faults;
+  bool moved = false;
+  for (const auto& [evaluation, group] : alike) {
+    std::span<Job* const> waiting(group);
+    try {
+      while (!waiting.empty()) {
+        waiting = waiting.subspan(step_alike(waiting, max_jobs, faults));
+        moved = true;
+      }
+    } catch (const Error& error) {
+      if (!moved || error.kind() != Error::Kind::kOutOfMemory) throw;
+      for (Job* job : waiting) faults.push_back({job, error.kind(), error.what()});
+    }
+  }
+  return faults;
+}
+
+// Steps those that fit into one call, and returns how many.
+size_t Denoiser::step_alike(std::span<Job* const> jobs, size_t max_jobs, std::vector<RowFault>& faults) {
+  const Request& request = jobs[0]->request;
+  const auto [copies, part] = jobs[0]->next();
+  const size_t most = std::min(jobs.size(), max_jobs);
+  const StageShape shape{static_cast<int>(most), copies, request.width, request.height, part};
+  for (;;) {
+    int tried = 0;
+    try {
+      BoundProgram& program = programs_.step_for(shape);
+      tried = program.jobs();
+      const size_t several = std::min(most, static_cast<size_t>(tried));
+      run_step(program, jobs.first(several), faults);
+      return several;
+    } catch (const Error& error) {
+      if (error.kind() != Error::Kind::kOutOfMemory || !programs_.retry_with_fewer(shape, tried)) throw;
+    } catch (const std::bad_alloc&) {
+      if (!programs_.retry_with_fewer(shape, tried))
+        throw Error("the machine has no memory left for a step of one job", INKSTONE_HERE, Error::Kind::kOutOfMemory);
+    }
+  }
+}
+
+// Where the program takes more jobs than these, the first one's rows fill it.
+void Denoiser::run_step(BoundProgram& program, std::span<Job* const> jobs, std::vector<RowFault>& faults) {
+  const auto [copies, part] = jobs[0]->next();
+  programs_.claim_shared_inputs({program.jobs(), copies, jobs[0]->request.width, jobs[0]->request.height, part});
+  for (size_t i = 0; i < static_cast<size_t>(program.jobs()); ++i) bind_job(program, *jobs[i < jobs.size() ? i : 0], i);
+  program.run();
+  if (part == UnetPart::kFullKeepFeature)
+    for (size_t i = 0; i < jobs.size(); ++i) program.take_rows(1, jobs[i]->cached_feature, i);
+  const float* rows = program.output(0).floats().data();
+  for (Job* job : jobs) {
+    advance(*job, rows, faults);
+    rows += copies * job->latent.size();
+  }
+}
+
+void Denoiser::bind_job(BoundProgram& program, const Job& job, size_t place) {
+  const float scale = job.scheduler->input_scale(job.call);
+  const std::span<const float> latent = job.latent.floats();
+  std::ranges::transform(latent, program.host_input("latent").floats().subspan(place * latent.size()).begin(),
+                         [&](float value) { return value * scale; });
+  if (program.reads("cached_feature")) program.bind("cached_feature", job.cached_feature, place);
+  const float timestep = job.scheduler->timesteps()[static_cast<size_t>(job.call)];
+  for (const NamedTensors* values : {&job.cross_kv, &conditioner_.time_embeddings(timestep, job.request.guidance)})
+    for (const NamedTensor& value : *values)
+      if (program.reads(value.name)) program.bind(value.name, value.tensor, place);
+}
+
+void Denoiser::advance(Job& job, const float* rows, std::vector<RowFault>& faults) const {
+  guide(job, rows, job.output.floats());
+  if (!finite(job.output.floats())) {
+    const std::string call = std::to_string(job.call + 1) + " of " + std::to_string(job.calls());
+    faults.push_back({&job, Error::Kind::kNotFinite, not_finite("the U-Net (call " + call + ")")});
+    return;
+  }
+  estimate_image(job);
+  if (job.scheduler->needs_noise(job.call)) job.noise.fill(job.fresh_noise.floats());
+  job.scheduler->step(job.call, job.output.floats(), job.fresh_noise.floats(), job.latent.floats(), job.state);
+  ++job.call;
+}
+
+}  // namespace inkstone

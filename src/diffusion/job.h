@@ -1,0 +1,44 @@
+// One image in flight.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/tensor.h"
+#include "diffusion/conditioning.h"
+#include "diffusion/noise.h"
+#include "diffusion/request.h"
+#include "diffusion/unet_schedule.h"
+
+namespace inkstone {
+
+struct Job {  // ends before its engine
+  Request request;
+  std::unique_ptr<Scheduler> scheduler;
+  SchedulerState state;
+  NoiseGenerator noise{0};
+  Tensor latent;                         // [1, 4, h, w]
+  NamedTensors cross_kv;                 // what its prompts gave: [rows, ...] each, unconditional half first;
+                                         // none while it is offloaded
+  Tensor cached_feature;                 // of the last full evaluation, a row for each of its copies, if it is read
+  Tensor fresh_noise;                    // like latent, for the schedulers that ask
+  Tensor output;                         // like latent: the model's, after guidance
+  Tensor estimate;                       // like latent: the image as the last evaluation saw it
+  int rows = 2;                          // of cross_kv: 2 with classifier-free guidance, else 1
+  std::vector<UnetEvaluation> schedule;  // what each evaluation of the U-Net runs
+  int call = 0;                          // evaluations done
+  std::vector<std::string> warnings;     // a prompt that was cut
+  int calls() const { return static_cast<int>(schedule.size()); }
+  const UnetEvaluation& next() const { return schedule.at(static_cast<size_t>(call)); }
+  bool done() const { return call >= calls(); }
+};
+
+struct RowFault {  // what ends one job of a step; it has not moved
+  Job* job;
+  Error::Kind kind;  // kNotFinite, or kOutOfMemory where others had moved before the memory ran out
+  std::string message;
+};
+
+}  // namespace inkstone

@@ -1,0 +1,314 @@
+#include "diffusion/memory_planner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <optional>
+
+#include "base/error.h"
+#include "diffusion/process.h"
+
+namespace inkstone {
+namespace {
+
+// oneDNN's code and the kernels that it generates, once used (seen: 14 to 21 MiB).
+constexpr size_t kLibraryBytes = size_t{20} << 20;
+
+std::string mebibytes(size_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.0f MiB", std::ceil(static_cast<double>(bytes) / (1 << 20)));
+  return text;
+}
+
+size_t bytes_of(const Graph& graph, int id) { return bytes(graph.node(id).shape, graph.node(id).type); }
+
+size_t outputs_bytes(const Graph& graph) {
+  size_t sum = 0;
+  for (const int id : graph.outputs()) sum += bytes_of(graph, id);
+  return sum;
+}
+
+Precision precision_of(const PlanOptions& options, const DeviceInfo& device) {
+  const Precision usual = device.bf16 ? Precision::kBf16 : Precision::kFp32;
+  return options.precision.value_or(device.precision.value_or(usual));
+}
+
+}  // namespace
+
+// A plan in the making, for one kind of request or for a capacity's extremes.
+class MemoryPlanner::Draft {
+ public:
+  using Sizes = std::vector<std::pair<int, int>>;
+  Draft(const MemoryPlanner& planner, const PlanKey& key, const Sizes& sizes, int jobs, bool capacity);
+  bool fits() const { return !limited_ || plan_.peak_bytes <= limit_; }
+  EnginePlan climb();                            // gives up what must be; UsageError where that is not enough
+  void take_choices_of(const EnginePlan& plan);  // what it gave up
+  const EnginePlan& plan() const { return plan_; }
+
+ private:
+  struct Sized {  // a stage, and its graph for each size: one where it is the same for all
+    PipelineStage stage;
+    std::vector<Graph> graphs;
+  };
+  void begin(const Graph& decoder);
+  void add(PipelineStage stage);
+  void add_sized(size_t size, std::vector<PipelineStage> stages);
+  size_t carried(int jobs) const;
+  MemoryUse use_of(const Sized& sized, const Graph& graph) const;
+  MemoryUse most_of(const Sized& sized) const;
+  size_t measure();
+  void give_up(bool& flag, bool allowed, const char* what);
+
+  const MemoryPlanner& planner_;
+  const PlanKey key_;
+  const bool capacity_;
+  std::pair<int, int> size_;  // for people: the first
+  std::vector<Sized> stages_;
+  EnginePlan plan_;
+  size_t limit_ = 0;
+  bool limited_ = false;
+};
+
+MemoryPlanner::Draft::Draft(const MemoryPlanner& planner, const PlanKey& key, const Sizes& sizes, int jobs,
+                            bool capacity)
+    : planner_(planner), key_(key), capacity_(capacity), size_(sizes.at(0)) {
+  const Pipeline& pipeline = planner.pipeline_;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const auto [width, height] = sizes[i];
+    PipelineStage decoder = decode_stage(pipeline, width, height);
+    if (i == 0) begin(decoder.graph);
+    StageShape shape{jobs, key.guided ? 2 : 1, width, height,
+                     key.cached ? UnetPart::kFullKeepFeature : UnetPart::kFull};
+    PipelineStage step = step_stage(pipeline, shape, plan_.precision);
+    // Of programs that are compiled ahead there may be fewer jobs at a time.
+    while (shape.jobs > 1 && !planner.backend_.has(step.graph, {plan_.precision, plan_.attention_slicing})) {
+      --shape.jobs;
+      step = step_stage(pipeline, shape, plan_.precision);
+    }
+    std::vector<PipelineStage> sized;
+    shape.part = UnetPart::kShallow;
+    if (key.cached) sized.push_back(step_stage(pipeline, shape, plan_.precision));
+    sized.push_back(std::move(step));
+    sized.push_back(std::move(decoder));
+    add_sized(i, std::move(sized));
+  }
+  plan_.jobs = jobs;
+  plan_.carried_bytes = carried(jobs);
+  for (const Component& component : pipeline.components) plan_.owned_bytes += component.weights.owned_bytes();
+  const size_t budget = planner.options_.memory_budget;
+  limit_ = budget ? budget : plan_.program_bytes + planner.memory_free_;
+  limited_ = budget || planner.memory_free_;
+  measure();
+}
+
+void MemoryPlanner::Draft::begin(const Graph& decoder) {
+  const PlanOptions& options = planner_.options_;
+  const DeviceInfo device = planner_.backend_.info();
+  plan_.program_bytes = device.own_memory ? 0 : planner_.program_bytes_ + kLibraryBytes;
+  plan_.precision = precision_of(options, device);
+  INKSTONE_CHECK_USAGE(!device.precision || plan_.precision == *device.precision, "precision ",
+                       name_of(plan_.precision), ": the compiled files are in ", name_of(*device.precision),
+                       ": leave --precision out, or export with it");
+  plan_.vae_tiling = options.vae_tiling == Choice::kOn ||
+                     (options.vae_tiling == Choice::kAuto && !planner_.backend_.has(decoder, {plan_.precision}) &&
+                      planner_.backend_.has(decoder, {plan_.precision, false, true}));
+  plan_.attention_slicing = options.attention_slicing == Choice::kOn;
+  for (PipelineStage& stage : stages_before_steps(planner_.pipeline_, plan_.precision)) add(std::move(stage));
+}
+
+void MemoryPlanner::Draft::add(PipelineStage stage) {
+  plan_.stages.push_back({stage.component, stage.name, stage.position, stage.shares_packed, {}});
+  Sized& sized = stages_.emplace_back();
+  sized.graphs.push_back(std::move(stage.graph));
+  sized.stage = std::move(stage);
+}
+
+// Of a further size: the graphs of stages that are there.
+void MemoryPlanner::Draft::add_sized(size_t size, std::vector<PipelineStage> stages) {
+  for (PipelineStage& stage : stages) {
+    if (size == 0) {
+      add(std::move(stage));
+      continue;
+    }
+    const auto same = [&](const Sized& sized) { return sized.stage.name == stage.name; };
+    std::ranges::find_if(stages_, same)->graphs.push_back(std::move(stage.graph));
+  }
+}
+
+// What one program makes for another: kept for the next requests, and of the jobs in flight.
+size_t MemoryPlanner::Draft::carried(int jobs) const {
+  const size_t rows = key_.guided ? 2 : 1;
+  size_t sum = 0, held = 0;  // held: by a job, for one row
+  for (const Sized& sized : stages_) {
+    const size_t results = outputs_bytes(sized.graphs[0]);
+    sum += sized.stage.results_kept * results;
+    if (sized.stage.held_by_jobs) held += results;
+    // The job's cached feature, and as the program gave it.
+    if (sized.stage.name == "unet" && key_.cached)
+      sum += 2 * bytes_of(sized.graphs[0], sized.graphs[0].outputs().back());
+  }
+  sum += rows * held;
+  if (key_.partly_guided) sum += held;  // the conditional halves, for the programs without the other
+  if (!capacity_) return sum;
+  sum += static_cast<size_t>(Capacity::kKeyedJobs * jobs - 1) * rows * held;
+  if (jobs > 1) sum += static_cast<size_t>(jobs) * rows * held;  // as a call's inputs
+  size_t pixels = 0;
+  for (const Graph& graph : stages_.back().graphs) pixels = std::max(pixels, outputs_bytes(graph));
+  return sum + kDecodersKept * pixels;
+}
+
+MemoryUse MemoryPlanner::Draft::use_of(const Sized& sized, const Graph& graph) const {
+  const Weights& weights = planner_.pipeline_.component(sized.stage.component).weights;
+  CompileOptions options{plan_.precision, plan_.attention_slicing, sized.stage.takes_tiling && plan_.vae_tiling};
+  const MemoryUse all = planner_.backend_.plan(graph, weights, options);
+  if (!plan_.weight_streaming) return all;
+  // Where weights pass through memory, all of a stage's that shares another's do: the other's stay as far as they may.
+  if (sized.stage.shares_packed) {
+    options.mapped_limit = 0;
+    return planner_.backend_.plan(graph, weights, options);
+  }
+  // The programs of a component are there together; what they pack was measured before any weight passes.
+  size_t packed = 0;
+  int stages = 0;
+  for (const PlannedStage& other : plan_.stages) {
+    if (other.component != sized.stage.component) continue;
+    packed += other.shares_packed ? other.use.mapped : other.use.weights;
+    ++stages;
+  }
+  if (stages == 1) packed = all.weights;
+  const size_t besides = plan_.program_bytes + plan_.carried_bytes + plan_.owned_bytes + packed + all.work();
+  options.mapped_limit = limit_ > besides ? limit_ - besides : 0;
+  return planner_.backend_.plan(graph, weights, options);
+}
+
+// Weights that pass through memory stay as far as they may beside the largest size's work.
+MemoryUse MemoryPlanner::Draft::most_of(const Sized& sized) const {
+  MemoryUse most = use_of(sized, sized.graphs[0]);
+  for (size_t i = 1; i < sized.graphs.size(); ++i) {
+    const MemoryUse other = use_of(sized, sized.graphs[i]);
+    most.weights = std::max(most.weights, other.weights);
+    most.mapped = plan_.weight_streaming ? std::min(most.mapped, other.mapped) : std::max(most.mapped, other.mapped);
+    if (other.work() <= most.work()) continue;
+    most.arena = other.arena;
+    most.scratch = other.scratch;
+  }
+  return most;
+}
+
+size_t MemoryPlanner::Draft::measure() {
+  for (size_t i = 0; i < stages_.size(); ++i) plan_.stages[i].use = most_of(stages_[i]);
+  return plan_.peak_bytes = peak_of(plan_);
+}
+
+// Each choice is kept only where it saves memory.
+void MemoryPlanner::Draft::give_up(bool& flag, bool allowed, const char* what) {
+  if (fits() || flag || !allowed) return;
+  const size_t before = plan_.peak_bytes;
+  flag = true;
+  if (measure() < before)
+    return plan_.reasons.push_back(std::string(what) + ": saves " + mebibytes(before - plan_.peak_bytes));
+  flag = false;
+  measure();
+}
+
+EnginePlan MemoryPlanner::Draft::climb() {
+  const PlanOptions& options = planner_.options_;
+  // What each costs was measured on SD 1.5: docs/performance.md.
+  give_up(plan_.components_in_turn, true, "text encoder, U-Net and VAE take turns in memory (under 1 % slower)");
+  give_up(
+      plan_.weight_streaming, true,
+      "weights that do not fit pass through memory in every step (about 3 % slower while the system still caches the "
+      "model's files; at the disk's speed otherwise)");
+  give_up(plan_.vae_tiling,
+          options.vae_tiling == Choice::kAuto &&
+              planner_.backend_.has(stages_.back().graphs[0], {plan_.precision, plan_.attention_slicing, true}),
+          "the VAE works in row bands (same image, VAE 5 to 20 % slower)");
+  give_up(plan_.attention_slicing, options.attention_slicing == Choice::kAuto,
+          "attention works on one head at a time (same image)");
+  INKSTONE_CHECK_USAGE(fits(), options.memory_budget ? "a memory budget of " : "the free memory of ", mebibytes(limit_),
+                       " is too small for ", size_.first, "x", size_.second, ": the least that works is ",
+                       mebibytes(plan_.peak_bytes),
+                       options.vae_tiling == Choice::kOff || options.attention_slicing == Choice::kOff
+                           ? " with --vae-tiling and --attention-slicing as given"
+                           : "",
+                       "; a smaller image needs less");
+  return plan_;
+}
+
+void MemoryPlanner::Draft::take_choices_of(const EnginePlan& plan) {
+  plan_.components_in_turn = plan.components_in_turn;
+  plan_.weight_streaming = plan.weight_streaming;
+  plan_.vae_tiling = plan.vae_tiling;
+  plan_.attention_slicing = plan.attention_slicing;
+  plan_.reasons = plan.reasons;
+  measure();
+}
+
+MemoryPlanner::MemoryPlanner(const Pipeline& pipeline, Backend& backend, PlanOptions options)
+    : pipeline_(pipeline),
+      backend_(backend),
+      options_(std::move(options)),
+      program_bytes_(backend.info().own_memory ? 0 : resident_bytes()),
+      memory_free_(backend.info().memory_free) {}
+
+void MemoryPlanner::set_budget(size_t bytes) {
+  options_.memory_budget = bytes;
+  plans_.clear();
+}
+
+const EnginePlan& MemoryPlanner::plan(const PlanKey& key) {
+  if (const auto found = plans_.find(key); found != plans_.end()) return found->second;
+  return plans_[key] = Draft(*this, key, {{key.width, key.height}}, 1, false).climb();
+}
+
+// The shapes that need the most: square, and as wide and as high as may be, of the most pixels. Where programs are compiled
+// ahead and there are none for these, the model's own size.
+std::vector<std::pair<int, int>> MemoryPlanner::extreme_sizes(const Capacity& capacity) const {
+  const int multiple = pipeline_.size_multiple(), side = capacity.most_side / multiple * multiple;
+  const auto down = [&](int64_t pixels) {
+    return static_cast<int>(std::min<int64_t>(pixels, side)) / multiple * multiple;
+  };
+  INKSTONE_CHECK_USAGE(side >= multiple && side <= kMaxPixels && capacity.most_pixels >= int64_t{multiple} * multiple,
+                       "an image of at most ", capacity.most_pixels, " pixels and ", capacity.most_side,
+                       " a side: this model's are at least ", multiple, "x", multiple, ", and at most ", kMaxPixels,
+                       " a side");
+  const int square = down(static_cast<int64_t>(std::sqrt(static_cast<double>(capacity.most_pixels))));
+  const int narrow = std::max(down(capacity.most_pixels / side), multiple);
+  std::vector<std::pair<int, int>> sizes{{square, square}};
+  if (narrow < square) sizes.insert(sizes.end(), {{side, narrow}, {narrow, side}});
+  const Precision precision = precision_of(options_, backend_.info());
+  const int cfg_copies = pipeline_.distilled() ? 1 : 2;
+  std::erase_if(sizes, [&](const auto& size) {
+    return !backend_.has(step_stage(pipeline_, {1, cfg_copies, size.first, size.second}, precision).graph, {precision});
+  });
+  if (sizes.empty()) sizes.emplace_back(pipeline_.defaults.width, pipeline_.defaults.height);
+  return sizes;
+}
+
+// Fewer jobs in a call before anything that makes a step slower.
+EnginePlan MemoryPlanner::reserve(const Capacity& capacity) {
+  INKSTONE_CHECK_USAGE(capacity.jobs >= 1, "a step of ", capacity.jobs, " jobs");
+  const PlanKey key{capacity.most_side, capacity.most_side, !pipeline_.distilled()};
+  const std::vector<std::pair<int, int>> sizes = extreme_sizes(capacity);
+  Draft one(*this, key, sizes, 1, true);
+  const EnginePlan least = one.climb();
+  const auto planned = [&](int jobs) {
+    Draft draft(*this, key, sizes, jobs, true);
+    draft.take_choices_of(least);
+    return draft.fits() ? std::optional(draft.plan()) : std::nullopt;
+  };
+  EnginePlan chosen = least;
+  for (int low = 1, high = capacity.jobs; low < high;) {
+    const int middle = (low + high + 1) / 2;
+    if (std::optional<EnginePlan> more = planned(middle))
+      low = middle, chosen = std::move(*more);
+    else
+      high = middle - 1;
+  }
+  if (chosen.jobs < capacity.jobs)
+    chosen.reasons.push_back("a step takes " + std::to_string(chosen.jobs) + " images at a time, not " +
+                             std::to_string(capacity.jobs) + ": more memory, or a smaller largest image, allows more");
+  return chosen;
+}
+
+}  // namespace inkstone

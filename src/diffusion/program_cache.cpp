@@ -1,0 +1,169 @@
+#include "diffusion/program_cache.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "diffusion/memory_planner.h"
+
+namespace inkstone {
+namespace {
+
+constexpr size_t kStepsKept = 24, kAbsentKept = 4096;
+constexpr int kMaxJobs = 64;  // of a program
+// Bytes of packed weights: a program with more is dropped where its component's turn is over, not put to rest.
+constexpr size_t kHeavyPacking = size_t{64} << 20;
+
+// Clients choose the sizes: what was used longest ago goes.
+template <typename Programs>
+void make_room(Programs& programs, size_t most) {
+  while (programs.size() >= most)
+    programs.erase(std::ranges::min_element(programs, {}, [](const auto& entry) { return entry.second.used; }));
+}
+
+std::vector<size_t> mapped(const EnginePlan& plan) {
+  std::vector<size_t> bytes;
+  for (const PlannedStage& stage : plan.stages) bytes.push_back(stage.use.mapped);
+  return bytes;
+}
+
+bool makes_other_programs(const EnginePlan& a, const EnginePlan& b) {
+  return a.precision != b.precision || a.attention_slicing != b.attention_slicing || a.vae_tiling != b.vae_tiling ||
+         a.components_in_turn != b.components_in_turn || a.weight_streaming != b.weight_streaming ||
+         (a.weight_streaming && mapped(a) != mapped(b));
+}
+
+}  // namespace
+
+bool ProgramCache::replace_plan(EnginePlan next) {
+  const bool others = plan_.stages.empty() || makes_other_programs(next, plan_);
+  if (others) {
+    awake_.clear();
+    stages_before_.clear();
+    before_.clear();
+    steps_.clear();
+    absent_.clear();
+    decoders_.clear();
+    backend_.give_back();
+  }
+  plan_ = std::move(next);
+  return others;
+}
+
+CompileOptions ProgramCache::compile_options(const PipelineStage& stage) const {
+  return {plan_.precision, plan_.attention_slicing, stage.takes_tiling && plan_.vae_tiling,
+          plan_.weight_streaming ? plan_.use(stage.name).mapped : SIZE_MAX};
+}
+
+std::unique_ptr<BoundProgram> ProgramCache::build(const PipelineStage& stage, int jobs) const {
+  const Weights& weights = pipeline_.component(stage.component).weights;
+  return std::make_unique<BoundProgram>(backend_, backend_.compile(stage.graph, weights, compile_options(stage)),
+                                        stage.graph, stage.component, jobs);
+}
+
+const std::vector<PipelineStage>& ProgramCache::before_steps() {
+  if (stages_before_.empty()) stages_before_ = stages_before_steps(pipeline_, plan_.precision);
+  return stages_before_;
+}
+
+BoundProgram& ProgramCache::before_steps(const std::string& name) {
+  const std::vector<PipelineStage>& all = before_steps();
+  const auto stage = std::ranges::find(all, name, &PipelineStage::name);
+  INKSTONE_CHECK(stage != all.end(), "no stage before the steps is called ", name);
+  evict_all_but(stage->component);
+  std::unique_ptr<BoundProgram>& program = before_[name];
+  if (!program) program = build(*stage);
+  return *program;
+}
+
+BoundProgram* ProgramCache::find_step(const StageShape& shape) {
+  if (const auto found = steps_.find(shape); found != steps_.end()) {
+    evict_all_but(found->second.program->component());
+    return &used(found->second);
+  }
+  if (absent_.contains(shape)) return nullptr;
+  const PipelineStage stage = step_stage(pipeline_, shape, plan_.precision);
+  evict_all_but(stage.component);
+  if (!backend_.has(stage.graph, compile_options(stage))) return mark_absent(shape), nullptr;
+  std::unique_ptr<BoundProgram> program = build(stage, shape.jobs);
+  make_room(steps_, kStepsKept);
+  return &used(steps_[shape] = {std::move(program), 0});
+}
+
+BoundProgram& ProgramCache::step(const StageShape& shape) {
+  if (BoundProgram* program = find_step(shape)) return *program;
+  build(step_stage(pipeline_, shape, plan_.precision), shape.jobs);  // its backend says what there is instead
+  fail(INKSTONE_HERE, {"a step of ", shape.jobs, " jobs has no program"});
+}
+
+BoundProgram& ProgramCache::step_for(const StageShape& asked) {
+  StageShape shape = asked;
+  for (; shape.jobs > 0; --shape.jobs)
+    if (BoundProgram* program = find_step(shape)) return *program;
+  for (shape.jobs = asked.jobs + 1; shape.jobs <= kMaxJobs; ++shape.jobs)
+    if (BoundProgram* program = find_step(shape)) return *program;
+  return step(asked);
+}
+
+BoundProgram& ProgramCache::decoder(int width, int height) {
+  if (const auto found = decoders_.find({width, height}); found != decoders_.end()) {
+    evict_all_but(found->second.program->component());
+    return used(found->second);
+  }
+  const PipelineStage stage = decode_stage(pipeline_, width, height);
+  evict_all_but(stage.component);
+  std::unique_ptr<BoundProgram> program = build(stage);
+  make_room(decoders_, MemoryPlanner::kDecodersKept);
+  return used(decoders_[{width, height}] = {std::move(program), 0});
+}
+
+BoundProgram& ProgramCache::used(Entry& entry) {
+  entry.used = ++clock_;
+  return *entry.program;
+}
+
+void ProgramCache::mark_absent(const StageShape& shape) {
+  if (absent_.size() >= kAbsentKept) absent_.clear();  // they will be found again
+  absent_.insert(shape);
+}
+
+bool ProgramCache::retry_with_fewer(StageShape shape, int tried) {
+  while (!tried && shape.jobs > 1 && absent_.contains(shape)) --shape.jobs;
+  if (tried) shape.jobs = tried;
+  if (shape.jobs == 1) return false;
+  steps_.erase(shape);
+  mark_absent(shape);
+  return true;
+}
+
+void ProgramCache::claim_shared_inputs(const StageShape& shape) {
+  if (shape.jobs == 1 || (shared_inputs_ && *shared_inputs_ == shape)) return;
+  if (shared_inputs_)
+    if (const auto before = steps_.find(*shared_inputs_); before != steps_.end()) before->second.program->drop_inputs();
+  shared_inputs_ = std::make_unique<StageShape>(shape);
+}
+
+std::vector<Tensor> ProgramCache::run_before_steps(BoundProgram& program) {
+  if (!plan_.components_in_turn) {
+    for (auto& [size, decoder] : decoders_) decoder.program->program().rest();
+    backend_.give_back();
+  }
+  std::vector<Tensor> made = program.run_for_new_outputs();
+  program.program().rest();
+  return made;
+}
+
+void ProgramCache::evict_all_but(const std::string& component) {
+  if (!plan_.components_in_turn || component == awake_) return;
+  awake_ = component;
+  const auto goes = [&](BoundProgram& bound) {
+    if (bound.component() == component) return false;
+    bound.program().rest();
+    return bound.program().memory().weights > kHeavyPacking;
+  };
+  std::erase_if(before_, [&](auto& entry) { return goes(*entry.second); });
+  std::erase_if(steps_, [&](auto& entry) { return goes(*entry.second.program); });
+  std::erase_if(decoders_, [&](auto& entry) { return goes(*entry.second.program); });
+  backend_.give_back();
+}
+
+}  // namespace inkstone

@@ -1,0 +1,53 @@
+#include "diffusion/stages.h"
+
+#include "diffusion/unet_parts.h"
+#include "models/clip.h"
+#include "models/vae.h"
+
+namespace inkstone {
+namespace {
+
+UnetParts parts_of(const Pipeline& pipeline, const StageShape& shape, Precision precision) {
+  const int scale = pipeline.vae_scale();
+  LatentSize size{shape.jobs, shape.height / scale, shape.width / scale, pipeline.clip_config.tokens};
+  size.copies = shape.cfg_copies;
+  size.part = shape.part;
+  return unet_parts(pipeline.unet_config, size, precision == Precision::kBf16 ? DType::kBF16 : DType::kF32);
+}
+
+}  // namespace
+
+std::vector<PipelineStage> stages_before_steps(const Pipeline& pipeline, Precision precision) {
+  std::vector<PipelineStage> stages;
+  stages.push_back({"text_encoder", "text_encoder", StagePosition::kBeforeSteps, clip_graph(pipeline.clip_config, 1)});
+  stages.back().results_kept = kTextsKept;
+  const int side = pipeline.size_multiple();
+  for (ConditioningPart& part : parts_of(pipeline, {1, 1, side, side}, precision).before) {
+    if (part.values.empty()) continue;
+    PipelineStage& stage = stages.emplace_back(
+        PipelineStage{"unet", "unet_" + part.name, StagePosition::kBeforeSteps, std::move(part.graph)});
+    stage.depends = part.depends;
+    stage.values = std::move(part.values);
+    stage.held_by_jobs = part.depends != DependsOn::kTimestep;
+    stage.results_kept = stage.held_by_jobs ? kPromptsKept : kTimestepsKept;
+  }
+  return stages;
+}
+
+PipelineStage step_stage(const Pipeline& pipeline, const StageShape& shape, Precision precision) {
+  const bool shallow = shape.part == UnetPart::kShallow;
+  PipelineStage stage{"unet", shallow ? "unet_shallow" : "unet", StagePosition::kEachStep,
+                      parts_of(pipeline, shape, precision).step};
+  stage.shares_packed = shallow;
+  return stage;
+}
+
+PipelineStage decode_stage(const Pipeline& pipeline, int width, int height) {
+  const int scale = pipeline.vae_scale();
+  PipelineStage stage{"vae", "vae", StagePosition::kAfterSteps,
+                      vae_decoder_graph(pipeline.vae_config, 1, height / scale, width / scale)};
+  stage.takes_tiling = true;
+  return stage;
+}
+
+}  // namespace inkstone

@@ -1,0 +1,18 @@
+#include "diffusion/unet_schedule.h"
+
+namespace inkstone {
+
+std::vector<UnetEvaluation> unet_schedule(const Request& request, bool guided, int calls) {
+  const auto [from, to] = request.guidance_interval;
+  std::vector<UnetEvaluation> schedule;
+  for (int call = 0; call < calls; ++call) {
+    const float middle = (static_cast<float>(call) + 0.5f) / static_cast<float>(calls);
+    const int copies = guided && middle >= from && middle <= to ? 2 : 1;
+    const bool whole = call % request.cache_interval == 0 || copies > schedule.back().copies;
+    const UnetPart first = request.cache_interval > 1 ? UnetPart::kFullKeepFeature : UnetPart::kFull;
+    schedule.push_back({copies, whole ? first : UnetPart::kShallow});
+  }
+  return schedule;
+}
+
+}  // namespace inkstone

@@ -1,0 +1,23 @@
+// What each U-Net evaluation of an image runs: with or without the unconditional half, full or shallow. It follows from
+// the request alone, so that an image does not depend on the batch.
+#pragma once
+
+#include <vector>
+
+#include "diffusion/request.h"
+#include "models/unet.h"
+
+namespace inkstone {
+
+struct UnetEvaluation {
+  int copies = 1;  // rows of its batch: 2 with the unconditional half
+  UnetPart part = UnetPart::kFull;
+  auto operator<=>(const UnetEvaluation&) const = default;
+};
+
+// `guided`: the image has an unconditional half at all. Evaluations 0, N, 2N, ... of the cache interval N are full, counted
+// as the scheduler makes them (PNDM evaluates twice at its second timestep, and both count). So is any evaluation in which
+// guidance sets in: none before it made the unconditional half's cached feature.
+std::vector<UnetEvaluation> unet_schedule(const Request& request, bool guided, int calls);
+
+}  // namespace inkstone
