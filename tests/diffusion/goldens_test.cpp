@@ -124,9 +124,9 @@ INSTANTIATE_TEST_SUITE_P(Devices, Goldens, testing::ValuesIn(kDevices), [](const
 });
 
 // Whole runs, as golden.json lists them.
-class Pipeline : public testing::TestWithParam<const char*> {};
+class WholePipeline : public testing::TestWithParam<const char*> {};
 
-TEST_P(Pipeline, latents_and_pictures_are_diffusers_ones) {
+TEST_P(WholePipeline, latents_and_images_are_diffusers_ones) {
   const fs::path folder = kModels / "tiny-sd15";
   const Weights golden = Weights::open_files({folder / "golden.safetensors"});
   const Json list = read_json(folder / "golden.json");
@@ -167,7 +167,7 @@ TEST_P(Pipeline, latents_and_pictures_are_diffusers_ones) {
   EXPECT_GE(seen, 8);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, Pipeline, testing::Values("reference", "cpu"),
+INSTANTIATE_TEST_SUITE_P(Devices, WholePipeline, testing::Values("reference", "cpu"),
                          [](const auto& row) { return std::string(row.param); });
 
 }  // namespace
