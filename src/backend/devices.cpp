@@ -34,7 +34,7 @@ std::vector<std::string> cards_on_bus(const fs::path& root, std::string_view ven
 }
 
 DeviceStatus cpu_status() {
-  const DeviceInfo info = describe_cpu();
+  const DeviceInfo info = cpu::describe_cpu();
   DeviceStatus status;
   status.name = info.name;
   const size_t comma = info.description.find(", ");

@@ -1,7 +1,7 @@
 #include "compile/passes.h"
 #include "compile/rewrite.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 namespace {
 
 class Fuser {
@@ -114,4 +114,4 @@ class Fuser {
 
 Graph fuse(const Graph& graph) { return Fuser(graph).fuse(); }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

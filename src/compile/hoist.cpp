@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "compile/rewrite.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 namespace {
 
 constexpr int kAnybody = -1;  // of weights and constants alone
@@ -161,4 +161,4 @@ Hoisted hoist(const Graph& graph, std::span<const HoistGroup> groups) {
   return Hoister(graph, groups).hoist();
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

@@ -8,7 +8,7 @@
 
 #include "ir/graph.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 
 // Repeat moves down through every op that works row by row, as far as its other inputs are repeated as often or have no
 // rows of their own: op(Repeat(a), weight, Repeat(b)) becomes Repeat(op(a, weight, b)).
@@ -35,4 +35,4 @@ struct Hoisted {
 // Names come from the weights: "hoisted.mid_block.attentions.0.transformer_blocks.0.attn2.to_k".
 Hoisted hoist(const Graph& graph, std::span<const HoistGroup> groups);
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

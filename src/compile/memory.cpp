@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 namespace {
 
 constexpr int kNever = std::numeric_limits<int>::max();
@@ -186,4 +186,4 @@ ArenaPlan plan_arena(std::span<const ArenaValue> values, std::span<const ArenaCa
   return plan;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace inkstone {
+namespace inkstone::compile {
 
 constexpr size_t kArenaAlignment = 64;
 
@@ -32,4 +32,4 @@ struct ArenaPlan {
 // Throws Error where a part does not fit into its whole, or where the sum overflows.
 ArenaPlan plan_arena(std::span<const ArenaValue> values, std::span<const ArenaCall> calls);
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

@@ -3,7 +3,7 @@
 
 #include "ir/graph.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 
 // Constants are computed now: ops on constants, lookups of constant ids in a table (position embeddings become the table itself),
 // reshapes of reshapes, casts to the type that is there, +0 and *1. What nothing reads is dropped.
@@ -25,4 +25,4 @@ Graph choose_precision(const Graph& graph, DType type);
 // A GroupApply or an Upsample2x stands right before the convolution that alone reads it.
 Graph tile_rows(const Graph& graph, int64_t least_pixels, int64_t band_rows);
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

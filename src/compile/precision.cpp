@@ -3,7 +3,7 @@
 #include "compile/passes.h"
 #include "compile/rewrite.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 namespace {
 
 // A convolution of so few channels costs nothing in fp32, and what it reads (a latent, a picture) is the model's input itself.
@@ -105,4 +105,4 @@ Graph choose_precision(const Graph& graph, DType type) {
   return type == DType::kF32 ? graph : Chooser(graph, type).choose();
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

@@ -1,6 +1,6 @@
 #include "compile/rewrite.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 
 Rewrite::Rewrite(const Graph& graph)
     : old_(graph), placed_(graph.nodes().size(), -1), old_uses_(graph.nodes().size(), 0) {
@@ -40,4 +40,4 @@ Graph Rewrite::finish() {
   return prune(out_);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

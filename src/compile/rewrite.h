@@ -5,7 +5,7 @@
 
 #include "ir/graph.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 
 class Rewrite {
  public:
@@ -36,4 +36,4 @@ const O* as(const Node& node) {
   return std::get_if<O>(&node.op);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

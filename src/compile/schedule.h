@@ -5,7 +5,7 @@
 
 #include "ir/graph.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 
 struct SchedulePosition {
   int stage = 0;
@@ -16,4 +16,4 @@ struct SchedulePosition {
 // whose inputs are listed. Nodes of one position keep their order. positions[id] is node id's.
 Graph in_schedule_order(const Graph& graph, std::span<const SchedulePosition> positions);
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

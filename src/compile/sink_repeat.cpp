@@ -6,7 +6,7 @@
 #include "compile/hoist.h"
 #include "compile/rewrite.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 namespace {
 
 // Whether a row of the result reads only the same row of input k. The other inputs belong to all rows alike (weights).
@@ -126,4 +126,4 @@ class Sinker {
 
 Graph sink_repeat(const Graph& graph) { return Sinker(graph).sink(); }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

@@ -9,7 +9,7 @@
 #include "compile/rewrite.h"
 #include "compile/schedule.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 namespace {
 
 constexpr int kRows = 2;  // the axis of image rows
@@ -247,4 +247,4 @@ Graph tile_rows(const Graph& graph, int64_t least_pixels, int64_t band_rows) {
   return Tiler(graph, least_pixels, band_rows).tile();
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

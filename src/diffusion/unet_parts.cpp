@@ -9,11 +9,12 @@
 namespace inkstone {
 namespace {
 
-Hoisted hoisted(const UnetConfig& config, const LatentSize& size, DType keys) {
+compile::Hoisted hoisted(const UnetConfig& config, const LatentSize& size, DType keys) {
   // Text and added conditioning are the request's, a timestep is the same for all requests: what depends on both stays
   // in the step.
-  const HoistGroup groups[] = {{{"text"}, keys}, {{"timestep", "guidance"}, DType::kF32}, {{"added"}, DType::kF32}};
-  return hoist(sink_repeat(unet_graph(config, size)), groups);
+  const compile::HoistGroup groups[] = {
+      {{"text"}, keys}, {{"timestep", "guidance"}, DType::kF32}, {{"added"}, DType::kF32}};
+  return compile::hoist(compile::sink_repeat(unet_graph(config, size)), groups);
 }
 
 std::vector<size_t> places(const std::vector<std::string>& names, const std::vector<std::string>& all) {
@@ -31,8 +32,8 @@ std::vector<size_t> places(const std::vector<std::string>& names, const std::vec
 UnetParts unet_parts(const UnetConfig& config, const LatentSize& size, DType keys) {
   LatentSize typed = size;
   typed.deep = keys;
-  Hoisted one = hoisted(config, {1, size.height, size.width, size.tokens}, keys);
-  Hoisted all = hoisted(config, typed, keys);
+  compile::Hoisted one = hoisted(config, {1, size.height, size.width, size.tokens}, keys);
+  compile::Hoisted all = hoisted(config, typed, keys);
   UnetParts parts{.prompt = std::move(one.parts[0].graph),
                   .time = std::move(one.parts[1].graph),
                   .added = std::move(one.parts[2].graph),

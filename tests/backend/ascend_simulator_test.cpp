@@ -36,7 +36,7 @@ const Simulator& simulator() {
 }
 Json report() { return parse_json(simulator().report(), "the simulator's report"); }
 
-Graph tiny(int batch) { return fold(unet_graph(tiny_unet(), LatentSize{batch, 8, 8, 5})); }
+Graph tiny(int batch) { return compile::fold(unet_graph(tiny_unet(), LatentSize{batch, 8, 8, 5})); }
 
 // An export folder with one file for each batch of the tiny U-Net, made once for all tests.
 struct Folder {

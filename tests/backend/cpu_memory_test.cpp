@@ -17,7 +17,7 @@ namespace inkstone {
 namespace {
 
 TEST(Workspace, grows_where_it_is_and_keeps_what_it_holds) {
-  Workspace workspace;
+  cpu::Workspace workspace;
   std::byte* const begin = workspace.grow(100);
   begin[99] = std::byte{7};
   EXPECT_EQ(workspace.grow(size_t{64} << 20), begin);

@@ -250,7 +250,7 @@ const std::vector<Case>& cases() {
       simple("tokens", {6, 4, 5}, [](Graph&, Value v, int64_t) { return to_tokens(v); }),
       simple("tokens and back", {6, 4, 5},
              [](Graph&, Value v, int64_t) { return silu(to_image(silu(to_tokens(v)), 5, 4)); }),
-      simple("upsample", {6, 4, 5}, [](Graph&, Value v, int64_t) { return upsample2x(v); }),
+      simple("upsample", {6, 4, 5}, [](Graph&, Value v, int64_t) { return kernels::upsample2x(v); }),
       simple("repeat", {6, 4, 5}, [](Graph&, Value v, int64_t) { return repeat(v, 2); }),
       simple("repeat computed tokens", {7, 13}, [](Graph&, Value v, int64_t) { return silu(repeat(silu(v), 3)); }),
       {"repeat ids",

@@ -9,8 +9,8 @@
 namespace inkstone {
 
 inline std::vector<Precision> runnable_precisions() {
-  const bool onednn = method_of(op::Linear{}, DType::kBF16) == Method::kOneDnn;
-  if (onednn && !onednn_multiplies(DType::kBF16)) return {Precision::kFp32};
+  const bool onednn = cpu::method_of(op::Linear{}, DType::kBF16) == cpu::Method::kOneDnn;
+  if (onednn && !cpu::onednn_multiplies(DType::kBF16)) return {Precision::kFp32};
   return {Precision::kFp32, Precision::kBf16};
 }
 

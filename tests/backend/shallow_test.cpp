@@ -76,9 +76,10 @@ std::vector<Tensor> run(Backend& backend, const Graph& graph, const Weights& wei
   return results;
 }
 
-Hoisted hoisted(const Graph& graph, DType carried) {
-  const HoistGroup groups[] = {{{"text"}, carried}, {{"timestep", "guidance"}, DType::kF32}, {{"added"}, DType::kF32}};
-  return hoist(sink_repeat(graph), groups);
+compile::Hoisted hoisted(const Graph& graph, DType carried) {
+  const compile::HoistGroup groups[] = {
+      {{"text"}, carried}, {{"timestep", "guidance"}, DType::kF32}, {{"added"}, DType::kF32}};
+  return compile::hoist(compile::sink_repeat(graph), groups);
 }
 
 TEST(Shallow, with_the_whole_s_own_deep_feature_is_the_whole) {
@@ -123,9 +124,10 @@ TEST(Shallow, hoisted_from_the_whole_s_parts_is_the_same) {
       Named given = named_inputs(whole);
       given["deep"] = std::move(run(*backend, graph(UnetPart::kWholeAndDeep), weights, given, setting.precision)[1]);
       const Tensor right = std::move(run(*backend, shallow, weights, given, setting.precision)[0]);
-      const Hoisted of_whole = hoisted(whole, setting.carried()), of_shallow = hoisted(shallow, setting.carried());
+      const compile::Hoisted of_whole = hoisted(whole, setting.carried()),
+                             of_shallow = hoisted(shallow, setting.carried());
       for (size_t group = 0; group < 2; ++group) {
-        const HoistedPart& part = of_whole.parts[group];
+        const compile::HoistedPart& part = of_whole.parts[group];
         std::vector<Tensor> carried = run(*backend, part.graph, weights, given, setting.precision);
         for (size_t i = 0; i < part.names.size(); ++i) given[part.names[i]] = std::move(carried[i]);
         EXPECT_LT(of_shallow.parts[group].names.size(), part.names.size());

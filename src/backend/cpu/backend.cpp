@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "compile/passes.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
 // Below this many pixels a map in bands saves too little to matter; a band of so many rows keeps every core busy.
@@ -24,7 +24,7 @@ class CpuBackend : public Backend {
     return planned(graph, weights, options).memory();
   }
 
-  double peak_flops(DType type) override { return probe_peak(type); }
+  double peak_flops(DType type) override { return kernels::probe_peak(type); }
   void give_back() override {
     shared_.packed.free_unused();
     shared_.workspace.give_back();
@@ -36,8 +36,8 @@ class CpuBackend : public Backend {
                          name_of(options.precision),
                          ": the cpu computes in fp32 or bf16; fp16 and mixed are for Ascend");
     const DType type = options.precision == Precision::kBf16 ? DType::kBF16 : DType::kF32;
-    Graph better = choose_precision(fuse(fold(graph)), type);
-    if (options.vae_tiling) better = tile_rows(better, kTiledPixels, kBandRows);
+    Graph better = compile::choose_precision(compile::fuse(compile::fold(graph)), type);
+    if (options.vae_tiling) better = compile::tile_rows(better, kTiledPixels, kBandRows);
     return CpuPlan(std::move(better), options, shared_.engine, &weights);
   }
 
@@ -45,7 +45,10 @@ class CpuBackend : public Backend {
 };
 
 }  // namespace
+}  // namespace inkstone::cpu
 
-std::unique_ptr<Backend> open_cpu_backend() { return std::make_unique<CpuBackend>(); }
+namespace inkstone {
+
+std::unique_ptr<Backend> open_cpu_backend() { return std::make_unique<cpu::CpuBackend>(); }
 
 }  // namespace inkstone

@@ -12,7 +12,7 @@
 #include "base/tensor.h"
 #include "compile/memory.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 // A weight or constant in the form in which a call reads it.
 struct Packing {
@@ -28,10 +28,10 @@ struct InPlace {
 };
 
 struct Binding {
-  std::span<std::byte* const> values;    // by node
-  std::span<std::byte* const> weights;   // in the order of Call::weights
-  std::span<const StoredWeight> stored;  // in the order of Call::stored
-  std::byte* scratch;                    // shared by all calls, aligned to 64
+  std::span<std::byte* const> values;             // by node
+  std::span<std::byte* const> weights;            // in the order of Call::weights
+  std::span<const kernels::StoredWeight> stored;  // in the order of Call::stored
+  std::byte* scratch;                             // shared by all calls, aligned to 64
   const dnnl::engine* engine;
   const dnnl::stream* stream;
 };
@@ -46,7 +46,7 @@ struct Call {
   std::string op, detail;  // for the profile
   double flops = 0;
   double bytes = 0;  // for the profile; 0: Lowering::add() sums what is read and written
-  ArenaCall arena;
+  compile::ArenaCall arena;
   size_t scratch = 0;
   std::vector<Packing> weights;
   std::vector<InPlace> stored;
@@ -71,4 +71,4 @@ inline dnnl::memory::data_type dnnl_type(DType type) {
   return Type::undef;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

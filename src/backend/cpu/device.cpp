@@ -8,7 +8,7 @@
 #include "backend/cpu/kernels/kernels.h"
 #include "base/parallel.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
 // "model name	: AMD EPYC" in /proc/cpuinfo; "MemAvailable:  123 kB" in /proc/meminfo
@@ -79,13 +79,14 @@ DeviceInfo describe_cpu() {
   const Limit limit = group_limit();
   DeviceInfo info;
   info.name = "cpu";
-  info.bf16 = kernels().bf16;
+  info.bf16 = kernels::table().bf16;
   const std::string model = field("/proc/cpuinfo", "model name");
   info.description = (model.empty() ? "CPU" : model) + ", " + std::to_string(threads()) +
-                     (threads() == 1 ? " thread, " : " threads, ") + kernels().name + (info.bf16 ? " with bf16" : "");
+                     (threads() == 1 ? " thread, " : " threads, ") + kernels::table().name +
+                     (info.bf16 ? " with bf16" : "");
   info.memory_total = std::min(kilobytes("MemTotal"), limit.total);
   info.memory_free = std::min(kilobytes("MemAvailable"), limit.free);
   return info;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -3,7 +3,7 @@
 
 #include "base/tensor.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 Shape stored(const Shape& shape);                     // the sizes from the outermost to the innermost
 int stored_axis(const Shape& shape, int axis);        // where an axis stands in stored(shape)
@@ -15,4 +15,4 @@ struct Split {  // stored sizes around an axis
 };
 Split split(const Shape& shape, int axis);
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -5,7 +5,7 @@
 #include "backend/cpu/call.h"
 #include "ir/graph.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 class Lowering {
  public:
@@ -15,7 +15,7 @@ class Lowering {
   const Graph& graph() const { return graph_; }
   const CompileOptions& options() const { return options_; }
   const dnnl::engine& engine() const { return engine_; }
-  std::span<const ArenaValue> values() const { return values_; }
+  std::span<const compile::ArenaValue> values() const { return values_; }
   std::span<const Call> calls() const { return calls_; }
 
   // The Weight or Constant whose elements, in row-major order, `value` is; -1 where it is computed.
@@ -35,7 +35,7 @@ class Lowering {
   const Graph& graph_;
   const CompileOptions options_;
   const dnnl::engine& engine_;
-  std::vector<ArenaValue> values_;
+  std::vector<compile::ArenaValue> values_;
   std::vector<Call> calls_;
   std::vector<std::vector<int>> readers_;
   std::vector<bool> written_;
@@ -97,4 +97,4 @@ void lower(const op::ToImage& op, const Lowered& at);
 void lower(const op::Upsample2x& op, const Lowered& at);
 void lower(const op::Repeat& op, const Lowered& at);
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

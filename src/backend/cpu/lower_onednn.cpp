@@ -9,7 +9,7 @@
 #include "backend/cpu/products.h"
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
 struct OneDnnProduct {
@@ -43,7 +43,7 @@ void add_product(const Lowered& at, Call call, const OneDnnProduct& product) {
     }
     const std::byte* const residual = product.residual.there() ? product.residual.at(b) : b.values[id];
     return [=, to = b.values[id], residual_type = product.residual_type](const HostTensors&) {
-      if (residual != to) kernels().cast(size, residual_type, residual, type, to);
+      if (residual != to) kernels::table().cast(size, residual_type, residual, type, to);
       for (size_t i = 0; i < primitive.runs(); ++i) primitive.run(i);
     };
   };
@@ -92,7 +92,7 @@ Launch bind_gated(const GatedLinear& g, std::byte* out, const Binding& b) {
         const bool is_last = piece == pieces - 1;
         is_last ? last.run(static_cast<size_t>(i)) : first.run(static_cast<size_t>(i * (pieces - 1) + piece));
         const int64_t number = is_last ? last_rows : rows;
-        kernels().geglu(number, width, type, product, to);
+        kernels::table().geglu(number, width, type, product, to);
         to += static_cast<size_t>(number) * line;
       }
     }
@@ -154,4 +154,4 @@ void lower_onednn(const op::Linear& op, const Lowered& at) {
   add_product(at, std::move(call), product);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
 constexpr int64_t kLeastWinogradChannels = 16;     // below it the transforms cost more than they save
@@ -52,4 +52,4 @@ Method method_of(const op::Conv2d& op, DType x_type, const Shape& weight, const 
   return fits ? Method::kWinograd : Method::kPlain;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

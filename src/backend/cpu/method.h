@@ -5,7 +5,7 @@
 #include "backend/cpu/kernels/kernels.h"
 #include "ir/op.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 enum class Method {
   kOneDnn,    // a primitive of oneDNN, with weights packed for it
@@ -21,4 +21,4 @@ Method method_of(const op::Conv2d& op, DType x_type, const Shape& weight, const 
 // Whether oneDNN multiplies this type on this processor: bf16 needs AVX-512 there.
 bool onednn_multiplies(DType type);
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

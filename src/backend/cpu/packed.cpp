@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
 using dnnl::memory;
@@ -65,7 +65,7 @@ void convert(int64_t number, DType type, const std::byte* from, DType wanted, st
       } else {
         if (!is_aligned(in, type))
           in = static_cast<std::byte*>(std::memcpy(aligned, in, static_cast<size_t>(piece * step)));
-        kernels().cast(piece, type, in, wanted, out);
+        kernels::table().cast(piece, type, in, wanted, out);
       }
     }
   });
@@ -131,7 +131,7 @@ std::byte* PackedWeights::use(const Weights& weights, const std::string& name, c
   return entries_.emplace(name, std::move(entry))->second.memory.get();
 }
 
-StoredWeight PackedWeights::in_place(const Weights& weights, const std::string& name) {
+kernels::StoredWeight PackedWeights::in_place(const Weights& weights, const std::string& name) {
   check_finite(weights, name);
   const WeightView& view = weights.find(name);
   return {view.bytes.data(), view.type};
@@ -163,4 +163,4 @@ size_t PackedWeights::bytes() const {
   return total;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -9,7 +9,7 @@
 #include "backend/cpu/call.h"
 #include "weights/weights.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 size_t packed_bytes(const dnnl::memory::desc& desc);  // as the store counts them
 
@@ -31,7 +31,7 @@ class PackedWeights {
   // leave resident memory; at most one tensor is in memory twice. Call release() once for every use().
   std::byte* use(const Weights& weights, const std::string& name, const Packing& packing, Staging& staging);
   // The weight in place, for our own products. Throws Error where an element is NaN or infinite.
-  StoredWeight in_place(const Weights& weights, const std::string& name);
+  kernels::StoredWeight in_place(const Weights& weights, const std::string& name);
   void release(const std::byte* packed);
   void free_unused();
   size_t bytes() const;  // of all that is held
@@ -56,4 +56,4 @@ class PackedWeights {
 Memory pack(const dnnl::engine& engine, DType type, std::span<const std::byte> elements, const Packing& packing,
             Staging& staging);
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 Memory allocate_pages(size_t bytes) {
   constexpr size_t kLarge = 2 << 20, kLine = 64;
@@ -31,4 +31,4 @@ void give_back_pages() {
 #endif
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -3,9 +3,9 @@
 
 #include "base/tensor.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 Memory allocate_pages(size_t bytes);  // aligned to 64, not zeroed; throws Error with the size where the machine refuses
 void give_back_pages();               // what was freed leaves the process
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

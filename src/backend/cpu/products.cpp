@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
 using dnnl::memory;
@@ -85,4 +85,4 @@ void Primitive::run(size_t index) const {
   INKSTONE_CHECK(status == dnnl_success, "cpu: oneDNN could not run a primitive: ", dnnl_status2str(status));
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

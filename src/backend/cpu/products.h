@@ -6,7 +6,7 @@
 #include "backend/cpu/call.h"
 #include "ir/op.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 // activation(conv + bias), added to what the result holds where op.residual is set. One image [1, c, h, w], channels-last.
 struct ImageShape {
@@ -44,4 +44,4 @@ class Primitive {
   size_t each_ = 0;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

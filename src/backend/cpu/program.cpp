@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
 // Each form of each weight or constant, once.
@@ -50,7 +50,9 @@ class ThreadsOf {
   int before_, wanted_;
 };
 
-size_t aligned(size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
+size_t aligned(size_t bytes) {
+  return (bytes + compile::kArenaAlignment - 1) / compile::kArenaAlignment * compile::kArenaAlignment;
+}
 
 const std::string* name_of_weight(const Graph& graph, int node) {
   const auto* weight = std::get_if<op::Weight>(&graph.node(node).op);
@@ -62,7 +64,7 @@ const std::string* name_of_weight(const Graph& graph, int node) {
 CpuPlan::CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine& engine, const Weights* weights)
     : graph_(std::make_unique<const Graph>(std::move(graph))),
       lowering_(std::make_unique<const Lowering>(*graph_, options, engine)) {
-  std::vector<ArenaCall> calls;
+  std::vector<compile::ArenaCall> calls;
   Forms forms(*graph_);
   for (const Call& call : lowering_->calls()) {
     calls.push_back(call.arena);
@@ -70,7 +72,7 @@ CpuPlan::CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine&
     for (const Packing& packing : call.weights)
       if (forms.meet(packing).second) memory_.weights += packed_bytes(packing.packed);
   }
-  arena_ = plan_arena(lowering_->values(), calls);
+  arena_ = compile::plan_arena(lowering_->values(), calls);
   memory_.arena = arena_.bytes;
   plan_weights(options, weights);
 }
@@ -124,10 +126,10 @@ CpuProgram::CpuProgram(CpuPlan plan, const Weights& weights, CpuShared& shared)
       if (fresh) forms_at.push_back(weight(packing, staging));
       call_weights.push_back(forms_at[index]);
     }
-    std::vector<StoredWeight> call_stored;
+    std::vector<kernels::StoredWeight> call_stored;
     bytes_.push_back(call.bytes);
     for (const InPlace& read : call.stored) {
-      const StoredWeight& weight = call_stored.emplace_back(stored(read.node, staging));
+      const kernels::StoredWeight& weight = call_stored.emplace_back(stored(read.node, staging));
       const int64_t elements = count(plan_.graph().node(read.node).shape);
       bytes_.back() += static_cast<double>(std::min(read.most, static_cast<size_t>(elements) * size_of(weight.type)));
     }
@@ -158,7 +160,7 @@ std::byte* CpuProgram::constant(const Node& node, const Packing& packing, Stagin
       .get();
 }
 
-StoredWeight CpuProgram::stored(int node, Staging& staging) {
+kernels::StoredWeight CpuProgram::stored(int node, Staging& staging) {
   if (const std::string* name = name_of_weight(plan_.graph(), node)) return shared_.packed.in_place(weights_, *name);
   const int64_t number = count(plan_.graph().node(node).shape);
   const Packing plain{node, {1}, {{number}, dnnl::memory::data_type::f32, dnnl::memory::dims{1}}};
@@ -209,4 +211,4 @@ std::vector<CallProfile> CpuProgram::take_profile() {
   return std::exchange(profile_, {});
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

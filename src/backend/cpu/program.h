@@ -8,7 +8,7 @@
 #include "backend/cpu/packed.h"
 #include "backend/cpu/workspace.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 // All that is known without weights: the passes' graph, its calls and where values will lie.
 class CpuPlan {
@@ -18,7 +18,7 @@ class CpuPlan {
 
   const Graph& graph() const { return *graph_; }
   std::span<const Call> calls() const { return lowering_->calls(); }
-  const ArenaPlan& arena() const { return arena_; }
+  const compile::ArenaPlan& arena() const { return arena_; }
   // Of each call: the weights in the model's files that leave memory when it is done.
   std::span<const std::vector<InPlace>> passing() const { return passing_; }
   const MemoryUse& memory() const { return memory_; }
@@ -28,7 +28,7 @@ class CpuPlan {
 
   std::unique_ptr<const Graph> graph_;  // stays where it is: calls refer to it
   std::unique_ptr<const Lowering> lowering_;
-  ArenaPlan arena_;
+  compile::ArenaPlan arena_;
   std::vector<std::vector<InPlace>> passing_;
   MemoryUse memory_;
 };
@@ -52,7 +52,7 @@ class CpuProgram : public Program {
  private:
   std::byte* weight(const Packing& packing, Staging& staging);
   std::byte* constant(const Node& node, const Packing& packing, Staging& staging);
-  StoredWeight stored(int node, Staging& staging);
+  kernels::StoredWeight stored(int node, Staging& staging);
   void release(std::span<const InPlace> stored) const;
   void run_timed(const HostTensors& host);
 
@@ -71,4 +71,4 @@ class CpuProgram : public Program {
   std::vector<CallProfile> profile_;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
 constexpr size_t kLarge = 2 << 20;                                   // a huge page
@@ -46,4 +46,4 @@ void Workspace::give_back() {
   if (bytes_) madvise(begin_, bytes_, MADV_DONTNEED);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 class Workspace {
  public:
@@ -22,4 +22,4 @@ class Workspace {
   size_t reserved_ = 0, bytes_ = 0;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

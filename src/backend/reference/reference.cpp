@@ -119,13 +119,13 @@ class ReferenceBackend : public Backend {
 
   std::unique_ptr<Program> compile(const Graph& graph, const Weights& weights, const CompileOptions& options) override {
     check(options);
-    return std::make_unique<ReferenceProgram>(fold(graph), &weights);
+    return std::make_unique<ReferenceProgram>(compile::fold(graph), &weights);
   }
 
   MemoryUse plan(const Graph& graph, const Weights&, const CompileOptions& options) override {
     check(options);
     MemoryUse memory;
-    const Graph folded = fold(graph);
+    const Graph folded = compile::fold(graph);
     for (const Node& node : folded.nodes())
       (std::holds_alternative<op::Weight>(node.op) ? memory.weights : memory.arena) +=
           bytes(node.shape, held(node.type));

@@ -4,7 +4,7 @@
 #include "backend/cpu/kernels/lanes.h"
 #include "ir/op.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 INKSTONE_INLINE Vec sigmoid(Vec x) { return inverse(1.0f + exp_of(-x)); }
 
@@ -43,4 +43,4 @@ INKSTONE_INLINE void with_activation(Activation kind, const F& f) {
   }
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

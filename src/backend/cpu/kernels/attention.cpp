@@ -11,7 +11,7 @@
 #include "backend/cpu/kernels/whole_numbers.h"
 #include "base/parallel.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int kTile = 6;           // keys or channels that are summed at a time
@@ -367,4 +367,4 @@ void attention(const AttentionShape& shape, DType type, const AttentionData& dat
   Attention<Bf16, HalfUnits>(shape, data).run();
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -5,7 +5,7 @@
 #include "backend/cpu/kernels/whole_numbers.h"
 #include "base/parallel.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int64_t kBlockBytes = 4 << 20;  // of rows at a time, unless that are fewer tiles than...
@@ -177,4 +177,4 @@ size_t convolution_scratch(const ConvolutionShape& shape) { return Convolution(s
 
 void convolution(const ConvolutionShape& shape, const ProductData& data) { Convolution(shape).run(data); }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -12,7 +12,7 @@
 #include "base/dtype.h"
 #include "ir/op.h"
 
-namespace inkstone {
+namespace inkstone::kernels {
 
 // softmax(scale q k') v per head; head h of a token lies at channel h * head_width. A stride is the elements from one
 // token to the next (q, k and v may be slices of one packed tensor); rows follow one another: queries * q_stride
@@ -106,7 +106,7 @@ struct CopyShape {
   Sizes4 from, to;  // strides
 };
 
-struct Kernels {
+struct Table {
   const char* name;  // "portable", "avx2" or "avx512"
   bool bf16;         // multiplies bf16 natively
 
@@ -151,8 +151,8 @@ struct Kernels {
 
 // The best variant that this processor runs, or the one that INKSTONE_ISA in the environment names (portable, avx2,
 // avx512); throws UsageError where that one is unknown or cannot run here. Chosen once.
-const Kernels& kernels();
-std::span<const Kernels* const> runnable_kernels();  // all that this processor runs, best first
+const Table& table();
+std::span<const Table* const> runnable_tables();  // all that this processor runs, best first
 
 // What no instruction set makes faster.
 void upsample2x(int64_t rows, int64_t height, int64_t width, size_t pixel_bytes, const void* x, void* out);
@@ -168,4 +168,4 @@ void embed(const EmbeddingTable&, std::span<const int32_t> ids, DType type, void
 // in a 0.
 void time_embedding(const op::TimeEmbedding&, std::span<const float> timesteps, DType type, void* out);
 
-}  // namespace inkstone
+}  // namespace inkstone::kernels

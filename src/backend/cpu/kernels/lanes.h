@@ -16,7 +16,7 @@
 #define INKSTONE_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 inline constexpr int kLanes = INKSTONE_LANES;
 using Bf16 = uint16_t;
@@ -30,9 +30,9 @@ INKSTONE_INLINE Vec splat(float value) { return value - Vec{}; }
 INKSTONE_INLINE BitVec bits_of(Vec v) { return reinterpret_cast<BitVec>(v); }
 INKSTONE_INLINE Vec floats_of(BitVec v) { return reinterpret_cast<Vec>(v); }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA
 #include INKSTONE_LANES_HEADER
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 INKSTONE_INLINE Vec load(const float* from) {
   Vec v;
@@ -119,4 +119,4 @@ INKSTONE_INLINE Vec exp_of(Vec x) {
   return floats_of(bits_of(p) + (bits_of(shifted) << 23));
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

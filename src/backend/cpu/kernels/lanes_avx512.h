@@ -4,7 +4,7 @@
 
 #include <immintrin.h>
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 INKSTONE_INLINE Vec widen(HalfVec half) {
   return floats_of(reinterpret_cast<BitVec>(_mm512_maskz_cvtepu16_epi32(0xffff, reinterpret_cast<__m256i>(half)))
@@ -27,4 +27,4 @@ INKSTONE_INLINE Vec inverse(Vec v) {
   return guess + guess * (1.0f - v * guess);
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

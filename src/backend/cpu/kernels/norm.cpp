@@ -4,7 +4,7 @@
 #include "backend/cpu/kernels/whole_numbers.h"
 #include "base/parallel.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int64_t kGrain = 16 << 10;    // elements; less is not worth another thread
@@ -236,7 +236,7 @@ INKSTONE_INLINE float sum_over(int64_t width, const F& term) {
 }
 
 template <typename T>
-void normalise_row(const Kernels::LayerNorm& shape, const T* x, T* out) {
+void normalise_row(const Table::LayerNorm& shape, const T* x, T* out) {
   const int64_t width = shape.width;
   const auto some = [](const auto* from, int64_t count)
                         INKSTONE_INLINE_LAMBDA { return count == kLanes ? load(from) : load_some(from, count); };
@@ -265,7 +265,7 @@ void normalise_row(const Kernels::LayerNorm& shape, const T* x, T* out) {
 }
 
 template <typename T>
-void layer_norm_typed(const Kernels::LayerNorm& shape, const T* x, T* out) {
+void layer_norm_typed(const Table::LayerNorm& shape, const T* x, T* out) {
   parallel_for(shape.rows, kGrain / shape.width + 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) normalise_row(shape, x + row * shape.width, out + row * shape.width);
   });
@@ -295,7 +295,7 @@ void group_norm(const GroupNormShape& shape, DType type, const GroupNormData& da
   group_apply(shape, type, data);
 }
 
-void layer_norm(const Kernels::LayerNorm& shape, DType type, const void* x, void* out) {
+void layer_norm(const Table::LayerNorm& shape, DType type, const void* x, void* out) {
   if (type == DType::kF32) {
     layer_norm_typed(shape, static_cast<const float*>(x), static_cast<float*>(out));
   } else {
@@ -303,4 +303,4 @@ void layer_norm(const Kernels::LayerNorm& shape, DType type, const void* x, void
   }
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

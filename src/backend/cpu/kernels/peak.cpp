@@ -6,7 +6,7 @@
 #include "backend/cpu/kernels/processor.h"
 #include "base/parallel.h"
 
-namespace inkstone {
+namespace inkstone::kernels {
 namespace {
 
 double peak_of(const PeakLoop& loop) {
@@ -26,8 +26,8 @@ double peak_of(const PeakLoop& loop) {
 }  // namespace
 
 double probe_peak(DType type) {
-  const PeakLoop loop = peak_loop(kernels().name, type);
+  const PeakLoop loop = peak_loop(table().name, type);
   return loop.run ? peak_of(loop) : 0;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::kernels

@@ -1,7 +1,7 @@
 // Twelve multiply-adds a turn that wait for nothing but themselves, in the registers of AVX2 and AVX-512.
 #include "backend/cpu/kernels/processor.h"
 
-namespace inkstone {
+namespace inkstone::kernels {
 namespace {
 
 // clang-format off
@@ -37,4 +37,4 @@ PeakLoop peak_loop(std::string_view isa, DType type) {
   return isa == "avx2" && !bf16 ? PeakLoop{12 * 16, fma256} : PeakLoop{};
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::kernels

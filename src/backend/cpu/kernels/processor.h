@@ -1,4 +1,4 @@
-// What is known of one family of processors: which variants it runs (runnable_kernels) and how its peak is measured.
+// What is known of one family of processors: which variants it runs (runnable_tables) and how its peak is measured.
 // Of the files *_x86.cpp and *_other.cpp, kernels.cmake builds those of the family it builds for.
 #pragma once
 
@@ -7,16 +7,16 @@
 
 #include "backend/cpu/kernels/kernels.h"
 
-namespace inkstone {
+namespace inkstone::kernels {
 
 namespace portable {
-extern const Kernels kTable;
+extern const Table kTable;
 }
 namespace avx2 {
-extern const Kernels kTable;
+extern const Table kTable;
 }
 namespace avx512 {
-extern const Kernels kTable;
+extern const Table kTable;
 }
 
 // Independent multiply-adds in registers, as the variant named multiplies this type: `flops` for each turn. No `run`
@@ -27,4 +27,4 @@ struct PeakLoop {
 };
 PeakLoop peak_loop(std::string_view isa, DType type);
 
-}  // namespace inkstone
+}  // namespace inkstone::kernels

@@ -6,7 +6,7 @@
 #include "backend/cpu/kernels/product_tile.h"
 #include "base/parallel.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int64_t kChunkWords = 1280;  // of a panel: 320 KiB
@@ -208,4 +208,4 @@ size_t product_scratch(int64_t channels, int64_t taps, DType x_type) {
 
 void multiply(const Product& p) { p.x_type == DType::kF32 ? multiply_typed<float>(p) : multiply_typed<Bf16>(p); }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -5,7 +5,7 @@
 
 #include "backend/cpu/kernels/stored.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 inline constexpr int64_t kTileRows = 6;  // rows summed at a time
 
@@ -35,4 +35,4 @@ struct Product {
 size_t product_scratch(int64_t channels, int64_t taps, DType x_type);
 void multiply(const Product&);
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

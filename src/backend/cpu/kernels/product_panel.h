@@ -3,7 +3,7 @@
 
 #include "backend/cpu/kernels/product_tile.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 constexpr int64_t kStaged =
     9 * 32;  // columns that are staged at a time, at least: 32 channels of a 3x3 kernel, whole squares
@@ -132,4 +132,4 @@ void pack_panel(const StoredWeight& weight, const Panel& panel, const Chunk& chu
   }
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

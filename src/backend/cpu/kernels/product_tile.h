@@ -5,7 +5,7 @@
 #include "backend/cpu/kernels/product.h"
 #include "backend/cpu/kernels/whole_numbers.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 inline constexpr int kPanel = 64;  // columns of sums
 inline constexpr int kPanelVectors = kPanel / kLanes;
@@ -240,4 +240,4 @@ void finish_gated_tile(const FinishedRows& to, const float* sums, T* out) {
   });
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

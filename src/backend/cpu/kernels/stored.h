@@ -8,7 +8,7 @@
 #include INKSTONE_UNITS
 #include "backend/cpu/kernels/kernels.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 struct StoredRows {
   const std::byte* begin;  // column 0 of the first row
@@ -126,4 +126,4 @@ INKSTONE_INLINE void with_stored(DType type, const F& f) {
   }
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -4,7 +4,7 @@
 
 #include "backend/cpu/kernels/lanes.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 using Word = uint32_t;
 
@@ -41,4 +41,4 @@ struct FloatUnits {
   }
 };
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -5,7 +5,7 @@
 
 #include "backend/cpu/kernels/units.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 struct HalfUnits {
   static constexpr int kElements = 2;
@@ -67,4 +67,4 @@ struct HalfUnits {
 
 inline constexpr int kQueryVectors = 4;  // 6 keys times 4 vectors of queries: 24 sums in flight
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -3,9 +3,9 @@
 
 #include "backend/cpu/kernels/units.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 using HalfUnits = FloatUnits;
 inline constexpr int kQueryVectors = 2;  // 6 keys times 2 vectors of queries: 12 sums in flight
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -8,7 +8,7 @@
 #include "backend/cpu/kernels/variant.h"
 #include "base/parallel.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int64_t kTileBytes = kPositions * sizeof(float);  // for each channel
@@ -208,4 +208,4 @@ size_t winograd_scratch(const ConvolutionShape& shape) {
 
 void winograd(const ConvolutionShape& shape, const ProductData& data) { Winograd(shape, data).run(); }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -6,7 +6,7 @@
 #include "backend/cpu/kernels/whole_numbers.h"
 #include "backend/cpu/kernels/winograd_transforms.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 inline constexpr int64_t kDepth = 64;  // channels of the input that are summed before they join the others
 inline constexpr int64_t kWidth = 64;  // channels of the result whose transformed weights exist at a time
@@ -86,4 +86,4 @@ void winograd_multiply(const WinogradProduct& product, const Part& part);
 void winograd_result(const ConvolutionShape& shape, const ProductData& data, const Tiles& block, const Part& part,
                      const float* sums);
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

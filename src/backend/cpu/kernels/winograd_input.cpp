@@ -2,7 +2,7 @@
 // for each pixel of a row of tiles: into six lines of fp32, two of which the row below takes over.
 #include "backend/cpu/kernels/winograd.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 INKSTONE_INLINE Vec silu(Vec x) { return x * inverse(1.0f + exp_of(-x)); }
@@ -140,4 +140,4 @@ void InputRows::transform(int64_t row, int64_t channel, float* to) {
   }
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -2,7 +2,7 @@
 #include "backend/cpu/kernels/stored.h"
 #include "backend/cpu/kernels/winograd.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int kTaps = 9;
@@ -137,4 +137,4 @@ void winograd_multiply(const WinogradProduct& product, const Part& part) {
   }
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

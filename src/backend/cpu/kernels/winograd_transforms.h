@@ -4,7 +4,7 @@
 
 #include "backend/cpu/kernels/lanes.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 inline constexpr int kTileSide = 4;                         // a tile of the result
 inline constexpr int kPatchSide = kTileSide + 2;            // what it is computed from
@@ -46,4 +46,4 @@ INKSTONE_INLINE void transform_result(const Vec (&m)[6], Vec (&r)[4]) {
   r[3] = d - e * 2.0f - m[5] * (6 * kA);
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA
