@@ -58,9 +58,9 @@ std::vector<fs::path> toolkits_of(const fs::path& program) {
 }
 
 std::string text_of(const fs::path& path) {
-  constexpr size_t kMost = size_t{1} << 20;
+  constexpr size_t kMax = size_t{1} << 20;
   try {
-    return read_file(path, kMost);
+    return read_file(path, kMax);
   } catch (const Error&) {
     return "";
   }

@@ -28,7 +28,7 @@ struct FileRecord {
 
 // One of the shapes that a file can run. A static file has one, a file with gears several.
 struct Gear {
-  int batch = 1;                       // pictures at once
+  int batch = 1;                       // images at once
   std::string graph;                   // identity() of the graph whose program this is
   std::vector<Shape> inputs, outputs;  // of every port
 };
@@ -44,7 +44,7 @@ struct GraphRecord {
   std::string name;           // "unet_step_512x512_b1_guided", also the stem of its files
   std::string component;      // "text_encoder", "unet", "vae_decoder", "vae_encoder"
   std::string part;           // "prompt", "time", "step" of the U-Net; else as the component
-  int width = 0, height = 0;  // of the picture; 0: of all sizes
+  int width = 0, height = 0;  // of the image; 0: of all sizes
   int copies = 1;             // texts for each latent: 2 with guidance
   int vae_tile = 0;           // rows of latents in a band; 0: whole
   FileRecord onnx;

@@ -95,7 +95,7 @@ std::optional<OmCache::Entry> OmCache::find(const std::string& key) const {
   std::error_code ignored;
   if (folder_.empty() || !fs::is_directory(entry, ignored)) return std::nullopt;
   try {
-    const OmInfo info = parse_om_info(read_file(entry / kInfoName, kMostOmInfoBytes));
+    const OmInfo info = parse_om_info(read_file(entry / kInfoName, kMaxOmInfoBytes));
     const auto good = [&](const FileRecord& file) { return is_as_written(file, entry); };
     if (!info.files.empty() && std::ranges::all_of(info.files, good)) {
       read_om_header(entry / info.files.front().file);

@@ -11,7 +11,7 @@
 
 namespace inkstone {
 
-inline constexpr size_t kMostOmInfoBytes = size_t{1} << 20;  // of such a file
+inline constexpr size_t kMaxOmInfoBytes = size_t{1} << 20;  // of such a file
 
 struct OmInfo {
   std::string recipe;                         // of what it was made, see recipe_of(); "": unknown

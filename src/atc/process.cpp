@@ -104,7 +104,7 @@ class Pipe {
 // The first and the last of a long text.
 class Kept {
  public:
-  explicit Kept(size_t most) : half_(most / 2) {}
+  explicit Kept(size_t max_bytes) : half_(max_bytes / 2) {}
   void add(std::string_view text) {
     const size_t room = half_ - std::min(half_, first_.size());
     first_ += text.substr(0, room);
@@ -225,7 +225,7 @@ ProcessResult run_process(const ProcessCommand& command, const ProcessWatch& wat
   fcntl(pipe.read_end(), F_SETFL, O_NONBLOCK);
 
   ProcessResult result;
-  Kept kept(command.most_output);
+  Kept kept(command.max_output);
   Lines lines(watch.line);
   const Clock::time_point start = Clock::now();
   Clock::time_point next_tick = start + kTick;

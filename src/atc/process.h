@@ -15,7 +15,7 @@ struct ProcessCommand {
   std::vector<std::string> arguments;
   std::filesystem::path folder;          // where it runs
   std::vector<std::string> environment;  // "NAME=value", in place of ours
-  size_t most_output = size_t{1} << 20;  // bytes that are kept: the first and the last halves
+  size_t max_output = size_t{1} << 20;   // bytes that are kept: the first and the last halves
 };
 
 struct ProcessWatch {

@@ -1,4 +1,4 @@
-// The door to a device: a graph goes in, a program comes out.
+// The interface to a device: a graph goes in, a program comes out.
 #pragma once
 
 #include <cstdint>
@@ -82,7 +82,7 @@ class Program {  // a graph compiled for one device: fixed shapes, fixed memory
   virtual void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) = 0;
   virtual MemoryUse memory() const = 0;
   // The pages of the model's files that it reads leave this process's memory; the next run maps them again.
-  virtual void rest() {}
+  virtual void release_pages() {}
   // The next runs are timed call by call until the profile is taken with take_profile().
   virtual void start_profile() {}
   virtual std::vector<CallProfile> take_profile() { return {}; }
@@ -107,7 +107,7 @@ class Backend {
   // FLOP/s at most, measured now in well under a second; 0 where the device does not multiply the type or cannot tell.
   virtual double peak_flops(DType) { return 0; }
   // Memory that no run needs now: the programs' work, and packed weights that only programs now destroyed used.
-  virtual void give_back() {}
+  virtual void trim() {}
   virtual BackendState state() { return {}; }
 };
 

@@ -114,13 +114,13 @@ bool sync(int file) { return ::fsync(file) == 0 || errno == EINVAL || errno == E
 
 }  // namespace
 
-std::string read_file(const fs::path& path, size_t most_bytes) {
+std::string read_file(const fs::path& path, size_t max_bytes) {
   const OpenFile file = open_to_read(path);
   std::string text;
   size_t wanted = file.size + 1;  // one more than the file claims, to see its end; files of /proc claim 0
   while (true) {
-    INKSTONE_CHECK(text.size() <= most_bytes && file.size <= most_bytes, path.string(), " has ",
-                   std::max(text.size(), file.size), " bytes or more, at most ", most_bytes, " are read");
+    INKSTONE_CHECK(text.size() <= max_bytes && file.size <= max_bytes, path.string(), " has ",
+                   std::max(text.size(), file.size), " bytes or more, at most ", max_bytes, " are read");
     const size_t had = text.size();
     text.resize(had + wanted);
     ssize_t got = 0;

@@ -9,8 +9,8 @@
 
 namespace inkstone {
 
-// The whole file; throws Error naming the file where it is missing, not a file, unreadable or larger than most_bytes.
-std::string read_file(const std::filesystem::path& path, size_t most_bytes);
+// The whole file; throws Error naming the file where it is missing, not a file, unreadable or larger than max_bytes.
+std::string read_file(const std::filesystem::path& path, size_t max_bytes);
 
 // A file mapped read-only and shared; the pages can be given back with release().
 class MappedFile {

@@ -1,4 +1,4 @@
-// 8-bit RGB pictures, and PNG.
+// 8-bit RGB images, and PNG.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +26,8 @@ struct DecodedPng {
   TextChunks texts;
 };
 // Any PNG becomes 8-bit RGB; alpha is dropped. Throws Error for malformed data, a text over 1 MiB (as stored or
-// unpacked), or more than most_pixels (known from the header, before memory is asked for).
-DecodedPng decode_png(std::span<const std::byte> png, int64_t most_pixels = int64_t{1} << 26);
+// unpacked), or more than max_pixels (known from the header, before memory is asked for).
+DecodedPng decode_png(std::span<const std::byte> png, int64_t max_pixels = int64_t{1} << 26);
 
 double psnr(const Image& a, const Image& b);  // dB over all channels; infinity where equal; throws where sizes differ
 

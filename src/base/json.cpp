@@ -164,16 +164,16 @@ Json parse_json(std::string_view text, const std::string& source) {
   fail(INKSTONE_HERE, {source, ":", position(text, read), ": ", describe(code, parser.handler().fault, text, read)});
 }
 
-Json read_json(const std::filesystem::path& path, size_t most_bytes) {
-  std::string text = read_file(path, most_bytes);
+Json read_json(const std::filesystem::path& path, size_t max_bytes) {
+  std::string text = read_file(path, max_bytes);
   replace_non_numbers(text);
   return parse_json(text, path.string());
 }
 
 std::string shown(std::string_view text) {
-  constexpr size_t kMost = 120;
-  const bool cut = text.size() > kMost;
-  if (cut) text = text.substr(0, kMost - 3);
+  constexpr size_t kMax = 120;
+  const bool cut = text.size() > kMax;
+  if (cut) text = text.substr(0, kMax - 3);
   while (cut && !text.empty() && (text.back() & 0xc0) == 0x80) text.remove_suffix(1);  // inside a UTF-8 character
   if (cut && !text.empty() && (text.back() & 0x80)) text.remove_suffix(1);
   std::string line(text);

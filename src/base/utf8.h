@@ -1,4 +1,4 @@
-// Text from outside, made safe to write into pictures, JSON and terminals.
+// Text from outside, made safe to write into images, JSON and terminals.
 #pragma once
 
 #include <cstdint>

@@ -140,15 +140,15 @@ ArenaPlan lay_out(const Storages& storages, std::span<const int> roots, size_t v
 }
 
 // The most bytes that are alive at once: no plan can be below.
-size_t most_alive(const Storages& storages, std::span<const int> roots, size_t calls) {
+size_t peak_alive(const Storages& storages, std::span<const int> roots, size_t calls) {
   std::vector<ptrdiff_t> change(calls + 1);
   for (const int root : roots) {
     change[storages.life(root).first] += static_cast<ptrdiff_t>(aligned(storages.bytes(root)));
     change[storages.life(root).last + 1] -= static_cast<ptrdiff_t>(aligned(storages.bytes(root)));
   }
-  ptrdiff_t alive = 0, most = 0;
-  for (const ptrdiff_t step : change) most = std::max(most, alive += step);
-  return static_cast<size_t>(most);
+  ptrdiff_t alive = 0, peak = 0;
+  for (const ptrdiff_t step : change) peak = std::max(peak, alive += step);
+  return static_cast<size_t>(peak);
 }
 
 }  // namespace
@@ -167,10 +167,10 @@ ArenaPlan plan_arena(std::span<const ArenaValue> values, std::span<const ArenaCa
   for (int i = 0; i < static_cast<int>(values.size()); ++i)
     if (storages.is_root(i) && storages.life(i).used()) roots.push_back(i);
   ArenaPlan plan;
-  const size_t least = most_alive(storages, roots, calls.size());
+  const size_t bound = peak_alive(storages, roots, calls.size());
   for (const auto& less : kOrders) {
     std::stable_sort(roots.begin(), roots.end(), [&](int a, int b) { return less(storages, a, b); });
-    for (int round = 0; round < kRounds && (plan.offsets.empty() || plan.bytes > least); ++round) {
+    for (int round = 0; round < kRounds && (plan.offsets.empty() || plan.bytes > bound); ++round) {
       ArenaPlan tried = lay_out(storages, roots, values.size());
       const auto at_the_top = [&, top = tried.bytes](int root) {
         return tried.offsets[root] + aligned(storages.bytes(root)) == top;

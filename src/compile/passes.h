@@ -18,11 +18,11 @@ Graph fuse(const Graph& graph);
 // GroupApply then reads values of one type (weights aside: they are given in the type the op computes in).
 Graph choose_precision(const Graph& graph, DType type);
 
-// Exact tiling in row bands, the last pass: a map of at least `least_pixels` of one image exists only as bands of about `band_rows` rows, from
+// Exact tiling in row bands, the last pass: a map of at least `min_pixels` of one image exists only as bands of about `band_rows` rows, from
 // where it is made to its last reader, through convolutions, GroupNorm, Upsample2x, activations, sums and casts. Statistics are those of the
 // whole map; a kernel that reaches into the next band reads its rows. The nodes stand in the order in which bands let go of their memory
 // soonest: a pass that lists them in another order loses it. Results equal the untiled ones to rounding: bands only split the pixels.
 // A GroupApply or an Upsample2x stands right before the convolution that alone reads it.
-Graph tile_rows(const Graph& graph, int64_t least_pixels, int64_t band_rows);
+Graph tile_rows(const Graph& graph, int64_t min_pixels, int64_t band_rows);
 
 }  // namespace inkstone::compile

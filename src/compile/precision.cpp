@@ -6,7 +6,7 @@
 namespace inkstone::compile {
 namespace {
 
-// A convolution of so few channels costs nothing in fp32, and what it reads (a latent, a picture) is the model's input itself.
+// A convolution of so few channels costs nothing in fp32, and what it reads (a latent, an image) is the model's input itself.
 constexpr int64_t kFewChannels = 8;
 
 enum class Rule {

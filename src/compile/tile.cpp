@@ -32,9 +32,9 @@ struct Map {
 
 class Tiler {
  public:
-  Tiler(const Graph& graph, int64_t least_pixels, int64_t band_rows)
+  Tiler(const Graph& graph, int64_t min_pixels, int64_t band_rows)
       : graph_(graph),
-        least_pixels_(least_pixels),
+        min_pixels_(min_pixels),
         band_rows_(std::max<int64_t>(2, band_rows / 2 * 2)),
         maps_(graph.nodes().size()) {}
 
@@ -49,7 +49,7 @@ class Tiler {
  private:
   bool large(const Node& node) const {
     return node.shape.size() == 4 && node.shape[0] == 1 && node.shape[kRows] > band_rows_ &&
-           node.shape[kRows] * node.shape[3] >= least_pixels_;
+           node.shape[kRows] * node.shape[3] >= min_pixels_;
   }
 
   bool applied_on_reading(int id) const { return maps_[id].bands.empty(); }
@@ -216,7 +216,7 @@ class Tiler {
     int source = id, doublings = 0;
     for (; applied_on_reading(source); source = graph_.node(source).inputs[0])
       doublings += as<op::Upsample2x>(graph_.node(source)) != nullptr;
-    const int64_t most = std::max<int64_t>(1, band_rows_ * stride >> doublings);
+    const int64_t max_rows = std::max<int64_t>(1, band_rows_ * stride >> doublings);
     std::vector<std::pair<int64_t, int64_t>> cuts;
     int64_t last = 0;
     const auto cut = [&](int64_t row) {
@@ -225,7 +225,7 @@ class Tiler {
       if (row > last && row < height) cuts.emplace_back(std::exchange(last, row), row);
     };
     for (const Band& band : maps_[source].bands) {
-      const int64_t pieces = (band.rows() + most / 2) / most;
+      const int64_t pieces = (band.rows() + max_rows / 2) / max_rows;
       for (int64_t i = 1; i < pieces; ++i) cut(band.begin + band.rows() * i / pieces);
       if (band.end < maps_[source].bands.back().end) cut(band.end);
     }
@@ -234,7 +234,7 @@ class Tiler {
   }
 
   const Graph& graph_;
-  int64_t least_pixels_, band_rows_;
+  int64_t min_pixels_, band_rows_;
   std::vector<Map> maps_;  // by old node
   Graph out_;
   std::vector<SchedulePosition> positions_;  // by new node
@@ -243,8 +243,8 @@ class Tiler {
 
 }  // namespace
 
-Graph tile_rows(const Graph& graph, int64_t least_pixels, int64_t band_rows) {
-  return Tiler(graph, least_pixels, band_rows).tile();
+Graph tile_rows(const Graph& graph, int64_t min_pixels, int64_t band_rows) {
+  return Tiler(graph, min_pixels, band_rows).tile();
 }
 
 }  // namespace inkstone::compile

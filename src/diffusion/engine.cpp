@@ -172,7 +172,7 @@ void Engine::keep_only(const char* component) {
   awake_ = name;
   const auto rest = [&](std::unique_ptr<Built>& built) {
     if (!built) return;
-    built->program->rest();
+    built->program->release_pages();
     if (built->program->memory().weights > kHeavyPacking) built.reset();
   };
   if (name != "text_encoder") rest(text_);
@@ -183,7 +183,7 @@ void Engine::keep_only(const char* component) {
   }
   if (name != "vae")
     for (auto& [key, built] : vaes_) rest(built);
-  backend_->give_back();
+  backend_->trim();
 }
 
 void Engine::settle(const Request& request) {
@@ -208,7 +208,7 @@ void Engine::adopt(EnginePlan next) {
     texts_.clear();
     keys_.clear();
     times_.clear();
-    backend_->give_back();
+    backend_->trim();
   }
   plan_ = std::move(next);
 }
@@ -240,15 +240,15 @@ void Engine::prepare(const Request& request, const std::function<void(const std:
 // What it reads of the model's files does not stay, and meanwhile nobody needs the VAE's pages or the work memory.
 std::vector<Tensor> Engine::run_seldom(Built& built) {
   if (!plan_.components_in_turn) {
-    for (auto& [key, vae] : vaes_) vae->program->rest();
-    backend_->give_back();
+    for (auto& [key, vae] : vaes_) vae->program->release_pages();
+    backend_->trim();
   }
   std::vector<Tensor> made;
   std::vector<Tensor*> out;
   for (const NamedShape& result : built.results) made.push_back(backend_->tensor(result.shape, result.type));
   for (Tensor& tensor : made) out.push_back(&tensor);
   built.program->run(built.in, out);
-  built.program->rest();
+  built.program->release_pages();
   return made;
 }
 

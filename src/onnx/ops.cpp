@@ -123,13 +123,13 @@ std::string write(const op::Attention& o, const Call& c) {
   };
   const std::string all[] = {apart(q, queries, {0, 2, 1, 3}), apart(c.in(1), keys, {0, 2, 3, 1}),
                              apart(c.in(2), keys, {0, 2, 1, 3})};
-  const int most = b.options().attention_heads ? std::min(b.options().attention_heads, o.heads) : o.heads;
+  const int heads = b.options().attention_heads ? std::min(b.options().attention_heads, o.heads) : o.heads;
   std::string result;
-  if (most == o.heads) {
+  if (heads == o.heads) {
     result = attend(c, all[0], all[1], all[2]);
   } else {
     std::vector<int64_t> sizes;
-    for (int done = 0; done < o.heads; done += most) sizes.push_back(std::min(most, o.heads - done));
+    for (int done = 0; done < o.heads; done += heads) sizes.push_back(std::min(heads, o.heads - done));
     std::vector<std::string> parts[3], made;
     for (size_t i = 0; i < 3; ++i)
       parts[i] = b.nodes("Split", {all[i], b.sizes(sizes)}, sizes.size(), {{"axis", int64_t{1}}});

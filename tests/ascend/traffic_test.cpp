@@ -1,4 +1,4 @@
-// What passes between host and card, counted by the card: a latent each way in each step, and no memory taken after the first picture.
+// What passes between host and card, counted by the card: a latent each way in each step, and no memory taken after the first image.
 #include <gtest/gtest.h>
 
 #include "ascend/simulated_card.h"
@@ -24,7 +24,7 @@ TEST(Traffic, twenty_steps_make_forty_latent_copies) {
   }
 }
 
-TEST(Traffic, no_device_memory_is_taken_after_the_first_picture) {
+TEST(Traffic, no_device_memory_is_taken_after_the_first_image) {
   const SimulatedCard card;
   auto npu = npu_engine();
   const auto two_at_once = [&](uint64_t seed) {

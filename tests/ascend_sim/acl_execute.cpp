@@ -13,7 +13,7 @@ struct aclmdlExecConfigHandle {
 
 namespace {
 
-constexpr size_t kMostRemembered = 4096;
+constexpr size_t kMaxRemembered = 4096;
 constexpr size_t kWorkDirty = 64 << 20, kWorkStep = 4096, kWorkMark = 64;
 
 // One run: all that it needs, since datasets and buffers may be gone when it comes to it.
@@ -139,7 +139,7 @@ aclError prepare(uint32_t id, const aclmdlDataset* inputs, const aclmdlDataset* 
   run.queued = true;
   ++model.queued;
   model.queue = stream;
-  w.report.allocations_before.resize(std::min<size_t>(w.report.executions + 1, kMostRemembered), w.report.allocations);
+  w.report.allocations_before.resize(std::min<size_t>(w.report.executions + 1, kMaxRemembered), w.report.allocations);
   ++w.report.executions;
   return kOk;
 }

@@ -218,10 +218,10 @@ TEST_F(AscendBackend, programs_given_up_leave_the_device_when_asked) {
   auto program = compile(*backend);
   Tensor in = counted({1, 8}), out({1, 8});
   run(*program, in, out);
-  backend->give_back();
+  backend->trim();
   EXPECT_EQ(ascend_status(*backend)->weights, 8192u) << "it is still a program's";
   program.reset();
-  backend->give_back();
+  backend->trim();
   EXPECT_EQ(ascend_status(*backend)->weights, 0u);
   EXPECT_EQ(ascend_status(*backend)->work, 0u);
 }
@@ -242,7 +242,7 @@ TEST_F(AscendBackend, where_memory_is_short_models_take_turns) {
   EXPECT_EQ(ascend_status(*backend)->counters.unloads, 2u);
 
   fake().limit(size_t{10} << 20);
-  backend->give_back();
+  backend->trim();
   const std::string text = text_of([&] { run(*b, in16, out16); });
   EXPECT_THAT(text,
               AllOf(HasSubstr("not enough memory"), HasSubstr("20 MiB asked for the weights of"), HasSubstr("b.om"),

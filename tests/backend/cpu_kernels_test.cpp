@@ -201,9 +201,9 @@ std::vector<double> plain_attention(const AttentionCase& c, const AttentionTenso
       }
       weights[static_cast<size_t>(key)] = score * static_cast<double>(s.scale);
     }
-    const double most = *std::max_element(weights.begin(), weights.end());
+    const double largest = *std::max_element(weights.begin(), weights.end());
     double total = 0;
-    for (double& weight : weights) total += weight = std::exp(weight - most);
+    for (double& weight : weights) total += weight = std::exp(weight - largest);
     for (int64_t d = 0; d < s.head_width; ++d) {
       double sum = 0;
       for (int64_t key = 0; key < seen; ++key) {

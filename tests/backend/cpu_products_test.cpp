@@ -121,7 +121,7 @@ struct Stored {
   Stored(const Shape& shape, DType type, uint32_t seed) : values(random(shape, type, seed)), bytes(values.bytes() + 1) {
     std::memcpy(bytes.data() + 1, values.data(), values.bytes());
   }
-  kernels::StoredWeight weight() const { return {bytes.data() + 1, values.type()}; }
+  kernels::MappedWeight weight() const { return {bytes.data() + 1, values.type()}; }
   std::vector<double> doubles(DType x_type) const {  // as it is multiplied
     std::vector<double> all = inkstone::doubles(values);
     if (x_type != kF32)

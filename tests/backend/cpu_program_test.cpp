@@ -10,7 +10,7 @@
 #include <set>
 
 #include "backend/cpu/cpu.h"
-#include "backend/cpu/method.h"
+#include "backend/cpu/product_algorithm.h"
 #include "backend/cpu/program.h"
 #include "backend/precisions.h"
 #include "backend/random_model.h"
@@ -145,7 +145,7 @@ TEST(CpuProgram, a_network_allocates_nothing_but_onednns_argument_tables) {
     for (const Precision precision : runnable_precisions())
       for (const size_t limit : {SIZE_MAX, size_t{0}}) {
         const DType type = precision == Precision::kBf16 ? DType::kBF16 : DType::kF32;
-        const bool own = cpu::method_of(op::Linear{}, type) != cpu::Method::kOneDnn;
+        const bool own = cpu::algorithm_of(op::Linear{}, type) != cpu::ProductAlgorithm::kOneDnn;
         CompileOptions options{.precision = precision, .vae_tiling = true};
         options.mapped_limit = limit;
         const Allocations seen = allocations_of_a_run(graph, options);
@@ -183,7 +183,7 @@ TEST(CpuProgram, the_published_unet_needs_no_more_than_fits) {
   EXPECT_LT(use.arena, size_t{64} << 20);
 }
 
-// The bytes that the program of a large picture needs differ, its packed weights do not.
+// The bytes that the program of a large image needs differ, its packed weights do not.
 TEST(CpuProgram, batch_sizes_share_every_packed_weight) {
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   for (const DType type : {DType::kF32, DType::kBF16}) {
@@ -283,7 +283,7 @@ TEST(CpuProgram, programs_live_and_die_on_shared_weights) {
     Runner second(*cpu, two, weights, {});
     second.run();
   }
-  cpu->give_back();
+  cpu->trim();
   EXPECT_TRUE(same_bits(first.run(), before));
 }
 

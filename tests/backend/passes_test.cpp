@@ -110,7 +110,7 @@ TEST(Tile, works_on_any_convolution_and_sum) {
   for (const int64_t band : {2, 6, 30}) expect_same_meaning(before, compile::tile_rows(before, 8, band), 1e-6);
 }
 
-TEST(Tile, no_large_map_is_whole_but_the_picture) {
+TEST(Tile, no_large_map_is_whole_but_the_image) {
   constexpr int64_t kBand = 8;
   const Graph graph = compile::tile_rows(compile::fuse(vae_decoder_graph(three_levels(), 1, 16, 16)), 16 * 32, kBand);
   for (int id = 0; id < static_cast<int>(graph.nodes().size()); ++id) {

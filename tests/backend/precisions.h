@@ -4,12 +4,12 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "backend/cpu/method.h"
+#include "backend/cpu/product_algorithm.h"
 
 namespace inkstone {
 
 inline std::vector<Precision> runnable_precisions() {
-  const bool onednn = cpu::method_of(op::Linear{}, DType::kBF16) == cpu::Method::kOneDnn;
+  const bool onednn = cpu::algorithm_of(op::Linear{}, DType::kBF16) == cpu::ProductAlgorithm::kOneDnn;
   if (onednn && !cpu::onednn_multiplies(DType::kBF16)) return {Precision::kFp32};
   return {Precision::kFp32, Precision::kBf16};
 }

@@ -1,5 +1,5 @@
 // The device's memory for tensors and ports: few large reservations, cut up here, so that nothing is asked of the device while
-// pictures are made. Arithmetic only: whoever makes an arena says how memory is got and given back.
+// images are made. Arithmetic only: whoever makes an arena says how memory is got and given back.
 #pragma once
 
 #include <functional>

@@ -17,7 +17,7 @@ class AscendBackend : public Backend {
   std::unique_ptr<Program> compile(const Graph& graph, const Weights& weights, const CompileOptions& options) override;
   Tensor tensor(const Shape& shape, DType type) override;
   void copy(const Tensor& from, size_t from_byte, Tensor& to, size_t to_byte, size_t bytes) override;
-  void give_back() override;
+  void trim() override;
   BackendState state() override;
   AscendStatus status() const;
 

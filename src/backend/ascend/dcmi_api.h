@@ -7,7 +7,7 @@
 
 namespace inkstone::dcmi {
 
-inline constexpr int kMostCards = 64, kMostProcesses = 256, kMostFaults = 128;
+inline constexpr int kMaxCards = 64, kMaxProcesses = 256, kMaxFaults = 128;
 inline constexpr int kNotPermitted = -8002, kInnerError = -8005, kTimeout = -8006, kNoDevice = -8008, kNotReady = -8012,
                      kNotInContainer = -8013, kNotSupported = -8255;
 inline constexpr int kUnitNpu = 0;  // of dcmi_get_device_type; 1 is the card's controller, 2 a CPU

@@ -6,10 +6,10 @@
 namespace inkstone {
 
 std::string plain_text(std::string_view text) {
-  constexpr size_t kMost = 64;
+  constexpr size_t kMax = 64;
   std::string plain;
   for (char c : text) {
-    if (plain.size() == kMost || c == '\0') break;
+    if (plain.size() == kMax || c == '\0') break;
     plain += c >= 0x20 && c < 0x7f ? c : '?';
   }
   while (!plain.empty() && plain.back() == ' ') plain.pop_back();

@@ -17,7 +17,7 @@
 namespace inkstone {
 namespace {
 
-constexpr size_t kMostChips = 256, kMostProcesses = 4096;
+constexpr size_t kMaxChips = 256, kMaxProcesses = 4096;
 constexpr const char* kBlank = " \t\r";
 
 std::string_view trimmed(std::string_view text) {
@@ -52,10 +52,10 @@ std::vector<std::string_view> words_of(std::string_view text) {
 }
 
 template <typename T>
-std::optional<T> number(std::string_view word, T least, T most) {
+std::optional<T> number(std::string_view word, T min, T max) {
   T value{};
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-  if (error != std::errc() || end != word.data() + word.size() || !(value >= least && value <= most)) return {};
+  if (error != std::errc() || end != word.data() + word.size() || !(value >= min && value <= max)) return {};
   return value;
 }
 
@@ -96,7 +96,7 @@ class Reader {
     if (cells.size() < 3) return;
     const bool second = pending_ && is_bus_id(cells[1]);
     if (!second) return read_name_row(cells, first);
-    if (report.chips.size() < kMostChips) read_chip_row(cells, first);
+    if (report.chips.size() < kMaxChips) read_chip_row(cells, first);
   }
 
   void read_version(std::string_view cell) {
@@ -152,7 +152,7 @@ class Reader {
   }
 
   void read_process(const std::vector<std::string_view>& cells, const std::vector<std::string_view>& first) {
-    if (processes_read_ == kMostProcesses || first.size() < 2 || cells.size() <= id_cell_) return;
+    if (processes_read_ == kMaxProcesses || first.size() < 2 || cells.size() <= id_cell_) return;
     const auto card = number(first[0], 0, 1 << 16), chip = number(first[1], 0, 1 << 16);
     const auto id = number<int64_t>(cells[id_cell_], 0, INT64_MAX);
     if (!card || !chip || !id) return;
@@ -202,9 +202,9 @@ NpuSmiRun run_npu_smi() {
     if (result.program.empty() && access(place.c_str(), X_OK) == 0) result.program = place;
   if (result.program.empty()) return result;
 
-  constexpr int kMostMilliseconds = 5000;
-  constexpr size_t kMostBytes = size_t{1} << 20;
-  const ProgramOutput output = program_output({result.program, "info"}, kMostMilliseconds, kMostBytes);
+  constexpr int kMaxMilliseconds = 5000;
+  constexpr size_t kMaxBytes = size_t{1} << 20;
+  const ProgramOutput output = program_output({result.program, "info"}, kMaxMilliseconds, kMaxBytes);
   result.absence.way_out = "run npu-smi info and look at dmesg";
   if (!output.problem.empty()) {
     result.absence.because = result.program + " info " + output.problem;

@@ -47,8 +47,8 @@ AscendProgram::~AscendProgram() {
   });
 }
 
-void AscendProgram::rest() {
-  shared_.device.clean_up([this] { shared_.models.rest(*model_); });
+void AscendProgram::release_pages() {
+  shared_.device.clean_up([this] { shared_.models.mark_idle(*model_); });
 }
 
 void AscendProgram::check(const Tensor& tensor, const Port& port, const Shape& shape) const {
@@ -101,7 +101,7 @@ void AscendProgram::place(std::span<const Tensor* const> inputs, std::span<Tenso
   const auto count_in = [&](const Tensor& tensor, const OmPort& port, size_t moved) {
     if (tensor.on_device()) return;
     on_device += slot_bytes(port.bytes);
-    staged += Staging::room(moved);
+    staged += Staging::rounded(moved);
   };
   for (size_t i = 0; i < inputs.size(); ++i)
     count_in(*inputs[i], model_->inputs()[i], port_bytes(record_.inputs[i], gear_.inputs[i]));

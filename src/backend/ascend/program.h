@@ -33,7 +33,7 @@ class AscendProgram : public Program {
   ~AscendProgram() override;
   void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) override;
   MemoryUse memory() const override { return memory_; }
-  void rest() override;
+  void release_pages() override;
 
  private:
   struct Slot {  // of a tensor on the host

@@ -13,6 +13,6 @@ struct ProgramOutput {
 };
 
 // command[0] is a path. Past a limit the program and what it started are killed.
-ProgramOutput program_output(const std::vector<std::string>& command, int most_milliseconds, size_t most_bytes);
+ProgramOutput program_output(const std::vector<std::string>& command, int max_milliseconds, size_t max_bytes);
 
 }  // namespace inkstone

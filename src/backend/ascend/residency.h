@@ -24,8 +24,8 @@ class Residency {
   void close(OmModel& model) noexcept;
   // Ready to run. Throws AclError with what was asked for and what there is, where it does not fit even alone.
   void load(OmModel& model);
-  void rest(OmModel& model) { entry(model).resting = true; }
-  void give_back() noexcept;  // models without users; with the last, the work buffer
+  void mark_idle(OmModel& model) { entry(model).idle = true; }
+  void trim() noexcept;  // models without users; with the last, the work buffer
   // aclrtMalloc; unloads models other than the one loaded last until it succeeds.
   std::byte* reserve(size_t bytes, const std::string& what);
 
@@ -36,7 +36,7 @@ class Residency {
   struct Entry {
     std::unique_ptr<OmModel> model;
     int users = 0;
-    bool resting = false;
+    bool idle = false;
     uint64_t used = 0;  // the clock when it was
   };
   Entry& entry(const OmModel& model) { return entries_.at(model.path().string()); }

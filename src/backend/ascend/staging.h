@@ -22,7 +22,7 @@ class Staging {
   void synchronize();  // waits for the device: all pieces are done with
   size_t bytes() const { return size_; }
 
-  static size_t room(size_t bytes);  // what a piece takes
+  static size_t rounded(size_t bytes);  // what a piece takes
 
  private:
   Device& device_;

@@ -23,11 +23,11 @@ std::string trimmed(std::string_view text) {
 }
 
 std::string text_of(const fs::path& file) {
-  constexpr size_t kMostBytes = size_t{1} << 16;
+  constexpr size_t kMaxBytes = size_t{1} << 16;
   std::error_code ignored;
   if (!fs::is_regular_file(file, ignored)) return "";
   try {
-    return read_file(file, kMostBytes);
+    return read_file(file, kMaxBytes);
   } catch (const Error&) {  // not readable: as if it were not there
     return "";
   }

@@ -1,4 +1,4 @@
-// The door: passes, plan, program.
+// The backend: passes, plan, program.
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/device.h"
 #include "backend/cpu/kernels/peak.h"
@@ -25,9 +25,9 @@ class CpuBackend : public Backend {
   }
 
   double peak_flops(DType type) override { return kernels::probe_peak(type); }
-  void give_back() override {
+  void trim() override {
     shared_.packed.free_unused();
-    shared_.workspace.give_back();
+    shared_.workspace.trim();
   }
 
  private:

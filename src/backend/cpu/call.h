@@ -22,15 +22,15 @@ struct Packing {
 };
 
 // A Weight that is read where the model's file holds it, or a Constant.
-struct InPlace {
+struct MappedRead {
   int node;
-  size_t most = SIZE_MAX;  // bytes of it that one run reads
+  size_t max_bytes = SIZE_MAX;  // bytes of it that one run reads
 };
 
 struct Binding {
   std::span<std::byte* const> values;             // by node
   std::span<std::byte* const> weights;            // in the order of Call::weights
-  std::span<const kernels::StoredWeight> stored;  // in the order of Call::stored
+  std::span<const kernels::MappedWeight> mapped;  // in the order of Call::mapped
   std::byte* scratch;                             // shared by all calls, aligned to 64
   const dnnl::engine* engine;
   const dnnl::stream* stream;
@@ -49,7 +49,7 @@ struct Call {
   compile::ArenaCall arena;
   size_t scratch = 0;
   std::vector<Packing> weights;
-  std::vector<InPlace> stored;
+  std::vector<MappedRead> mapped;
   std::function<Launch(const Binding&)> bind;
 };
 

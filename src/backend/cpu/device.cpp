@@ -46,8 +46,8 @@ struct Limit {
   size_t total = kNoLimit, free = kNoLimit;
 };
 
-void tighten(Limit& limit, const std::filesystem::path& folder, const char* most, const char* used) {
-  const size_t total = number(folder / most), now = number(folder / used);
+void tighten(Limit& limit, const std::filesystem::path& folder, const char* max_file, const char* used_file) {
+  const size_t total = number(folder / max_file), now = number(folder / used_file);
   if (total == kNoLimit || now == kNoLimit) return;
   limit.total = std::min(limit.total, total);
   limit.free = std::min(limit.free, total - std::min(total, now - std::min(now, reclaimable(folder))));

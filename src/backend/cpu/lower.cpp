@@ -137,11 +137,11 @@ Operand Lowered::read_packed(Call& call, int k, dnnl::memory::dims strides, dnnl
   return {-1, static_cast<int>(call.weights.size()) - 1};
 }
 
-size_t Lowered::read_stored(Call& call, int k, size_t most_bytes) const {
+size_t Lowered::read_mapped(Call& call, int k, size_t max_bytes) const {
   const int weight = to.weight_of(node.inputs[k]);
   INKSTONE_CHECK(weight >= 0, "cpu: ", print(node, id), ": input ", k, " has to be a weight or a constant");
-  call.stored.push_back({weight, most_bytes});
-  return call.stored.size() - 1;
+  call.mapped.push_back({weight, max_bytes});
+  return call.mapped.size() - 1;
 }
 
 void lower_node(const Lowered& at) {
@@ -166,8 +166,8 @@ void lower(const op::Attention& op, const Lowered& at) {
   shape.scale = 1 / std::sqrt(static_cast<float>(shape.head_width));
   shape.causal = op.causal;
   shape.sliced = at.to.options().attention_slicing;
-  INKSTONE_CHECK(shape.head_width <= kernels::kMostHeadWidth, "attention: heads of ", shape.head_width, ", at most ",
-                 kernels::kMostHeadWidth);
+  INKSTONE_CHECK(shape.head_width <= kernels::kMaxHeadWidth, "attention: heads of ", shape.head_width, ", at most ",
+                 kernels::kMaxHeadWidth);
   Call call = at.call();
   const Operand queries = at.read(call, 0), keys = at.read(call, 1), values = at.read(call, 2);
   const DType type = at.node.type;
@@ -230,7 +230,7 @@ void lower_stats(const Lowered& at, kernels::GroupNormShape shape, int number, b
 void lower(const op::GroupNorm& op, const Lowered& at) {
   expect_image(at);
   const kernels::GroupNormShape shape = group_shape(at.in(0).shape, op.groups, op.epsilon, op.silu);
-  if (absorbing_convolution(at) >= 0) {
+  if (fused_consumer(at) >= 0) {
     at.to.resize(at.id, bytes({shape.rows, shape.groups, 2}, DType::kF32));
     return lower_stats(at, shape, 1, op.addend);
   }
@@ -267,7 +267,7 @@ void lower(const op::GroupStats& op, const Lowered& at) {
 
 void lower(const op::GroupApply& op, const Lowered& at) {
   expect_image(at);
-  if (absorbing_convolution(at) >= 0) return;
+  if (fused_consumer(at) >= 0) return;
   const kernels::GroupNormShape shape = group_shape(at.in(0).shape, op.groups, 0, op.silu);
   Call call = at.call();
   const Operand x = at.read_over(call, 0), stats = at.read(call, 1);
@@ -302,13 +302,13 @@ void lower(const op::LayerNorm& op, const Lowered& at) {
 void lower(const op::Embedding&, const Lowered& at) {
   Call call = at.call();
   const Operand ids = at.read(call, 0);
-  const size_t values = at.read_stored(call, 1, bytes(at.node.shape, DType::kF32));
+  const size_t values = at.read_mapped(call, 1, bytes(at.node.shape, DType::kF32));
   const Shape& table = at.in(1).shape;
   const size_t number = static_cast<size_t>(count(at.in(0).shape));
   call.bytes = static_cast<double>(number * sizeof(int32_t) +
                                    bytes(at.node.shape, at.node.type));  // and of the table as many rows
   call.bind = [=, rows = table[0], width = table[1], type = at.node.type, id = at.id](const Binding& b) -> Launch {
-    const kernels::EmbeddingTable embedding{rows, width, b.stored[values].type, b.stored[values].data};
+    const kernels::EmbeddingTable embedding{rows, width, b.mapped[values].type, b.mapped[values].data};
     const std::span<const int32_t> which{reinterpret_cast<int32_t*>(ids.at(b)), number};
     return [=, out = b.values[id]](const HostTensors&) { kernels::embed(embedding, which, type, out); };
   };

@@ -54,8 +54,8 @@ struct Lowered {
   Operand read_over(Call& call, int k) const;                // the same, and the result may replace it
   Operand read_packed(Call& call, int k, DType type) const;  // a weight, stored as a value of that type is
   Operand read_packed(Call& call, int k, dnnl::memory::dims strides, dnnl::memory::desc packed) const;
-  // a weight, as the file holds it: its place in Call::stored
-  size_t read_stored(Call& call, int k, size_t most_bytes = SIZE_MAX) const;
+  // a weight, as the file holds it: its place in Call::mapped
+  size_t read_mapped(Call& call, int k, size_t max_bytes = SIZE_MAX) const;
 };
 
 void lower_node(const Lowered& at);
@@ -66,12 +66,12 @@ void lower_output(Lowering& to, int value, size_t number);  // and out
 void lower_onednn(const op::Conv2d& op, const Lowered& at);
 void lower_onednn(const op::Linear& op, const Lowered& at);
 // The convolution that alone reads this normalised or doubled map and makes it itself, on its way in; -1 where none does.
-int absorbing_convolution(const Lowered& at);
+int fused_consumer(const Lowered& at);
 // The type that a product multiplies in, the Geglu that alone reads a linear (or -1).
 DType compute_type(const Lowered& at);
 int gate_of(const op::Linear& op, const Lowered& at);
 
-// One for each op: products in lower_products.cpp, moves of data in lower_moves.cpp, the rest in lower.cpp.
+// One for each op: products in lower_products.cpp, moves of data in lower_data_movement.cpp, the rest in lower.cpp.
 void lower(const op::Input& op, const Lowered& at);
 void lower(const op::Weight& op, const Lowered& at);
 void lower(const op::Constant& op, const Lowered& at);

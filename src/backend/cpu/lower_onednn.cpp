@@ -106,8 +106,8 @@ bool lower_gated(const op::Linear& op, const Lowered& at, int geglu) {
   GatedLinear g{};
   g.in_type = compute_type(at), g.type = at.node.type;
   g.images = rows.images, g.in = w[1], g.width = w[0] / 2;
-  const int64_t most = std::max<int64_t>(64, kGatedBytes / (w[0] * static_cast<int64_t>(size_of(g.type))));
-  g.pieces = (rows.tokens + most - 1) / most;
+  const int64_t max_tokens = std::max<int64_t>(64, kGatedBytes / (w[0] * static_cast<int64_t>(size_of(g.type))));
+  g.pieces = (rows.tokens + max_tokens - 1) / max_tokens;
   g.piece_rows = (rows.tokens + g.pieces - 1) / g.pieces;
   g.last_rows = rows.tokens - (g.pieces - 1) * g.piece_rows;
   g.first = matmul(op, g.piece_rows, {g.in_type, g.type}, w, at.to.engine());

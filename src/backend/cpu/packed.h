@@ -16,7 +16,7 @@ size_t packed_bytes(const dnnl::memory::desc& desc);  // as the store counts the
 // Room for one tensor on its way from a file's type to a primitive's form; kept while a program is being compiled.
 class Staging {
  public:
-  std::byte* room(size_t bytes);
+  std::byte* buffer(size_t bytes);
 
  private:
   Memory memory_;
@@ -31,7 +31,7 @@ class PackedWeights {
   // leave resident memory; at most one tensor is in memory twice. Call release() once for every use().
   std::byte* use(const Weights& weights, const std::string& name, const Packing& packing, Staging& staging);
   // The weight in place, for our own products. Throws Error where an element is NaN or infinite.
-  kernels::StoredWeight in_place(const Weights& weights, const std::string& name);
+  kernels::MappedWeight mapped(const Weights& weights, const std::string& name);
   void release(const std::byte* packed);
   void free_unused();
   size_t bytes() const;  // of all that is held

@@ -25,7 +25,7 @@ Memory allocate_pages(size_t bytes) {
   return Memory(static_cast<std::byte*>(memory));
 }
 
-void give_back_pages() {
+void trim_heap() {
 #ifdef __GLIBC__
   malloc_trim(0);  // blocks that came from the heap stay with the process otherwise
 #endif

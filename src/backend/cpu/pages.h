@@ -6,6 +6,6 @@
 namespace inkstone::cpu {
 
 Memory allocate_pages(size_t bytes);  // aligned to 64, not zeroed; throws Error with the size where the machine refuses
-void give_back_pages();               // what was freed leaves the process
+void trim_heap();                     // what was freed leaves the process
 
 }  // namespace inkstone::cpu

@@ -85,11 +85,11 @@ void CpuPlan::plan_weights(const CompileOptions& options, const Weights* weights
   std::vector<size_t> fresh;  // bytes that each call is the first to read
   for (const Call& call : calls()) {
     size_t& sum = fresh.emplace_back();
-    for (const InPlace& read : call.stored) {
+    for (const MappedRead& read : call.mapped) {
       const std::string* name = name_of_weight(*graph_, read.node);
       if (!name || !met.insert(*name).second) continue;
       const size_t elements = static_cast<size_t>(count(graph_->node(read.node).shape));
-      sum += std::min(read.most, weights ? weights->find(*name).bytes.size() : elements * assumed);
+      sum += std::min(read.max_bytes, weights ? weights->find(*name).bytes.size() : elements * assumed);
     }
     memory_.mapped += sum;
   }
@@ -101,7 +101,7 @@ void CpuPlan::plan_weights(const CompileOptions& options, const Weights* weights
     if (!fresh[i]) continue;
     staying -= fresh[i];
     largest = std::max(largest, fresh[i]);
-    passing_[i] = calls()[i].stored;
+    passing_[i] = calls()[i].mapped;
   }
   memory_.mapped = staying + largest;
 }
@@ -126,14 +126,15 @@ CpuProgram::CpuProgram(CpuPlan plan, const Weights& weights, CpuShared& shared)
       if (fresh) forms_at.push_back(weight(packing, staging));
       call_weights.push_back(forms_at[index]);
     }
-    std::vector<kernels::StoredWeight> call_stored;
+    std::vector<kernels::MappedWeight> call_mapped;
     bytes_.push_back(call.bytes);
-    for (const InPlace& read : call.stored) {
-      const kernels::StoredWeight& weight = call_stored.emplace_back(stored(read.node, staging));
+    for (const MappedRead& read : call.mapped) {
+      const kernels::MappedWeight& weight = call_mapped.emplace_back(mapped(read.node, staging));
       const int64_t elements = count(plan_.graph().node(read.node).shape);
-      bytes_.back() += static_cast<double>(std::min(read.most, static_cast<size_t>(elements) * size_of(weight.type)));
+      bytes_.back() +=
+          static_cast<double>(std::min(read.max_bytes, static_cast<size_t>(elements) * size_of(weight.type)));
     }
-    launches_.push_back(call.bind({values, call_weights, call_stored, scratch, &shared_.engine, &stream_}));
+    launches_.push_back(call.bind({values, call_weights, call_mapped, scratch, &shared_.engine, &stream_}));
   }
 }
 
@@ -160,19 +161,19 @@ std::byte* CpuProgram::constant(const Node& node, const Packing& packing, Stagin
       .get();
 }
 
-kernels::StoredWeight CpuProgram::stored(int node, Staging& staging) {
-  if (const std::string* name = name_of_weight(plan_.graph(), node)) return shared_.packed.in_place(weights_, *name);
+kernels::MappedWeight CpuProgram::mapped(int node, Staging& staging) {
+  if (const std::string* name = name_of_weight(plan_.graph(), node)) return shared_.packed.mapped(weights_, *name);
   const int64_t number = count(plan_.graph().node(node).shape);
   const Packing plain{node, {1}, {{number}, dnnl::memory::data_type::f32, dnnl::memory::dims{1}}};
   return {constant(plan_.graph().node(node), plain, staging), DType::kF32};
 }
 
-void CpuProgram::rest() {
-  for (const Call& call : plan_.calls()) release(call.stored);
+void CpuProgram::release_pages() {
+  for (const Call& call : plan_.calls()) release(call.mapped);
 }
 
-void CpuProgram::release(std::span<const InPlace> stored) const {
-  for (const InPlace& read : stored)
+void CpuProgram::release(std::span<const MappedRead> mapped) const {
+  for (const MappedRead& read : mapped)
     if (const std::string* name = name_of_weight(plan_.graph(), read.node)) weights_.release(*name);
 }
 

@@ -20,7 +20,7 @@ class CpuPlan {
   std::span<const Call> calls() const { return lowering_->calls(); }
   const compile::ArenaPlan& arena() const { return arena_; }
   // Of each call: the weights in the model's files that leave memory when it is done.
-  std::span<const std::vector<InPlace>> passing() const { return passing_; }
+  std::span<const std::vector<MappedRead>> passing() const { return passing_; }
   const MemoryUse& memory() const { return memory_; }
 
  private:
@@ -29,7 +29,7 @@ class CpuPlan {
   std::unique_ptr<const Graph> graph_;  // stays where it is: calls refer to it
   std::unique_ptr<const Lowering> lowering_;
   compile::ArenaPlan arena_;
-  std::vector<std::vector<InPlace>> passing_;
+  std::vector<std::vector<MappedRead>> passing_;
   MemoryUse memory_;
 };
 
@@ -45,15 +45,15 @@ class CpuProgram : public Program {
   ~CpuProgram() override;
   void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) override;
   MemoryUse memory() const override { return memory_; }
-  void rest() override;
+  void release_pages() override;
   void start_profile() override;
   std::vector<CallProfile> take_profile() override;
 
  private:
   std::byte* weight(const Packing& packing, Staging& staging);
   std::byte* constant(const Node& node, const Packing& packing, Staging& staging);
-  kernels::StoredWeight stored(int node, Staging& staging);
-  void release(std::span<const InPlace> stored) const;
+  kernels::MappedWeight mapped(int node, Staging& staging);
+  void release(std::span<const MappedRead> mapped) const;
   void run_timed(const HostTensors& host);
 
   CpuPlan plan_;

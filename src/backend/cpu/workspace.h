@@ -15,7 +15,7 @@ class Workspace {
 
   std::byte* grow(
       size_t bytes);  // at least so many, always at the same address; throws Error where the machine refuses
-  void give_back();   // its pages leave resident memory; what they held is lost
+  void trim();        // its pages leave resident memory; what they held is lost
 
  private:
   std::byte* begin_ = nullptr;

@@ -18,7 +18,7 @@ namespace inkstone::kernels {
 // token to the next (q, k and v may be slices of one packed tensor); rows follow one another: queries * q_stride
 // elements apart, and so on. Causal: query i sees keys 0 to i. Needs up to 400 KiB of each thread's stack.
 struct AttentionShape {
-  int64_t rows, queries, keys, heads, head_width;  // all at least 1; head_width at most kMostHeadWidth
+  int64_t rows, queries, keys, heads, head_width;  // all at least 1; head_width at most kMaxHeadWidth
   int64_t q_stride, k_stride, v_stride, out_stride;
   float scale;  // above 0, as a rule 1 / sqrt(head_width)
   bool causal = false;
@@ -29,7 +29,7 @@ struct AttentionData {
   void* out;           // apart from q, k and v
   std::byte* scratch;  // attention_scratch(shape, type) bytes, aligned to 64
 };
-inline constexpr int64_t kMostHeadWidth = 512;
+inline constexpr int64_t kMaxHeadWidth = 512;
 
 struct GroupNormShape {
   int64_t rows, pixels, channels, groups;  // channels % groups == 0
@@ -58,7 +58,7 @@ struct GroupNormData {
 // fp32 (winograd: all in fp32, weights as stored); fp32 x multiplies in fp32. The result is
 //   activation(product + bias) + residual
 // in fp32, rounded once. The order in which an element is summed depends on the weight's shape alone.
-struct StoredWeight {
+struct MappedWeight {
   const std::byte* data;  // [out, in] or [out, in, kernel, kernel], row-major, unaligned
   DType type;             // fp32, bf16 or fp16
 };
@@ -85,7 +85,7 @@ struct ConvolutionShape {
 };
 struct ProductData {
   const void* x;
-  StoredWeight weight;
+  MappedWeight weight;
   const float* bias;     // [out], or nullptr
   const void* residual;  // of the result's shape and type, may be the result itself; or nullptr
   void* out;             // apart from x

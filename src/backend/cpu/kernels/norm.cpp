@@ -10,12 +10,12 @@ namespace {
 constexpr int64_t kGrain = 16 << 10;    // elements; less is not worth another thread
 constexpr int64_t kChannelBlock = 512;  // channels whose numbers lie on the stack at a time
 constexpr int64_t kPixelBlock = 64;     // pixels summed in fp32 before they join a double
-constexpr int64_t kMostChunks = 64;     // parts of a row, each summed on its own
+constexpr int64_t kMaxChunks = 64;      // parts of a row, each summed on its own
 
 // A row's pixels fall into chunks of whole pixel blocks.
 int64_t chunk_pixels(int64_t pixels) {
   const int64_t blocks = (pixels + kPixelBlock - 1) / kPixelBlock;
-  return (blocks + kMostChunks - 1) / kMostChunks * kPixelBlock;
+  return (blocks + kMaxChunks - 1) / kMaxChunks * kPixelBlock;
 }
 int64_t chunks_of(int64_t pixels, int64_t chunk) { return (pixels + chunk - 1) / chunk; }
 int64_t chunks_of(const GroupNormShape& shape, const GroupNormData& data) {

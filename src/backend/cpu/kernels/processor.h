@@ -19,11 +19,11 @@ namespace avx512 {
 extern const Table kTable;
 }
 
-// Independent multiply-adds in registers, as the variant named multiplies this type: `flops` for each turn. No `run`
+// Independent multiply-adds in registers, as the variant named multiplies this type: `flops` for each iteration. No `run`
 // where it has no such instruction, or none is known here.
 struct PeakLoop {
   double flops = 0;
-  void (*run)(int64_t turns) = nullptr;
+  void (*run)(int64_t iterations) = nullptr;
 };
 PeakLoop peak_loop(std::string_view isa, DType type);
 

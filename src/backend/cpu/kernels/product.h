@@ -1,9 +1,9 @@
-// Rows times a stored weight: what linears and convolutions have in common. The weight's columns are rearranged a panel
+// Rows times a mapped weight: what linears and convolutions have in common. The weight's columns are rearranged a panel
 // of kPanel outputs and a chunk of the summed axis at a time, into a buffer that stays in the core's own cache while the
 // rows pass by.
 #pragma once
 
-#include "backend/cpu/kernels/stored.h"
+#include "backend/cpu/kernels/mapped.h"
 
 namespace inkstone::kernels::INKSTONE_ISA {
 
@@ -25,7 +25,7 @@ struct Product {
   DType x_type, out_type;
   Activation activation;
   bool geglu;
-  StoredWeight weight;
+  MappedWeight weight;
   const float* bias;
   const void* residual;
   void* out_data;

@@ -1,4 +1,4 @@
-// A panel of a stored weight, rearranged for multiply_tile().
+// A panel of a mapped weight, rearranged for multiply_tile().
 #pragma once
 
 #include "backend/cpu/kernels/product_tile.h"
@@ -42,12 +42,12 @@ struct Chunk {
 // Words of a chunk: a tap's channels are made even where there are several taps.
 template <typename X>
 INKSTONE_INLINE int64_t words_of(const Chunk& chunk) {
-  return chunk.taps * divide_up(chunk.count, UnitsOf<X>::kElements);
+  return chunk.taps * divide_up(chunk.count, DotFormatOf<X>::kElements);
 }
 
 template <typename X, DType kType>
-void pack_vector(const StoredRows& from, const Chunk& chunk, Word* to, int64_t step) {
-  constexpr int64_t kElements = UnitsOf<X>::kElements;
+void pack_vector(const MappedRows& from, const Chunk& chunk, Word* to, int64_t step) {
+  constexpr int64_t kElements = DotFormatOf<X>::kElements;
   for (int64_t c = 0; c < chunk.count; c += kElements * kLanes) {
     BitVec words[kLanes];
     load_words<X, kType>(from, chunk.first + c, chunk.count - c, words);
@@ -80,10 +80,10 @@ INKSTONE_INLINE void regroup(const Word* sequence, int64_t tap, int64_t taps, in
   if (taps % 2 == 1) {  // one of two neighbours' elements is a low half and the other a high one
     const Word *a = sequence + tap / 2 * kLanes, *b = sequence + (tap + taps) / 2 * kLanes;
     const Word *low = tap % 2 ? b : a, *high = tap % 2 ? a : b;
-    const uint32_t turn = tap % 2 * 16;
+    const bool swapped = tap % 2;
     for (; k + 1 < channels; k += 2, to += step, low += taps * kLanes, high += taps * kLanes) {
       const BitVec word = (bits_of(load(low)) & 0xffff) | (bits_of(load(high)) & 0xffff0000);
-      store(to, turn ? word << 16 | word >> 16 : word);
+      store(to, swapped ? word << 16 | word >> 16 : word);
     }
   }
   for (; k + 1 < channels; k += 2, to += step) store(to, pair_of(sequence, k * taps + tap, (k + 1) * taps + tap));
@@ -92,8 +92,8 @@ INKSTONE_INLINE void regroup(const Word* sequence, int64_t tap, int64_t taps, in
 
 // With several taps: the words of some channels at a time are staged in the file's order and then regrouped by tap.
 template <typename X, DType kType>
-void pack_taps(const StoredRows& from, const Chunk& chunk, Word* to, int64_t step, Word* stage) {
-  constexpr int64_t kElements = UnitsOf<X>::kElements;
+void pack_taps(const MappedRows& from, const Chunk& chunk, Word* to, int64_t step, Word* stage) {
+  constexpr int64_t kElements = DotFormatOf<X>::kElements;
   const int64_t some = larger_of(2, smaller_of(32, kStaged / chunk.taps / 2 * 2)), taps = chunk.taps;
   const int64_t tap_words = divide_up(chunk.count, kElements);
   for (int64_t c = 0; c < chunk.count; c += some) {
@@ -115,14 +115,14 @@ inline int64_t stage_words(int64_t taps) {
 }
 
 template <typename X>
-void pack_panel(const StoredWeight& weight, const Panel& panel, const Chunk& chunk, Word* to, Word* stage) {
+void pack_panel(const MappedWeight& weight, const Panel& panel, const Chunk& chunk, Word* to, Word* stage) {
   const int64_t stride = chunk.channels * chunk.taps * static_cast<int64_t>(size_of(weight.type));
   const int vectors = panel.packed(), strip = vectors == 1 ? 1 : kStripVectors;
   for (int v = 0; v < vectors; ++v) {
     const int64_t row = panel.row(v), rows = panel.rows(v);
-    const StoredRows from = {weight.data + (rows > 0 ? row * stride : 0), stride, rows};
+    const MappedRows from = {weight.data + (rows > 0 ? row * stride : 0), stride, rows};
     Word* const at = to + (v / strip * words_of<X>(chunk) * strip + v % strip) * kLanes;
-    with_stored(weight.type, [&]<DType kType>() {
+    with_type(weight.type, [&]<DType kType>() {
       if (chunk.taps == 1) {
         pack_vector<X, kType>(from, chunk, at, strip * kLanes);
       } else {

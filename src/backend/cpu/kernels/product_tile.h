@@ -52,10 +52,10 @@ INKSTONE_INLINE void store_pair(float* to, Vec a, Vec b) {
   store(to, a);
   store(to + kLanes, b);
 }
-template <typename Units = HalfUnits>
+template <typename DotFormat = Bf16DotFormat>
 INKSTONE_INLINE void store_pair(Bf16* to, Vec a, Vec b) {
-  if constexpr (Units::kElements == 2) {
-    store(reinterpret_cast<Word*>(to), Units::round(a, b));
+  if constexpr (DotFormat::kElements == 2) {
+    store(reinterpret_cast<Word*>(to), DotFormat::round(a, b));
   } else {
     store(to, a);
     store(to + kLanes, b);
@@ -111,7 +111,7 @@ struct FinishGated {
 };
 
 // A strip of a panel is [word][kVectors * kLanes]. Its sums: start plus row j times the strip.
-template <typename Units, int kHeight, int kVectors, typename End>
+template <typename DotFormat, int kHeight, int kVectors, typename End>
 void multiply_strip(const LeftRows& left, const Ahead& soon, const Word* strip, int64_t column, const Start& start,
                     const End& end) {
   Vec total[kHeight][kVectors];
@@ -132,7 +132,7 @@ void multiply_strip(const LeftRows& left, const Ahead& soon, const Word* strip, 
     for (int j = 0; j < kHeight; ++j) {
       const Vec all = floats_of(word_of(x + j * stride) - BitVec{});
       INKSTONE_UNROLL
-      for (int v = 0; v < kVectors; ++v) total[j][v] = Units::dot(total[j][v], columns[v], all);
+      for (int v = 0; v < kVectors; ++v) total[j][v] = DotFormat::dot(total[j][v], columns[v], all);
     }
   };
   const auto whole_word = [](const std::byte* from) INKSTONE_INLINE_LAMBDA {
@@ -160,42 +160,42 @@ void multiply_strip(const LeftRows& left, const Ahead& soon, const Word* strip, 
   end(column, total);
 }
 
-template <typename Units, int kVectors>
+template <typename DotFormat, int kVectors>
 INKSTONE_INLINE void multiply_strip_of(int64_t height, const LeftRows& left, const Ahead& soon, const Word* strip,
                                        int64_t column, const Start& start, const Keep& end) {
   static_assert(kTileRows == 6);
   switch (height) {
-    case 1: return multiply_strip<Units, 1, kVectors>(left, soon, strip, column, start, end);
-    case 2: return multiply_strip<Units, 2, kVectors>(left, soon, strip, column, start, end);
-    case 3: return multiply_strip<Units, 3, kVectors>(left, soon, strip, column, start, end);
-    case 4: return multiply_strip<Units, 4, kVectors>(left, soon, strip, column, start, end);
-    case 5: return multiply_strip<Units, 5, kVectors>(left, soon, strip, column, start, end);
-    default: return multiply_strip<Units, 6, kVectors>(left, soon, strip, column, start, end);
+    case 1: return multiply_strip<DotFormat, 1, kVectors>(left, soon, strip, column, start, end);
+    case 2: return multiply_strip<DotFormat, 2, kVectors>(left, soon, strip, column, start, end);
+    case 3: return multiply_strip<DotFormat, 3, kVectors>(left, soon, strip, column, start, end);
+    case 4: return multiply_strip<DotFormat, 4, kVectors>(left, soon, strip, column, start, end);
+    case 5: return multiply_strip<DotFormat, 5, kVectors>(left, soon, strip, column, start, end);
+    default: return multiply_strip<DotFormat, 6, kVectors>(left, soon, strip, column, start, end);
   }
 }
 
 // ---- a tile
 
 // The sums of the panel's first `vectors` vectors (rounded up to whole strips).
-template <typename Units>
+template <typename DotFormat>
 void multiply_tile(int64_t height, const LeftRows& left, const Ahead& soon, const Word* panel, int vectors,
                    const Start& start, float* sums) {
-  if (vectors == 1) return multiply_strip_of<Units, 1>(height, left, soon, panel, 0, start, {sums});
+  if (vectors == 1) return multiply_strip_of<DotFormat, 1>(height, left, soon, panel, 0, start, {sums});
   const int64_t words = left.whole + left.tail;
   for (int v = 0; v < vectors; v += kStripVectors) {
-    multiply_strip_of<Units, kStripVectors>(height, left, v == 0 ? soon : Ahead{}, panel + v * words * kLanes,
-                                            v * kLanes, start, {sums});
+    multiply_strip_of<DotFormat, kStripVectors>(height, left, v == 0 ? soon : Ahead{}, panel + v * words * kLanes,
+                                                v * kLanes, start, {sums});
   }
 }
 
 // kTileRows rows and the whole of the panel, whose sums become results at once.
-template <typename Units, typename End>
+template <typename DotFormat, typename End>
 void multiply_whole_tile(const LeftRows& left, const Ahead& soon, const Word* panel, const Start& start,
                          const End& end) {
   const int64_t words = left.whole + left.tail;
   for (int v = 0; v < kPanelVectors; v += kStripVectors) {
-    multiply_strip<Units, kTileRows, kStripVectors>(left, v == 0 ? soon : Ahead{}, panel + v * words * kLanes,
-                                                    v * kLanes, start, end);
+    multiply_strip<DotFormat, kTileRows, kStripVectors>(left, v == 0 ? soon : Ahead{}, panel + v * words * kLanes,
+                                                        v * kLanes, start, end);
   }
 }
 

@@ -12,9 +12,9 @@ inline constexpr int64_t kDepth = 64;  // channels of the input that are summed 
 inline constexpr int64_t kWidth = 64;  // channels of the result whose transformed weights exist at a time
 inline constexpr int64_t kPad = 16;    // floats between positions, so that they do not share a set of the cache
 
-// The largest of the fewest pieces of `count` that are at most `most` each.
-INKSTONE_INLINE int64_t piece_of(int64_t count, int64_t most) {
-  return divide_up(count, divide_up(count, larger_of(1, most)));
+// The largest of the fewest pieces of `count` that are at most `max` each.
+INKSTONE_INLINE int64_t piece_of(int64_t count, int64_t max) {
+  return divide_up(count, divide_up(count, larger_of(1, max)));
 }
 
 // Tiles of one block: whole images where they are small, else a rectangle of one image.
@@ -26,7 +26,7 @@ struct Tiles {
 
 struct Plan {
   int64_t tile_rows, tile_columns;  // of an image
-  Tiles most;                       // the largest block
+  Tiles largest;                    // the largest block
   int64_t vectors, step;            // of kLanes channels of the result; how many are multiplied at a time
   int64_t slices, chunk;  // of kDepth channels of the input; how many are transformed before they are multiplied
   bool apart;             // each thread takes blocks of its own and finds all weights transformed
@@ -39,10 +39,10 @@ struct Plan {
   static constexpr int64_t kWeightsStride = kDepth * kWidth + kPad;  // from one position to the next
   static constexpr int64_t kWeightsBlock = kPositions * kWeightsStride;
   int64_t inputs_stride(int64_t tiles) const { return tiles * kDepth + kPad; }
-  int64_t inputs_slice() const { return kPositions * inputs_stride(most.count()); }
+  int64_t inputs_slice() const { return kPositions * inputs_stride(largest.count()); }
   int64_t sums_stride(int64_t tiles, int64_t width) const { return tiles * width + kPad; }
-  int64_t sums_vector() const { return kPositions * sums_stride(most.count(), kLanes); }
-  int64_t lines() const { return kPatchSide * (most.columns * kTileSide + 2) * kDepth; }
+  int64_t sums_vector() const { return kPositions * sums_stride(largest.count(), kLanes); }
+  int64_t lines() const { return kPatchSide * (largest.columns * kTileSide + 2) * kDepth; }
 
  private:
   void plan_apart(const ConvolutionShape& shape);
@@ -72,7 +72,7 @@ class InputRows {
 };
 
 // to[position][channel of the input][part.width] from the weights as stored.
-void winograd_weights(const ConvolutionShape& shape, const StoredWeight& weight, const Part& part, int64_t channel,
+void winograd_weights(const ConvolutionShape& shape, const MappedWeight& weight, const Part& part, int64_t channel,
                       float* to);
 // sums[position][tile][part.width] = or += inputs[position][tile][kDepth] * weights[position][kDepth][part.width]
 struct WinogradProduct {

@@ -1,5 +1,5 @@
 // One instruction set's transform of the weights of a Winograd convolution, and the products of what was transformed.
-#include "backend/cpu/kernels/stored.h"
+#include "backend/cpu/kernels/mapped.h"
 #include "backend/cpu/kernels/winograd.h"
 
 namespace inkstone::kernels::INKSTONE_ISA {
@@ -11,7 +11,7 @@ constexpr int kVectors = kLanes == 16 ? 4 : 2;  // ...for so many vectors: 24 of
 
 // taps[element][lane]: `count` elements from `first` on of each row.
 template <DType kType>
-void read_taps(const StoredRows& rows, int64_t first, int64_t count, float* taps) {
+void read_taps(const MappedRows& rows, int64_t first, int64_t count, float* taps) {
   for (int64_t e = 0; e < count; e += kLanes, taps += kLanes * kLanes) {
     Vec square[kLanes];
     load_columns<kType>(rows, first + e, count - e, square);
@@ -99,14 +99,14 @@ void multiply(const Panel& p, int64_t rows, int64_t vectors) {
 
 }  // namespace
 
-void winograd_weights(const ConvolutionShape& shape, const StoredWeight& weight, const Part& part, int64_t channel,
+void winograd_weights(const ConvolutionShape& shape, const MappedWeight& weight, const Part& part, int64_t channel,
                       float* to) {
-  with_stored(weight.type, [&]<DType kType>() {
+  with_type(weight.type, [&]<DType kType>() {
     alignas(64) float taps[kTaps * kLanes * kLanes];
     const int64_t stride = shape.in * kTaps * size_of(kType), last = smaller_of(channel + kDepth, shape.in);
     for (int64_t v = 0; v < part.width; v += kLanes) {
       const int64_t out = part.first + v;
-      const StoredRows rows = {weight.data + out * stride, stride, shape.out - out};
+      const MappedRows rows = {weight.data + out * stride, stride, shape.out - out};
       for (int64_t c = channel; c < last; c += kLanes) {
         const int64_t count = smaller_of(kLanes, last - c);
         read_taps<kType>(rows, c * kTaps, count * kTaps, taps);

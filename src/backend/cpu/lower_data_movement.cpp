@@ -154,7 +154,7 @@ void lower(const op::ToTokens&, const Lowered& at) { lower_same(at); }
 void lower(const op::ToImage&, const Lowered& at) { lower_same(at); }
 
 void lower(const op::Upsample2x&, const Lowered& at) {
-  if (absorbing_convolution(at) >= 0) return;
+  if (fused_consumer(at) >= 0) return;
   Call call = at.call();
   const Operand x = at.read(call, 0);
   const Shape& shape = at.in(0).shape;

@@ -7,7 +7,7 @@
 
 namespace inkstone::cpu {
 
-enum class Method {
+enum class ProductAlgorithm {
   kOneDnn,    // a primitive of oneDNN, with weights packed for it
   kPlain,     // our kernels, on weights where the file holds them
   kWinograd,  // the same, with a quarter of the multiplications
@@ -15,8 +15,8 @@ enum class Method {
 
 // INKSTONE_PRODUCTS=own|onednn in the environment decides for all shapes, as far as they can; without it oneDNN is taken where
 // the processor multiplies bf16 in tiles (AMX), which our kernels do not.
-Method method_of(const op::Linear& op, DType x_type);
-Method method_of(const op::Conv2d& op, DType x_type, const Shape& weight, const Shape& result);
+ProductAlgorithm algorithm_of(const op::Linear& op, DType x_type);
+ProductAlgorithm algorithm_of(const op::Conv2d& op, DType x_type, const Shape& weight, const Shape& result);
 
 // Whether oneDNN multiplies this type on this processor: bf16 needs AVX-512 there.
 bool onednn_multiplies(DType type);

@@ -1,4 +1,4 @@
-#include "backend/cpu/method.h"
+#include "backend/cpu/product_algorithm.h"
 
 #include <cstdlib>
 #include <dnnl.hpp>
@@ -9,8 +9,8 @@
 namespace inkstone::cpu {
 namespace {
 
-constexpr int64_t kLeastWinogradChannels = 16;     // below it the transforms cost more than they save
-constexpr int64_t kLeastWinogradPixels = 16 * 16;  // of a batch; below it the transform of the weights weighs too much
+constexpr int64_t kMinWinogradChannels = 16;     // below it the transforms cost more than they save
+constexpr int64_t kMinWinogradPixels = 16 * 16;  // of a batch; below it the transform of the weights weighs too much
 
 bool multiplies_in_tiles() { return dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core_amx; }
 
@@ -43,13 +43,15 @@ bool onednn_multiplies(DType type) {
   }
 }
 
-Method method_of(const op::Linear&, DType x_type) { return takes_onednn(x_type) ? Method::kOneDnn : Method::kPlain; }
+ProductAlgorithm algorithm_of(const op::Linear&, DType x_type) {
+  return takes_onednn(x_type) ? ProductAlgorithm::kOneDnn : ProductAlgorithm::kPlain;
+}
 
-Method method_of(const op::Conv2d& op, DType x_type, const Shape& weight, const Shape& result) {
-  if (takes_onednn(x_type)) return Method::kOneDnn;
-  const bool fits = op.stride == 1 && weight[2] == 3 && weight[3] == 3 && weight[1] >= kLeastWinogradChannels &&
-                    result[2] * result[3] >= kLeastWinogradPixels;
-  return fits ? Method::kWinograd : Method::kPlain;
+ProductAlgorithm algorithm_of(const op::Conv2d& op, DType x_type, const Shape& weight, const Shape& result) {
+  if (takes_onednn(x_type)) return ProductAlgorithm::kOneDnn;
+  const bool fits = op.stride == 1 && weight[2] == 3 && weight[3] == 3 && weight[1] >= kMinWinogradChannels &&
+                    result[2] * result[3] >= kMinWinogradPixels;
+  return fits ? ProductAlgorithm::kWinograd : ProductAlgorithm::kPlain;
 }
 
 }  // namespace inkstone::cpu

@@ -3,14 +3,14 @@
 
 #include <immintrin.h>
 
-#include "backend/cpu/kernels/units.h"
+#include "backend/cpu/kernels/dot_format.h"
 
 namespace inkstone::kernels::INKSTONE_ISA {
 
-struct HalfUnits {
+struct Bf16DotFormat {
   static constexpr int kElements = 2;
   // x / kOne - kBias is the power: as an integer, x is a float's exponent above a linear fraction.
-  static constexpr float kOne = 8388608.0f, kBias = 127 * kOne, kLeast = kOne;
+  static constexpr float kOne = 8388608.0f, kBias = 127 * kOne, kMin = kOne;
 
   static INKSTONE_INLINE Word pack(const Bf16* first, const Bf16* second) {
     return *first | static_cast<Word>(*second) << 16;
@@ -36,13 +36,13 @@ struct HalfUnits {
   }
 
   // Weights as pairs of unsigned numbers. What power() makes of a NaN or of something out of its range lies above all.
-  static INKSTONE_INLINE BitVec more(BitVec most, BitVec weights) {
+  static INKSTONE_INLINE BitVec larger_words(BitVec largest, BitVec weights) {
     return reinterpret_cast<BitVec>(
-        _mm512_max_epu16(reinterpret_cast<__m512i>(most), reinterpret_cast<__m512i>(weights)));
+        _mm512_max_epu16(reinterpret_cast<__m512i>(largest), reinterpret_cast<__m512i>(weights)));
   }
-  static INKSTONE_INLINE bool exceeds(BitVec most, int slack) {
+  static INKSTONE_INLINE bool exceeds(BitVec largest, int slack) {
     const auto limit = static_cast<int16_t>((127 + slack) << 7);
-    return _mm512_cmpgt_epu16_mask(reinterpret_cast<__m512i>(most), _mm512_set1_epi16(limit)) != 0;
+    return _mm512_cmpgt_epu16_mask(reinterpret_cast<__m512i>(largest), _mm512_set1_epi16(limit)) != 0;
   }
 
  private:
