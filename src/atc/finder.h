@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base/environment.h"
+
 namespace inkstone {
 
 struct AtcTool {
@@ -23,8 +25,8 @@ struct AtcSearch {
   std::string advice() const;       // one line for who has none
 };
 
-struct Surroundings {                                                    // what a search depends on; a test has others
-  std::function<std::optional<std::string>(const char* name)> variable;  // of the environment
+struct Surroundings {                                            // what a search depends on; a test has others
+  std::function<std::optional<std::string>(Variable)> variable;  // of the environment
   std::filesystem::path root = "/";
   static Surroundings ours();
 };

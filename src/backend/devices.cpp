@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
 #include <fstream>
 #include <mutex>
 
 #include "backend/ascend/survey.h"
 #include "backend/ascend/versions.h"
 #include "backend/cpu/device.h"
+#include "base/environment.h"
 
 namespace inkstone {
 namespace {
@@ -123,7 +123,7 @@ void add_cann(DeviceStatus& status, const InstalledVersion& cann) {
     status.notes.push_back(
         "no CANN toolkit was found: install it (or nnrt, enough to run .om files), then source its set_env.sh, "
         "usually in /usr/local/Ascend/cann or /usr/local/Ascend/ascend-toolkit");
-  else if (!std::getenv("ASCEND_OPP_PATH"))
+  else if (!environment(Variable::kAscendOppPath))
     status.notes.push_back("CANN is not set up in this shell: source " + set_env_of(cann.home));
 }
 

@@ -1,6 +1,5 @@
 // The devices there are. The one file that knows the folders of the backends.
 #include <charconv>
-#include <cstring>
 #include <optional>
 
 #include "backend/ascend/ascend.h"
@@ -25,11 +24,6 @@ std::optional<int> npu_of(std::string_view device) {
 }  // namespace
 
 std::vector<std::string> known_devices() { return {"cpu", "reference", "npu:N"}; }
-
-void Backend::copy(const Tensor& from, size_t from_byte, Tensor& to, size_t to_byte, size_t size) {
-  INKSTONE_CHECK(!from.on_device() && !to.on_device(), "a tensor of another device copied");
-  std::memcpy(to.data() + to_byte, from.data() + from_byte, size);
-}
 
 std::unique_ptr<Backend> open_backend(const std::string& device, const BackendOptions& options) {
   if (device == "cpu") return open_cpu_backend();

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <span>
+
+#include "base/environment.h"
 
 namespace inkstone {
 namespace {
@@ -21,7 +22,7 @@ constexpr const char* kDamaged =
     "LD_LIBRARY_PATH; else install the driver anew";
 
 std::vector<std::string> candidates() {
-  if (const char* stated = std::getenv("INKSTONE_DCMI_LIBRARY")) return {stated};
+  if (const auto stated = environment(Variable::kDcmiLibrary)) return {*stated};
   return {"libdcmi.so", "/usr/local/dcmi/libdcmi.so", "/usr/local/Ascend/driver/lib64/driver/libdcmi.so",
           "/usr/local/Ascend/driver/lib64/common/libdcmi.so", "/usr/local/Ascend/driver/lib64/libdcmi.so"};
 }

@@ -1,8 +1,9 @@
 #include "backend/ascend/device.h"
 
 #include <charconv>
-#include <cstdlib>
 #include <cstring>
+
+#include "base/environment.h"
 
 namespace inkstone::ascend {
 namespace {
@@ -21,12 +22,13 @@ Process& process() {
 
 std::chrono::milliseconds step_timeout() {
   constexpr int kDefault = 120, kMax = 86'400;
-  const char* text = std::getenv("INKSTONE_STEP_TIMEOUT");
-  if (!text || !*text) return std::chrono::seconds(kDefault);
+  const std::optional<std::string> text = nonempty_environment(Variable::kStepTimeout);
+  if (!text) return std::chrono::seconds(kDefault);
   int seconds = 0;
-  const auto [end, error] = std::from_chars(text, text + std::strlen(text), seconds);
-  INKSTONE_CHECK_USAGE(error == std::errc() && !*end && seconds >= 1 && seconds <= kMax, "INKSTONE_STEP_TIMEOUT is \"",
-                       text, "\": it is the seconds that one run on a device may take, from 1 to ", kMax);
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), seconds);
+  INKSTONE_CHECK_USAGE(error == std::errc() && end == text->data() + text->size() && seconds >= 1 && seconds <= kMax,
+                       "INKSTONE_STEP_TIMEOUT is \"", *text,
+                       "\": it is the seconds that one run on a device may take, from 1 to ", kMax);
   return std::chrono::seconds(seconds);
 }
 

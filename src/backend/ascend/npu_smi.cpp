@@ -9,10 +9,10 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <cstdlib>
 
 #include "backend/ascend/dcmi.h"
 #include "backend/ascend/program_output.h"
+#include "base/environment.h"
 
 namespace inkstone {
 namespace {
@@ -197,7 +197,7 @@ NpuSmiRun run_npu_smi() {
   NpuSmiRun result;
   std::vector<std::string> places{"/usr/local/bin/npu-smi", "/usr/local/sbin/npu-smi", "/usr/bin/npu-smi",
                                   "/usr/sbin/npu-smi"};
-  if (const char* stated = std::getenv("INKSTONE_NPU_SMI")) places = {stated};
+  if (const auto stated = environment(Variable::kNpuSmi)) places = {*stated};
   for (const std::string& place : places)
     if (result.program.empty() && access(place.c_str(), X_OK) == 0) result.program = place;
   if (result.program.empty()) return result;

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
 #include <vector>
 
 #include "backend/ascend/npu_chip.h"
+#include "base/environment.h"
 #include "base/error.h"
 #include "base/file.h"
 
@@ -37,10 +37,10 @@ fs::path below(const fs::path& root, const fs::path& path) { return root / path.
 
 std::vector<fs::path> toolkit_homes(const fs::path& root) {
   std::vector<fs::path> homes;
-  for (const char* name : {"ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"})
-    if (const char* home = std::getenv(name); home && *home) homes.emplace_back(home);
+  for (const Variable variable : {Variable::kAscendHomePath, Variable::kAscendToolkitHome})
+    if (const auto home = nonempty_environment(variable)) homes.emplace_back(*home);
   std::vector<fs::path> places{below(root, "/usr/local/Ascend")};
-  if (const char* home = std::getenv("HOME"); home && *home) places.push_back(fs::path(home) / "Ascend");
+  if (const auto home = nonempty_environment(Variable::kHome)) places.push_back(fs::path(*home) / "Ascend");
   for (const fs::path& place : places)
     for (const char* folder : {"cann", "ascend-toolkit/latest", "nnrt/latest", "nnae/latest"})
       homes.push_back(place / folder);

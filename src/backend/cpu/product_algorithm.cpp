@@ -1,9 +1,9 @@
 #include "backend/cpu/product_algorithm.h"
 
-#include <cstdlib>
 #include <dnnl.hpp>
 #include <string>
 
+#include "base/environment.h"
 #include "base/error.h"
 
 namespace inkstone::cpu {
@@ -16,15 +16,14 @@ bool multiplies_in_tiles() { return dnnl::get_effective_cpu_isa() == dnnl::cpu_i
 
 enum class Wish { kNone, kOwn, kOneDnn };
 
-Wish wish_of(const char* text) {
-  const std::string wanted = text ? text : "";
+Wish wish_of(const std::string& wanted) {
   INKSTONE_CHECK_USAGE(wanted.empty() || wanted == "own" || wanted == "onednn", "INKSTONE_PRODUCTS=", wanted,
                        ": it is own or onednn");
   return wanted.empty() ? Wish::kNone : wanted == "own" ? Wish::kOwn : Wish::kOneDnn;
 }
 
 bool takes_onednn(DType x_type) {
-  static const Wish wish = wish_of(std::getenv("INKSTONE_PRODUCTS"));
+  static const Wish wish = wish_of(environment(Variable::kProducts).value_or(""));
   if (wish != Wish::kNone) return wish == Wish::kOneDnn;
   static const bool tiles = multiplies_in_tiles();
   return x_type == DType::kBF16 && tiles;

@@ -1,23 +1,23 @@
 // The choice of a variant, once for a process.
 #include "backend/cpu/kernels/kernels.h"
 
-#include <cstdlib>
 #include <string>
 
+#include "base/environment.h"
 #include "base/error.h"
 
 namespace inkstone::kernels {
 namespace {
 
 const Table& choose() {
-  const char* wanted = std::getenv("INKSTONE_ISA");
-  if (!wanted || !*wanted) return *runnable_tables().front();
+  const std::optional<std::string> wanted = nonempty_environment(Variable::kIsa);
+  if (!wanted) return *runnable_tables().front();
   std::string names;
   for (const Table* each : runnable_tables()) {
-    if (std::string(each->name) == wanted) return *each;
+    if (*wanted == each->name) return *each;
     names += names.empty() ? each->name : std::string(", ") + each->name;
   }
-  fail<UsageError>(INKSTONE_HERE, {"INKSTONE_ISA=", wanted, ": this processor runs ", names});
+  fail<UsageError>(INKSTONE_HERE, {"INKSTONE_ISA=", *wanted, ": this processor runs ", names});
 }
 
 }  // namespace
