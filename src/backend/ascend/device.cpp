@@ -47,64 +47,27 @@ std::string cann_version(const Api& api) {
 
 Device::Device(Library library, int index)
     : library_(std::move(library)), index_(index), name_("npu:" + std::to_string(index)), timeout_(step_timeout()) {
-  thread_ = std::thread([this] { serve(); });
   try {
     run([this] { open(); });
   } catch (...) {
-    stop();
+    clean_up([this] { close(); });
     throw;
   }
 }
 
-Device::~Device() { stop(); }
-
-void Device::stop() noexcept {
+Device::~Device() {
   clean_up([this] { close(); });
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wake_.notify_all();
-  thread_.join();
 }
 
-void Device::serve() {
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    wake_.wait(lock, [this] { return stopping_ || (task_ && !task_->done); });
-    if (!task_ || task_->done) return;
-    Task& task = *task_;
-    lock.unlock();
-    try {
-      task.call(task.work);
-    } catch (...) {
-      task.error = std::current_exception();
-    }
-    lock.lock();
-    task.done = true;
-    finished_.notify_all();
-  }
-}
-
-void Device::wait_for(Task& task, bool must_live) {
-  if (std::this_thread::get_id() == thread_.get_id()) return task.call(task.work);
-  {
-    std::unique_lock lock(mutex_);
-    finished_.wait(lock, [this] { return !task_; });  // another caller's turn
-    if (must_live && !lost_.empty())
-      throw AclError(name_ + " is unusable and this process must be started anew, since: " + lost_, lost_code_,
-                     INKSTONE_HERE);
-    task_ = &task;
-    wake_.notify_all();
-    finished_.wait(lock, [&] { return task.done; });
-    task_ = nullptr;
-  }
-  finished_.notify_all();
-  if (task.error) std::rethrow_exception(task.error);
+void Device::check_usable() const {
+  const std::lock_guard lock(lost_mutex_);
+  if (!lost_.empty())
+    throw AclError(name_ + " is unusable and this process must be started anew, since: " + lost_, lost_code_,
+                   INKSTONE_HERE);
 }
 
 std::string Device::unusable() const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lost_mutex_);
   return lost_;
 }
 
@@ -175,7 +138,7 @@ void Device::check(Code code, const char* call, const char* where) {
 }
 
 void Device::mark_lost(const AclError& error) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lost_mutex_);
   if (!lost_.empty()) return;
   lost_ = error.what();
   lost_code_ = error.code();

@@ -3,21 +3,20 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
-#include <exception>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <type_traits>
 #include <utility>
 
 #include "backend/ascend/ascend.h"
 #include "backend/ascend/errors.h"
 #include "backend/ascend/library.h"
+#include "backend/ascend/owner_thread.h"
 
 namespace inkstone::ascend {
 
+// methods: 28 allowed: a method for each thing that is asked of AscendCL
 class Device {
  public:
   // Opens it, and AscendCL with the process's first device. Throws Error.
@@ -38,11 +37,11 @@ class Device {
   auto run(Work&& work) {
     using Result = std::invoke_result_t<Work>;
     if constexpr (std::is_void_v<Result>) {
-      hand_over(work, true);
+      thread_.run(work, [this] { check_usable(); });
     } else {
       std::optional<Result> result;
       auto keep = [&] { result.emplace(work()); };
-      hand_over(keep, true);
+      thread_.run(keep, [this] { check_usable(); });
       return std::move(*result);
     }
   }
@@ -50,7 +49,7 @@ class Device {
   template <typename Work>
   void clean_up(Work&& work) noexcept {
     try {
-      hand_over(work, false);
+      thread_.run(work, [] {});
     } catch (...) {
     }
   }
@@ -87,26 +86,12 @@ class Device {
   };
 
  private:
-  struct Task {
-    void (*call)(void*);
-    void* work;
-    std::exception_ptr error;
-    bool done = false;
-  };
-  template <typename Work>
-  void hand_over(Work& work, bool must_live) {
-    Task task{
-        [](void* what) { (*static_cast<Work*>(what))(); }, const_cast<void*>(static_cast<const void*>(&work)), {}};
-    wait_for(task, must_live);
-  }
-  void wait_for(Task& task, bool must_live);
-  void serve();
+  void check_usable() const;
   void open();
   void open_stream();
   void drop_stream() noexcept;
   void mark_lost(const AclError& error);
   void close() noexcept;
-  void stop() noexcept;
 
   Library library_;
   int index_;
@@ -116,13 +101,10 @@ class Device {
   Opaque context_ = nullptr, stream_ = nullptr;
   AscendCounters counters_;
 
-  mutable std::mutex mutex_;
-  std::condition_variable wake_, finished_;
-  Task* task_ = nullptr;
-  bool stopping_ = false;
+  mutable std::mutex lost_mutex_;
   std::string lost_;
   Code lost_code_ = 0;
-  std::thread thread_;
+  OwnerThread thread_;  // the last member: it ends before what it works on
 };
 
 // INKSTONE_ACL(device, aclrtFree, memory): one call, checked.

@@ -120,7 +120,7 @@ class Worker {
     const int64_t stride = p_.stride * static_cast<int64_t>(sizeof(X));
     const auto* x = static_cast<const std::byte*>(p_.x) + tile * kTileRows * stride +
                     part.chunk.first * p_.taps * static_cast<int64_t>(sizeof(X));
-    LeftRows left = {x, stride, words, false, nullptr};
+    LeftRows left = {x, stride, rows, words, false, nullptr};
     if constexpr (kWidened<X>) {
       for (int64_t j = 0; j < rows; ++j) widen_row(x + j * stride, words, widened_ + j * words);
       left.begin = reinterpret_cast<const std::byte*>(widened_);
@@ -134,8 +134,7 @@ class Worker {
     }
     const Start start = part.chunk.first == 0 ? Start{part.bias, 0} : Start{part.sums, kPanel};
     const bool done = part.chunk.first + part.chunk.count >= p_.channels;
-    if (!done)
-      return multiply_tile<DotFormatOf<X>>(rows, left, soon, part.packed, part.panel.vectors, start, part.sums);
+    if (!done) return multiply_tile<DotFormatOf<X>>(left, soon, part.packed, part.panel.vectors, start, part.sums);
     p_.out_type == DType::kF32 ? finish_as<float>(part, left, soon, start) : finish_as<Bf16>(part, left, soon, start);
   }
 
@@ -152,7 +151,7 @@ class Worker {
     if (to.rows == kTileRows && !p_.geglu && to.columns == kPanel && p_.activation == Activation::kNone) {
       return multiply_whole_tile<DotFormat>(left, soon, part.packed, start, Finish<T>{out, residual, to.stride});
     }
-    multiply_tile<DotFormat>(to.rows, left, soon, part.packed, part.panel.vectors, start, part.sums);
+    multiply_tile<DotFormat>(left, soon, part.packed, part.panel.vectors, start, part.sums);
     if (p_.geglu) return finish_gated_tile(to, part.sums, out);
     finish_tile(to, part.sums, p_.activation, residual, out);
   }

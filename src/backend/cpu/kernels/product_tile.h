@@ -22,6 +22,7 @@ struct Ahead {
 struct LeftRows {
   const std::byte* begin;
   int64_t stride;         // bytes from one row to the next
+  int64_t rows;           // 1 to kTileRows
   int64_t whole;          // words of a row
   bool tail;              // one more word, of which only the first half is there
   const std::byte* next;  // the rows after these, wanted soon; or nullptr
@@ -161,10 +162,10 @@ void multiply_strip(const LeftRows& left, const Ahead& soon, const Word* strip, 
 }
 
 template <typename DotFormat, int kVectors>
-INKSTONE_INLINE void multiply_strip_of(int64_t height, const LeftRows& left, const Ahead& soon, const Word* strip,
-                                       int64_t column, const Start& start, const Keep& end) {
+INKSTONE_INLINE void multiply_strip_of(const LeftRows& left, const Ahead& soon, const Word* strip, int64_t column,
+                                       const Start& start, const Keep& end) {
   static_assert(kTileRows == 6);
-  switch (height) {
+  switch (left.rows) {
     case 1: return multiply_strip<DotFormat, 1, kVectors>(left, soon, strip, column, start, end);
     case 2: return multiply_strip<DotFormat, 2, kVectors>(left, soon, strip, column, start, end);
     case 3: return multiply_strip<DotFormat, 3, kVectors>(left, soon, strip, column, start, end);
@@ -178,13 +179,13 @@ INKSTONE_INLINE void multiply_strip_of(int64_t height, const LeftRows& left, con
 
 // The sums of the panel's first `vectors` vectors (rounded up to whole strips).
 template <typename DotFormat>
-void multiply_tile(int64_t height, const LeftRows& left, const Ahead& soon, const Word* panel, int vectors,
-                   const Start& start, float* sums) {
-  if (vectors == 1) return multiply_strip_of<DotFormat, 1>(height, left, soon, panel, 0, start, {sums});
+void multiply_tile(const LeftRows& left, const Ahead& soon, const Word* panel, int vectors, const Start& start,
+                   float* sums) {
+  if (vectors == 1) return multiply_strip_of<DotFormat, 1>(left, soon, panel, 0, start, {sums});
   const int64_t words = left.whole + left.tail;
   for (int v = 0; v < vectors; v += kStripVectors) {
-    multiply_strip_of<DotFormat, kStripVectors>(height, left, v == 0 ? soon : Ahead{}, panel + v * words * kLanes,
-                                                v * kLanes, start, {sums});
+    multiply_strip_of<DotFormat, kStripVectors>(left, v == 0 ? soon : Ahead{}, panel + v * words * kLanes, v * kLanes,
+                                                start, {sums});
   }
 }
 
