@@ -1,5 +1,5 @@
-// The kernels' ladder: what each reaches on the shapes of Stable Diffusion 1.5, beside what this machine can do.
-// bench_kernels [seconds for each rung]; INKSTONE_ISA chooses the variant.
+// The kernels' ladder: what each reaches on the shapes of Stable Diffusion 1.5, beside what this
+// machine can do. bench_kernels [seconds for each rung]; INKSTONE_ISA chooses the variant.
 #include "backend/cpu/kernels/kernels.h"
 
 #include <algorithm>

@@ -1,6 +1,7 @@
-// The products' ladder: linears, 1x1 convolutions and the convolutions that are not Winograd's, on the shapes of Stable
-// Diffusion 1.5 at 512x512 for a batch of 2, beside the probed peak and oneDNN (image by image) in turns with ours.
-// bench_products [seconds for each rung [part of a rung's name]]; INKSTONE_ISA chooses the variant.
+// The products' ladder: linears, 1x1 convolutions and the convolutions that are not Winograd's, on
+// the shapes of Stable Diffusion 1.5 at 512x512 for a batch of 2, beside the probed peak and oneDNN
+// (image by image) in turns with ours. bench_products [seconds for each rung [part of a rung's
+// name]]; INKSTONE_ISA chooses the variant.
 #include "backend/cpu/products.h"
 
 #include <algorithm>
@@ -21,7 +22,8 @@ namespace {
 
 struct Rung {
   const char* name;
-  int64_t images, side, in, out;  // side x side pixels; for linears side = 0 and images = rows
+  // side x side pixels; for linears side = 0 and images = rows
+  int64_t images, side, in, out;
   int kernel = 1, stride = 1;
   bool geglu = false, residual = false, fp32_out = false;
 };
@@ -69,7 +71,8 @@ double flops_of(const Rung& r) { return 2.0 * static_cast<double>(pixels_out(r) 
 
 struct Operands {
   Tensor x, weight, bias,
-      out;  // the weight is stored as `type`, which oneDNN's is not (its values are never looked at)
+      // the weight is stored as `type`, which oneDNN's is not (its values are never looked at)
+      out;
 };
 
 std::function<void()> ours(const Rung& r, const Operands& at, DType x_type, DType out_type, Memory& scratch) {

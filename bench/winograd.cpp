@@ -1,5 +1,6 @@
-// The 3x3 convolutions of Stable Diffusion 1.5 by Winograd's algorithm in fp32, beside oneDNN's direct ones in bf16.
-// bench_winograd [seconds for each rung]; a rate counts the operations of the direct sum.
+// The 3x3 convolutions of Stable Diffusion 1.5 by Winograd's algorithm in fp32, beside oneDNN's
+// direct ones in bf16. bench_winograd [seconds for each rung]; a rate counts the operations of the
+// direct sum.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

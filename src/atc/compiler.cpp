@@ -30,7 +30,8 @@ struct Work {
   FileRecord weights;
   AtcCommand command;
   std::string recipe;
-  std::vector<std::string> recorded;  // the command as it is run in the folder itself
+  // the command as it is run in the folder itself
+  std::vector<std::string> recorded;
 };
 
 void write_text(const fs::path& path, const std::string& text) { write_file(path, std::as_bytes(std::span(text))); }

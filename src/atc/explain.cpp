@@ -12,7 +12,8 @@ constexpr const char* kPlog = "more is in ~/ascend/log/debug/plog ($ASCEND_PROCE
 
 struct Known {
   const char* code;
-  int rank;  // of several codes the lowest is quoted first: causes before consequences
+  // of several codes the lowest is quoted first: causes before consequences
+  int rank;
   const char* advice;
 };
 
@@ -75,7 +76,8 @@ std::string clean(std::string_view line) {
     if (!space || (!result.empty() && result.back() != ' ')) result += space ? ' ' : c;
   }
   const auto back = [&] { return result.empty() ? 0 : static_cast<unsigned char>(result.back()); };
-  if (line.size() > kMaxLine) {  // not in the middle of a letter
+  // not in the middle of a letter
+  if (line.size() > kMaxLine) {
     while (back() >= 0x80 && back() < 0xc0) result.pop_back();
     if (back() >= 0xc0) result.pop_back();
   }

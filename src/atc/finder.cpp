@@ -44,7 +44,8 @@ std::vector<fs::path> candidates(const Surroundings& around) {
   return result;
 }
 
-// The folders that a toolkit may be, seen from its program: bin/atc, compiler/bin/atc, x86_64-linux/bin/atc.
+// The folders that a toolkit may be, seen from its program: bin/atc, compiler/bin/atc,
+// x86_64-linux/bin/atc.
 std::vector<fs::path> toolkits_of(const fs::path& program) {
   std::vector<fs::path> result;
   std::error_code ignored;
@@ -101,7 +102,8 @@ std::string version_of(const std::vector<fs::path>& toolkits) {
   return "";
 }
 
-// A machine without a card has no driver; the toolkit brings a stand-in for its library, that set_env.sh leaves out.
+// A machine without a card has no driver; the toolkit brings a stand-in for its library, that
+// set_env.sh leaves out.
 std::vector<std::string> stand_in_driver(const std::vector<fs::path>& toolkits, const Surroundings& around) {
   std::error_code ignored;
   if (fs::exists(around.root / "usr/local/Ascend/driver/lib64", ignored)) return {};

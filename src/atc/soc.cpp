@@ -11,7 +11,8 @@ namespace {
 
 constexpr const char* kPrefix = "Ascend";
 constexpr const char* kHowToSee = "`npu-smi info` shows the chip's name on the machine that has it";
-// A chip of 2019. What is called "910B" since 2023 has other kernels, and does not load what was compiled under this name.
+// A chip of 2019. What is called "910B" since 2023 has other kernels, and does not load what was
+// compiled under this name.
 constexpr const char* kMistakenName = "Ascend910B";
 
 const Soc kSocs[] = {

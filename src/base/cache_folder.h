@@ -6,7 +6,8 @@
 
 namespace inkstone {
 
-// $INKSTONE_CACHE/NAME, $XDG_CACHE_HOME/inkstone/NAME or ~/.cache/inkstone/NAME, the first that is set; "" where none is.
+// $INKSTONE_CACHE/NAME, $XDG_CACHE_HOME/inkstone/NAME or ~/.cache/inkstone/NAME, the first that is
+// set; "" where none is.
 std::filesystem::path cache_folder(const std::string& name);
 
 }  // namespace inkstone

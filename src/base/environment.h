@@ -35,8 +35,9 @@ enum class Variable {
 
 struct VariableInfo {
   Variable variable;
-  const char* name;     // "INKSTONE_ISA"
-  const char* effect;   // what it does, in a sentence's end
+  const char* name;  // "INKSTONE_ISA"
+  // what it does, in a sentence's end
+  const char* effect;
   const char* readers;  // files below src/
 };
 std::span<const VariableInfo> environment_variables();  // in the order of Variable
@@ -46,7 +47,8 @@ const char* name_of(Variable variable);
 std::optional<std::string> environment(Variable variable);
 // The same, and set to nothing counts as not set.
 std::optional<std::string> nonempty_environment(Variable variable);
-// The same as environment() for a variable that is named after a flag: INKSTONE_MAX_QUEUE stands for --max-queue.
+// The same as environment() for a variable that is named after a flag: INKSTONE_MAX_QUEUE stands
+// for --max-queue.
 std::optional<std::string> flag_environment(const std::string& name);
 
 }  // namespace inkstone

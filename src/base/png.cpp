@@ -1,6 +1,7 @@
-// PNG by libpng, which reports errors by longjmp. So everything with a destructor lives outside guarded(), and what
-// runs inside it (functions named *_raw and the callbacks) holds plain values only. libpng sees no chunk but those that
-// carry pixels or text: a walk over the file leaves the rest out and checks sizes before any memory is asked for.
+// PNG by libpng, which reports errors by longjmp. So everything with a destructor lives outside
+// guarded(), and what runs inside it (functions named *_raw and the callbacks) holds plain values
+// only. libpng sees no chunk but those that carry pixels or text: a walk over the file leaves the
+// rest out and checks sizes before any memory is asked for.
 #include <png.h>
 
 #include <array>
@@ -14,9 +15,11 @@
 namespace inkstone {
 namespace {
 
-constexpr size_t kMaxTextBytes = size_t{1} << 20;  // of one chunk, as stored or unpacked
+// of one chunk, as stored or unpacked
+constexpr size_t kMaxTextBytes = size_t{1} << 20;
 constexpr int kMaxTexts = 1000;
-constexpr int kMaxPackedTexts = 32;       // zTXt and iTXt: a few bytes may unpack to the most
+// zTXt and iTXt: a few bytes may unpack to the most
+constexpr int kMaxPackedTexts = 32;
 constexpr uint32_t kMaxSide = 1'000'000;  // keeps libpng's row buffers small
 
 struct Png {
@@ -84,7 +87,8 @@ void guarded(Png& self, void (*body)(Png&)) { INKSTONE_CHECK(came_through(self, 
 
 // Texts.
 
-// The next code point of UTF-8 at text[at], and at moves on; U+FFFD for NUL and for a malformed byte, skipped alone.
+// The next code point of UTF-8 at text[at], and at moves on; U+FFFD for NUL and for a malformed
+// byte, skipped alone.
 char32_t next_code_point(std::string_view text, size_t& at) {
   constexpr char32_t kBad = 0xFFFD;
   const auto byte = [&](size_t i) -> uint32_t { return i < text.size() ? static_cast<uint8_t>(text[i]) : 0; };
@@ -195,7 +199,8 @@ void take_text(Walk& walk, std::string_view name, size_t length) {
 }
 
 Walk walk_chunks(std::span<const std::byte> png, int64_t max_pixels) {
-  constexpr size_t kSignature = 8, kFrame = 12;  // a chunk is length, name, data, check sum
+  // a chunk is length, name, data, check sum
+  constexpr size_t kSignature = 8, kFrame = 12;
   INKSTONE_CHECK(png.size() >= kSignature && png_sig_cmp(reinterpret_cast<png_const_bytep>(png.data()), 0, 8) == 0,
                  "png: not a PNG file (", png.size(), " bytes)");
   Walk walk;

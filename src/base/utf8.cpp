@@ -12,7 +12,8 @@ char32_t next_code_point(std::string_view text, size_t& at) {
   const uint32_t first = byte(at++);
   if (first < 0x80) return first;
   int more = 0;
-  uint32_t min = 0x80, max = 0xBF;  // of the second byte: no overlong forms, no surrogates, at most U+10FFFF
+  // of the second byte: no overlong forms, no surrogates, at most U+10FFFF
+  uint32_t min = 0x80, max = 0xBF;
   if (first >= 0xC2 && first <= 0xDF) {
     more = 1;
   } else if (first >= 0xE0 && first <= 0xEF) {

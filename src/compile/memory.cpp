@@ -1,5 +1,6 @@
-// Values are gathered into storages (a value with all that lies inside it), each alive from its first write to its last
-// read. Storages are placed one by one, each in the tightest gap left by those alive at the same time.
+// Values are gathered into storages (a value with all that lies inside it), each alive from its
+// first write to its last read. Storages are placed one by one, each in the tightest gap left by
+// those alive at the same time.
 #include "compile/memory.h"
 
 #include <algorithm>
@@ -54,9 +55,10 @@ class Storages {
 
   void live(int value, int call) { lives_[place(value).root].meet(call); }
 
-  // The result of `call` replaces `old`: allowed where nothing reads any of old's storage later, nothing of the result's
-  // is written before, this call reads old's only once, and the two values are of one size. The smaller storage then
-  // lies inside the other, so that the two meet; not if it is less than half of it, which would live on in vain.
+  // The result of `call` replaces `old`: allowed where nothing reads any of old's storage later,
+  // nothing of the result's is written before, this call reads old's only once, and the two values
+  // are of one size. The smaller storage then lies inside the other, so that the two meet; not if
+  // it is less than half of it, which would live on in vain.
   bool replace(const ArenaCall& call, int index, int old) {
     const Place from = place(old), to = place(call.writes);
     if (from.root == to.root || values_[call.writes].bytes != values_[old].bytes) return false;
@@ -97,7 +99,8 @@ struct Block {
   Life life;
 };
 
-// The tightest gap of at least `bytes` between blocks (sorted by offset), else the first byte above them all.
+// The tightest gap of at least `bytes` between blocks (sorted by offset), else the first byte above
+// them all.
 size_t best_gap(const std::vector<Block>& blocks, const Life& life, size_t bytes) {
   size_t end = 0, best = 0;
   std::optional<size_t> tightest;
@@ -112,8 +115,8 @@ size_t best_gap(const std::vector<Block>& blocks, const Life& life, size_t bytes
   return tightest ? best : end;
 }
 
-// No order is the best for every program; each is cheap, so all are tried, each a few times with the storages that made
-// the arena so high placed first, and the smallest arena is taken.
+// No order is the best for every program; each is cheap, so all are tried, each a few times with
+// the storages that made the arena so high placed first, and the smallest arena is taken.
 constexpr int kRounds = 32;
 using Order = bool (*)(const Storages&, int, int);
 constexpr Order kOrders[] = {

@@ -1,7 +1,8 @@
-// Row bands. A large map is a list of bands, each a value of its own, from where it is made to its last reader; GroupNorm
-// and Upsample2x are never stored but applied to the rows that somebody reads. A band that is read together with rows of
-// its neighbours gets room for them at its ends: those few rows are copied, the band is computed in its place.
-// Between two statistics the work goes band by band through all ops, so that a map dies while the next one grows.
+// Row bands. A large map is a list of bands, each a value of its own, from where it is made to its
+// last reader; GroupNorm and Upsample2x are never stored but applied to the rows that somebody
+// reads. A band that is read together with rows of its neighbours gets room for them at its ends:
+// those few rows are copied, the band is computed in its place. Between two statistics the work
+// goes band by band through all ops, so that a map dies while the next one grows.
 #include <algorithm>
 #include <utility>
 
@@ -24,10 +25,13 @@ struct Band {
 
 // Where an old value is now.
 struct Map {
-  std::vector<Band> bands;  // top to bottom, or the whole; none where it is applied on reading
+  // top to bottom, or the whole; none where it is applied on reading
+  std::vector<Band> bands;
   std::vector<Band> wider;  // bands with rows of their neighbours
-  int stats = -1;           // of a GroupNorm that is applied on reading
-  int stage = 0, read = 0;  // when it is made, and the latest stage so far in which it is read
+  // of a GroupNorm that is applied on reading
+  int stats = -1;
+  // when it is made, and the latest stage so far in which it is read
+  int stage = 0, read = 0;
 };
 
 class Tiler {
@@ -97,7 +101,8 @@ class Tiler {
     if (!large(node)) whole(id);
   }
 
-  // A map is ready once it is made and its earlier readers have had it: who comes last lets go of it band by band.
+  // A map is ready once it is made and its earlier readers have had it: who comes last lets go of
+  // it band by band.
   int ready(int id) const {
     const Map& map = maps_[id];
     const int own = std::max(map.stage, map.read);
@@ -207,8 +212,9 @@ class Tiler {
     return map.bands[0].id;
   }
 
-  // The bands of a result: those of what it reads, cut again where they would be too high. Cuts are at multiples of kAligned
-  // rows where that leaves a band: a kernel that works on squares of rows then finds the same squares as in the whole map.
+  // The bands of a result: those of what it reads, cut again where they would be too high. Cuts are
+  // at multiples of kAligned rows where that leaves a band: a kernel that works on squares of rows
+  // then finds the same squares as in the whole map.
   std::vector<std::pair<int64_t, int64_t>> cuts(int id) const {
     const Node& node = graph_.node(id);
     const auto* conv = as<op::Conv2d>(node);
@@ -238,7 +244,8 @@ class Tiler {
   std::vector<Map> maps_;  // by old node
   Graph out_;
   std::vector<SchedulePosition> positions_;  // by new node
-  SchedulePosition position_;                // of the nodes that are being added
+  // of the nodes that are being added
+  SchedulePosition position_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
-// What each op is in ONNX: one typed function for each, in the forms that ATC's parser registers for opsets 14 to 17
-// (docs/ascend.md). What has a fused node only on some chips is written in its parts.
+// What each op is in ONNX: one typed function for each, in the forms that ATC's parser registers
+// for opsets 14 to 17 (docs/ascend.md). What has a fused node only on some chips is written in its
+// parts.
 #include <algorithm>
 #include <cmath>
 
@@ -190,8 +191,8 @@ std::string write(const op::ToImage&, const Call& c) {
   return c.build().reshape(c.build().transpose(c.in(0), {0, 2, 1}), c.node().shape);
 }
 
-// ATC reads the height and width of constant sizes, and rounds down whatever the mode says: so does this. The sizes would hold
-// the rows too; where those vary, each pixel is spread into a square.
+// ATC reads the height and width of constant sizes, and rounds down whatever the mode says: so does
+// this. The sizes would hold the rows too; where those vary, each pixel is spread into a square.
 std::string write(const op::Upsample2x&, const Call& c) {
   Build& b = c.build();
   const Shape& x = c.shape(0);
@@ -226,7 +227,8 @@ std::string write(const op::Cast& o, const Call& c) {
   return c.type(0) == to ? c.in(0) : cast(c, c.in(0), to);
 }
 
-// Of bands the means are averaged by their shares of the whole, so that the whole never stands in one piece.
+// Of bands the means are averaged by their shares of the whole, so that the whole never stands in
+// one piece.
 std::string write(const op::GroupStats& o, const Call& c) {
   Build& b = c.build();
   std::vector<std::string> bands;

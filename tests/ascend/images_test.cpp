@@ -1,5 +1,5 @@
-// Images drawn on the simulated card, by files that were exported, compiled and are run by an interpreter that knows
-// nothing of our graphs, are those of our own backends.
+// Images drawn on the simulated card, by files that were exported, compiled and are run by an
+// interpreter that knows nothing of our graphs, are those of our own backends.
 #include <gtest/gtest.h>
 
 #include "ascend/simulated_card.h"

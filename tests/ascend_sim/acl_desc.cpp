@@ -164,7 +164,8 @@ aclError aclmdlGetCurOutputDims(const aclmdlDesc* desc, size_t index, aclmdlIODi
 
 aclError aclmdlGetInputDimsRange(const aclmdlDesc* desc, size_t index, aclmdlIODimsRange* range) {
   return of_input("aclmdlGetInputDimsRange", desc, index, [&] {
-    range->rangeCount = 0;  // of dynamic models alone, which are not simulated
+    // of dynamic models alone, which are not simulated
+    range->rangeCount = 0;
     return aclError{kOk};
   });
 }

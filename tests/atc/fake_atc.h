@@ -1,5 +1,5 @@
-// A folder for one test, and in it a stand-in for ATC: a shell script that prints what ATC prints, leaves an `.om` with a good header,
-// and fails on demand.
+// A folder for one test, and in it a stand-in for ATC: a shell script that prints what ATC prints,
+// leaves an `.om` with a good header, and fails on demand.
 #pragma once
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-// The backend `ascend` against a fake AscendCL: what is looked up and refused, where tensors go, how often copies are made, and that
-// whatever fails leaves nothing behind.
+// The backend `ascend` against a fake AscendCL: what is looked up and refused, where tensors go,
+// how often copies are made, and that whatever fails leaves nothing behind.
 #include <gmock/gmock.h>
 
 #include <thread>
@@ -337,7 +337,8 @@ TEST_F(AscendBackend, any_thread_may_use_it) {
   expect_doubled(in, out);
 }
 
-// Every call that can fail, failing: at opening, compiling or running. The error names it, nothing is left, and the next one is served.
+// Every call that can fail, failing: at opening, compiling or running. The error names it, nothing
+// is left, and the next one is served.
 TEST_F(AscendBackend, whatever_fails_leaves_nothing_and_the_next_request_is_served) {
   folder.compile(folder.add("net", {1}, 8));
   for (const char* call : {"aclInit",

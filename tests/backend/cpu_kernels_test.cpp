@@ -82,8 +82,9 @@ struct Threads {  // for the length of a scope
 
 struct AttentionCase {
   kernels::AttentionShape shape;
-  bool packed = false;  // q, k and v are slices of one tensor
-  float factor = 1;     // how far the scores spread
+  // q, k and v are slices of one tensor
+  bool packed = false;
+  float factor = 1;  // how far the scores spread
 };
 
 std::ostream& operator<<(std::ostream& out, const AttentionCase& c) {
@@ -275,7 +276,8 @@ TEST_P(CpuKernels, attention_does_not_depend_on_the_threads) {
   }
 }
 
-// A score far above the first block's maximum must raise the reference, and what came before it must vanish.
+// A score far above the first block's maximum must raise the reference, and what came before it
+// must vanish.
 TEST_P(CpuKernels, attention_follows_a_late_maximum) {
   const AttentionCase c = attention_case(1, 70, 400, 1, 40);
   AttentionTensors t = attention_inputs(c, type());

@@ -1,4 +1,5 @@
-// What the CPU backend keeps in memory: one workspace, weights in the model's files, and no more of them than is allowed.
+// What the CPU backend keeps in memory: one workspace, weights in the model's files, and no more of
+// them than is allowed.
 #include <gtest/gtest.h>
 #include <unistd.h>
 

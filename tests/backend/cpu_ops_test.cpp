@@ -1,5 +1,6 @@
-// Every op on `cpu` against the plain loops of `reference`, in rows of odd shapes: fp32 and bf16, fused forms, and the
-// promise that a row's bits depend neither on the rows beside it nor on the threads.
+// Every op on `cpu` against the plain loops of `reference`, in rows of odd shapes: fp32 and bf16,
+// fused forms, and the promise that a row's bits depend neither on the rows beside it nor on the
+// threads.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -283,7 +284,8 @@ Tensor random_tensor(const Shape& shape, DType type, std::mt19937& random) {
   } else {
     std::normal_distribution<float> normal;
     for (float& value : tensor.floats())
-      value = from_bf16(to_bf16(normal(random)));  // exact in bf16: what differs is the op
+      // exact in bf16: what differs is the op
+      value = from_bf16(to_bf16(normal(random)));
   }
   return tensor;
 }

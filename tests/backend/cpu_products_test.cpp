@@ -1,5 +1,5 @@
-// Linears and convolutions on stored weights against plain loops in double, in every instruction set that this machine
-// runs and every pairing of types.
+// Linears and convolutions on stored weights against plain loops in double, in every instruction
+// set that this machine runs and every pairing of types.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// What a program on `cpu` promises beyond its numbers: nothing is allocated while it runs, memory is what the plan said,
-// packed weights are shared and given back, bad weights are named.
+// What a program on `cpu` promises beyond its numbers: nothing is allocated while it runs, memory
+// is what the plan said, packed weights are shared and given back, bad weights are named.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -136,7 +136,8 @@ TEST(CpuProgram, kernels_allocate_nothing_in_a_run) {
     EXPECT_EQ(allocations_of_a_run(kernels_graph(), {.precision = precision}).number, 0u);
 }
 
-// With our own products nothing at all; oneDNN's execute() makes a table of its arguments, a few words, given back at once.
+// With our own products nothing at all; oneDNN's execute() makes a table of its arguments, a few
+// words, given back at once.
 TEST(CpuProgram, a_network_allocates_nothing_but_onednns_argument_tables) {
   if (!kCounts) GTEST_SKIP() << "a sanitizer counts its own";
   constexpr size_t kForAProduct = 20, kWords = 256;  // two rows, each run for itself
@@ -237,7 +238,8 @@ TEST(PackedWeights, are_packed_once_for_each_model_and_form) {
   store.release(first);
   store.release(other);
   store.free_unused();
-  EXPECT_EQ(store.bytes(), 4u * 16 * 16 * 2);  // one user of the first is left
+  // one user of the first is left
+  EXPECT_EQ(store.bytes(), 4u * 16 * 16 * 2);
   store.release(first);
   store.free_unused();
   EXPECT_EQ(store.bytes(), 4u * 16 * 16);

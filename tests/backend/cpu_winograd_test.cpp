@@ -1,4 +1,5 @@
-// The Winograd convolution against a plain sum in double, in every instruction set that this machine runs.
+// The Winograd convolution against a plain sum in double, in every instruction set that this
+// machine runs.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -49,7 +50,8 @@ const Case kCases[] = {
     {.size = {2, 7, 9, 20, 5}},
     {.size = {1, 5, 6, 70, 33}},
     {.size = {3, 8, 8, 64, 64}},
-    {.size = {1, 33, 70, 36, 40}},  // more tiles beside one another than a block has
+    // more tiles beside one another than a block has
+    {.size = {1, 33, 70, 36, 40}},
     {.size = {1, 9, 10, 128, 3}},
     {.size = {2, 13, 6, 4, 80}},
     {.size = {1, 10, 10, 24, 24}, .pads = {0, 0, 0, 0}},
@@ -294,8 +296,8 @@ TEST_P(CpuWinograd, a_band_of_rows_is_the_whole_but_for_rounding) {
   }
 }
 
-// Wide channels and many tiles: several blocks that the threads share, against a band that is one block. A band that
-// begins with a tile has the same bits.
+// Wide channels and many tiles: several blocks that the threads share, against a band that is one
+// block. A band that begins with a tile has the same bits.
 TEST(CpuWinogradBlocks, change_no_bit) {
   for (const kernels::Table* table : kernels::runnable_tables()) {
     const Problem problem({.size = {1, 80, 76, 1100, 300}, .bias = false}, {kBF16, kBF16, kBF16});

@@ -1,4 +1,5 @@
-// What is said of this machine's devices. The NPUs are those of a fake libdcmi.so (tests/backend/fake), never hardware.
+// What is said of this machine's devices. The NPUs are those of a fake libdcmi.so
+// (tests/backend/fake), never hardware.
 #include "backend/devices.h"
 
 #include <gmock/gmock.h>

@@ -1,5 +1,5 @@
-// What is hoisted means the same: parts and rest together give what the plain graph gives, on `reference` and on `cpu`. And
-// what is left in the step is what has to be.
+// What is hoisted means the same: parts and rest together give what the plain graph gives, on
+// `reference` and on `cpu`. And what is left in the step is what has to be.
 #include "compile/hoist.h"
 
 #include <gtest/gtest.h>
@@ -133,7 +133,8 @@ TEST(SinkRepeat, changes_no_bit) {
 
 struct Row {
   const char* what;
-  Value (*build)(Graph&, Value repeated, Value other);  // [4, 6] both, the first of two rows
+  // [4, 6] both, the first of two rows
+  Value (*build)(Graph&, Value repeated, Value other);
   bool sinks;
 };
 
@@ -318,7 +319,8 @@ TEST(Hoist, of_the_published_unet_takes_out_what_is_known_before_the_step) {
   // Multiply-adds in units of 10^9.
   const auto work = [](const Graph& graph) { return flops(graph) / 2e9; };
   EXPECT_NEAR(work(plain), 803.3, 0.05);
-  EXPECT_NEAR(work(plain) - work(sunk), 20.43 + 0.42 + 0.03, 0.005);  // the trunk, the first query, the time embeddings
+  // the trunk, the first query, the time embeddings
+  EXPECT_NEAR(work(plain) - work(sunk), 20.43 + 0.42 + 0.03, 0.005);
   EXPECT_NEAR(work(hoisted.parts[0].graph), 2.95, 0.01);
   EXPECT_NEAR(work(sunk) - work(hoisted.rest), work(hoisted.parts[0].graph) + work(hoisted.parts[1].graph), 1e-6);
 }

@@ -1,4 +1,5 @@
-// npu-smi's tables as several drivers print them (taken from public reports), and what is no such table.
+// npu-smi's tables as several drivers print them (taken from public reports), and what is no such
+// table.
 #include "backend/ascend/npu_smi.h"
 
 #include <gmock/gmock.h>

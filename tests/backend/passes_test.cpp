@@ -1,4 +1,5 @@
-// Each pass gives a graph that means the same: run on `reference` before and after. And it does what it is for.
+// Each pass gives a graph that means the same: run on `reference` before and after. And it does
+// what it is for.
 #include "compile/passes.h"
 
 #include <gtest/gtest.h>

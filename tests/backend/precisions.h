@@ -1,4 +1,5 @@
-// In which precisions this machine multiplies as INKSTONE_PRODUCTS asks: oneDNN has bf16 where there is AVX-512 alone.
+// In which precisions this machine multiplies as INKSTONE_PRODUCTS asks: oneDNN has bf16 where
+// there is AVX-512 alone.
 #pragma once
 
 #include <vector>

@@ -1,5 +1,5 @@
-// A shallow call that is given the whole U-Net's own deep feature gives the whole U-Net's output, bit for bit, on every
-// backend; and hoisting takes of it what it takes of the whole.
+// A shallow call that is given the whole U-Net's own deep feature gives the whole U-Net's output,
+// bit for bit, on every backend; and hoisting takes of it what it takes of the whole.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,7 +14,8 @@
 namespace inkstone {
 namespace {
 
-UnetConfig deep_unet() {  // enough layers in the last up block for some of them to be deep
+// enough layers in the last up block for some of them to be deep
+UnetConfig deep_unet() {
   UnetConfig c = tiny_unet();
   c.blocks = {2, 1};
   return c;

@@ -228,7 +228,8 @@ TEST(Png, corruption_is_an_error_or_an_image) {
   for (int trial = 0; trial < 20'000; ++trial) {
     Bytes png = plain;
     for (int changes = 1 + trial % 4; changes > 0; --changes) png[random() % png.size()] = std::byte(random());
-    if (trial % 2 == 0) {  // the check sums do not save us
+    // the check sums do not save us
+    if (trial % 2 == 0) {
       for (size_t at = 8; at + 12 <= png.size();) {
         uint32_t length = 0;
         for (int i = 0; i < 4; ++i) length = length << 8 | std::to_integer<uint32_t>(png[at + i]);

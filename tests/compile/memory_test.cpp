@@ -51,7 +51,8 @@ TEST(Memory, what_is_read_later_is_not_written_over) {
 TEST(Memory, what_is_read_twice_by_a_call_is_not_written_over) {
   Chain chain;
   chain.call(64, {});
-  chain.call(64, {0, 0}, {0});  // a convolution of x onto x, say
+  // a convolution of x onto x, say
+  chain.call(64, {0, 0}, {0});
   const compile::ArenaPlan plan = chain.plan();
   EXPECT_NE(plan.offsets[0], plan.offsets[1]);
 }
@@ -81,7 +82,8 @@ TEST(Memory, pieces_of_a_concatenation_lie_side_by_side) {
   EXPECT_EQ(plan.offsets[0] + 64, plan.offsets[1]);
 }
 
-// Two bands with room for rows of their neighbours: conv onto the first as its residual, both with that room.
+// Two bands with room for rows of their neighbours: conv onto the first as its residual, both with
+// that room.
 TEST(Memory, a_result_with_room_around_it_replaces_a_value_with_room_around_it) {
   Chain chain;
   chain.call(64, {});
@@ -115,12 +117,13 @@ TEST(Memory, refuses_parts_larger_than_the_whole_and_rings) {
   EXPECT_THROW(compile::plan_arena(std::vector<compile::ArenaValue>{{~size_t{0}}}, calls), Error);
 }
 
-// Runs a random program on an arena of names: every byte remembers which value was last written there. A read must find
-// its own name, or that of a value that it was declared to share with.
+// Runs a random program on an arena of names: every byte remembers which value was last written
+// there. A read must find its own name, or that of a value that it was declared to share with.
 struct RandomProgram {
   Chain chain;
   std::vector<bool> view;
-  std::vector<int> piece;  // that was computed in its place inside this value before the rest of it, or -1
+  // that was computed in its place inside this value before the rest of it, or -1
+  std::vector<int> piece;
 
   explicit RandomProgram(std::mt19937& random) {
     const auto below = [&](size_t n) { return static_cast<int>(random() % n); };
@@ -176,7 +179,8 @@ TEST(Memory, no_random_program_reads_what_another_value_wrote_there) {
       if (values[result].inside < 0 && program.piece[result] < 0) {
         ASSERT_EQ(plan.offsets[result] % compile::kArenaAlignment, 0u);
       }
-      for (const int read : calls[i].reads) {  // what is read and may not be replaced is not touched by the result
+      // what is read and may not be replaced is not touched by the result
+      for (const int read : calls[i].reads) {
         const auto& over = calls[i].overwrites;
         const bool may =
             std::find(over.begin(), over.end(), read) != over.end() && plan.offsets[read] == plan.offsets[result];
@@ -209,7 +213,8 @@ TEST(Memory, is_near_the_least_possible) {
       last[i] = static_cast<int>(i);
       for (const int read : chain.calls[i].reads) last[read] = static_cast<int>(i);
     }
-    size_t peak = 0;  // the most that is alive at once: no plan can be below
+    // the most that is alive at once: no plan can be below
+    size_t peak = 0;
     for (size_t call = 0; call < chain.calls.size(); ++call) {
       size_t alive = 0;
       for (size_t v = 0; v <= call; ++v)

@@ -1,4 +1,5 @@
-// Any bytes are a request or a refusal, the same whether they come at once or one by one, and never beyond the limits.
+// Any bytes are a request or a refusal, the same whether they come at once or one by one, and never
+// beyond the limits.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

@@ -1,5 +1,6 @@
-// AscendCL as this program uses it: declarations of our own for functions that are opened at run time (library.h). Names, types and
-// values are those of the published interface of CANN 7 to 9; no vendor header is needed, or copied.
+// AscendCL as this program uses it: declarations of our own for functions that are opened at run
+// time (library.h). Names, types and values are those of the published interface of CANN 7 to 9; no
+// vendor header is needed, or copied.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,8 @@ using ModelId = uint32_t;
 
 // C enumerations are passed as int.
 enum MemoryPolicy : int { kHugePagesFirst = 0 };
-enum MemoryKind : int { kDeviceMemory = 1 };  // HBM; the DDR of a chip that has none
+// HBM; the DDR of a chip that has none
+enum MemoryKind : int { kDeviceMemory = 1 };
 enum CopyKind : int { kHostToDevice = 1, kDeviceToHost = 2, kDeviceToDevice = 3 };
 enum RunMode : int {
   kOnDevice = 0,

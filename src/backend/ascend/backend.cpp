@@ -45,7 +45,8 @@ std::string contents_of(const Manifest& manifest) {
   return text.empty() ? "nothing" : text;
 }
 
-// "80x64": what an image of these inputs measures, by the scale of the files that there are; "" where nothing tells.
+// "80x64": what an image of these inputs measures, by the scale of the files that there are; ""
+// where nothing tells.
 std::string image_of(const Graph& graph, const Manifest& manifest) {
   const std::vector<NamedShape> inputs = inputs_of(graph);
   if (inputs.empty() || inputs[0].shape.size() != 4) return "";
@@ -232,7 +233,8 @@ void AscendBackend::copy(const Tensor& from, size_t from_byte, Tensor& to, size_
 }
 
 void AscendBackend::trim() {
-  // Tensors' reservations stay: the next image's tensors are as large. They go where memory is short.
+  // Tensors' reservations stay: the next image's tensors are as large. They go where memory is
+  // short.
   shared_.device.clean_up([this] { shared_.models.trim(); });
 }
 

@@ -1,4 +1,5 @@
-// The backend itself: looks a graph up in the manifest of an export folder, checks the file it names, and makes it a program.
+// The backend itself: looks a graph up in the manifest of an export folder, checks the file it
+// names, and makes it a program.
 #pragma once
 
 #include <string>
@@ -33,7 +34,8 @@ class AscendBackend : public Backend {
   Target target() const;
 
   std::string folder_;
-  Manifest manifest_;  // outlives the programs, which refer to it
+  // outlives the programs, which refer to it
+  Manifest manifest_;
   DType floating_ = DType::kF32;
   mutable Shared shared_;
 };

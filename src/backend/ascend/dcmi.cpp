@@ -211,7 +211,8 @@ NpuChip Dcmi::read(int card, int number, int index) const {
   rate("AI core", dcmi::kRateAiCore, chip.ai_core_percent);
   rate("vector cores", dcmi::kRateVector, chip.vector_percent);
   int celsius = 0;
-  constexpr int kColdest = -60, kHottest = 200;  // beyond: a sensor that is not there
+  // beyond: a sensor that is not there
+  constexpr int kColdest = -60, kHottest = 200;
   if (asked(chip, "temperature", call_.temperature, card, number, &celsius) && celsius > kColdest && celsius < kHottest)
     chip.temperature_c = celsius;
   read_power(chip);

@@ -12,7 +12,8 @@ namespace {
 struct Process {
   std::mutex mutex;
   int devices = 0;
-  bool ours = false;  // else another library of this process began it, and ends it
+  // else another library of this process began it, and ends it
+  bool ours = false;
 };
 
 Process& process() {
@@ -112,7 +113,8 @@ void Device::drop_stream() noexcept {
   if (stream) api().aclrtDestroyStreamForce ? api().aclrtDestroyStreamForce(stream) : api().aclrtDestroyStream(stream);
 }
 
-// Whatever was opened, in the opposite order; what a broken device answers to that is of no interest.
+// Whatever was opened, in the opposite order; what a broken device answers to that is of no
+// interest.
 void Device::close() noexcept {
   const bool lost = !unusable().empty();
   if (lost) drop_stream();
@@ -131,7 +133,8 @@ void Device::close() noexcept {
 
 void Device::check(Code code, const char* call, const char* where) {
   if (code == 0) return;
-  const char* message = api().aclGetRecentErrMsg();  // of this thread, and gone with the next call
+  // of this thread, and gone with the next call
+  const char* message = api().aclGetRecentErrMsg();
   const AclError error({call, code, message ? message : "", name_, soc_, cann_, file_}, where);
   if (error.device_lost()) mark_lost(error);
   throw error;

@@ -1,5 +1,6 @@
-// One chip: an owner thread with a context and a stream, on which alone AscendCL is called. After an error that breaks the context
-// the device is unusable: everything later fails at once with that error.
+// One chip: an owner thread with a context and a stream, on which alone AscendCL is called. After
+// an error that breaks the context the device is unusable: everything later fails at once with that
+// error.
 #pragma once
 
 #include <chrono>
@@ -26,13 +27,17 @@ class Device {
   Device& operator=(const Device&) = delete;
 
   const std::string& name() const { return name_; }  // "npu:0"
-  const std::string& soc() const { return soc_; }    // as it says: "Ascend910B4"; "(simulated)" stays with it
+  // as it says: "Ascend910B4"; "(simulated)" stays with it
+  const std::string& soc() const { return soc_; }
   const std::string& cann() const { return cann_; }  // empty: not told
   bool simulated() const { return soc_.find("simulated") != std::string::npos; }
-  bool unified() const { return unified_; }  // this process runs on the chip's own processor: its memory is the host's
-  std::string unusable() const;              // the error that broke it; empty while it works
+  // this process runs on the chip's own processor: its memory is the host's
+  bool unified() const { return unified_; }
+  // the error that broke it; empty while it works
+  std::string unusable() const;
 
-  // Runs `work` on the owner thread and waits; what it throws is thrown here. Throws at once while the device is unusable.
+  // Runs `work` on the owner thread and waits; what it throws is thrown here. Throws at once while
+  // the device is unusable.
   template <typename Work>
   auto run(Work&& work) {
     using Result = std::invoke_result_t<Work>;
@@ -66,7 +71,8 @@ class Device {
   std::byte* reserve_host(size_t bytes);  // pinned
   void release_host(std::byte* memory) noexcept;
   void copy(std::byte* to, const std::byte* from, size_t bytes, CopyKind kind);  // queued
-  void synchronize();  // throws what failed since the last time, and where the device does not finish in time
+  // throws what failed since the last time, and where the device does not finish in time
+  void synchronize();
   struct MemoryInfo {
     size_t free = 0, total = 0;
   };
@@ -104,7 +110,8 @@ class Device {
   mutable std::mutex lost_mutex_;
   std::string lost_;
   Code lost_code_ = 0;
-  OwnerThread thread_;  // the last member: it ends before what it works on
+  // the last member: it ends before what it works on
+  OwnerThread thread_;
 };
 
 // INKSTONE_ACL(device, aclrtFree, memory): one call, checked.

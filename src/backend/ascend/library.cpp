@@ -33,7 +33,8 @@ Opened open(const std::string& path) {
   return {nullptr, error ? error : "cannot be opened"};
 }
 
-// The loader says "cannot open shared object file" of a file that is not there, and of one that it needs in turn.
+// The loader says "cannot open shared object file" of a file that is not there, and of one that it
+// needs in turn.
 std::string reason(const std::string& error) {
   if (error.find("libascend_hal.so") != std::string::npos)
     return error + " (that is the driver's: it is not installed, or not mounted in this container)";
@@ -114,7 +115,8 @@ std::vector<std::string> library_candidates() {
 }
 
 Library open_library() {
-  setenv("ASCEND_COREDUMP_SIGNAL", "none", 0);  // else CANN's tracer takes SIGINT and SIGTERM from this program
+  // else CANN's tracer takes SIGINT and SIGTERM from this program
+  setenv("ASCEND_COREDUMP_SIGNAL", "none", 0);
   std::string looked, broken;
   for (const std::string& path : library_candidates()) {
     const Opened opened = open(path);
@@ -124,7 +126,8 @@ Library open_library() {
       return {bind_all(symbols, path), path};
     }
     looked += (looked.empty() ? "" : ", ") + path;
-    std::error_code ignored;  // of the plain name the loader alone knows whether a file lacks, or one that it needs
+    // of the plain name the loader alone knows whether a file lacks, or one that it needs
+    std::error_code ignored;
     const bool there = path == kName ? opened.error.rfind(kName, 0) != 0 : fs::exists(path, ignored);
     if (there && broken.empty()) broken = reason(opened.error);
   }

@@ -16,7 +16,8 @@ std::string plain_text(std::string_view text) {
   return plain.substr(std::min(plain.find_first_not_of(' '), plain.size()));
 }
 
-// Atlas A3 chips call themselves "Ascend910" and have their kind in npu_name: "9382" is Ascend910_9382.
+// Atlas A3 chips call themselves "Ascend910" and have their kind in npu_name: "9382" is
+// Ascend910_9382.
 std::string soc_of(const std::string& chip_name, const std::string& npu_name) {
   if (chip_name.empty()) return "";
   const std::string soc = chip_name.starts_with("Ascend") ? chip_name : "Ascend" + chip_name;

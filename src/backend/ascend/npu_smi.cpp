@@ -1,5 +1,6 @@
-// Forms: 910B and A3 have columns Memory-Usage and HBM-Usage, and the memory of models is the HBM; 310P has Memory-Usage
-// alone and a column Device (A3: Phy-ID) behind Chip. Two rows make a chip; a card of two chips repeats both:
+// Forms: 910B and A3 have columns Memory-Usage and HBM-Usage, and the memory of models is the HBM;
+// 310P has Memory-Usage alone and a column Device (A3: Phy-ID) behind Chip. Two rows make a chip; a
+// card of two chips repeats both:
 //   | 0       310P3     | OK              | 15.8         42                0    / 0              |
 //   | 0       0         | 0000:82:00.0    | 0            1074 / 21534                            |
 #include "backend/ascend/npu_smi.h"
@@ -135,7 +136,8 @@ class Reader {
     const auto id = number(first[0], 0, 1 << 16);
     if (!id) return;
     NpuChip& chip = report.chips.emplace_back(*pending_);
-    pending_->power_w.reset();  // of a second chip that follows without a name row, these are not known
+    // of a second chip that follows without a name row, these are not known
+    pending_->power_w.reset();
     pending_->temperature_c.reset();
     chip.chip = *id;
     chip.index = static_cast<int>(report.chips.size()) - 1;
@@ -145,7 +147,8 @@ class Reader {
     for (size_t i = 1; i + 1 < words.size(); ++i) {
       if (words[i] != "/") continue;
       const auto used = mebibytes(words[i - 1]), total = mebibytes(words[i + 1]);
-      if (!total || *total == 0) continue;  // "0 / 0": this chip has no such memory
+      // "0 / 0": this chip has no such memory
+      if (!total || *total == 0) continue;
       chip.memory_total = total;
       chip.memory_used = used && *used <= *total ? used : std::nullopt;
     }
@@ -167,7 +170,8 @@ class Reader {
     }
   }
 
-  std::optional<NpuChip> pending_;  // a name row whose chip row is to come
+  // a name row whose chip row is to come
+  std::optional<NpuChip> pending_;
   bool processes_ = false;
   size_t id_cell_ = 0, name_cell_ = 0, memory_cell_ = 0, processes_read_ = 0;
 };

@@ -45,7 +45,8 @@ void Residency::load(OmModel& model) {
   with_room(model.weight_bytes(), what, [&] { model.load(work_, work_bytes_); });
 }
 
-// The largest that any model known by now needs, so that it rarely grows; where that does not fit, what this one needs.
+// The largest that any model known by now needs, so that it rarely grows; where that does not fit,
+// what this one needs.
 void Residency::need_work(size_t min_bytes) {
   if (work_bytes_ >= min_bytes) return;
   size_t largest = min_bytes;

@@ -1,5 +1,5 @@
-// ascend_toolkit_install.info: "version=8.5.0". version.cfg: "toolkit_running_version=[1.84.22.1.220:8.1.RC1]".
-// driver/version.info: "Version=25.0.rc1.1".
+// ascend_toolkit_install.info: "version=8.5.0". version.cfg:
+// "toolkit_running_version=[1.84.22.1.220:8.1.RC1]". driver/version.info: "Version=25.0.rc1.1".
 #include "backend/ascend/versions.h"
 
 #include <algorithm>

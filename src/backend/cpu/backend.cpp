@@ -9,7 +9,8 @@
 namespace inkstone::cpu {
 namespace {
 
-// Below this many pixels a map in bands saves too little to matter; a band of so many rows keeps every core busy.
+// Below this many pixels a map in bands saves too little to matter; a band of so many rows keeps
+// every core busy.
 constexpr int64_t kTiledPixels = 128 * 128, kBandRows = 32;
 
 class CpuBackend : public Backend {

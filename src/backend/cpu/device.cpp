@@ -53,7 +53,8 @@ void tighten(Limit& limit, const std::filesystem::path& folder, const char* max_
   limit.free = std::min(limit.free, total - std::min(total, now - std::min(now, reclaimable(folder))));
 }
 
-// The process's group and all above it. Version 2 lists it as "0::/path", version 1 as "5:memory:/path".
+// The process's group and all above it. Version 2 lists it as "0::/path", version 1 as
+// "5:memory:/path".
 Limit group_limit() {
   Limit limit;
   std::ifstream in("/proc/self/cgroup");

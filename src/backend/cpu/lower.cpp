@@ -305,8 +305,8 @@ void lower(const op::Embedding&, const Lowered& at) {
   const size_t values = at.read_mapped(call, 1, bytes(at.node.shape, DType::kF32));
   const Shape& table = at.in(1).shape;
   const size_t number = static_cast<size_t>(count(at.in(0).shape));
-  call.bytes = static_cast<double>(number * sizeof(int32_t) +
-                                   bytes(at.node.shape, at.node.type));  // and of the table as many rows
+  // and of the table as many rows
+  call.bytes = static_cast<double>(number * sizeof(int32_t) + bytes(at.node.shape, at.node.type));
   call.bind = [=, rows = table[0], width = table[1], type = at.node.type, id = at.id](const Binding& b) -> Launch {
     const kernels::EmbeddingTable embedding{rows, width, b.mapped[values].type, b.mapped[values].data};
     const std::span<const int32_t> which{reinterpret_cast<int32_t*>(ids.at(b)), number};

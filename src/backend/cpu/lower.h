@@ -1,4 +1,5 @@
-// From a graph to the calls that compute it, in order. Touches no weights and asks for no memory but its own lists.
+// From a graph to the calls that compute it, in order. Touches no weights and asks for no memory
+// but its own lists.
 #pragma once
 
 #include "backend/backend.h"
@@ -20,17 +21,21 @@ class Lowering {
 
   // The Weight or Constant whose elements, in row-major order, `value` is; -1 where it is computed.
   int weight_of(int value) const;
-  int only_reader(int value) const;  // the one node that reads it, -1 where none, several or an output does
+  // the one node that reads it, -1 where none, several or an output does
+  int only_reader(int value) const;
   bool is_written(int value) const { return written_[value]; }
 
   // For lower().
   void add(Call call);
   void view(int value, int of, size_t at = 0) { values_[value] = {values_[value].bytes, of, at}; }
-  void resize(int value, size_t bytes) { values_[value].bytes = bytes; }  // it holds something else, for its one reader
-  bool place_inside(int piece, int whole, size_t at);  // false where the piece has to be copied into the whole
+  // it holds something else, for its one reader
+  void resize(int value, size_t bytes) { values_[value].bytes = bytes; }
+  // false where the piece has to be copied into the whole
+  bool place_inside(int piece, int whole, size_t at);
 
  private:
-  void fetch(int value);  // where it is an input, and not there yet
+  // where it is an input, and not there yet
+  void fetch(int value);
 
   const Graph& graph_;
   const CompileOptions options_;
@@ -49,10 +54,13 @@ struct Lowered {
 
   const Node& in(int k) const { return to.graph().node(node.inputs[k]); }
   bool is_weight(int k) const { return to.weight_of(node.inputs[k]) >= 0; }
-  Call call() const;                                         // that writes this node
-  Operand read(Call& call, int k) const;                     // input k, in its own type; a weight in this node's
-  Operand read_over(Call& call, int k) const;                // the same, and the result may replace it
-  Operand read_packed(Call& call, int k, DType type) const;  // a weight, stored as a value of that type is
+  Call call() const;  // that writes this node
+  // input k, in its own type; a weight in this node's
+  Operand read(Call& call, int k) const;
+  // the same, and the result may replace it
+  Operand read_over(Call& call, int k) const;
+  // a weight, stored as a value of that type is
+  Operand read_packed(Call& call, int k, DType type) const;
   Operand read_packed(Call& call, int k, dnnl::memory::dims strides, dnnl::memory::desc packed) const;
   // a weight, as the file holds it: its place in Call::mapped
   size_t read_mapped(Call& call, int k, size_t max_bytes = SIZE_MAX) const;
@@ -62,16 +70,19 @@ void lower_node(const Lowered& at);
 void lower_input(const Lowered& at, size_t number);         // copies a host tensor in
 void lower_output(Lowering& to, int value, size_t number);  // and out
 
-// Convolutions and linears: by our own kernels (lower_products.cpp), or by oneDNN's (lower_onednn.cpp).
+// Convolutions and linears: by our own kernels (lower_products.cpp), or by oneDNN's
+// (lower_onednn.cpp).
 void lower_onednn(const op::Conv2d& op, const Lowered& at);
 void lower_onednn(const op::Linear& op, const Lowered& at);
-// The convolution that alone reads this normalised or doubled map and makes it itself, on its way in; -1 where none does.
+// The convolution that alone reads this normalised or doubled map and makes it itself, on its way
+// in; -1 where none does.
 int fused_consumer(const Lowered& at);
 // The type that a product multiplies in, the Geglu that alone reads a linear (or -1).
 DType compute_type(const Lowered& at);
 int gate_of(const op::Linear& op, const Lowered& at);
 
-// One for each op: products in lower_products.cpp, moves of data in lower_data_movement.cpp, the rest in lower.cpp.
+// One for each op: products in lower_products.cpp, moves of data in lower_data_movement.cpp, the
+// rest in lower.cpp.
 void lower(const op::Input& op, const Lowered& at);
 void lower(const op::Weight& op, const Lowered& at);
 void lower(const op::Constant& op, const Lowered& at);

@@ -1,6 +1,7 @@
-// Convolutions and linears by oneDNN, run image by image (a linear's image is one row of tokens): one primitive for every batch size.
-// That is what makes a row's bits independent of the rows beside it, whatever blocking oneDNN prefers for a batch, and
-// what lets programs of different batch sizes share packed weights. It was measured to cost nothing.
+// Convolutions and linears by oneDNN, run image by image (a linear's image is one row of tokens):
+// one primitive for every batch size. That is what makes a row's bits independent of the rows
+// beside it, whatever blocking oneDNN prefers for a batch, and what lets programs of different
+// batch sizes share packed weights. It was measured to cost nothing.
 #include <algorithm>
 
 #include "backend/cpu/kernels/kernels.h"
@@ -50,7 +51,8 @@ void add_product(const Lowered& at, Call call, const OneDnnProduct& product) {
   at.to.add(std::move(call));
 }
 
-struct LinearRows {  // of a linear: what one primitive multiplies, and how often
+// of a linear: what one primitive multiplies, and how often
+struct LinearRows {
   int64_t images, tokens;
 };
 
@@ -63,7 +65,8 @@ LinearRows linear_rows(const Shape& x) {
 constexpr int64_t kGatedBytes = 4 << 20;
 
 struct GatedLinear {
-  dnnl::matmul::primitive_desc first, last;  // the last piece of an image may be smaller
+  // the last piece of an image may be smaller
+  dnnl::matmul::primitive_desc first, last;
   int64_t images, pieces, piece_rows, last_rows, in, width;
   Operand x, weight, bias;
   DType in_type, type;

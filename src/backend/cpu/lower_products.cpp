@@ -1,6 +1,7 @@
-// Convolutions and linears by our own kernels: on whole batches, whose rows do not change one another's bits, and on weights
-// where the model's file holds them. What stands before a convolution (GroupNorm, doubling) or after a linear (Geglu) is
-// taken into its kernel, so that those maps never exist.
+// Convolutions and linears by our own kernels: on whole batches, whose rows do not change one
+// another's bits, and on weights where the model's file holds them. What stands before a
+// convolution (GroupNorm, doubling) or after a linear (Geglu) is taken into its kernel, so that
+// those maps never exist.
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/layout.h"
 #include "backend/cpu/lower.h"
@@ -10,7 +11,8 @@
 namespace inkstone::cpu {
 namespace {
 
-// Normalising on the way in happens 1.5 times for each pixel (rows of tiles overlap): too often where little else is done.
+// Normalising on the way in happens 1.5 times for each pixel (rows of tiles overlap): too often
+// where little else is done.
 constexpr int64_t kMinFusedOutputs = 32;
 
 template <typename O>

@@ -9,8 +9,10 @@
 namespace inkstone::cpu {
 namespace {
 
-constexpr int64_t kMinWinogradChannels = 16;     // below it the transforms cost more than they save
-constexpr int64_t kMinWinogradPixels = 16 * 16;  // of a batch; below it the transform of the weights weighs too much
+// below it the transforms cost more than they save
+constexpr int64_t kMinWinogradChannels = 16;
+// of a batch; below it the transform of the weights weighs too much
+constexpr int64_t kMinWinogradPixels = 16 * 16;
 
 bool multiplies_in_tiles() { return dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core_amx; }
 

@@ -10,8 +10,8 @@ namespace {
 using dnnl::memory;
 using Tag = memory::format_tag;
 
-// The sum comes last: activation(product + bias) + what the result holds. (A binary post-op would do without the result
-// being there, but convolutions then leave their fast kernels.)
+// The sum comes last: activation(product + bias) + what the result holds. (A binary post-op would
+// do without the result being there, but convolutions then leave their fast kernels.)
 dnnl::primitive_attr attributes(Activation activation, bool residual) {
   dnnl::post_ops after;
   switch (activation) {

@@ -34,7 +34,8 @@ class Forms {
   std::multimap<std::string, std::pair<dnnl::memory::desc, size_t>> met_;
 };
 
-// Runs on the threads that a program was compiled for: its primitives and its scratch were made for them.
+// Runs on the threads that a program was compiled for: its primitives and its scratch were made for
+// them.
 class ThreadsOf {
  public:
   explicit ThreadsOf(int wanted) : before_(threads()), wanted_(wanted) {
@@ -77,12 +78,13 @@ CpuPlan::CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine&
   plan_weights(options, weights);
 }
 
-// The first calls' weights stay, as far as the limit allows beside the largest of the others, which pass through memory one
-// call at a time.
+// The first calls' weights stay, as far as the limit allows beside the largest of the others, which
+// pass through memory one call at a time.
 void CpuPlan::plan_weights(const CompileOptions& options, const Weights* weights) {
   const size_t assumed = options.precision == Precision::kBf16 ? 2 : 4;
   std::set<std::string> met;
-  std::vector<size_t> fresh;  // bytes that each call is the first to read
+  // bytes that each call is the first to read
+  std::vector<size_t> fresh;
   for (const Call& call : calls()) {
     size_t& sum = fresh.emplace_back();
     for (const MappedRead& read : call.mapped) {

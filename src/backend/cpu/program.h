@@ -1,4 +1,5 @@
-// A graph made ready for the CPU: what it will need (Plan), then the calls with their memory (CpuProgram).
+// A graph made ready for the CPU: what it will need (Plan), then the calls with their memory
+// (CpuProgram).
 #pragma once
 
 #include <map>
@@ -13,7 +14,8 @@ namespace inkstone::cpu {
 // All that is known without weights: the passes' graph, its calls and where values will lie.
 class CpuPlan {
  public:
-  // `weights` tells how large they are in the model's files; without them the type that is computed in is assumed.
+  // `weights` tells how large they are in the model's files; without them the type that is computed
+  // in is assumed.
   CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine& engine, const Weights* weights = nullptr);
 
   const Graph& graph() const { return *graph_; }
@@ -26,7 +28,8 @@ class CpuPlan {
  private:
   void plan_weights(const CompileOptions& options, const Weights* weights);
 
-  std::unique_ptr<const Graph> graph_;  // stays where it is: calls refer to it
+  // stays where it is: calls refer to it
+  std::unique_ptr<const Graph> graph_;
   std::unique_ptr<const Lowering> lowering_;
   compile::ArenaPlan arena_;
   std::vector<std::vector<MappedRead>> passing_;
@@ -65,7 +68,8 @@ class CpuProgram : public Program {
   std::vector<std::byte*> used_;  // of packed_
   std::vector<Memory> constants_;
   std::vector<Launch> launches_;  // of plan_.calls()
-  std::vector<double> bytes_;     // that each of them reads and writes
+  // that each of them reads and writes
+  std::vector<double> bytes_;
   MemoryUse memory_;
   bool profiling_ = false;
   std::vector<CallProfile> profile_;

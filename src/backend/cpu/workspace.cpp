@@ -36,7 +36,8 @@ std::byte* Workspace::grow(size_t bytes) {
                     "); a smaller size or --memory-budget needs less",
                 INKSTONE_HERE, Error::Kind::kOutOfMemory);
 #ifdef MADV_HUGEPAGE
-  madvise(begin_, rounded, MADV_HUGEPAGE);  // a wish: small pages do as well
+  // a wish: small pages do as well
+  madvise(begin_, rounded, MADV_HUGEPAGE);
 #endif
   bytes_ = rounded;
   return begin_;

@@ -1,5 +1,5 @@
-// The memory that a backend's programs compute in. They run one at a time, so all of them use the same bytes from the same
-// address; it grows to what the largest needs.
+// The memory that a backend's programs compute in. They run one at a time, so all of them use the
+// same bytes from the same address; it grows to what the largest needs.
 #pragma once
 
 #include <cstddef>
@@ -13,9 +13,10 @@ class Workspace {
   Workspace& operator=(const Workspace&) = delete;
   ~Workspace();
 
-  std::byte* grow(
-      size_t bytes);  // at least so many, always at the same address; throws Error where the machine refuses
-  void trim();        // its pages leave resident memory; what they held is lost
+  // at least so many, always at the same address; throws Error where the machine refuses
+  std::byte* grow(size_t bytes);
+  // its pages leave resident memory; what they held is lost
+  void trim();
 
  private:
   std::byte* begin_ = nullptr;

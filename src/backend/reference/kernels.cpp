@@ -12,7 +12,8 @@ namespace {
 
 const float* data(const Tensor& t) { return t.floats().data(); }
 
-struct GroupView {  // x [n, c, ...] seen as [n, c, pixels]
+// x [n, c, ...] seen as [n, c, pixels]
+struct GroupView {
   int64_t rows, channels, pixels, per_group;
 };
 

@@ -31,7 +31,8 @@ struct Runner {
 
 DType held(DType type) { return type == DType::kI32 ? DType::kI32 : DType::kF32; }  // everything but ids is fp32 here
 
-// A tensor for each node, made once; nodes that are dead share nothing: memory is not what this backend is for.
+// A tensor for each node, made once; nodes that are dead share nothing: memory is not what this
+// backend is for.
 class ReferenceProgram : public Program {
  public:
   ReferenceProgram(Graph graph, const Weights* weights) : graph_(std::move(graph)) {

@@ -1,6 +1,7 @@
-// A small libascendcl.so for tests of the backend `ascend`: keeps count of what is open, holds to the rules of threads and contexts, fails on
-// demand. Its `.om` is the real header, then lines: "work N", "weights N", "in NAME TYPE D,D", "out NAME TYPE D,D"; a first
-// dimension of -1 makes it one with gears. Output k is input 0 doubled, plus k, over and over.
+// A small libascendcl.so for tests of the backend `ascend`: keeps count of what is open, holds to
+// the rules of threads and contexts, fails on demand. Its `.om` is the real header, then lines:
+// "work N", "weights N", "in NAME TYPE D,D", "out NAME TYPE D,D"; a first dimension of -1 makes it
+// one with gears. Output k is input 0 doubled, plus k, over and over.
 #include "backend/fake_acl/fake_acl.h"
 
 #include <algorithm>

@@ -1,11 +1,13 @@
 // One instruction set's attention, without ever holding a matrix of scores.
 //
-// A tile of queries lies across the lanes; keys and values are broadcast, so no head width wastes lanes:
+// A tile of queries lies across the lanes; keys and values are broadcast, so no head width wastes
+// lanes:
 //   scores[key][query] = sum over words of the width: keys[key][word] * queries[word][query]
-//   sums[channel][query] += sum over words of the keys: values[word][channel] * weights[word][query]
-// Keys come in blocks. Weights are 2^(scores * scale * log2 e - reference); a query's reference is the maximum of the
-// first block and is raised only when a later block exceeds it by 2^kSlack, so most blocks need neither a second look
-// at the scores nor a rescaling of the sums. A last column of ones beside the values sums the weights as rounded.
+//   sums[channel][query] += sum over words of keys: values[word][channel] * weights[word][query]
+// Keys come in blocks. Weights are 2^(scores * scale * log2 e - reference); a query's reference is
+// the maximum of the first block and is raised only when a later block exceeds it by 2^kSlack, so
+// most blocks need neither a second look at the scores nor a rescaling of the sums. A last column
+// of ones beside the values sums the weights as rounded.
 #include INKSTONE_DOT_FORMAT
 #include "backend/cpu/kernels/variant.h"
 #include "backend/cpu/kernels/whole_numbers.h"
@@ -14,11 +16,14 @@
 namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
-constexpr int kTile = 6;           // keys or channels that are summed at a time
-constexpr int64_t kKeyBlock = 96;  // keys between two updates of the sums
-constexpr int64_t kPackedKeys =
-    24;                     // keys that are packed at a time, for one head after the other: they stay in the cache
-constexpr int kSlack = 24;  // sums of 2^24 times some thousand weights are far from overflow
+// keys or channels that are summed at a time
+constexpr int kTile = 6;
+// keys between two updates of the sums
+constexpr int64_t kKeyBlock = 96;
+// keys that are packed at a time, for one head after the other: they stay in the cache
+constexpr int64_t kPackedKeys = 24;
+// sums of 2^24 times some thousand weights are far from overflow
+constexpr int kSlack = 24;
 constexpr float kLog2E = 1.44269504088896341f;
 static_assert(kKeyBlock % kTile == 0 && kPackedKeys % kTile == 0 && kTile % Bf16DotFormat::kElements == 0);
 constexpr float kMasked = -__builtin_inff();
@@ -42,13 +47,15 @@ struct Layout {
   }
 };
 
+// of one head: element (token, channel) is at begin[token * stride + channel]
 template <typename T>
-struct Rows {  // of one head: element (token, channel) is at begin[token * stride + channel]
+struct Rows {
   const T* begin;
   int64_t stride, count;
 };
 
-// The words of `count` tokens, one token beside the next: to[word * kWidth + token]. Missing tokens become zeros.
+// The words of `count` tokens, one token beside the next: to[word * kWidth + token]. Missing tokens
+// become zeros.
 template <typename DotFormat, int kWidth, typename T>
 INKSTONE_INLINE void pack_beside(const T* from, int64_t stride, int64_t count, int64_t width, Word* to) {
   constexpr int kElements = DotFormat::kElements;
@@ -67,7 +74,8 @@ INKSTONE_INLINE void pack_beside(const T* from, int64_t stride, int64_t count, i
   }
 }
 
-// Keys [first, first + kPackedKeys) of a head become words; what lies beyond the last key becomes 0.
+// Keys [first, first + kPackedKeys) of a head become words; what lies beyond the last key becomes
+// 0.
 template <typename DotFormat, typename T>
 void pack_keys(const Layout<DotFormat>& layout, Rows<T> k, int64_t first, Word* to) {
   const int64_t last = smaller_of(first + kPackedKeys, layout.keys);
@@ -168,7 +176,8 @@ struct QueryTile {
     }
   }
 
-  // Queries from `first_query` on do not see keys after their own; `key` is the first of `count` scored ones.
+  // Queries from `first_query` on do not see keys after their own; `key` is the first of `count`
+  // scored ones.
   void mask_future(int64_t first_query, int64_t key, int64_t count) {
     for (int64_t j = 0; j < count; ++j) {
       const int64_t blind = smaller_of(key + j - first_query, kQueries);
@@ -180,7 +189,8 @@ struct QueryTile {
   void raise(int64_t real, int64_t count) {
     for (int64_t i = real * kQueries; i < count * kQueries; ++i) scores[i] = kMasked;
     for (int v = 0; v < kVectors; ++v) {
-      Vec largest = load(scores + v * kLanes), doubt = {};  // doubt: NaN once a score is infinite or not a number
+      // doubt: NaN once a score is infinite or not a number
+      Vec largest = load(scores + v * kLanes), doubt = {};
       for (int64_t j = 0; j < real; ++j) {
         const Vec score = load(scores + (j * kVectors + v) * kLanes);
         largest = larger(largest, score);
@@ -236,7 +246,8 @@ struct QueryTile {
   }
 
   void finish(T* out, int64_t stride, int64_t count) {
-    constexpr int kTogether = 4 / sizeof(T);  // channels that are written as one word
+    // channels that are written as one word
+    constexpr int kTogether = 4 / sizeof(T);
     for (int v = 0; v < kVectors; ++v, out += kLanes * stride) {
       const int64_t lanes = smaller_of(kLanes, count - v * kLanes);
       const Vec part = 1.0f / load(sums + (layout.width * kVectors + v) * kLanes);
@@ -274,7 +285,8 @@ void attend_tile(const AttentionShape& shape, const Layout<DotFormat>& layout, c
   const T* q = head.q.begin + first_query * head.q.stride;
   T* out = head.out + first_query * head.out_stride;
   tile.begin({q, head.q.stride, queries});
-  for (int64_t i = 0; i < queries; ++i) {  // what is needed soon and lies in lines that no stream leads to
+  // what is needed soon and lies in lines that no stream leads to
+  for (int64_t i = 0; i < queries; ++i) {
     for (int64_t c = 0; c < layout.width; c += 64 / static_cast<int64_t>(sizeof(T))) {
       __builtin_prefetch(out + i * head.out_stride + c, 1);
       if (first_query + queries + i < head.q.count) __builtin_prefetch(q + (queries + i) * head.q.stride + c);

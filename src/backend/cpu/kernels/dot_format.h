@@ -1,5 +1,5 @@
-// How attention multiplies. A packed operand consists of 32-bit words, each of kElements neighbours along the summed
-// axis: one float here, two bf16 in dot_format_avx512.h.
+// How attention multiplies. A packed operand consists of 32-bit words, each of kElements neighbours
+// along the summed axis: one float here, two bf16 in dot_format_avx512.h.
 #pragma once
 
 #include "backend/cpu/kernels/lanes.h"

@@ -35,7 +35,8 @@ struct Bf16DotFormat {
     return reinterpret_cast<BitVec>(_mm512_permutex2var_epi16(low, reinterpret_cast<__m512i>(kHigh), high));
   }
 
-  // Weights as pairs of unsigned numbers. What power() makes of a NaN or of something out of its range lies above all.
+  // Weights as pairs of unsigned numbers. What power() makes of a NaN or of something out of its
+  // range lies above all.
   static INKSTONE_INLINE BitVec larger_words(BitVec largest, BitVec weights) {
     return reinterpret_cast<BitVec>(
         _mm512_max_epu16(reinterpret_cast<__m512i>(largest), reinterpret_cast<__m512i>(weights)));
@@ -46,9 +47,9 @@ struct Bf16DotFormat {
   }
 
  private:
-  // A float whose high half is 2^(x / kOne - kBias). The polynomial of the mantissa m in [1, 2) is 2^(m - 1) plus
-  // (2 - m) / 256, within 3e-4: about half a unit of bf16 more, since what lies below is cut off; and below 2, since
-  // only its mantissa is taken.
+  // A float whose high half is 2^(x / kOne - kBias). The polynomial of the mantissa m in [1, 2) is
+  // 2^(m - 1) plus (2 - m) / 256, within 3e-4: about half a unit of bf16 more, since what lies
+  // below is cut off; and below 2, since only its mantissa is taken.
   static INKSTONE_INLINE BitVec power(Vec x) {
     const auto fixed = reinterpret_cast<BitVec>(_mm512_maskz_cvtps_epi32(0xffff, x));
     const Vec m = floats_of((fixed & 0x007fffff) | 0x3f800000);
@@ -65,6 +66,7 @@ struct Bf16DotFormat {
                                   17, 49, 19, 51, 21, 53, 23, 55, 25, 57, 27, 59, 29, 61, 31, 63};
 };
 
-inline constexpr int kQueryVectors = 4;  // 6 keys times 4 vectors of queries: 24 sums in flight
+// 6 keys times 4 vectors of queries: 24 sums in flight
+inline constexpr int kQueryVectors = 4;
 
 }  // namespace inkstone::kernels::INKSTONE_ISA

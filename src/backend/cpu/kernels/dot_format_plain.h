@@ -6,6 +6,7 @@
 namespace inkstone::kernels::INKSTONE_ISA {
 
 using Bf16DotFormat = FloatDotFormat;
-inline constexpr int kQueryVectors = 2;  // 6 keys times 2 vectors of queries: 12 sums in flight
+// 6 keys times 2 vectors of queries: 12 sums in flight
+inline constexpr int kQueryVectors = 2;
 
 }  // namespace inkstone::kernels::INKSTONE_ISA

@@ -1,5 +1,5 @@
-// One instruction set's elementwise kernels. An element's bits do not depend on where in a vector it lies:
-// tails go through the same vector arithmetic.
+// One instruction set's elementwise kernels. An element's bits do not depend on where in a vector
+// it lies: tails go through the same vector arithmetic.
 #include "backend/cpu/kernels/activations.h"
 #include "backend/cpu/kernels/variant.h"
 #include "backend/cpu/kernels/whole_numbers.h"
@@ -8,8 +8,10 @@
 namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
-constexpr int64_t kGrain = 16 << 10;   // elements; less is not worth another thread
-constexpr int64_t kStretch = 1 << 10;  // pieces start at multiples of this, so that threads do not share cache lines
+// elements; less is not worth another thread
+constexpr int64_t kGrain = 16 << 10;
+// pieces start at multiples of this, so that threads do not share cache lines
+constexpr int64_t kStretch = 1 << 10;
 
 // body(begin, end) over [0, count).
 template <typename F>

@@ -1,4 +1,5 @@
-// What AVX-512 does in an instruction or two and GCC 12 does not find by itself. Included by lanes.h.
+// What AVX-512 does in an instruction or two and GCC 12 does not find by itself. Included by
+// lanes.h.
 // The zeroing forms with a full mask, because GCC 12 warns of its own headers in the plain ones.
 #pragma once
 

@@ -1,4 +1,5 @@
-// What every instruction set has its own way to do, left to the compiler. Included by lanes_portable.h and lanes_avx2.h.
+// What every instruction set has its own way to do, left to the compiler. Included by
+// lanes_portable.h and lanes_avx2.h.
 #pragma once
 
 namespace inkstone::kernels::INKSTONE_ISA {

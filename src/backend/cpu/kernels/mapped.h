@@ -1,6 +1,7 @@
-// Weights as a model's file holds them, read a square at a time: kLanes of their rows (outputs) by kLanes 32-bit words of
-// their columns (inputs), transposed on the way, so that a vector holds one word of each row. Rows and columns that are
-// not there read as zeros; nothing is read beyond the last column of a row. The file may be unaligned.
+// Weights as a model's file holds them, read a square at a time: kLanes of their rows (outputs) by
+// kLanes 32-bit words of their columns (inputs), transposed on the way, so that a vector holds one
+// word of each row. Rows and columns that are not there read as zeros; nothing is read beyond the
+// last column of a row. The file may be unaligned.
 #pragma once
 
 #include <utility>
@@ -12,8 +13,10 @@ namespace inkstone::kernels::INKSTONE_ISA {
 
 struct MappedRows {
   const std::byte* begin;  // column 0 of the first row
-  int64_t stride;          // bytes from one row to the next
-  int64_t rows;            // how many there are; more than kLanes or fewer
+  // bytes from one row to the next
+  int64_t stride;
+  // how many there are; more than kLanes or fewer
+  int64_t rows;
 };
 
 template <typename X>
@@ -24,7 +27,8 @@ template <>
 struct DotFormatFor<float> {
   using Type = FloatDotFormat;
 };
-template <typename X>  // what multiplies activations of type X (float or Bf16)
+// what multiplies activations of type X (float or Bf16)
+template <typename X>
 using DotFormatOf = typename DotFormatFor<X>::Type;
 
 // ---- a vector of one row
@@ -86,8 +90,8 @@ INKSTONE_INLINE void transpose(BitVec (&square)[kLanes]) {
   exchange_all<1>(square);
 }
 
-// to[j]: word j of `count` columns from `first` on, for each row. At most kLanes * kElements columns; the words beyond
-// are zeros.
+// to[j]: word j of `count` columns from `first` on, for each row. At most kLanes * kElements
+// columns; the words beyond are zeros.
 template <typename X, DType kType>
 INKSTONE_INLINE void load_words(const MappedRows& from, int64_t first, int64_t count, BitVec (&to)[kLanes]) {
   constexpr int64_t kSize = size_of(kType), kWhole = DotFormatOf<X>::kElements * kLanes;

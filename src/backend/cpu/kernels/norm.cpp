@@ -1,4 +1,5 @@
-// One instruction set's group and layer normalisation. Sums run in an order that the shape alone fixes.
+// One instruction set's group and layer normalisation. Sums run in an order that the shape alone
+// fixes.
 #include "backend/cpu/kernels/lanes.h"
 #include "backend/cpu/kernels/variant.h"
 #include "backend/cpu/kernels/whole_numbers.h"
@@ -7,10 +8,14 @@
 namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
-constexpr int64_t kGrain = 16 << 10;    // elements; less is not worth another thread
-constexpr int64_t kChannelBlock = 512;  // channels whose numbers lie on the stack at a time
-constexpr int64_t kPixelBlock = 64;     // pixels summed in fp32 before they join a double
-constexpr int64_t kMaxChunks = 64;      // parts of a row, each summed on its own
+// elements; less is not worth another thread
+constexpr int64_t kGrain = 16 << 10;
+// channels whose numbers lie on the stack at a time
+constexpr int64_t kChannelBlock = 512;
+// pixels summed in fp32 before they join a double
+constexpr int64_t kPixelBlock = 64;
+// parts of a row, each summed on its own
+constexpr int64_t kMaxChunks = 64;
 
 // A row's pixels fall into chunks of whole pixel blocks.
 int64_t chunk_pixels(int64_t pixels) {
@@ -74,7 +79,8 @@ void sum_block(const Block& block, const T* x, float* sums, float* squares) {
   }
 }
 
-// What is subtracted before squaring, for each group: the mean over the group's channels at the row's first pixel.
+// What is subtracted before squaring, for each group: the mean over the group's channels at the
+// row's first pixel.
 template <typename T>
 float pivot_of(const T* x, const float* addend, int64_t channels) {
   float sum = 0;

@@ -1,4 +1,5 @@
-// Twelve multiply-adds an iteration that wait for nothing but themselves, in the registers of AVX2 and AVX-512.
+// Twelve multiply-adds an iteration that wait for nothing but themselves, in the registers of AVX2
+// and AVX-512.
 #include "backend/cpu/kernels/processor.h"
 
 namespace inkstone::kernels {

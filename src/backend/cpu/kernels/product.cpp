@@ -1,5 +1,6 @@
-// One instruction set's products: who computes what, and in which order. Threads take consecutive tiles of rows, panel
-// by panel, each with a panel of its own; so the order in which an element is summed depends on the weight alone.
+// One instruction set's products: who computes what, and in which order. Threads take consecutive
+// tiles of rows, panel by panel, each with a panel of its own; so the order in which an element is
+// summed depends on the weight alone.
 #include "backend/cpu/kernels/product.h"
 
 #include "backend/cpu/kernels/product_panel.h"
@@ -10,15 +11,18 @@ namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int64_t kChunkWords = 1280;  // of a panel: 320 KiB
-constexpr int64_t kGroupTiles = 170;   // of rows whose sums are kept from one chunk to the next: 255 KiB
-constexpr int64_t kGrain = 1 << 19;    // multiplications; less is not worth another thread
-constexpr int64_t kMaxAhead = 8;       // rows of weights that are fetched during one tile
+// of rows whose sums are kept from one chunk to the next: 255 KiB
+constexpr int64_t kGroupTiles = 170;
+// multiplications; less is not worth another thread
+constexpr int64_t kGrain = 1 << 19;
+// rows of weights that are fetched during one tile
+constexpr int64_t kMaxAhead = 8;
 constexpr int64_t kTileSums = kTileRows * kPanel;
 constexpr int64_t kMaxPanels = 16;  // packed at a time
 
+// rows become fp32 before they are multiplied
 template <typename X>
-constexpr bool kWidened = sizeof(X) == 2 && DotFormatOf<X>::kElements ==
-                                                1;  // rows become fp32 before they are multiplied
+constexpr bool kWidened = sizeof(X) == 2 && DotFormatOf<X>::kElements == 1;
 
 template <typename X>
 int64_t chunk_channels_of(int64_t channels, int64_t taps) {
@@ -29,8 +33,9 @@ int64_t chunk_channels_of(int64_t channels, int64_t taps) {
 }
 
 template <typename X>
-struct Scratch {                                // of one thread
-  int64_t panel, panels, stage, widened, sums;  // words; panels: how many there is room for
+struct Scratch {  // of one thread
+  // words; panels: how many there is room for
+  int64_t panel, panels, stage, widened, sums;
 
   Scratch(int64_t channels, int64_t taps) {
     const Chunk chunk = {0, chunk_channels_of<X>(channels, taps), channels, taps};

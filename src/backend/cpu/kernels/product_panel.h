@@ -5,15 +5,17 @@
 
 namespace inkstone::kernels::INKSTONE_ISA {
 
-constexpr int64_t kStaged =
-    9 * 32;  // columns that are staged at a time, at least: 32 channels of a 3x3 kernel, whole squares
+// columns that are staged at a time, at least: 32 channels of a 3x3 kernel, whole squares
+constexpr int64_t kStaged = 9 * 32;
 
 // Which columns of the result a panel makes, and from which rows of the weight.
 struct Panel {
   int64_t column, columns;  // of the result
-  int vectors;              // of sums that are wanted; with geglu every second one holds gates
+  // of sums that are wanted; with geglu every second one holds gates
+  int vectors;
   bool geglu;
-  int64_t gates;  // the weight's row of the first gate
+  // the weight's row of the first gate
+  int64_t gates;
 
   Panel(const Product& p, int64_t index) : geglu(p.geglu) {
     const int64_t width = geglu ? kPanel / 2 : kPanel, all = geglu ? p.out / 2 : p.out;
@@ -26,7 +28,8 @@ struct Panel {
     return p.geglu ? divide_up(p.out / 2, kPanel / 2) : divide_up(p.out, kPanel);
   }
 
-  // Of vector v of the sums: its first row of the weight, and how many rows it has (none: 0 or less).
+  // Of vector v of the sums: its first row of the weight, and how many rows it has (none: 0 or
+  // less).
   int64_t row(int v) const { return !geglu ? column + v * kLanes : (v % 2 ? gates : column) + v / 2 * kLanes; }
   int64_t rows(int v) const { return columns - (geglu ? v / 2 : v) * kLanes; }
   // Vectors that are packed: whole strips, unless there is but one.
@@ -62,7 +65,8 @@ void pack_vector(const MappedRows& from, const Chunk& chunk, Word* to, int64_t s
   }
 }
 
-// Elements `first` and second of a sequence beside each other; word i of the sequence holds elements 2 i and 2 i + 1.
+// Elements `first` and second of a sequence beside each other; word i of the sequence holds
+// elements 2 i and 2 i + 1.
 INKSTONE_INLINE BitVec pair_of(const Word* sequence, int64_t first, int64_t second) {
   const BitVec a = bits_of(load(sequence + first / 2 * kLanes)), b = bits_of(load(sequence + second / 2 * kLanes));
   return (first % 2 ? a >> 16 : a & 0xffff) | (second % 2 ? b & 0xffff0000 : b << 16);
@@ -77,7 +81,8 @@ INKSTONE_INLINE void regroup(const Word* sequence, int64_t tap, int64_t taps, in
     return;
   }
   int64_t k = 0;
-  if (taps % 2 == 1) {  // one of two neighbours' elements is a low half and the other a high one
+  // one of two neighbours' elements is a low half and the other a high one
+  if (taps % 2 == 1) {
     const Word *a = sequence + tap / 2 * kLanes, *b = sequence + (tap + taps) / 2 * kLanes;
     const Word *low = tap % 2 ? b : a, *high = tap % 2 ? a : b;
     const bool swapped = tap % 2;
@@ -90,7 +95,8 @@ INKSTONE_INLINE void regroup(const Word* sequence, int64_t tap, int64_t taps, in
   if (k < channels) store(to, pair_of(sequence, k * taps + tap, k * taps + tap) & 0xffff);
 }
 
-// With several taps: the words of some channels at a time are staged in the file's order and then regrouped by tap.
+// With several taps: the words of some channels at a time are staged in the file's order and then
+// regrouped by tap.
 template <typename X, DType kType>
 void pack_taps(const MappedRows& from, const Chunk& chunk, Word* to, int64_t step, Word* stage) {
   constexpr int64_t kElements = DotFormatOf<X>::kElements;

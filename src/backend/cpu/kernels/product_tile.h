@@ -1,4 +1,5 @@
-// The innermost part of a product: a few rows times a panel of rearranged weights, and what becomes of the sums.
+// The innermost part of a product: a few rows times a panel of rearranged weights, and what becomes
+// of the sums.
 #pragma once
 
 #include "backend/cpu/kernels/activations.h"
@@ -9,10 +10,12 @@ namespace inkstone::kernels::INKSTONE_ISA {
 
 inline constexpr int kPanel = 64;  // columns of sums
 inline constexpr int kPanelVectors = kPanel / kLanes;
-inline constexpr int kStripVectors = kQueryVectors;  // vectors of a panel that are summed at a time
+// vectors of a panel that are summed at a time
+inline constexpr int kStripVectors = kQueryVectors;
 inline constexpr int64_t kLine = 64 / sizeof(Word);  // words of a cache line
 
-// What else is wanted soon: rows of weights, of which as many bytes are fetched as are multiplied of each row of x.
+// What else is wanted soon: rows of weights, of which as many bytes are fetched as are multiplied
+// of each row of x.
 struct Ahead {
   const std::byte* begin;
   int64_t stride, rows;
@@ -21,20 +24,25 @@ struct Ahead {
 // Rows of x, in words (unaligned).
 struct LeftRows {
   const std::byte* begin;
-  int64_t stride;         // bytes from one row to the next
-  int64_t rows;           // 1 to kTileRows
-  int64_t whole;          // words of a row
-  bool tail;              // one more word, of which only the first half is there
-  const std::byte* next;  // the rows after these, wanted soon; or nullptr
+  // bytes from one row to the next
+  int64_t stride;
+  int64_t rows;   // 1 to kTileRows
+  int64_t whole;  // words of a row
+  // one more word, of which only the first half is there
+  bool tail;
+  // the rows after these, wanted soon; or nullptr
+  const std::byte* next;
 };
 
 // What sums start as: the bias, the same for all rows, or what is there already.
 struct Start {
   const float* sums;
-  int64_t stride;  // from one row of them to the next
+  // from one row of them to the next
+  int64_t stride;
 };
 
-// ---- what becomes of a strip's sums (an operator() for a strip that begins `column` columns into the panel)
+// ---- what becomes of a strip's sums (an operator() for a strip that begins `column` columns into
+// the panel)
 
 struct Keep {
   float* sums;  // a row has kPanel
@@ -67,7 +75,8 @@ template <typename T>
 struct Finish {
   T* out;
   const T* residual;  // or nullptr
-  int64_t stride;     // elements from one row to the next
+  // elements from one row to the next
+  int64_t stride;
 
   template <int kHeight, int kVectors>
   INKSTONE_INLINE void operator()(int64_t column, Vec (&total)[kHeight][kVectors]) const {
@@ -203,8 +212,10 @@ void multiply_whole_tile(const LeftRows& left, const Ahead& soon, const Word* pa
 // ---- sums that were kept
 
 struct FinishedRows {
-  int64_t rows, columns;  // of the result; at most kPanel columns
-  int64_t stride;         // elements from one row of it to the next
+  // of the result; at most kPanel columns
+  int64_t rows, columns;
+  // elements from one row of it to the next
+  int64_t stride;
 };
 
 // f(column of the result, the row's sums)

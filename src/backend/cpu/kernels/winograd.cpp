@@ -1,8 +1,9 @@
-// One instruction set's Winograd convolution F(4x4, 3x3): a tile of 4x4 results takes 36 products for each pair of
-// channels, not 144. A block of tiles at a time:
-//   inputs[position][tile][channel]  are transformed;
-//   weights[position][channel][out]  are transformed just in time, a part of the channels at a time, or all beforehand
-//   sums[position][tile][out]        where they are few; then the products are summed, and the sums become results.
+// One instruction set's Winograd convolution F(4x4, 3x3): a tile of 4x4 results takes 36 products
+// for each pair of channels, not 144. A block of tiles at a time:
+//   inputs[position][tile][channel]  are transformed from the input;
+//   weights[position][channel][out]  are transformed from the weight, for some channels just before
+//                                    they are used, or for all beforehand where they are few;
+//   sums[position][tile][out]        are the sums of their products, and become results.
 #include "backend/cpu/kernels/winograd.h"
 
 #include "backend/cpu/kernels/variant.h"
@@ -12,12 +13,17 @@ namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int64_t kTileBytes = kPositions * sizeof(float);  // for each channel
-constexpr int64_t kBlockBytes = 7 << 20;                    // of a shared block's sums and a slice of its inputs
-constexpr int64_t kChunkBytes = 6 << 20;                    // of the inputs that are transformed at a time
+// of a shared block's sums and a slice of its inputs
+constexpr int64_t kBlockBytes = 7 << 20;
+// of the inputs that are transformed at a time
+constexpr int64_t kChunkBytes = 6 << 20;
 constexpr int64_t kMaxTiles = 512, kMaxColumns = 16;
-constexpr int64_t kWeightCost = 200;        // of transforming a vector of weights, in vector products
-constexpr int64_t kKeptBytes = 16 << 20;    // of weights that are all transformed beforehand
-constexpr int64_t kApartBytes = 600 << 10;  // of what a thread that works apart keeps in its cache
+// of transforming a vector of weights, in vector products
+constexpr int64_t kWeightCost = 200;
+// of weights that are all transformed beforehand
+constexpr int64_t kKeptBytes = 16 << 20;
+// of what a thread that works apart keeps in its cache
+constexpr int64_t kApartBytes = 600 << 10;
 
 class Winograd {
  public:

@@ -1,5 +1,6 @@
-// One instruction set's transform of the input of a Winograd convolution. What is done to x on its way in is done once
-// for each pixel of a row of tiles: into six lines of fp32, two of which the row below takes over.
+// One instruction set's transform of the input of a Winograd convolution. What is done to x on its
+// way in is done once for each pixel of a row of tiles: into six lines of fp32, two of which the
+// row below takes over.
 #include "backend/cpu/kernels/winograd.h"
 
 namespace inkstone::kernels::INKSTONE_ISA {
@@ -32,11 +33,14 @@ INKSTONE_INLINE void fill_pixel(const T* x, int64_t channels, float* to, const F
 
 // Some pixels of a row of an image, some channels of each.
 struct Line {
-  int64_t image, first, channel;  // where it begins; `first` counts the pixels of x, from the first image on
+  // where it begins; `first` counts the pixels of x, from the first image on
+  int64_t image, first, channel;
   int64_t pixels, channels;
-  int64_t stride;    // elements of x from one pixel to the next
-  bool each_twice;   // two pixels from each one of x...
-  bool from_second;  // ...of the first one the second only
+  // elements of x from one pixel to the next
+  int64_t stride;
+  bool each_twice;  // each pixel of x gives two
+  // The first pixel of x gives its second one only.
+  bool from_second;
 };
 
 template <typename T, typename F>

@@ -1,4 +1,5 @@
-// One instruction set's transform of the weights of a Winograd convolution, and the products of what was transformed.
+// One instruction set's transform of the weights of a Winograd convolution, and the products of
+// what was transformed.
 #include "backend/cpu/kernels/mapped.h"
 #include "backend/cpu/kernels/winograd.h"
 
@@ -6,8 +7,10 @@ namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int kTaps = 9;
-constexpr int kTileRows = 6;                    // tiles whose sums are in flight...
-constexpr int kVectors = kLanes == 16 ? 4 : 2;  // ...for so many vectors: 24 of 32 registers, or 12 of 16
+// Sums in registers: of so many tiles, for so many vectors of channels. They take 24 of AVX-512's
+// 32 registers, or 12 of 16.
+constexpr int kTileRows = 6;
+constexpr int kVectors = kLanes == 16 ? 4 : 2;
 
 // taps[element][lane]: `count` elements from `first` on of each row.
 template <DType kType>
@@ -42,7 +45,8 @@ INKSTONE_INLINE void transform_taps(const float* taps, float* to) {
 struct Panel {
   const float *inputs, *weights;
   float* sums;
-  int64_t depth, width;  // width: floats from one row of weights or sums to the next
+  // width: floats from one row of weights or sums to the next
+  int64_t depth, width;
   bool first;
 };
 
