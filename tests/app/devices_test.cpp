@@ -11,6 +11,7 @@
 #include "app/devices_report.h"
 #include "app/program.h"
 #include "base/error.h"
+#include "base/json.h"
 
 namespace inkstone {
 namespace {
