@@ -1,5 +1,5 @@
-// The kernels' ladder: what each reaches on the shapes of Stable Diffusion 1.5, beside what this machine can do.
-// bench_kernels [seconds for each rung]; INKSTONE_ISA chooses the variant.
+// The kernels' ladder: what each reaches on the shapes of Stable Diffusion 1.5, beside what this
+// machine can do. bench_kernels [seconds for each rung]; INKSTONE_ISA chooses the variant.
 #include "backend/cpu/kernels/kernels.h"
 
 #include <algorithm>
@@ -32,14 +32,14 @@ constexpr AttentionRung kAttention[] = {
 void climb_attention(DType type, double peak, double seconds) {
   for (const AttentionRung& r : kAttention) {
     const int64_t c = r.heads * r.head_width;
-    const AttentionShape shape = {r.rows, r.queries, r.keys, r.heads, r.head_width,
-                                  c,      c,         c,      c,       1 / std::sqrt(static_cast<float>(r.head_width))};
+    const kernels::AttentionShape shape = {
+        r.rows, r.queries, r.keys, r.heads, r.head_width, c, c, c, c, 1 / std::sqrt(static_cast<float>(r.head_width))};
     const Tensor q = random(r.rows * r.queries * c, type, 1), k = random(r.rows * r.keys * c, type, 2);
     const Tensor v = random(r.rows * r.keys * c, type, 3);
     Tensor out({r.rows * r.queries * c}, type);
-    const Memory scratch = allocate(kernels().attention_scratch(shape, type));
-    const AttentionData data = {q.data(), k.data(), v.data(), out.data(), scratch.get()};
-    const double time = best_of(seconds, [&] { kernels().attention(shape, type, data); });
+    const Memory scratch = allocate(kernels::table().attention_scratch(shape, type));
+    const kernels::AttentionData data = {q.data(), k.data(), v.data(), out.data(), scratch.get()};
+    const double time = best_of(seconds, [&] { kernels::table().attention(shape, type, data); });
     const double rate = 4.0 * static_cast<double>(r.rows * r.queries * r.keys * c) / time;
     std::printf("  attention %-12s %s %8.3f ms %7.1f GFLOP/s", r.name, name_of(type), time * 1e3, rate * 1e-9);
     std::printf(peak > 0 ? "  %5.1f %% of peak\n" : "\n", 100 * rate / peak);
@@ -57,7 +57,7 @@ void climb_streams(DType type, double seconds) {
   const Tensor x = random(2 * 4 * kCount, type, 4);
   Tensor out({4 * kCount}, type), stats({kRows * 32 * 2});
   const std::vector<float> scale(kChannels, 1.5f), shift(kChannels, 0.25f);
-  const Kernels& k = kernels();
+  const kernels::Table& k = kernels::table();
   report("copy", type, 2 * bytes, best_of(seconds, [&] {
            parallel_for(threads(), 1, [&](int64_t begin, int64_t end) {
              const size_t part = static_cast<size_t>(kCount) * size_of(type) / static_cast<size_t>(threads());
@@ -65,15 +65,15 @@ void climb_streams(DType type, double seconds) {
                          static_cast<size_t>(end - begin) * part);
            });
          }));
-  const GroupNormShape group = {kRows, kPixels, kChannels, 32, 1e-5f, true};
+  const kernels::GroupNormShape group = {kRows, kPixels, kChannels, 32, 1e-5f, true};
   const Memory scratch = allocate(k.group_scratch(group));
-  const GroupNormData data = {.x = x.data(),
-                              .addend = nullptr,
-                              .scale = scale.data(),
-                              .shift = shift.data(),
-                              .stats = stats.floats().data(),
-                              .out = out.data(),
-                              .scratch = scratch.get()};
+  const kernels::GroupNormData data = {.x = x.data(),
+                                       .addend = nullptr,
+                                       .scale = scale.data(),
+                                       .shift = shift.data(),
+                                       .stats = stats.floats().data(),
+                                       .out = out.data(),
+                                       .scratch = scratch.get()};
   report("group_norm + silu", type, 3 * bytes, best_of(seconds, [&] { k.group_norm(group, type, data); }));
   report("group_stats", type, bytes, best_of(seconds, [&] { k.group_stats(group, type, data); }));
   report("layer_norm", type, 2 * bytes, best_of(seconds, [&] {
@@ -88,8 +88,8 @@ void climb_streams(DType type, double seconds) {
 }
 
 int climb(double seconds) {
-  const double fp32 = probe_peak(DType::kF32), bf16 = probe_peak(DType::kBF16);
-  std::printf("%s, %d threads; peak fp32 %.1f, bf16 %.1f GFLOP/s\n", kernels().name, threads(), fp32 * 1e-9,
+  const double fp32 = kernels::probe_peak(DType::kF32), bf16 = kernels::probe_peak(DType::kBF16);
+  std::printf("%s, %d threads; peak fp32 %.1f, bf16 %.1f GFLOP/s\n", kernels::table().name, threads(), fp32 * 1e-9,
               bf16 * 1e-9);
   climb_attention(DType::kBF16, bf16, seconds);
   climb_attention(DType::kF32, fp32, seconds);

@@ -1,6 +1,7 @@
-// The products' ladder: linears, 1x1 convolutions and the convolutions that are not Winograd's, on the shapes of Stable
-// Diffusion 1.5 at 512x512 for a batch of 2, beside the probed peak and oneDNN (image by image) in turns with ours.
-// bench_products [seconds for each rung [part of a rung's name]]; INKSTONE_ISA chooses the variant.
+// The products' ladder: linears, 1x1 convolutions and the convolutions that are not Winograd's, on
+// the shapes of Stable Diffusion 1.5 at 512x512 for a batch of 2, beside the probed peak and oneDNN
+// (image by image) in turns with ours. bench_products [seconds for each rung [part of a rung's
+// name]]; INKSTONE_ISA chooses the variant.
 #include "backend/cpu/products.h"
 
 #include <algorithm>
@@ -21,7 +22,8 @@ namespace {
 
 struct Rung {
   const char* name;
-  int64_t images, side, in, out;  // side x side pixels; for linears side = 0 and images = rows
+  // side x side pixels; for linears side = 0 and images = rows
+  int64_t images, side, in, out;
   int kernel = 1, stride = 1;
   bool geglu = false, residual = false, fp32_out = false;
 };
@@ -69,30 +71,31 @@ double flops_of(const Rung& r) { return 2.0 * static_cast<double>(pixels_out(r) 
 
 struct Operands {
   Tensor x, weight, bias,
-      out;  // the weight is stored as `type`, which oneDNN's is not (its values are never looked at)
+      // the weight is stored as `type`, which oneDNN's is not (its values are never looked at)
+      out;
 };
 
 std::function<void()> ours(const Rung& r, const Operands& at, DType x_type, DType out_type, Memory& scratch) {
-  const ProductData data = {.x = at.x.data(),
-                            .weight = {at.weight.data(), at.weight.type()},
-                            .bias = at.bias.floats().data(),
-                            .residual = r.residual ? at.out.data() : nullptr,
-                            .out = const_cast<std::byte*>(at.out.data()),
-                            .scratch = nullptr};
+  const kernels::ProductData data = {.x = at.x.data(),
+                                     .weight = {at.weight.data(), at.weight.type()},
+                                     .bias = at.bias.floats().data(),
+                                     .residual = r.residual ? at.out.data() : nullptr,
+                                     .out = const_cast<std::byte*>(at.out.data()),
+                                     .scratch = nullptr};
   const auto run = [&scratch, data](auto shape, auto scratch_of, auto kernel) -> std::function<void()> {
     scratch = allocate(scratch_of(shape));
-    ProductData with = data;
+    kernels::ProductData with = data;
     with.scratch = scratch.get();
     return [=] { kernel(shape, with); };
   };
-  const Kernels& k = kernels();
+  const kernels::Table& k = kernels::table();
   if (!r.side) {
-    return run(LinearShape{r.images, r.in, r.out, x_type, out_type, Activation::kNone, r.geglu}, k.linear_scratch,
-               k.linear);
+    return run(kernels::LinearShape{r.images, r.in, r.out, x_type, out_type, Activation::kNone, r.geglu},
+               k.linear_scratch, k.linear);
   }
   const int pad = r.kernel / 2;
-  ConvolutionShape shape = {r.images, r.side, r.side, r.in, r.out,  r.kernel, r.stride,
-                            pad,      pad,    pad,    pad,  x_type, out_type};
+  kernels::ConvolutionShape shape = {r.images, r.side, r.side, r.in, r.out,  r.kernel, r.stride,
+                                     pad,      pad,    pad,    pad,  x_type, out_type};
   return run(shape, k.convolution_scratch, k.convolution);
 }
 
@@ -100,11 +103,11 @@ struct Foreign {  // oneDNN's product of a rung
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
   Memory weight, scratch, wide;
-  std::vector<Primitive> primitives;
+  std::vector<cpu::Primitive> primitives;
 
   std::function<void()> prepare(const Rung& r, const Operands& at, DType x_type, DType out_type) {
     const auto add = [&](const auto& desc, int64_t images) {
-      const Binding binding = {{}, {}, {}, nullptr, &engine, &stream};
+      const cpu::Binding binding = {{}, {}, {}, nullptr, &engine, &stream};
       weight = allocate(desc.weights_desc().get_size());
       std::memset(weight.get(), 0, desc.weights_desc().get_size());
       scratch = allocate(desc.scratchpad_desc().get_size() + 64);
@@ -128,18 +131,18 @@ struct Foreign {  // oneDNN's product of a rung
                                .residual = false,
                                .activation = Activation::kNone};
       const int64_t side = r.side / r.stride;
-      add(convolution(conv, {r.in, r.side, r.side}, {r.out, side, side}, {x_type, out_type},
-                      {r.out, r.in, r.kernel, r.kernel}, engine),
+      add(cpu::convolution(conv, {r.in, r.side, r.side}, {r.out, side, side}, {x_type, out_type},
+                           {r.out, r.in, r.kernel, r.kernel}, engine),
           r.images);
     } else {
       const int64_t images = r.images % 2 ? 1 : 2;
-      add(matmul({.bias = true, .residual = r.residual, .activation = Activation::kNone}, pixels_in(r) / images,
-                 {x_type, out_type}, {r.out, r.in}, engine),
+      add(cpu::matmul({.bias = true, .residual = r.residual, .activation = Activation::kNone}, pixels_in(r) / images,
+                      {x_type, out_type}, {r.out, r.in}, engine),
           images);
     }
     return [&r, out_type, to = const_cast<std::byte*>(at.out.data()), this] {
       for (size_t i = 0; i < primitives[0].runs(); ++i) primitives[0].run(i);
-      if (r.geglu) kernels().geglu(r.images, r.out / 2, out_type, wide.get(), to);
+      if (r.geglu) kernels::table().geglu(r.images, r.out / 2, out_type, wide.get(), to);
     };
   }
 };
@@ -188,8 +191,9 @@ int main(int argc, char** argv) {
   const double seconds = argc > 1 ? std::atof(argv[1]) : 0.3;
   const std::string part = argc > 2 ? argv[2] : "";
   for (const DType type : {DType::kBF16, DType::kF32}) {
-    const double peak = probe_peak(type);
-    std::printf("%s, %s, %d threads; peak %.1f GFLOP/s\n", kernels().name, name_of(type), threads(), peak * 1e-9);
+    const double peak = kernels::probe_peak(type);
+    std::printf("%s, %s, %d threads; peak %.1f GFLOP/s\n", kernels::table().name, name_of(type), threads(),
+                peak * 1e-9);
     for (const Rung& r : kRungs) {
       if (std::string(r.name).find(part) != std::string::npos) climb(r, type, peak, seconds);
       std::fflush(stdout);

@@ -1,5 +1,6 @@
-// The 3x3 convolutions of Stable Diffusion 1.5 by Winograd's algorithm in fp32, beside oneDNN's direct ones in bf16.
-// bench_winograd [seconds for each rung]; a rate counts the operations of the direct sum.
+// The 3x3 convolutions of Stable Diffusion 1.5 by Winograd's algorithm in fp32, beside oneDNN's
+// direct ones in bf16. bench_winograd [seconds for each rung]; a rate counts the operations of the
+// direct sum.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -31,8 +32,8 @@ double time_direct(const Rung& r, double seconds) {
   dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   dnnl::stream stream(engine);
   const op::Conv2d op = {.stride = 1, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1, .bias = true};
-  const auto desc = convolution(op, {r.in, r.side, r.side}, {r.out, r.side, r.side}, {DType::kBF16, DType::kBF16},
-                                {r.out, r.in, 3, 3}, engine);
+  const auto desc = cpu::convolution(op, {r.in, r.side, r.side}, {r.out, r.side, r.side}, {DType::kBF16, DType::kBF16},
+                                     {r.out, r.in, 3, 3}, engine);
   const int64_t x_count = r.side * r.side * r.in, out_count = r.side * r.side * r.out;
   const Tensor x = random(r.images * x_count, DType::kBF16, 1);
   const Tensor plain_weight = random(r.out * r.in * 9, DType::kBF16, 2), bias({r.out});
@@ -58,43 +59,44 @@ double time_direct(const Rung& r, double seconds) {
 }
 
 double time_winograd(const Rung& r, double seconds, bool normalised, size_t& scratch_bytes) {
-  const ConvolutionShape shape = {.images = r.images,
-                                  .height = r.side,
-                                  .width = r.side,
-                                  .in = r.in,
-                                  .out = r.out,
-                                  .kernel = 3,
-                                  .stride = 1,
-                                  .pad_top = 1,
-                                  .pad_left = 1,
-                                  .pad_bottom = 1,
-                                  .pad_right = 1,
-                                  .x_type = DType::kBF16,
-                                  .out_type = DType::kBF16,
-                                  .doubled = r.doubled,
-                                  .groups = normalised ? 32 : 0,
-                                  .silu = normalised};
+  const kernels::ConvolutionShape shape = {.images = r.images,
+                                           .height = r.side,
+                                           .width = r.side,
+                                           .in = r.in,
+                                           .out = r.out,
+                                           .kernel = 3,
+                                           .stride = 1,
+                                           .pad_top = 1,
+                                           .pad_left = 1,
+                                           .pad_bottom = 1,
+                                           .pad_right = 1,
+                                           .x_type = DType::kBF16,
+                                           .out_type = DType::kBF16,
+                                           .doubled = r.doubled,
+                                           .groups = normalised ? 32 : 0,
+                                           .silu = normalised};
   const Tensor x = random(r.images * r.side * r.side * r.in / (r.doubled ? 4 : 1), DType::kBF16, 1);
   const Tensor weight = random(r.out * r.in * 9, DType::kBF16, 2), bias({r.out}), stats({r.images * 64});
   const Tensor scale({r.in}), shift({r.in});
   Tensor out({r.images * r.side * r.side * r.out}, DType::kBF16);
-  scratch_bytes = kernels().winograd_scratch(shape);
+  scratch_bytes = kernels::table().winograd_scratch(shape);
   const Memory scratch = allocate(scratch_bytes);
-  const ProductData data = {.x = x.data(),
-                            .weight = {weight.data(), DType::kBF16},
-                            .bias = bias.floats().data(),
-                            .residual = nullptr,
-                            .out = out.data(),
-                            .scratch = scratch.get(),
-                            .stats = stats.floats().data(),
-                            .scale = scale.floats().data(),
-                            .shift = shift.floats().data()};
-  return best_of(seconds, [&] { kernels().winograd(shape, data); });
+  const kernels::ProductData data = {.x = x.data(),
+                                     .weight = {weight.data(), DType::kBF16},
+                                     .bias = bias.floats().data(),
+                                     .residual = nullptr,
+                                     .out = out.data(),
+                                     .scratch = scratch.get(),
+                                     .stats = stats.floats().data(),
+                                     .scale = scale.floats().data(),
+                                     .shift = shift.floats().data()};
+  return best_of(seconds, [&] { kernels::table().winograd(shape, data); });
 }
 
 int climb(double seconds) {
-  const double fp32 = probe_peak(DType::kF32), bf16 = probe_peak(DType::kBF16), peak = bf16 > 0 ? bf16 : fp32;
-  std::printf("%s, %d threads; peak fp32 %.1f, bf16 %.1f GFLOP/s\n", kernels().name, threads(), fp32 * 1e-9,
+  const double fp32 = kernels::probe_peak(DType::kF32), bf16 = kernels::probe_peak(DType::kBF16),
+               peak = bf16 > 0 ? bf16 : fp32;
+  std::printf("%s, %d threads; peak fp32 %.1f, bf16 %.1f GFLOP/s\n", kernels::table().name, threads(), fp32 * 1e-9,
               bf16 * 1e-9);
   std::printf(
       "images side    in   out         ms  GFLOP/s  %% of peak  MiB | direct ms  GFLOP/s  ratio | normalised ms\n");

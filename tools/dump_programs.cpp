@@ -1,6 +1,7 @@
-// dump_programs MODEL EXPORT OUT [--device NAME]: runs, in fp32 and on seeded random inputs, the graph behind every gear of every
-// file of an export, and writes inputs and outputs for tools/check_onnx.py. The graphs are built here as the engine builds them;
-// one whose identity is not the manifest's is an error.
+// dump_programs MODEL EXPORT OUT [--device NAME]: runs, in fp32 and on seeded random inputs, the
+// graph behind every gear of every file of an export, and writes inputs and outputs for
+// tools/check_onnx.py. The graphs are built here as the engine builds them; one whose identity is
+// not the manifest's is an error.
 #include <CLI/CLI.hpp>
 #include <boost/json/serialize.hpp>
 #include <cmath>

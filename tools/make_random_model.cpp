@@ -1,6 +1,7 @@
-// make_random_model OUT [--from MODEL | --preset NAME]: a model in diffusers' layout with seeded random weights, of any size.
-// Names and shapes come from the graphs; the values keep activations of order one, so that it runs like a trained model and
-// draws noise. The same seed gives the same bytes on every machine, whatever the number of threads.
+// make_random_model OUT [--from MODEL | --preset NAME]: a model in diffusers' layout with seeded
+// random weights, of any size. Names and shapes come from the graphs; the values keep activations
+// of order one, so that it runs like a trained model and draws noise. The same seed gives the same
+// bytes on every machine, whatever the number of threads.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
@@ -139,7 +140,8 @@ struct Law {
   float mean, deviation;
 };
 
-// Matrices keep the size of what they multiply, a residual branch adds a quarter of it, norms and biases start as they do in training.
+// Matrices keep the size of what they multiply, a residual branch adds a quarter of it, norms and
+// biases start as they do in training.
 Law law_of(const NamedShape& weight) {
   const std::string& name = weight.name;
   if (name.ends_with(".bias")) return {0, 0};
@@ -271,7 +273,8 @@ void write_tokenizer_of_merges(const fs::path& folder, const std::string& merges
   for (int byte = 0; byte < 256; ++byte)
     if (shows(byte)) add_byte(byte);
   for (int byte = 0, next = 256; byte < 256; ++byte)
-    if (!shows(byte)) add_byte(next++);  // CLIP gives bytes that do not print a letter from U+0100 on
+    // CLIP gives bytes that do not print a letter from U+0100 on
+    if (!shows(byte)) add_byte(next++);
   for (size_t i = 0; i < 256; ++i) tokens.push_back(tokens[i] + "</w>");
 
   std::istringstream lines(text);

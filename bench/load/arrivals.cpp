@@ -23,7 +23,7 @@ std::vector<double> arrival_times(const ArrivalPlan& plan) {
                        plan.off_seconds, ": a burst takes some time, a pause none or some");
   const double cycle = plan.on_seconds + plan.off_seconds;
   const double rate = bursty ? plan.rate * cycle / plan.on_seconds : plan.rate;
-  const int64_t most = plan.count > 0 ? std::min(plan.count, kMostArrivals) : kMostArrivals;
+  const int64_t most = plan.count > 0 ? std::min(plan.count, kMaxArrivals) : kMaxArrivals;
   Dice dice(plan.seed);
   std::vector<double> times;
   double clock = 0;  // runs while on

@@ -18,7 +18,7 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 
-constexpr uint64_t kMostAnswer = uint64_t{256} << 20;
+constexpr uint64_t kMaxAnswer = uint64_t{256} << 20;
 
 double steps_made(const std::string& data) {  // 0 where it has not begun, or does not say
   try {
@@ -49,7 +49,7 @@ class Call : public std::enable_shared_from_this<Call> {
     if (!target.key.empty()) request_.set(http::field::authorization, "Bearer " + target.key);
     request_.body() = std::move(order_.text.body);
     request_.prepare_payload();
-    parser_.body_limit(kMostAnswer);
+    parser_.body_limit(kMaxAnswer);
   }
 
   void start(const asio::ip::tcp::endpoint& endpoint) {

@@ -10,7 +10,7 @@
 namespace inkstone {
 namespace {
 
-constexpr size_t kMostFileBytes = size_t{256} << 20;
+constexpr size_t kMaxFileBytes = size_t{256} << 20;
 
 std::vector<std::string> split(std::string_view text, char at) {
   std::vector<std::string> parts;
@@ -101,7 +101,7 @@ LoadRequest load_request_of(const JsonObject& object) {
 std::vector<LoadRequest> read_requests(const std::string& path) {
   std::vector<LoadRequest> requests;
   int number = 0;
-  const std::string text = read_file(path, kMostFileBytes);
+  const std::string text = read_file(path, kMaxFileBytes);
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     const std::string_view line(text.data() + begin, end - begin);

@@ -116,7 +116,7 @@ void LoadRun::send(size_t index) {
   Record& record = records_[index];
   const LoadRequest& request = plan_.requests[plan_.which[index]];
   record.lag = seconds_at(Clock::now()) - record.intended;
-  if (open_ >= plan_.most_open) {
+  if (open_ >= plan_.max_open) {
     record.fate = Fate::kNotSent;
     return;
   }

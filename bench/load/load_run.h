@@ -20,7 +20,7 @@ struct LoadPlan {
   double timeout = 120;       // seconds; from the intended moment
   double aborts = 0;          // the part of all whose sender goes away,
   double abort_within = 1;    // at a random moment of so many seconds after the intended one
-  int most_open = 1000;       // connections; what comes on top is not sent, and counted
+  int max_open = 1000;        // connections; what comes on top is not sent, and counted
   bool verify = false;        // against the store
   uint64_t seed = 1;
   double progress_seconds = 5;  // between lines on standard error; 0: none

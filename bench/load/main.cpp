@@ -20,7 +20,7 @@ struct Flags {
   ArrivalPlan plan;
   double time_scale = 1, warm_up = 0, timeout = 120, aborts = 0, slo = 0, slo_scale = 0;
   double abort_within = 0, progress = 5;
-  int most_open = 1000;
+  int max_open = 1000;
   Mix mix;
 };
 
@@ -87,7 +87,7 @@ void add_judging_flags(CLI::App& app, Flags& f) {
   app.add_option("--aborts", f.aborts, "The part of the requests whose sender goes away")->group(group);
   app.add_option("--abort-within", f.abort_within, "Seconds; at a random moment (default: the SLO, else 1)")
       ->group(group);
-  app.add_option("--most-open", f.most_open, "Connections")->capture_default_str()->group(group);
+  app.add_option("--most-open", f.max_open, "Connections")->capture_default_str()->group(group);
   app.add_flag("--verify", f.verify, "The same request must give the same pixels, in the run and in --hashes")
       ->group(group);
   app.add_option("--hashes", f.hashes, "A file that --solo wrote")->group(group);
@@ -124,7 +124,7 @@ LoadPlan plan_of(Flags& f) {
     plan.target.key.resize(std::min(plan.target.key.find_first_of("\r\n"), plan.target.key.size()));
   }
   plan.wording = {dialect(f.api), f.model, !f.no_stream, f.deadlines};
-  INKSTONE_CHECK_USAGE(f.timeout > 0 && f.aborts >= 0 && f.aborts <= 1 && f.most_open > 0 && f.time_scale > 0,
+  INKSTONE_CHECK_USAGE(f.timeout > 0 && f.aborts >= 0 && f.aborts <= 1 && f.max_open > 0 && f.time_scale > 0,
                        "--timeout, --most-open and --time-scale are more than 0, --aborts is from 0 to 1");
   INKSTONE_CHECK_USAGE(f.slo_scale <= 0 || !f.solo.empty(), "--slo-scale needs --solo, which measures");
   if (!f.trace.empty()) {
@@ -143,7 +143,7 @@ LoadPlan plan_of(Flags& f) {
   plan.timeout = f.timeout;
   plan.aborts = f.aborts;
   plan.abort_within = f.abort_within > 0 ? f.abort_within : f.slo > 0 ? f.slo : 1;
-  plan.most_open = f.most_open;
+  plan.max_open = f.max_open;
   plan.verify = f.verify;
   plan.seed = f.plan.seed;
   plan.progress_seconds = f.progress;

@@ -1,7 +1,6 @@
 #include "app/environment.h"
 
-#include <cstdlib>
-
+#include "base/environment.h"
 #include "base/error.h"
 
 namespace inkstone {
@@ -15,12 +14,12 @@ std::string variable_of(const Setting& setting) {
 void apply_environment(Command command, Options& options) {
   for (const Setting& setting : settings()) {
     const bool named = (setting.commands & bit(command)) && (setting.in_file || setting.name == std::string("config"));
-    const char* text = named && !is_set(options, setting) ? std::getenv(variable_of(setting).c_str()) : nullptr;
+    if (!named || is_set(options, setting)) continue;
+    const std::optional<std::string> text = flag_environment(variable_of(setting));
     if (!text) continue;
-    const std::string subject = variable_of(setting) + "=" + text;
-    INKSTONE_CHECK_USAGE(*setting.value || text == std::string("true") || text == std::string("false"), subject,
-                         ": must be true or false");
-    assign(options, setting, text, subject);
+    const std::string subject = variable_of(setting) + "=" + *text;
+    INKSTONE_CHECK_USAGE(*setting.value || *text == "true" || *text == "false", subject, ": must be true or false");
+    assign(options, setting, *text, subject);
   }
 }
 

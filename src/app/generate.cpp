@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
+#include "base/random.h"
 #include "base/utf8.h"
 #include "base/version.h"
 #include "diffusion/parameters.h"

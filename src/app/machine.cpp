@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/environment.h"
 #include "base/error.h"
 
 namespace inkstone {
@@ -39,22 +39,12 @@ int terminal_columns() {
   constexpr int kLeast = 20, kUsual = 80;
   winsize size{};
   if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return std::max<int>(kLeast, size.ws_col);
-  const char* columns = std::getenv("COLUMNS");
-  const int stated = columns ? std::atoi(columns) : 0;
+  const int stated = std::atoi(environment(Variable::kColumns).value_or("").c_str());
   return stated > 0 ? std::max(kLeast, stated) : kUsual;
 }
 
-uint32_t random_seed() {
-  uint32_t seed = 0;
-  ssize_t got = 0;
-  do got = getrandom(&seed, sizeof seed, 0);
-  while (got < 0 && errno == EINTR);
-  INKSTONE_CHECK(got == sizeof seed, "cannot draw a seed: ", std::strerror(errno), ": give one with --seed");
-  return seed;
-}
-
 void restart_with_short_spins(char** arguments) {
-  if (std::getenv("GOMP_SPINCOUNT") || std::getenv("OMP_WAIT_POLICY")) return;
+  if (environment(Variable::kGompSpinCount) || environment(Variable::kOmpWaitPolicy)) return;
   setenv("GOMP_SPINCOUNT", "10000", 0);
   execv("/proc/self/exe", arguments);  // where it fails, the long spin stays
 }

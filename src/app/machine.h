@@ -1,7 +1,6 @@
-// What the program asks of the operating system besides files: streams, the terminal, chance.
+// What the program asks of the operating system besides files: streams and the terminal.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -11,7 +10,6 @@ namespace inkstone {
 void open_missing_streams();
 bool is_terminal(int descriptor);
 int terminal_columns();  // of standard error; 80 where it is not known, at least 20
-uint32_t random_seed();  // by the kernel
 // Waiting threads of the OpenMP pool spin for milliseconds by default, which starves everybody on a machine that does other
 // work too (seen: 20 times slower). The pool reads its environment before main() runs, so the program starts itself again
 // with a short spin, once; an environment that says GOMP_SPINCOUNT or OMP_WAIT_POLICY is left alone.

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <string_view>
 
 #include "app/machine.h"
+#include "base/environment.h"
 
 namespace inkstone {
 namespace {
@@ -69,8 +69,7 @@ bool is_reported(int done, int total) {
 
 ProgressView::Kind progress_kind(bool quiet) {
   if (quiet) return ProgressView::Kind::kNothing;
-  const char* terminal = std::getenv("TERM");
-  const bool dumb = !terminal || std::string_view(terminal) == "dumb";
+  const bool dumb = environment(Variable::kTerm).value_or("dumb") == "dumb";
   return is_terminal(2) && !dumb ? ProgressView::Kind::kBar : ProgressView::Kind::kLines;
 }
 

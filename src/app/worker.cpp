@@ -1,10 +1,6 @@
 // inkstone worker: what inkstone serve starts for each device.
 #include "serve/worker/worker.h"
 
-#include <cstdlib>
-#include <limits>
-#include <string>
-
 #include "app/commands.h"
 #include "app/loading.h"
 #include "base/error.h"
@@ -13,20 +9,6 @@
 #include "serve/worker/worker_process.h"
 
 namespace inkstone {
-namespace {
-
-// For tests of the whole server: the pictures of prompts that contain this text give NaN.
-WorkerSabotage sabotage() {
-  const char* text = std::getenv("INKSTONE_TEST_NAN");
-  if (!text || !*text) return {};
-  const auto spoil = [text = std::string(text)](const PictureRequest& request, Job& job) {
-    if (request.prompt.find(text) != std::string::npos)
-      for (float& value : job.latent.floats()) value = std::numeric_limits<float>::quiet_NaN();
-  };
-  return {spoil, {}};
-}
-
-}  // namespace
 
 int run_worker(const Options& options) {
   INKSTONE_CHECK_USAGE(is_worker_socket(kWorkerSocket),
@@ -39,7 +21,6 @@ int run_worker(const Options& options) {
   settings.most_jobs = options.jobs.value_or(settings.most_jobs);
   settings.most_side = options.most_side.value_or(settings.most_side);
   settings.most_pixels = options.most_pixels.value_or(settings.most_pixels);
-  settings.sabotage = sabotage();
   return serve_orders(kWorkerSocket, *loaded.engine, describe_model(loaded.model()), settings);
 }
 

@@ -9,8 +9,8 @@
 namespace inkstone {
 namespace {
 
-constexpr size_t kFewestGears = 2, kMostGears = 100, kMostDims = 4, kMostSizes = 128;  // of --dynamic_dims
-constexpr uint64_t kMostInnerWeights = uint64_t{2} << 30;
+constexpr size_t kMinGears = 2, kMaxGears = 100, kMaxDims = 4, kMaxSizes = 128;  // of --dynamic_dims
+constexpr uint64_t kMaxInnerWeights = uint64_t{2} << 30;
 
 std::string joined(const Shape& shape) {
   std::string text;
@@ -29,8 +29,8 @@ void check_port(const GraphRecord& graph, const Port& port, const Shape& shape, 
   const bool of_gears = graph.gears.size() > 1;
   INKSTONE_CHECK(shape.size() == port.shape.size(), graph.onnx.file, ": gear ", gear, " gives ", shown(port.name), " ",
                  to_string(shape), ", its port is ", to_string(port.shape));
-  INKSTONE_CHECK(!of_gears || (!shape.empty() && shape.size() <= kMostDims), graph.onnx.file, ": ", shown(port.name),
-                 " has ", shape.size(), " dimensions; files with gears take 1 to ", kMostDims,
+  INKSTONE_CHECK(!of_gears || (!shape.empty() && shape.size() <= kMaxDims), graph.onnx.file, ": ", shown(port.name),
+                 " has ", shape.size(), " dimensions; files with gears take 1 to ", kMaxDims,
                  ": export one file for each batch");
   for (size_t i = 0; i < shape.size(); ++i) {
     INKSTONE_CHECK(shape[i] > 0, graph.onnx.file, ": gear ", gear, " gives ", shown(port.name), " ", to_string(shape));
@@ -49,12 +49,12 @@ std::string values_of(const GraphRecord& graph, const Gear& gear) {
 }
 
 std::string dynamic_dims(const GraphRecord& graph) {
-  INKSTONE_CHECK(graph.gears.size() >= kFewestGears && graph.gears.size() <= kMostGears, graph.onnx.file, ": ",
-                 graph.gears.size(), " gears; ATC takes ", kFewestGears, " to ", kMostGears, " in a file");
+  INKSTONE_CHECK(graph.gears.size() >= kMinGears && graph.gears.size() <= kMaxGears, graph.onnx.file, ": ",
+                 graph.gears.size(), " gears; ATC takes ", kMinGears, " to ", kMaxGears, " in a file");
   size_t sizes = 0;
   for (const Port& port : graph.inputs) sizes += port.shape.size();
-  INKSTONE_CHECK_USAGE(sizes <= kMostSizes, graph.onnx.file, ": its inputs have ", sizes,
-                       " sizes in all, and AscendCL chooses a gear by at most ", kMostSizes,
+  INKSTONE_CHECK_USAGE(sizes <= kMaxSizes, graph.onnx.file, ": its inputs have ", sizes,
+                       " sizes in all, and AscendCL chooses a gear by at most ", kMaxSizes,
                        ": export without --gears, a file for each batch");
   std::string text;
   std::set<std::string> seen;
@@ -80,12 +80,13 @@ std::string precision_mode(const GraphRecord& graph, const AtcTarget& target) {
   INKSTONE_CHECK_USAGE(target.precision == "fp16" || target.precision == "mixed" || target.precision == "fp32",
                        "--precision ", shown(target.precision), ": exports for Ascend are fp16, mixed or fp32");
   if (graph.part == "time" || target.precision == "fp32")
-    return "origin";  // sines of the timestep mean nothing in fp16
+    // sines of the timestep mean nothing in fp16
+    return "origin";
   return target.precision == "fp16" ? "fp16" : "mixed_float16";
 }
 
 bool wants_external_weights(const GraphRecord& graph, uint64_t weight_bytes) {
-  return weight_bytes > kMostInnerWeights && graph.part != "time" && graph.part != "prompt";  // these use few of them
+  return weight_bytes > kMaxInnerWeights && graph.part != "time" && graph.part != "prompt";  // these use few of them
 }
 
 }  // namespace
@@ -101,7 +102,8 @@ AtcCommand atc_command(const GraphRecord& graph, const AtcTarget& target, uint64
 
   AtcCommand command;
   const std::string mode = precision_mode(graph, target);
-  // ND: our inputs are images, rows and scalars in one file, and gears are taken with ND alone; convolutions find their own layout.
+  // ND: our inputs are images, rows and scalars in one file, and gears are taken with ND alone;
+  // convolutions find their own layout.
   command.flags = {"--framework=5", std::string("--soc_version=") + target.soc->name, "--input_format=ND",
                    "--input_shape=" + input_shape(graph)};
   if (graph.gears.size() > 1) command.flags.push_back("--dynamic_dims=" + dynamic_dims(graph));

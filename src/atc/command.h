@@ -1,4 +1,5 @@
-// The command line by which ATC makes an `.om` of one graph; what ATC would refuse is refused before, with the way out.
+// The command line by which ATC makes an `.om` of one graph; what ATC would refuse is refused
+// before, with the way out.
 #pragma once
 
 #include <string>
@@ -16,22 +17,28 @@ struct AtcTarget {
 };
 
 struct AtcCommand {
-  std::vector<std::string> flags;  // all that say nothing of where files are
-  std::vector<std::string> keep;   // nodes that keep fp32: one a line in the file of --keep_dtype; empty: no such file
-  bool has_external_weights = false;  // in a folder `weight` beside the `.om`
+  // all that say nothing of where files are
+  std::vector<std::string> flags;
+  // nodes that keep fp32: one a line in the file of --keep_dtype; empty: no such file
+  std::vector<std::string> keep;
+  // in a folder `weight` beside the `.om`
+  bool has_external_weights = false;
 };
 
-// `weight_bytes` is the size of the graph's weight file. Throws UsageError for a precision that the chip or we do not have, Error
-// for a graph whose ports or gears ATC would not take.
+// `weight_bytes` is the size of the graph's weight file. Throws UsageError for a precision that the
+// chip or we do not have, Error for a graph whose ports or gears ATC would not take.
 AtcCommand atc_command(const GraphRecord& graph, const AtcTarget& target, uint64_t weight_bytes);
 
 struct AtcPaths {
   std::string model, output;  // `output` without ".om"
-  std::string keep_dtype;     // read only where the command has nodes to keep
+  // read only where the command has nodes to keep
+  std::string keep_dtype;
 };
 std::vector<std::string> arguments(const AtcCommand& command, const AtcPaths& paths);
 
-std::string keep_dtype_name(const GraphRecord& graph);  // of the file of --keep_dtype, beside the graph's
-std::string quoted(const std::string& word);            // as one word of a shell's command line
+// of the file of --keep_dtype, beside the graph's
+std::string keep_dtype_name(const GraphRecord& graph);
+// as one word of a shell's command line
+std::string quoted(const std::string& word);
 
 }  // namespace inkstone

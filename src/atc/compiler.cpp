@@ -23,14 +23,15 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kBuildName = "atc-build";
-constexpr size_t kMostShownCommand = 1500;
+constexpr size_t kMaxShownCommand = 1500;
 
 struct Work {
   GraphRecord* graph = nullptr;
   FileRecord weights;
   AtcCommand command;
   std::string recipe;
-  std::vector<std::string> recorded;  // the command as it is run in the folder itself
+  // the command as it is run in the folder itself
+  std::vector<std::string> recorded;
 };
 
 void write_text(const fs::path& path, const std::string& text) { write_file(path, std::as_bytes(std::span(text))); }
@@ -159,7 +160,7 @@ class Compiler {
     std::error_code ignored;
     const fs::path path = folder_ / om_info_name(*work.graph);
     if (!fs::exists(path, ignored)) return false;
-    const OmInfo info = parse_om_info(read_file(path, kMostOmInfoBytes));
+    const OmInfo info = parse_om_info(read_file(path, kMaxOmInfoBytes));
     if (info.recipe != work.recipe || !is_of_this_cann(info.cann)) return false;
     const std::optional<fs::path> om = find_om(folder_, work.graph->name);
     if (!om || !is_good(*om)) return false;
@@ -206,7 +207,7 @@ class Compiler {
     write_text(log, command + "\n" + result.output);
     fail(INKSTONE_HERE,
          {"ATC ", what, " on ", work.graph->onnx.file, ": ", explain_atc(result.output).text(), "; its output is in ",
-          log.string(), "; the command: ", command.size() <= kMostShownCommand ? command : "the first line there"});
+          log.string(), "; the command: ", command.size() <= kMaxShownCommand ? command : "the first line there"});
   }
 
   void make(const Work& work, size_t number, size_t count) {

@@ -1,4 +1,5 @@
-// The `.om` files of an export folder: taken from the cache, made by ATC, or left to compile.sh where there is no ATC.
+// The `.om` files of an export folder: taken from the cache, made by ATC, or left to compile.sh
+// where there is no ATC.
 #pragma once
 
 #include <filesystem>
@@ -11,7 +12,8 @@
 namespace inkstone {
 
 enum class CompilePolicy {
-  kAuto,   // where there is no ATC, compile.sh is written in its place
+  // where there is no ATC, compile.sh is written in its place
+  kAuto,
   kNever,  // nothing is done
   kRequire
 };
@@ -19,27 +21,32 @@ CompilePolicy compile_policy(const std::string& name);  // "auto", "never", "req
 
 struct AtcOptions {
   CompilePolicy policy = CompilePolicy::kAuto;
-  std::string soc = "auto";     // a chip's name
-  std::string detected_soc;     // what "auto" is: of AscendCL or npu-smi; "": none is seen
-  std::string host_cpu;         // where it will run, if not on a processor like this one: "x86_64", "aarch64"
+  std::string soc = "auto";  // a chip's name
+  // what "auto" is: of AscendCL or npu-smi; "": none is seen
+  std::string detected_soc;
+  // where it will run, if not on a processor like this one: "x86_64", "aarch64"
+  std::string host_cpu;
   std::filesystem::path cache;  // see default_om_cache(); "": none
   Surroundings around = Surroundings::ours();
 };
 
 struct AtcProgress {
-  std::function<void(const std::string& line)> say;     // what is done next, what it gave, warnings
-  std::function<void(std::string_view line)> atc_line;  // ATC's own output
+  // what is done next, what it gave, warnings
+  std::function<void(const std::string& line)> say;
+  std::function<void(std::string_view line)> atc_line;                        // ATC's own output
   std::function<bool(const GraphRecord& graph, double seconds)> still_going;  // twice a second; false: stop
 };
 
 struct CompileSummary {
-  int had = 0, from_cache = 0, taken_in = 0, made = 0;  // graphs; taken in: those that compile.sh made
-  int left = 0;                                         // to compile.sh
+  // graphs; taken in: those that compile.sh made
+  int had = 0, from_cache = 0, taken_in = 0, made = 0;
+  int left = 0;  // to compile.sh
 };
 
-// Fills `compiled` of every graph of `manifest`, whose files are in `folder`, and writes the manifest after each: interrupted, it goes
-// on where it was. Everything is checked before the first is compiled. Throws UsageError for a chip or precision that is none; Error where
-// ATC is missing and required, or fails: with what to do, the exact command, and the file of its output.
+// Fills `compiled` of every graph of `manifest`, whose files are in `folder`, and writes the
+// manifest after each: interrupted, it goes on where it was. Everything is checked before the first
+// is compiled. Throws UsageError for a chip or precision that is none; Error where ATC is missing
+// and required, or fails: with what to do, the exact command, and the file of its output.
 CompileSummary compile_for_ascend(Manifest& manifest, const std::filesystem::path& folder, const AtcOptions& options,
                                   const AtcProgress& progress = {});
 

@@ -7,12 +7,13 @@
 namespace inkstone {
 namespace {
 
-constexpr size_t kMostLine = 300, kMostQuoted = 6, kMostWarnings = 8;
+constexpr size_t kMaxLine = 300, kMaxQuoted = 6, kMaxWarnings = 8;
 constexpr const char* kPlog = "more is in ~/ascend/log/debug/plog ($ASCEND_PROCESS_LOG_PATH)";
 
 struct Known {
   const char* code;
-  int rank;  // of several codes the lowest is quoted first: causes before consequences
+  // of several codes the lowest is quoted first: causes before consequences
+  int rank;
   const char* advice;
 };
 
@@ -70,17 +71,18 @@ std::string_view code_in(std::string_view line, char kind) {
 
 std::string clean(std::string_view line) {
   std::string result;
-  for (const char c : line.substr(0, kMostLine)) {
+  for (const char c : line.substr(0, kMaxLine)) {
     const bool space = static_cast<unsigned char>(c) <= ' ' || c == 127;
     if (!space || (!result.empty() && result.back() != ' ')) result += space ? ' ' : c;
   }
   const auto back = [&] { return result.empty() ? 0 : static_cast<unsigned char>(result.back()); };
-  if (line.size() > kMostLine) {  // not in the middle of a letter
+  // not in the middle of a letter
+  if (line.size() > kMaxLine) {
     while (back() >= 0x80 && back() < 0xc0) result.pop_back();
     if (back() >= 0xc0) result.pop_back();
   }
   if (back() == ' ') result.pop_back();
-  return line.size() > kMostLine ? result + "..." : result;
+  return line.size() > kMaxLine ? result + "..." : result;
 }
 
 std::vector<std::string_view> lines_of(std::string_view text) {
@@ -99,7 +101,7 @@ bool is_chatter(std::string_view line) {
 
 // What CANN itself says under the code's line: its causes and ways out.
 void quote_from(const std::vector<std::string_view>& lines, size_t at, std::vector<std::string>& quoted) {
-  for (size_t i = at; i < lines.size() && quoted.size() < kMostQuoted; ++i) {
+  for (size_t i = at; i < lines.size() && quoted.size() < kMaxQuoted; ++i) {
     if (i > at && (!code_in(lines[i], 'E').empty() || lines[i].find("TraceBack") != std::string_view::npos)) break;
     if (std::string line = clean(lines[i]); !line.empty()) quoted.push_back(std::move(line));
   }
@@ -150,7 +152,7 @@ AtcExplanation explain_atc(std::string_view output) {
   const std::optional<std::string> plain = without_code(output);
   if (plain && best_rank > 2) result.advice = *plain;
   if (result.quoted.empty()) {
-    for (size_t i = lines.size() - std::min(lines.size(), kMostQuoted); i < lines.size(); ++i)
+    for (size_t i = lines.size() - std::min(lines.size(), kMaxQuoted); i < lines.size(); ++i)
       if (std::string line = clean(lines[i]); !line.empty() && !is_chatter(line))
         result.quoted.push_back(std::move(line));
     if (result.advice.empty()) result.advice = "ATC gave no error code";
@@ -162,7 +164,7 @@ std::vector<std::string> atc_warnings(std::string_view output) {
   std::vector<std::string> result;
   for (const std::string_view line : lines_of(output)) {
     const std::string_view code = code_in(line, 'W');
-    if (code.empty() || result.size() == kMostWarnings) continue;
+    if (code.empty() || result.size() == kMaxWarnings) continue;
     std::string text = clean(line);
     if (code == "W11001") text += std::string(": ") + kSlowNode;
     if (std::ranges::find(result, text) == result.end()) result.push_back(std::move(text));

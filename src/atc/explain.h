@@ -8,10 +8,12 @@
 namespace inkstone {
 
 struct AtcExplanation {
-  std::string code;                 // "E16002", the one that says most; "": ATC gave none
-  std::string advice;               // what to do; never empty
-  std::vector<std::string> quoted;  // lines of the output, at most 6, each one line of at most 300 bytes
-  std::string text() const;         // all of it in one line
+  // "E16002", the one that says most; "": ATC gave none
+  std::string code;
+  std::string advice;  // what to do; never empty
+  // lines of the output, at most 6, each one line of at most 300 bytes
+  std::vector<std::string> quoted;
+  std::string text() const;  // all of it in one line
 };
 
 AtcExplanation explain_atc(std::string_view output);

@@ -4,8 +4,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <cstdlib>
-
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -35,18 +33,19 @@ std::vector<fs::path> candidates(const Surroundings& around) {
   const auto add_toolkit = [&](const fs::path& toolkit) {
     for (const char* folder : {"bin", "compiler/bin"}) result.push_back(toolkit / folder / "atc");
   };
-  for (const std::string& folder : parts_of(around.variable("PATH").value_or(""), ':'))
+  for (const std::string& folder : parts_of(around.variable(Variable::kPath).value_or(""), ':'))
     result.push_back(fs::path(folder) / "atc");
-  for (const char* name : {"ASCEND_TOOLKIT_HOME", "ASCEND_HOME_PATH"})
+  for (const Variable name : {Variable::kAscendToolkitHome, Variable::kAscendHomePath})
     if (const auto toolkit = around.variable(name)) add_toolkit(*toolkit);
   std::vector<fs::path> homes{around.root / "usr/local"};
-  if (const auto home = around.variable("HOME")) homes.push_back(*home);
+  if (const auto home = around.variable(Variable::kHome)) homes.push_back(*home);
   for (const fs::path& home : homes)
     for (const char* toolkit : {"Ascend/cann", "Ascend/ascend-toolkit/latest"}) add_toolkit(home / toolkit);
   return result;
 }
 
-// The folders that a toolkit may be, seen from its program: bin/atc, compiler/bin/atc, x86_64-linux/bin/atc.
+// The folders that a toolkit may be, seen from its program: bin/atc, compiler/bin/atc,
+// x86_64-linux/bin/atc.
 std::vector<fs::path> toolkits_of(const fs::path& program) {
   std::vector<fs::path> result;
   std::error_code ignored;
@@ -58,9 +57,9 @@ std::vector<fs::path> toolkits_of(const fs::path& program) {
 }
 
 std::string text_of(const fs::path& path) {
-  constexpr size_t kMost = size_t{1} << 20;
+  constexpr size_t kMax = size_t{1} << 20;
   try {
-    return read_file(path, kMost);
+    return read_file(path, kMax);
   } catch (const Error&) {
     return "";
   }
@@ -103,7 +102,8 @@ std::string version_of(const std::vector<fs::path>& toolkits) {
   return "";
 }
 
-// A machine without a card has no driver; the toolkit brings a stand-in for its library, that set_env.sh leaves out.
+// A machine without a card has no driver; the toolkit brings a stand-in for its library, that
+// set_env.sh leaves out.
 std::vector<std::string> stand_in_driver(const std::vector<fs::path>& toolkits, const Surroundings& around) {
   std::error_code ignored;
   if (fs::exists(around.root / "usr/local/Ascend/driver/lib64", ignored)) return {};
@@ -112,7 +112,7 @@ std::vector<std::string> stand_in_driver(const std::vector<fs::path>& toolkits, 
   for (const fs::path& toolkit : toolkits) {
     const fs::path folder = toolkit / (std::string(machine.machine) + "-linux") / "devlib";
     if (!fs::is_directory(folder, ignored)) continue;
-    const std::string paths = around.variable("LD_LIBRARY_PATH").value_or("");
+    const std::string paths = around.variable(Variable::kLdLibraryPath).value_or("");
     return {"LD_LIBRARY_PATH=" + paths + (paths.empty() ? "" : ":") + folder.string()};
   }
   return {};
@@ -122,7 +122,7 @@ AtcTool describe(const fs::path& program, const Surroundings& around) {
   const std::vector<fs::path> toolkits = toolkits_of(program);
   AtcTool tool{program, version_of(toolkits), "", stand_in_driver(toolkits, around)};
   std::error_code ignored;
-  if (!around.variable("ASCEND_OPP_PATH"))
+  if (!around.variable(Variable::kAscendOppPath))
     for (const fs::path& toolkit : toolkits)
       if (tool.set_env.empty() && fs::is_regular_file(toolkit / "set_env.sh", ignored))
         tool.set_env = (toolkit / "set_env.sh").string();
@@ -131,13 +131,7 @@ AtcTool describe(const fs::path& program, const Surroundings& around) {
 
 }  // namespace
 
-Surroundings Surroundings::ours() {
-  return {[](const char* name) -> std::optional<std::string> {
-            const char* value = std::getenv(name);
-            return value && *value ? std::optional<std::string>(value) : std::nullopt;
-          },
-          "/"};
-}
+Surroundings Surroundings::ours() { return {nonempty_environment, "/"}; }
 
 std::string AtcTool::stamp() const {
   if (!cann.empty()) return cann;
@@ -157,7 +151,7 @@ std::string AtcSearch::advice() const {
 
 AtcSearch find_atc(const Surroundings& around) {
   AtcSearch search;
-  if (const auto stated = around.variable("INKSTONE_ATC")) {
+  if (const auto stated = around.variable(Variable::kAtc)) {
     INKSTONE_CHECK(is_program(*stated), "INKSTONE_ATC is ", shown(*stated), ", which is no program");
     search.tool = describe(fs::absolute(*stated), around);
     return search;

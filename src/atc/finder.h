@@ -1,4 +1,5 @@
-// Where ATC is, what CANN it belongs to, and whether its environment is set; where there is none, where was looked and how to get it.
+// Where ATC is, what CANN it belongs to, and whether its environment is set; where there is none,
+// where was looked and how to get it.
 #pragma once
 
 #include <filesystem>
@@ -7,14 +8,20 @@
 #include <string>
 #include <vector>
 
+#include "base/environment.h"
+
 namespace inkstone {
 
 struct AtcTool {
   std::filesystem::path program;
-  std::string cann;                      // "8.1.RC1" of the toolkit's files; "": they say nothing
-  std::string set_env;                   // the script that has not been sourced; "": it has, or there is none
-  std::vector<std::string> environment;  // "NAME=value" that ATC needs more than we have
-  std::string stamp() const;             // the version, or what else tells two compilers apart
+  // "8.1.RC1" of the toolkit's files; "": they say nothing
+  std::string cann;
+  // the script that has not been sourced; "": it has, or there is none
+  std::string set_env;
+  // "NAME=value" that ATC needs more than we have
+  std::vector<std::string> environment;
+  // the version, or what else tells two compilers apart
+  std::string stamp() const;
 };
 
 struct AtcSearch {
@@ -23,8 +30,9 @@ struct AtcSearch {
   std::string advice() const;       // one line for who has none
 };
 
-struct Surroundings {                                                    // what a search depends on; a test has others
-  std::function<std::optional<std::string>(const char* name)> variable;  // of the environment
+// what a search depends on; a test has others
+struct Surroundings {
+  std::function<std::optional<std::string>(Variable)> variable;  // of the environment
   std::filesystem::path root = "/";
   static Surroundings ours();
 };

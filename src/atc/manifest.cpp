@@ -44,14 +44,14 @@ class Fields {
     INKSTONE_CHECK(value.is_string(), source_, ": \"", key, "\" is not a text");
     return {value.as_string().data(), value.as_string().size()};
   }
-  int64_t number(const char* key, int64_t least = 0) const { return number_of(at(key), key, least); }
-  int64_t number_of(const Json& value, const char* key, int64_t least) const {
-    INKSTONE_CHECK(value.is_int64() && value.as_int64() >= least, source_, ": \"", key,
-                   "\" is not a whole number of at least ", least);
+  int64_t number(const char* key, int64_t min = 0) const { return number_of(at(key), key, min); }
+  int64_t number_of(const Json& value, const char* key, int64_t min) const {
+    INKSTONE_CHECK(value.is_int64() && value.as_int64() >= min, source_, ": \"", key,
+                   "\" is not a whole number of at least ", min);
     return value.as_int64();
   }
-  int small(const char* key, int64_t least = 0) const {
-    const int64_t value = number(key, least);
+  int small(const char* key, int64_t min = 0) const {
+    const int64_t value = number(key, min);
     INKSTONE_CHECK(value <= INT32_MAX, source_, ": \"", key, "\" is ", value);
     return static_cast<int>(value);
   }

@@ -1,5 +1,6 @@
-// What an export folder holds: manifest.json names every ONNX file and the `.om` that ATC made of it, with all that is needed
-// to choose, check and load one before a device is touched. Written by `inkstone export`, read by the backend `ascend`.
+// What an export folder holds: manifest.json names every ONNX file and the `.om` that ATC made of
+// it, with all that is needed to choose, check and load one before a device is touched. Written by
+// `inkstone export`, read by the backend `ascend`.
 #pragma once
 
 #include <filesystem>
@@ -14,7 +15,8 @@ namespace inkstone {
 
 inline constexpr const char* kManifestName = "manifest.json";
 
-struct Port {  // an input or output of a file
+// an input or output of a file
+struct Port {
   std::string name;
   Shape shape;  // -1 where the gears differ
   DType type = DType::kF32;
@@ -28,8 +30,9 @@ struct FileRecord {
 
 // One of the shapes that a file can run. A static file has one, a file with gears several.
 struct Gear {
-  int batch = 1;                       // pictures at once
-  std::string graph;                   // identity() of the graph whose program this is
+  int batch = 1;  // images at once
+  // identity() of the graph whose program this is
+  std::string graph;
   std::vector<Shape> inputs, outputs;  // of every port
 };
 
@@ -41,18 +44,25 @@ struct Compiled {  // by ATC
 };
 
 struct GraphRecord {
-  std::string name;           // "unet_step_512x512_b1_guided", also the stem of its files
-  std::string component;      // "text_encoder", "unet", "vae_decoder", "vae_encoder"
-  std::string part;           // "prompt", "time", "step" of the U-Net; else as the component
-  int width = 0, height = 0;  // of the picture; 0: of all sizes
-  int copies = 1;             // texts for each latent: 2 with guidance
-  int vae_tile = 0;           // rows of latents in a band; 0: whole
+  // "unet_step_512x512_b1_guided", also the stem of its files
+  std::string name;
+  std::string component;  // "text_encoder", "unet", "vae_decoder", "vae_encoder"
+  // "prompt", "time", "step" of the U-Net; else as the component
+  std::string part;
+  // of the image; 0: of all sizes
+  int width = 0, height = 0;
+  // texts for each latent: 2 with guidance
+  int copies = 1;
+  // rows of latents in a band; 0: whole
+  int vae_tile = 0;
   FileRecord onnx;
-  std::string weights;      // the file of its weights
-  std::string fingerprint;  // of the model's weights that it was made of: Weights::fingerprint
+  std::string weights;  // the file of its weights
+  // of the model's weights that it was made of: Weights::fingerprint
+  std::string fingerprint;
   std::vector<Port> inputs, outputs;
-  std::vector<Gear> gears;              // by batch, at least one
-  std::vector<std::string> fp32_nodes;  // overflow or lose their meaning in fp16: "keep their type" for ATC
+  std::vector<Gear> gears;  // by batch, at least one
+  // overflow or lose their meaning in fp16: "keep their type" for ATC
+  std::vector<std::string> fp32_nodes;
   std::optional<Compiled> compiled;
 };
 
@@ -64,9 +74,11 @@ struct Manifest {
   std::vector<FileRecord> weights;
   std::vector<GraphRecord> graphs;
 
-  // Throws Error naming the file and what is missing or wrong in it; paths that leave the folder are refused.
+  // Throws Error naming the file and what is missing or wrong in it; paths that leave the folder
+  // are refused.
   static Manifest read(const std::filesystem::path& folder);
-  void write(const std::filesystem::path& folder) const;  // beside, then renamed; the same bytes for the same content
+  // beside, then renamed; the same bytes for the same content
+  void write(const std::filesystem::path& folder) const;
 };
 
 // The same for two graphs exactly when they say the same, weights aside: SHA-256 of print(graph).

@@ -3,9 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "atc/om_file.h"
+#include "base/cache_folder.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -43,11 +43,6 @@ void link_or_copy(const fs::path& from, const fs::path& to) {
   fail(INKSTONE_HERE, {"cannot copy ", from.string(), " to ", to.string(), ": ", error.message()});
 }
 
-const char* variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value && *value ? value : nullptr;
-}
-
 }  // namespace
 
 std::string recipe_of(const GraphRecord& graph, const FileRecord& weights, const AtcCommand& command) {
@@ -57,12 +52,7 @@ std::string recipe_of(const GraphRecord& graph, const FileRecord& weights, const
   return sha256(text);
 }
 
-fs::path default_om_cache() {
-  if (const char* folder = variable("INKSTONE_CACHE")) return fs::path(folder) / "om";
-  if (const char* folder = variable("XDG_CACHE_HOME")) return fs::path(folder) / "inkstone/om";
-  if (const char* folder = variable("HOME")) return fs::path(folder) / ".cache/inkstone/om";
-  return "";
-}
+fs::path default_om_cache() { return cache_folder("om"); }
 
 std::optional<fs::path> find_om(const fs::path& folder, const std::string& stem) {
   for (const char* ending : {".om", "_linux_x86_64.om", "_linux_aarch64.om"}) {
@@ -95,7 +85,7 @@ std::optional<OmCache::Entry> OmCache::find(const std::string& key) const {
   std::error_code ignored;
   if (folder_.empty() || !fs::is_directory(entry, ignored)) return std::nullopt;
   try {
-    const OmInfo info = parse_om_info(read_file(entry / kInfoName, kMostOmInfoBytes));
+    const OmInfo info = parse_om_info(read_file(entry / kInfoName, kMaxOmInfoBytes));
     const auto good = [&](const FileRecord& file) { return is_as_written(file, entry); };
     if (!info.files.empty() && std::ranges::all_of(info.files, good)) {
       read_om_header(entry / info.files.front().file);

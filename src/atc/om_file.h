@@ -1,4 +1,5 @@
-// The head of an `.om`, read without CANN: whether a file is whole and what it is bound to, before a device is touched.
+// The head of an `.om`, read without CANN: whether a file is whole and what it is bound to, before
+// a device is touched.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +15,18 @@ inline constexpr size_t kOmHeaderBytes = 256;
 
 struct OmHeader {
   uint32_t version = 0, ir_version = 0;
-  std::string name;              // of the graph, as ATC was given it
+  // of the graph, as ATC was given it
+  std::string name;
   std::string platform_version;  // of the compiler's package
   uint64_t model_bytes = 0;      // that follow the header
-  bool is_dynamic = false;       // shapes are found out while it runs: no work memory can be planned
-  bool is_host_bound = false;    // has code for one operating system and processor
+  // shapes are found out while it runs: no work memory can be planned
+  bool is_dynamic = false;
+  // has code for one operating system and processor
+  bool is_host_bound = false;
 };
 
-// `source` stands in errors. Throws Error naming it, the offset and the number for what is no `.om`, encrypted, or cut off.
+// `source` stands in errors. Throws Error naming it, the offset and the number for what is no
+// `.om`, encrypted, or cut off.
 OmHeader parse_om_header(std::span<const std::byte> head, uint64_t file_bytes, const std::string& source);
 OmHeader read_om_header(const std::filesystem::path& path);
 

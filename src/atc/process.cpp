@@ -30,7 +30,8 @@ constexpr auto kTick = std::chrono::milliseconds(500);
 constexpr size_t kLongestLine = 4096;
 
 std::mutex one_at_a_time;
-std::atomic<pid_t> running_group{0};  // whose leader is our child, not yet reaped
+// whose leader is our child, not yet reaped
+std::atomic<pid_t> running_group{0};
 struct sigaction before[std::size(kStops)];
 static_assert(std::atomic<pid_t>::is_always_lock_free);
 
@@ -104,7 +105,7 @@ class Pipe {
 // The first and the last of a long text.
 class Kept {
  public:
-  explicit Kept(size_t most) : half_(most / 2) {}
+  explicit Kept(size_t max_bytes) : half_(max_bytes / 2) {}
   void add(std::string_view text) {
     const size_t room = half_ - std::min(half_, first_.size());
     first_ += text.substr(0, room);
@@ -199,7 +200,8 @@ class Child {
   }
   bool ended() const { return has_ended(id_); }
   void stop() const { stop_group(id_); }
-  int wait() {  // ends what is left of the group too
+  // ends what is left of the group too
+  int wait() {
     if (!ended()) stop();
     running_group = 0;
     kill(-id_, SIGKILL);
@@ -225,7 +227,7 @@ ProcessResult run_process(const ProcessCommand& command, const ProcessWatch& wat
   fcntl(pipe.read_end(), F_SETFL, O_NONBLOCK);
 
   ProcessResult result;
-  Kept kept(command.most_output);
+  Kept kept(command.max_output);
   Lines lines(watch.line);
   const Clock::time_point start = Clock::now();
   Clock::time_point next_tick = start + kTick;
@@ -240,7 +242,8 @@ ProcessResult run_process(const ProcessCommand& command, const ProcessWatch& wat
       kept.add({buffer.data(), static_cast<size_t>(got)});
       lines.add({buffer.data(), static_cast<size_t>(got)});
     }
-    if (got == 0 || (got < 0 && ended)) open = false;  // who holds the pipe yet does not hold us
+    // who holds the pipe yet does not hold us
+    if (got == 0 || (got < 0 && ended)) open = false;
     if (Clock::now() < next_tick || !open) continue;
     next_tick = Clock::now() + kTick;
     if (watch.tick && !result.told_to_stop && !watch.tick(seconds())) {
@@ -248,7 +251,8 @@ ProcessResult run_process(const ProcessCommand& command, const ProcessWatch& wat
       child.stop();
     }
   }
-  while (!child.ended() && !result.told_to_stop) {  // it closed its streams and goes on
+  // it closed its streams and goes on
+  while (!child.ended() && !result.told_to_stop) {
     poll(nullptr, 0, kPollMs / 10);
     if (Clock::now() < next_tick) continue;
     next_tick = Clock::now() + kTick;

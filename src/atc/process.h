@@ -1,5 +1,6 @@
-// A program run without a shell, in a folder and a process group of its own. It never outlives us where we are told to stop: SIGINT, SIGTERM
-// and SIGHUP are passed on to its whole group, which has two seconds to leave, and then do to us what they did before.
+// A program run without a shell, in a folder and a process group of its own. It never outlives us
+// where we are told to stop: SIGINT, SIGTERM and SIGHUP are passed on to its whole group, which has
+// two seconds to leave, and then do to us what they did before.
 #pragma once
 
 #include <filesystem>
@@ -15,23 +16,29 @@ struct ProcessCommand {
   std::vector<std::string> arguments;
   std::filesystem::path folder;          // where it runs
   std::vector<std::string> environment;  // "NAME=value", in place of ours
-  size_t most_output = size_t{1} << 20;  // bytes that are kept: the first and the last halves
+  // bytes that are kept: the first and the last halves
+  size_t max_output = size_t{1} << 20;
 };
 
 struct ProcessWatch {
   std::function<void(std::string_view line)>
-      line;                                  // of both streams, as it comes: no control characters, cut at 4096 bytes
-  std::function<bool(double seconds)> tick;  // about twice a second; false: stop it
+      // of both streams, as it comes: no control characters, cut at 4096 bytes
+      line;
+  // about twice a second; false: stop it
+  std::function<bool(double seconds)> tick;
 };
 
 struct ProcessResult {
-  int code = -1;  // 128 + its number where a signal ended it
+  // 128 + its number where a signal ended it
+  int code = -1;
   bool told_to_stop = false;
   double seconds = 0;
-  std::string output;  // both streams in the order of writing
+  // both streams in the order of writing
+  std::string output;
 };
 
-// One at a time: a second caller waits. Throws Error where it cannot be started; what a callback throws ends the program first.
+// One at a time: a second caller waits. Throws Error where it cannot be started; what a callback
+// throws ends the program first.
 ProcessResult run_process(const ProcessCommand& command, const ProcessWatch& watch = {});
 
 }  // namespace inkstone

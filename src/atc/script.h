@@ -17,8 +17,9 @@ struct ScriptEntry {
   std::string recipe;
 };
 
-// For sh. It stands in the folder of the files; checks that ATC is there and the files are whole; goes on where it was when it is run again;
-// leaves beside each `.om` its om_info_name(), by which inkstone knows it again.
+// For sh. It stands in the folder of the files; checks that ATC is there and the files are whole;
+// goes on where it was when it is run again; leaves beside each `.om` its om_info_name(), by which
+// inkstone knows it again.
 std::string compile_script(const std::vector<ScriptEntry>& entries);
 
 std::string om_info_name(const GraphRecord& graph);

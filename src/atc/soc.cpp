@@ -11,7 +11,8 @@ namespace {
 
 constexpr const char* kPrefix = "Ascend";
 constexpr const char* kHowToSee = "`npu-smi info` shows the chip's name on the machine that has it";
-// A chip of 2019. What is called "910B" since 2023 has other kernels, and does not load what was compiled under this name.
+// A chip of 2019. What is called "910B" since 2023 has other kernels, and does not load what was
+// compiled under this name.
 constexpr const char* kMistakenName = "Ascend910B";
 
 const Soc kSocs[] = {
@@ -69,14 +70,14 @@ size_t differences(const std::string& a, const std::string& b) {
 
 // The chip whose name is written otherwise, or the nearest few.
 std::string suggestion(std::string_view asked) {
-  constexpr size_t kLongest = 32, kMost = 4;
+  constexpr size_t kLongest = 32, kMax = 4;
   const std::string word = plain(asked.substr(0, kLongest));
   std::string near;
   size_t found = 0;
   for (const size_t distance : {0, 1, 2}) {
     for (const Soc& soc : kSocs) {
       const std::string name = plain(soc.name), short_name = name.substr(std::string_view(kPrefix).size());
-      if (found == kMost || soc.name == std::string_view(kMistakenName)) continue;
+      if (found == kMax || soc.name == std::string_view(kMistakenName)) continue;
       if (std::min(differences(word, name), differences(word, short_name)) != distance) continue;
       near += (near.empty() ? "" : ", ") + std::string(soc.name);
       ++found;

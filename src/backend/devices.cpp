@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
 #include <fstream>
 #include <mutex>
 
 #include "backend/ascend/survey.h"
 #include "backend/ascend/versions.h"
 #include "backend/cpu/device.h"
+#include "base/environment.h"
 
 namespace inkstone {
 namespace {
@@ -22,7 +22,8 @@ std::string first_line(const fs::path& file) {
   return line;
 }
 
-// PCI addresses of what this maker (0x19e5) has of this class ("0x12": accelerators; "0x03": displays).
+// PCI addresses of what this maker (0x19e5) has of this class ("0x12": accelerators; "0x03":
+// displays).
 std::vector<std::string> cards_on_bus(const fs::path& root, std::string_view vendor, std::string_view kind) {
   std::vector<std::string> cards;
   std::error_code ignored;
@@ -34,7 +35,7 @@ std::vector<std::string> cards_on_bus(const fs::path& root, std::string_view ven
 }
 
 DeviceStatus cpu_status() {
-  const DeviceInfo info = describe_cpu();
+  const DeviceInfo info = cpu::describe_cpu();
   DeviceStatus status;
   status.name = info.name;
   const size_t comma = info.description.find(", ");
@@ -123,7 +124,7 @@ void add_cann(DeviceStatus& status, const InstalledVersion& cann) {
     status.notes.push_back(
         "no CANN toolkit was found: install it (or nnrt, enough to run .om files), then source its set_env.sh, "
         "usually in /usr/local/Ascend/cann or /usr/local/Ascend/ascend-toolkit");
-  else if (!std::getenv("ASCEND_OPP_PATH"))
+  else if (!environment(Variable::kAscendOppPath))
     status.notes.push_back("CANN is not set up in this shell: source " + set_env_of(cann.home));
 }
 

@@ -23,7 +23,8 @@ uint16_t to_f16(float value) {
   const uint32_t magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return sign | 0x7e00;
   if (magnitude >= 0x477ff000) return sign | 0x7c00;  // rounds to 65536 or more
-  if (magnitude < 0x38800000) {                       // subnormal: in units of 2^-24, to nearest even
+  // subnormal: in units of 2^-24, to nearest even
+  if (magnitude < 0x38800000) {
     const float units = std::ldexp(std::bit_cast<float>(magnitude), 24);
     return sign | static_cast<uint16_t>(std::nearbyint(units));
   }

@@ -41,7 +41,8 @@ inline uint16_t to_bf16(float value) {
 }
 
 float from_f16(uint16_t bits);
-uint16_t to_f16(float value);  // rounds to nearest, ties to even; overflow becomes infinity
+// rounds to nearest, ties to even; overflow becomes infinity
+uint16_t to_f16(float value);
 
 // count elements of type at from become floats at to.
 void to_float(DType type, const void* from, float* to, size_t count);

@@ -15,13 +15,16 @@ class Error : public std::runtime_error {
  public:
   enum class Kind {
     kOther,
-    kOutOfMemory,  // a device has not the memory: less at a time may work
-    kNotFinite,    // a model gave NaN or infinity
-    kDeviceLost    // nothing in this process can use the device any more; another process may start it anew
+    // a device has not the memory: less at a time may work
+    kOutOfMemory,
+    kNotFinite,  // a model gave NaN or infinity
+    // nothing in this process can use the device any more; another process may start it anew
+    kDeviceLost
   };
   explicit Error(const std::string& what, const char* where = "", Kind kind = Kind::kOther)
       : std::runtime_error(what), where_(where), kind_(kind) {}
-  const char* where() const { return where_; }  // our source file and line, for --verbose
+  // our source file and line, for --verbose
+  const char* where() const { return where_; }
   Kind kind() const { return kind_; }
 
  private:

@@ -41,8 +41,8 @@ struct OpenFile {
 };
 
 OpenFile open_to_read(const fs::path& path) {
-  OpenFile file{Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)),
-                0};  // a pipe shall not make us wait
+  // O_NONBLOCK: opening a pipe does not wait for its writer.
+  OpenFile file{Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)), 0};
   struct stat status = {};
   INKSTONE_CHECK(file.descriptor >= 0 && ::fstat(file.descriptor, &status) == 0, "cannot read ", path.string(), ": ",
                  std::strerror(errno));
@@ -52,7 +52,8 @@ OpenFile open_to_read(const fs::path& path) {
   return file;
 }
 
-// The one temporary that is being written; its name lives in a buffer that a signal handler may read at any time.
+// The one temporary that is being written; its name lives in a buffer that a signal handler may
+// read at any time.
 std::mutex temporary_mutex;
 char temporary_name[PATH_MAX];
 std::atomic<const char*> unfinished = nullptr;
@@ -114,13 +115,14 @@ bool sync(int file) { return ::fsync(file) == 0 || errno == EINVAL || errno == E
 
 }  // namespace
 
-std::string read_file(const fs::path& path, size_t most_bytes) {
+std::string read_file(const fs::path& path, size_t max_bytes) {
   const OpenFile file = open_to_read(path);
   std::string text;
-  size_t wanted = file.size + 1;  // one more than the file claims, to see its end; files of /proc claim 0
+  // one more than the file claims, to see its end; files of /proc claim 0
+  size_t wanted = file.size + 1;
   while (true) {
-    INKSTONE_CHECK(text.size() <= most_bytes && file.size <= most_bytes, path.string(), " has ",
-                   std::max(text.size(), file.size), " bytes or more, at most ", most_bytes, " are read");
+    INKSTONE_CHECK(text.size() <= max_bytes && file.size <= max_bytes, path.string(), " has ",
+                   std::max(text.size(), file.size), " bytes or more, at most ", max_bytes, " are read");
     const size_t had = text.size();
     text.resize(had + wanted);
     ssize_t got = 0;
@@ -182,7 +184,8 @@ struct FileWriter::State {
 FileWriter::FileWriter(const fs::path& path) {
   std::error_code ignored;
   const bool link = fs::is_symlink(path, ignored);
-  const fs::path target = link ? fs::weakly_canonical(path, ignored) : path;  // the link stays, its file is replaced
+  // the link stays, its file is replaced
+  const fs::path target = link ? fs::weakly_canonical(path, ignored) : path;
   INKSTONE_CHECK(!target.filename().empty() && !fs::is_directory(target, ignored), "cannot write ", path.string(),
                  ": it is a folder");
   INKSTONE_CHECK(!fs::exists(target, ignored) || fs::is_regular_file(target, ignored), "cannot write ", path.string(),

@@ -9,8 +9,9 @@
 
 namespace inkstone {
 
-// The whole file; throws Error naming the file where it is missing, not a file, unreadable or larger than most_bytes.
-std::string read_file(const std::filesystem::path& path, size_t most_bytes);
+// The whole file; throws Error naming the file where it is missing, not a file, unreadable or
+// larger than max_bytes.
+std::string read_file(const std::filesystem::path& path, size_t max_bytes);
 
 // A file mapped read-only and shared; the pages can be given back with release().
 class MappedFile {
@@ -23,7 +24,8 @@ class MappedFile {
 
   const std::filesystem::path& path() const { return path_; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
-  // The pages that hold [begin, begin+length) leave this process's resident memory; reading them again maps them anew.
+  // The pages that hold [begin, begin+length) leave this process's resident memory; reading them
+  // again maps them anew.
   void release(size_t begin, size_t length) const;
 
  private:
@@ -32,9 +34,10 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// Writes a temporary file in the same folder, syncs it and renames it onto path; on any failure (disk full, no such folder,
-// no permission) removes the temporary and throws Error with the path and the reason. While it is being written the
-// temporary's name stands in unfinished_file(), for a signal handler to unlink.
+// Writes a temporary file in the same folder, syncs it and renames it onto path; on any failure
+// (disk full, no such folder, no permission) removes the temporary and throws Error with the path
+// and the reason. While it is being written the temporary's name stands in unfinished_file(), for a
+// signal handler to unlink.
 void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
 
 // The same, piece by piece. One at a time: while it lives, write_file() and other writers wait.

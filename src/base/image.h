@@ -1,4 +1,4 @@
-// 8-bit RGB pictures, and PNG.
+// 8-bit RGB images, and PNG.
 #pragma once
 
 #include <cstddef>
@@ -12,23 +12,27 @@ namespace inkstone {
 
 struct Image {
   int width = 0, height = 0;
-  std::vector<uint8_t> rgb;  // row by row, 3 bytes a pixel
+  // row by row, 3 bytes a pixel
+  std::vector<uint8_t> rgb;
 };
 
 using TextChunks = std::vector<std::pair<std::string, std::string>>;  // keyword, UTF-8 text
 
-// tEXt where the text is Latin-1, iTXt where it is not (as Pillow does). Deterministic bytes. Keywords are 1 to 79
-// printable ASCII characters; NUL and invalid UTF-8, which PNG texts cannot hold, become U+FFFD.
+// tEXt where the text is Latin-1, iTXt where it is not (as Pillow does). Deterministic bytes.
+// Keywords are 1 to 79 printable ASCII characters; NUL and invalid UTF-8, which PNG texts cannot
+// hold, become U+FFFD.
 std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts = {});
 
 struct DecodedPng {
   Image image;
   TextChunks texts;
 };
-// Any PNG becomes 8-bit RGB; alpha is dropped. Throws Error for malformed data, a text over 1 MiB (as stored or
-// unpacked), or more than most_pixels (known from the header, before memory is asked for).
-DecodedPng decode_png(std::span<const std::byte> png, int64_t most_pixels = int64_t{1} << 26);
+// Any PNG becomes 8-bit RGB; alpha is dropped. Throws Error for malformed data, a text over 1 MiB
+// (as stored or unpacked), or more than max_pixels (known from the header, before memory is asked
+// for).
+DecodedPng decode_png(std::span<const std::byte> png, int64_t max_pixels = int64_t{1} << 26);
 
-double psnr(const Image& a, const Image& b);  // dB over all channels; infinity where equal; throws where sizes differ
+// dB over all channels; infinity where equal; throws where sizes differ
+double psnr(const Image& a, const Image& b);
 
 }  // namespace inkstone

@@ -1,5 +1,6 @@
-// Boost.JSON's parser with a handler of our own, because its DOM parser keeps the last of two equal keys without a word
-// and reads decimals to within an ulp; here a key stands once and a number is the nearest double.
+// Boost.JSON's parser with a handler of our own, because its DOM parser keeps the last of two equal
+// keys without a word and reads decimals to within an ulp; here a key stands once and a number is
+// the nearest double.
 #include "base/json.h"
 
 #include <algorithm>
@@ -24,7 +25,8 @@ using Text = json::string_view;
 
 constexpr size_t kDepth = 64;
 
-// Builds the document as the parser reports its parts; `fault` says what we refuse beyond the grammar.
+// Builds the document as the parser reports its parts; `fault` says what we refuse beyond the
+// grammar.
 struct Builder {
   static constexpr size_t max_object_size = JsonObject::max_size();
   static constexpr size_t max_array_size = JsonArray::max_size();
@@ -33,7 +35,8 @@ struct Builder {
 
   json::value_stack stack;
   std::vector<std::unordered_set<std::string>> keys;  // of the objects that are open
-  std::string part;                                   // of a key or number that comes in pieces
+  // of a key or number that comes in pieces
+  std::string part;
   std::string fault;
 
   bool refuse(ErrorCode& code, std::string why) {
@@ -135,7 +138,8 @@ std::string describe(const ErrorCode& code, const std::string& fault, std::strin
   return std::string("malformed JSON at '") + text[at] + "'";
 }
 
-// Outside strings, Python's words for what JSON has no number for become null (padded, so that columns stay; NaN moves them by one).
+// Outside strings, Python's words for what JSON has no number for become null (padded, so that
+// columns stay; NaN moves them by one).
 void replace_non_numbers(std::string& text) {
   bool quoted = false;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -164,16 +168,16 @@ Json parse_json(std::string_view text, const std::string& source) {
   fail(INKSTONE_HERE, {source, ":", position(text, read), ": ", describe(code, parser.handler().fault, text, read)});
 }
 
-Json read_json(const std::filesystem::path& path, size_t most_bytes) {
-  std::string text = read_file(path, most_bytes);
+Json read_json(const std::filesystem::path& path, size_t max_bytes) {
+  std::string text = read_file(path, max_bytes);
   replace_non_numbers(text);
   return parse_json(text, path.string());
 }
 
 std::string shown(std::string_view text) {
-  constexpr size_t kMost = 120;
-  const bool cut = text.size() > kMost;
-  if (cut) text = text.substr(0, kMost - 3);
+  constexpr size_t kMax = 120;
+  const bool cut = text.size() > kMax;
+  if (cut) text = text.substr(0, kMax - 3);
   while (cut && !text.empty() && (text.back() & 0xc0) == 0x80) text.remove_suffix(1);  // inside a UTF-8 character
   if (cut && !text.empty() && (text.back() & 0x80)) text.remove_suffix(1);
   std::string line(text);

@@ -1,4 +1,5 @@
-// JSON's types by name alone, for headers that hand documents on. Who looks into one includes base/json.h.
+// JSON's types by name alone, for headers that hand documents on. Who looks into one includes
+// base/json.h.
 #pragma once
 
 #include <boost/json/fwd.hpp>

@@ -1,5 +1,6 @@
-// Work shared among the cores this process may use. One pool for the whole program (OpenMP's, which oneDNN uses too),
-// so that libraries and our kernels never compete. How work is split never changes a result.
+// Work shared among the cores this process may use. One pool for the whole program (OpenMP's, which
+// oneDNN uses too), so that libraries and our kernels never compete. How work is split never
+// changes a result.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,8 @@ namespace inkstone {
 // Cores by affinity mask and cgroup quota (v1 and v2, rounded up), at least 1.
 int usable_cores();
 
-void set_threads(int threads);  // at least 1; for the calling thread's parallel regions from now on
+// at least 1; for the calling thread's parallel regions from now on
+void set_threads(int threads);
 int threads();
 
 // A borrowed callable: no allocation, valid while what it borrows lives.
@@ -28,8 +30,8 @@ class RangeBody {
   void (*call_)(const void*, int64_t, int64_t);
 };
 
-// Calls body(begin, end) for consecutive pieces of [0, count), each of at least `grain` (or all of it);
-// returns when all are done. The first exception thrown by a piece is rethrown here.
+// Calls body(begin, end) for consecutive pieces of [0, count), each of at least `grain` (or all of
+// it); returns when all are done. The first exception thrown by a piece is rethrown here.
 void parallel_for(int64_t count, int64_t grain, RangeBody body);
 
 }  // namespace inkstone

@@ -1,6 +1,7 @@
-// PNG by libpng, which reports errors by longjmp. So everything with a destructor lives outside guarded(), and what
-// runs inside it (functions named *_raw and the callbacks) holds plain values only. libpng sees no chunk but those that
-// carry pixels or text: a walk over the file leaves the rest out and checks sizes before any memory is asked for.
+// PNG by libpng, which reports errors by longjmp. So everything with a destructor lives outside
+// guarded(), and what runs inside it (functions named *_raw and the callbacks) holds plain values
+// only. libpng sees no chunk but those that carry pixels or text: a walk over the file leaves the
+// rest out and checks sizes before any memory is asked for.
 #include <png.h>
 
 #include <array>
@@ -14,10 +15,12 @@
 namespace inkstone {
 namespace {
 
-constexpr size_t kMostTextBytes = size_t{1} << 20;  // of one chunk, as stored or unpacked
-constexpr int kMostTexts = 1000;
-constexpr int kMostPackedTexts = 32;       // zTXt and iTXt: a few bytes may unpack to the most
-constexpr uint32_t kMostSide = 1'000'000;  // keeps libpng's row buffers small
+// of one chunk, as stored or unpacked
+constexpr size_t kMaxTextBytes = size_t{1} << 20;
+constexpr int kMaxTexts = 1000;
+// zTXt and iTXt: a few bytes may unpack to the most
+constexpr int kMaxPackedTexts = 32;
+constexpr uint32_t kMaxSide = 1'000'000;  // keeps libpng's row buffers small
 
 struct Png {
   png_structp png = nullptr;
@@ -84,7 +87,8 @@ void guarded(Png& self, void (*body)(Png&)) { INKSTONE_CHECK(came_through(self, 
 
 // Texts.
 
-// The next code point of UTF-8 at text[at], and at moves on; U+FFFD for NUL and for a malformed byte, skipped alone.
+// The next code point of UTF-8 at text[at], and at moves on; U+FFFD for NUL and for a malformed
+// byte, skipped alone.
 char32_t next_code_point(std::string_view text, size_t& at) {
   constexpr char32_t kBad = 0xFFFD;
   const auto byte = [&](size_t i) -> uint32_t { return i < text.size() ? static_cast<uint8_t>(text[i]) : 0; };
@@ -97,8 +101,8 @@ char32_t next_code_point(std::string_view text, size_t& at) {
     if ((byte(at + i) & 0xC0) != 0x80) return kBad;
     code = code << 6 | (byte(at + i) & 0x3F);
   }
-  constexpr uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
-  if (code < kLeast[more] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return kBad;
+  constexpr uint32_t kMin[] = {0, 0x80, 0x800, 0x10000};
+  if (code < kMin[more] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return kBad;
   at += more;
   return code;
 }
@@ -177,25 +181,26 @@ struct Walk {
   int texts = 0, packed_texts = 0;
 };
 
-void take_header(Walk& walk, std::span<const std::byte> data, int64_t most_pixels) {
+void take_header(Walk& walk, std::span<const std::byte> data, int64_t max_pixels) {
   INKSTONE_CHECK(data.size() == 13, "png: a header of ", data.size(), " bytes where PNG has 13");
   walk.width = big_endian(data);
   walk.height = big_endian(data.subspan(4));
   INKSTONE_CHECK(walk.width > 0 && walk.height > 0, "png: a size of ", walk.width, "x", walk.height);
   INKSTONE_CHECK(
-      walk.width <= kMostSide && walk.height <= kMostSide && int64_t{walk.width} * int64_t{walk.height} <= most_pixels,
-      "png: ", walk.width, "x", walk.height, " pixels are more than the ", most_pixels, " allowed");
+      walk.width <= kMaxSide && walk.height <= kMaxSide && int64_t{walk.width} * int64_t{walk.height} <= max_pixels,
+      "png: ", walk.width, "x", walk.height, " pixels are more than the ", max_pixels, " allowed");
 }
 
 void take_text(Walk& walk, std::string_view name, size_t length) {
-  INKSTONE_CHECK(length <= kMostTextBytes, "png: a ", name, " chunk of ", length, " bytes; at most ", kMostTextBytes);
+  INKSTONE_CHECK(length <= kMaxTextBytes, "png: a ", name, " chunk of ", length, " bytes; at most ", kMaxTextBytes);
   if (name != "tEXt") ++walk.packed_texts;
-  INKSTONE_CHECK(++walk.texts <= kMostTexts && walk.packed_texts <= kMostPackedTexts, "png: more than ", kMostTexts,
-                 " texts, or ", kMostPackedTexts, " of them zTXt or iTXt");
+  INKSTONE_CHECK(++walk.texts <= kMaxTexts && walk.packed_texts <= kMaxPackedTexts, "png: more than ", kMaxTexts,
+                 " texts, or ", kMaxPackedTexts, " of them zTXt or iTXt");
 }
 
-Walk walk_chunks(std::span<const std::byte> png, int64_t most_pixels) {
-  constexpr size_t kSignature = 8, kFrame = 12;  // a chunk is length, name, data, check sum
+Walk walk_chunks(std::span<const std::byte> png, int64_t max_pixels) {
+  // a chunk is length, name, data, check sum
+  constexpr size_t kSignature = 8, kFrame = 12;
   INKSTONE_CHECK(png.size() >= kSignature && png_sig_cmp(reinterpret_cast<png_const_bytep>(png.data()), 0, 8) == 0,
                  "png: not a PNG file (", png.size(), " bytes)");
   Walk walk;
@@ -211,7 +216,7 @@ Walk walk_chunks(std::span<const std::byte> png, int64_t most_pixels) {
     INKSTONE_CHECK(first == (name == "IHDR"), "png: the header is not the one first chunk");
     const bool text = name == "tEXt" || name == "zTXt" || name == "iTXt";
     const bool pixels = first || name == "PLTE" || name == "tRNS" || name == "IDAT" || name == "IEND";
-    if (first) take_header(walk, png.subspan(at + 8, length), most_pixels);
+    if (first) take_header(walk, png.subspan(at + 8, length), max_pixels);
     if (text) take_text(walk, name, length);
     constexpr char kAncillary = 0x20;  // lower case: may be left out
     INKSTONE_CHECK(pixels || (name[0] & kAncillary), "png: an unknown critical chunk at byte ", at);
@@ -223,8 +228,8 @@ Walk walk_chunks(std::span<const std::byte> png, int64_t most_pixels) {
 
 void read_raw(Png& self) {
   png_set_read_fn(self.png, &self, on_read);
-  png_set_user_limits(self.png, kMostSide, kMostSide);
-  png_set_chunk_malloc_max(self.png, kMostTextBytes);
+  png_set_user_limits(self.png, kMaxSide, kMaxSide);
+  png_set_chunk_malloc_max(self.png, kMaxTextBytes);
   png_set_chunk_cache_max(self.png, 0);  // counted by the walk
   png_read_info(self.png, self.info);
   png_set_scale_16(self.png);
@@ -254,7 +259,7 @@ TextChunks texts_of(const Png& self, int expected) {
   const int count = png_get_text(self.png, self.info, &texts, nullptr);
   // libpng skips a text that it cannot read with no more than a warning.
   INKSTONE_CHECK(count == expected, "png: ", expected - count, " of ", expected,
-                 " texts are malformed or unpack to more than ", kMostTextBytes, " bytes");
+                 " texts are malformed or unpack to more than ", kMaxTextBytes, " bytes");
   TextChunks result;
   for (int i = 0; i < count; ++i) {
     const bool utf8 = texts[i].compression >= PNG_ITXT_COMPRESSION_NONE;
@@ -297,8 +302,8 @@ std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts) {
   return std::move(self.output);
 }
 
-DecodedPng decode_png(std::span<const std::byte> png, int64_t most_pixels) {
-  Walk walk = walk_chunks(png, most_pixels);
+DecodedPng decode_png(std::span<const std::byte> png, int64_t max_pixels) {
+  Walk walk = walk_chunks(png, max_pixels);
   DecodedPng result;
   result.image.width = static_cast<int>(walk.width);
   result.image.height = static_cast<int>(walk.height);

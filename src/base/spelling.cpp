@@ -35,7 +35,8 @@ std::string lower(std::string_view text) {
 }
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
-  constexpr size_t kLongestWord = 64;  // the search takes time in the product of the lengths
+  // the search takes time in the product of the lengths
+  constexpr size_t kLongestWord = 64;
   if (word.size() > kLongestWord) return "";
   std::string best;
   size_t fewest = 1 + std::max<size_t>(1, word.size() / 3);

@@ -1,5 +1,5 @@
-// Shapes and tensors. A Tensor owns its elements, row-major, aligned to 64 bytes: in the host's memory, or in that of a device,
-// which only its backend reads and writes.
+// Shapes and tensors. A Tensor owns its elements, row-major, aligned to 64 bytes: in the host's
+// memory, or in that of a device, which only its backend reads and writes.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,8 @@ namespace inkstone {
 
 using Shape = std::vector<int64_t>;
 
-// Elements in a shape, and their bytes; throws Error where a size is negative or the product overflows.
+// Elements in a shape, and their bytes; throws Error where a size is negative or the product
+// overflows.
 int64_t count(const Shape& shape);
 size_t bytes(const Shape& shape, DType type);
 std::string to_string(const Shape& shape);  // "[2, 4, 64, 64]"
@@ -32,7 +33,8 @@ struct FreeMemory {
   void operator()(void* memory) const;
 };
 using Memory = std::unique_ptr<std::byte[], FreeMemory>;
-Memory allocate(size_t bytes);  // throws Error with the size where the machine refuses
+// throws Error with the size where the machine refuses
+Memory allocate(size_t bytes);
 
 class Tensor {
  public:
@@ -50,7 +52,8 @@ class Tensor {
   bool on_device() const { return memory_.get_deleter().owner != nullptr; }
   std::byte* data() { return memory_.get(); }  // on a device: an address there
   const std::byte* data() const { return memory_.get(); }
-  std::span<float> floats();  // throw unless the type is that, and on a device
+  // throw unless the type is that, and on a device
+  std::span<float> floats();
   std::span<const float> floats() const;
   std::span<int32_t> ints();
   std::span<const int32_t> ints() const;

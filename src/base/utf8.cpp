@@ -12,24 +12,25 @@ char32_t next_code_point(std::string_view text, size_t& at) {
   const uint32_t first = byte(at++);
   if (first < 0x80) return first;
   int more = 0;
-  uint32_t least = 0x80, most = 0xBF;  // of the second byte: no overlong forms, no surrogates, at most U+10FFFF
+  // of the second byte: no overlong forms, no surrogates, at most U+10FFFF
+  uint32_t min = 0x80, max = 0xBF;
   if (first >= 0xC2 && first <= 0xDF) {
     more = 1;
   } else if (first >= 0xE0 && first <= 0xEF) {
     more = 2;
-    if (first == 0xE0) least = 0xA0;
-    if (first == 0xED) most = 0x9F;
+    if (first == 0xE0) min = 0xA0;
+    if (first == 0xED) max = 0x9F;
   } else if (first >= 0xF0 && first <= 0xF4) {
     more = 3;
-    if (first == 0xF0) least = 0x90;
-    if (first == 0xF4) most = 0x8F;
+    if (first == 0xF0) min = 0x90;
+    if (first == 0xF4) max = 0x8F;
   } else {
     return kReplacement;
   }
   char32_t code = first & (0x3Fu >> more);
-  for (; more > 0; --more, least = 0x80, most = 0xBF) {
+  for (; more > 0; --more, min = 0x80, max = 0xBF) {
     const uint32_t next = byte(at);
-    if (next < least || next > most) return kReplacement;
+    if (next < min || next > max) return kReplacement;
     code = (code << 6) | (next & 0x3F);
     ++at;
   }

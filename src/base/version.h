@@ -1,4 +1,4 @@
-// The version of the program, as --version, the pictures and the JSON results write it.
+// The version of the program, as --version, the images and the JSON results write it.
 #pragma once
 
 namespace inkstone {

@@ -3,7 +3,7 @@
 #include "compile/passes.h"
 #include "compile/rewrite.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 namespace {
 
 bool all_are(const op::Constant& constant, float value) {
@@ -85,4 +85,4 @@ class Folder {
 
 Graph fold(const Graph& graph) { return Folder(graph).fold(); }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

@@ -1,7 +1,7 @@
 #include "compile/passes.h"
 #include "compile/rewrite.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 namespace {
 
 class Fuser {
@@ -44,7 +44,8 @@ class Fuser {
     return out_.add(op, before.inputs);
   }
 
-  // The later of the two sums takes the other as its residual; through ToImage too (views of the same bytes).
+  // The later of the two sums takes the other as its residual; through ToImage too (views of the
+  // same bytes).
   int fuse_op(const op::Add&, const Node& node, const std::vector<int>& in) {
     for (int i : {1, 0}) {
       const int sum = in[i], other = in[1 - i];
@@ -114,4 +115,4 @@ class Fuser {
 
 Graph fuse(const Graph& graph) { return Fuser(graph).fuse(); }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

@@ -1,5 +1,6 @@
-// Every value has one owner: the group whose inputs alone it depends on, or nobody. The border between owned values and
-// the rest, moved back over what is no work, is what is carried.
+// Finds for every value its owner: the one group of inputs that it depends on, if there is one. A
+// value that a group owns and something else reads is computed in that group's graph and carried to
+// the rest. Where such a value only reshapes, casts or repeats another, that other one is carried.
 #include "compile/hoist.h"
 
 #include <algorithm>
@@ -9,11 +10,13 @@
 #include "base/error.h"
 #include "compile/rewrite.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 namespace {
 
-constexpr int kAnybody = -1;  // of weights and constants alone
-constexpr int kNobody = -2;   // of inputs of several groups, or of none
+// Owners that are no group. The first is that of what depends on weights and constants alone; the
+// second, of what depends on inputs of several groups or of none.
+constexpr int kAnybody = -1;
+constexpr int kNobody = -2;
 
 bool is_product(const Op& op) {
   return std::holds_alternative<op::Conv2d>(op) || std::holds_alternative<op::Linear>(op) ||
@@ -37,8 +40,8 @@ class Hoister {
     }
     for (size_t id = 0; id < owners_.size(); ++id)
       if (owners_[id] < 0)
-        for (const int input : graph_.nodes()[id].inputs) cross(input);
-    for (const int output : graph_.outputs()) cross(output);
+        for (const int input : graph_.nodes()[id].inputs) carry(input);
+    for (const int output : graph_.outputs()) carry(output);
 
     Hoisted result;
     for (int group = 0; group < static_cast<int>(groups_.size()); ++group) result.parts.push_back(part(group));
@@ -59,8 +62,8 @@ class Hoister {
     return found;
   }
 
-  // A value that is read outside of its group.
-  void cross(int id) {
+  // Carries a value that is read outside of its group, if that saves work.
+  void carry(int id) {
     if (owners_[id] < 0) return;
     while (is_no_work(graph_.node(id).op)) id = graph_.node(id).inputs[0];
     if (worth_[id]) carried_.insert(id);
@@ -72,7 +75,7 @@ class Hoister {
     return ids;
   }
 
-  // What these values need, given that those in `known` are there.
+  // Which nodes these values need, where those in `known` need not be computed.
   std::vector<bool> needed(const std::vector<int>& values, const std::set<int>& known) const {
     std::vector<bool> result(graph_.nodes().size());
     for (const int id : values) result[id] = true;
@@ -131,7 +134,7 @@ class Hoister {
     return prune(made);
   }
 
-  // After the weight that made it.
+  // Names a value after the nearest weight that it was made with.
   std::string name_of_value(int id) {
     std::string name = "hoisted.value";
     for (const Node* node = &graph_.node(id); !node->inputs.empty(); node = &graph_.node(node->inputs[0])) {
@@ -147,7 +150,8 @@ class Hoister {
   const Graph& graph_;
   std::span<const HoistGroup> groups_;
   std::vector<int> owners_;
-  std::vector<bool> worth_;  // taking it over from its group
+  // Whether computing a value takes a convolution, a linear or an attention of its own group.
+  std::vector<bool> worth_;
   std::set<int> carried_;
   std::map<std::string, int> names_;
 };
@@ -161,4 +165,4 @@ Hoisted hoist(const Graph& graph, std::span<const HoistGroup> groups) {
   return Hoister(graph, groups).hoist();
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

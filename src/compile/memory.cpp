@@ -1,5 +1,6 @@
-// Values are gathered into storages (a value with all that lies inside it), each alive from its first write to its last
-// read. Storages are placed one by one, each in the tightest gap left by those alive at the same time.
+// Values are gathered into storages (a value with all that lies inside it), each alive from its
+// first write to its last read. Storages are placed one by one, each in the tightest gap left by
+// those alive at the same time.
 #include "compile/memory.h"
 
 #include <algorithm>
@@ -9,7 +10,7 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 namespace {
 
 constexpr int kNever = std::numeric_limits<int>::max();
@@ -54,9 +55,10 @@ class Storages {
 
   void live(int value, int call) { lives_[place(value).root].meet(call); }
 
-  // The result of `call` replaces `old`: allowed where nothing reads any of old's storage later, nothing of the result's
-  // is written before, this call reads old's only once, and the two values are of one size. The smaller storage then
-  // lies inside the other, so that the two meet; not if it is less than half of it, which would live on in vain.
+  // The result of `call` replaces `old`: allowed where nothing reads any of old's storage later,
+  // nothing of the result's is written before, this call reads old's only once, and the two values
+  // are of one size. The smaller storage then lies inside the other, so that the two meet; not if
+  // it is less than half of it, which would live on in vain.
   bool replace(const ArenaCall& call, int index, int old) {
     const Place from = place(old), to = place(call.writes);
     if (from.root == to.root || values_[call.writes].bytes != values_[old].bytes) return false;
@@ -97,7 +99,8 @@ struct Block {
   Life life;
 };
 
-// The tightest gap of at least `bytes` between blocks (sorted by offset), else the first byte above them all.
+// The tightest gap of at least `bytes` between blocks (sorted by offset), else the first byte above
+// them all.
 size_t best_gap(const std::vector<Block>& blocks, const Life& life, size_t bytes) {
   size_t end = 0, best = 0;
   std::optional<size_t> tightest;
@@ -112,8 +115,8 @@ size_t best_gap(const std::vector<Block>& blocks, const Life& life, size_t bytes
   return tightest ? best : end;
 }
 
-// No order is the best for every program; each is cheap, so all are tried, each a few times with the storages that made
-// the arena so high placed first, and the smallest arena is taken.
+// No order is the best for every program; each is cheap, so all are tried, each a few times with
+// the storages that made the arena so high placed first, and the smallest arena is taken.
 constexpr int kRounds = 32;
 using Order = bool (*)(const Storages&, int, int);
 constexpr Order kOrders[] = {
@@ -140,15 +143,15 @@ ArenaPlan lay_out(const Storages& storages, std::span<const int> roots, size_t v
 }
 
 // The most bytes that are alive at once: no plan can be below.
-size_t most_alive(const Storages& storages, std::span<const int> roots, size_t calls) {
+size_t peak_alive(const Storages& storages, std::span<const int> roots, size_t calls) {
   std::vector<ptrdiff_t> change(calls + 1);
   for (const int root : roots) {
     change[storages.life(root).first] += static_cast<ptrdiff_t>(aligned(storages.bytes(root)));
     change[storages.life(root).last + 1] -= static_cast<ptrdiff_t>(aligned(storages.bytes(root)));
   }
-  ptrdiff_t alive = 0, most = 0;
-  for (const ptrdiff_t step : change) most = std::max(most, alive += step);
-  return static_cast<size_t>(most);
+  ptrdiff_t alive = 0, peak = 0;
+  for (const ptrdiff_t step : change) peak = std::max(peak, alive += step);
+  return static_cast<size_t>(peak);
 }
 
 }  // namespace
@@ -167,10 +170,10 @@ ArenaPlan plan_arena(std::span<const ArenaValue> values, std::span<const ArenaCa
   for (int i = 0; i < static_cast<int>(values.size()); ++i)
     if (storages.is_root(i) && storages.life(i).used()) roots.push_back(i);
   ArenaPlan plan;
-  const size_t least = most_alive(storages, roots, calls.size());
+  const size_t bound = peak_alive(storages, roots, calls.size());
   for (const auto& less : kOrders) {
     std::stable_sort(roots.begin(), roots.end(), [&](int a, int b) { return less(storages, a, b); });
-    for (int round = 0; round < kRounds && (plan.offsets.empty() || plan.bytes > least); ++round) {
+    for (int round = 0; round < kRounds && (plan.offsets.empty() || plan.bytes > bound); ++round) {
       ArenaPlan tried = lay_out(storages, roots, values.size());
       const auto at_the_top = [&, top = tried.bytes](int root) {
         return tried.offsets[root] + aligned(storages.bytes(root)) == top;
@@ -186,4 +189,4 @@ ArenaPlan plan_arena(std::span<const ArenaValue> values, std::span<const ArenaCa
   return plan;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

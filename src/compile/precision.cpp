@@ -3,10 +3,11 @@
 #include "compile/passes.h"
 #include "compile/rewrite.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 namespace {
 
-// A convolution of so few channels costs nothing in fp32, and what it reads (a latent, a picture) is the model's input itself.
+// A convolution of so few channels costs nothing in fp32, and what it reads (a latent, an image) is
+// the model's input itself.
 constexpr int64_t kFewChannels = 8;
 
 enum class Rule {
@@ -41,7 +42,8 @@ class Chooser {
     return graph_.node(node.inputs[0]).shape[1] <= kFewChannels ? Rule::kFp32 : Rule::kStored;
   }
 
-  // A conv or linear rounds once, at its end: where every reader wants fp32 (an output, a GroupNorm's addend) it gives fp32.
+  // A conv or linear rounds once, at its end: where every reader wants fp32 (an output, a
+  // GroupNorm's addend) it gives fp32.
   void find_results_wanted_in_fp32() {
     std::vector<int> wanted(graph_.nodes().size(), 0), uses(graph_.nodes().size(), 0);
     for (const Node& node : graph_.nodes()) {
@@ -53,7 +55,8 @@ class Chooser {
     }
     for (int id : graph_.outputs()) ++uses[id], ++wanted[id];
     gives_fp32_.resize(uses.size());
-    for (size_t id = uses.size(); id-- > 0;) {  // readers first: a concat of bands passes on what its readers want
+    // readers first: a concat of bands passes on what its readers want
+    for (size_t id = uses.size(); id-- > 0;) {
       const Node& node = graph_.node(static_cast<int>(id));
       const bool passes_on = as<op::Concat>(node) || as<op::Repeat>(node);
       gives_fp32_[id] =
@@ -105,4 +108,4 @@ Graph choose_precision(const Graph& graph, DType type) {
   return type == DType::kF32 ? graph : Chooser(graph, type).choose();
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

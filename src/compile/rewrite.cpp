@@ -1,6 +1,6 @@
 #include "compile/rewrite.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 
 Rewrite::Rewrite(const Graph& graph)
     : old_(graph), placed_(graph.nodes().size(), -1), old_uses_(graph.nodes().size(), 0) {
@@ -25,7 +25,8 @@ int Rewrite::copy(int old_id) {
 
 int Rewrite::add(Op op, std::vector<int> inputs, Shape declared) {
   const int id = out_.add_node(std::move(op), std::move(inputs), std::move(declared)).id;
-  uses_.push_back(1);  // a node that a pass makes for one reader; place() says otherwise
+  // a node that a pass makes for one reader; place() says otherwise
+  uses_.push_back(1);
   return id;
 }
 
@@ -40,4 +41,4 @@ Graph Rewrite::finish() {
   return prune(out_);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

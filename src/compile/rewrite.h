@@ -5,15 +5,17 @@
 
 #include "ir/graph.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 
 class Rewrite {
  public:
   explicit Rewrite(const Graph& graph);
 
-  int of(int old_id) const { return placed_[old_id]; }  // the new node that stands for an old one
+  // the new node that stands for an old one
+  int of(int old_id) const { return placed_[old_id]; }
   std::vector<int> of(const std::vector<int>& old_ids) const;
-  int copy(int old_id);                                          // the old node, on its new inputs, with its type
+  // the old node, on its new inputs, with its type
+  int copy(int old_id);
   int add(Op op, std::vector<int> inputs, Shape declared = {});  // a new node
   void place(int old_id, int new_id);
 
@@ -22,7 +24,8 @@ class Rewrite {
   void set_type(int new_id, DType type) { out_.set_type(new_id, type); }
   // The new node is read by one reader of the old graph at most, so it may be merged into it.
   bool single(int new_id) const { return uses_[new_id] == 1; }
-  Graph finish();  // outputs carried over, what nothing reads dropped
+  // outputs carried over, what nothing reads dropped
+  Graph finish();
 
  private:
   const Graph& old_;
@@ -36,4 +39,4 @@ const O* as(const Node& node) {
   return std::get_if<O>(&node.op);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

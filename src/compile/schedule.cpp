@@ -4,7 +4,7 @@
 #include <queue>
 #include <tuple>
 
-namespace inkstone {
+namespace inkstone::compile {
 namespace {
 
 std::vector<bool> needed(const Graph& graph) {
@@ -54,4 +54,4 @@ Graph in_schedule_order(const Graph& graph, std::span<const SchedulePosition> po
   return out;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

@@ -1,15 +1,16 @@
-// One walk: each old node is placed either whole or as a base with a number of times; whole ones are made of bases where a
-// reader needs all rows.
+// Walks the graph once. A new node stands for an old one, or for one copy of its rows (the base),
+// with the number of copies. Where a reader needs all rows, a Repeat makes them of the base.
 #include <algorithm>
 #include <map>
 
 #include "compile/hoist.h"
 #include "compile/rewrite.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 namespace {
 
-// Whether a row of the result reads only the same row of input k. The other inputs belong to all rows alike (weights).
+// Whether a row of the result reads only the same row of input k. The other inputs belong to all
+// rows alike (weights).
 bool by_row(const op::Input&, int) { return false; }
 bool by_row(const op::Weight&, int) { return false; }
 bool by_row(const op::Constant&, int) { return false; }
@@ -23,7 +24,8 @@ bool by_row(const op::TimeEmbedding&, int) { return true; }
 bool by_row(const op::Activate&, int) { return true; }
 bool by_row(const op::Add&, int) { return true; }
 bool by_row(const op::Mul&, int) { return true; }
-bool by_row(const op::Concat&, int) { return true; }  // along the rows too: they are repeated in place
+// along the rows too: they are repeated in place
+bool by_row(const op::Concat&, int) { return true; }
 bool by_row(const op::Slice& o, int) { return o.axis != 0; }
 bool by_row(const op::Reshape&, int) { return true; }  // where it keeps them: see Sinker::sinks
 bool by_row(const op::ToTokens&, int) { return true; }
@@ -58,7 +60,8 @@ class Sinker {
  private:
   struct Placed {
     int base = -1;  // the new node
-    int times = 1;  // that its rows are to be repeated
+    // that its rows are to be repeated
+    int times = 1;
   };
 
   Placed placed(int id) {
@@ -77,7 +80,8 @@ class Sinker {
     return {base, times};
   }
 
-  // How often every row of the node's result is there, by its inputs; 1 where the node has to be computed whole.
+  // How often every row of the node's result is there, by its inputs; 1 where the node has to be
+  // computed whole.
   int sinks(const Node& node) const {
     int times = 1;
     for (const int input : node.inputs) times = std::max(times, placed_[input].times);
@@ -126,4 +130,4 @@ class Sinker {
 
 Graph sink_repeat(const Graph& graph) { return Sinker(graph).sink(); }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

@@ -1,7 +1,8 @@
-// Row bands. A large map is a list of bands, each a value of its own, from where it is made to its last reader; GroupNorm
-// and Upsample2x are never stored but applied to the rows that somebody reads. A band that is read together with rows of
-// its neighbours gets room for them at its ends: those few rows are copied, the band is computed in its place.
-// Between two statistics the work goes band by band through all ops, so that a map dies while the next one grows.
+// Row bands. A large map is a list of bands, each a value of its own, from where it is made to its
+// last reader; GroupNorm and Upsample2x are never stored but applied to the rows that somebody
+// reads. A band that is read together with rows of its neighbours gets room for them at its ends:
+// those few rows are copied, the band is computed in its place. Between two statistics the work
+// goes band by band through all ops, so that a map dies while the next one grows.
 #include <algorithm>
 #include <utility>
 
@@ -9,7 +10,7 @@
 #include "compile/rewrite.h"
 #include "compile/schedule.h"
 
-namespace inkstone {
+namespace inkstone::compile {
 namespace {
 
 constexpr int kRows = 2;  // the axis of image rows
@@ -24,17 +25,20 @@ struct Band {
 
 // Where an old value is now.
 struct Map {
-  std::vector<Band> bands;  // top to bottom, or the whole; none where it is applied on reading
+  // top to bottom, or the whole; none where it is applied on reading
+  std::vector<Band> bands;
   std::vector<Band> wider;  // bands with rows of their neighbours
-  int stats = -1;           // of a GroupNorm that is applied on reading
-  int stage = 0, read = 0;  // when it is made, and the latest stage so far in which it is read
+  // of a GroupNorm that is applied on reading
+  int stats = -1;
+  // when it is made, and the latest stage so far in which it is read
+  int stage = 0, read = 0;
 };
 
 class Tiler {
  public:
-  Tiler(const Graph& graph, int64_t least_pixels, int64_t band_rows)
+  Tiler(const Graph& graph, int64_t min_pixels, int64_t band_rows)
       : graph_(graph),
-        least_pixels_(least_pixels),
+        min_pixels_(min_pixels),
         band_rows_(std::max<int64_t>(2, band_rows / 2 * 2)),
         maps_(graph.nodes().size()) {}
 
@@ -49,7 +53,7 @@ class Tiler {
  private:
   bool large(const Node& node) const {
     return node.shape.size() == 4 && node.shape[0] == 1 && node.shape[kRows] > band_rows_ &&
-           node.shape[kRows] * node.shape[3] >= least_pixels_;
+           node.shape[kRows] * node.shape[3] >= min_pixels_;
   }
 
   bool applied_on_reading(int id) const { return maps_[id].bands.empty(); }
@@ -97,7 +101,8 @@ class Tiler {
     if (!large(node)) whole(id);
   }
 
-  // A map is ready once it is made and its earlier readers have had it: who comes last lets go of it band by band.
+  // A map is ready once it is made and its earlier readers have had it: who comes last lets go of
+  // it band by band.
   int ready(int id) const {
     const Map& map = maps_[id];
     const int own = std::max(map.stage, map.read);
@@ -207,8 +212,9 @@ class Tiler {
     return map.bands[0].id;
   }
 
-  // The bands of a result: those of what it reads, cut again where they would be too high. Cuts are at multiples of kAligned
-  // rows where that leaves a band: a kernel that works on squares of rows then finds the same squares as in the whole map.
+  // The bands of a result: those of what it reads, cut again where they would be too high. Cuts are
+  // at multiples of kAligned rows where that leaves a band: a kernel that works on squares of rows
+  // then finds the same squares as in the whole map.
   std::vector<std::pair<int64_t, int64_t>> cuts(int id) const {
     const Node& node = graph_.node(id);
     const auto* conv = as<op::Conv2d>(node);
@@ -216,7 +222,7 @@ class Tiler {
     int source = id, doublings = 0;
     for (; applied_on_reading(source); source = graph_.node(source).inputs[0])
       doublings += as<op::Upsample2x>(graph_.node(source)) != nullptr;
-    const int64_t most = std::max<int64_t>(1, band_rows_ * stride >> doublings);
+    const int64_t max_rows = std::max<int64_t>(1, band_rows_ * stride >> doublings);
     std::vector<std::pair<int64_t, int64_t>> cuts;
     int64_t last = 0;
     const auto cut = [&](int64_t row) {
@@ -225,7 +231,7 @@ class Tiler {
       if (row > last && row < height) cuts.emplace_back(std::exchange(last, row), row);
     };
     for (const Band& band : maps_[source].bands) {
-      const int64_t pieces = (band.rows() + most / 2) / most;
+      const int64_t pieces = (band.rows() + max_rows / 2) / max_rows;
       for (int64_t i = 1; i < pieces; ++i) cut(band.begin + band.rows() * i / pieces);
       if (band.end < maps_[source].bands.back().end) cut(band.end);
     }
@@ -234,17 +240,18 @@ class Tiler {
   }
 
   const Graph& graph_;
-  int64_t least_pixels_, band_rows_;
+  int64_t min_pixels_, band_rows_;
   std::vector<Map> maps_;  // by old node
   Graph out_;
   std::vector<SchedulePosition> positions_;  // by new node
-  SchedulePosition position_;                // of the nodes that are being added
+  // of the nodes that are being added
+  SchedulePosition position_;
 };
 
 }  // namespace
 
-Graph tile_rows(const Graph& graph, int64_t least_pixels, int64_t band_rows) {
-  return Tiler(graph, least_pixels, band_rows).tile();
+Graph tile_rows(const Graph& graph, int64_t min_pixels, int64_t band_rows) {
+  return Tiler(graph, min_pixels, band_rows).tile();
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::compile

@@ -74,7 +74,7 @@ class Lister {
     made.name = std::move(name);
     made.component = made.part = std::move(part);
     made.batches = {1};
-    made.graph = fold(graph);
+    made.graph = compile::fold(graph);
     made.engine.push_back(std::move(graph));
     made.inputs = std::move(inputs);
     made.outputs = std::move(outputs);
@@ -124,8 +124,8 @@ class Lister {
     std::ranges::sort(step.batches);
     step.engine.clear();
     for (const int batch : step.batches) step.engine.push_back(parts(size, batch, copies).step);
-    step.graph = fold(parts(size, 2, copies).step);
-    step.other = fold(parts(size, 3, copies).step);
+    step.graph = compile::fold(parts(size, 2, copies).step);
+    step.other = compile::fold(parts(size, 3, copies).step);
   }
 
   void add_vae(const PictureSize& size) {
@@ -138,7 +138,8 @@ class Lister {
       tiled.size = size;
       tiled.vae_tile = tile;
       // The largest maps, those of the picture's size and of half of it, are the ones that memory is for.
-      tiled.graph = tile_rows(fuse(tiled.graph), int64_t{size.height} * size.width / 4, int64_t{tile} * scale_);
+      tiled.graph =
+          compile::tile_rows(compile::fuse(tiled.graph), int64_t{size.height} * size.width / 4, int64_t{tile} * scale_);
     }
     if (!choice_.encoder) return;
     add("vae_encoder" + of(size), "vae_encoder", vae_encoder_graph(model_.vae_config, 1, size.height, size.width),

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
 #include <string_view>
 #include <vector>
 
+#include "base/environment.h"
 #include "base/error.h"
 #include "base/file.h"
 
@@ -35,11 +35,6 @@ HubId parse_id(const std::string& text) {
   if (!is_word(owner) || !is_word(name)) return id;
   id = {owner, name, at == std::string::npos ? "main" : text.substr(at + 1)};
   return id;
-}
-
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? value : "";
 }
 
 bool is_folder(const fs::path& path) {
@@ -128,10 +123,10 @@ fs::path find_in_cache(const HubId& id, const std::string& text) {
 }  // namespace
 
 fs::path hub_cache() {
-  if (const std::string cache = variable("HF_HUB_CACHE"); !cache.empty()) return cache;
-  if (const std::string home = variable("HF_HOME"); !home.empty()) return fs::path(home) / "hub";
-  if (const std::string cache = variable("XDG_CACHE_HOME"); !cache.empty()) return fs::path(cache) / "huggingface/hub";
-  return fs::path(variable("HOME")) / ".cache/huggingface/hub";
+  if (const auto cache = nonempty_environment(Variable::kHfHubCache)) return *cache;
+  if (const auto home = nonempty_environment(Variable::kHfHome)) return fs::path(*home) / "hub";
+  if (const auto cache = nonempty_environment(Variable::kXdgCacheHome)) return fs::path(*cache) / "huggingface/hub";
+  return fs::path(environment(Variable::kHome).value_or("")) / ".cache/huggingface/hub";
 }
 
 fs::path find_model(const std::string& folder_or_hub_id) {

@@ -43,7 +43,7 @@ bool ProgramCache::replace_plan(EnginePlan next) {
     steps_.clear();
     absent_.clear();
     decoders_.clear();
-    backend_.give_back();
+    backend_.trim();
   }
   plan_ = std::move(next);
   return others;
@@ -144,11 +144,11 @@ void ProgramCache::claim_shared_inputs(const StageShape& shape) {
 
 std::vector<Tensor> ProgramCache::run_before_steps(BoundProgram& program) {
   if (!plan_.components_in_turn) {
-    for (auto& [size, decoder] : decoders_) decoder.program->program().rest();
-    backend_.give_back();
+    for (auto& [size, decoder] : decoders_) decoder.program->program().release_pages();
+    backend_.trim();
   }
   std::vector<Tensor> made = program.run_for_new_outputs();
-  program.program().rest();
+  program.program().release_pages();
   return made;
 }
 
@@ -157,13 +157,13 @@ void ProgramCache::evict_all_but(const std::string& component) {
   awake_ = component;
   const auto goes = [&](BoundProgram& bound) {
     if (bound.component() == component) return false;
-    bound.program().rest();
+    bound.program().release_pages();
     return bound.program().memory().weights > kHeavyPacking;
   };
   std::erase_if(before_, [&](auto& entry) { return goes(*entry.second); });
   std::erase_if(steps_, [&](auto& entry) { return goes(*entry.second.program); });
   std::erase_if(decoders_, [&](auto& entry) { return goes(*entry.second.program); });
-  backend_.give_back();
+  backend_.trim();
 }
 
 }  // namespace inkstone

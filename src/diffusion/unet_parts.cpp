@@ -16,10 +16,10 @@ constexpr Named kParts[] = {
     {"prompt", DependsOn::kPrompt}, {"time", DependsOn::kTimestep}, {"added", DependsOn::kRequest}};
 
 // What depends on two of the groups stays in the step.
-std::vector<HoistGroup> groups(DType type) {
-  std::vector<HoistGroup> result;
+std::vector<compile::HoistGroup> groups(DType type) {
+  std::vector<compile::HoistGroup> result;
   for (const Named& part : kParts) {
-    HoistGroup& group = result.emplace_back();
+    compile::HoistGroup& group = result.emplace_back();
     group.type = part.depends == DependsOn::kPrompt ? type : DType::kF32;
     for (const ConditioningInput& input : kConditioning)
       if (input.depends == part.depends) group.inputs.emplace_back(input.name);
@@ -27,8 +27,8 @@ std::vector<HoistGroup> groups(DType type) {
   return result;
 }
 
-Hoisted hoisted(const UnetConfig& config, const LatentSize& size, DType type) {
-  return hoist(sink_repeat(unet_graph(config, size)), groups(type));
+compile::Hoisted hoisted(const UnetConfig& config, const LatentSize& size, DType type) {
+  return compile::hoist(compile::sink_repeat(unet_graph(config, size)), groups(type));
 }
 
 }  // namespace
@@ -40,8 +40,8 @@ const ConditioningPart& UnetParts::part(DependsOn depends) const {
 UnetParts unet_parts(const UnetConfig& config, const LatentSize& size, DType type) {
   LatentSize typed = size;
   typed.cached_feature = type;
-  Hoisted one = hoisted(config, {1, size.height, size.width, size.tokens}, type);
-  Hoisted all = hoisted(config, typed, type);
+  compile::Hoisted one = hoisted(config, {1, size.height, size.width, size.tokens}, type);
+  compile::Hoisted all = hoisted(config, typed, type);
   UnetParts parts;
   parts.step = std::move(all.rest);
   size_t carried = 0;

@@ -51,7 +51,8 @@ Value Graph::add_node(Op op, std::vector<int> inputs, Shape declared) {
 Graph finish(const Graph& graph, std::span<const Value> results) {
   Graph out;
   std::vector<int> placed(graph.nodes().size(), -1);
-  // Depth first, inputs in reading order, with a stack of our own: graphs are thousands of nodes deep.
+  // Depth first, inputs in reading order, with a stack of our own: graphs are thousands of nodes
+  // deep.
   struct Frame {
     int id;
     size_t next;

@@ -30,7 +30,8 @@ struct Node {
 
 class Graph {
  public:
-  // `declared` is the shape of an Input, a Weight or a Constant; all others infer theirs. Throws Error where inputs do not fit.
+  // `declared` is the shape of an Input, a Weight or a Constant; all others infer theirs. Throws
+  // Error where inputs do not fit.
   Value add(Op op, const std::vector<Value>& inputs, Shape declared = {});
   Value add_node(Op op, std::vector<int> inputs, Shape declared = {});  // the same by ids, for passes
   void set_outputs(std::vector<int> outputs) { outputs_ = std::move(outputs); }
@@ -46,19 +47,21 @@ class Graph {
   std::vector<int> outputs_;
 };
 
-// The inputs, all of them, in the order they were declared; then the nodes that the results need, in the order they are read. C++ leaves the order in
-// which f(g(), h()) calls g and h to the compiler; after this the graph is the same from all of them.
+// The inputs, all of them, in the order they were declared; then the nodes that the results need,
+// in the order they are read. C++ leaves the order in which f(g(), h()) calls g and h to the
+// compiler; after this the graph is the same from all of them.
 Graph finish(const Graph& graph, std::span<const Value> results);
 Graph finish(const Graph& graph, Value result);
-Graph prune(const Graph& graph);  // finish() for its own outputs: drops what nothing reads
+// finish() for its own outputs: drops what nothing reads
+Graph prune(const Graph& graph);
 
 struct NamedShape {
   std::string name;
   Shape shape;
   DType type = DType::kF32;
 };
-std::vector<NamedShape> inputs_of(
-    const Graph& graph);  // in the order of their nodes: the order Program::run takes them in
+// in the order of their nodes: the order Program::run takes them in
+std::vector<NamedShape> inputs_of(const Graph& graph);
 std::vector<NamedShape> weights_of(const Graph& graph);  // each name once, by first use
 int64_t parameters(const Graph& graph);                  // elements of all weights
 

@@ -12,7 +12,8 @@ struct Signature {
   DType type = DType::kF32;
 };
 
-// Throws Error "op: what is wrong with which sizes" where the inputs do not fit, their number included.
+// Throws Error "op: what is wrong with which sizes" where the inputs do not fit, their number
+// included.
 Signature infer(const Op& op, const std::vector<Signature>& in);
 
 }  // namespace inkstone

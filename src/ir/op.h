@@ -23,22 +23,29 @@ enum class Activation {
 namespace op {
 // clang-format off
 struct Input     { std::string name; DType type = DType::kF32; };
-struct Weight    { std::string name; };                    // by its name in the model's files
+// by its name in the model's files
+struct Weight    { std::string name; };
 struct Constant  { std::vector<float> values; DType type = DType::kF32; };
-struct Conv2d    {                                         // x, weight [out, in, k, k], [bias], [residual] -> [n, out, h, w]
+// x, weight [out, in, k, k], [bias], [residual] -> [n, out, h, w]
+struct Conv2d    {
   int stride = 1;
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;   // zeros
   bool bias = true, residual = false;                      // activation(conv + bias) + residual
   Activation activation = Activation::kNone;
 };
-struct Linear    {                                         // x [..., in], weight [out, in], [bias], [residual] -> [..., out]
+// x [..., in], weight [out, in], [bias], [residual] -> [..., out]
+struct Linear    {
   bool bias = true, residual = false;                      // activation(x w' + bias) + residual
   Activation activation = Activation::kNone;
 };
-struct GroupNorm { int groups; float epsilon; bool addend = false; bool silu = false; };   // x [n, c, ...], scale [c], shift [c], [addend [n, c]]: of x + addend
-struct LayerNorm { float epsilon; };                       // over the last axis: x, scale, shift
-struct Attention { int heads; bool causal = false; };      // q [n, t, c], k [n, s, c], v -> [n, t, c]; scores scaled by 1/sqrt(c/heads)
-struct Embedding {};                                       // ids [n, t] int32, table [rows, c] -> [n, t, c]
+// x [n, c, ...], scale [c], shift [c], [addend [n, c]]: of x + addend
+struct GroupNorm { int groups; float epsilon; bool addend = false; bool silu = false; };
+// over the last axis: x, scale, shift
+struct LayerNorm { float epsilon; };
+// q [n, t, c], k [n, s, c], v -> [n, t, c]; scores scaled by 1/sqrt(c/heads)
+struct Attention { int heads; bool causal = false; };
+// ids [n, t] int32, table [rows, c] -> [n, t, c]
+struct Embedding {};
 struct TimeEmbedding { int channels; bool flip_sin_to_cos = true; float freq_shift = 0; };  // [n] -> [n, channels]
 struct Activate  { Activation kind; };
 struct Add       {};                                       // same rank, sizes equal or 1
@@ -46,15 +53,22 @@ struct Mul       {};
 struct Concat    { int axis; };                            // two or more inputs
 struct Slice     { int axis; int64_t begin; int64_t end; };
 struct Reshape   { Shape shape; };                         // row-major order kept
-struct ToTokens  {};                                       // [n, c, h, w] -> [n, h*w, c]
-struct ToImage   { int64_t height; int64_t width; };       // [n, h*w, c] -> [n, c, h, w]
+// [n, c, h, w] -> [n, h*w, c]
+struct ToTokens  {};
+// [n, h*w, c] -> [n, c, h, w]
+struct ToImage   { int64_t height; int64_t width; };
 struct Upsample2x {};                                      // nearest, [n, c, h, w]
-struct Repeat    { int times; };                           // [n, ...] -> [n*times, ...]: row r is row r / times of the input
+// [n, ...] -> [n*times, ...]: row r is row r / times of the input
+struct Repeat    { int times; };
 
-struct Geglu     {};                                       // [..., 2c] -> [..., c]: first half * gelu(second half)
+// [..., 2c] -> [..., c]: first half * gelu(second half)
+struct Geglu     {};
 struct Cast      { DType type; };
-struct GroupStats { int groups; float epsilon; };          // x [n, c, ...] -> [n, groups, 2] fp32: mean and 1/sqrt(variance + epsilon); or two or more bands of one image, top to bottom: of the whole
-struct GroupApply { int groups; bool silu = false; };      // x, stats of the whole image, scale, shift
+// x [n, c, ...] -> [n, groups, 2] fp32: mean and 1/sqrt(variance + epsilon); or two or more bands
+// of one image, top to bottom: of the whole
+struct GroupStats { int groups; float epsilon; };
+// x, stats of the whole image, scale, shift
+struct GroupApply { int groups; bool silu = false; };
 // clang-format on
 }  // namespace op
 

@@ -14,7 +14,7 @@ struct UnetInputs {
   Value text;        // [n, 77, context]
   Value added{};     // [n, added]: SDXL's pooled text and embedded sizes, only when config.added
   Value guidance{};  // [n, guidance_channels]: LCM's guidance embedding, only when config.guidance_channels
-  // An input "cached_feature" of this type stands for the cached_feature feature (see UnetPart), and nothing reads what would make it.
+  // An input "cached_feature" of this type stands for the cached feature (see UnetPart), and nothing reads what would make it.
   std::optional<DType> cached_feature{};
 };
 

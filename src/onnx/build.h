@@ -1,5 +1,6 @@
-// One ONNX graph while it is written: nodes with short names ("Conv_17": the op and the number of the node it is made of),
-// small constants in the file itself, weights by their place in the file beside.
+// One ONNX graph while it is written: nodes with short names ("Conv_17": the op and the number of
+// the node it is made of), small constants in the file itself, weights by their place in the file
+// beside.
 #pragma once
 
 #include <map>
@@ -30,7 +31,8 @@ class Build {
 
   const OnnxOptions& options() const { return options_; }
   DType floating(DType type) const { return type == DType::kI32 ? type : options_.type; }  // as it stands in this file
-  // The nodes to come are made of this one; `varies`: its rows are of any number, and no constant may hold it.
+  // The nodes to come are made of this one; `varies`: its rows are of any number, and no constant
+  // may hold it.
   void begin(int id, bool varies) { id_ = id, varies_ = varies; }
   bool varies() const { return varies_; }
 
@@ -40,9 +42,10 @@ class Build {
                                  const std::vector<Attribute>& more = {});
 
   // Constants; equal ones stand once.
-  std::string sizes(const std::vector<int64_t>& values);  // int64, as Reshape and Slice want them
-  std::string numbers(const Shape& shape,
-                      const std::vector<float>& values);  // of the file's type, checked against fp16's range
+  // int64, as Reshape and Slice want them
+  std::string sizes(const std::vector<int64_t>& values);
+  // of the file's type, checked against fp16's range
+  std::string numbers(const Shape& shape, const std::vector<float>& values);
   std::string numbers_of(DType type, const Shape& shape, const std::vector<float>& values);
   std::string number(float value) { return numbers({}, {value}); }
   std::string weight(const std::string& name, const Shape& shape, Layout layout = Layout::kAsStored);
@@ -79,9 +82,12 @@ class Call {
   const Node& from(size_t i) const { return graph_.node(node_.inputs.at(i)); }
   const Shape& shape(size_t i) const { return from(i).shape; }
   DType type(size_t i) const { return values_.at(node_.inputs.at(i)).type; }  // as it stands in the file
-  std::string in(size_t i) const;                                             // a value or a weight, as it is
-  std::string shaped(size_t i, const Shape& to) const;                        // reshaped: a weight is only declared so
-  std::string transposed(size_t i) const;                                     // a matrix: a weight is stored so
+  // a value or a weight, as it is
+  std::string in(size_t i) const;
+  // reshaped: a weight is only declared so
+  std::string shaped(size_t i, const Shape& to) const;
+  // a matrix: a weight is stored so
+  std::string transposed(size_t i) const;
 
  private:
   Build& build_;

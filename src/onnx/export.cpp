@@ -18,7 +18,8 @@ namespace {
 
 using namespace onnx_export;
 
-constexpr int kIrVersion = 8;  // of opset 17; ATC takes 9 at most
+// of opset 17; ATC takes 9 at most
+constexpr int kIrVersion = 8;
 
 template <typename... Ops>
 bool is_one_of(const Op& op) {
@@ -109,7 +110,8 @@ class Exporter {
     info.set_name(port.name);
     auto& tensor = *info.mutable_type()->mutable_tensor_type();
     tensor.set_elem_type(onnx_type(port.type));
-    auto& shape = *tensor.mutable_shape();  // there also where the rank is 0
+    // there also where the rank is 0
+    auto& shape = *tensor.mutable_shape();
     for (const int64_t size : port.shape)
       if (size >= 0)
         shape.add_dim()->set_dim_value(size);
@@ -186,7 +188,8 @@ class Exporter {
     }
   }
 
-  // A result is given its port's name; where the value is a port already, or no node's, a copy of it.
+  // A result is given its port's name; where the value is a port already, or no node's, a copy of
+  // it.
   void name_result(const std::string& value, const std::string& port) {
     onnx::GraphProto& graph = *proto_.mutable_graph();
     const auto makes = [&](const onnx::NodeProto& node) { return node.output(0) == value; };
@@ -216,7 +219,8 @@ class Exporter {
   KnownPorts known_;
   int64_t rows_ = 0;
   std::set<std::string> result_ports_;
-  std::map<std::string, std::string> renamed_;  // values that are results, and their ports
+  // values that are results, and their ports
+  std::map<std::string, std::string> renamed_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
-// What each op is in ONNX: one typed function for each, in the forms that ATC's parser registers for opsets 14 to 17
-// (docs/ascend.md). What has a fused node only on some chips is written in its parts.
+// What each op is in ONNX: one typed function for each, in the forms that ATC's parser registers
+// for opsets 14 to 17 (docs/ascend.md). What has a fused node only on some chips is written in its
+// parts.
 #include <algorithm>
 #include <cmath>
 
@@ -123,13 +124,13 @@ std::string write(const op::Attention& o, const Call& c) {
   };
   const std::string all[] = {apart(q, queries, {0, 2, 1, 3}), apart(c.in(1), keys, {0, 2, 3, 1}),
                              apart(c.in(2), keys, {0, 2, 1, 3})};
-  const int most = b.options().attention_heads ? std::min(b.options().attention_heads, o.heads) : o.heads;
+  const int heads = b.options().attention_heads ? std::min(b.options().attention_heads, o.heads) : o.heads;
   std::string result;
-  if (most == o.heads) {
+  if (heads == o.heads) {
     result = attend(c, all[0], all[1], all[2]);
   } else {
     std::vector<int64_t> sizes;
-    for (int done = 0; done < o.heads; done += most) sizes.push_back(std::min(most, o.heads - done));
+    for (int done = 0; done < o.heads; done += heads) sizes.push_back(std::min(heads, o.heads - done));
     std::vector<std::string> parts[3], made;
     for (size_t i = 0; i < 3; ++i)
       parts[i] = b.nodes("Split", {all[i], b.sizes(sizes)}, sizes.size(), {{"axis", int64_t{1}}});
@@ -190,8 +191,8 @@ std::string write(const op::ToImage&, const Call& c) {
   return c.build().reshape(c.build().transpose(c.in(0), {0, 2, 1}), c.node().shape);
 }
 
-// ATC reads the height and width of constant sizes, and rounds down whatever the mode says: so does this. The sizes would hold
-// the rows too; where those vary, each pixel is spread into a square.
+// ATC reads the height and width of constant sizes, and rounds down whatever the mode says: so does
+// this. The sizes would hold the rows too; where those vary, each pixel is spread into a square.
 std::string write(const op::Upsample2x&, const Call& c) {
   Build& b = c.build();
   const Shape& x = c.shape(0);
@@ -226,7 +227,8 @@ std::string write(const op::Cast& o, const Call& c) {
   return c.type(0) == to ? c.in(0) : cast(c, c.in(0), to);
 }
 
-// Of bands the means are averaged by their shares of the whole, so that the whole never stands in one piece.
+// Of bands the means are averaged by their shares of the whole, so that the whole never stands in
+// one piece.
 std::string write(const op::GroupStats& o, const Call& c) {
   Build& b = c.build();
   std::vector<std::string> bands;

@@ -1,5 +1,6 @@
-// External data: the weights of one component, one after another, each at a multiple of 4096 bytes so that it can be mapped.
-// Where a tensor will stand is known when it is placed; the numbers are read, converted and written one tensor at a time.
+// External data: the weights of one component, one after another, each at a multiple of 4096 bytes
+// so that it can be mapped. Where a tensor will stand is known when it is placed; the numbers are
+// read, converted and written one tensor at a time.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +16,8 @@ namespace inkstone::onnx_export {
 
 enum class Layout {
   kAsStored,
-  kTransposed  // a matrix [out, in] as [in, out]
+  // a matrix [out, in] as [in, out]
+  kTransposed
 };
 
 struct Place {

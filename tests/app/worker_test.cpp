@@ -35,7 +35,6 @@ struct Pair {
 [[noreturn]] void become_worker(int socket) {
   const std::string program = program_path().string();
   if (socket == 3 ? fcntl(3, F_SETFD, 0) < 0 : dup2(socket, 3) < 0) _exit(126);
-  setenv("INKSTONE_TEST_NAN", "spoil", 1);
   execl(program.c_str(), program.c_str(), "worker", "--precision", "fp32", "--jobs", "2", "--most-side", "128",
         "--most-pixels", "16384", nullptr);
   _exit(127);
@@ -67,11 +66,8 @@ TEST(WorkerProcess, draws_what_the_engine_draws_and_is_deaf_to_signals_that_stop
     return receive_report(socket).value();
   };
   const int calls = std::get<Started>(ask(StartOrder{1, small_request("a fox")})).calls;
-  ask(StartOrder{2, small_request("spoil this")});
-  const Stepped spoilt = std::get<Stepped>(ask(StepOrder{{1, 2}, {}}));
-  ASSERT_EQ(spoilt.faults.size(), 1u);
-  EXPECT_EQ(spoilt.faults[0].job, 2u);
-  EXPECT_EQ(spoilt.faults[0].code, "nan_output");
+  ask(StartOrder{2, small_request("a goat")});
+  EXPECT_TRUE(std::get<Stepped>(ask(StepOrder{{1, 2}, {}})).faults.empty());
   for (int call = 1; call < calls; ++call) EXPECT_TRUE(std::get<Stepped>(ask(StepOrder{{1}, {}})).faults.empty());
   EngineOptions options;
   options.precision = Precision::kFp32;

@@ -1,5 +1,6 @@
-// Each way in which a card can fail ends in the right error or in less at a time; nothing is left on the card, and the next
-// request is served: by the same engine where the card lives, by a new one where it was lost.
+// Each way in which a card can fail ends in the right error or in less at a time; nothing is left
+// on the card, and the next request is served: by the same engine where the card lives, by a new
+// one where it was lost.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -14,9 +15,10 @@ using testing::HasSubstr;
 
 struct Row {
   const char* name;
-  const char* fault;                 // set after the first picture
-  std::vector<const char*> message;  // what the error says; empty: there is none
-  bool lost = false;                 // the card
+  const char* fault;  // set after the first image
+  // what the error says; empty: there is none
+  std::vector<const char*> message;
+  bool lost = false;  // the card
 };
 
 std::optional<Error::Kind> fate(Engine& engine, const Request& request) {
@@ -30,7 +32,7 @@ std::optional<Error::Kind> fate(Engine& engine, const Request& request) {
 
 class Faults : public testing::TestWithParam<Row> {};
 
-TEST_P(Faults, end_in_the_right_error_and_the_next_picture_is_drawn) {
+TEST_P(Faults, end_in_the_right_error_and_the_next_image_is_drawn) {
   const Row& row = GetParam();
   SimulatedCard card;
   auto host = host_engine();
@@ -103,9 +105,10 @@ TEST(Faults, files_for_another_chip_are_refused_before_any_is_loaded) {
   EXPECT_EQ(card.left_behind(), "");
 }
 
-TEST(Faults, where_the_card_is_too_small_for_four_it_takes_fewer_and_the_pictures_stay) {
+TEST(Faults, where_the_card_is_too_small_for_four_it_takes_fewer_and_the_images_stay) {
   auto host = host_engine();
-  SimulatedCard card("memory=" + std::to_string(86 << 20));  // the U-Net's weights, and work for two
+  // the U-Net's weights, and work for two
+  SimulatedCard card("memory=" + std::to_string(86 << 20));
   {
     auto npu = npu_engine();
     std::vector<Job> jobs;

@@ -1,5 +1,6 @@
-// The simulated Ascend card as these tests use it: what it counted, the faults it is told to have, and the demo model
-// compiled for it (by the test named ascend_export, which runs before the others).
+// The simulated Ascend card as these tests use it: what it counted, the faults it is told to have,
+// and the demo model compiled for it (by the test named ascend_export, which runs before the
+// others).
 #pragma once
 
 #include <memory>
@@ -11,7 +12,8 @@
 
 namespace inkstone {
 
-class SimulatedCard {  // as new when it is made; one at a time
+// as new when it is made; one at a time
+class SimulatedCard {
  public:
   explicit SimulatedCard(const std::string& settings = "");
   ~SimulatedCard();

@@ -1,4 +1,5 @@
-// What passes between host and card, counted by the card: a latent each way in each step, and no memory taken after the first picture.
+// What passes between host and card, counted by the card: a latent each way in each step, and no
+// memory taken after the first image.
 #include <gtest/gtest.h>
 
 #include "ascend/simulated_card.h"
@@ -24,7 +25,7 @@ TEST(Traffic, twenty_steps_make_forty_latent_copies) {
   }
 }
 
-TEST(Traffic, no_device_memory_is_taken_after_the_first_picture) {
+TEST(Traffic, no_device_memory_is_taken_after_the_first_image) {
   const SimulatedCard card;
   auto npu = npu_engine();
   const auto two_at_once = [&](uint64_t seed) {
@@ -34,7 +35,8 @@ TEST(Traffic, no_device_memory_is_taken_after_the_first_picture) {
     while (!jobs[0].done()) npu->step(both);
     for (Job& job : jobs) npu->finish(job);
   };
-  for (uint64_t seed = 1; seed < 4; ++seed) two_at_once(seed);  // until the caches of texts and keys are full
+  // until the caches of texts and keys are full
+  for (uint64_t seed = 1; seed < 4; ++seed) two_at_once(seed);
   const int64_t before = card.device_allocations();
   for (uint64_t seed = 4; seed < 9; ++seed) two_at_once(seed);
   EXPECT_EQ(card.device_allocations(), before);

@@ -1,4 +1,5 @@
-// AscendCL as its published interface declares it (docs/ascend.md), in declarations of our own. C enums are int.
+// AscendCL as its published interface declares it (docs/ascend.md), in declarations of our own. C
+// enums are int.
 #pragma once
 
 #include <cstddef>
@@ -203,6 +204,7 @@ ACL_SIM_API aclError aclmdlExecuteAsyncV2(uint32_t id, const aclmdlDataset* inpu
                                           aclrtStream stream, const aclmdlExecConfigHandle* config);
 
 // Of the simulator alone, for tests in the same process.
-ACL_SIM_API const char* ascend_sim_report();            // JSON; valid until the thread's next call
+// JSON; valid until the thread's next call
+ACL_SIM_API const char* ascend_sim_report();
 ACL_SIM_API void ascend_sim_set(const char* settings);  // like INKSTONE_ASCEND_SIM; adds faults
 ACL_SIM_API void ascend_sim_reset();                    // all forgotten; only while nothing runs

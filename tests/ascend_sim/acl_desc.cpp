@@ -104,10 +104,10 @@ size_t aclmdlGetInputSizeByIndex(aclmdlDesc* desc, size_t index) {
 
 size_t aclmdlGetOutputSizeByIndex(aclmdlDesc* desc, size_t index) {
   if (!known(desc) || index >= desc->info.outputs.size()) return 0;
-  size_t most = 0;
+  size_t largest = 0;
   for (const auto& shapes : desc->output_shapes)
-    most = std::max(most, bytes_at(desc->info.outputs[index], shapes[index]));
-  return most;
+    largest = std::max(largest, bytes_at(desc->info.outputs[index], shapes[index]));
+  return largest;
 }
 
 const char* aclmdlGetInputNameByIndex(const aclmdlDesc* desc, size_t index) {
@@ -164,7 +164,8 @@ aclError aclmdlGetCurOutputDims(const aclmdlDesc* desc, size_t index, aclmdlIODi
 
 aclError aclmdlGetInputDimsRange(const aclmdlDesc* desc, size_t index, aclmdlIODimsRange* range) {
   return of_input("aclmdlGetInputDimsRange", desc, index, [&] {
-    range->rangeCount = 0;  // of dynamic models alone, which are not simulated
+    // of dynamic models alone, which are not simulated
+    range->rangeCount = 0;
     return aclError{kOk};
   });
 }

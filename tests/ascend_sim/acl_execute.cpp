@@ -13,7 +13,7 @@ struct aclmdlExecConfigHandle {
 
 namespace {
 
-constexpr size_t kMostRemembered = 4096;
+constexpr size_t kMaxRemembered = 4096;
 constexpr size_t kWorkDirty = 64 << 20, kWorkStep = 4096, kWorkMark = 64;
 
 // One run: all that it needs, since datasets and buffers may be gone when it comes to it.
@@ -48,7 +48,8 @@ aclError check_buffer(const aclDataBuffer* buffer, size_t need, const std::strin
   return kOk;
 }
 
-// Each buffer takes its size up to 32, and 32 more: within its block, and not over another one of the same run.
+// Each buffer takes its size up to 32, and 32 more: within its block, and not over another one of
+// the same run.
 void check_slots(const std::vector<const aclDataBuffer*>& buffers) {
   std::map<uintptr_t, uintptr_t> slots;
   for (const aclDataBuffer* buffer : buffers) {
@@ -70,7 +71,8 @@ bool overlap(const Model& a, const Model& b) {
 aclError check_together(const Model& model, const Stream* stream) {
   for (const auto& [id, other] : world().models) {
     if (!other->queued || (stream && other->queue == stream)) continue;
-    if (stream && stream->waits > 0) continue;  // ordered by an event, it may be
+    // ordered by an event, it may be
+    if (stream && stream->waits > 0) continue;
     if (other.get() == &model)
       return breach(kModelExecute, "EE9999", "a model executed while it executes on another stream");
     if (overlap(*other, model))
@@ -139,7 +141,7 @@ aclError prepare(uint32_t id, const aclmdlDataset* inputs, const aclmdlDataset* 
   run.queued = true;
   ++model.queued;
   model.queue = stream;
-  w.report.allocations_before.resize(std::min<size_t>(w.report.executions + 1, kMostRemembered), w.report.allocations);
+  w.report.allocations_before.resize(std::min<size_t>(w.report.executions + 1, kMaxRemembered), w.report.allocations);
   ++w.report.executions;
   return kOk;
 }

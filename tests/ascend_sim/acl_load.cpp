@@ -1,5 +1,5 @@
-// Loading an `.om`: its chip and CANN version are checked, its weights are copied into device memory, and read from there at
-// every run.
+// Loading an `.om`: its chip and CANN version are checked, its weights are copied into device
+// memory, and read from there at every run.
 #include <algorithm>
 #include <cstring>
 #include <fstream>
@@ -86,7 +86,8 @@ aclError read_weights(const LoadRequest& request, const OmInfo& info, const onnx
   return kOk;
 }
 
-// What was given must be device memory, aligned and big enough; what was not is allocated. With the lock held.
+// What was given must be device memory, aligned and big enough; what was not is allocated. With the
+// lock held.
 aclError take_memory(void* given, size_t size, size_t need, bool own, const char* what, uintptr_t& place, bool& owned) {
   if (!given) {
     if (!own && need) return breach(kDataAddress, "E19999", std::string("no ") + what + " memory is given");

@@ -1,5 +1,5 @@
-// The simulated `atc`: refuses what ATC refuses (docs/ascend.md), and packs the ONNX model into an `.om` that the simulated
-// library runs. Prints ATC's lines, each marked as simulated.
+// The simulated `atc`: refuses what ATC refuses (docs/ascend.md), and packs the ONNX model into an
+// `.om` that the simulated library runs. Prints ATC's lines, each marked as simulated.
 #include "atc.h"
 
 #include <google/protobuf/stubs/logging.h>

@@ -1,4 +1,5 @@
-// The pieces of the simulated `atc`: flags, shapes and gears, precision files, checks of the graph, and the file it writes.
+// The pieces of the simulated `atc`: flags, shapes and gears, precision files, checks of the graph,
+// and the file it writes.
 #pragma once
 
 #include <onnx/onnx_pb.h>
@@ -25,12 +26,14 @@ std::vector<std::string> split_text(const std::string& text, char at);  // "a;b;
 
 class AtcFlags {
  public:
-  AtcFlags(int argc, char** argv);  // refuses unknown flags and values out of range
+  // refuses unknown flags and values out of range
+  AtcFlags(int argc, char** argv);
 
   bool has(const std::string& flag) const { return given_.contains(flag); }
   std::string value(const std::string& flag, const std::string& otherwise = "") const;
   const std::string& command() const { return command_; }
-  void check_compile() const;  // required ones, and those that exclude each other
+  // required ones, and those that exclude each other
+  void check_compile() const;
 
  private:
   std::map<std::string, std::string> given_;
@@ -50,9 +53,11 @@ struct Registered {
   std::set<std::string> ge_ops;
 };
 const std::multimap<std::string, Registered>& registered_ops();
-std::set<std::string> onnx_ops_of(const std::string& ge_op);  // also where the name is an ONNX one
+// also where the name is an ONNX one
+std::set<std::string> onnx_ops_of(const std::string& ge_op);
 
-// Versions, each node against the table and the restrictions of its kernel, external data. Returns warnings.
+// Versions, each node against the table and the restrictions of its kernel, external data. Returns
+// warnings.
 std::vector<std::string> check_graph(const onnx::ModelProto& model, const std::filesystem::path& folder,
                                      const Precision& precision);
 

@@ -1,4 +1,5 @@
-// What ATC's ONNX parser takes: the table of registered operators, versions, and the node forms that are known to fail.
+// What ATC's ONNX parser takes: the table of registered operators, versions, and the node forms
+// that are known to fail.
 #include <algorithm>
 #include <cmath>
 #include <fstream>

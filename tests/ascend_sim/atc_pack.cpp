@@ -1,4 +1,5 @@
-// From the model to the `.om`: memory at every gear, then the file, with the weights streamed from where they are.
+// From the model to the `.om`: memory at every gear, then the file, with the weights streamed from
+// where they are.
 #include <algorithm>
 #include <cstring>
 #include <fstream>
@@ -11,8 +12,9 @@ namespace ascend_sim {
 namespace {
 
 constexpr uint64_t kAlign = 64, kSpare = 64 << 10;
-constexpr int64_t kSmall = 64, kSmallShape = 4096;  // elements that stay in the model, that a shape may depend on
-constexpr size_t kPiece = 1 << 20;                  // elements at a time
+// elements that stay in the model, that a shape may depend on
+constexpr int64_t kSmall = 64, kSmallShape = 4096;
+constexpr size_t kPiece = 1 << 20;  // elements at a time
 
 uint64_t aligned(uint64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
@@ -93,7 +95,8 @@ class Packer {
       : model_(model), folder_(folder), output_(output), info_(info) {}
 
   std::filesystem::path write() {
-    originals_.CopyFrom(model_.graph().initializer());  // the places of external data, and what is inside the model
+    // the places of external data, and what is inside the model
+    originals_.CopyFrom(model_.graph().initializer());
     place();
     if (info_.external_weight == 1) write_apart();
     if (info_.external_weight == 2) write_combined();

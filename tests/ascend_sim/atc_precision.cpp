@@ -1,4 +1,5 @@
-// The precision flags. What each file names must exist in the model; what ATC does with implementation modes is not known.
+// The precision flags. What each file names must exist in the model; what ATC does with
+// implementation modes is not known.
 #include <algorithm>
 #include <fstream>
 #include <sstream>

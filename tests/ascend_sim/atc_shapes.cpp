@@ -6,7 +6,7 @@
 namespace ascend_sim {
 namespace {
 
-constexpr size_t kFewestGears = 2, kMostGears = 100;
+constexpr size_t kMinGears = 2, kMaxGears = 100;
 constexpr const char* kForm = "\"input_name1:n1,c1,h1,w1;input_name2:n2,c2\"";
 
 [[noreturn]] void bad_shape(const std::string& value, const std::string& reason) {
@@ -81,9 +81,9 @@ void take_inputs(const AtcFlags& flags, const onnx::GraphProto& graph, OmInfo& i
 
 void check_gears(const std::string& flag, const OmInfo& info, size_t open) {
   const size_t n = info.gears.size();
-  if (n < kFewestGears)
+  if (n < kMinGears)
     atc_fail("E10035", "[--" + flag + "] has " + std::to_string(n) + " gear(s); at least 2 are needed.");
-  if (n > kMostGears)
+  if (n > kMaxGears)
     atc_fail("E10036", "[--" + flag + "] has " + std::to_string(n) + " gears; at most 100 are allowed.");
   for (const auto& gear : info.gears) {
     if (gear.size() != open)

@@ -23,7 +23,8 @@ struct Chip {
 const std::vector<Chip>& chips();
 const Chip* find_chip(const std::string& name);
 
-inline constexpr const char* kSuffix = "(simulated)";   // of the chip's name as the library tells it
+// of the chip's name as the library tells it
+inline constexpr const char* kSuffix = "(simulated)";
 inline constexpr const char* kCannVersion = "8.1.RC1";  // unless the settings name another
 inline constexpr const char* kCannSuffix = "-simulated";
 

@@ -1,4 +1,5 @@
-// The simulated driver library: one card for each device, values that a healthy idle card has. fault=dcmi_...:N:-8005 fails.
+// The simulated driver library: one card for each device, values that a healthy idle card has.
+// fault=dcmi_...:N:-8005 fails.
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -38,7 +39,8 @@ namespace {
 using namespace ascend_sim;
 
 constexpr int kParameter = -8001, kNoSuch = -8008, kNotReady = -8005, kNotSupported = -8255;
-constexpr unsigned long long kIdleUsage = 3400;  // MB that system and driver take of HBM
+// MB that system and driver take of HBM
+constexpr unsigned long long kIdleUsage = 3400;
 
 std::mutex mutex;
 bool ready = false;
@@ -125,7 +127,8 @@ DCMI_SIM_API int dcmi_get_device_hbm_info(int card, int device, dcmi_hbm_info* i
 DCMI_SIM_API int dcmi_get_device_memory_info_v3(int card, int device, dcmi_get_memory_info_stru* info) {
   return answer("dcmi_get_device_memory_info_v3", card, device, [&](const Chip& chip) {
     std::memset(info, 0, sizeof *info);
-    if (chip.has_hbm()) return 0;  // the chip's memory is HBM; this is the other kind
+    // the chip's memory is HBM; this is the other kind
+    if (chip.has_hbm()) return 0;
     const unsigned long long used = std::min(1074ull, memory_mb(chip));
     info->memory_size = memory_mb(chip);
     info->memory_available = memory_mb(chip) - used;

@@ -1,5 +1,5 @@
-// Runs an ONNX graph node by node, as the file says it. With inputs that are shapes alone it computes shapes, and what memory the
-// values take.
+// Runs an ONNX graph node by node, as the file says it. With inputs that are shapes alone it
+// computes shapes, and what memory the values take.
 #pragma once
 
 #include <onnx/onnx_pb.h>
@@ -26,7 +26,8 @@ using WeightOf = std::function<Tensor(const onnx::TensorProto&)>;  // may be a s
 struct Survey {
   size_t element = 4;                           // bytes of a floating number
   std::function<void(const OpCall&)> computed;  // after each node; may be empty
-  size_t peak = 0;                              // found: bytes of the values that live at the same time
+  // found: bytes of the values that live at the same time
+  size_t peak = 0;
 };
 
 class Interpreter {
@@ -34,7 +35,8 @@ class Interpreter {
   // The graph outlives this.
   Interpreter(const onnx::GraphProto& graph, int opset, WeightOf weight_of, RoundingOf rounding_of);
 
-  // In the order of the graph's inputs (weights listed as inputs are none) and outputs. Throws OpError naming the node.
+  // In the order of the graph's inputs (weights listed as inputs are none) and outputs. Throws
+  // OpError naming the node.
   std::vector<Tensor> run(const std::vector<Tensor>& inputs, Survey* survey = nullptr) const;
 
   const std::vector<std::string>& inputs() const { return inputs_; }
@@ -49,6 +51,7 @@ class Interpreter {
   std::unordered_map<std::string, int> last_use_;
 };
 
-int default_opset(const onnx::ModelProto& model);  // of the domain "", 0 where it is not imported
+// of the domain "", 0 where it is not imported
+int default_opset(const onnx::ModelProto& model);
 
 }  // namespace ascend_sim

@@ -1,4 +1,5 @@
-// The interpreter against values known by hand; tools/check_ascend_sim.py compares it with onnxruntime.
+// The interpreter against values known by hand; tools/check_ascend_sim.py compares it with
+// onnxruntime.
 #include "interpreter.h"
 
 #include <gtest/gtest.h>

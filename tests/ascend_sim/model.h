@@ -14,8 +14,10 @@ struct LoadRequest {
   void* work = nullptr;
   void* weight = nullptr;
   size_t work_size = 0, weight_size = 0;
-  bool own_memory = true;     // the library allocates what was not given
-  std::string weight_folder;  // of external weights; "": "weight" beside the file
+  // the library allocates what was not given
+  bool own_memory = true;
+  // of external weights; "": "weight" beside the file
+  std::string weight_folder;
 };
 
 aclError load_model(const LoadRequest& request, uint32_t* id);

@@ -1,4 +1,5 @@
-// The simulated `npu-smi info`: form (a) of docs/ascend.md for chips with HBM, form (b) for the others.
+// The simulated `npu-smi info`: form (a) of docs/ascend.md for chips with HBM, form (b) for the
+// others.
 #include <cstdio>
 #include <cstring>
 

@@ -11,7 +11,7 @@ namespace ascend_sim {
 namespace {
 
 constexpr uint32_t kMagic = 0x444F4D49;  // "IMOD" in the file
-constexpr size_t kHeader = 256, kMostSection = 64 << 20;
+constexpr size_t kHeader = 256, kMaxSection = 64 << 20;
 constexpr const char* kFirstLine = "INKSTONE ASCEND SIMULATOR 1";
 
 template <class T>
@@ -82,7 +82,7 @@ OmFault read(std::istream& in, uint64_t size, OmInfo& info, onnx::ModelProto* mo
     return why = "an .om that this simulator did not make: it runs its own only", OmFault::kContents;
   size_t taken = line.size() + 1;
   try {
-    while (std::getline(in, line) && !line.empty() && taken < kMostSection) {
+    while (std::getline(in, line) && !line.empty() && taken < kMaxSection) {
       taken += line.size() + 1;
       const size_t equal = line.find('=');
       if (equal == std::string::npos) return why = "a damaged section", OmFault::kContents;
@@ -135,12 +135,12 @@ std::vector<Shape> OmInfo::input_shapes(size_t gear) const {
 
 size_t OmInfo::largest_gear() const {
   size_t best = 0;
-  int64_t most = -1;
+  int64_t largest = -1;
   for (size_t gear = 0; gear < gears.size(); ++gear) {
     int64_t all = 0;
     for (const Shape& shape : input_shapes(gear)) all += count(shape);
-    if (all > most) best = gear;
-    most = std::max(most, all);
+    if (all > largest) best = gear;
+    largest = std::max(largest, all);
   }
   return best;
 }

@@ -1,5 +1,6 @@
-// The simulator's `.om`: the real 256-byte header (docs/ascend.md), then a text section of lines "key=value" that ends with an
-// empty line, then the ONNX model, then the weights (or, with external weights, files in "weight/" beside it).
+// The simulator's `.om`: the real 256-byte header (docs/ascend.md), then a text section of lines
+// "key=value" that ends with an empty line, then the ONNX model, then the weights (or, with
+// external weights, files in "weight/" beside it).
 #pragma once
 
 #include <onnx/onnx_pb.h>
@@ -15,7 +16,8 @@
 
 namespace ascend_sim {
 
-// A precision mode in what it does to fp16: "fp16", "origin", "mixed_float16" or "cube_fp16in_fp32out".
+// A precision mode in what it does to fp16: "fp16", "origin", "mixed_float16" or
+// "cube_fp16in_fp32out".
 struct Precision {
   std::string mode = "fp16";
   bool saturate = false;
@@ -37,12 +39,14 @@ struct OmInfo {
   Precision precision;
   std::vector<OmPort> inputs, outputs;
   GearKind gear_kind = GearKind::kNone;
-  std::vector<std::vector<int64_t>> gears;  // what stands for each -1, in order; for kBatch one number
+  // what stands for each -1, in order; for kBatch one number
+  std::vector<std::vector<int64_t>> gears;
   uint64_t work_bytes = 0, weight_bytes = 0;
   uint64_t model_at = 0, model_bytes = 0, weights_at = 0;  // in the file
-  bool clip_weights = true;                                // while it is written: to fp16's range
-  int external_weight = 0;                                 // as the flag says
-  std::string weight_file;                                 // "" or the combined file
+  // while it is written: to fp16's range
+  bool clip_weights = true;
+  int external_weight = 0;  // as the flag says
+  std::string weight_file;  // "" or the combined file
 
   std::vector<Shape> input_shapes(size_t gear) const;
   size_t largest_gear() const;
@@ -63,7 +67,8 @@ struct WeightPlace {
   int stored = kFloat;
   std::string file;
 };
-bool place_of(const onnx::TensorProto& tensor, WeightPlace& place);  // false: the tensor holds its data itself
+// false: the tensor holds its data itself
+bool place_of(const onnx::TensorProto& tensor, WeightPlace& place);
 void set_place(onnx::TensorProto& tensor, const WeightPlace& place);
 
 }  // namespace ascend_sim

@@ -1,4 +1,5 @@
-// One node while it is computed: its inputs, attributes and results. Where an input is a shape without data, so are the results.
+// One node while it is computed: its inputs, attributes and results. Where an input is a shape
+// without data, so are the results.
 #pragma once
 
 #include <onnx/onnx_pb.h>
@@ -21,12 +22,14 @@ class OpCall {
   size_t inputs() const { return inputs_.size(); }
   bool has(size_t i) const { return i < inputs_.size() && inputs_[i]; }
   const Tensor& in(size_t i) const;
-  bool known() const { return known_; }  // every input has data: the results are to be computed
+  // every input has data: the results are to be computed
+  bool known() const { return known_; }
 
   // Whole numbers that decide about a shape; an error where they are not known before the run.
   std::vector<int64_t> ints_of(size_t i) const;
 
-  Tensor& out(int type, Shape dims);  // the next result, with data to be set where known()
+  // the next result, with data to be set where known()
+  Tensor& out(int type, Shape dims);
   void give(Tensor tensor) { outputs_.push_back(std::move(tensor)); }
   std::vector<Tensor>& results() { return outputs_; }
 
@@ -57,14 +60,16 @@ void add_product_ops(Ops& ops);
 void add_norm_ops(Ops& ops);
 const Ops& all_ops();
 
-Tensor tensor_of(const onnx::TensorProto& proto);  // with its data in the file itself
+// with its data in the file itself
+Tensor tensor_of(const onnx::TensorProto& proto);
 int64_t from_front(int64_t axis, int64_t rank, const OpCall& call);
 Shape broadcast(const Shape& a, const Shape& b, const OpCall& call);
 
 // How far to go in `from` for one step along each axis of `to`: 0 where it is repeated.
 std::vector<int64_t> broadcast_strides(const Shape& from, const Shape& to);
 
-// Calls body(offset...) for each row (last axis) of `dims`, in parallel where there is much; the offsets follow `strides`.
+// Calls body(offset...) for each row (last axis) of `dims`, in parallel where there is much; the
+// offsets follow `strides`.
 void for_rows(const Shape& dims, const std::vector<std::vector<int64_t>>& strides,
               const std::function<void(int64_t row, const int64_t* offsets)>& body);
 

@@ -1,4 +1,5 @@
-// What moves elements and computes nothing: Transpose, Concat, Split, Slice, Gather, Expand, Tile, Resize, Pad.
+// What moves elements and computes nothing: Transpose, Concat, Split, Slice, Gather, Expand, Tile,
+// Resize, Pad.
 #include <algorithm>
 #include <cmath>
 
@@ -17,7 +18,8 @@ void move(const Tensor& from, Tensor& to, Body body) {
     body(from.ints.get(), to.ints.get());
 }
 
-// out[i...] = in[start + sum of i * stride]: Transpose, Slice, Expand and nearest Resize are all this.
+// out[i...] = in[start + sum of i * stride]: Transpose, Slice, Expand and nearest Resize are all
+// this.
 void strided(const Tensor& from, Tensor& out, int64_t start, const std::vector<int64_t>& strides) {
   const int64_t width = out.dims.empty() ? 1 : out.dims.back(), step = strides.empty() ? 0 : strides.back();
   move(from, out, [&](const auto* x, auto* to) {
@@ -168,7 +170,8 @@ void tile(OpCall& c) {
   const Tensor& x = c.in(0);
   const auto times = c.ints_of(1);
   if (times.size() != x.dims.size()) c.refuse("one number for each axis is needed");
-  Shape dims = x.dims, wide, apart;  // each axis as (times, size): Expand, seen as one
+  // each axis as (times, size): Expand, seen as one
+  Shape dims = x.dims, wide, apart;
   const auto steps = steps_of(x.dims);
   std::vector<int64_t> strides;
   for (size_t i = 0; i < dims.size(); ++i) {

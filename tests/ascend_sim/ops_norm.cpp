@@ -93,7 +93,8 @@ Op reduction(Reduction kind) {
     if (!is_floating(x.type)) c.refuse("reductions of whole numbers are not simulated");
     std::vector<bool> reduced(x.dims.size(), axes.empty());
     for (const int64_t axis : axes) reduced[from_front(axis, x.rank(), c)] = true;
-    Shape kept, dims;  // `kept` has 1 for each axis that goes
+    // `kept` has 1 for each axis that goes
+    Shape kept, dims;
     for (size_t i = 0; i < x.dims.size(); ++i) {
       kept.push_back(reduced[i] ? 1 : x.dims[i]);
       if (!reduced[i] || c.integer("keepdims", 1)) dims.push_back(kept.back());

@@ -1,5 +1,6 @@
-// Blocks of the right side are laid out as strips of 16 columns, and 6 rows of the left side run down each strip. The inner
-// loop is compiled once for each instruction set that a processor may have.
+// Blocks of the right side are laid out as strips of 16 columns, and 6 rows of the left side run
+// down each strip. The inner loop is compiled once for each instruction set that a processor may
+// have.
 #include "product.h"
 
 #include <algorithm>
@@ -66,7 +67,8 @@ Kernel choose() {
 Kernel choose() { return plain; }
 #endif
 
-// One row k of a strip of patches: what the kernel's place (y, x) of a channel meets at 16 places of the result.
+// One row k of a strip of patches: what the kernel's place (y, x) of a channel meets at 16 places
+// of the result.
 void patch_row(const Image& image, int64_t k, int64_t n0, int64_t n1, float* to) {
   const int64_t area = image.kernel_height * image.kernel_width, place = k % area;
   const float* plane = image.data + k / area * image.height * image.width;

@@ -5,7 +5,8 @@
 
 namespace ascend_sim {
 
-struct Image {  // one image and how a kernel walks over it
+// one image and how a kernel walks over it
+struct Image {
   const float* data = nullptr;
   int64_t channels = 0, height = 0, width = 0;
   int64_t kernel_height = 1, kernel_width = 1, stride_y = 1, stride_x = 1, pad_top = 0, pad_left = 0;
@@ -13,7 +14,8 @@ struct Image {  // one image and how a kernel walks over it
   int64_t out_height = 0, out_width = 0;
 };
 
-// The right side: a matrix [k, n] of any strides or, where `image` is set, the patches of an image in place of one.
+// The right side: a matrix [k, n] of any strides or, where `image` is set, the patches of an image
+// in place of one.
 struct Right {
   const float* data = nullptr;
   int64_t row_stride = 0, column_stride = 1;

@@ -1,5 +1,5 @@
-// run_onnx MODEL.onnx INPUT... OUTPUT-PREFIX: runs a model, weights inside it, on raw files of its inputs' bytes; writes each
-// output's bytes to PREFIX0, PREFIX1 ... For tools/check_ascend_sim.py.
+// run_onnx MODEL.onnx INPUT... OUTPUT-PREFIX: runs a model, weights inside it, on raw files of its
+// inputs' bytes; writes each output's bytes to PREFIX0, PREFIX1 ... For tools/check_ascend_sim.py.
 #include <cstring>
 #include <fstream>
 #include <iostream>

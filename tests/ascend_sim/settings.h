@@ -7,7 +7,8 @@
 
 namespace ascend_sim {
 
-struct Fault {  // for the Nth call of a function from when it was set, or each where nth is 0
+// for the Nth call of a function from when it was set, or each where nth is 0
+struct Fault {
   enum class Kind { kFail, kSlow, kHang } kind;
   std::string call;
   uint64_t nth = 0;

@@ -1,5 +1,6 @@
-// The simulator's values: floating numbers are held as float and whole numbers as int64, whatever the type in the file; a
-// half is a float that fp16 can hold. A tensor without data is a shape alone: what `atc` computes with.
+// The simulator's values: floating numbers are held as float and whole numbers as int64, whatever
+// the type in the file; a half is a float that fp16 can hold. A tensor without data is a shape
+// alone: what `atc` computes with.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +35,8 @@ struct OpError : std::runtime_error {
 };
 
 bool is_floating(int type);
-size_t bytes_of(int type);  // of one element; 0: a type that is not simulated
+// of one element; 0: a type that is not simulated
+size_t bytes_of(int type);
 const char* type_name(int type);
 int64_t count(const Shape& dims);
 std::string to_string(const Shape& dims);
@@ -44,7 +46,8 @@ struct Tensor {
   Shape dims;
   std::shared_ptr<float[]> floats;  // of a floating type
   std::shared_ptr<int64_t[]> ints;  // of the others
-  bool half = false;                // every value is one that fp16 holds
+  // every value is one that fp16 holds
+  bool half = false;
 
   int64_t count() const { return ascend_sim::count(dims); }
   size_t bytes() const { return static_cast<size_t>(count()) * bytes_of(type); }

@@ -21,13 +21,15 @@ class Folder {
   std::filesystem::path path_;
 };
 
-struct ModelText {  // y = op(x), by lines of "Type input... -> output"
+// y = op(x), by lines of "Type input... -> output"
+struct ModelText {
   int opset = 17;
   std::vector<std::pair<std::string, std::vector<int64_t>>> inputs{{"x", {1, 4}}};  // -1: a symbolic size
   std::vector<std::string> nodes{"Add x one -> y"};
   std::string output = "y";
 };
-onnx::ModelProto model_of(const ModelText& text);  // initializers: "one" [1], "matrix" [4, 4] with i/16, "big" 70000
+// initializers: "one" [1], "matrix" [4, 4] with i/16, "big" 70000
+onnx::ModelProto model_of(const ModelText& text);
 
 struct AtcRun {
   int code;

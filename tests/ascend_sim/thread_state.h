@@ -12,9 +12,11 @@ struct ThreadState {
   Context* context = nullptr;
   std::string message, returned;  // for aclGetRecentErrMsg; what it gave last
   aclError last_error = 0;
-  Outcome outcome;  // of the call that is under way, for the work that it queues
+  // of the call that is under way, for the work that it queues
+  Outcome outcome;
 
-  static std::atomic<uint64_t> hang_generation;  // changes when what hangs is to end
+  // changes when what hangs is to end
+  static std::atomic<uint64_t> hang_generation;
 };
 ThreadState& thread_state();
 

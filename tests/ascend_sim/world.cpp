@@ -13,7 +13,8 @@
 namespace ascend_sim {
 namespace {
 
-constexpr size_t kDirty = 16 << 20;  // of new memory that is filled, so that nobody takes it for zeros
+// of new memory that is filled, so that nobody takes it for zeros
+constexpr size_t kDirty = 16 << 20;
 constexpr size_t kHugePage = 2 << 20, kPage = 4096;
 
 bool queues(const std::string& call) {
@@ -179,7 +180,8 @@ aclError World::allocate(void** address, size_t size, int device, bool of_model)
   void* bytes = mmap(nullptr, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (hidden == MAP_FAILED || bytes == MAP_FAILED) return fail(kNoMemory, "EL0004", "the host has no memory left");
   std::memset(bytes, 0xFF, std::min(span, kDirty));
-  const uintptr_t at = reinterpret_cast<uintptr_t>(hidden) + 64;  // aligned to 64 and to no more
+  // aligned to 64 and to no more
+  const uintptr_t at = reinterpret_cast<uintptr_t>(hidden) + 64;
   device_memory[at] = {size, room, device, static_cast<std::byte*>(bytes), 0, of_model};
   freed.erase(at);
   ++report.allocations;
@@ -261,7 +263,8 @@ void release_context(Context* context) {
     context->alive = false;
     if (context->primary) w.primaries.erase(context->device);
   }
-  gone.clear();  // waits for their threads, which may take the lock
+  // waits for their threads, which may take the lock
+  gone.clear();
 }
 
 void leaks(const char* where, int device) {

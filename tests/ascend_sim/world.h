@@ -1,4 +1,5 @@
-// Everything the simulated library knows, and what each call goes through: counting, faults, the rules of docs/ascend.md.
+// Everything the simulated library knows, and what each call goes through: counting, faults, the
+// rules of docs/ascend.md.
 #pragma once
 
 #include <atomic>
@@ -55,7 +56,8 @@ enum Code : aclError {
   kLoadModel = 545001,
   kUnloadModel = 545009,
 };
-bool is_fatal(aclError code);  // the context is broken from here on
+// the context is broken from here on
+bool is_fatal(aclError code);
 
 struct Stream;
 
@@ -67,7 +69,8 @@ struct Context {
 };
 
 struct Event {
-  uint64_t recorded = 0, reached = 0;  // how often asked for, how often passed
+  // how often asked for, how often passed
+  uint64_t recorded = 0, reached = 0;
   double at_ms = 0;
 };
 
@@ -82,9 +85,11 @@ struct Stream {
   explicit Stream(Context& owner);
   ~Stream();
   void push(Task task);
-  aclError synchronize(int timeout_ms);  // of what failed since the last time; -1: for ever
+  // of what failed since the last time; -1: for ever
+  aclError synchronize(int timeout_ms);
   bool idle();
-  void abort();  // what waits is dropped, what hangs ends
+  // what waits is dropped, what hangs ends
+  void abort();
 
   Context& context;
   int id;
@@ -104,8 +109,10 @@ struct Stream {
   std::thread thread_;
 };
 
-struct Block {                // of device memory: an address that the host cannot touch, and the bytes behind it
-  size_t size = 0, room = 0;  // asked for, usable (size up to 32, and 32 more)
+// of device memory: an address that the host cannot touch, and the bytes behind it
+struct Block {
+  // asked for, usable (size up to 32, and 32 more)
+  size_t size = 0, room = 0;
   int device = 0;
   std::byte* bytes = nullptr;
   int users = 0;  // tasks that wait or run
@@ -182,7 +189,8 @@ aclError breach(aclError code, const std::string& key, const std::string& text);
 
 Context* current_context();
 void make_current(Context* context);
-Outcome take_task_outcome();  // what is to happen to the work that the call queues
+// what is to happen to the work that the call queues
+Outcome take_task_outcome();
 
 // Counts, waits, fails on demand, checks what the call needs; then the body, without the lock.
 aclError enter(const char* call, Need need);
@@ -193,14 +201,16 @@ aclError call_api(const char* call, Need need, Body body) {
   return leave(call, refused ? refused : body());
 }
 
-Stream* stream_of(aclrtStream handle, aclError& code);  // of the current context; null handle: its default stream
-void release_context(Context* context);                 // its streams too
-void leaks(const char* where, int device);              // what is left is counted
-void drop_device(int device);                           // by force
+// of the current context; null handle: its default stream
+Stream* stream_of(aclrtStream handle, aclError& code);
+void release_context(Context* context);     // its streams too
+void leaks(const char* where, int device);  // what is left is counted
+void drop_device(int device);               // by force
 std::string report_json();
 void write_report();
 
-// Keeps blocks from being freed unseen while a task uses them. Made with the mutex held, gone without.
+// Keeps blocks from being freed unseen while a task uses them. Made with the mutex held, gone
+// without.
 class Use {
  public:
   explicit Use(const std::vector<const void*>& addresses);

@@ -1,4 +1,5 @@
-// The whole of compiling with a stand-in for ATC: what is made, what is spared, what is left when it cannot be.
+// The whole of compiling with a stand-in for ATC: what is made, what is spared, what is left when
+// it cannot be.
 #include "atc/compiler.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// A folder for one test, and in it a stand-in for ATC: a shell script that prints what ATC prints, leaves an `.om` with a good header,
-// and fails on demand.
+// A folder for one test, and in it a stand-in for ATC: a shell script that prints what ATC prints,
+// leaves an `.om` with a good header, and fails on demand.
 #pragma once
 
 #include <stdlib.h>
@@ -107,8 +107,8 @@ class FakeAtc {
     return count;
   }
   Surroundings around() const {
-    return {[program = (toolkit / "bin/atc").string()](const char* name) -> std::optional<std::string> {
-              return std::string(name) == "INKSTONE_ATC" ? std::optional(program) : std::nullopt;
+    return {[program = (toolkit / "bin/atc").string()](Variable variable) -> std::optional<std::string> {
+              return variable == Variable::kAtc ? std::optional(program) : std::nullopt;
             },
             toolkit.path()};
   }
@@ -117,7 +117,7 @@ class FakeAtc {
 };
 
 inline Surroundings nothing_around(const TestFolder& root) {
-  return {[](const char*) { return std::optional<std::string>(); }, root.path()};
+  return {[](Variable) { return std::optional<std::string>(); }, root.path()};
 }
 
 inline GraphRecord step_record() {

@@ -10,8 +10,8 @@ namespace inkstone {
 namespace {
 
 Surroundings around(const TestFolder& root, std::map<std::string, std::string> variables) {
-  return {[variables = std::move(variables)](const char* name) -> std::optional<std::string> {
-            const auto found = variables.find(name);
+  return {[variables = std::move(variables)](Variable variable) -> std::optional<std::string> {
+            const auto found = variables.find(name_of(variable));
             return found == variables.end() ? std::nullopt : std::optional(found->second);
           },
           root.path()};

@@ -48,7 +48,7 @@ TEST(Process, lines_come_as_they_are_written) {
 TEST(Process, only_so_much_output_is_kept) {
   const TestFolder folder;
   ProcessCommand command = shell("echo first; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo last", folder);
-  command.most_output = 10000;
+  command.max_output = 10000;
   const std::string output = run_process(command).output;
   EXPECT_LT(output.size(), 20000u);
   EXPECT_TRUE(output.starts_with("first\n"));

@@ -1,5 +1,5 @@
-// The backend `ascend` against a fake AscendCL: what is looked up and refused, where tensors go, how often copies are made, and that
-// whatever fails leaves nothing behind.
+// The backend `ascend` against a fake AscendCL: what is looked up and refused, where tensors go,
+// how often copies are made, and that whatever fails leaves nothing behind.
 #include <gmock/gmock.h>
 
 #include <thread>
@@ -218,10 +218,10 @@ TEST_F(AscendBackend, programs_given_up_leave_the_device_when_asked) {
   auto program = compile(*backend);
   Tensor in = counted({1, 8}), out({1, 8});
   run(*program, in, out);
-  backend->give_back();
+  backend->trim();
   EXPECT_EQ(ascend_status(*backend)->weights, 8192u) << "it is still a program's";
   program.reset();
-  backend->give_back();
+  backend->trim();
   EXPECT_EQ(ascend_status(*backend)->weights, 0u);
   EXPECT_EQ(ascend_status(*backend)->work, 0u);
 }
@@ -242,7 +242,7 @@ TEST_F(AscendBackend, where_memory_is_short_models_take_turns) {
   EXPECT_EQ(ascend_status(*backend)->counters.unloads, 2u);
 
   fake().limit(size_t{10} << 20);
-  backend->give_back();
+  backend->trim();
   const std::string text = text_of([&] { run(*b, in16, out16); });
   EXPECT_THAT(text,
               AllOf(HasSubstr("not enough memory"), HasSubstr("20 MiB asked for the weights of"), HasSubstr("b.om"),
@@ -337,7 +337,8 @@ TEST_F(AscendBackend, any_thread_may_use_it) {
   expect_doubled(in, out);
 }
 
-// Every call that can fail, failing: at opening, compiling or running. The error names it, nothing is left, and the next one is served.
+// Every call that can fail, failing: at opening, compiling or running. The error names it, nothing
+// is left, and the next one is served.
 TEST_F(AscendBackend, whatever_fails_leaves_nothing_and_the_next_request_is_served) {
   folder.compile(folder.add("net", {1}, 8));
   for (const char* call : {"aclInit",

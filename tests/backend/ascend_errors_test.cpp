@@ -1,4 +1,5 @@
-// What a user is told: of AscendCL that is absent, incomplete or for compiling only, and of calls that fail.
+// What a user is told: of AscendCL that is absent, incomplete or for compiling only, and of calls
+// that fail.
 #include <gmock/gmock.h>
 
 #include "backend/ascend/errors.h"

@@ -1,4 +1,5 @@
-// Export folders for tests of the backend `ascend`: graphs, files for the fake AscendCL, and a manifest; and the environment that leads to it.
+// Export folders for tests of the backend `ascend`: graphs, files for the fake AscendCL, and a
+// manifest; and the environment that leads to it.
 #pragma once
 
 #include <dlfcn.h>

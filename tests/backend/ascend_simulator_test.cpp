@@ -1,5 +1,6 @@
-// The backend `ascend` on the simulator (tests/ascend_sim): a U-Net exported to ONNX, compiled by the simulated ATC and run by the simulated
-// AscendCL gives what `reference` gives; its rules hold; each injected fault ends in the right error with nothing left.
+// The backend `ascend` on the simulator (tests/ascend_sim): a U-Net exported to ONNX, compiled by
+// the simulated ATC and run by the simulated AscendCL gives what `reference` gives; its rules hold;
+// each injected fault ends in the right error with nothing left.
 #include <gmock/gmock.h>
 
 #include "backend/ascend_folder.h"
@@ -36,7 +37,7 @@ const Simulator& simulator() {
 }
 Json report() { return parse_json(simulator().report(), "the simulator's report"); }
 
-Graph tiny(int batch) { return fold(unet_graph(tiny_unet(), LatentSize{batch, 8, 8, 5})); }
+Graph tiny(int batch) { return compile::fold(unet_graph(tiny_unet(), LatentSize{batch, 8, 8, 5})); }
 
 // An export folder with one file for each batch of the tiny U-Net, made once for all tests.
 struct Folder {
@@ -213,7 +214,8 @@ TEST_F(AscendSimulator, each_fault_ends_in_its_error_and_the_next_backend_is_ser
   }
 }
 
-// Of a device that is gone nothing can be freed: the process ends, and the simulator is reset in its place.
+// Of a device that is gone nothing can be freed: the process ends, and the simulator is reset in
+// its place.
 TEST_F(AscendSimulator, a_device_that_stops_answering_is_unusable_from_then_on) {
   {
     const auto backend = open();

@@ -20,13 +20,13 @@ namespace {
 constexpr DType kF32 = DType::kF32, kBF16 = DType::kBF16;
 
 struct Variant {
-  const Kernels* table;
+  const kernels::Table* table;
   DType type;
 };
 
 std::vector<Variant> variants() {
   std::vector<Variant> all;
-  for (const Kernels* table : runnable_kernels()) {
+  for (const kernels::Table* table : kernels::runnable_tables()) {
     for (const DType type : {kF32, kBF16}) all.push_back({table, type});
   }
   return all;
@@ -34,7 +34,7 @@ std::vector<Variant> variants() {
 
 class CpuKernels : public testing::TestWithParam<Variant> {
  protected:
-  const Kernels& table() const { return *GetParam().table; }
+  const kernels::Table& table() const { return *GetParam().table; }
   DType type() const { return GetParam().type; }
   double tolerance(double fp32, double bf16) const { return type() == kF32 ? fp32 : bf16; }
 };
@@ -81,13 +81,14 @@ struct Threads {  // for the length of a scope
 // ---- attention
 
 struct AttentionCase {
-  AttentionShape shape;
-  bool packed = false;  // q, k and v are slices of one tensor
-  float factor = 1;     // how far the scores spread
+  kernels::AttentionShape shape;
+  // q, k and v are slices of one tensor
+  bool packed = false;
+  float factor = 1;  // how far the scores spread
 };
 
 std::ostream& operator<<(std::ostream& out, const AttentionCase& c) {
-  const AttentionShape& s = c.shape;
+  const kernels::AttentionShape& s = c.shape;
   return out << s.rows << " rows, " << s.queries << " x " << s.keys << ", " << s.heads << " heads of " << s.head_width
              << (s.causal ? ", causal" : "") << (s.sliced ? ", sliced" : "") << (c.packed ? ", packed" : "")
              << ", factor " << c.factor;
@@ -146,7 +147,7 @@ struct AttentionTensors {
 };
 
 AttentionTensors attention_inputs(const AttentionCase& c, DType type) {
-  const AttentionShape& s = c.shape;
+  const kernels::AttentionShape& s = c.shape;
   const int64_t channels = s.heads * s.head_width;
   AttentionTensors tensors;
   if (c.packed) {
@@ -169,7 +170,7 @@ Operand operand(const AttentionCase& c, const AttentionTensors& t, int index) {
   return {index == 0 ? &t.q : index == 1 ? &t.k : &t.v, 0};
 }
 
-void attend(const Kernels& table, const AttentionCase& c, DType type, AttentionTensors& t) {
+void attend(const kernels::Table& table, const AttentionCase& c, DType type, AttentionTensors& t) {
   const auto at = [&](int index) {
     const Operand from = operand(c, t, index);
     return from.tensor->data() + static_cast<size_t>(from.offset) * size_of(type);
@@ -182,7 +183,7 @@ void attend(const Kernels& table, const AttentionCase& c, DType type, AttentionT
 }
 
 std::vector<double> plain_attention(const AttentionCase& c, const AttentionTensors& t) {
-  const AttentionShape& s = c.shape;
+  const kernels::AttentionShape& s = c.shape;
   const int64_t channels = s.heads * s.head_width;
   std::vector<double> out(static_cast<size_t>(s.rows * s.queries * channels));
   const auto value = [&](int index, int64_t token, int64_t stride, int64_t channel) {
@@ -201,9 +202,9 @@ std::vector<double> plain_attention(const AttentionCase& c, const AttentionTenso
       }
       weights[static_cast<size_t>(key)] = score * static_cast<double>(s.scale);
     }
-    const double most = *std::max_element(weights.begin(), weights.end());
+    const double largest = *std::max_element(weights.begin(), weights.end());
     double total = 0;
-    for (double& weight : weights) total += weight = std::exp(weight - most);
+    for (double& weight : weights) total += weight = std::exp(weight - largest);
     for (int64_t d = 0; d < s.head_width; ++d) {
       double sum = 0;
       for (int64_t key = 0; key < seen; ++key) {
@@ -275,7 +276,8 @@ TEST_P(CpuKernels, attention_does_not_depend_on_the_threads) {
   }
 }
 
-// A score far above the first block's maximum must raise the reference, and what came before it must vanish.
+// A score far above the first block's maximum must raise the reference, and what came before it
+// must vanish.
 TEST_P(CpuKernels, attention_follows_a_late_maximum) {
   const AttentionCase c = attention_case(1, 70, 400, 1, 40);
   AttentionTensors t = attention_inputs(c, type());
@@ -330,7 +332,7 @@ GroupTensors group_inputs(const GroupCase& c, DType type) {
   return t;
 }
 
-GroupNormData group_data(GroupTensors& t, const Memory& scratch) {
+kernels::GroupNormData group_data(GroupTensors& t, const Memory& scratch) {
   return {.x = t.x.data(),
           .addend = t.addend.empty() ? nullptr : t.addend.data(),
           .scale = t.scale.data(),
@@ -340,9 +342,11 @@ GroupNormData group_data(GroupTensors& t, const Memory& scratch) {
           .scratch = scratch.get()};
 }
 
-GroupNormShape group_shape(const GroupCase& c) { return {c.rows, c.pixels, c.channels, c.groups, 1e-5f, c.silu}; }
+kernels::GroupNormShape group_shape(const GroupCase& c) {
+  return {c.rows, c.pixels, c.channels, c.groups, 1e-5f, c.silu};
+}
 
-void normalise(const Kernels& table, const GroupCase& c, DType type, GroupTensors& t) {
+void normalise(const kernels::Table& table, const GroupCase& c, DType type, GroupTensors& t) {
   const Memory scratch = allocate(table.group_scratch(group_shape(c)));
   table.group_norm(group_shape(c), type, group_data(t, scratch));
 }
@@ -406,11 +410,11 @@ TEST_P(CpuKernels, group_norm_in_bands_alone_and_in_place_gives_the_same_bits) {
     for (int64_t row = 0; row < c.rows; ++row) {
       const int64_t cut = c.pixels / 3;
       for (const auto& [first, last] : {std::pair{int64_t{0}, cut}, std::pair{cut, c.pixels}}) {
-        GroupNormShape shape = group_shape(c);
+        kernels::GroupNormShape shape = group_shape(c);
         shape.rows = 1;
         shape.pixels = last - first;
         if (shape.pixels == 0) continue;
-        GroupNormData data = group_data(bands, scratch);
+        kernels::GroupNormData data = group_data(bands, scratch);
         const size_t offset = static_cast<size_t>(row) * row_bytes + static_cast<size_t>(first) * pixel_bytes;
         data.x = bands.x.data() + offset;
         data.out = bands.out.data() + offset;
@@ -420,7 +424,7 @@ TEST_P(CpuKernels, group_norm_in_bands_alone_and_in_place_gives_the_same_bits) {
       }
     }
     EXPECT_TRUE(same_bits(whole.out, bands.out));
-    GroupNormData data = group_data(placed, scratch);
+    kernels::GroupNormData data = group_data(placed, scratch);
     data.out = placed.x.data();
     const Threads threads(3);
     table().group_norm(group_shape(c), type(), data);
@@ -517,17 +521,18 @@ TEST_P(CpuKernels, sums_and_products_are_rounded_once) {
 }
 
 TEST_P(CpuKernels, broadcasts_follow_their_strides) {
-  const BroadcastShape rows[] = {{{2, 3, 5, 33}, {495, 165, 33, 1}, {0, 0, 0, 1}},  // a vector over the last axis
-                                 {{2, 3, 5, 33}, {0, 3, 1, 0}, {495, 165, 33, 1}},  // a number for each line
-                                 {{1, 4, 6, 7}, {0, 42, 7, 1}, {0, 1, 4, 24}},      // transposed
-                                 {{1, 1, 1, 40}, {0, 0, 0, 1}, {0, 0, 0, 0}}};      // one number
+  const kernels::BroadcastShape rows[] = {
+      {{2, 3, 5, 33}, {495, 165, 33, 1}, {0, 0, 0, 1}},  // a vector over the last axis
+      {{2, 3, 5, 33}, {0, 3, 1, 0}, {495, 165, 33, 1}},  // a number for each line
+      {{1, 4, 6, 7}, {0, 42, 7, 1}, {0, 1, 4, 24}},      // transposed
+      {{1, 1, 1, 40}, {0, 0, 0, 1}, {0, 0, 0, 0}}};      // one number
   const Tensor a = random({2 * 3 * 5 * 33}, type(), 15), b = random({2 * 3 * 5 * 33}, type(), 16);
-  for (const BroadcastShape& shape : rows) {
+  for (const kernels::BroadcastShape& shape : rows) {
     const auto& n = shape.sizes;
     Tensor sum({n[0] * n[1] * n[2] * n[3]}, type()), product(sum.shape(), type());
     table().add_broadcast(shape, type(), a.data(), b.data(), sum.data());
     table().multiply_broadcast(shape, type(), a.data(), b.data(), product.data());
-    const auto at = [&](const Sizes4& strides, int64_t i) {
+    const auto at = [&](const kernels::Sizes4& strides, int64_t i) {
       int64_t place = 0;
       for (int axis = 3; axis >= 0; i /= n[axis--]) place += i % n[axis] * strides[axis];
       return place;
@@ -600,7 +605,7 @@ TEST(Moves, upsampling_repeats_each_pixel_four_times) {
   for (const DType type : {kF32, kBF16}) {
     const Tensor x = random({2, 3, 5, 7}, type, 19);
     Tensor out({2, 6, 10, 7}, type);
-    upsample2x(2, 3, 5, 7 * size_of(type), x.data(), out.data());
+    kernels::upsample2x(2, 3, 5, 7 * size_of(type), x.data(), out.data());
     for (int64_t i = 0; i < out.size(); ++i) {
       const int64_t c = i % 7, px = i / 7 % 10, py = i / 70 % 6, n = i / 420;
       ASSERT_EQ(get(out, i), get(x, ((n * 3 + py / 2) * 5 + px / 2) * 7 + c));
@@ -612,9 +617,11 @@ TEST(Moves, strided_copies_concatenate_and_slice) {
   for (const DType type : {kF32, kBF16}) {
     const Tensor a = random({2, 5, 3}, type, 20), b = random({2, 5, 4}, type, 21);
     Tensor both({2, 5, 7}, type), middle({2, 5, 2}, type);
-    copy_strided({{1, 2, 5, 3}, {0, 15, 3, 1}, {0, 35, 7, 1}}, type, a.data(), both.data());
-    copy_strided({{1, 2, 5, 4}, {0, 20, 4, 1}, {0, 35, 7, 1}}, type, b.data(), both.data() + 3 * size_of(type));
-    copy_strided({{2, 1, 2, 5}, {35, 0, 1, 7}, {10, 0, 1, 2}}, type, both.data() + 2 * size_of(type), middle.data());
+    kernels::copy_strided({{1, 2, 5, 3}, {0, 15, 3, 1}, {0, 35, 7, 1}}, type, a.data(), both.data());
+    kernels::copy_strided({{1, 2, 5, 4}, {0, 20, 4, 1}, {0, 35, 7, 1}}, type, b.data(),
+                          both.data() + 3 * size_of(type));
+    kernels::copy_strided({{2, 1, 2, 5}, {35, 0, 1, 7}, {10, 0, 1, 2}}, type, both.data() + 2 * size_of(type),
+                          middle.data());
     for (int64_t i = 0; i < 70; ++i) {
       ASSERT_EQ(get(both, i), i % 7 < 3 ? get(a, i / 7 * 3 + i % 7) : get(b, i / 7 * 4 + i % 7 - 3));
     }
@@ -634,10 +641,10 @@ TEST(Embedding, rows_are_looked_up_and_ids_checked) {
     const int32_t ids[] = {3, 0, 3}, low[] = {-1}, high[] = {4};
     for (const DType to : {kF32, kBF16}) {
       Tensor out({3, 9}, to);
-      embed({4, 9, from, table.data()}, ids, to, out.data());
+      kernels::embed({4, 9, from, table.data()}, ids, to, out.data());
       for (int64_t i = 0; i < 27; ++i) ASSERT_EQ(get(out, i), get(table, ids[i / 9] * 9 + i % 9));
-      EXPECT_THROW(embed({4, 9, from, table.data()}, low, to, out.data()), Error);
-      EXPECT_THROW(embed({4, 9, from, table.data()}, high, to, out.data()), Error);
+      EXPECT_THROW(kernels::embed({4, 9, from, table.data()}, low, to, out.data()), Error);
+      EXPECT_THROW(kernels::embed({4, 9, from, table.data()}, high, to, out.data()), Error);
     }
   }
 }
@@ -647,7 +654,7 @@ TEST(TimeEmbedding, has_the_published_frequencies) {
   for (const bool flip : {true, false}) {
     for (const float freq_shift : {0.0f, 1.0f}) {
       Tensor out({4, 321}, kF32);
-      time_embedding({321, flip, freq_shift}, timesteps, kF32, out.data());
+      kernels::time_embedding({321, flip, freq_shift}, timesteps, kF32, out.data());
       for (int64_t i = 0; i < out.size(); ++i) {
         const int64_t c = i % 321;
         const auto t = static_cast<double>(timesteps[i / 321]);
@@ -660,10 +667,10 @@ TEST(TimeEmbedding, has_the_published_frequencies) {
   }
 }
 
-TEST(Kernels, portable_is_always_there_and_the_choice_is_one_of_the_runnable) {
-  EXPECT_STREQ(runnable_kernels().back()->name, "portable");
-  const auto all = runnable_kernels();
-  EXPECT_NE(std::find(all.begin(), all.end(), &kernels()), all.end());
+TEST(kernels::Table, portable_is_always_there_and_the_choice_is_one_of_the_runnable) {
+  EXPECT_STREQ(kernels::runnable_tables().back()->name, "portable");
+  const auto all = kernels::runnable_tables();
+  EXPECT_NE(std::find(all.begin(), all.end(), &kernels::table()), all.end());
 }
 
 }  // namespace

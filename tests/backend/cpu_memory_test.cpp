@@ -1,4 +1,5 @@
-// What the CPU backend keeps in memory: one workspace, weights in the model's files, and no more of them than is allowed.
+// What the CPU backend keeps in memory: one workspace, weights in the model's files, and no more of
+// them than is allowed.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -17,14 +18,14 @@ namespace inkstone {
 namespace {
 
 TEST(Workspace, grows_where_it_is_and_keeps_what_it_holds) {
-  Workspace workspace;
+  cpu::Workspace workspace;
   std::byte* const begin = workspace.grow(100);
   begin[99] = std::byte{7};
   EXPECT_EQ(workspace.grow(size_t{64} << 20), begin);
   EXPECT_EQ(begin[99], std::byte{7});
   begin[(size_t{64} << 20) - 1] = std::byte{1};
   EXPECT_EQ(workspace.grow(1), begin);
-  workspace.give_back();
+  workspace.trim();
   EXPECT_EQ(begin[99], std::byte{0});
   EXPECT_THROW(workspace.grow(size_t{1} << 60), Error);
 }
@@ -73,7 +74,7 @@ class MappedProgram : public testing::Test {
     program->run(in, out);
     grown_ = file_bytes_resident() - std::min(before, file_bytes_resident());
     if (use) *use = program->memory();
-    program->rest();
+    program->release_pages();
     rested_ = file_bytes_resident() - std::min(before, file_bytes_resident());
     return y;
   }

@@ -1,5 +1,6 @@
-// Every op on `cpu` against the plain loops of `reference`, in rows of odd shapes: fp32 and bf16, fused forms, and the
-// promise that a row's bits depend neither on the rows beside it nor on the threads.
+// Every op on `cpu` against the plain loops of `reference`, in rows of odd shapes: fp32 and bf16,
+// fused forms, and the promise that a row's bits depend neither on the rows beside it nor on the
+// threads.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -250,7 +251,7 @@ const std::vector<Case>& cases() {
       simple("tokens", {6, 4, 5}, [](Graph&, Value v, int64_t) { return to_tokens(v); }),
       simple("tokens and back", {6, 4, 5},
              [](Graph&, Value v, int64_t) { return silu(to_image(silu(to_tokens(v)), 5, 4)); }),
-      simple("upsample", {6, 4, 5}, [](Graph&, Value v, int64_t) { return upsample2x(v); }),
+      simple("upsample", {6, 4, 5}, [](Graph&, Value v, int64_t) { return kernels::upsample2x(v); }),
       simple("repeat", {6, 4, 5}, [](Graph&, Value v, int64_t) { return repeat(v, 2); }),
       simple("repeat computed tokens", {7, 13}, [](Graph&, Value v, int64_t) { return silu(repeat(silu(v), 3)); }),
       {"repeat ids",
@@ -283,7 +284,8 @@ Tensor random_tensor(const Shape& shape, DType type, std::mt19937& random) {
   } else {
     std::normal_distribution<float> normal;
     for (float& value : tensor.floats())
-      value = from_bf16(to_bf16(normal(random)));  // exact in bf16: what differs is the op
+      // exact in bf16: what differs is the op
+      value = from_bf16(to_bf16(normal(random)));
   }
   return tensor;
 }

@@ -1,5 +1,5 @@
-// Linears and convolutions on stored weights against plain loops in double, in every instruction set that this machine
-// runs and every pairing of types.
+// Linears and convolutions on stored weights against plain loops in double, in every instruction
+// set that this machine runs and every pairing of types.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -19,13 +19,13 @@ namespace {
 constexpr DType kF32 = DType::kF32, kBF16 = DType::kBF16, kF16 = DType::kF16;
 
 struct Variant {
-  const Kernels* table;
+  const kernels::Table* table;
   DType x, out, weight;
 };
 
 std::vector<Variant> variants() {
   std::vector<Variant> all;
-  for (const Kernels* table : runnable_kernels()) {
+  for (const kernels::Table* table : kernels::runnable_tables()) {
     for (const DType x : {kF32, kBF16}) {
       for (const DType out : {kF32, kBF16}) {
         for (const DType weight : {kF32, kBF16, kF16}) all.push_back({table, x, out, weight});
@@ -37,7 +37,7 @@ std::vector<Variant> variants() {
 
 class CpuProducts : public testing::TestWithParam<Variant> {
  protected:
-  const Kernels& table() const { return *GetParam().table; }
+  const kernels::Table& table() const { return *GetParam().table; }
 };
 
 INSTANTIATE_TEST_SUITE_P(Each, CpuProducts, testing::ValuesIn(variants()), [](const auto& row) {
@@ -121,7 +121,7 @@ struct Stored {
   Stored(const Shape& shape, DType type, uint32_t seed) : values(random(shape, type, seed)), bytes(values.bytes() + 1) {
     std::memcpy(bytes.data() + 1, values.data(), values.bytes());
   }
-  StoredWeight weight() const { return {bytes.data() + 1, values.type()}; }
+  kernels::MappedWeight weight() const { return {bytes.data() + 1, values.type()}; }
   std::vector<double> doubles(DType x_type) const {  // as it is multiplied
     std::vector<double> all = inkstone::doubles(values);
     if (x_type != kF32)
@@ -133,7 +133,7 @@ struct Stored {
 };
 
 template <typename Shape, typename Run>
-void run_in(const Shape& shape, size_t (*scratch_of)(const Shape&), const Run& run, ProductData data) {
+void run_in(const Shape& shape, size_t (*scratch_of)(const Shape&), const Run& run, kernels::ProductData data) {
   const size_t bytes = scratch_of(shape);
   const Memory scratch = allocate(bytes + 64);
   std::memset(scratch.get(), 0xff, bytes + 64);
@@ -179,7 +179,7 @@ struct Linear {
         bias(random({c.out}, kF32, 3)),
         residual(random({c.rows, c.geglu ? c.out / 2 : c.out}, v.out, 4)) {}
 
-  Tensor run(const Kernels& table) const {
+  Tensor run(const kernels::Table& table) const {
     Tensor out = made_from.in_place ? rows_of(residual, 0, shape.rows) : Tensor(residual.shape(), residual.type());
     run_in(shape, table.linear_scratch, table.linear,
            {.x = x.data(),
@@ -220,7 +220,7 @@ struct Linear {
 
   LinearCase made_from;
   Variant variant;
-  LinearShape shape;
+  kernels::LinearShape shape;
   Tensor x;
   Stored weight;
   Tensor bias, residual;
@@ -253,12 +253,12 @@ TEST_P(CpuProducts, a_row_of_a_linear_does_not_depend_on_the_others_or_the_threa
 // ---- convolutions
 
 struct ConvolutionCase {
-  ConvolutionShape shape;  // without types
+  kernels::ConvolutionShape shape;  // without types
   bool residual = false, addend = false;
 };
 
 std::ostream& operator<<(std::ostream& out, const ConvolutionCase& c) {
-  const ConvolutionShape& s = c.shape;
+  const kernels::ConvolutionShape& s = c.shape;
   return out << s.images << " of " << s.height << " x " << s.width << ", " << s.in << " -> " << s.out << ", "
              << s.kernel << "x" << s.kernel << " stride " << s.stride << " pads " << s.pad_top << s.pad_left
              << s.pad_bottom << s.pad_right << (s.doubled ? ", doubled" : "") << ", " << s.groups << " groups";
@@ -338,7 +338,7 @@ struct Convolved {
   }
   int64_t halved() const { return shape.doubled ? 2 : 1; }
 
-  Tensor run(const Kernels& table) const {
+  Tensor run(const kernels::Table& table) const {
     Tensor out(residual.shape(), residual.type());
     run_in(shape, table.convolution_scratch, table.convolution,
            {.x = x.data(),
@@ -359,7 +359,7 @@ struct Convolved {
     for (Tensor* tensor : {&one.x, &one.residual, &one.stats, &one.addend}) *tensor = rows_of(*tensor, image, 1);
     return one;
   }
-  Tensor normalised(const Kernels& table) const {
+  Tensor normalised(const kernels::Table& table) const {
     Tensor to(x.shape(), x.type()), copy = rows_of(stats, 0, shape.images);
     if (shape.groups == 0) return rows_of(x, 0, shape.images);
     table.group_apply({shape.images, x.dim(1) * x.dim(2), shape.in, shape.groups, 0, shape.silu}, x.type(),
@@ -388,7 +388,7 @@ struct Convolved {
     }
     return total;
   }
-  std::vector<double> plain(const Kernels& table) const {
+  std::vector<double> plain(const kernels::Table& table) const {
     const Tensor from = normalised(table);
     const std::vector<double> seen = doubles(from), weights = weight.doubles(shape.x_type);
     std::vector<double> want;
@@ -404,7 +404,7 @@ struct Convolved {
 
   ConvolutionCase made_from;
   Variant variant;
-  ConvolutionShape shape;
+  kernels::ConvolutionShape shape;
   Tensor x;
   Stored weight;
   Tensor bias, residual, stats, scale, shift, addend;

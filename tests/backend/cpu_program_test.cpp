@@ -1,5 +1,5 @@
-// What a program on `cpu` promises beyond its numbers: nothing is allocated while it runs, memory is what the plan said,
-// packed weights are shared and given back, bad weights are named.
+// What a program on `cpu` promises beyond its numbers: nothing is allocated while it runs, memory
+// is what the plan said, packed weights are shared and given back, bad weights are named.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -10,7 +10,7 @@
 #include <set>
 
 #include "backend/cpu/cpu.h"
-#include "backend/cpu/method.h"
+#include "backend/cpu/product_algorithm.h"
 #include "backend/cpu/program.h"
 #include "backend/precisions.h"
 #include "backend/random_model.h"
@@ -111,12 +111,12 @@ Graph kernels_graph() {
   const Scope s{&g, ""};
   const Value image = input(g, "x", {2, 32, 8, 8});
   Value y = silu(group_norm(s / "gn", image, 8, 1e-5f)) + image;
-  y = concat(upsample2x(y), input(g, "y", {2, 16, 16, 16}), 1);
+  y = concat(kernels::upsample2x(y), input(g, "y", {2, 16, 16, 16}), 1);
   const Value tokens = layer_norm(s / "ln", to_tokens(slice(y, 1, 8, 40)));
   const Value mixed = attention(tokens, tokens, tokens, 2) * tokens;
   const Value words = embedding(s / "words", input(g, "ids", {2, 3}, DType::kI32), 30, 32);
   const Value gated = slice(mixed, 2, 0, 16) * activate(slice(mixed, 2, 16, 32), Activation::kGelu);
-  const Value time = time_embedding(input(g, "t", {2}), {16});
+  const Value time = kernels::time_embedding(input(g, "t", {2}), {16});
   const Value results[] = {to_image(gated, 16, 16) + reshape(time, {2, 16, 1, 1}), words};
   return finish(g, results);
 }
@@ -136,7 +136,8 @@ TEST(CpuProgram, kernels_allocate_nothing_in_a_run) {
     EXPECT_EQ(allocations_of_a_run(kernels_graph(), {.precision = precision}).number, 0u);
 }
 
-// With our own products nothing at all; oneDNN's execute() makes a table of its arguments, a few words, given back at once.
+// With our own products nothing at all; oneDNN's execute() makes a table of its arguments, a few
+// words, given back at once.
 TEST(CpuProgram, a_network_allocates_nothing_but_onednns_argument_tables) {
   if (!kCounts) GTEST_SKIP() << "a sanitizer counts its own";
   constexpr size_t kForAProduct = 20, kWords = 256;  // two rows, each run for itself
@@ -145,7 +146,7 @@ TEST(CpuProgram, a_network_allocates_nothing_but_onednns_argument_tables) {
     for (const Precision precision : runnable_precisions())
       for (const size_t limit : {SIZE_MAX, size_t{0}}) {
         const DType type = precision == Precision::kBf16 ? DType::kBF16 : DType::kF32;
-        const bool own = method_of(op::Linear{}, type) != Method::kOneDnn;
+        const bool own = cpu::algorithm_of(op::Linear{}, type) != cpu::ProductAlgorithm::kOneDnn;
         CompileOptions options{.precision = precision, .vae_tiling = true};
         options.mapped_limit = limit;
         const Allocations seen = allocations_of_a_run(graph, options);
@@ -176,21 +177,24 @@ TEST(CpuProgram, whole_models_use_the_memory_that_was_planned) {
 
 TEST(CpuProgram, the_published_unet_needs_no_more_than_fits) {
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  const Graph graph = choose_precision(fuse(fold(unet_graph(UnetConfig{}, {2, 64, 64}))), DType::kBF16);
-  const MemoryUse use = CpuPlan(graph, {.precision = Precision::kBf16}, engine).memory();
+  const Graph graph =
+      compile::choose_precision(compile::fuse(compile::fold(unet_graph(UnetConfig{}, {2, 64, 64}))), DType::kBF16);
+  const MemoryUse use = cpu::CpuPlan(graph, {.precision = Precision::kBf16}, engine).memory();
   EXPECT_LT(use.weights + use.mapped, size_t{1'730'000'000});  // 859.5 million, two bytes each
   EXPECT_LT(use.arena, size_t{64} << 20);
 }
 
-// The bytes that the program of a large picture needs differ, its packed weights do not.
+// The bytes that the program of a large image needs differ, its packed weights do not.
 TEST(CpuProgram, batch_sizes_share_every_packed_weight) {
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   for (const DType type : {DType::kF32, DType::kBF16}) {
     const auto forms = [&](int64_t rows) {
-      const CpuPlan plan(choose_precision(fuse(fold(unet_graph(UnetConfig{}, {rows, 8, 8}))), type), {}, engine);
+      const cpu::CpuPlan plan(
+          compile::choose_precision(compile::fuse(compile::fold(unet_graph(UnetConfig{}, {rows, 8, 8}))), type), {},
+          engine);
       std::vector<dnnl::memory::desc> all;
       for (const Call& call : plan.calls())
-        for (const Packing& packing : call.weights) all.push_back(packing.packed);
+        for (const cpu::Packing& packing : call.weights) all.push_back(packing.packed);
       return all;
     };
     const auto one = forms(1);
@@ -219,10 +223,10 @@ TEST(PackedWeights, are_packed_once_for_each_model_and_form) {
   using Tag = dnnl::memory::format_tag;
   const dnnl::memory::desc plain({16, 16}, dnnl::memory::data_type::f32, Tag::ab),
       turned({16, 16}, dnnl::memory::data_type::f32, Tag::ba);
-  const Packing as_it_is{0, {16, 1}, plain}, transposed{0, {16, 1}, turned};
+  const cpu::Packing as_it_is{0, {16, 1}, plain}, transposed{0, {16, 1}, turned};
   const Weights weights = one_weight(DType::kF32, 1), others = one_weight(DType::kF32, 2);
-  PackedWeights store(engine);
-  Staging staging;
+  cpu::PackedWeights store(engine);
+  cpu::Staging staging;
   const std::byte* const first = store.use(weights, "w", as_it_is, staging);
   EXPECT_EQ(store.use(weights, "w", as_it_is, staging), first);
   EXPECT_NE(store.use(weights, "w", transposed, staging), first);
@@ -234,7 +238,8 @@ TEST(PackedWeights, are_packed_once_for_each_model_and_form) {
   store.release(first);
   store.release(other);
   store.free_unused();
-  EXPECT_EQ(store.bytes(), 4u * 16 * 16 * 2);  // one user of the first is left
+  // one user of the first is left
+  EXPECT_EQ(store.bytes(), 4u * 16 * 16 * 2);
   store.release(first);
   store.free_unused();
   EXPECT_EQ(store.bytes(), 4u * 16 * 16);
@@ -255,10 +260,10 @@ TEST(PackedWeights, read_every_type_at_any_address) {
         }
         // [2, 3] in the file; in memory the same, or [3, 2]
         const dnnl::memory::dims sizes = turned ? dnnl::memory::dims{3, 2} : dnnl::memory::dims{2, 3};
-        const Packing packing{0,
-                              turned ? dnnl::memory::dims{1, 3} : dnnl::memory::dims{3, 1},
-                              {sizes, wanted, dnnl::memory::format_tag::ab}};
-        Staging staging;
+        const cpu::Packing packing{0,
+                                   turned ? dnnl::memory::dims{1, 3} : dnnl::memory::dims{3, 1},
+                                   {sizes, wanted, dnnl::memory::format_tag::ab}};
+        cpu::Staging staging;
         const Memory packed = pack(engine, type, std::span(file).subspan(1), packing, staging);
         for (size_t i = 0; i < 6; ++i) {
           const size_t from = turned ? i % 2 * 3 + i / 2 : i;
@@ -280,7 +285,7 @@ TEST(CpuProgram, programs_live_and_die_on_shared_weights) {
     Runner second(*cpu, two, weights, {});
     second.run();
   }
-  cpu->give_back();
+  cpu->trim();
   EXPECT_TRUE(same_bits(first.run(), before));
 }
 
@@ -325,8 +330,10 @@ TEST(CpuProgram, bands_of_rows_take_less_memory_and_differ_by_rounding_alone) {
 // Its largest map is 134 MB (256 channels of 512 x 512): not much more may be there at a time.
 TEST(CpuProgram, the_published_vae_in_bands_needs_little_more_than_its_largest_map) {
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  const Graph graph = choose_precision(fuse(fold(vae_decoder_graph(VaeConfig{}, 1, 64, 64))), DType::kBF16);
-  const MemoryUse use = CpuPlan(tile_rows(graph, 128 * 128, 32), {.precision = Precision::kBf16}, engine).memory();
+  const Graph graph =
+      compile::choose_precision(compile::fuse(compile::fold(vae_decoder_graph(VaeConfig{}, 1, 64, 64))), DType::kBF16);
+  const MemoryUse use =
+      cpu::CpuPlan(compile::tile_rows(graph, 128 * 128, 32), {.precision = Precision::kBf16}, engine).memory();
   EXPECT_LT(use.arena, size_t{180'000'000});
 }
 

@@ -1,4 +1,5 @@
-// The Winograd convolution against a plain sum in double, in every instruction set that this machine runs.
+// The Winograd convolution against a plain sum in double, in every instruction set that this
+// machine runs.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -49,7 +50,8 @@ const Case kCases[] = {
     {.size = {2, 7, 9, 20, 5}},
     {.size = {1, 5, 6, 70, 33}},
     {.size = {3, 8, 8, 64, 64}},
-    {.size = {1, 33, 70, 36, 40}},  // more tiles beside one another than a block has
+    // more tiles beside one another than a block has
+    {.size = {1, 33, 70, 36, 40}},
     {.size = {1, 9, 10, 128, 3}},
     {.size = {2, 13, 6, 4, 80}},
     {.size = {1, 10, 10, 24, 24}, .pads = {0, 0, 0, 0}},
@@ -73,13 +75,13 @@ struct Types {
 };
 
 struct Row {
-  const Kernels* table;
+  const kernels::Table* table;
   Types types;
 };
 
 std::vector<Row> rows() {
   std::vector<Row> all;
-  for (const Kernels* table : runnable_kernels()) {
+  for (const kernels::Table* table : kernels::runnable_tables()) {
     for (const DType weight : {kF32, kBF16, kF16}) {
       for (const DType x : {kF32, kBF16}) all.push_back({table, {x, weight, x}});
     }
@@ -104,7 +106,7 @@ double get(const Tensor& tensor, int64_t index) {
 
 struct Problem {
   Case c;
-  ConvolutionShape shape;
+  kernels::ConvolutionShape shape;
   Tensor x, weight, residual;
   std::vector<float> bias, stats, scale, shift, addend;
 
@@ -144,15 +146,15 @@ struct Problem {
   int64_t image_in() const { return c.size.height * c.size.width * c.size.in / (c.doubled ? 4 : 1); }
   int64_t image_out() const { return shape.out_height() * shape.out_width() * c.size.out; }
 
-  Tensor run(const Kernels& table) const {
+  Tensor run(const kernels::Table& table) const {
     Tensor out({c.size.images * image_out()}, shape.out_type);
     run_images(table, 0, c.size.images, out);
     return out;
   }
 
   // Some of the images, into a tensor of theirs.
-  void run_images(const Kernels& table, int64_t first, int64_t count, Tensor& out) const {
-    ConvolutionShape some = shape;
+  void run_images(const kernels::Table& table, int64_t first, int64_t count, Tensor& out) const {
+    kernels::ConvolutionShape some = shape;
     some.images = count;
     const size_t from = static_cast<size_t>(first * image_out()) * size_of(shape.out_type);
     if (c.residual == Residual::kOut) std::memcpy(out.data(), residual.data() + from, out.bytes());
@@ -277,7 +279,7 @@ TEST_P(CpuWinograd, a_band_of_rows_is_the_whole_but_for_rounding) {
   const auto& [table, types] = GetParam();
   const Problem problem({.size = {1, 30, 11, 100, 24}}, types);
   const Tensor whole = problem.run(*table);
-  ConvolutionShape band = problem.shape;
+  kernels::ConvolutionShape band = problem.shape;
   band.height = 13;
   band.pad_top = band.pad_bottom = 0;
   Tensor out({11 * 11 * 24}, types.out);
@@ -294,13 +296,13 @@ TEST_P(CpuWinograd, a_band_of_rows_is_the_whole_but_for_rounding) {
   }
 }
 
-// Wide channels and many tiles: several blocks that the threads share, against a band that is one block. A band that
-// begins with a tile has the same bits.
+// Wide channels and many tiles: several blocks that the threads share, against a band that is one
+// block. A band that begins with a tile has the same bits.
 TEST(CpuWinogradBlocks, change_no_bit) {
-  for (const Kernels* table : runnable_kernels()) {
+  for (const kernels::Table* table : kernels::runnable_tables()) {
     const Problem problem({.size = {1, 80, 76, 1100, 300}, .bias = false}, {kBF16, kBF16, kBF16});
     const Tensor whole = problem.run(*table);
-    ConvolutionShape band = problem.shape;
+    kernels::ConvolutionShape band = problem.shape;
     band.height = 10;
     band.pad_top = band.pad_bottom = 0;
     Tensor out({8 * 76 * 300}, kBF16);
@@ -317,7 +319,7 @@ TEST(CpuWinogradBlocks, change_no_bit) {
 
 // Long sums: the error of the transforms does not grow with them.
 TEST(CpuWinogradError, stays_within_two_millionths) {
-  for (const Kernels* table : runnable_kernels()) {
+  for (const kernels::Table* table : kernels::runnable_tables()) {
     for (const int64_t in : {320, 2560}) {
       const Problem problem({.size = {1, 8, 8, in, 16}}, {kBF16, kBF16, kF32});
       const Tensor got = problem.run(*table);

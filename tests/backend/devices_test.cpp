@@ -1,4 +1,5 @@
-// What is said of this machine's devices. The NPUs are those of a fake libdcmi.so (tests/backend/fake), never hardware.
+// What is said of this machine's devices. The NPUs are those of a fake libdcmi.so
+// (tests/backend/fake), never hardware.
 #include "backend/devices.h"
 
 #include <gmock/gmock.h>
@@ -8,7 +9,7 @@
 #include "backend/ascend/dcmi.h"
 #include "backend/ascend/survey.h"
 #include "backend/ascend/versions.h"
-#include "backend/surroundings.h"
+#include "backend/scoped_environment.h"
 
 namespace inkstone {
 namespace {
@@ -24,12 +25,12 @@ constexpr uint64_t kMib = uint64_t{1} << 20;
 class NpuTest : public testing::Test {
  protected:
   NpuTest() {
-    around_.set("INKSTONE_DCMI_LIBRARY", INKSTONE_FAKE_DCMI);
-    around_.set("INKSTONE_NPU_SMI", (root_.path() / "npu-smi").string());
-    around_.set("HOME", (root_.path() / "home").string());
+    environment_.set("INKSTONE_DCMI_LIBRARY", INKSTONE_FAKE_DCMI);
+    environment_.set("INKSTONE_NPU_SMI", (root_.path() / "npu-smi").string());
+    environment_.set("HOME", (root_.path() / "home").string());
     for (const char* name : {"ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME", "ASCEND_OPP_PATH", "FAKE_DCMI_CHIP",
                              "FAKE_DCMI_CARDS", "FAKE_DCMI_FAIL", "FAKE_DCMI_HEALTH", "FAKE_DCMI_NOISE"})
-      around_.unset(name);
+      environment_.unset(name);
   }
 
   std::vector<NpuChip> chips() {
@@ -38,7 +39,7 @@ class NpuTest : public testing::Test {
     return dcmi.chips();
   }
 
-  Surroundings around_;
+  ScopedEnvironment environment_;
   ScratchFolder root_;
 };
 
@@ -72,7 +73,7 @@ TEST_F(DcmiTest, a_310p_card_has_two_chips_and_what_it_lacks_is_unset) {
 }
 
 TEST_F(DcmiTest, a_910b_has_hbm_and_vector_cores_and_a_meter_of_its_own) {
-  around_.set("FAKE_DCMI_CHIP", "910B4");
+  environment_.set("FAKE_DCMI_CHIP", "910B4");
   const NpuChip chip = chips().at(0);
   EXPECT_EQ(chip.soc, "Ascend910B4-fake");
   EXPECT_EQ(chip.memory_total, 32768 * kMib);
@@ -87,7 +88,7 @@ TEST_F(DcmiTest, health_has_a_name_its_code_and_the_faults) {
   } rows[] = {{"0", "OK"},       {"1", "warning"}, {"2", "alarm"},
               {"3", "critical"}, {"4", "unknown"}, {"0xffffffff", "unknown"}};
   for (const auto& [code, name] : rows) {
-    around_.set("FAKE_DCMI_HEALTH", code);
+    environment_.set("FAKE_DCMI_HEALTH", code);
     EXPECT_EQ(chips().at(0).health, name) << code;
   }
   EXPECT_THAT(chips().at(0).faults, ElementsAre(0x80e01801u));
@@ -102,12 +103,13 @@ TEST_F(DcmiTest, what_fails_is_noted_and_unset_and_what_is_not_supported_is_not_
               {"dcmi_mcu_get_power_info=-8010", "card power: DCMI -8010 (message not sent)"},
               {"dcmi_get_device_utilization_rate=-4711", "AI core: DCMI -4711 (unknown error)"}};
   for (const auto& [fail, note] : rows) {
-    around_.set("FAKE_DCMI_FAIL", fail);
+    environment_.set("FAKE_DCMI_FAIL", fail);
     EXPECT_THAT(chips().at(0).unread, ElementsAre(note));
   }
-  around_.set("FAKE_DCMI_FAIL",
-              "dcmi_get_device_temperature=-8255,dcmi_get_device_memory_info_v3=-8013,dcmi_get_device_health=-8255,"
-              "dcmi_mcu_get_power_info=-8013,dcmi_get_device_utilization_rate=-8255");
+  environment_.set(
+      "FAKE_DCMI_FAIL",
+      "dcmi_get_device_temperature=-8255,dcmi_get_device_memory_info_v3=-8013,dcmi_get_device_health=-8255,"
+      "dcmi_mcu_get_power_info=-8013,dcmi_get_device_utilization_rate=-8255");
   const NpuChip chip = chips().at(0);
   EXPECT_THAT(chip.unread, IsEmpty());
   EXPECT_EQ(chip.temperature_c, std::nullopt);
@@ -119,9 +121,9 @@ TEST_F(DcmiTest, what_fails_is_noted_and_unset_and_what_is_not_supported_is_not_
 }
 
 TEST_F(DcmiTest, values_that_no_chip_has_are_unset) {
-  around_.set("FAKE_DCMI_NOISE", "1");
+  environment_.set("FAKE_DCMI_NOISE", "1");
   for (const char* name : {"310P3", "910B4"}) {
-    around_.set("FAKE_DCMI_CHIP", name);
+    environment_.set("FAKE_DCMI_CHIP", name);
     const NpuChip chip = chips().at(0);
     EXPECT_EQ(chip.name, std::string(32, '?'));
     EXPECT_EQ(chip.memory_total, std::nullopt);
@@ -136,7 +138,7 @@ TEST_F(DcmiTest, values_that_no_chip_has_are_unset) {
 }
 
 TEST_F(DcmiTest, a_chip_that_another_container_holds_is_listed_with_the_reason) {
-  around_.set("FAKE_DCMI_FAIL", "second_chip=-8005");
+  environment_.set("FAKE_DCMI_FAIL", "second_chip=-8005");
   const std::vector<NpuChip> found = chips();
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].unusable_because, "");
@@ -154,7 +156,7 @@ TEST_F(DcmiTest, refusals_say_what_to_do) {
       {"dcmi_get_card_list=-8008", "dcmi_get_card_list failed: -8008 (no such device)", "--device=/dev/davinci0"},
       {"dcmi_get_card_list=-8013", "-8013 (not supported in a container)", "on the host"}};
   for (const auto& [fail, because, way_out] : rows) {
-    around_.set("FAKE_DCMI_FAIL", fail);
+    environment_.set("FAKE_DCMI_FAIL", fail);
     Dcmi dcmi;
     dcmi.open();
     EXPECT_THAT(dcmi.chips(), IsEmpty());
@@ -165,15 +167,15 @@ TEST_F(DcmiTest, refusals_say_what_to_do) {
 
 TEST_F(DcmiTest, a_driver_that_was_not_ready_is_asked_again) {
   Dcmi dcmi;
-  around_.set("FAKE_DCMI_FAIL", "dcmi_init=-8012");
+  environment_.set("FAKE_DCMI_FAIL", "dcmi_init=-8012");
   EXPECT_EQ(dcmi.open(), Dcmi::State::kRefused);
-  around_.set("FAKE_DCMI_FAIL", "");
+  environment_.set("FAKE_DCMI_FAIL", "");
   EXPECT_EQ(dcmi.open(), Dcmi::State::kReady);
   EXPECT_EQ(dcmi.chips().size(), 2u);
 }
 
 TEST_F(DcmiTest, a_library_that_is_missing_or_damaged_says_so) {
-  around_.set("INKSTONE_DCMI_LIBRARY", (root_.path() / "libdcmi.so").string());
+  environment_.set("INKSTONE_DCMI_LIBRARY", (root_.path() / "libdcmi.so").string());
   Dcmi missing;
   EXPECT_EQ(missing.open(), Dcmi::State::kNoLibrary);
   EXPECT_FALSE(missing.found());
@@ -182,14 +184,14 @@ TEST_F(DcmiTest, a_library_that_is_missing_or_damaged_says_so) {
   EXPECT_EQ(damaged.open(), Dcmi::State::kNoLibrary);
   EXPECT_TRUE(damaged.found());
   EXPECT_THAT(damaged.absence().because, HasSubstr("cannot load " + (root_.path() / "libdcmi.so").string()));
-  around_.set("INKSTONE_DCMI_LIBRARY", "libpthread.so.0");  // loads, and is another
+  environment_.set("INKSTONE_DCMI_LIBRARY", "libpthread.so.0");  // loads, and is another
   Dcmi other;
   EXPECT_EQ(other.open(), Dcmi::State::kRefused);
   EXPECT_THAT(other.absence().because, HasSubstr("lacks dcmi_init"));
 }
 
 TEST_F(Survey, no_card_in_the_driver_asks_for_the_device_files) {
-  around_.set("FAKE_DCMI_CARDS", "0");
+  environment_.set("FAKE_DCMI_CARDS", "0");
   Dcmi dcmi;
   const NpuSurvey survey = survey_npus(dcmi, {}, root_.path());
   EXPECT_THAT(survey.chips, IsEmpty());
@@ -204,7 +206,7 @@ TEST_F(Survey, without_the_library_npu_smi_is_asked_and_with_it_is_not) {
   std::filesystem::permissions(root_.path() / "npu-smi", std::filesystem::perms::owner_all);
   Dcmi with;
   EXPECT_EQ(survey_npus(with, {}, root_.path()).source, "DCMI");
-  around_.set("INKSTONE_DCMI_LIBRARY", (root_.path() / "none.so").string());
+  environment_.set("INKSTONE_DCMI_LIBRARY", (root_.path() / "none.so").string());
   Dcmi without;
   const NpuSurvey survey = survey_npus(without, {}, root_.path());
   EXPECT_EQ(survey.source, "npu-smi");
@@ -218,7 +220,7 @@ TEST_F(Survey, without_the_library_npu_smi_is_asked_and_with_it_is_not) {
 }
 
 TEST_F(Survey, without_driver_the_traces_of_one_decide_the_advice) {
-  around_.set("INKSTONE_DCMI_LIBRARY", (root_.path() / "none.so").string());
+  environment_.set("INKSTONE_DCMI_LIBRARY", (root_.path() / "none.so").string());
   Dcmi dcmi;
   const NpuAbsence nothing = survey_npus(dcmi, {}, root_.path()).absence;
   EXPECT_THAT(nothing.because, StartsWith("no Ascend card and no Ascend driver here"));
@@ -250,7 +252,7 @@ TEST_F(Versions, cann_is_read_where_set_env_points_and_else_where_installers_put
   EXPECT_EQ(installed_cann(root_.path()).version, "8.1.RC1");
   root_.write("usr/local/Ascend/cann/x86_64-linux/ascend_toolkit_install.info", "version=8.5.0\n");
   EXPECT_EQ(installed_cann(root_.path()).version, "8.5.0");
-  around_.set("ASCEND_HOME_PATH", (root_.path() / "home/Ascend/cann").string());
+  environment_.set("ASCEND_HOME_PATH", (root_.path() / "home/Ascend/cann").string());
   const InstalledVersion found = installed_cann(root_.path());
   EXPECT_EQ(found.version, "8.2");
   EXPECT_EQ(found.file, root_.path() / "home/Ascend/cann/x86_64-linux/ascend_nnrt_install.info");
@@ -260,12 +262,12 @@ TEST_F(Versions, the_drivers_file_stands_in_where_dcmi_is_silent) {
   root_.write("usr/local/Ascend/driver/version.info", "Version=25.0.rc1.1\nascendhal_version=7.35\n");
   Dcmi dcmi;
   EXPECT_EQ(survey_npus(dcmi, {}, root_.path()).driver_version, "25.0.rc1.1-fake");
-  around_.set("FAKE_DCMI_FAIL", "dcmi_get_driver_version=-8255");
+  environment_.set("FAKE_DCMI_FAIL", "dcmi_get_driver_version=-8255");
   EXPECT_EQ(survey_npus(dcmi, {}, root_.path()).driver_version, "25.0.rc1.1");
 }
 
 TEST_F(Devices, every_kind_has_an_entry_and_absent_ones_say_why) {
-  around_.set("FAKE_DCMI_CARDS", "0");
+  environment_.set("FAKE_DCMI_CARDS", "0");
   const std::vector<DeviceStatus> devices = device_status(root_.path());
   ASSERT_EQ(devices.size(), 3u);
   EXPECT_EQ(devices[0].name, "cpu");
@@ -317,12 +319,12 @@ TEST_F(Devices, a_toolkit_that_is_not_sourced_is_noted) {
   EXPECT_EQ(npu.cann_version, "8.1.RC1");
   EXPECT_THAT(npu.notes, ElementsAre("CANN is not set up in this shell: source " +
                                      (root_.path() / "usr/local/Ascend/ascend-toolkit/set_env.sh").string()));
-  around_.set("ASCEND_OPP_PATH", "/somewhere/opp");
+  environment_.set("ASCEND_OPP_PATH", "/somewhere/opp");
   EXPECT_THAT(device_status(root_.path())[2].notes, IsEmpty());
 }
 
 TEST_F(Devices, the_worst_health_does_not_hide_a_device) {
-  around_.set("FAKE_DCMI_HEALTH", "3");
+  environment_.set("FAKE_DCMI_HEALTH", "3");
   const DeviceStatus npu = device_status(root_.path())[2];
   EXPECT_TRUE(npu.present);
   EXPECT_EQ(npu.health, "critical");

@@ -1,5 +1,5 @@
-// What is hoisted means the same: parts and rest together give what the plain graph gives, on `reference` and on `cpu`. And
-// what is left in the step is what has to be.
+// What is hoisted means the same: parts and rest together give what the plain graph gives, on
+// `reference` and on `cpu`. And what is left in the step is what has to be.
 #include "compile/hoist.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@
 namespace inkstone {
 namespace {
 
-std::vector<HoistGroup> unet_groups(DType text = DType::kF32) {
+std::vector<compile::HoistGroup> unet_groups(DType text = DType::kF32) {
   return {{{"text"}, text}, {{"timestep", "guidance"}, DType::kF32}, {{"added"}, DType::kF32}};
 }
 
@@ -77,9 +77,10 @@ std::vector<Tensor> run_named(Backend& backend, const Graph& graph, const Weight
   return results;
 }
 
-Tensor run_hoisted(Backend& backend, const Hoisted& hoisted, const Weights& weights, Named given, Precision precision) {
+Tensor run_hoisted(Backend& backend, const compile::Hoisted& hoisted, const Weights& weights, Named given,
+                   Precision precision) {
   std::vector<std::vector<Tensor>> carried;
-  for (const HoistedPart& part : hoisted.parts) {
+  for (const compile::HoistedPart& part : hoisted.parts) {
     if (part.names.empty()) continue;
     carried.push_back(run_named(backend, part.graph, weights, given, precision));
     for (size_t i = 0; i < part.names.size(); ++i) given[part.names[i]] = &carried.back()[i];
@@ -116,7 +117,7 @@ TEST(Unet, of_copies_is_the_one_whose_rows_are_written_out) {
 
 TEST(SinkRepeat, changes_no_bit) {
   for (const UnetConfig& config : configs()) {
-    const Graph before = unet_graph(config, {2, 8, 12, 5, 2}), after = sink_repeat(before);
+    const Graph before = unet_graph(config, {2, 8, 12, 5, 2}), after = compile::sink_repeat(before);
     verify(after);
     const Weights weights = random_weights(before);
     const std::vector<Tensor> inputs = random_inputs(before);
@@ -132,7 +133,8 @@ TEST(SinkRepeat, changes_no_bit) {
 
 struct Row {
   const char* what;
-  Value (*build)(Graph&, Value repeated, Value other);  // [4, 6] both, the first of two rows
+  // [4, 6] both, the first of two rows
+  Value (*build)(Graph&, Value repeated, Value other);
   bool sinks;
 };
 
@@ -227,7 +229,7 @@ TEST(SinkRepeat, passes_what_works_row_by_row_and_nothing_else) {
     Graph g;
     const Value x = input(g, "x", {2, 6}), y = input(g, "y", {4, 6});
     const Value results[] = {row.build(g, repeat(x, 2), y)};
-    const Graph before = finish(g, results), after = sink_repeat(before);
+    const Graph before = finish(g, results), after = compile::sink_repeat(before);
     verify(after);
     const bool last = name_of(after.node(after.outputs()[0]).op) == "repeat";
     EXPECT_EQ(last, row.sinks) << row.what << "\n" << print(after);
@@ -241,7 +243,7 @@ TEST(SinkRepeat, passes_what_works_row_by_row_and_nothing_else) {
 
 TEST(SinkRepeat, leaves_the_addend_s_reshape_to_fusion) {
   for (const UnetConfig& config : configs()) {
-    const Graph graph = fuse(fold(sink_repeat(unet_graph(config, {1, 8, 12, 5, 2}))));
+    const Graph graph = compile::fuse(compile::fold(compile::sink_repeat(unet_graph(config, {1, 8, 12, 5, 2}))));
     EXPECT_EQ(count_nodes(graph, "add"), 0) << print(graph);
   }
 }
@@ -254,8 +256,9 @@ TEST(Hoist, parts_and_rest_are_the_whole) {
       const std::vector<Tensor> inputs = random_inputs(plain);
       for (const Setting& setting : kSettings) {
         const bool bf16 = setting.precision == Precision::kBf16;
-        const Hoisted hoisted = hoist(sink_repeat(plain), unet_groups(bf16 ? DType::kBF16 : DType::kF32));
-        for (const HoistedPart& part : hoisted.parts) verify(part.graph);
+        const compile::Hoisted hoisted =
+            compile::hoist(compile::sink_repeat(plain), unet_groups(bf16 ? DType::kBF16 : DType::kF32));
+        for (const compile::HoistedPart& part : hoisted.parts) verify(part.graph);
         verify(hoisted.rest);
         const auto backend = open_backend(setting.device);
         const Tensor right = run_once(*backend, plain, weights, inputs, {.precision = setting.precision});
@@ -269,8 +272,9 @@ TEST(Hoist, parts_and_rest_are_the_whole) {
 // Parts for one row, run row by row, serve a step of many.
 TEST(Hoist, names_do_not_depend_on_rows_and_copies) {
   for (const UnetConfig& config : configs()) {
-    const Hoisted one = hoist(sink_repeat(unet_graph(config, {1, 8, 8, 5})), unet_groups()),
-                  many = hoist(sink_repeat(unet_graph(config, {3, 16, 8, 5, 2})), unet_groups());
+    const compile::Hoisted one = compile::hoist(compile::sink_repeat(unet_graph(config, {1, 8, 8, 5})), unet_groups()),
+                           many = compile::hoist(compile::sink_repeat(unet_graph(config, {3, 16, 8, 5, 2})),
+                                                 unet_groups());
     for (size_t group = 0; group < one.parts.size(); ++group)
       EXPECT_EQ(one.parts[group].names, many.parts[group].names);
   }
@@ -280,8 +284,9 @@ TEST(Hoist, carries_bf16_through_every_backend) {
   const Graph plain = unet_graph(tiny_unet(), {1, 8, 8, 5, 2});
   const Weights weights = random_weights(plain);
   const std::vector<Tensor> inputs = random_inputs(plain);
-  const Hoisted hoisted = hoist(sink_repeat(plain), unet_groups(DType::kBF16));
-  for (const Graph& part : {hoisted.parts[0].graph, choose_precision(fuse(hoisted.parts[0].graph), DType::kBF16)})
+  const compile::Hoisted hoisted = compile::hoist(compile::sink_repeat(plain), unet_groups(DType::kBF16));
+  for (const Graph& part :
+       {hoisted.parts[0].graph, compile::choose_precision(compile::fuse(hoisted.parts[0].graph), DType::kBF16)})
     for (const int id : part.outputs()) EXPECT_EQ(part.node(id).type, DType::kBF16);
   for (const Setting& setting : kSettings) {
     const auto backend = open_backend(setting.device);
@@ -293,8 +298,8 @@ TEST(Hoist, carries_bf16_through_every_backend) {
 }
 
 TEST(Hoist, of_the_published_unet_takes_out_what_is_known_before_the_step) {
-  const Graph plain = unet_graph({}, {1, 64, 64, 77, 2}), sunk = sink_repeat(plain);
-  const Hoisted hoisted = hoist(sunk, unet_groups());
+  const Graph plain = unet_graph({}, {1, 64, 64, 77, 2}), sunk = compile::sink_repeat(plain);
+  const compile::Hoisted hoisted = compile::hoist(sunk, unet_groups());
   EXPECT_EQ(hoisted.parts[0].names.size(), 32u);  // keys and values of 16 cross-attentions
   EXPECT_EQ(hoisted.parts[1].names.size(), 22u);  // one for each resnet
   EXPECT_EQ(hoisted.parts[0].names[0], "hoisted.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k");
@@ -304,7 +309,7 @@ TEST(Hoist, of_the_published_unet_takes_out_what_is_known_before_the_step) {
     EXPECT_EQ(weight.name.find("attn2.to_v"), std::string::npos) << weight.name;
   }
   int64_t all = parameters(hoisted.rest);
-  for (const HoistedPart& part : hoisted.parts) all += parameters(part.graph);
+  for (const compile::HoistedPart& part : hoisted.parts) all += parameters(part.graph);
   EXPECT_EQ(all, 859'520'964);
   const std::vector<NamedShape> left = inputs_of(hoisted.rest);
   EXPECT_EQ(left.size(), 1u + 32 + 22);
@@ -314,7 +319,8 @@ TEST(Hoist, of_the_published_unet_takes_out_what_is_known_before_the_step) {
   // Multiply-adds in units of 10^9.
   const auto work = [](const Graph& graph) { return flops(graph) / 2e9; };
   EXPECT_NEAR(work(plain), 803.3, 0.05);
-  EXPECT_NEAR(work(plain) - work(sunk), 20.43 + 0.42 + 0.03, 0.005);  // the trunk, the first query, the time embeddings
+  // the trunk, the first query, the time embeddings
+  EXPECT_NEAR(work(plain) - work(sunk), 20.43 + 0.42 + 0.03, 0.005);
   EXPECT_NEAR(work(hoisted.parts[0].graph), 2.95, 0.01);
   EXPECT_NEAR(work(sunk) - work(hoisted.rest), work(hoisted.parts[0].graph) + work(hoisted.parts[1].graph), 1e-6);
 }
@@ -325,8 +331,8 @@ TEST(Hoist, leaves_what_is_no_work_and_what_several_groups_decide) {
   const Value cheap = silu(reshape(a, {2, 2, 2})), both = linear({&g, "both"}, a + b, 4);
   const Value worth = linear({&g, "worth"}, b, 4);
   const Value results[] = {reshape(cheap, {2, 4}) + both + worth * c, worth};
-  const std::vector<HoistGroup> groups{{{"a", "absent"}}, {{"b"}}};
-  const Hoisted hoisted = hoist(finish(g, results), groups);
+  const std::vector<compile::HoistGroup> groups{{{"a", "absent"}}, {{"b"}}};
+  const compile::Hoisted hoisted = compile::hoist(finish(g, results), groups);
   EXPECT_TRUE(hoisted.parts[0].names.empty());
   EXPECT_EQ(hoisted.parts[1].names, std::vector<std::string>{"hoisted.worth"});
   std::vector<std::string> names;
@@ -336,8 +342,8 @@ TEST(Hoist, leaves_what_is_no_work_and_what_several_groups_decide) {
 }
 
 TEST(Hoist, refuses_to_carry_in_a_type_that_is_none) {
-  const std::vector<HoistGroup> groups{{{"text"}, DType::kI32}};
-  EXPECT_THROW(hoist(unet_graph(tiny_unet(), {1, 8, 8, 5}), groups), Error);
+  const std::vector<compile::HoistGroup> groups{{{"text"}, DType::kI32}};
+  EXPECT_THROW(compile::hoist(unet_graph(tiny_unet(), {1, 8, 8, 5}), groups), Error);
 }
 
 }  // namespace

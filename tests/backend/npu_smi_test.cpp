@@ -1,4 +1,5 @@
-// npu-smi's tables as several drivers print them (taken from public reports), and what is no such table.
+// npu-smi's tables as several drivers print them (taken from public reports), and what is no such
+// table.
 #include "backend/ascend/npu_smi.h"
 
 #include <gmock/gmock.h>
@@ -8,7 +9,7 @@
 
 #include "app/scratch_folder.h"
 #include "backend/ascend/program_output.h"
-#include "backend/surroundings.h"
+#include "backend/scoped_environment.h"
 
 namespace inkstone {
 namespace {
@@ -189,12 +190,12 @@ class NpuSmiProgram : public testing::Test {
   void write(const std::string& script) {
     folder_.write("npu-smi", "#!/bin/sh\n" + script);
     std::filesystem::permissions(path(), std::filesystem::perms::owner_all);
-    around_.set("INKSTONE_NPU_SMI", path());
+    environment_.set("INKSTONE_NPU_SMI", path());
   }
   std::string path() const { return (folder_.path() / "npu-smi").string(); }
 
   ScratchFolder folder_;
-  Surroundings around_;
+  ScopedEnvironment environment_;
 };
 
 TEST_F(NpuSmiProgram, is_run_with_its_one_argument) {
@@ -213,7 +214,7 @@ TEST_F(NpuSmiProgram, its_failures_have_a_reason_and_a_way_out) {
   EXPECT_THAT(held.absence.way_out, HasSubstr("another container"));
   write("exit 3\n");
   EXPECT_THAT(run_npu_smi().absence.because, HasSubstr("no chip in a form that we know (exit code 3)"));
-  around_.set("INKSTONE_NPU_SMI", (folder_.path() / "none").string());
+  environment_.set("INKSTONE_NPU_SMI", (folder_.path() / "none").string());
   EXPECT_EQ(run_npu_smi().program, "");
 }
 

@@ -1,4 +1,5 @@
-// Each pass gives a graph that means the same: run on `reference` before and after. And it does what it is for.
+// Each pass gives a graph that means the same: run on `reference` before and after. And it does
+// what it is for.
 #include "compile/passes.h"
 
 #include <gtest/gtest.h>
@@ -32,7 +33,7 @@ void expect_same_meaning(const Graph& before, const Graph& after, double relativ
 }
 
 TEST(Fold, position_ids_become_the_table_itself) {
-  const Graph before = clip_graph(tiny_clip(), 2), after = fold(before);
+  const Graph before = clip_graph(tiny_clip(), 2), after = compile::fold(before);
   EXPECT_EQ(nodes_called(before, "embedding"), 2);
   EXPECT_EQ(nodes_called(after, "embedding"), 1);
   EXPECT_EQ(nodes_called(after, "constant"), 0);
@@ -44,7 +45,7 @@ TEST(Fold, neutral_constants_and_nested_reshapes_vanish) {
   Value x = input(g, "x", {2, 6});
   x = reshape(reshape(x, {3, 4}), {12}) * constant(g, std::vector<float>(12, 1.0f), {12});
   x = x + constant(g, {0.5f}, {1}) * constant(g, {0.0f}, {1});
-  const Graph after = fold(finish(g, x));
+  const Graph after = compile::fold(finish(g, x));
   EXPECT_EQ(nodes_called(after, "reshape"), 1);
   EXPECT_EQ(nodes_called(after, "mul"), 0);
   EXPECT_EQ(nodes_called(after, "add"), 0);
@@ -52,7 +53,7 @@ TEST(Fold, neutral_constants_and_nested_reshapes_vanish) {
 
 TEST(Fuse, the_unet_s_adds_activations_and_gates_go_into_their_producers) {
   for (const UnetConfig& config : {tiny_unet(), tiny_linear_unet()}) {
-    const Graph before = unet_graph(config, {2, 8, 12, 5}), after = fuse(fold(before));
+    const Graph before = unet_graph(config, {2, 8, 12, 5}), after = compile::fuse(compile::fold(before));
     EXPECT_EQ(nodes_called(after, "add"), 0);
     EXPECT_EQ(nodes_called(after, "mul"), 0);
     EXPECT_EQ(nodes_called(after, "slice"), 0);
@@ -68,15 +69,15 @@ TEST(Fuse, leaves_alone_what_somebody_else_reads) {
   const Value x = input(g, "x", {1, 4});
   const Value h = linear(s / "l", x, 4);
   const Value result = silu(h) * h;
-  const Graph after = fuse(finish(g, result));
+  const Graph after = compile::fuse(finish(g, result));
   EXPECT_EQ(nodes_called(after, "silu"), 1);
 }
 
 TEST(Fuse, clip_and_vae_mean_the_same) {
-  expect_same_meaning(clip_graph(tiny_clip(), 2), fuse(fold(clip_graph(tiny_clip(), 2))), 1e-6);
+  expect_same_meaning(clip_graph(tiny_clip(), 2), compile::fuse(compile::fold(clip_graph(tiny_clip(), 2))), 1e-6);
   const Graph vae = vae_decoder_graph(tiny_vae(), 1, 6, 10);
-  EXPECT_EQ(nodes_called(fuse(vae), "add"), 0);
-  expect_same_meaning(vae, fuse(vae), 1e-6);
+  EXPECT_EQ(nodes_called(compile::fuse(vae), "add"), 0);
+  expect_same_meaning(vae, compile::fuse(vae), 1e-6);
 }
 
 VaeConfig three_levels() {
@@ -91,7 +92,7 @@ TEST(Tile, bands_give_the_same_values) {
     for (const bool fused : {true, false})
       for (const int64_t band : {2, 4, 6, 10, 16})
         for (const int64_t pixels : {1, 300}) {  // all maps, or the larger ones
-          const Graph before = fused ? fuse(graph) : graph, after = tile_rows(before, pixels, band);
+          const Graph before = fused ? compile::fuse(graph) : graph, after = compile::tile_rows(before, pixels, band);
           EXPECT_GT(nodes_called(after, "group_stats"), 0);
           EXPECT_GT(nodes_called(after, "concat"), 0);
           expect_same_meaning(before, after, 1e-6);
@@ -107,12 +108,12 @@ TEST(Tile, works_on_any_convolution_and_sum) {
   h = h + conv(s / "d", h, 1, 3) +
       conv(s / "e", group_norm(s / "f", upsample2x(conv(s / "g", h, 8, 5, 2)), 2, 1e-5f), 8, 3);
   const Graph before = finish(g, to_tokens(conv(s / "h", h, 6, 3, 2)));
-  for (const int64_t band : {2, 6, 30}) expect_same_meaning(before, tile_rows(before, 8, band), 1e-6);
+  for (const int64_t band : {2, 6, 30}) expect_same_meaning(before, compile::tile_rows(before, 8, band), 1e-6);
 }
 
-TEST(Tile, no_large_map_is_whole_but_the_picture) {
+TEST(Tile, no_large_map_is_whole_but_the_image) {
   constexpr int64_t kBand = 8;
-  const Graph graph = tile_rows(fuse(vae_decoder_graph(three_levels(), 1, 16, 16)), 16 * 32, kBand);
+  const Graph graph = compile::tile_rows(compile::fuse(vae_decoder_graph(three_levels(), 1, 16, 16)), 16 * 32, kBand);
   for (int id = 0; id < static_cast<int>(graph.nodes().size()); ++id) {
     const Node& node = graph.node(id);
     if (node.shape.size() != 4 || node.shape[3] <= 16 || id == graph.outputs()[0]) continue;
@@ -121,7 +122,7 @@ TEST(Tile, no_large_map_is_whole_but_the_picture) {
 }
 
 TEST(Tile, what_is_applied_on_reading_stands_before_its_convolution) {
-  const Graph graph = tile_rows(fuse(vae_decoder_graph(three_levels(), 1, 16, 16)), 16 * 32, 8);
+  const Graph graph = compile::tile_rows(compile::fuse(vae_decoder_graph(three_levels(), 1, 16, 16)), 16 * 32, 8);
   int seen = 0;
   for (int id = 0; id < static_cast<int>(graph.nodes().size()); ++id) {
     const std::string name = name_of(graph.node(id).op);
@@ -137,14 +138,15 @@ TEST(Tile, what_is_applied_on_reading_stands_before_its_convolution) {
 }
 
 TEST(Tile, leaves_small_maps_and_batches_alone) {
-  const Graph small = fuse(vae_decoder_graph(tiny_vae(), 1, 8, 8));
-  EXPECT_EQ(print(tile_rows(small, 1 << 20, 8)), print(small));
-  const Graph batch = fuse(vae_decoder_graph(tiny_vae(), 2, 8, 8));
-  EXPECT_EQ(print(tile_rows(batch, 8, 8)), print(batch));
+  const Graph small = compile::fuse(vae_decoder_graph(tiny_vae(), 1, 8, 8));
+  EXPECT_EQ(print(compile::tile_rows(small, 1 << 20, 8)), print(small));
+  const Graph batch = compile::fuse(vae_decoder_graph(tiny_vae(), 2, 8, 8));
+  EXPECT_EQ(print(compile::tile_rows(batch, 8, 8)), print(batch));
 }
 
 TEST(Precision, stores_activations_in_bf16_and_gives_fp32_outputs) {
-  const Graph graph = choose_precision(fuse(fold(unet_graph(tiny_unet(), {2, 8, 8, 5}))), DType::kBF16);
+  const Graph graph =
+      compile::choose_precision(compile::fuse(compile::fold(unet_graph(tiny_unet(), {2, 8, 8, 5}))), DType::kBF16);
   verify(graph);
   EXPECT_EQ(graph.node(graph.outputs()[0]).type, DType::kF32);
   for (const Node& node : graph.nodes()) {
@@ -167,16 +169,16 @@ TEST(Precision, stores_activations_in_bf16_and_gives_fp32_outputs) {
 }
 
 TEST(Precision, bands_of_an_output_are_rounded_no_more_than_the_whole) {
-  const Graph tiled = tile_rows(fuse(vae_decoder_graph(tiny_vae(), 1, 8, 8)), 8, 4);
-  const Graph graph = choose_precision(tiled, DType::kBF16);
+  const Graph tiled = compile::tile_rows(compile::fuse(vae_decoder_graph(tiny_vae(), 1, 8, 8)), 8, 4);
+  const Graph graph = compile::choose_precision(tiled, DType::kBF16);
   const Node& whole = graph.node(graph.outputs()[0]);
   ASSERT_EQ(name_of(whole.op), "concat");
   for (int band : whole.inputs) EXPECT_EQ(name_of(graph.node(band).op), "conv2d");
 }
 
 TEST(Precision, of_fp32_changes_nothing) {
-  const Graph graph = fuse(unet_graph(tiny_unet(), {1, 8, 8, 5}));
-  EXPECT_EQ(print(choose_precision(graph, DType::kF32)), print(graph));
+  const Graph graph = compile::fuse(unet_graph(tiny_unet(), {1, 8, 8, 5}));
+  EXPECT_EQ(print(compile::choose_precision(graph, DType::kF32)), print(graph));
 }
 
 }  // namespace

@@ -57,7 +57,8 @@ inline Tensor random_tensor(const Shape& shape, uint32_t seed, float scale = 1, 
   return tensor;
 }
 
-// Matrices scaled by their inputs, norms' scales (rank 1, "weight") about one: activations stay of order one.
+// Matrices scaled by their inputs, norms' scales (rank 1, "weight") about one: activations stay of
+// order one.
 inline Weights random_weights(const Graph& graph, uint32_t seed = 1) {
   std::vector<std::pair<std::string, Tensor>> tensors;
   for (const NamedShape& weight : weights_of(graph)) {

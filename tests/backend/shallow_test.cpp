@@ -1,5 +1,5 @@
-// A shallow call that is given the whole U-Net's own cached_feature feature gives the whole U-Net's output, bit for bit, on every
-// backend; and hoisting takes of it what it takes of the whole.
+// A shallow call that is given the whole U-Net's own cached feature gives the whole U-Net's output,
+// bit for bit, on every backend; and hoisting takes of it what it takes of the whole.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,7 +14,8 @@
 namespace inkstone {
 namespace {
 
-UnetConfig deep_unet() {  // enough layers in the last up block for some of them to be cached_feature
+// enough layers in the last up block for some of them to be cached_feature
+UnetConfig deep_unet() {
   UnetConfig c = tiny_unet();
   c.blocks = {2, 1};
   return c;
@@ -76,9 +77,10 @@ std::vector<Tensor> run(Backend& backend, const Graph& graph, const Weights& wei
   return results;
 }
 
-Hoisted hoisted(const Graph& graph, DType carried) {
-  const HoistGroup groups[] = {{{"text"}, carried}, {{"timestep", "guidance"}, DType::kF32}, {{"added"}, DType::kF32}};
-  return hoist(sink_repeat(graph), groups);
+compile::Hoisted hoisted(const Graph& graph, DType carried) {
+  const compile::HoistGroup groups[] = {
+      {{"text"}, carried}, {{"timestep", "guidance"}, DType::kF32}, {{"added"}, DType::kF32}};
+  return compile::hoist(compile::sink_repeat(graph), groups);
 }
 
 TEST(Shallow, with_the_whole_s_own_deep_feature_is_the_whole) {
@@ -124,9 +126,10 @@ TEST(Shallow, hoisted_from_the_whole_s_parts_is_the_same) {
       given["cached_feature"] =
           std::move(run(*backend, graph(UnetPart::kFullKeepFeature), weights, given, setting.precision)[1]);
       const Tensor right = std::move(run(*backend, shallow, weights, given, setting.precision)[0]);
-      const Hoisted of_whole = hoisted(whole, setting.carried()), of_shallow = hoisted(shallow, setting.carried());
+      const compile::Hoisted of_whole = hoisted(whole, setting.carried()),
+                             of_shallow = hoisted(shallow, setting.carried());
       for (size_t group = 0; group < 2; ++group) {
-        const HoistedPart& part = of_whole.parts[group];
+        const compile::HoistedPart& part = of_whole.parts[group];
         std::vector<Tensor> carried = run(*backend, part.graph, weights, given, setting.precision);
         for (size_t i = 0; i < part.names.size(); ++i) given[part.names[i]] = std::move(carried[i]);
         EXPECT_LT(of_shallow.parts[group].names.size(), part.names.size());

@@ -49,7 +49,8 @@ TEST(DType, f16_rounds_to_nearest_and_ties_to_even) {
       {0x1p-25f, 0x0000},  // half the least: down to even
       {0x1p-25f + 0x1p-40f, 0x0001},
       {3 * 0x1p-25f, 0x0002},
-      {0x1p-14f - 0x1p-26f, 0x0400},  // the largest subnormal rounds up to a normal
+      // the largest subnormal rounds up to a normal
+      {0x1p-14f - 0x1p-26f, 0x0400},
       {1e-30f, 0x0000},
       {-0.0f, 0x8000},
       {kInfinity, 0x7c00},
@@ -71,7 +72,8 @@ TEST(DType, bf16_rounds_to_nearest_and_ties_to_even) {
   };
   for (const auto& [value, bits] : rows) EXPECT_EQ(to_bf16(value), bits) << value;
   EXPECT_TRUE(std::isnan(from_bf16(to_bf16(kNan))));
-  EXPECT_TRUE(std::isnan(from_bf16(to_bf16(std::bit_cast<float>(0x7f800001u)))));  // its payload is in the bits that go
+  // its payload is in the bits that go
+  EXPECT_TRUE(std::isnan(from_bf16(to_bf16(std::bit_cast<float>(0x7f800001u)))));
 }
 
 TEST(DType, unaligned_memory_becomes_floats) {

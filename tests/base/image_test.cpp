@@ -83,9 +83,9 @@ Bytes with_chunk(Bytes png, const std::string& extra) {
 bool contains(const Bytes& bytes, std::string_view text) {
   return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).find(text) != std::string::npos;
 }
-std::string refusal(const Bytes& png, int64_t most_pixels = 1 << 20) {
+std::string refusal(const Bytes& png, int64_t max_pixels = 1 << 20) {
   try {
-    decode_png(png, most_pixels);
+    decode_png(png, max_pixels);
   } catch (const Error& error) {
     return error.what();
   }
@@ -102,7 +102,7 @@ TEST(Png, comes_back_as_it_was) {
   }
 }
 
-TEST(Png, same_picture_same_bytes) {
+TEST(Png, same_image_same_bytes) {
   EXPECT_EQ(encode_png(speckled(40, 30), {{"parameters", "x"}}), encode_png(speckled(40, 30), {{"parameters", "x"}}));
 }
 
@@ -221,14 +221,15 @@ TEST(Png, truncated_anywhere_is_an_error) {
   }
 }
 
-TEST(Png, corruption_is_an_error_or_a_picture) {
+TEST(Png, corruption_is_an_error_or_an_image) {
   std::mt19937 random(7);
   const Bytes plain = encode_png(speckled(9, 9), {{"parameters", "short"}, {"CJK", "\u6c34"}});
   int refused = 0;
   for (int trial = 0; trial < 20'000; ++trial) {
     Bytes png = plain;
     for (int changes = 1 + trial % 4; changes > 0; --changes) png[random() % png.size()] = std::byte(random());
-    if (trial % 2 == 0) {  // the check sums do not save us
+    // the check sums do not save us
+    if (trial % 2 == 0) {
       for (size_t at = 8; at + 12 <= png.size();) {
         uint32_t length = 0;
         for (int i = 0; i < 4; ++i) length = length << 8 | std::to_integer<uint32_t>(png[at + i]);

@@ -46,7 +46,8 @@ TEST(Json, a_decimal_is_the_nearest_double) {
     std::snprintf(text, sizeof text, "%.17g", value);
     EXPECT_EQ(parse_json(std::string("[") + text + "]", "a.json").at(0).as_double(), value) << text;
   }
-  EXPECT_EQ(parse_json("0.1", "a.json").as_double(), 0.1);  // alone, at the end of the text
+  // alone, at the end of the text
+  EXPECT_EQ(parse_json("0.1", "a.json").as_double(), 0.1);
   EXPECT_EQ(parse_json("[1e-9999]", "a.json").at(0).as_double(), 0.0);
 }
 

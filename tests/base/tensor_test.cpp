@@ -1,4 +1,5 @@
-// Sizes are counted without overflow, memory is aligned and zero, and a tensor is read as what it is.
+// Sizes are counted without overflow, memory is aligned and zero, and a tensor is read as what it
+// is.
 #include "base/tensor.h"
 
 #include <gmock/gmock.h>

@@ -141,7 +141,7 @@ TEST(LoadRun, does_not_open_more_than_it_may) {
   const SmallServer server(1, [](const std::string&) { return ""; });
   HashStore hashes;
   LoadPlan plan = plan_for(server, 3);
-  plan.most_open = 1;
+  plan.max_open = 1;
   plan.timeout = 0.2;
   const std::vector<Record> records = LoadRun(plan, hashes).run();
   EXPECT_EQ(records[0].fate, Fate::kTimedOut);

@@ -1,4 +1,5 @@
-// Any body is an order or an ApiFault of 4xx, for each API that reads one. The first byte chooses the API.
+// Any body is an order or an ApiFault of 4xx, for each API that reads one. The first byte chooses
+// the API.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

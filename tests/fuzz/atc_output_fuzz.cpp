@@ -1,4 +1,5 @@
-// Whatever ATC or a program in its place prints is explained in one bounded line, and read for numbers without harm.
+// Whatever ATC or a program in its place prints is explained in one bounded line, and read for
+// numbers without harm.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

@@ -1,5 +1,6 @@
-// Whatever a client sends, in whatever pieces: the server answers in HTTP or closes, and nothing of the connection is left.
-// The first byte says how the rest is cut into pieces and whether the client reads its answers.
+// Whatever a client sends, in whatever pieces: the server answers in HTTP or closes, and nothing of
+// the connection is left. The first byte says how the rest is cut into pieces and whether the
+// client reads its answers.
 #include <sys/socket.h>
 #include <unistd.h>
 

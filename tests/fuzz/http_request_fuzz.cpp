@@ -1,4 +1,5 @@
-// Any bytes are a request or a refusal, the same whether they come at once or one by one, and never beyond the limits.
+// Any bytes are a request or a refusal, the same whether they come at once or one by one, and never
+// beyond the limits.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -9,7 +10,7 @@
 
 namespace {
 
-constexpr size_t kMostHeader = 1000, kMostBody = 500;
+constexpr size_t kMaxHeader = 1000, kMaxBody = 500;
 
 struct Outcome {
   int status = 0;  // of a refusal
@@ -21,12 +22,12 @@ struct Outcome {
 };
 
 Outcome read(std::string_view bytes, size_t step) {
-  inkstone::RequestReader reader(kMostHeader, 20);
+  inkstone::RequestReader reader(kMaxHeader, 20);
   Outcome outcome;
   try {
     while (outcome.taken < bytes.size() && reader.state() != inkstone::RequestReader::State::kDone) {
       outcome.taken += reader.take(bytes.substr(outcome.taken, step));
-      reader.allow_body(kMostBody);
+      reader.allow_body(kMaxBody);
     }
     outcome.done = reader.state() == inkstone::RequestReader::State::kDone;
     if (!outcome.done) return outcome;
@@ -34,8 +35,8 @@ Outcome read(std::string_view bytes, size_t step) {
     outcome.body = reader.request().body;
     outcome.headers = reader.request().headers.size();
     // The length itself is the connection's to judge, before it reads on.
-    if (!reader.content_length() && outcome.body.size() > kMostBody) std::abort();
-    if (outcome.headers > 20 || outcome.target.size() > kMostHeader) std::abort();
+    if (!reader.content_length() && outcome.body.size() > kMaxBody) std::abort();
+    if (outcome.headers > 20 || outcome.target.size() > kMaxHeader) std::abort();
   } catch (const inkstone::HttpRefusal& refusal) {
     outcome = {};
     outcome.status = refusal.error.status;

@@ -1,4 +1,5 @@
-// Any text as the answer of npu-smi info: values within what a chip can have, names that a terminal can bear, or nothing.
+// Any text as the answer of npu-smi info: values within what a chip can have, names that a terminal
+// can bear, or nothing.
 #include <cstdlib>
 
 #include "backend/ascend/npu_smi.h"

@@ -1,4 +1,5 @@
-// Any bytes are a header or an Error that names the file; what is set right first would stay unseen otherwise.
+// Any bytes are a header or an Error that names the file; what is set right first would stay unseen
+// otherwise.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>

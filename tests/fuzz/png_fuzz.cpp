@@ -1,5 +1,5 @@
-// decode_png on anything: an Error or a picture that survives a second trip. Check sums are set right first, since a
-// fuzzer seldom guesses them and what lies behind them would stay unseen.
+// decode_png on anything: an Error or an image that survives a second trip. Check sums are set
+// right first, since a fuzzer seldom guesses them and what lies behind them would stay unseen.
 #include <cstdlib>
 #include <cstring>
 

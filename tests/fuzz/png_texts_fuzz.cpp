@@ -1,4 +1,5 @@
-// Any bytes are texts of bounded length or a fault; any text is infotext; base64 comes back as it was.
+// Any bytes are texts of bounded length or a fault; any text is infotext; base64 comes back as it
+// was.
 #include <cstdint>
 #include <cstdlib>
 

@@ -1,5 +1,6 @@
-// Any bytes are weights that lie inside the file, or an Error in one line. The first byte chooses how much of the file the
-// fuzzer writes itself: all of it, the header's text, the numbers in a well-formed header, or a shard index.
+// Any bytes are weights that lie inside the file, or an Error in one line. The first byte chooses
+// how much of the file the fuzzer writes itself: all of it, the header's text, the numbers in a
+// well-formed header, or a shard index.
 #include <fuzzer/FuzzedDataProvider.h>
 #include <unistd.h>
 

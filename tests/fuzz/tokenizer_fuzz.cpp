@@ -1,5 +1,5 @@
-// Any prompt under a small vocabulary becomes ids of that vocabulary, and the rest of it is quoted; any text of merges
-// is a tokenizer or an Error.
+// Any prompt under a small vocabulary becomes ids of that vocabulary, and the rest of it is quoted;
+// any text of merges is a tokenizer or an Error.
 #include <algorithm>
 #include <cstdlib>
 

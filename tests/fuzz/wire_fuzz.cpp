@@ -1,4 +1,5 @@
-// Packets as a hostile peer would send them: the first byte says to whom, and how many bytes of a sealed file come along.
+// Packets as a hostile peer would send them: the first byte says to whom, and how many bytes of a
+// sealed file come along.
 #include <sys/socket.h>
 
 #include <array>

@@ -1,4 +1,5 @@
-// Each op in the node forms that ATC takes: types, attributes, and for open rows no constant that holds their number.
+// Each op in the node forms that ATC takes: types, attributes, and for open rows no constant that
+// holds their number.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -131,7 +132,8 @@ TEST_F(OnnxForms, open_rows_stand_in_no_constant) {
   for (const Row& row : rows()) {
     SCOPED_TRACE(row.name);
     Shape many = row.shape;
-    many[0] = 7;  // a number that no other size has
+    // a number that no other size has
+    many[0] = 7;
     Shape more = row.shape;
     more[0] = 11;
     const Graph graph = graph_of(many, row.write), other = graph_of(more, row.write);

@@ -48,7 +48,8 @@ inline std::map<std::string, std::set<int>> ops_of_atc() {
   return ops;
 }
 
-// Every node's op is registered for the file's one opset, in the default domain, and no node has two results of one name.
+// Every node's op is registered for the file's one opset, in the default domain, and no node has
+// two results of one name.
 inline void expect_atc_takes(const onnx::ModelProto& model) {
   static const std::map<std::string, std::set<int>> known = ops_of_atc();
   ASSERT_EQ(model.opset_import_size(), 1);

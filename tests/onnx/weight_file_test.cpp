@@ -1,4 +1,5 @@
-// External data: where the file says a weight stands, its numbers stand; what fp16 cannot hold is named.
+// External data: where the file says a weight stands, its numbers stand; what fp16 cannot hold is
+// named.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -89,8 +89,8 @@ class Rules(unittest.TestCase):
 
     def test_portable_twins_may_define_one_type(self):
         text = "struct Half {};"
-        self.assertEqual(faults({"base/units_avx512.h": text, "base/units_plain.h": text}), [])
-        self.assertEqual(len(faults({"base/units_avx512.h": text, "base/lanes_plain.h": text})), 1)
+        self.assertEqual(faults({"base/dot_format_avx512.h": text, "base/dot_format_plain.h": text}), [])
+        self.assertEqual(len(faults({"base/dot_format_avx512.h": text, "base/lanes_plain.h": text})), 1)
 
     def test_file_rules(self):
         rules = {"app/": {"backend/": "backend/backend.h"}, "app/*": {"app/": "app/*"}}

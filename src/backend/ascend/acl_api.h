@@ -1,5 +1,6 @@
-// AscendCL as this program uses it: declarations of our own for functions that are opened at run time (library.h). Names, types and
-// values are those of the published interface of CANN 7 to 9; no vendor header is needed, or copied.
+// AscendCL as this program uses it: declarations of our own for functions that are opened at run
+// time (library.h). Names, types and values are those of the published interface of CANN 7 to 9; no
+// vendor header is needed, or copied.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,8 @@ using ModelId = uint32_t;
 
 // C enumerations are passed as int.
 enum MemoryPolicy : int { kHugePagesFirst = 0 };
-enum MemoryKind : int { kDeviceMemory = 1 };  // HBM; the DDR of a chip that has none
+// HBM; the DDR of a chip that has none
+enum MemoryKind : int { kDeviceMemory = 1 };
 enum CopyKind : int { kHostToDevice = 1, kDeviceToHost = 2, kDeviceToDevice = 3 };
 enum RunMode : int {
   kOnDevice = 0,
@@ -38,51 +40,51 @@ struct PackageVersion {
 };
 
 // X(name, result, (arguments)): without one of these nothing runs.
-#define INKSTONE_ACL_REQUIRED(X)                                                                              \
-  X(aclInit, Code, (const char* config))                                                                      \
-  X(aclFinalize, Code, ())                                                                                    \
-  X(aclGetRecentErrMsg, const char*, ())                                                                      \
-  X(aclrtGetSocName, const char*, ())                                                                         \
-  X(aclrtGetDeviceCount, Code, (uint32_t * count))                                                            \
-  X(aclrtGetRunMode, Code, (int* mode))                                                                       \
-  X(aclrtSetDevice, Code, (int32_t device))                                                                   \
-  X(aclrtResetDevice, Code, (int32_t device))                                                                 \
-  X(aclrtCreateContext, Code, (Opaque * context, int32_t device))                                             \
-  X(aclrtDestroyContext, Code, (Opaque context))                                                              \
-  X(aclrtSetCurrentContext, Code, (Opaque context))                                                           \
-  X(aclrtCreateStream, Code, (Opaque * stream))                                                               \
-  X(aclrtDestroyStream, Code, (Opaque stream))                                                                \
-  X(aclrtSynchronizeStream, Code, (Opaque stream))                                                            \
-  X(aclrtMalloc, Code, (void** memory, size_t bytes, int policy))                                             \
-  X(aclrtFree, Code, (void* memory))                                                                          \
-  X(aclrtMallocHost, Code, (void** memory, size_t bytes))                                                     \
-  X(aclrtFreeHost, Code, (void* memory))                                                                      \
-  X(aclrtGetMemInfo, Code, (int kind, size_t* free, size_t* total))                                           \
-  X(aclrtMemcpyAsync, Code, (void* to, size_t most, const void* from, size_t bytes, int kind, Opaque stream)) \
-  X(aclmdlQuerySize, Code, (const char* file, size_t* work, size_t* weights))                                 \
-  X(aclmdlLoadFromFileWithMem, Code,                                                                          \
-    (const char* file, ModelId* model, void* work, size_t work_bytes, void* weights, size_t weight_bytes))    \
-  X(aclmdlUnload, Code, (ModelId model))                                                                      \
-  X(aclmdlCreateDesc, Opaque, ())                                                                             \
-  X(aclmdlDestroyDesc, Code, (Opaque desc))                                                                   \
-  X(aclmdlGetDesc, Code, (Opaque desc, ModelId model))                                                        \
-  X(aclmdlGetNumInputs, size_t, (Opaque desc))                                                                \
-  X(aclmdlGetNumOutputs, size_t, (Opaque desc))                                                               \
-  X(aclmdlGetInputSizeByIndex, size_t, (Opaque desc, size_t at))                                              \
-  X(aclmdlGetOutputSizeByIndex, size_t, (Opaque desc, size_t at))                                             \
-  X(aclmdlGetInputNameByIndex, const char*, (Opaque desc, size_t at))                                         \
-  X(aclmdlGetOutputNameByIndex, const char*, (Opaque desc, size_t at))                                        \
-  X(aclmdlGetInputDims, Code, (Opaque desc, size_t at, Dims * dims))                                          \
-  X(aclmdlGetOutputDims, Code, (Opaque desc, size_t at, Dims * dims))                                         \
-  X(aclmdlGetInputDataType, int, (Opaque desc, size_t at))                                                    \
-  X(aclmdlGetOutputDataType, int, (Opaque desc, size_t at))                                                   \
-  X(aclmdlCreateDataset, Opaque, ())                                                                          \
-  X(aclmdlDestroyDataset, Code, (Opaque dataset))                                                             \
-  X(aclmdlAddDatasetBuffer, Code, (Opaque dataset, Opaque buffer))                                            \
-  X(aclCreateDataBuffer, Opaque, (void* memory, size_t bytes))                                                \
-  X(aclDestroyDataBuffer, Code, (Opaque buffer))                                                              \
-  X(aclUpdateDataBuffer, Code, (Opaque buffer, void* memory, size_t bytes))                                   \
-  X(aclmdlSetInputDynamicDims, Code, (ModelId model, Opaque dataset, size_t at, const Dims* dims))            \
+#define INKSTONE_ACL_REQUIRED(X)                                                                                   \
+  X(aclInit, Code, (const char* config))                                                                           \
+  X(aclFinalize, Code, ())                                                                                         \
+  X(aclGetRecentErrMsg, const char*, ())                                                                           \
+  X(aclrtGetSocName, const char*, ())                                                                              \
+  X(aclrtGetDeviceCount, Code, (uint32_t * count))                                                                 \
+  X(aclrtGetRunMode, Code, (int* mode))                                                                            \
+  X(aclrtSetDevice, Code, (int32_t device))                                                                        \
+  X(aclrtResetDevice, Code, (int32_t device))                                                                      \
+  X(aclrtCreateContext, Code, (Opaque * context, int32_t device))                                                  \
+  X(aclrtDestroyContext, Code, (Opaque context))                                                                   \
+  X(aclrtSetCurrentContext, Code, (Opaque context))                                                                \
+  X(aclrtCreateStream, Code, (Opaque * stream))                                                                    \
+  X(aclrtDestroyStream, Code, (Opaque stream))                                                                     \
+  X(aclrtSynchronizeStream, Code, (Opaque stream))                                                                 \
+  X(aclrtMalloc, Code, (void** memory, size_t bytes, int policy))                                                  \
+  X(aclrtFree, Code, (void* memory))                                                                               \
+  X(aclrtMallocHost, Code, (void** memory, size_t bytes))                                                          \
+  X(aclrtFreeHost, Code, (void* memory))                                                                           \
+  X(aclrtGetMemInfo, Code, (int kind, size_t* free, size_t* total))                                                \
+  X(aclrtMemcpyAsync, Code, (void* to, size_t max_bytes, const void* from, size_t bytes, int kind, Opaque stream)) \
+  X(aclmdlQuerySize, Code, (const char* file, size_t* work, size_t* weights))                                      \
+  X(aclmdlLoadFromFileWithMem, Code,                                                                               \
+    (const char* file, ModelId* model, void* work, size_t work_bytes, void* weights, size_t weight_bytes))         \
+  X(aclmdlUnload, Code, (ModelId model))                                                                           \
+  X(aclmdlCreateDesc, Opaque, ())                                                                                  \
+  X(aclmdlDestroyDesc, Code, (Opaque desc))                                                                        \
+  X(aclmdlGetDesc, Code, (Opaque desc, ModelId model))                                                             \
+  X(aclmdlGetNumInputs, size_t, (Opaque desc))                                                                     \
+  X(aclmdlGetNumOutputs, size_t, (Opaque desc))                                                                    \
+  X(aclmdlGetInputSizeByIndex, size_t, (Opaque desc, size_t at))                                                   \
+  X(aclmdlGetOutputSizeByIndex, size_t, (Opaque desc, size_t at))                                                  \
+  X(aclmdlGetInputNameByIndex, const char*, (Opaque desc, size_t at))                                              \
+  X(aclmdlGetOutputNameByIndex, const char*, (Opaque desc, size_t at))                                             \
+  X(aclmdlGetInputDims, Code, (Opaque desc, size_t at, Dims * dims))                                               \
+  X(aclmdlGetOutputDims, Code, (Opaque desc, size_t at, Dims * dims))                                              \
+  X(aclmdlGetInputDataType, int, (Opaque desc, size_t at))                                                         \
+  X(aclmdlGetOutputDataType, int, (Opaque desc, size_t at))                                                        \
+  X(aclmdlCreateDataset, Opaque, ())                                                                               \
+  X(aclmdlDestroyDataset, Code, (Opaque dataset))                                                                  \
+  X(aclmdlAddDatasetBuffer, Code, (Opaque dataset, Opaque buffer))                                                 \
+  X(aclCreateDataBuffer, Opaque, (void* memory, size_t bytes))                                                     \
+  X(aclDestroyDataBuffer, Code, (Opaque buffer))                                                                   \
+  X(aclUpdateDataBuffer, Code, (Opaque buffer, void* memory, size_t bytes))                                        \
+  X(aclmdlSetInputDynamicDims, Code, (ModelId model, Opaque dataset, size_t at, const Dims* dims))                 \
   X(aclmdlExecuteAsync, Code, (ModelId model, Opaque inputs, Opaque outputs, Opaque stream))
 
 // Null where the CANN at hand lacks them.

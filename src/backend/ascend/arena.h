@@ -1,5 +1,6 @@
-// The device's memory for tensors and ports: few large reservations, cut up here, so that nothing is asked of the device while
-// pictures are made. Arithmetic only: whoever makes an arena says how memory is got and given back.
+// The device's memory for tensors and ports: few large reservations, cut up here, so that nothing
+// is asked of the device while images are made. Arithmetic only: whoever makes an arena says how
+// memory is got and given back.
 #pragma once
 
 #include <functional>
@@ -13,7 +14,8 @@
 
 namespace inkstone::ascend {
 
-// What a tensor takes: AscendCL reads in blocks of 32 bytes and up to one block past the end; every slot starts at a multiple of 64.
+// What a tensor takes: AscendCL reads in blocks of 32 bytes and up to one block past the end; every
+// slot starts at a multiple of 64.
 size_t slot_bytes(size_t length);
 
 // One reservation, first fit; neighbours that are free become one.
@@ -32,11 +34,12 @@ class Chunk {
   std::map<size_t, size_t> free_, taken_;  // offset, bytes
 };
 
-struct ArenaUse {           // bytes
-  size_t reserved = 0;      // on the device
-  size_t used = 0;          // by tensors
-  size_t free = 0;          // reserved, and not used
-  size_t largest_free = 0;  // in one piece: over `free` it tells how fragmented the rest is
+struct ArenaUse {       // bytes
+  size_t reserved = 0;  // on the device
+  size_t used = 0;      // by tensors
+  size_t free = 0;      // reserved, and not used
+  // in one piece: over `free` it tells how fragmented the rest is
+  size_t largest_free = 0;
   size_t reservations = 0;  // how many there are
 };
 
@@ -50,9 +53,11 @@ class Arena final : public MemoryOwner {
   Arena& operator=(const Arena&) = delete;
 
   Memory take(size_t bytes);
-  void free(void* memory) noexcept override;  // from any thread; asks nothing of the device
+  // from any thread; asks nothing of the device
+  void free(void* memory) noexcept override;
   bool owns(const std::byte* memory) const;
-  bool shrink();  // reservations with nothing in them are given back; whether there were any
+  // reservations with nothing in them are given back; whether there were any
+  bool shrink();
   ArenaUse use() const;
 
  private:

@@ -25,7 +25,7 @@ const char* option_of(Precision precision) {
   return "?";
 }
 
-// "unet step 512x512 (batch 1, 2), ...": each picture size once.
+// "unet step 512x512 (batch 1, 2), ...": each image size once.
 std::string contents_of(const Manifest& manifest) {
   std::map<std::string, std::set<int>> batches;
   for (const GraphRecord& record : manifest.graphs) {
@@ -45,8 +45,9 @@ std::string contents_of(const Manifest& manifest) {
   return text.empty() ? "nothing" : text;
 }
 
-// "80x64": what a picture of these inputs measures, by the scale of the files that there are; "" where nothing tells.
-std::string picture_of(const Graph& graph, const Manifest& manifest) {
+// "80x64": what an image of these inputs measures, by the scale of the files that there are; ""
+// where nothing tells.
+std::string image_of(const Graph& graph, const Manifest& manifest) {
   const std::vector<NamedShape> inputs = inputs_of(graph);
   if (inputs.empty() || inputs[0].shape.size() != 4) return "";
   for (const GraphRecord& record : manifest.graphs) {
@@ -58,8 +59,8 @@ std::string picture_of(const Graph& graph, const Manifest& manifest) {
   return "";
 }
 
-// The flags of an export with all that this one has, and `picture`.
-std::string flags_with(const Manifest& manifest, const std::string& picture) {
+// The flags of an export with all that this one has, and `image`.
+std::string flags_with(const Manifest& manifest, const std::string& image) {
   std::set<std::string> sizes;
   std::set<int> batches;
   for (const GraphRecord& record : manifest.graphs)
@@ -67,7 +68,7 @@ std::string flags_with(const Manifest& manifest, const std::string& picture) {
       sizes.insert(std::to_string(record.width) + "x" + std::to_string(record.height));
       for (const Gear& gear : record.gears) batches.insert(gear.batch);
     }
-  sizes.insert(picture.empty() ? "WIDTHxHEIGHT" : picture);
+  sizes.insert(image.empty() ? "WIDTHxHEIGHT" : image);
   std::string text = " --sizes ";
   for (const std::string& size : sizes) text += (size == *sizes.begin() ? "" : ",") + size;
   text += " --batch ";
@@ -76,12 +77,12 @@ std::string flags_with(const Manifest& manifest, const std::string& picture) {
 }
 
 std::string inputs_text(const Graph& graph) {
-  constexpr size_t kMost = 3;
+  constexpr size_t kMax = 3;
   const std::vector<NamedShape> inputs = inputs_of(graph);
   std::string text;
-  for (size_t i = 0; i < std::min(kMost, inputs.size()); ++i)
+  for (size_t i = 0; i < std::min(kMax, inputs.size()); ++i)
     text += (i ? ", " : "") + inputs[i].name + " " + to_string(inputs[i].shape);
-  return inputs.size() > kMost ? text + ", ..." : text;
+  return inputs.size() > kMax ? text + ", ..." : text;
 }
 
 }  // namespace
@@ -134,12 +135,12 @@ AscendBackend::Found AscendBackend::need(const Graph& graph, const CompileOption
                        " is asked for: leave the option out, or export again");
   const Found found = find(graph, options);
   if (found.record) return found;
-  const std::string picture = picture_of(graph, manifest_);
+  const std::string image = image_of(graph, manifest_);
   fail<UsageError>(
       INKSTONE_HERE,
-      {folder_, " has no compiled file for ", picture.empty() ? "" : picture + ": ", "a graph of ", inputs_text(graph),
+      {folder_, " has no compiled file for ", image.empty() ? "" : image + ": ", "a graph of ", inputs_text(graph),
        options.vae_tiling ? " in tiles" : "", "; it has: ", contents_of(manifest_), ". Export what is wanted: `",
-       export_command(target()), flags_with(manifest_, picture), options.vae_tiling ? " --vae-tile 16`" : "`"});
+       export_command(target()), flags_with(manifest_, image), options.vae_tiling ? " --vae-tile 16`" : "`"});
 }
 
 std::filesystem::path AscendBackend::path_of(const GraphRecord& record) const {
@@ -166,9 +167,9 @@ MemoryUse AscendBackend::memory_of(const Found& found) {
   }
   const auto add = [&](const std::vector<Port>& ports, auto shapes) {
     for (size_t i = 0; i < ports.size(); ++i) {
-      size_t most = 0;
-      for (const Gear& gear : found.record->gears) most = std::max(most, bytes((gear.*shapes)[i], ports[i].type));
-      memory.scratch += slot_bytes(most);
+      size_t largest = 0;
+      for (const Gear& gear : found.record->gears) largest = std::max(largest, bytes((gear.*shapes)[i], ports[i].type));
+      memory.scratch += slot_bytes(largest);
     }
   };
   add(found.record->inputs, &Gear::inputs);
@@ -219,7 +220,7 @@ void AscendBackend::copy(const Tensor& from, size_t from_byte, Tensor& to, size_
       staging.synchronize();
       return static_cast<void>(std::memcpy(target, source, size));
     }
-    staging.prepare(Staging::room(size));
+    staging.prepare(Staging::rounded(size));
     std::byte* staged = staging.take(size);
     if (to.on_device()) {
       std::memcpy(staged, source, size);
@@ -231,9 +232,10 @@ void AscendBackend::copy(const Tensor& from, size_t from_byte, Tensor& to, size_
   });
 }
 
-void AscendBackend::give_back() {
-  // Tensors' reservations stay: the next picture's tensors are as large. They go where memory is short.
-  shared_.device.clean_up([this] { shared_.models.give_back(); });
+void AscendBackend::trim() {
+  // Tensors' reservations stay: the next image's tensors are as large. They go where memory is
+  // short.
+  shared_.device.clean_up([this] { shared_.models.trim(); });
 }
 
 BackendState AscendBackend::state() {

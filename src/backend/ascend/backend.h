@@ -1,4 +1,5 @@
-// The backend itself: looks a graph up in the manifest of an export folder, checks the file it names, and makes it a program.
+// The backend itself: looks a graph up in the manifest of an export folder, checks the file it
+// names, and makes it a program.
 #pragma once
 
 #include <string>
@@ -17,7 +18,7 @@ class AscendBackend : public Backend {
   std::unique_ptr<Program> compile(const Graph& graph, const Weights& weights, const CompileOptions& options) override;
   Tensor tensor(const Shape& shape, DType type) override;
   void copy(const Tensor& from, size_t from_byte, Tensor& to, size_t to_byte, size_t bytes) override;
-  void give_back() override;
+  void trim() override;
   BackendState state() override;
   AscendStatus status() const;
 
@@ -33,7 +34,8 @@ class AscendBackend : public Backend {
   Target target() const;
 
   std::string folder_;
-  Manifest manifest_;  // outlives the programs, which refer to it
+  // outlives the programs, which refer to it
+  Manifest manifest_;
   DType floating_ = DType::kF32;
   mutable Shared shared_;
 };

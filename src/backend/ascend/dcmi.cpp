@@ -4,14 +4,15 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <span>
+
+#include "base/environment.h"
 
 namespace inkstone {
 namespace {
 
-constexpr uint64_t kMib = uint64_t{1} << 20, kMostMib = uint64_t{1} << 32;
+constexpr uint64_t kMib = uint64_t{1} << 20, kMaxMib = uint64_t{1} << 32;
 
 constexpr const char* kInstall =
     "install the Ascend driver; in a container mount /usr/local/Ascend/driver and /usr/local/dcmi from the host";
@@ -21,7 +22,7 @@ constexpr const char* kDamaged =
     "LD_LIBRARY_PATH; else install the driver anew";
 
 std::vector<std::string> candidates() {
-  if (const char* stated = std::getenv("INKSTONE_DCMI_LIBRARY")) return {stated};
+  if (const auto stated = environment(Variable::kDcmiLibrary)) return {*stated};
   return {"libdcmi.so", "/usr/local/dcmi/libdcmi.so", "/usr/local/Ascend/driver/lib64/driver/libdcmi.so",
           "/usr/local/Ascend/driver/lib64/common/libdcmi.so", "/usr/local/Ascend/driver/lib64/libdcmi.so"};
 }
@@ -152,13 +153,13 @@ std::vector<NpuChip> Dcmi::chips() {
   std::vector<NpuChip> chips;
   if (!ready_) return chips;
   absence_ = {};
-  int cards[dcmi::kMostCards] = {}, count = 0;
-  if (const int code = call_.card_list(&count, cards, dcmi::kMostCards)) {
+  int cards[dcmi::kMaxCards] = {}, count = 0;
+  if (const int code = call_.card_list(&count, cards, dcmi::kMaxCards)) {
     refuse("the driver's dcmi_get_card_list failed: " + dcmi_error_text(code), dcmi_way_out(code));
     return chips;
   }
   if (count <= 0) refuse("the Ascend driver shows no card to this process", dcmi_way_out(dcmi::kNoDevice));
-  for (const int card : std::span(cards).first(static_cast<size_t>(std::clamp(count, 0, dcmi::kMostCards)))) {
+  for (const int card : std::span(cards).first(static_cast<size_t>(std::clamp(count, 0, dcmi::kMaxCards)))) {
     int in_card = 0;
     if (const int code = call_.chips_in_card(card, &in_card)) {
       NpuChip& lost = chips.emplace_back();
@@ -167,7 +168,7 @@ std::vector<NpuChip> Dcmi::chips() {
       lost.unusable_because = "dcmi_get_device_num_in_card failed: " + dcmi_error_text(code);
       lost.unusable_way_out = dcmi_way_out(code);
     }
-    for (int chip = 0; chip < std::min(in_card, dcmi::kMostCards); ++chip) {
+    for (int chip = 0; chip < std::min(in_card, dcmi::kMaxCards); ++chip) {
       int type = dcmi::kUnitNpu;
       if (call_.unit_type && call_.unit_type(card, chip, &type) == 0 && type != dcmi::kUnitNpu) continue;
       chips.push_back(read(card, chip, static_cast<int>(chips.size())));
@@ -210,7 +211,8 @@ NpuChip Dcmi::read(int card, int number, int index) const {
   rate("AI core", dcmi::kRateAiCore, chip.ai_core_percent);
   rate("vector cores", dcmi::kRateVector, chip.vector_percent);
   int celsius = 0;
-  constexpr int kColdest = -60, kHottest = 200;  // beyond: a sensor that is not there
+  // beyond: a sensor that is not there
+  constexpr int kColdest = -60, kHottest = 200;
   if (asked(chip, "temperature", call_.temperature, card, number, &celsius) && celsius > kColdest && celsius < kHottest)
     chip.temperature_c = celsius;
   read_power(chip);
@@ -222,14 +224,14 @@ NpuChip Dcmi::read(int card, int number, int index) const {
 // 310P has no HBM, 910B no DDR, the first 910 both, and its models live in HBM.
 void Dcmi::read_memory(NpuChip& chip) const {
   dcmi::HbmInfo hbm{};
-  if (asked(chip, "HBM", call_.hbm_info, chip.card, chip.chip, &hbm) && hbm.total > 0 && hbm.total < kMostMib) {
+  if (asked(chip, "HBM", call_.hbm_info, chip.card, chip.chip, &hbm) && hbm.total > 0 && hbm.total < kMaxMib) {
     chip.memory_total = hbm.total * kMib;
     if (hbm.used <= hbm.total) chip.memory_used = hbm.used * kMib;
     return;
   }
   dcmi::MemoryInfo memory{};
   if (asked(chip, "memory", call_.memory_info, chip.card, chip.chip, &memory) && memory.total > 0 &&
-      memory.total < kMostMib) {
+      memory.total < kMaxMib) {
     chip.memory_total = memory.total * kMib;
     if (memory.available <= memory.total) chip.memory_used = (memory.total - memory.available) * kMib;
   }
@@ -237,13 +239,13 @@ void Dcmi::read_memory(NpuChip& chip) const {
 
 // A 310P card has one meter for all its chips, on its controller.
 void Dcmi::read_power(NpuChip& chip) const {
-  constexpr int kMostDeciwatts = 100'000;
+  constexpr int kMaxDeciwatts = 100'000;
   int deciwatts = 0;
   if (!asked(chip, "power", call_.power, chip.card, chip.chip, &deciwatts) || deciwatts <= 0) {
     deciwatts = 0;
     if (!asked(chip, "card power", call_.card_power, chip.card, &deciwatts)) return;
   }
-  if (deciwatts > 0 && deciwatts < kMostDeciwatts) chip.power_w = deciwatts / 10.0;
+  if (deciwatts > 0 && deciwatts < kMaxDeciwatts) chip.power_w = deciwatts / 10.0;
 }
 
 void Dcmi::read_health(NpuChip& chip) const {
@@ -252,17 +254,17 @@ void Dcmi::read_health(NpuChip& chip) const {
     chip.health = name_of_health(health);
     chip.health_code = health;
   }
-  unsigned codes[dcmi::kMostFaults] = {};
+  unsigned codes[dcmi::kMaxFaults] = {};
   int count = 0;
-  if (asked(chip, "faults", call_.faults, chip.card, chip.chip, &count, codes, unsigned{dcmi::kMostFaults}))
-    chip.faults.assign(codes, codes + std::clamp(count, 0, dcmi::kMostFaults));
+  if (asked(chip, "faults", call_.faults, chip.card, chip.chip, &count, codes, unsigned{dcmi::kMaxFaults}))
+    chip.faults.assign(codes, codes + std::clamp(count, 0, dcmi::kMaxFaults));
 }
 
 void Dcmi::read_processes(NpuChip& chip) const {
-  std::vector<dcmi::ProcessMemory> processes(dcmi::kMostProcesses);
+  std::vector<dcmi::ProcessMemory> processes(dcmi::kMaxProcesses);
   int count = 0;
   if (!asked(chip, "processes", call_.processes, chip.card, chip.chip, processes.data(), &count)) return;
-  processes.resize(static_cast<size_t>(std::clamp(count, 0, dcmi::kMostProcesses)));
+  processes.resize(static_cast<size_t>(std::clamp(count, 0, dcmi::kMaxProcesses)));
   for (const auto& [id, bytes] : processes)
     chip.processes.push_back({id, "", bytes ? std::optional<uint64_t>(bytes) : std::nullopt});
 }

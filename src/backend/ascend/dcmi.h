@@ -1,5 +1,5 @@
-// DCMI, libdcmi.so of the Ascend driver, opened at run time: what the chips are and how they do, without CANN.
-// INKSTONE_DCMI_LIBRARY names the one file to open instead, for tests.
+// DCMI, libdcmi.so of the Ascend driver, opened at run time: what the chips are and how they do,
+// without CANN. INKSTONE_DCMI_LIBRARY names the one file to open instead, for tests.
 #pragma once
 
 #include <optional>
@@ -19,10 +19,12 @@ class Dcmi {
  public:
   enum class State { kNoLibrary, kRefused, kReady };
 
-  // Opens and initialises the library unless that is done. It stays open: drivers do not expect to be closed.
+  // Opens and initialises the library unless that is done. It stays open: drivers do not expect to
+  // be closed.
   State open();
   const NpuAbsence& absence() const { return absence_; }  // where it is not ready
-  bool found() const { return !path_.empty(); }           // a file is there, if one that cannot be loaded
+  // a file is there, if one that cannot be loaded
+  bool found() const { return !path_.empty(); }
 
   // Those that the driver shows to this process; with no chip, absence() says why.
   std::vector<NpuChip> chips();

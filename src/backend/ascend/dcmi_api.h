@@ -1,5 +1,6 @@
-// The part of DCMI, the driver's management interface, that we use: declarations of our own after the published ones.
-// Functions return 0 or an error (see dcmi_error_text). Structures have room behind them for drivers that write more.
+// The part of DCMI, the driver's management interface, that we use: declarations of our own after
+// the published ones. Functions return 0 or an error (see dcmi_error_text). Structures have room
+// behind them for drivers that write more.
 #pragma once
 
 #include <cstddef>
@@ -7,12 +8,14 @@
 
 namespace inkstone::dcmi {
 
-inline constexpr int kMostCards = 64, kMostProcesses = 256, kMostFaults = 128;
+inline constexpr int kMaxCards = 64, kMaxProcesses = 256, kMaxFaults = 128;
 inline constexpr int kNotPermitted = -8002, kInnerError = -8005, kTimeout = -8006, kNoDevice = -8008, kNotReady = -8012,
                      kNotInContainer = -8013, kNotSupported = -8255;
-inline constexpr int kUnitNpu = 0;  // of dcmi_get_device_type; 1 is the card's controller, 2 a CPU
+// of dcmi_get_device_type; 1 is the card's controller, 2 a CPU
+inline constexpr int kUnitNpu = 0;
 inline constexpr int kRateAiCore = 2, kRateVector = 12;
-inline constexpr uint32_t kHealthUnknown = 0xffffffff;  // the chip is not there or has not started
+// the chip is not there or has not started
+inline constexpr uint32_t kHealthUnknown = 0xffffffff;
 
 struct ChipInfo {
   char type[32], name[32], version[32];

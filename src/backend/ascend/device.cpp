@@ -1,8 +1,9 @@
 #include "backend/ascend/device.h"
 
 #include <charconv>
-#include <cstdlib>
 #include <cstring>
+
+#include "base/environment.h"
 
 namespace inkstone::ascend {
 namespace {
@@ -11,7 +12,8 @@ namespace {
 struct Process {
   std::mutex mutex;
   int devices = 0;
-  bool ours = false;  // else another library of this process began it, and ends it
+  // else another library of this process began it, and ends it
+  bool ours = false;
 };
 
 Process& process() {
@@ -20,13 +22,14 @@ Process& process() {
 }
 
 std::chrono::milliseconds step_timeout() {
-  constexpr int kDefault = 120, kMost = 86'400;
-  const char* text = std::getenv("INKSTONE_STEP_TIMEOUT");
-  if (!text || !*text) return std::chrono::seconds(kDefault);
+  constexpr int kDefault = 120, kMax = 86'400;
+  const std::optional<std::string> text = nonempty_environment(Variable::kStepTimeout);
+  if (!text) return std::chrono::seconds(kDefault);
   int seconds = 0;
-  const auto [end, error] = std::from_chars(text, text + std::strlen(text), seconds);
-  INKSTONE_CHECK_USAGE(error == std::errc() && !*end && seconds >= 1 && seconds <= kMost, "INKSTONE_STEP_TIMEOUT is \"",
-                       text, "\": it is the seconds that one run on a device may take, from 1 to ", kMost);
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), seconds);
+  INKSTONE_CHECK_USAGE(error == std::errc() && end == text->data() + text->size() && seconds >= 1 && seconds <= kMax,
+                       "INKSTONE_STEP_TIMEOUT is \"", *text,
+                       "\": it is the seconds that one run on a device may take, from 1 to ", kMax);
   return std::chrono::seconds(seconds);
 }
 
@@ -45,64 +48,27 @@ std::string cann_version(const Api& api) {
 
 Device::Device(Library library, int index)
     : library_(std::move(library)), index_(index), name_("npu:" + std::to_string(index)), timeout_(step_timeout()) {
-  thread_ = std::thread([this] { serve(); });
   try {
     run([this] { open(); });
   } catch (...) {
-    stop();
+    clean_up([this] { close(); });
     throw;
   }
 }
 
-Device::~Device() { stop(); }
-
-void Device::stop() noexcept {
+Device::~Device() {
   clean_up([this] { close(); });
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wake_.notify_all();
-  thread_.join();
 }
 
-void Device::serve() {
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    wake_.wait(lock, [this] { return stopping_ || (task_ && !task_->done); });
-    if (!task_ || task_->done) return;
-    Task& task = *task_;
-    lock.unlock();
-    try {
-      task.call(task.work);
-    } catch (...) {
-      task.error = std::current_exception();
-    }
-    lock.lock();
-    task.done = true;
-    finished_.notify_all();
-  }
-}
-
-void Device::wait_for(Task& task, bool must_live) {
-  if (std::this_thread::get_id() == thread_.get_id()) return task.call(task.work);
-  {
-    std::unique_lock lock(mutex_);
-    finished_.wait(lock, [this] { return !task_; });  // another caller's turn
-    if (must_live && !lost_.empty())
-      throw AclError(name_ + " is unusable and this process must be started anew, since: " + lost_, lost_code_,
-                     INKSTONE_HERE);
-    task_ = &task;
-    wake_.notify_all();
-    finished_.wait(lock, [&] { return task.done; });
-    task_ = nullptr;
-  }
-  finished_.notify_all();
-  if (task.error) std::rethrow_exception(task.error);
+void Device::check_usable() const {
+  const std::lock_guard lock(lost_mutex_);
+  if (!lost_.empty())
+    throw AclError(name_ + " is unusable and this process must be started anew, since: " + lost_, lost_code_,
+                   INKSTONE_HERE);
 }
 
 std::string Device::unusable() const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lost_mutex_);
   return lost_;
 }
 
@@ -147,7 +113,8 @@ void Device::drop_stream() noexcept {
   if (stream) api().aclrtDestroyStreamForce ? api().aclrtDestroyStreamForce(stream) : api().aclrtDestroyStream(stream);
 }
 
-// Whatever was opened, in the opposite order; what a broken device answers to that is of no interest.
+// Whatever was opened, in the opposite order; what a broken device answers to that is of no
+// interest.
 void Device::close() noexcept {
   const bool lost = !unusable().empty();
   if (lost) drop_stream();
@@ -166,14 +133,15 @@ void Device::close() noexcept {
 
 void Device::check(Code code, const char* call, const char* where) {
   if (code == 0) return;
-  const char* message = api().aclGetRecentErrMsg();  // of this thread, and gone with the next call
+  // of this thread, and gone with the next call
+  const char* message = api().aclGetRecentErrMsg();
   const AclError error({call, code, message ? message : "", name_, soc_, cann_, file_}, where);
   if (error.device_lost()) mark_lost(error);
   throw error;
 }
 
 void Device::mark_lost(const AclError& error) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lost_mutex_);
   if (!lost_.empty()) return;
   lost_ = error.what();
   lost_code_ = error.code();

@@ -1,23 +1,23 @@
-// One chip: an owner thread with a context and a stream, on which alone AscendCL is called. After an error that breaks the context
-// the device is unusable: everything later fails at once with that error.
+// One chip: an owner thread with a context and a stream, on which alone AscendCL is called. After
+// an error that breaks the context the device is unusable: everything later fails at once with that
+// error.
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
-#include <exception>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <type_traits>
 #include <utility>
 
 #include "backend/ascend/ascend.h"
 #include "backend/ascend/errors.h"
 #include "backend/ascend/library.h"
+#include "backend/ascend/owner_thread.h"
 
 namespace inkstone::ascend {
 
+// methods: 28 allowed: a method for each thing that is asked of AscendCL
 class Device {
  public:
   // Opens it, and AscendCL with the process's first device. Throws Error.
@@ -27,22 +27,26 @@ class Device {
   Device& operator=(const Device&) = delete;
 
   const std::string& name() const { return name_; }  // "npu:0"
-  const std::string& soc() const { return soc_; }    // as it says: "Ascend910B4"; "(simulated)" stays with it
+  // as it says: "Ascend910B4"; "(simulated)" stays with it
+  const std::string& soc() const { return soc_; }
   const std::string& cann() const { return cann_; }  // empty: not told
   bool simulated() const { return soc_.find("simulated") != std::string::npos; }
-  bool unified() const { return unified_; }  // this process runs on the chip's own processor: its memory is the host's
-  std::string unusable() const;              // the error that broke it; empty while it works
+  // this process runs on the chip's own processor: its memory is the host's
+  bool unified() const { return unified_; }
+  // the error that broke it; empty while it works
+  std::string unusable() const;
 
-  // Runs `work` on the owner thread and waits; what it throws is thrown here. Throws at once while the device is unusable.
+  // Runs `work` on the owner thread and waits; what it throws is thrown here. Throws at once while
+  // the device is unusable.
   template <typename Work>
   auto run(Work&& work) {
     using Result = std::invoke_result_t<Work>;
     if constexpr (std::is_void_v<Result>) {
-      hand_over(work, true);
+      thread_.run(work, [this] { check_usable(); });
     } else {
       std::optional<Result> result;
       auto keep = [&] { result.emplace(work()); };
-      hand_over(keep, true);
+      thread_.run(keep, [this] { check_usable(); });
       return std::move(*result);
     }
   }
@@ -50,7 +54,7 @@ class Device {
   template <typename Work>
   void clean_up(Work&& work) noexcept {
     try {
-      hand_over(work, false);
+      thread_.run(work, [] {});
     } catch (...) {
     }
   }
@@ -67,7 +71,8 @@ class Device {
   std::byte* reserve_host(size_t bytes);  // pinned
   void release_host(std::byte* memory) noexcept;
   void copy(std::byte* to, const std::byte* from, size_t bytes, CopyKind kind);  // queued
-  void synchronize();  // throws what failed since the last time, and where the device does not finish in time
+  // throws what failed since the last time, and where the device does not finish in time
+  void synchronize();
   struct MemoryInfo {
     size_t free = 0, total = 0;
   };
@@ -87,26 +92,12 @@ class Device {
   };
 
  private:
-  struct Task {
-    void (*call)(void*);
-    void* work;
-    std::exception_ptr error;
-    bool done = false;
-  };
-  template <typename Work>
-  void hand_over(Work& work, bool must_live) {
-    Task task{
-        [](void* what) { (*static_cast<Work*>(what))(); }, const_cast<void*>(static_cast<const void*>(&work)), {}};
-    wait_for(task, must_live);
-  }
-  void wait_for(Task& task, bool must_live);
-  void serve();
+  void check_usable() const;
   void open();
   void open_stream();
   void drop_stream() noexcept;
   void mark_lost(const AclError& error);
   void close() noexcept;
-  void stop() noexcept;
 
   Library library_;
   int index_;
@@ -116,13 +107,11 @@ class Device {
   Opaque context_ = nullptr, stream_ = nullptr;
   AscendCounters counters_;
 
-  mutable std::mutex mutex_;
-  std::condition_variable wake_, finished_;
-  Task* task_ = nullptr;
-  bool stopping_ = false;
+  mutable std::mutex lost_mutex_;
   std::string lost_;
   Code lost_code_ = 0;
-  std::thread thread_;
+  // the last member: it ends before what it works on
+  OwnerThread thread_;
 };
 
 // INKSTONE_ACL(device, aclrtFree, memory): one call, checked.

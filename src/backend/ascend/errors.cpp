@@ -35,7 +35,7 @@ constexpr const char* kAicpu =
     "an operator ran on the chip's AI CPU and failed: is the AICPU package of this CANN installed? Start the worker "
     "anew";
 constexpr const char* kTimeout =
-    "the device did not finish in time: start the worker anew; if the picture is just large, set INKSTONE_STEP_TIMEOUT "
+    "the device did not finish in time: start the worker anew; if the image is just large, set INKSTONE_STEP_TIMEOUT "
     "to more seconds";
 constexpr const char* kHardware =
     "the chip's memory has failed: take this card out of service (npu-smi info -t health)";
@@ -180,9 +180,9 @@ const Row* find(Code code) {
 
 // Decimal; the graph engine's own codes are known by their hexadecimal form.
 std::string number(Code code) {
-  constexpr Code kMostPublished = 999'999;
+  constexpr Code kMaxPublished = 999'999;
   std::string text = std::to_string(static_cast<uint32_t>(code));
-  if (code >= 0 && code <= kMostPublished) return text;
+  if (code >= 0 && code <= kMaxPublished) return text;
   char hex[16];
   std::snprintf(hex, sizeof hex, "0x%08X", static_cast<uint32_t>(code));
   return text + " (" + hex + ")";
@@ -191,10 +191,10 @@ std::string number(Code code) {
 bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
 std::string one_line(const std::string& text) {
-  constexpr size_t kMost = 2000;
+  constexpr size_t kMax = 2000;
   std::string line;
   bool gap = false;
-  for (const char c : text.substr(0, kMost)) {
+  for (const char c : text.substr(0, kMax)) {
     if (static_cast<unsigned char>(c) <= ' ') {
       gap = true;
       continue;
@@ -203,7 +203,7 @@ std::string one_line(const std::string& text) {
     gap = false;
     line += c;
   }
-  return text.size() > kMost ? line + " ..." : line;
+  return text.size() > kMax ? line + " ..." : line;
 }
 
 std::string text_of(const Failure& failure) {

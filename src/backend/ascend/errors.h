@@ -1,4 +1,5 @@
-// What AscendCL's codes are called, what they mean for the device, and what a user can do; one error for every failing call.
+// What AscendCL's codes are called, what they mean for the device, and what a user can do; one
+// error for every failing call.
 #pragma once
 
 #include <string>
@@ -8,12 +9,15 @@
 
 namespace inkstone::ascend {
 
-inline constexpr Code kAlreadyInitialised = 100002;  // by another library of this process: benign
+// by another library of this process: benign
+inline constexpr Code kAlreadyInitialised = 100002;
 
 enum class Outcome {
-  kRefused,      // the call; the device goes on
-  kOutOfMemory,  // the same, and with less memory in use it may succeed
-  kLost,         // the device's context is broken: nothing works until a new process, or a repair
+  kRefused,  // the call; the device goes on
+  // the same, and with less memory in use it may succeed
+  kOutOfMemory,
+  // the device's context is broken: nothing works until a new process, or a repair
+  kLost,
 };
 Outcome outcome_of(Code code);
 std::string name_of_code(Code code);  // "ACL_ERROR_RT_AICORE_EXCEPTION", or "unknown code"
@@ -22,7 +26,8 @@ std::string advice_for(Code code, const std::string& message, const std::string&
 struct Failure {
   std::string call;  // "aclrtMalloc"
   Code code = 0;
-  std::string message;            // aclGetRecentErrMsg, read on the thread that failed; may be empty
+  // aclGetRecentErrMsg, read on the thread that failed; may be empty
+  std::string message;
   std::string device, soc, cann;  // "npu:0", "Ascend910B4", "8.1.RC1"; empty: unknown
   std::string file;               // the model's, where one is concerned
 };

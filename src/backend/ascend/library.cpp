@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/environment.h"
 #include "base/error.h"
 
 namespace inkstone::ascend {
@@ -14,17 +15,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kName = "libascendcl.so";
-constexpr const char* kOverride = "INKSTONE_ASCENDCL";
 constexpr const char* kHowToGet =
     "install CANN (toolkit or nnrt, from hiascend.com), run `source /usr/local/Ascend/ascend-toolkit/set_env.sh` (CANN "
     "8.5 "
     "and later: /usr/local/Ascend/cann/set_env.sh) in this shell and start again; in a container mount "
     "/usr/local/Ascend/driver from the host as well (docs/ascend.md)";
-
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? value : "";
-}
 
 struct Opened {
   void* handle = nullptr;
@@ -38,11 +33,13 @@ Opened open(const std::string& path) {
   return {nullptr, error ? error : "cannot be opened"};
 }
 
-// The loader says "cannot open shared object file" of a file that is not there, and of one that it needs in turn.
+// The loader says "cannot open shared object file" of a file that is not there, and of one that it
+// needs in turn.
 std::string reason(const std::string& error) {
   if (error.find("libascend_hal.so") != std::string::npos)
     return error + " (that is the driver's: it is not installed, or not mounted in this container)";
-  if (variable("ASCEND_OPP_PATH").empty()) return error + " (ASCEND_OPP_PATH is unset: set_env.sh was not sourced)";
+  if (!nonempty_environment(Variable::kAscendOppPath))
+    return error + " (ASCEND_OPP_PATH is unset: set_env.sh was not sourced)";
   return error;
 }
 
@@ -101,14 +98,14 @@ Api bind_all(Symbols& symbols, const std::string& path) {
 }  // namespace
 
 std::vector<std::string> library_candidates() {
-  if (const std::string only = variable(kOverride); !only.empty()) return {only};
+  if (const auto only = nonempty_environment(Variable::kAscendCl)) return {*only};
   std::vector<std::string> paths{kName};
   const auto add = [&](const std::string& root, const char* below) {
     if (!root.empty()) paths.push_back(root + below + kName);
   };
-  add(variable("ASCEND_TOOLKIT_HOME"), "/lib64/");
-  add(variable("ASCEND_HOME_PATH"), "/lib64/");
-  const std::string home = variable("HOME");
+  add(environment(Variable::kAscendToolkitHome).value_or(""), "/lib64/");
+  add(environment(Variable::kAscendHomePath).value_or(""), "/lib64/");
+  const std::string home = environment(Variable::kHome).value_or("");
   for (const std::string& root : {std::string("/usr/local"), home}) {
     add(root, "/Ascend/cann/lib64/");
     add(root, "/Ascend/ascend-toolkit/latest/lib64/");
@@ -118,7 +115,8 @@ std::vector<std::string> library_candidates() {
 }
 
 Library open_library() {
-  setenv("ASCEND_COREDUMP_SIGNAL", "none", 0);  // else CANN's tracer takes SIGINT and SIGTERM from this program
+  // else CANN's tracer takes SIGINT and SIGTERM from this program
+  setenv("ASCEND_COREDUMP_SIGNAL", "none", 0);
   std::string looked, broken;
   for (const std::string& path : library_candidates()) {
     const Opened opened = open(path);
@@ -128,7 +126,8 @@ Library open_library() {
       return {bind_all(symbols, path), path};
     }
     looked += (looked.empty() ? "" : ", ") + path;
-    std::error_code ignored;  // of the plain name the loader alone knows whether a file lacks, or one that it needs
+    // of the plain name the loader alone knows whether a file lacks, or one that it needs
+    std::error_code ignored;
     const bool there = path == kName ? opened.error.rfind(kName, 0) != 0 : fs::exists(path, ignored);
     if (there && broken.empty()) broken = reason(opened.error);
   }

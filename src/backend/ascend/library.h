@@ -1,4 +1,5 @@
-// Finds and opens AscendCL at run time, so that every build carries this backend and none needs CANN to be built.
+// Finds and opens AscendCL at run time, so that every build carries this backend and none needs
+// CANN to be built.
 #pragma once
 
 #include <string>
@@ -13,12 +14,12 @@ struct Library {
   std::string path;  // of libascendcl.so, as it was opened
 };
 
-// Where libascendcl.so is looked for, in this order: INKSTONE_ASCENDCL (a file; then nowhere else), the loader's own path, the folders that
-// CANN's set_env.sh names, those that it is installed into.
+// Where libascendcl.so is looked for, in this order: INKSTONE_ASCENDCL (a file; then nowhere else),
+// the loader's own path, the folders that CANN's set_env.sh names, those that it is installed into.
 std::vector<std::string> library_candidates();
 
-// Throws Error with what is missing, where it was looked for and how to get it. It stays open until the process ends:
-// CANN's threads outlive what was asked of them.
+// Throws Error with what is missing, where it was looked for and how to get it. It stays open until
+// the process ends: CANN's threads outlive what was asked of them.
 Library open_library();
 
 }  // namespace inkstone::ascend

@@ -1,5 +1,6 @@
-// Forms: 910B and A3 have columns Memory-Usage and HBM-Usage, and the memory of models is the HBM; 310P has Memory-Usage
-// alone and a column Device (A3: Phy-ID) behind Chip. Two rows make a chip; a card of two chips repeats both:
+// Forms: 910B and A3 have columns Memory-Usage and HBM-Usage, and the memory of models is the HBM;
+// 310P has Memory-Usage alone and a column Device (A3: Phy-ID) behind Chip. Two rows make a chip; a
+// card of two chips repeats both:
 //   | 0       310P3     | OK              | 15.8         42                0    / 0              |
 //   | 0       0         | 0000:82:00.0    | 0            1074 / 21534                            |
 #include "backend/ascend/npu_smi.h"
@@ -9,15 +10,15 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <cstdlib>
 
 #include "backend/ascend/dcmi.h"
 #include "backend/ascend/program_output.h"
+#include "base/environment.h"
 
 namespace inkstone {
 namespace {
 
-constexpr size_t kMostChips = 256, kMostProcesses = 4096;
+constexpr size_t kMaxChips = 256, kMaxProcesses = 4096;
 constexpr const char* kBlank = " \t\r";
 
 std::string_view trimmed(std::string_view text) {
@@ -52,10 +53,10 @@ std::vector<std::string_view> words_of(std::string_view text) {
 }
 
 template <typename T>
-std::optional<T> number(std::string_view word, T least, T most) {
+std::optional<T> number(std::string_view word, T min, T max) {
   T value{};
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-  if (error != std::errc() || end != word.data() + word.size() || !(value >= least && value <= most)) return {};
+  if (error != std::errc() || end != word.data() + word.size() || !(value >= min && value <= max)) return {};
   return value;
 }
 
@@ -96,7 +97,7 @@ class Reader {
     if (cells.size() < 3) return;
     const bool second = pending_ && is_bus_id(cells[1]);
     if (!second) return read_name_row(cells, first);
-    if (report.chips.size() < kMostChips) read_chip_row(cells, first);
+    if (report.chips.size() < kMaxChips) read_chip_row(cells, first);
   }
 
   void read_version(std::string_view cell) {
@@ -135,7 +136,8 @@ class Reader {
     const auto id = number(first[0], 0, 1 << 16);
     if (!id) return;
     NpuChip& chip = report.chips.emplace_back(*pending_);
-    pending_->power_w.reset();  // of a second chip that follows without a name row, these are not known
+    // of a second chip that follows without a name row, these are not known
+    pending_->power_w.reset();
     pending_->temperature_c.reset();
     chip.chip = *id;
     chip.index = static_cast<int>(report.chips.size()) - 1;
@@ -145,14 +147,15 @@ class Reader {
     for (size_t i = 1; i + 1 < words.size(); ++i) {
       if (words[i] != "/") continue;
       const auto used = mebibytes(words[i - 1]), total = mebibytes(words[i + 1]);
-      if (!total || *total == 0) continue;  // "0 / 0": this chip has no such memory
+      // "0 / 0": this chip has no such memory
+      if (!total || *total == 0) continue;
       chip.memory_total = total;
       chip.memory_used = used && *used <= *total ? used : std::nullopt;
     }
   }
 
   void read_process(const std::vector<std::string_view>& cells, const std::vector<std::string_view>& first) {
-    if (processes_read_ == kMostProcesses || first.size() < 2 || cells.size() <= id_cell_) return;
+    if (processes_read_ == kMaxProcesses || first.size() < 2 || cells.size() <= id_cell_) return;
     const auto card = number(first[0], 0, 1 << 16), chip = number(first[1], 0, 1 << 16);
     const auto id = number<int64_t>(cells[id_cell_], 0, INT64_MAX);
     if (!card || !chip || !id) return;
@@ -167,7 +170,8 @@ class Reader {
     }
   }
 
-  std::optional<NpuChip> pending_;  // a name row whose chip row is to come
+  // a name row whose chip row is to come
+  std::optional<NpuChip> pending_;
   bool processes_ = false;
   size_t id_cell_ = 0, name_cell_ = 0, memory_cell_ = 0, processes_read_ = 0;
 };
@@ -197,14 +201,14 @@ NpuSmiRun run_npu_smi() {
   NpuSmiRun result;
   std::vector<std::string> places{"/usr/local/bin/npu-smi", "/usr/local/sbin/npu-smi", "/usr/bin/npu-smi",
                                   "/usr/sbin/npu-smi"};
-  if (const char* stated = std::getenv("INKSTONE_NPU_SMI")) places = {stated};
+  if (const auto stated = environment(Variable::kNpuSmi)) places = {*stated};
   for (const std::string& place : places)
     if (result.program.empty() && access(place.c_str(), X_OK) == 0) result.program = place;
   if (result.program.empty()) return result;
 
-  constexpr int kMostMilliseconds = 5000;
-  constexpr size_t kMostBytes = size_t{1} << 20;
-  const ProgramOutput output = program_output({result.program, "info"}, kMostMilliseconds, kMostBytes);
+  constexpr int kMaxMilliseconds = 5000;
+  constexpr size_t kMaxBytes = size_t{1} << 20;
+  const ProgramOutput output = program_output({result.program, "info"}, kMaxMilliseconds, kMaxBytes);
   result.absence.way_out = "run npu-smi info and look at dmesg";
   if (!output.problem.empty()) {
     result.absence.because = result.program + " info " + output.problem;

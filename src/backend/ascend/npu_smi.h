@@ -1,5 +1,6 @@
-// `npu-smi info` read as a table, for machines whose driver library cannot be opened. The text is meant for people and
-// differs between drivers: an unknown form gives no chips, an unknown field no value, and no text makes it fail.
+// `npu-smi info` read as a table, for machines whose driver library cannot be opened. The text is
+// meant for people and differs between drivers: an unknown form gives no chips, an unknown field no
+// value, and no text makes it fail.
 #pragma once
 
 #include <optional>
@@ -12,15 +13,18 @@
 namespace inkstone {
 
 struct NpuSmiReport {
-  std::string version;         // of npu-smi and the driver, which come together
-  std::vector<NpuChip> chips;  // in the order of the table; the index counts them
-  std::optional<int> error;    // "ret is -8005", where there is no table
+  // of npu-smi and the driver, which come together
+  std::string version;
+  // in the order of the table; the index counts them
+  std::vector<NpuChip> chips;
+  // "ret is -8005", where there is no table
+  std::optional<int> error;
 };
 
 NpuSmiReport parse_npu_smi(std::string_view text);
 
-// What npu-smi said, within 5 seconds and 1 MiB; absent where there is no such program or it failed, with the reason.
-// INKSTONE_NPU_SMI names the one program to run instead, for tests.
+// What npu-smi said, within 5 seconds and 1 MiB; absent where there is no such program or it
+// failed, with the reason. INKSTONE_NPU_SMI names the one program to run instead, for tests.
 struct NpuSmiRun {
   std::string program;  // "" where none was found
   std::optional<NpuSmiReport> report;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "atc/om_file.h"
+#include "base/environment.h"
 #include "base/error.h"
 
 namespace inkstone::ascend {
@@ -55,8 +56,7 @@ void check_file(const fs::path& path, const Compiled& compiled, const Target& ta
   INKSTONE_CHECK(!header.is_dynamic, path.string(),
                  " was compiled for any shape (is_unknow_model); only fixed shapes and gears run here: run `",
                  export_command(target), "`");
-  const char* verify = std::getenv("INKSTONE_VERIFY");
-  if (!verify || std::strcmp(verify, "1") != 0) return;
+  if (environment(Variable::kVerify) != "1") return;
   INKSTONE_CHECK(record_of(path).sha256 == compiled.om.sha256, path.string(),
                  " is not what the manifest says (SHA-256): it is damaged; copy the folder again, or run `",
                  export_command(target), "`");

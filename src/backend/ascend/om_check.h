@@ -1,4 +1,5 @@
-// Whether a compiled file may be given to this device: its header, size, chip and CANN, before anything is asked of the device.
+// Whether a compiled file may be given to this device: its header, size, chip and CANN, before
+// anything is asked of the device.
 #pragma once
 
 #include <filesystem>
@@ -9,16 +10,19 @@
 namespace inkstone::ascend {
 
 struct Target {
-  std::string device, soc, cann;  // of this machine; cann empty: not told
-  std::string model, folder;      // for the command that makes the file right
+  // of this machine; cann empty: not told
+  std::string device, soc, cann;
+  // for the command that makes the file right
+  std::string model, folder;
 };
 
-// Throws Error with what the file was made for and the command that makes one that fits. INKSTONE_VERIFY=1 in the environment
-// compares the whole file's SHA-256 too.
+// Throws Error with what the file was made for and the command that makes one that fits.
+// INKSTONE_VERIFY=1 in the environment compares the whole file's SHA-256 too.
 void check_fits(const GraphRecord& record, const Target& target);
 
 std::string bare_soc(const std::string& soc);  // without "(simulated)"
-// < 0, 0, > 0, as `a` is older, as old as or newer than `b`: "8.0.RC3.alpha001" < "8.0.RC3" < "8.0.0" < "8.1.RC1".
+// < 0, 0, > 0, as `a` is older, as old as or newer than `b`: "8.0.RC3.alpha001" < "8.0.RC3" <
+// "8.0.0" < "8.1.RC1".
 int compare_cann(const std::string& a, const std::string& b);
 // The command that exports and compiles: "inkstone export --model ... --soc ...".
 std::string export_command(const Target& target);

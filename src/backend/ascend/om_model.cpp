@@ -19,12 +19,12 @@ int acl_type(DType type) {
 Shape shape_of(const Dims& dims) { return Shape(dims.sizes, dims.sizes + std::min(dims.count, std::size(dims.sizes))); }
 
 // The greatest of the gears.
-size_t most_bytes(const GraphRecord& record, size_t port, bool input) {
-  size_t most = 0;
+size_t max_bytes(const GraphRecord& record, size_t port, bool input) {
+  size_t largest = 0;
   for (const Gear& gear : record.gears)
-    most = std::max(
-        most, bytes((input ? gear.inputs : gear.outputs)[port], (input ? record.inputs : record.outputs)[port].type));
-  return most;
+    largest = std::max(largest, bytes((input ? gear.inputs : gear.outputs)[port],
+                                      (input ? record.inputs : record.outputs)[port].type));
+  return largest;
 }
 
 }  // namespace
@@ -118,16 +118,16 @@ void OmModel::read_ports(Opaque desc) {
     const size_t at = find_input(desc, record_.inputs[i].name), size = api.aclmdlGetInputSizeByIndex(desc, at);
     INKSTONE_ACL(device_, aclmdlGetInputDims, desc, at, &dims);
     check_port(record_.inputs[i], dims, api.aclmdlGetInputDataType(desc, at), size, true);
-    INKSTONE_CHECK(size >= most_bytes(record_, i, true), path_.string(), ": \"", record_.inputs[i].name, "\" has ",
-                   size, " bytes, and ", most_bytes(record_, i, true), " by the manifest");
+    INKSTONE_CHECK(size >= max_bytes(record_, i, true), path_.string(), ": \"", record_.inputs[i].name, "\" has ", size,
+                   " bytes, and ", max_bytes(record_, i, true), " by the manifest");
     inputs_.push_back({at, size});
   }
   for (size_t i = 0; i < record_.outputs.size(); ++i) {
     const size_t at = find_output(desc, i), size = api.aclmdlGetOutputSizeByIndex(desc, at);
     INKSTONE_ACL(device_, aclmdlGetOutputDims, desc, at, &dims);
     check_port(record_.outputs[i], dims, api.aclmdlGetOutputDataType(desc, at), size, !geared());
-    INKSTONE_CHECK(size >= most_bytes(record_, i, false), path_.string(), ": \"", record_.outputs[i].name, "\" has ",
-                   size, " bytes, and ", most_bytes(record_, i, false), " by the manifest");
+    INKSTONE_CHECK(size >= max_bytes(record_, i, false), path_.string(), ": \"", record_.outputs[i].name, "\" has ",
+                   size, " bytes, and ", max_bytes(record_, i, false), " by the manifest");
     outputs_.push_back({at, size});
   }
   gear_input_.reset();
@@ -146,7 +146,8 @@ size_t OmModel::find_input(Opaque desc, const std::string& name) const {
        {path_.string(), " has no input \"", name, "\", which the manifest names: export the model again"});
 }
 
-// ATC calls an output "NODE:0:NAME", or "NODE:0" where it has dropped the name: then its place tells.
+// ATC calls an output "NODE:0:NAME", or "NODE:0" where it has dropped the name: then its place
+// tells.
 size_t OmModel::find_output(Opaque desc, size_t index) const {
   const std::string& name = record_.outputs[index].name;
   for (size_t at = 0; at < device_.api().aclmdlGetNumOutputs(desc); ++at) {

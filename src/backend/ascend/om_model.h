@@ -1,4 +1,5 @@
-// One `.om` file: its sizes, its ports as the manifest names them, loaded with memory of ours and unloaded when others need it.
+// One `.om` file: its sizes, its ports as the manifest names them, loaded with memory of ours and
+// unloaded when others need it.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +13,8 @@
 
 namespace inkstone::ascend {
 
-// The buffers of a run's inputs or outputs, in the file's order. Made once; where they point changes.
+// The buffers of a run's inputs or outputs, in the file's order. Made once; where they point
+// changes.
 class Dataset {
  public:
   Dataset(Device& device, size_t buffers);
@@ -31,8 +33,9 @@ class Dataset {
 };
 
 struct OmPort {
-  size_t at = 0;     // in the file's own order
-  size_t bytes = 0;  // that it wants: of the largest gear
+  size_t at = 0;  // in the file's own order
+  // that it wants: of the largest gear
+  size_t bytes = 0;
 };
 
 // All but the plain facts on the device's owner thread.
@@ -50,7 +53,8 @@ class OmModel {
   size_t weight_bytes() const { return weight_bytes_; }
   bool loaded() const { return loaded_; }
 
-  // Throws AclError where memory lacks, Error where the file is not what the manifest says. `work` is shared with other models.
+  // Throws AclError where memory lacks, Error where the file is not what the manifest says. `work`
+  // is shared with other models.
   void load(std::byte* work, size_t work_bytes);
   void unload() noexcept;
 

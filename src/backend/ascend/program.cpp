@@ -5,7 +5,8 @@
 namespace inkstone::ascend {
 namespace {
 
-constexpr size_t kChunk = size_t{16} << 20;  // of the arena: what it grows by at least
+// of the arena: what it grows by at least
+constexpr size_t kChunk = size_t{16} << 20;
 
 }  // namespace
 
@@ -47,8 +48,8 @@ AscendProgram::~AscendProgram() {
   });
 }
 
-void AscendProgram::rest() {
-  shared_.device.clean_up([this] { shared_.models.rest(*model_); });
+void AscendProgram::release_pages() {
+  shared_.device.clean_up([this] { shared_.models.mark_idle(*model_); });
 }
 
 void AscendProgram::check(const Tensor& tensor, const Port& port, const Shape& shape) const {
@@ -85,7 +86,8 @@ void AscendProgram::run_here(std::span<const Tensor* const> inputs, std::span<Te
     model_->execute(*inputs_, *outputs_, gear_);
     queue_outputs(outputs);
   } catch (...) {
-    // What was queued reads and writes memory that the next run uses; what it says now is of less interest than what failed.
+    // What was queued reads and writes memory that the next run uses; what it says now is of less
+    // interest than what failed.
     try {
       shared_.staging.synchronize();
     } catch (const AclError&) {
@@ -95,13 +97,14 @@ void AscendProgram::run_here(std::span<const Tensor* const> inputs, std::span<Te
   shared_.staging.synchronize();
 }
 
-// Gives every host tensor a place on the device and in staging: in the first run of this kind memory may grow, never later.
+// Gives every host tensor a place on the device and in staging: in the first run of this kind
+// memory may grow, never later.
 void AscendProgram::place(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) {
   size_t on_device = 0, staged = 0;
   const auto count_in = [&](const Tensor& tensor, const OmPort& port, size_t moved) {
     if (tensor.on_device()) return;
     on_device += slot_bytes(port.bytes);
-    staged += Staging::room(moved);
+    staged += Staging::rounded(moved);
   };
   for (size_t i = 0; i < inputs.size(); ++i)
     count_in(*inputs[i], model_->inputs()[i], port_bytes(record_.inputs[i], gear_.inputs[i]));
@@ -113,7 +116,8 @@ void AscendProgram::place(std::span<const Tensor* const> inputs, std::span<Tenso
   std::byte* next = on_device ? shared_.need_ports(on_device) : nullptr;
   if (!unified) shared_.staging.prepare(staged);
   const auto give = [&](Slot& slot, Dataset& dataset, const Tensor& tensor, const OmPort& port, size_t moved) {
-    if (tensor.on_device()) {  // a file may ask for a little more than it holds; its slot has that
+    // a file may ask for a little more than it holds; its slot has that
+    if (tensor.on_device()) {
       const bool fits = slot_bytes(port.bytes) <= slot_bytes(tensor.bytes());
       return dataset.point(port.at, const_cast<std::byte*>(tensor.data()), fits ? port.bytes : tensor.bytes());
     }

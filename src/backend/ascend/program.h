@@ -1,5 +1,5 @@
-// One gear of a compiled file as a program: tensors of the device are read and written where they are, those of the host pass through
-// pinned staging, one copy each.
+// One gear of a compiled file as a program: tensors of the device are read and written where they
+// are, those of the host pass through pinned staging, one copy each.
 #pragma once
 
 #include <memory>
@@ -20,7 +20,8 @@ struct Shared {
   Residency models;
   Arena arena;
   Staging staging;
-  Memory ports;  // where host tensors lie on the device during a run
+  // where host tensors lie on the device during a run
+  Memory ports;
   size_t port_bytes = 0;
 
   std::byte* need_ports(size_t bytes);  // on the owner thread
@@ -33,12 +34,13 @@ class AscendProgram : public Program {
   ~AscendProgram() override;
   void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) override;
   MemoryUse memory() const override { return memory_; }
-  void rest() override;
+  void release_pages() override;
 
  private:
   struct Slot {  // of a tensor on the host
     std::byte* device = nullptr;
-    std::byte* staged = nullptr;  // the same where the memory is one
+    // the same where the memory is one
+    std::byte* staged = nullptr;
   };
   void check(const Tensor& tensor, const Port& port, const Shape& shape) const;
   void run_here(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs);

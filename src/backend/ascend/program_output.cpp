@@ -36,7 +36,8 @@ class Descriptor {
   int number_;
 };
 
-// In a process group of its own, so that all of it can be killed; with the signals as a shell would leave them.
+// In a process group of its own, so that all of it can be killed; with the signals as a shell would
+// leave them.
 int start(const std::vector<std::string>& command, int output, pid_t& child) {
   std::vector<char*> arguments;
   for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
@@ -67,7 +68,7 @@ int left(Clock::time_point deadline) {
 
 enum class Ending { kClosed, kLate, kLong };
 
-Ending read_to_end(int descriptor, Clock::time_point deadline, size_t most_bytes, std::string& text) {
+Ending read_to_end(int descriptor, Clock::time_point deadline, size_t max_bytes, std::string& text) {
   char piece[1 << 14];
   for (;;) {
     pollfd ready{descriptor, POLLIN, 0};
@@ -77,8 +78,8 @@ Ending read_to_end(int descriptor, Clock::time_point deadline, size_t most_bytes
     const ssize_t got = read(descriptor, piece, sizeof piece);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return Ending::kClosed;
-    text.append(piece, std::min(static_cast<size_t>(got), most_bytes - text.size()));
-    if (text.size() == most_bytes) return Ending::kLong;
+    text.append(piece, std::min(static_cast<size_t>(got), max_bytes - text.size()));
+    if (text.size() == max_bytes) return Ending::kLong;
   }
 }
 
@@ -95,7 +96,7 @@ bool wait_until(pid_t child, Clock::time_point deadline, int& status) {
 
 }  // namespace
 
-ProgramOutput program_output(const std::vector<std::string>& command, int most_milliseconds, size_t most_bytes) {
+ProgramOutput program_output(const std::vector<std::string>& command, int max_milliseconds, size_t max_bytes) {
   ProgramOutput output;
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -109,14 +110,14 @@ ProgramOutput program_output(const std::vector<std::string>& command, int most_m
     return output;
   }
   to.close();
-  const Clock::time_point deadline = Clock::now() + std::chrono::milliseconds(most_milliseconds);
-  const Ending ending = read_to_end(from.number(), deadline, most_bytes, output.text);
+  const Clock::time_point deadline = Clock::now() + std::chrono::milliseconds(max_milliseconds);
+  const Ending ending = read_to_end(from.number(), deadline, max_bytes, output.text);
   int status = 0;
   const bool ended = ending == Ending::kClosed && wait_until(child, deadline, status);
   if (ending == Ending::kLong)
-    output.problem = "printed more than " + std::to_string(most_bytes) + " bytes and was stopped";
+    output.problem = "printed more than " + std::to_string(max_bytes) + " bytes and was stopped";
   else if (!ended)
-    output.problem = "took more than " + std::to_string(most_milliseconds) + " ms and was stopped";
+    output.problem = "took more than " + std::to_string(max_milliseconds) + " ms and was stopped";
   if (!ended) {
     kill(-child, SIGKILL);
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {

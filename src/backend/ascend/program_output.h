@@ -7,12 +7,15 @@
 namespace inkstone {
 
 struct ProgramOutput {
-  std::string text;     // standard output and standard error as they came
-  std::string problem;  // "took more than 5000 ms and was stopped"; "" where it ended by itself
-  int exit_code = -1;   // 128 + the signal's number where a signal ended it
+  // standard output and standard error as they came
+  std::string text;
+  // "took more than 5000 ms and was stopped"; "" where it ended by itself
+  std::string problem;
+  // 128 + the signal's number where a signal ended it
+  int exit_code = -1;
 };
 
 // command[0] is a path. Past a limit the program and what it started are killed.
-ProgramOutput program_output(const std::vector<std::string>& command, int most_milliseconds, size_t most_bytes);
+ProgramOutput program_output(const std::vector<std::string>& command, int max_milliseconds, size_t max_bytes);
 
 }  // namespace inkstone

@@ -28,7 +28,7 @@ OmModel& Residency::open(const std::filesystem::path& path, const GraphRecord& r
     }
   }
   ++entry.users;
-  entry.resting = false;
+  entry.idle = false;
   return *entry.model;
 }
 
@@ -38,29 +38,30 @@ void Residency::load(OmModel& model) {
   in_use_ = &model;
   Entry& at = entry(model);
   at.used = ++clock_;
-  at.resting = false;
+  at.idle = false;
   if (model.loaded()) return;
   need_work(model.work_bytes());
   const std::string what = "the weights of " + model.path().string();
   with_room(model.weight_bytes(), what, [&] { model.load(work_, work_bytes_); });
 }
 
-// The largest that any model known by now needs, so that it rarely grows; where that does not fit, what this one needs.
-void Residency::need_work(size_t least) {
-  if (work_bytes_ >= least) return;
-  size_t most = least;
+// The largest that any model known by now needs, so that it rarely grows; where that does not fit,
+// what this one needs.
+void Residency::need_work(size_t min_bytes) {
+  if (work_bytes_ >= min_bytes) return;
+  size_t largest = min_bytes;
   for (const auto& [path, entry] : entries_)
-    if (entry.users) most = std::max(most, entry.model->work_bytes());
+    if (entry.users) largest = std::max(largest, entry.model->work_bytes());
   unload_all();
   device_.release(std::exchange(work_, nullptr));
   work_bytes_ = 0;
   try {
-    work_ = device_.reserve(most);
-    work_bytes_ = most;
+    work_ = device_.reserve(largest);
+    work_bytes_ = largest;
   } catch (const AclError& error) {
-    if (!error.out_of_memory() || most == least) out_of_memory(most, "the work memory of models", error);
-    with_room(least, "the work memory of a model", [&] { work_ = device_.reserve(least); });
-    work_bytes_ = least;
+    if (!error.out_of_memory() || largest == min_bytes) out_of_memory(largest, "the work memory of models", error);
+    with_room(min_bytes, "the work memory of a model", [&] { work_ = device_.reserve(min_bytes); });
+    work_bytes_ = min_bytes;
   }
 }
 
@@ -85,7 +86,7 @@ void Residency::with_room(size_t bytes, const std::string& what, Try attempt) {
 bool Residency::unload_one() {
   Entry* first = nullptr;
   const auto before = [](const Entry& a, const Entry& b) {
-    const auto rank = [](const Entry& e) { return std::pair(e.users > 0 && !e.resting, e.used); };
+    const auto rank = [](const Entry& e) { return std::pair(e.users > 0 && !e.idle, e.used); };
     return rank(a) < rank(b);
   };
   for (auto& [path, entry] : entries_)
@@ -110,7 +111,7 @@ void Residency::unload_all() noexcept {
     if (entry.model) entry.model->unload();
 }
 
-void Residency::give_back() noexcept {
+void Residency::trim() noexcept {
   std::erase_if(entries_, [&](auto& at) {
     if (at.second.users > 0) return false;
     if (at.second.model.get() == in_use_) in_use_ = nullptr;

@@ -1,5 +1,6 @@
-// Which models are loaded. They share one work buffer, for they run one at a time; where the device's memory is short, those that
-// rest leave first, then those used longest ago. All of it on the device's owner thread.
+// Which models are loaded. They share one work buffer, for they run one at a time; where the
+// device's memory is short, idle ones leave first, then those used longest ago. All of it on
+// the device's owner thread.
 #pragma once
 
 #include <functional>
@@ -22,10 +23,12 @@ class Residency {
   // The model of a file, one for all its gears, and one user more.
   OmModel& open(const std::filesystem::path& path, const GraphRecord& record);
   void close(OmModel& model) noexcept;
-  // Ready to run. Throws AclError with what was asked for and what there is, where it does not fit even alone.
+  // Ready to run. Throws AclError with what was asked for and what there is, where it does not fit
+  // even alone.
   void load(OmModel& model);
-  void rest(OmModel& model) { entry(model).resting = true; }
-  void give_back() noexcept;  // models without users; with the last, the work buffer
+  void mark_idle(OmModel& model) { entry(model).idle = true; }
+  // models without users; with the last, the work buffer
+  void trim() noexcept;
   // aclrtMalloc; unloads models other than the one loaded last until it succeeds.
   std::byte* reserve(size_t bytes, const std::string& what);
 
@@ -36,11 +39,12 @@ class Residency {
   struct Entry {
     std::unique_ptr<OmModel> model;
     int users = 0;
-    bool resting = false;
+    bool idle = false;
     uint64_t used = 0;  // the clock when it was
   };
   Entry& entry(const OmModel& model) { return entries_.at(model.path().string()); }
-  bool unload_one();  // false: there is none but the one in use
+  // false: there is none but the one in use
+  bool unload_one();
   bool shrink_work();
   void unload_all() noexcept;
   void need_work(size_t bytes);

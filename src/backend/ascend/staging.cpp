@@ -40,7 +40,7 @@ void convert(DType from_type, const std::byte* from, DType to_type, std::byte* t
 
 }  // namespace
 
-size_t Staging::room(size_t bytes) { return (bytes + kPiece - 1) / kPiece * kPiece; }
+size_t Staging::rounded(size_t bytes) { return (bytes + kPiece - 1) / kPiece * kPiece; }
 
 Staging::~Staging() {
   device_.clean_up([this] { device_.release_host(begin_); });
@@ -57,8 +57,9 @@ void Staging::prepare(size_t bytes) {
 }
 
 std::byte* Staging::take(size_t bytes) {
-  INKSTONE_CHECK(taken_ + room(bytes) <= size_, "staging of ", size_, " bytes was not prepared for ", bytes, " more");
-  return begin_ + std::exchange(taken_, taken_ + room(bytes));
+  INKSTONE_CHECK(taken_ + rounded(bytes) <= size_, "staging of ", size_, " bytes was not prepared for ", bytes,
+                 " more");
+  return begin_ + std::exchange(taken_, taken_ + rounded(bytes));
 }
 
 void Staging::synchronize() {

@@ -1,5 +1,5 @@
-// Pinned host memory that asynchronous copies go through, and the conversions on the way: ports of a compiled file may be of another type
-// than the graph's (int32 timesteps, fp16).
+// Pinned host memory that asynchronous copies go through, and the conversions on the way: ports of
+// a compiled file may be of another type than the graph's (int32 timesteps, fp16).
 #pragma once
 
 #include <span>
@@ -8,8 +8,8 @@
 
 namespace inkstone::ascend {
 
-// Pieces in a row, each good until the stream has been synchronized; grows before use, not while it is used. Its device's
-// owner thread alone calls it.
+// Pieces in a row, each good until the stream has been synchronized; grows before use, not while it
+// is used. Its device's owner thread alone calls it.
 class Staging {
  public:
   explicit Staging(Device& device) : device_(device) {}
@@ -17,12 +17,14 @@ class Staging {
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
 
-  void prepare(size_t bytes);  // the next pieces, in all; waits for the device where older ones are in the way
+  // the next pieces, in all; waits for the device where older ones are in the way
+  void prepare(size_t bytes);
   std::byte* take(size_t bytes);
-  void synchronize();  // waits for the device: all pieces are done with
+  // waits for the device: all pieces are done with
+  void synchronize();
   size_t bytes() const { return size_; }
 
-  static size_t room(size_t bytes);  // what a piece takes
+  static size_t rounded(size_t bytes);  // what a piece takes
 
  private:
   Device& device_;
@@ -30,7 +32,8 @@ class Staging {
   size_t size_ = 0, taken_ = 0;
 };
 
-// A tensor's elements as another type. UsageError where a number is not whole and must be, or too large for fp16; `name` is the port's.
+// A tensor's elements as another type. UsageError where a number is not whole and must be, or too
+// large for fp16; `name` is the port's.
 void convert_to(DType type, const Tensor& from, std::byte* to, const std::string& name);
 void convert_from(DType type, const std::byte* from, Tensor& to, const std::string& name);
 

@@ -1,4 +1,5 @@
-// Which Ascend chips this machine shows to this process, by DCMI, else by npu-smi; where there is none, why.
+// Which Ascend chips this machine shows to this process, by DCMI, else by npu-smi; where there is
+// none, why.
 #pragma once
 
 #include <filesystem>
@@ -14,10 +15,12 @@ struct NpuSurvey {
   std::vector<NpuChip> chips;
   std::string source;          // "DCMI" or "npu-smi"
   std::string driver_version;  // "" where it is not known
-  NpuAbsence absence;          // of the chips, where there is none
+  // of the chips, where there is none
+  NpuAbsence absence;
 };
 
-// `cards_on_bus`: PCI addresses of Ascend cards, which are seen without a driver. Device files are looked for below `root`.
+// `cards_on_bus`: PCI addresses of Ascend cards, which are seen without a driver. Device files are
+// looked for below `root`.
 NpuSurvey survey_npus(Dcmi& dcmi, const std::vector<std::string>& cards_on_bus,
                       const std::filesystem::path& root = "/");
 

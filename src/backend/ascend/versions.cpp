@@ -1,13 +1,13 @@
-// ascend_toolkit_install.info: "version=8.5.0". version.cfg: "toolkit_running_version=[1.84.22.1.220:8.1.RC1]".
-// driver/version.info: "Version=25.0.rc1.1".
+// ascend_toolkit_install.info: "version=8.5.0". version.cfg:
+// "toolkit_running_version=[1.84.22.1.220:8.1.RC1]". driver/version.info: "Version=25.0.rc1.1".
 #include "backend/ascend/versions.h"
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
 #include <vector>
 
 #include "backend/ascend/npu_chip.h"
+#include "base/environment.h"
 #include "base/error.h"
 #include "base/file.h"
 
@@ -23,11 +23,11 @@ std::string trimmed(std::string_view text) {
 }
 
 std::string text_of(const fs::path& file) {
-  constexpr size_t kMostBytes = size_t{1} << 16;
+  constexpr size_t kMaxBytes = size_t{1} << 16;
   std::error_code ignored;
   if (!fs::is_regular_file(file, ignored)) return "";
   try {
-    return read_file(file, kMostBytes);
+    return read_file(file, kMaxBytes);
   } catch (const Error&) {  // not readable: as if it were not there
     return "";
   }
@@ -37,10 +37,10 @@ fs::path below(const fs::path& root, const fs::path& path) { return root / path.
 
 std::vector<fs::path> toolkit_homes(const fs::path& root) {
   std::vector<fs::path> homes;
-  for (const char* name : {"ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"})
-    if (const char* home = std::getenv(name); home && *home) homes.emplace_back(home);
+  for (const Variable variable : {Variable::kAscendHomePath, Variable::kAscendToolkitHome})
+    if (const auto home = nonempty_environment(variable)) homes.emplace_back(*home);
   std::vector<fs::path> places{below(root, "/usr/local/Ascend")};
-  if (const char* home = std::getenv("HOME"); home && *home) places.push_back(fs::path(home) / "Ascend");
+  if (const auto home = nonempty_environment(Variable::kHome)) places.push_back(fs::path(*home) / "Ascend");
   for (const fs::path& place : places)
     for (const char* folder : {"cann", "ascend-toolkit/latest", "nnrt/latest", "nnae/latest"})
       homes.push_back(place / folder);

@@ -1,4 +1,4 @@
-// The door: passes, plan, program.
+// The backend: passes, plan, program.
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/device.h"
 #include "backend/cpu/kernels/peak.h"
@@ -6,10 +6,11 @@
 #include "base/error.h"
 #include "compile/passes.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
-// Below this many pixels a map in bands saves too little to matter; a band of so many rows keeps every core busy.
+// Below this many pixels a map in bands saves too little to matter; a band of so many rows keeps
+// every core busy.
 constexpr int64_t kTiledPixels = 128 * 128, kBandRows = 32;
 
 class CpuBackend : public Backend {
@@ -24,10 +25,10 @@ class CpuBackend : public Backend {
     return planned(graph, weights, options).memory();
   }
 
-  double peak_flops(DType type) override { return probe_peak(type); }
-  void give_back() override {
+  double peak_flops(DType type) override { return kernels::probe_peak(type); }
+  void trim() override {
     shared_.packed.free_unused();
-    shared_.workspace.give_back();
+    shared_.workspace.trim();
   }
 
  private:
@@ -36,8 +37,8 @@ class CpuBackend : public Backend {
                          name_of(options.precision),
                          ": the cpu computes in fp32 or bf16; fp16 and mixed are for Ascend");
     const DType type = options.precision == Precision::kBf16 ? DType::kBF16 : DType::kF32;
-    Graph better = choose_precision(fuse(fold(graph)), type);
-    if (options.vae_tiling) better = tile_rows(better, kTiledPixels, kBandRows);
+    Graph better = compile::choose_precision(compile::fuse(compile::fold(graph)), type);
+    if (options.vae_tiling) better = compile::tile_rows(better, kTiledPixels, kBandRows);
     return CpuPlan(std::move(better), options, shared_.engine, &weights);
   }
 
@@ -45,7 +46,10 @@ class CpuBackend : public Backend {
 };
 
 }  // namespace
+}  // namespace inkstone::cpu
 
-std::unique_ptr<Backend> open_cpu_backend() { return std::make_unique<CpuBackend>(); }
+namespace inkstone {
+
+std::unique_ptr<Backend> open_cpu_backend() { return std::make_unique<cpu::CpuBackend>(); }
 
 }  // namespace inkstone

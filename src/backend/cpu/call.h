@@ -1,5 +1,5 @@
-// A call: one launch of a kernel or a primitive. What it reads, writes and needs is known when a graph is lowered;
-// bind() makes it runnable once the memory is there.
+// A call: one launch of a kernel or a primitive. What it reads, writes and needs is known when a
+// graph is lowered; bind() makes it runnable once the memory is there.
 #pragma once
 
 #include <dnnl.hpp>
@@ -12,26 +12,29 @@
 #include "base/tensor.h"
 #include "compile/memory.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 // A weight or constant in the form in which a call reads it.
 struct Packing {
-  int node;                    // a Weight or a Constant
-  dnnl::memory::dims strides;  // of its row-major elements, in the order of packed's sizes
+  int node;  // a Weight or a Constant
+  // of its row-major elements, in the order of packed's sizes
+  dnnl::memory::dims strides;
   dnnl::memory::desc packed;
 };
 
 // A Weight that is read where the model's file holds it, or a Constant.
-struct InPlace {
+struct MappedRead {
   int node;
-  size_t most = SIZE_MAX;  // bytes of it that one run reads
+  // bytes of it that one run reads
+  size_t max_bytes = SIZE_MAX;
 };
 
 struct Binding {
-  std::span<std::byte* const> values;    // by node
-  std::span<std::byte* const> weights;   // in the order of Call::weights
-  std::span<const StoredWeight> stored;  // in the order of Call::stored
-  std::byte* scratch;                    // shared by all calls, aligned to 64
+  std::span<std::byte* const> values;             // by node
+  std::span<std::byte* const> weights;            // in the order of Call::weights
+  std::span<const kernels::MappedWeight> mapped;  // in the order of Call::mapped
+  // shared by all calls, aligned to 64
+  std::byte* scratch;
   const dnnl::engine* engine;
   const dnnl::stream* stream;
 };
@@ -45,11 +48,12 @@ using Launch = std::function<void(const HostTensors&)>;  // allocates nothing wh
 struct Call {
   std::string op, detail;  // for the profile
   double flops = 0;
-  double bytes = 0;  // for the profile; 0: Lowering::add() sums what is read and written
-  ArenaCall arena;
+  // for the profile; 0: Lowering::add() sums what is read and written
+  double bytes = 0;
+  compile::ArenaCall arena;
   size_t scratch = 0;
   std::vector<Packing> weights;
-  std::vector<InPlace> stored;
+  std::vector<MappedRead> mapped;
   std::function<Launch(const Binding&)> bind;
 };
 
@@ -71,4 +75,4 @@ inline dnnl::memory::data_type dnnl_type(DType type) {
   return Type::undef;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

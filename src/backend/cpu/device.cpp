@@ -8,7 +8,7 @@
 #include "backend/cpu/kernels/kernels.h"
 #include "base/parallel.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
 // "model name	: AMD EPYC" in /proc/cpuinfo; "MemAvailable:  123 kB" in /proc/meminfo
@@ -46,14 +46,15 @@ struct Limit {
   size_t total = kNoLimit, free = kNoLimit;
 };
 
-void tighten(Limit& limit, const std::filesystem::path& folder, const char* most, const char* used) {
-  const size_t total = number(folder / most), now = number(folder / used);
+void tighten(Limit& limit, const std::filesystem::path& folder, const char* max_file, const char* used_file) {
+  const size_t total = number(folder / max_file), now = number(folder / used_file);
   if (total == kNoLimit || now == kNoLimit) return;
   limit.total = std::min(limit.total, total);
   limit.free = std::min(limit.free, total - std::min(total, now - std::min(now, reclaimable(folder))));
 }
 
-// The process's group and all above it. Version 2 lists it as "0::/path", version 1 as "5:memory:/path".
+// The process's group and all above it. Version 2 lists it as "0::/path", version 1 as
+// "5:memory:/path".
 Limit group_limit() {
   Limit limit;
   std::ifstream in("/proc/self/cgroup");
@@ -79,13 +80,14 @@ DeviceInfo describe_cpu() {
   const Limit limit = group_limit();
   DeviceInfo info;
   info.name = "cpu";
-  info.bf16 = kernels().bf16;
+  info.bf16 = kernels::table().bf16;
   const std::string model = field("/proc/cpuinfo", "model name");
   info.description = (model.empty() ? "CPU" : model) + ", " + std::to_string(threads()) +
-                     (threads() == 1 ? " thread, " : " threads, ") + kernels().name + (info.bf16 ? " with bf16" : "");
+                     (threads() == 1 ? " thread, " : " threads, ") + kernels::table().name +
+                     (info.bf16 ? " with bf16" : "");
   info.memory_total = std::min(kilobytes("MemTotal"), limit.total);
   info.memory_free = std::min(kilobytes("MemAvailable"), limit.free);
   return info;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -3,9 +3,9 @@
 
 #include "backend/backend.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 // Memory is what this process may use: the machine's, or its control group's where that is less.
 DeviceInfo describe_cpu();
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -3,7 +3,7 @@
 
 #include <numeric>
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 Shape stored(const Shape& shape) {
   if (shape.size() != 4) return shape;
@@ -31,4 +31,4 @@ Split split(const Shape& shape, int axis) {
   return {product(sizes.begin(), at), *at, product(at + 1, sizes.end())};
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

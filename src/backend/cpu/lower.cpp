@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "ir/print.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
 using Dims = dnnl::memory::dims;
@@ -35,7 +35,7 @@ void expect_row_major(const Lowered& at, int k) {
 
 int64_t rows_of(const Shape& shape) { return count(shape) / shape.back(); }
 
-double bytes_moved(const Call& call, std::span<const ArenaValue> values) {
+double bytes_moved(const Call& call, std::span<const compile::ArenaValue> values) {
   size_t sum = call.arena.writes >= 0 ? values[static_cast<size_t>(call.arena.writes)].bytes : 0;
   for (const int value : call.arena.reads) sum += values[static_cast<size_t>(value)].bytes;
   for (const Packing& packing : call.weights) sum += packing.packed.get_size();
@@ -137,11 +137,11 @@ Operand Lowered::read_packed(Call& call, int k, dnnl::memory::dims strides, dnnl
   return {-1, static_cast<int>(call.weights.size()) - 1};
 }
 
-size_t Lowered::read_stored(Call& call, int k, size_t most_bytes) const {
+size_t Lowered::read_mapped(Call& call, int k, size_t max_bytes) const {
   const int weight = to.weight_of(node.inputs[k]);
   INKSTONE_CHECK(weight >= 0, "cpu: ", print(node, id), ": input ", k, " has to be a weight or a constant");
-  call.stored.push_back({weight, most_bytes});
-  return call.stored.size() - 1;
+  call.mapped.push_back({weight, max_bytes});
+  return call.mapped.size() - 1;
 }
 
 void lower_node(const Lowered& at) {
@@ -159,30 +159,30 @@ void lower(const op::Constant&, const Lowered&) {}
 
 void lower(const op::Attention& op, const Lowered& at) {
   const Shape &q = at.in(0).shape, &k = at.in(1).shape;
-  AttentionShape shape{};
+  kernels::AttentionShape shape{};
   shape.rows = q[0], shape.queries = q[1], shape.keys = k[1], shape.heads = op.heads,
   shape.head_width = q[2] / op.heads;
   shape.q_stride = shape.k_stride = shape.v_stride = shape.out_stride = q[2];
   shape.scale = 1 / std::sqrt(static_cast<float>(shape.head_width));
   shape.causal = op.causal;
   shape.sliced = at.to.options().attention_slicing;
-  INKSTONE_CHECK(shape.head_width <= kMostHeadWidth, "attention: heads of ", shape.head_width, ", at most ",
-                 kMostHeadWidth);
+  INKSTONE_CHECK(shape.head_width <= kernels::kMaxHeadWidth, "attention: heads of ", shape.head_width, ", at most ",
+                 kernels::kMaxHeadWidth);
   Call call = at.call();
   const Operand queries = at.read(call, 0), keys = at.read(call, 1), values = at.read(call, 2);
   const DType type = at.node.type;
-  call.scratch = kernels().attention_scratch(shape, type);
+  call.scratch = kernels::table().attention_scratch(shape, type);
   call.flops = 4.0 * static_cast<double>(count(q)) * static_cast<double>(k[1]);
   call.bind = [=, id = at.id](const Binding& b) -> Launch {
-    const AttentionData data{queries.at(b), keys.at(b), values.at(b), b.values[id], b.scratch};
-    return [=](const HostTensors&) { kernels().attention(shape, type, data); };
+    const kernels::AttentionData data{queries.at(b), keys.at(b), values.at(b), b.values[id], b.scratch};
+    return [=](const HostTensors&) { kernels::table().attention(shape, type, data); };
   };
   at.to.add(std::move(call));
 }
 
 namespace {
 
-GroupNormShape group_shape(const Shape& x, int groups, float epsilon, bool silu) {
+kernels::GroupNormShape group_shape(const Shape& x, int groups, float epsilon, bool silu) {
   return {x[0], count(x) / (x[0] * x[1]), x[1], groups, epsilon, silu};
 }
 
@@ -197,7 +197,7 @@ void expect_image(const Lowered& at) {
 namespace {
 
 // Of the first inputs, bands of one map [+ addend, the fourth], into the node's value.
-void lower_stats(const Lowered& at, GroupNormShape shape, int number, bool has_addend) {
+void lower_stats(const Lowered& at, kernels::GroupNormShape shape, int number, bool has_addend) {
   Call call = at.call();
   call.op = "group_stats";
   std::vector<std::pair<Operand, int64_t>> pieces;
@@ -208,18 +208,18 @@ void lower_stats(const Lowered& at, GroupNormShape shape, int number, bool has_a
   }
   const Operand addend = has_addend ? at.read(call, 3) : Operand{};
   const DType type = at.in(0).type;
-  call.scratch = kernels().group_scratch(shape);
+  call.scratch = kernels::table().group_scratch(shape);
   call.bind = [=, id = at.id](const Binding& b) -> Launch {
-    GroupNormData data{};
+    kernels::GroupNormData data{};
     data.x = pieces[0].first.at(b), data.scratch = b.scratch;
     if (has_addend) data.addend = reinterpret_cast<float*>(addend.at(b));
     data.stats = reinterpret_cast<float*>(b.values[id]);
-    std::vector<GroupPiece> bands;
+    std::vector<kernels::GroupPiece> bands;
     for (const auto& [x, pixels] : pieces) bands.push_back({x.at(b), pixels});
     return [=, bands = std::move(bands)](const HostTensors&) {
-      GroupNormData whole = data;
+      kernels::GroupNormData whole = data;
       if (bands.size() > 1) whole.pieces = bands.data();
-      kernels().group_stats(shape, type, whole);
+      kernels::table().group_stats(shape, type, whole);
     };
   };
   at.to.add(std::move(call));
@@ -229,8 +229,8 @@ void lower_stats(const Lowered& at, GroupNormShape shape, int number, bool has_a
 
 void lower(const op::GroupNorm& op, const Lowered& at) {
   expect_image(at);
-  const GroupNormShape shape = group_shape(at.in(0).shape, op.groups, op.epsilon, op.silu);
-  if (absorbing_convolution(at) >= 0) {
+  const kernels::GroupNormShape shape = group_shape(at.in(0).shape, op.groups, op.epsilon, op.silu);
+  if (fused_consumer(at) >= 0) {
     at.to.resize(at.id, bytes({shape.rows, shape.groups, 2}, DType::kF32));
     return lower_stats(at, shape, 1, op.addend);
   }
@@ -239,21 +239,21 @@ void lower(const op::GroupNorm& op, const Lowered& at) {
                 shift = at.read_packed(call, 2, DType::kF32);
   const Operand addend = op.addend ? at.read(call, 3) : Operand{};
   const DType type = at.node.type, addend_type = op.addend && !at.is_weight(3) ? at.in(3).type : type;
-  const size_t work = padded(kernels().group_scratch(shape)),
+  const size_t work = padded(kernels::table().group_scratch(shape)),
                stats = padded(bytes({shape.rows, shape.groups, 2}, DType::kF32));
   call.scratch = work + stats + (op.addend ? bytes({shape.rows, shape.channels}, DType::kF32) : 0);
   call.bind = [=, id = at.id, has_addend = op.addend](const Binding& b) -> Launch {
-    GroupNormData data{};
+    kernels::GroupNormData data{};
     data.x = x.at(b), data.out = b.values[id], data.scratch = b.scratch;
     data.scale = reinterpret_cast<float*>(scale.at(b)), data.shift = reinterpret_cast<float*>(shift.at(b));
     data.stats = reinterpret_cast<float*>(b.scratch + work);
-    if (!has_addend) return [=](const HostTensors&) { kernels().group_norm(shape, type, data); };
+    if (!has_addend) return [=](const HostTensors&) { kernels::table().group_norm(shape, type, data); };
     std::byte* const given = addend.at(b);
     std::byte* const wide = addend_type == DType::kF32 ? given : b.scratch + work + stats;
     data.addend = reinterpret_cast<float*>(wide);
     return [=](const HostTensors&) {
-      if (wide != given) kernels().cast(shape.rows * shape.channels, addend_type, given, DType::kF32, wide);
-      kernels().group_norm(shape, type, data);
+      if (wide != given) kernels::table().cast(shape.rows * shape.channels, addend_type, given, DType::kF32, wide);
+      kernels::table().group_norm(shape, type, data);
     };
   };
   at.to.add(std::move(call));
@@ -267,17 +267,17 @@ void lower(const op::GroupStats& op, const Lowered& at) {
 
 void lower(const op::GroupApply& op, const Lowered& at) {
   expect_image(at);
-  if (absorbing_convolution(at) >= 0) return;
-  const GroupNormShape shape = group_shape(at.in(0).shape, op.groups, 0, op.silu);
+  if (fused_consumer(at) >= 0) return;
+  const kernels::GroupNormShape shape = group_shape(at.in(0).shape, op.groups, 0, op.silu);
   Call call = at.call();
   const Operand x = at.read_over(call, 0), stats = at.read(call, 1);
   const Operand scale = at.read_packed(call, 2, DType::kF32), shift = at.read_packed(call, 3, DType::kF32);
   const DType type = at.node.type;
   call.bind = [=, id = at.id](const Binding& b) -> Launch {
-    GroupNormData data{};
+    kernels::GroupNormData data{};
     data.x = x.at(b), data.out = b.values[id], data.stats = reinterpret_cast<float*>(stats.at(b));
     data.scale = reinterpret_cast<float*>(scale.at(b)), data.shift = reinterpret_cast<float*>(shift.at(b));
-    return [=](const HostTensors&) { kernels().group_apply(shape, type, data); };
+    return [=](const HostTensors&) { kernels::table().group_apply(shape, type, data); };
   };
   at.to.add(std::move(call));
 }
@@ -290,9 +290,11 @@ void lower(const op::LayerNorm& op, const Lowered& at) {
   const Shape& shape = at.node.shape;
   call.bind = [=, id = at.id, rows = rows_of(shape), width = shape.back(),
                type = at.node.type](const Binding& b) -> Launch {
-    const Kernels::LayerNorm norm{rows, width, op.epsilon, reinterpret_cast<float*>(scale.at(b)),
-                                  reinterpret_cast<float*>(shift.at(b))};
-    return [=, from = x.at(b), to = b.values[id]](const HostTensors&) { kernels().layer_norm(norm, type, from, to); };
+    const kernels::Table::LayerNorm norm{rows, width, op.epsilon, reinterpret_cast<float*>(scale.at(b)),
+                                         reinterpret_cast<float*>(shift.at(b))};
+    return [=, from = x.at(b), to = b.values[id]](const HostTensors&) {
+      kernels::table().layer_norm(norm, type, from, to);
+    };
   };
   at.to.add(std::move(call));
 }
@@ -300,15 +302,15 @@ void lower(const op::LayerNorm& op, const Lowered& at) {
 void lower(const op::Embedding&, const Lowered& at) {
   Call call = at.call();
   const Operand ids = at.read(call, 0);
-  const size_t values = at.read_stored(call, 1, bytes(at.node.shape, DType::kF32));
+  const size_t values = at.read_mapped(call, 1, bytes(at.node.shape, DType::kF32));
   const Shape& table = at.in(1).shape;
   const size_t number = static_cast<size_t>(count(at.in(0).shape));
-  call.bytes = static_cast<double>(number * sizeof(int32_t) +
-                                   bytes(at.node.shape, at.node.type));  // and of the table as many rows
+  // and of the table as many rows
+  call.bytes = static_cast<double>(number * sizeof(int32_t) + bytes(at.node.shape, at.node.type));
   call.bind = [=, rows = table[0], width = table[1], type = at.node.type, id = at.id](const Binding& b) -> Launch {
-    const EmbeddingTable embedding{rows, width, b.stored[values].type, b.stored[values].data};
+    const kernels::EmbeddingTable embedding{rows, width, b.mapped[values].type, b.mapped[values].data};
     const std::span<const int32_t> which{reinterpret_cast<int32_t*>(ids.at(b)), number};
-    return [=, out = b.values[id]](const HostTensors&) { embed(embedding, which, type, out); };
+    return [=, out = b.values[id]](const HostTensors&) { kernels::embed(embedding, which, type, out); };
   };
   at.to.add(std::move(call));
 }
@@ -319,7 +321,7 @@ void lower(const op::TimeEmbedding& op, const Lowered& at) {
   const size_t number = static_cast<size_t>(at.node.shape[0]);
   call.bind = [=, id = at.id, type = at.node.type](const Binding& b) -> Launch {
     const std::span<const float> which{reinterpret_cast<float*>(steps.at(b)), number};
-    return [=, out = b.values[id]](const HostTensors&) { time_embedding(op, which, type, out); };
+    return [=, out = b.values[id]](const HostTensors&) { kernels::time_embedding(op, which, type, out); };
   };
   at.to.add(std::move(call));
 }
@@ -329,7 +331,7 @@ void lower(const op::Activate& op, const Lowered& at) {
   const Operand x = at.read_over(call, 0);
   call.bind = [=, id = at.id, size = count(at.node.shape), type = at.node.type](const Binding& b) -> Launch {
     return [=, from = x.at(b), to = b.values[id]](const HostTensors&) {
-      kernels().activate(op.kind, size, type, from, to);
+      kernels::table().activate(op.kind, size, type, from, to);
     };
   };
   at.to.add(std::move(call));
@@ -337,7 +339,7 @@ void lower(const op::Activate& op, const Lowered& at) {
 
 namespace {
 
-void strides_of(const Shape& operand, const Shape& result, Sizes4& strides) {
+void strides_of(const Shape& operand, const Shape& result, kernels::Sizes4& strides) {
   const Shape from = stored(operand);
   int64_t stride = 1;
   std::fill(strides, strides + 4, 0);
@@ -349,14 +351,14 @@ void strides_of(const Shape& operand, const Shape& result, Sizes4& strides) {
 }
 
 using Dense = void (*)(int64_t, DType, const void*, const void*, void*);
-using Broadcast = void (*)(const BroadcastShape&, DType, const void*, const void*, void*);
+using Broadcast = void (*)(const kernels::BroadcastShape&, DType, const void*, const void*, void*);
 
 void lower_pair(const Lowered& at, Dense dense, Broadcast broadcast) {
   const Shape &a = at.in(0).shape, &b = at.in(1).shape, &out = at.node.shape;
   INKSTONE_CHECK(out.size() <= 4, "cpu: ", print(at.node, at.id), ": more than four axes");
   Call call = at.call();
   const Operand left = at.read_over(call, 0), right = at.read_over(call, 1);
-  BroadcastShape shape{};
+  kernels::BroadcastShape shape{};
   std::fill(shape.sizes, shape.sizes + 4, 1);
   const Shape sizes = stored(out);
   std::copy(sizes.begin(), sizes.end(), shape.sizes + 4 - sizes.size());
@@ -372,8 +374,10 @@ void lower_pair(const Lowered& at, Dense dense, Broadcast broadcast) {
 
 }  // namespace
 
-void lower(const op::Add&, const Lowered& at) { lower_pair(at, kernels().add, kernels().add_broadcast); }
-void lower(const op::Mul&, const Lowered& at) { lower_pair(at, kernels().multiply, kernels().multiply_broadcast); }
+void lower(const op::Add&, const Lowered& at) { lower_pair(at, kernels::table().add, kernels::table().add_broadcast); }
+void lower(const op::Mul&, const Lowered& at) {
+  lower_pair(at, kernels::table().multiply, kernels::table().multiply_broadcast);
+}
 
 void lower(const op::Geglu&, const Lowered& at) {
   expect_row_major(at, 0);
@@ -382,7 +386,9 @@ void lower(const op::Geglu&, const Lowered& at) {
   const Shape& shape = at.node.shape;
   call.bind = [=, id = at.id, rows = rows_of(shape), width = shape.back(),
                type = at.node.type](const Binding& b) -> Launch {
-    return [=, from = x.at(b), to = b.values[id]](const HostTensors&) { kernels().geglu(rows, width, type, from, to); };
+    return [=, from = x.at(b), to = b.values[id]](const HostTensors&) {
+      kernels::table().geglu(rows, width, type, from, to);
+    };
   };
   at.to.add(std::move(call));
 }
@@ -392,10 +398,11 @@ void lower(const op::Cast&, const Lowered& at) {
   const Operand x = at.read(call, 0);
   const DType from_type = at.in(0).type, type = at.node.type;
   call.bind = [=, id = at.id, size = count(at.node.shape)](const Binding& b) -> Launch {
-    return
-        [=, from = x.at(b), to = b.values[id]](const HostTensors&) { kernels().cast(size, from_type, from, type, to); };
+    return [=, from = x.at(b), to = b.values[id]](const HostTensors&) {
+      kernels::table().cast(size, from_type, from, type, to);
+    };
   };
   at.to.add(std::move(call));
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -1,11 +1,12 @@
-// From a graph to the calls that compute it, in order. Touches no weights and asks for no memory but its own lists.
+// From a graph to the calls that compute it, in order. Touches no weights and asks for no memory
+// but its own lists.
 #pragma once
 
 #include "backend/backend.h"
 #include "backend/cpu/call.h"
 #include "ir/graph.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 class Lowering {
  public:
@@ -15,27 +16,31 @@ class Lowering {
   const Graph& graph() const { return graph_; }
   const CompileOptions& options() const { return options_; }
   const dnnl::engine& engine() const { return engine_; }
-  std::span<const ArenaValue> values() const { return values_; }
+  std::span<const compile::ArenaValue> values() const { return values_; }
   std::span<const Call> calls() const { return calls_; }
 
   // The Weight or Constant whose elements, in row-major order, `value` is; -1 where it is computed.
   int weight_of(int value) const;
-  int only_reader(int value) const;  // the one node that reads it, -1 where none, several or an output does
+  // the one node that reads it, -1 where none, several or an output does
+  int only_reader(int value) const;
   bool is_written(int value) const { return written_[value]; }
 
   // For lower().
   void add(Call call);
   void view(int value, int of, size_t at = 0) { values_[value] = {values_[value].bytes, of, at}; }
-  void resize(int value, size_t bytes) { values_[value].bytes = bytes; }  // it holds something else, for its one reader
-  bool place_inside(int piece, int whole, size_t at);  // false where the piece has to be copied into the whole
+  // it holds something else, for its one reader
+  void resize(int value, size_t bytes) { values_[value].bytes = bytes; }
+  // false where the piece has to be copied into the whole
+  bool place_inside(int piece, int whole, size_t at);
 
  private:
-  void fetch(int value);  // where it is an input, and not there yet
+  // where it is an input, and not there yet
+  void fetch(int value);
 
   const Graph& graph_;
   const CompileOptions options_;
   const dnnl::engine& engine_;
-  std::vector<ArenaValue> values_;
+  std::vector<compile::ArenaValue> values_;
   std::vector<Call> calls_;
   std::vector<std::vector<int>> readers_;
   std::vector<bool> written_;
@@ -49,29 +54,35 @@ struct Lowered {
 
   const Node& in(int k) const { return to.graph().node(node.inputs[k]); }
   bool is_weight(int k) const { return to.weight_of(node.inputs[k]) >= 0; }
-  Call call() const;                                         // that writes this node
-  Operand read(Call& call, int k) const;                     // input k, in its own type; a weight in this node's
-  Operand read_over(Call& call, int k) const;                // the same, and the result may replace it
-  Operand read_packed(Call& call, int k, DType type) const;  // a weight, stored as a value of that type is
+  Call call() const;  // that writes this node
+  // input k, in its own type; a weight in this node's
+  Operand read(Call& call, int k) const;
+  // the same, and the result may replace it
+  Operand read_over(Call& call, int k) const;
+  // a weight, stored as a value of that type is
+  Operand read_packed(Call& call, int k, DType type) const;
   Operand read_packed(Call& call, int k, dnnl::memory::dims strides, dnnl::memory::desc packed) const;
-  // a weight, as the file holds it: its place in Call::stored
-  size_t read_stored(Call& call, int k, size_t most_bytes = SIZE_MAX) const;
+  // a weight, as the file holds it: its place in Call::mapped
+  size_t read_mapped(Call& call, int k, size_t max_bytes = SIZE_MAX) const;
 };
 
 void lower_node(const Lowered& at);
 void lower_input(const Lowered& at, size_t number);         // copies a host tensor in
 void lower_output(Lowering& to, int value, size_t number);  // and out
 
-// Convolutions and linears: by our own kernels (lower_products.cpp), or by oneDNN's (lower_onednn.cpp).
+// Convolutions and linears: by our own kernels (lower_products.cpp), or by oneDNN's
+// (lower_onednn.cpp).
 void lower_onednn(const op::Conv2d& op, const Lowered& at);
 void lower_onednn(const op::Linear& op, const Lowered& at);
-// The convolution that alone reads this normalised or doubled map and makes it itself, on its way in; -1 where none does.
-int absorbing_convolution(const Lowered& at);
+// The convolution that alone reads this normalised or doubled map and makes it itself, on its way
+// in; -1 where none does.
+int fused_consumer(const Lowered& at);
 // The type that a product multiplies in, the Geglu that alone reads a linear (or -1).
 DType compute_type(const Lowered& at);
 int gate_of(const op::Linear& op, const Lowered& at);
 
-// One for each op: products in lower_products.cpp, moves of data in lower_moves.cpp, the rest in lower.cpp.
+// One for each op: products in lower_products.cpp, moves of data in lower_data_movement.cpp, the
+// rest in lower.cpp.
 void lower(const op::Input& op, const Lowered& at);
 void lower(const op::Weight& op, const Lowered& at);
 void lower(const op::Constant& op, const Lowered& at);
@@ -97,4 +108,4 @@ void lower(const op::ToImage& op, const Lowered& at);
 void lower(const op::Upsample2x& op, const Lowered& at);
 void lower(const op::Repeat& op, const Lowered& at);
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -1,6 +1,7 @@
-// Convolutions and linears by oneDNN, run image by image (a linear's image is one row of tokens): one primitive for every batch size.
-// That is what makes a row's bits independent of the rows beside it, whatever blocking oneDNN prefers for a batch, and
-// what lets programs of different batch sizes share packed weights. It was measured to cost nothing.
+// Convolutions and linears by oneDNN, run image by image (a linear's image is one row of tokens):
+// one primitive for every batch size. That is what makes a row's bits independent of the rows
+// beside it, whatever blocking oneDNN prefers for a batch, and what lets programs of different
+// batch sizes share packed weights. It was measured to cost nothing.
 #include <algorithm>
 
 #include "backend/cpu/kernels/kernels.h"
@@ -9,7 +10,7 @@
 #include "backend/cpu/products.h"
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
 struct OneDnnProduct {
@@ -43,14 +44,15 @@ void add_product(const Lowered& at, Call call, const OneDnnProduct& product) {
     }
     const std::byte* const residual = product.residual.there() ? product.residual.at(b) : b.values[id];
     return [=, to = b.values[id], residual_type = product.residual_type](const HostTensors&) {
-      if (residual != to) kernels().cast(size, residual_type, residual, type, to);
+      if (residual != to) kernels::table().cast(size, residual_type, residual, type, to);
       for (size_t i = 0; i < primitive.runs(); ++i) primitive.run(i);
     };
   };
   at.to.add(std::move(call));
 }
 
-struct LinearRows {  // of a linear: what one primitive multiplies, and how often
+// of a linear: what one primitive multiplies, and how often
+struct LinearRows {
   int64_t images, tokens;
 };
 
@@ -63,7 +65,8 @@ LinearRows linear_rows(const Shape& x) {
 constexpr int64_t kGatedBytes = 4 << 20;
 
 struct GatedLinear {
-  dnnl::matmul::primitive_desc first, last;  // the last piece of an image may be smaller
+  // the last piece of an image may be smaller
+  dnnl::matmul::primitive_desc first, last;
   int64_t images, pieces, piece_rows, last_rows, in, width;
   Operand x, weight, bias;
   DType in_type, type;
@@ -92,7 +95,7 @@ Launch bind_gated(const GatedLinear& g, std::byte* out, const Binding& b) {
         const bool is_last = piece == pieces - 1;
         is_last ? last.run(static_cast<size_t>(i)) : first.run(static_cast<size_t>(i * (pieces - 1) + piece));
         const int64_t number = is_last ? last_rows : rows;
-        kernels().geglu(number, width, type, product, to);
+        kernels::table().geglu(number, width, type, product, to);
         to += static_cast<size_t>(number) * line;
       }
     }
@@ -106,8 +109,8 @@ bool lower_gated(const op::Linear& op, const Lowered& at, int geglu) {
   GatedLinear g{};
   g.in_type = compute_type(at), g.type = at.node.type;
   g.images = rows.images, g.in = w[1], g.width = w[0] / 2;
-  const int64_t most = std::max<int64_t>(64, kGatedBytes / (w[0] * static_cast<int64_t>(size_of(g.type))));
-  g.pieces = (rows.tokens + most - 1) / most;
+  const int64_t max_tokens = std::max<int64_t>(64, kGatedBytes / (w[0] * static_cast<int64_t>(size_of(g.type))));
+  g.pieces = (rows.tokens + max_tokens - 1) / max_tokens;
   g.piece_rows = (rows.tokens + g.pieces - 1) / g.pieces;
   g.last_rows = rows.tokens - (g.pieces - 1) * g.piece_rows;
   g.first = matmul(op, g.piece_rows, {g.in_type, g.type}, w, at.to.engine());
@@ -154,4 +157,4 @@ void lower_onednn(const op::Linear& op, const Lowered& at) {
   add_product(at, std::move(call), product);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

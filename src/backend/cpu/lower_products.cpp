@@ -1,17 +1,19 @@
-// Convolutions and linears by our own kernels: on whole batches, whose rows do not change one another's bits, and on weights
-// where the model's file holds them. What stands before a convolution (GroupNorm, doubling) or after a linear (Geglu) is
-// taken into its kernel, so that those maps never exist.
+// Convolutions and linears by our own kernels: on whole batches, whose rows do not change one
+// another's bits, and on weights where the model's file holds them. What stands before a
+// convolution (GroupNorm, doubling) or after a linear (Geglu) is taken into its kernel, so that
+// those maps never exist.
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/layout.h"
 #include "backend/cpu/lower.h"
-#include "backend/cpu/method.h"
+#include "backend/cpu/product_algorithm.h"
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
-// Normalising on the way in happens 1.5 times for each pixel (rows of tiles overlap): too often where little else is done.
-constexpr int64_t kLeastAbsorbingOutputs = 32;
+// Normalising on the way in happens 1.5 times for each pixel (rows of tiles overlap): too often
+// where little else is done.
+constexpr int64_t kMinFusedOutputs = 32;
 
 template <typename O>
 const O* as(const Node& node) {
@@ -40,28 +42,28 @@ void read_bias_and_residual(const Op& op, const Lowered& at, Call& call, OwnProd
 // Into `value`, a value of the node's type.
 template <typename ProductShape>
 void add_product(const Lowered& at, Call call, const OwnProduct& product, const ProductShape& shape,
-                 void (*run)(const ProductShape&, const ProductData&)) {
+                 void (*run)(const ProductShape&, const kernels::ProductData&)) {
   const int value = call.arena.writes;
   call.bind = [=, size = count(at.node.shape), type = at.node.type](const Binding& b) -> Launch {
-    ProductData data{};
-    data.x = product.x.at(b), data.weight = b.stored[product.weight];
+    kernels::ProductData data{};
+    data.x = product.x.at(b), data.weight = b.mapped[product.weight];
     data.bias = floats(product.bias, b), data.out = b.values[value], data.scratch = b.scratch;
     data.stats = floats(product.stats, b), data.scale = floats(product.scale, b);
     data.shift = floats(product.shift, b), data.addend = floats(product.addend, b);
     if (product.residual.there()) data.residual = product.residual.at(b);
     if (!data.residual || product.residual_type == type) return [=](const HostTensors&) { run(shape, data); };
-    ProductData cast = data;
+    kernels::ProductData cast = data;
     cast.residual = data.out;
     return [=, from = data.residual](const HostTensors&) {
-      kernels().cast(size, product.residual_type, from, type, cast.out);
+      kernels::table().cast(size, product.residual_type, from, type, cast.out);
       run(shape, cast);
     };
   };
   at.to.add(std::move(call));
 }
 
-Method method_of(const Node& node, const Graph& graph, DType x_type) {
-  return method_of(*as<op::Conv2d>(node), x_type, graph.node(node.inputs[1]).shape, node.shape);
+ProductAlgorithm algorithm_of_node(const Node& node, const Graph& graph, DType x_type) {
+  return algorithm_of(*as<op::Conv2d>(node), x_type, graph.node(node.inputs[1]).shape, node.shape);
 }
 
 // What makes a convolution's input: its own input, or the doubled image that this is some rows of.
@@ -81,7 +83,8 @@ Maker maker_of(const Graph& graph, const Node& convolution) {
 }
 
 // What the convolution reads where its input is made on its way in.
-void read_absorbed(const Lowered& at, const Maker& maker, Call& call, OwnProduct& product, ConvolutionShape& shape) {
+void read_fused(const Lowered& at, const Maker& maker, Call& call, OwnProduct& product,
+                kernels::ConvolutionShape& shape) {
   const Lowered input{at.to, maker.id, at.to.graph().node(maker.id)};
   product.x = input.read(call, 0);
   if (as<op::Upsample2x>(input.node)) {
@@ -111,7 +114,7 @@ int gate_of(const op::Linear& op, const Lowered& at) {
   return plain && reader >= 0 && as<op::Geglu>(at.to.graph().node(reader)) ? reader : -1;
 }
 
-int absorbing_convolution(const Lowered& at) {
+int fused_consumer(const Lowered& at) {
   if (!as<op::GroupNorm>(at.node) && !as<op::GroupApply>(at.node) && !as<op::Upsample2x>(at.node)) return -1;
   const Graph& graph = at.to.graph();
   int reader = at.to.only_reader(at.id);
@@ -123,15 +126,15 @@ int absorbing_convolution(const Lowered& at) {
                                                      ? &at.in(3)
                                                      : nullptr;
   const bool typed = source.type == at.node.type && !at.is_weight(0) && (!addend || addend->type == DType::kF32);
-  const bool pays = as<op::Upsample2x>(at.node) || graph.node(node.inputs[1]).shape[0] >= kLeastAbsorbingOutputs;
-  return typed && pays && method_of(node, graph, at.node.type) == Method::kWinograd ? reader : -1;
+  const bool pays = as<op::Upsample2x>(at.node) || graph.node(node.inputs[1]).shape[0] >= kMinFusedOutputs;
+  return typed && pays && algorithm_of_node(node, graph, at.node.type) == ProductAlgorithm::kWinograd ? reader : -1;
 }
 
 void lower(const op::Conv2d& op, const Lowered& at) {
-  const Method method = method_of(at.node, at.to.graph(), compute_type(at));
-  if (method == Method::kOneDnn) return lower_onednn(op, at);
+  const ProductAlgorithm algorithm = algorithm_of_node(at.node, at.to.graph(), compute_type(at));
+  if (algorithm == ProductAlgorithm::kOneDnn) return lower_onednn(op, at);
   const Shape &x = at.in(0).shape, &w = at.in(1).shape, &y = at.node.shape;
-  ConvolutionShape shape{};
+  kernels::ConvolutionShape shape{};
   shape.images = x[0], shape.height = x[2], shape.width = x[3], shape.in = w[1], shape.out = w[0];
   shape.kernel = static_cast<int>(w[2]), shape.stride = op.stride;
   shape.pad_top = op.pad_top, shape.pad_left = op.pad_left;
@@ -141,21 +144,22 @@ void lower(const op::Conv2d& op, const Lowered& at) {
   call.flops = 2.0 * static_cast<double>(count(y)) * static_cast<double>(w[1] * w[2] * w[3]);
   OwnProduct product;
   const Maker maker = maker_of(at.to.graph(), at.node);
-  const bool absorbs = absorbing_convolution({at.to, maker.id, at.to.graph().node(maker.id)}) == at.id;
-  absorbs ? read_absorbed(at, maker, call, product, shape) : static_cast<void>(product.x = at.read(call, 0));
-  product.weight = at.read_stored(call, 1);
+  const bool fused = fused_consumer({at.to, maker.id, at.to.graph().node(maker.id)}) == at.id;
+  fused ? read_fused(at, maker, call, product, shape) : static_cast<void>(product.x = at.read(call, 0));
+  product.weight = at.read_mapped(call, 1);
   read_bias_and_residual(op, at, call, product);
-  const Kernels& k = kernels();
-  call.scratch = method == Method::kWinograd ? k.winograd_scratch(shape) : k.convolution_scratch(shape);
-  add_product(at, std::move(call), product, shape, method == Method::kWinograd ? k.winograd : k.convolution);
+  const kernels::Table& k = kernels::table();
+  call.scratch = algorithm == ProductAlgorithm::kWinograd ? k.winograd_scratch(shape) : k.convolution_scratch(shape);
+  add_product(at, std::move(call), product, shape,
+              algorithm == ProductAlgorithm::kWinograd ? k.winograd : k.convolution);
 }
 
 void lower(const op::Linear& op, const Lowered& at) {
   const Shape &x = at.in(0).shape, &w = at.in(1).shape;
   INKSTONE_CHECK(stored_row_major(x) && stored_row_major(at.node.shape), "cpu: linear: an image ", to_string(x),
                  " has to become tokens first");
-  if (method_of(op, compute_type(at)) == Method::kOneDnn) return lower_onednn(op, at);
-  LinearShape shape{};
+  if (algorithm_of(op, compute_type(at)) == ProductAlgorithm::kOneDnn) return lower_onednn(op, at);
+  kernels::LinearShape shape{};
   shape.rows = count(x) / x.back(), shape.in = w[1], shape.out = w[0];
   shape.x_type = compute_type(at), shape.out_type = at.node.type, shape.activation = op.activation;
   Call call = at.call();
@@ -167,10 +171,10 @@ void lower(const op::Linear& op, const Lowered& at) {
   }
   OwnProduct product;
   product.x = at.read(call, 0);
-  product.weight = at.read_stored(call, 1);
+  product.weight = at.read_mapped(call, 1);
   read_bias_and_residual(op, at, call, product);
-  call.scratch = kernels().linear_scratch(shape);
-  add_product(at, std::move(call), product, shape, kernels().linear);
+  call.scratch = kernels::table().linear_scratch(shape);
+  add_product(at, std::move(call), product, shape, kernels::table().linear);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
 using dnnl::memory;
@@ -65,7 +65,7 @@ void convert(int64_t number, DType type, const std::byte* from, DType wanted, st
       } else {
         if (!is_aligned(in, type))
           in = static_cast<std::byte*>(std::memcpy(aligned, in, static_cast<size_t>(piece * step)));
-        kernels().cast(piece, type, in, wanted, out);
+        kernels::table().cast(piece, type, in, wanted, out);
       }
     }
   });
@@ -80,7 +80,7 @@ std::vector<std::byte> beginning(const WeightView& view) {
 
 size_t packed_bytes(const memory::desc& desc) { return desc.get_size(); }
 
-std::byte* Staging::room(size_t bytes) {
+std::byte* Staging::buffer(size_t bytes) {
   if (bytes > bytes_) {
     memory_.reset();
     memory_ = allocate_pages(bytes);
@@ -101,7 +101,7 @@ Memory pack(const dnnl::engine& engine, DType type, std::span<const std::byte> e
   const bool stays = plain == packing.packed;
   const std::byte* source = elements.data();
   if (stays || type != wanted || !is_aligned(source, type)) {
-    std::byte* const to = stays ? result.get() : staging.room(static_cast<size_t>(number) * size_of(wanted));
+    std::byte* const to = stays ? result.get() : staging.buffer(static_cast<size_t>(number) * size_of(wanted));
     convert(number, type, source, wanted, to);
     source = to;
   }
@@ -131,7 +131,7 @@ std::byte* PackedWeights::use(const Weights& weights, const std::string& name, c
   return entries_.emplace(name, std::move(entry))->second.memory.get();
 }
 
-StoredWeight PackedWeights::in_place(const Weights& weights, const std::string& name) {
+kernels::MappedWeight PackedWeights::mapped(const Weights& weights, const std::string& name) {
   check_finite(weights, name);
   const WeightView& view = weights.find(name);
   return {view.bytes.data(), view.type};
@@ -154,7 +154,7 @@ void PackedWeights::release(const std::byte* packed) {
 
 void PackedWeights::free_unused() {
   std::erase_if(entries_, [](const auto& entry) { return entry.second.users == 0; });
-  give_back_pages();
+  trim_heap();
 }
 
 size_t PackedWeights::bytes() const {
@@ -163,4 +163,4 @@ size_t PackedWeights::bytes() const {
   return total;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

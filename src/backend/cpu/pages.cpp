@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 Memory allocate_pages(size_t bytes) {
   constexpr size_t kLarge = 2 << 20, kLine = 64;
@@ -20,15 +20,17 @@ Memory allocate_pages(size_t bytes) {
     fail(INKSTONE_HERE,
          {"out of memory: the machine refused ", bytes, " bytes; a smaller size or --memory-budget needs less"});
 #ifdef MADV_HUGEPAGE
-  if (alignment == kLarge) madvise(memory, rounded / kLarge * kLarge, MADV_HUGEPAGE);  // a wish: small pages do as well
+  // a wish: small pages do as well
+  if (alignment == kLarge) madvise(memory, rounded / kLarge * kLarge, MADV_HUGEPAGE);
 #endif
   return Memory(static_cast<std::byte*>(memory));
 }
 
-void give_back_pages() {
+void trim_heap() {
 #ifdef __GLIBC__
-  malloc_trim(0);  // blocks that came from the heap stay with the process otherwise
+  // blocks that came from the heap stay with the process otherwise
+  malloc_trim(0);
 #endif
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

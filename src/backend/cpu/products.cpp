@@ -4,14 +4,14 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
 using dnnl::memory;
 using Tag = memory::format_tag;
 
-// The sum comes last: activation(product + bias) + what the result holds. (A binary post-op would do without the result
-// being there, but convolutions then leave their fast kernels.)
+// The sum comes last: activation(product + bias) + what the result holds. (A binary post-op would
+// do without the result being there, but convolutions then leave their fast kernels.)
 dnnl::primitive_attr attributes(Activation activation, bool residual) {
   dnnl::post_ops after;
   switch (activation) {
@@ -85,4 +85,4 @@ void Primitive::run(size_t index) const {
   INKSTONE_CHECK(status == dnnl_success, "cpu: oneDNN could not run a primitive: ", dnnl_status2str(status));
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -6,9 +6,10 @@
 #include "backend/cpu/call.h"
 #include "ir/op.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
-// activation(conv + bias), added to what the result holds where op.residual is set. One image [1, c, h, w], channels-last.
+// activation(conv + bias), added to what the result holds where op.residual is set. One image [1,
+// c, h, w], channels-last.
 struct ImageShape {
   int64_t channels, height, width;
 };
@@ -30,7 +31,8 @@ class Primitive {
   Primitive(const dnnl::primitive_desc& desc, const Binding& b);
   void add(const Addresses& at);
   size_t runs() const { return each_ ? arguments_.size() / each_ : 0; }
-  void run(size_t index) const;  // allocates nothing but oneDNN's own few words
+  // allocates nothing but oneDNN's own few words
+  void run(size_t index) const;
 
  private:
   void argument(int kind, const dnnl::memory::desc& desc, std::byte* data);
@@ -44,4 +46,4 @@ class Primitive {
   size_t each_ = 0;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
 // Each form of each weight or constant, once.
@@ -34,7 +34,8 @@ class Forms {
   std::multimap<std::string, std::pair<dnnl::memory::desc, size_t>> met_;
 };
 
-// Runs on the threads that a program was compiled for: its primitives and its scratch were made for them.
+// Runs on the threads that a program was compiled for: its primitives and its scratch were made for
+// them.
 class ThreadsOf {
  public:
   explicit ThreadsOf(int wanted) : before_(threads()), wanted_(wanted) {
@@ -50,7 +51,9 @@ class ThreadsOf {
   int before_, wanted_;
 };
 
-size_t aligned(size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
+size_t aligned(size_t bytes) {
+  return (bytes + compile::kArenaAlignment - 1) / compile::kArenaAlignment * compile::kArenaAlignment;
+}
 
 const std::string* name_of_weight(const Graph& graph, int node) {
   const auto* weight = std::get_if<op::Weight>(&graph.node(node).op);
@@ -62,7 +65,7 @@ const std::string* name_of_weight(const Graph& graph, int node) {
 CpuPlan::CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine& engine, const Weights* weights)
     : graph_(std::make_unique<const Graph>(std::move(graph))),
       lowering_(std::make_unique<const Lowering>(*graph_, options, engine)) {
-  std::vector<ArenaCall> calls;
+  std::vector<compile::ArenaCall> calls;
   Forms forms(*graph_);
   for (const Call& call : lowering_->calls()) {
     calls.push_back(call.arena);
@@ -70,24 +73,25 @@ CpuPlan::CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine&
     for (const Packing& packing : call.weights)
       if (forms.meet(packing).second) memory_.weights += packed_bytes(packing.packed);
   }
-  arena_ = plan_arena(lowering_->values(), calls);
+  arena_ = compile::plan_arena(lowering_->values(), calls);
   memory_.arena = arena_.bytes;
   plan_weights(options, weights);
 }
 
-// The first calls' weights stay, as far as the limit allows beside the largest of the others, which pass through memory one
-// call at a time.
+// The first calls' weights stay, as far as the limit allows beside the largest of the others, which
+// pass through memory one call at a time.
 void CpuPlan::plan_weights(const CompileOptions& options, const Weights* weights) {
   const size_t assumed = options.precision == Precision::kBf16 ? 2 : 4;
   std::set<std::string> met;
-  std::vector<size_t> fresh;  // bytes that each call is the first to read
+  // bytes that each call is the first to read
+  std::vector<size_t> fresh;
   for (const Call& call : calls()) {
     size_t& sum = fresh.emplace_back();
-    for (const InPlace& read : call.stored) {
+    for (const MappedRead& read : call.mapped) {
       const std::string* name = name_of_weight(*graph_, read.node);
       if (!name || !met.insert(*name).second || (weights && weights->is_owned(*name))) continue;
       const size_t elements = static_cast<size_t>(count(graph_->node(read.node).shape));
-      sum += std::min(read.most, weights ? weights->find(*name).bytes.size() : elements * assumed);
+      sum += std::min(read.max_bytes, weights ? weights->find(*name).bytes.size() : elements * assumed);
     }
     memory_.mapped += sum;
   }
@@ -99,7 +103,7 @@ void CpuPlan::plan_weights(const CompileOptions& options, const Weights* weights
     if (!fresh[i]) continue;
     staying -= fresh[i];
     largest = std::max(largest, fresh[i]);
-    passing_[i] = calls()[i].stored;
+    passing_[i] = calls()[i].mapped;
   }
   memory_.mapped = staying + largest;
 }
@@ -124,14 +128,15 @@ CpuProgram::CpuProgram(CpuPlan plan, const Weights& weights, CpuShared& shared)
       if (fresh) forms_at.push_back(weight(packing, staging));
       call_weights.push_back(forms_at[index]);
     }
-    std::vector<StoredWeight> call_stored;
+    std::vector<kernels::MappedWeight> call_mapped;
     bytes_.push_back(call.bytes);
-    for (const InPlace& read : call.stored) {
-      const StoredWeight& weight = call_stored.emplace_back(stored(read.node, staging));
+    for (const MappedRead& read : call.mapped) {
+      const kernels::MappedWeight& weight = call_mapped.emplace_back(mapped(read.node, staging));
       const int64_t elements = count(plan_.graph().node(read.node).shape);
-      bytes_.back() += static_cast<double>(std::min(read.most, static_cast<size_t>(elements) * size_of(weight.type)));
+      bytes_.back() +=
+          static_cast<double>(std::min(read.max_bytes, static_cast<size_t>(elements) * size_of(weight.type)));
     }
-    launches_.push_back(call.bind({values, call_weights, call_stored, scratch, &shared_.engine, &stream_}));
+    launches_.push_back(call.bind({values, call_weights, call_mapped, scratch, &shared_.engine, &stream_}));
   }
 }
 
@@ -158,19 +163,19 @@ std::byte* CpuProgram::constant(const Node& node, const Packing& packing, Stagin
       .get();
 }
 
-StoredWeight CpuProgram::stored(int node, Staging& staging) {
-  if (const std::string* name = name_of_weight(plan_.graph(), node)) return shared_.packed.in_place(weights_, *name);
+kernels::MappedWeight CpuProgram::mapped(int node, Staging& staging) {
+  if (const std::string* name = name_of_weight(plan_.graph(), node)) return shared_.packed.mapped(weights_, *name);
   const int64_t number = count(plan_.graph().node(node).shape);
   const Packing plain{node, {1}, {{number}, dnnl::memory::data_type::f32, dnnl::memory::dims{1}}};
   return {constant(plan_.graph().node(node), plain, staging), DType::kF32};
 }
 
-void CpuProgram::rest() {
-  for (const Call& call : plan_.calls()) release(call.stored);
+void CpuProgram::release_pages() {
+  for (const Call& call : plan_.calls()) release(call.mapped);
 }
 
-void CpuProgram::release(std::span<const InPlace> stored) const {
-  for (const InPlace& read : stored)
+void CpuProgram::release(std::span<const MappedRead> mapped) const {
+  for (const MappedRead& read : mapped)
     if (const std::string* name = name_of_weight(plan_.graph(), read.node)) weights_.release(*name);
 }
 
@@ -209,4 +214,4 @@ std::vector<CallProfile> CpuProgram::take_profile() {
   return std::exchange(profile_, {});
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -1,4 +1,5 @@
-// A graph made ready for the CPU: what it will need (Plan), then the calls with their memory (CpuProgram).
+// A graph made ready for the CPU: what it will need (Plan), then the calls with their memory
+// (CpuProgram).
 #pragma once
 
 #include <map>
@@ -8,28 +9,30 @@
 #include "backend/cpu/packed.h"
 #include "backend/cpu/workspace.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 
 // All that is known without weights: the passes' graph, its calls and where values will lie.
 class CpuPlan {
  public:
-  // `weights` tells how large they are in the model's files; without them the type that is computed in is assumed.
+  // `weights` tells how large they are in the model's files; without them the type that is computed
+  // in is assumed.
   CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine& engine, const Weights* weights = nullptr);
 
   const Graph& graph() const { return *graph_; }
   std::span<const Call> calls() const { return lowering_->calls(); }
-  const ArenaPlan& arena() const { return arena_; }
+  const compile::ArenaPlan& arena() const { return arena_; }
   // Of each call: the weights in the model's files that leave memory when it is done.
-  std::span<const std::vector<InPlace>> passing() const { return passing_; }
+  std::span<const std::vector<MappedRead>> passing() const { return passing_; }
   const MemoryUse& memory() const { return memory_; }
 
  private:
   void plan_weights(const CompileOptions& options, const Weights* weights);
 
-  std::unique_ptr<const Graph> graph_;  // stays where it is: calls refer to it
+  // stays where it is: calls refer to it
+  std::unique_ptr<const Graph> graph_;
   std::unique_ptr<const Lowering> lowering_;
-  ArenaPlan arena_;
-  std::vector<std::vector<InPlace>> passing_;
+  compile::ArenaPlan arena_;
+  std::vector<std::vector<MappedRead>> passing_;
   MemoryUse memory_;
 };
 
@@ -45,15 +48,15 @@ class CpuProgram : public Program {
   ~CpuProgram() override;
   void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) override;
   MemoryUse memory() const override { return memory_; }
-  void rest() override;
+  void release_pages() override;
   void start_profile() override;
   std::vector<CallProfile> take_profile() override;
 
  private:
   std::byte* weight(const Packing& packing, Staging& staging);
   std::byte* constant(const Node& node, const Packing& packing, Staging& staging);
-  StoredWeight stored(int node, Staging& staging);
-  void release(std::span<const InPlace> stored) const;
+  kernels::MappedWeight mapped(int node, Staging& staging);
+  void release(std::span<const MappedRead> mapped) const;
   void run_timed(const HostTensors& host);
 
   CpuPlan plan_;
@@ -65,10 +68,11 @@ class CpuProgram : public Program {
   std::vector<std::byte*> used_;  // of packed_
   std::vector<Memory> constants_;
   std::vector<Launch> launches_;  // of plan_.calls()
-  std::vector<double> bytes_;     // that each of them reads and writes
+  // that each of them reads and writes
+  std::vector<double> bytes_;
   MemoryUse memory_;
   bool profiling_ = false;
   std::vector<CallProfile> profile_;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

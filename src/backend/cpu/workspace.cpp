@@ -8,11 +8,11 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
-constexpr size_t kLarge = 2 << 20;                                   // a huge page
-constexpr size_t kMost = size_t{1} << 40, kLeast = size_t{1} << 32;  // addresses, not memory
+constexpr size_t kLarge = 2 << 20;                                // a huge page
+constexpr size_t kMax = size_t{1} << 40, kMin = size_t{1} << 32;  // addresses, not memory
 
 }  // namespace
 
@@ -21,9 +21,9 @@ Workspace::~Workspace() {
 }
 
 std::byte* Workspace::grow(size_t bytes) {
-  INKSTONE_CHECK(bytes <= kMost - kLarge, "a program that computes in ", bytes, " bytes");
+  INKSTONE_CHECK(bytes <= kMax - kLarge, "a program that computes in ", bytes, " bytes");
   // Where addresses are rationed (ulimit -v) less has to do.
-  for (reserved_ = begin_ ? reserved_ : kMost; !begin_ && reserved_ >= kLeast; reserved_ /= 4) {
+  for (reserved_ = begin_ ? reserved_ : kMax; !begin_ && reserved_ >= kMin; reserved_ /= 4) {
     void* const pages = mmap(nullptr, reserved_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (pages == MAP_FAILED) continue;
     begin_ = static_cast<std::byte*>(pages);
@@ -36,14 +36,15 @@ std::byte* Workspace::grow(size_t bytes) {
                     "); a smaller size or --memory-budget needs less",
                 INKSTONE_HERE, Error::Kind::kOutOfMemory);
 #ifdef MADV_HUGEPAGE
-  madvise(begin_, rounded, MADV_HUGEPAGE);  // a wish: small pages do as well
+  // a wish: small pages do as well
+  madvise(begin_, rounded, MADV_HUGEPAGE);
 #endif
   bytes_ = rounded;
   return begin_;
 }
 
-void Workspace::give_back() {
+void Workspace::trim() {
   if (bytes_) madvise(begin_, bytes_, MADV_DONTNEED);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

@@ -12,7 +12,8 @@ namespace {
 
 const float* data(const Tensor& t) { return t.floats().data(); }
 
-struct GroupView {  // x [n, c, ...] seen as [n, c, pixels]
+// x [n, c, ...] seen as [n, c, pixels]
+struct GroupView {
   int64_t rows, channels, pixels, per_group;
 };
 
@@ -169,14 +170,14 @@ void run(const op::Attention& o, const In& in, Tensor& out) {
       const float* v = data(*in[2]) + n * keys * width + h * head;
       float* to = out.floats().data() + (n * queries + t) * width + h * head;
       const int64_t seen = o.causal ? t + 1 : keys;
-      double most = -HUGE_VAL, total = 0;
+      double largest = -HUGE_VAL, total = 0;
       for (int64_t s = 0; s < seen; ++s) {
         double dot = 0;
         for (int64_t d = 0; d < head; ++d) dot += static_cast<double>(q[d]) * k[s * width + d];
         weights[s] = dot * scale;
-        most = std::max(most, weights[s]);
+        largest = std::max(largest, weights[s]);
       }
-      for (int64_t s = 0; s < seen; ++s) total += weights[s] = std::exp(weights[s] - most);
+      for (int64_t s = 0; s < seen; ++s) total += weights[s] = std::exp(weights[s] - largest);
       for (int64_t d = 0; d < head; ++d) {
         double sum = 0;
         for (int64_t s = 0; s < seen; ++s) sum += weights[s] * v[s * width + d];

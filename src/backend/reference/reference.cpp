@@ -31,7 +31,8 @@ struct Runner {
 
 DType held(DType type) { return type == DType::kI32 ? DType::kI32 : DType::kF32; }  // everything but ids is fp32 here
 
-// A tensor for each node, made once; nodes that are dead share nothing: memory is not what this backend is for.
+// A tensor for each node, made once; nodes that are dead share nothing: memory is not what this
+// backend is for.
 class ReferenceProgram : public Program {
  public:
   ReferenceProgram(Graph graph, const Weights* weights) : graph_(std::move(graph)) {
@@ -119,13 +120,13 @@ class ReferenceBackend : public Backend {
 
   std::unique_ptr<Program> compile(const Graph& graph, const Weights& weights, const CompileOptions& options) override {
     check(options);
-    return std::make_unique<ReferenceProgram>(fold(graph), &weights);
+    return std::make_unique<ReferenceProgram>(compile::fold(graph), &weights);
   }
 
   MemoryUse plan(const Graph& graph, const Weights&, const CompileOptions& options) override {
     check(options);
     MemoryUse memory;
-    const Graph folded = fold(graph);
+    const Graph folded = compile::fold(graph);
     for (const Node& node : folded.nodes())
       (std::holds_alternative<op::Weight>(node.op) ? memory.weights : memory.arena) +=
           bytes(node.shape, held(node.type));

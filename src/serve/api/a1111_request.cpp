@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/random.h"
 #include "base/spelling.h"
 #include "serve/api/a1111_options.h"
 #include "serve/api/a1111_samplers.h"
@@ -127,7 +128,7 @@ PictureRequest read_picture(const Fields& fields, const JsonObject& options, con
   picture.height = card.height;
   picture.prompt = fields.text("prompt", kMostPromptBytes).value_or("");
   picture.negative_prompt = fields.text("negative_prompt", kMostPromptBytes).value_or("");
-  picture.seed = fields.has("seed") ? *fields.seed("seed") : drawn_seed();
+  picture.seed = fields.has("seed") ? *fields.seed("seed") : random_seed();
   picture.steps =
       static_cast<int>(fields.integer("steps", 1, limits.most_steps).value_or(std::min(50, limits.most_steps)));
   picture.guidance = static_cast<float>(fields.number("cfg_scale", 0, kMostGuidance).value_or(7));

@@ -1,13 +1,12 @@
 #include "serve/api/fields.h"
 
-#include <openssl/rand.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <sstream>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "base/spelling.h"
 #include "base/utf8.h"
 #include "serve/api/fault.h"
@@ -42,12 +41,6 @@ std::optional<int64_t> whole_of(double value) {
 }
 
 }  // namespace
-
-uint32_t drawn_seed() {
-  uint32_t seed = 0;
-  INKSTONE_CHECK(RAND_bytes(reinterpret_cast<unsigned char*>(&seed), sizeof seed) == 1, "no random numbers to draw");
-  return seed;
-}
 
 Fields::Fields(JsonObject object, Manner manner) : object_(std::move(object)), manner_(manner) {}
 
@@ -185,7 +178,7 @@ std::optional<uint64_t> Fields::seed(std::string_view name) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
   const std::string_view word = value->is_string() ? std::string_view(value->as_string()) : std::string_view();
-  if (word == "random") return drawn_seed();
+  if (word == "random") return random_seed();
   std::optional<int64_t> small;
   if (value->is_uint64()) return value->as_uint64();
   if (value->is_int64()) small = value->as_int64();
@@ -194,7 +187,7 @@ std::optional<uint64_t> Fields::seed(std::string_view name) const {
     if (const auto large = whole<uint64_t>(word)) return large;
     small = whole<int64_t>(word);
   }
-  if (small == -1) return drawn_seed();
+  if (small == -1) return random_seed();
   if (!small || *small < 0)
     wrong(name,
           "a whole number from 0 to " + std::to_string(UINT64_MAX) + ", or -1 or \"random\" for one that is drawn");

@@ -59,6 +59,4 @@ class Fields {
   std::vector<std::string> from_query_;
 };
 
-uint32_t drawn_seed();
-
 }  // namespace inkstone

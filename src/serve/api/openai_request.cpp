@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/random.h"
 #include "serve/api/fault.h"
 #include "serve/api/generate_request.h"
 
@@ -68,7 +69,7 @@ PictureRequest read_picture(const Fields& fields, const ModelCard& card, const L
   if (!prompt) refuse(400, "missing_required_parameter", "Missing required parameter: 'prompt'.", "prompt");
   picture.prompt = *prompt;
   picture.negative_prompt = fields.text("negative_prompt", kMostPromptBytes).value_or("");
-  picture.seed = fields.seed("seed").value_or(drawn_seed());
+  picture.seed = fields.seed("seed").value_or(random_seed());
   if (fields.has("steps") && fields.has("num_inference_steps"))
     refuse(400, "invalid_value", "\"steps\" and \"num_inference_steps\" are the same; say one of them", "steps");
   const std::string_view steps = fields.has("steps") ? "steps" : "num_inference_steps";

@@ -1,28 +1,14 @@
 #include "serve/api/picture_links.h"
 
-#include <openssl/rand.h>
-
 #include <algorithm>
-#include <array>
 
-#include "base/error.h"
+#include "base/random.h"
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
 #include "serve/picture_file.h"
 
 namespace inkstone {
 namespace {
-
-std::string unguessable() {
-  std::array<unsigned char, 16> bytes{};
-  INKSTONE_CHECK(RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) == 1, "no random numbers for a link");
-  std::string text;
-  for (const unsigned char byte : bytes) {
-    text += "0123456789abcdef"[byte >> 4];
-    text += "0123456789abcdef"[byte & 15];
-  }
-  return text;
-}
 
 bool is_host(std::string_view text) {
   return !text.empty() && text.size() <= 255 && std::ranges::all_of(text, [](char c) {
@@ -34,7 +20,7 @@ bool is_host(std::string_view text) {
 }  // namespace
 
 std::string PictureLinks::add(const OrderState& order, size_t picture) {
-  const std::string file = unguessable() + "." + std::string(format_name(order.order.format));
+  const std::string file = random_id(16) + "." + std::string(format_name(order.order.format));
   links_.put(file, {order.id, order.order.client, picture});
   return "/v1/files/img/" + file;
 }

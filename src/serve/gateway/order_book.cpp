@@ -1,28 +1,16 @@
 #include "serve/gateway/order_book.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 
 #include "base/error.h"
+#include "base/random.h"
 
 namespace inkstone {
 namespace {
 
 constexpr size_t kMostKept = 4096;  // orders
-
-std::string random_id() {
-  uint8_t bits[16];
-  INKSTONE_CHECK(getrandom(bits, sizeof bits, 0) == sizeof bits, "the system has no random numbers");
-  std::string id;
-  for (const uint8_t byte : bits) {
-    id += "0123456789abcdef"[byte >> 4];
-    id += "0123456789abcdef"[byte & 15];
-  }
-  return id;
-}
 
 int64_t seconds_since_1970() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -51,7 +39,7 @@ size_t bytes_of(const OrderState& order) {
 std::string OrderBook::key_of(const Order& order) { return order.client + "\n" + order.idempotency; }
 
 OrderEntry& OrderBook::add(Order order, double now) {
-  std::string id = random_id();
+  std::string id = random_id(16);
   OrderEntry& entry = entries_[id];
   if (!order.idempotency.empty()) keys_[key_of(order)] = id;
   entry.number = orders_++;

@@ -1,12 +1,11 @@
 #include "serve/http/gate.h"
 
-#include <openssl/rand.h>
-
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
 #include <boost/beast/core/string.hpp>
 
 #include "base/json.h"
+#include "base/random.h"
 #include "serve/http/http_refusal.h"
 
 namespace inkstone {
@@ -46,14 +45,7 @@ bool is_loopback(std::string_view name) {
 
 std::string request_id(std::string_view asked) {
   if (!asked.empty() && asked.size() <= 128 && of_characters(asked, "-_.:")) return std::string(asked);
-  unsigned char random[12] = {};
-  RAND_bytes(random, sizeof random);
-  std::string id;
-  for (const unsigned char byte : random) {
-    id += "0123456789abcdef"[byte >> 4];
-    id += "0123456789abcdef"[byte & 15];
-  }
-  return id;
+  return random_id(12);
 }
 
 Gate::Gate(const HttpSettings& settings, bool loopback) : settings_(settings), loopback_(loopback) {}

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <fstream>
 #include <vector>
 
+#include "base/cache_folder.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -19,11 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kHashDigits = 64, kPiece = size_t{1} << 20;
-
-const char* variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value && *value ? value : nullptr;
-}
 
 std::vector<fs::path> weight_files(const fs::path& folder) {
   std::vector<fs::path> files;
@@ -79,12 +74,7 @@ std::string kept_hash(const std::vector<fs::path>& files, const fs::path& cache)
 
 }  // namespace
 
-fs::path default_hash_cache() {
-  if (const char* folder = variable("INKSTONE_CACHE")) return fs::path(folder) / "hashes";
-  if (const char* folder = variable("XDG_CACHE_HOME")) return fs::path(folder) / "inkstone/hashes";
-  if (const char* folder = variable("HOME")) return fs::path(folder) / ".cache/inkstone/hashes";
-  return "";
-}
+fs::path default_hash_cache() { return cache_folder("hashes"); }
 
 ModelCard describe_model(const Pipeline& model, const fs::path& cache) {
   const std::vector<fs::path> files = weight_files(model.folder / "unet");

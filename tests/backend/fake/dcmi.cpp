@@ -1,9 +1,10 @@
-// A fake libdcmi.so for tests: it knows no device. One card, number 5, of two chips and a controller, as an Atlas 300I Duo.
-// Its answers stand at the byte offsets of the published structures, written here a second time on purpose.
+// A fake libdcmi.so for tests: it knows no device. One card, number 5, of two chips and a
+// controller, as an Atlas 300I Duo. Its answers stand at the byte offsets of the published
+// structures, written here a second time on purpose.
 //   FAKE_DCMI_CHIP=310P3 (the default: memory and a card's power) or 910B4 (HBM and a chip's power)
-//   FAKE_DCMI_CARDS=0    no card        FAKE_DCMI_HEALTH=2    that health
-//   FAKE_DCMI_FAIL=dcmi_init=-8005,dcmi_get_device_health=-8006    these functions fail so
-//   FAKE_DCMI_NOISE=1    values that no chip has
+//   FAKE_DCMI_CARDS=0 no card FAKE_DCMI_HEALTH=2 that health
+//   FAKE_DCMI_FAIL=dcmi_init=-8005,dcmi_get_device_health=-8006 these functions fail so
+//   FAKE_DCMI_NOISE=1 values that no chip has
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>

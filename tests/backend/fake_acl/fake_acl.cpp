@@ -1,6 +1,7 @@
-// A small libascendcl.so for tests of the backend `ascend`: keeps count of what is open, holds to the rules of threads and contexts, fails on
-// demand. Its `.om` is the real header, then lines: "work N", "weights N", "in NAME TYPE D,D", "out NAME TYPE D,D"; a first
-// dimension of -1 makes it one with gears. Output k is input 0 doubled, plus k, over and over.
+// A small libascendcl.so for tests of the backend `ascend`: keeps count of what is open, holds to
+// the rules of threads and contexts, fails on demand. Its `.om` is the real header, then lines:
+// "work N", "weights N", "in NAME TYPE D,D", "out NAME TYPE D,D"; a first dimension of -1 makes it
+// one with gears. Output k is input 0 doubled, plus k, over and over.
 #include "backend/fake_acl/fake_acl.h"
 
 #include <algorithm>
@@ -35,7 +36,7 @@ struct Model {
   int64_t batch = 0;  // the gear's
   void* work_at = nullptr;
 };
-constexpr int64_t kMostBatch = 8;
+constexpr int64_t kMaxBatch = 8;
 
 struct Buffer {
   void* data;
@@ -247,9 +248,9 @@ FAKE int aclrtGetMemInfo(int, size_t* free, size_t* total) {
   *free = *total / 2;
   return 0;
 }
-FAKE int aclrtMemcpyAsync(void* to, size_t most, const void* from, size_t bytes, int kind, void*) {
+FAKE int aclrtMemcpyAsync(void* to, size_t max_bytes, const void* from, size_t bytes, int kind, void*) {
   ENTER_CONTEXT(aclrtMemcpyAsync);
-  if (bytes > most || (kind != 2) != on_device(to, bytes) || (kind != 1) != on_device(from, bytes))
+  if (bytes > max_bytes || (kind != 2) != on_device(to, bytes) || (kind != 1) != on_device(from, bytes))
     return refuse(107000, "a copy outside of its memory");
   std::memcpy(to, from, bytes);
   return 0;
@@ -289,8 +290,8 @@ FAKE int aclmdlGetDesc(void* desc, uint32_t id) {
 static const Model& model_of(void* desc) { return state().models.at(*static_cast<uint32_t*>(desc)); }
 FAKE size_t aclmdlGetNumInputs(void* desc) { return model_of(desc).in.size(); }
 FAKE size_t aclmdlGetNumOutputs(void* desc) { return model_of(desc).out.size(); }
-FAKE size_t aclmdlGetInputSizeByIndex(void* desc, size_t at) { return model_of(desc).in.at(at).bytes(kMostBatch); }
-FAKE size_t aclmdlGetOutputSizeByIndex(void* desc, size_t at) { return model_of(desc).out.at(at).bytes(kMostBatch); }
+FAKE size_t aclmdlGetInputSizeByIndex(void* desc, size_t at) { return model_of(desc).in.at(at).bytes(kMaxBatch); }
+FAKE size_t aclmdlGetOutputSizeByIndex(void* desc, size_t at) { return model_of(desc).out.at(at).bytes(kMaxBatch); }
 FAKE const char* aclmdlGetInputNameByIndex(void* desc, size_t at) { return model_of(desc).in.at(at).name.c_str(); }
 FAKE const char* aclmdlGetOutputNameByIndex(void* desc, size_t at) { return model_of(desc).out.at(at).name.c_str(); }
 FAKE int aclmdlGetInputDataType(void* desc, size_t at) { return model_of(desc).in.at(at).type; }

@@ -1,12 +1,15 @@
-// What tests ask of the fake libascendcl.so (fake_acl.cpp) beside AscendCL's own functions. Found with dlsym().
+// What tests ask of the fake libascendcl.so (fake_acl.cpp) beside AscendCL's own functions. Found
+// with dlsym().
 #pragma once
 
 #include <cstddef>
 
 struct FakeAcl {
-  // The nth call of it from now on, 1 the next, gives this code; every one after it too where `always`.
+  // The nth call of it from now on, 1 the next, gives this code; every one after it too where
+  // `always`.
   void (*fail)(const char* call, int nth, int code, bool always);
-  void (*clear)();                  // no failures, memory without limit, counts from zero
+  // no failures, memory without limit, counts from zero
+  void (*clear)();
   long (*live)();                   // handles and memory not given back
   long (*calls)(const char* call);  // since clear()
   long (*violations)();             // calls that AscendCL does not allow

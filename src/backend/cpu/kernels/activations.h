@@ -4,13 +4,14 @@
 #include "backend/cpu/kernels/lanes.h"
 #include "ir/op.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 INKSTONE_INLINE Vec sigmoid(Vec x) { return inverse(1.0f + exp_of(-x)); }
 
 INKSTONE_INLINE Vec silu(Vec x) { return x * sigmoid(x); }
 
-// x times the normal distribution's integral, within 2e-7: the tail's base 2 logarithm is a polynomial of |x|.
+// x times the normal distribution's integral, within 2e-7: the tail's base 2 logarithm is a
+// polynomial of |x|.
 INKSTONE_INLINE Vec gelu(Vec x) {
   const Vec magnitude = smaller(splat(12.0f), floats_of(bits_of(x) & 0x7fffffff));
   Vec p = magnitude * 2.766518809949048e-05f - 0.0007205047295428813f;
@@ -43,4 +44,4 @@ INKSTONE_INLINE void with_activation(Activation kind, const F& f) {
   }
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -1,57 +1,64 @@
 // One instruction set's attention, without ever holding a matrix of scores.
 //
-// A tile of queries lies across the lanes; keys and values are broadcast, so no head width wastes lanes:
+// A tile of queries lies across the lanes; keys and values are broadcast, so no head width wastes
+// lanes:
 //   scores[key][query] = sum over words of the width: keys[key][word] * queries[word][query]
-//   sums[channel][query] += sum over words of the keys: values[word][channel] * weights[word][query]
-// Keys come in blocks. Weights are 2^(scores * scale * log2 e - reference); a query's reference is the maximum of the
-// first block and is raised only when a later block exceeds it by 2^kSlack, so most blocks need neither a second look
-// at the scores nor a rescaling of the sums. A last column of ones beside the values sums the weights as rounded.
-#include INKSTONE_UNITS
+//   sums[channel][query] += sum over words of keys: values[word][channel] * weights[word][query]
+// Keys come in blocks. Weights are 2^(scores * scale * log2 e - reference); a query's reference is
+// the maximum of the first block and is raised only when a later block exceeds it by 2^kSlack, so
+// most blocks need neither a second look at the scores nor a rescaling of the sums. A last column
+// of ones beside the values sums the weights as rounded.
+#include INKSTONE_DOT_FORMAT
 #include "backend/cpu/kernels/variant.h"
 #include "backend/cpu/kernels/whole_numbers.h"
 #include "base/parallel.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
-constexpr int kTile = 6;           // keys or channels that are summed at a time
-constexpr int64_t kKeyBlock = 96;  // keys between two updates of the sums
-constexpr int64_t kPackedKeys =
-    24;                     // keys that are packed at a time, for one head after the other: they stay in the cache
-constexpr int kSlack = 24;  // sums of 2^24 times some thousand weights are far from overflow
+// keys or channels that are summed at a time
+constexpr int kTile = 6;
+// keys between two updates of the sums
+constexpr int64_t kKeyBlock = 96;
+// keys that are packed at a time, for one head after the other: they stay in the cache
+constexpr int64_t kPackedKeys = 24;
+// sums of 2^24 times some thousand weights are far from overflow
+constexpr int kSlack = 24;
 constexpr float kLog2E = 1.44269504088896341f;
-static_assert(kKeyBlock % kTile == 0 && kPackedKeys % kTile == 0 && kTile % HalfUnits::kElements == 0);
+static_assert(kKeyBlock % kTile == 0 && kPackedKeys % kTile == 0 && kTile % Bf16DotFormat::kElements == 0);
 constexpr float kMasked = -__builtin_inff();
 
 // Where the packed keys and values of one head of one row lie.
-template <typename Units>
+template <typename DotFormat>
 struct Layout {
   int64_t width, keys, key_words, value_rows;
 
   explicit Layout(const AttentionShape& shape)
       : width(shape.head_width),
         keys(divide_up(shape.keys, kTile) * kTile),
-        key_words(divide_up(width, Units::kElements)),
-        value_rows(keys / Units::kElements) {}
+        key_words(divide_up(width, DotFormat::kElements)),
+        value_rows(keys / DotFormat::kElements) {}
   int64_t value_columns() const { return width + 1; }
   int64_t head_words() const { return divide_up(keys * key_words + value_rows * value_columns(), 16) * 16; }
   // keys: [tile][word][kTile]; values: [row][column], the last column being ones
   Word* keys_at(Word* head, int64_t key) const { return head + key * key_words; }
   Word* values_at(Word* head, int64_t key) const {
-    return head + keys * key_words + key / Units::kElements * value_columns();
+    return head + keys * key_words + key / DotFormat::kElements * value_columns();
   }
 };
 
+// of one head: element (token, channel) is at begin[token * stride + channel]
 template <typename T>
-struct Rows {  // of one head: element (token, channel) is at begin[token * stride + channel]
+struct Rows {
   const T* begin;
   int64_t stride, count;
 };
 
-// The words of `count` tokens, one token beside the next: to[word * kWidth + token]. Missing tokens become zeros.
-template <typename Units, int kWidth, typename T>
+// The words of `count` tokens, one token beside the next: to[word * kWidth + token]. Missing tokens
+// become zeros.
+template <typename DotFormat, int kWidth, typename T>
 INKSTONE_INLINE void pack_beside(const T* from, int64_t stride, int64_t count, int64_t width, Word* to) {
-  constexpr int kElements = Units::kElements;
+  constexpr int kElements = DotFormat::kElements;
   const int64_t whole = width / kElements;
   for (int64_t token = 0; token < kWidth; ++token, from += stride) {
     Word* column = to + token;
@@ -60,43 +67,44 @@ INKSTONE_INLINE void pack_beside(const T* from, int64_t stride, int64_t count, i
       continue;
     }
     for (int64_t w = 0; w < whole; ++w) {
-      column[w * kWidth] = Units::pack(from + w * kElements, from + w * kElements + kElements - 1);
+      column[w * kWidth] = DotFormat::pack(from + w * kElements, from + w * kElements + kElements - 1);
     }
     constexpr T kZero = 0;
-    if (whole * kElements < width) column[whole * kWidth] = Units::pack(from + width - 1, &kZero);
+    if (whole * kElements < width) column[whole * kWidth] = DotFormat::pack(from + width - 1, &kZero);
   }
 }
 
-// Keys [first, first + kPackedKeys) of a head become words; what lies beyond the last key becomes 0.
-template <typename Units, typename T>
-void pack_keys(const Layout<Units>& layout, Rows<T> k, int64_t first, Word* to) {
+// Keys [first, first + kPackedKeys) of a head become words; what lies beyond the last key becomes
+// 0.
+template <typename DotFormat, typename T>
+void pack_keys(const Layout<DotFormat>& layout, Rows<T> k, int64_t first, Word* to) {
   const int64_t last = smaller_of(first + kPackedKeys, layout.keys);
   for (int64_t tile = first; tile < last; tile += kTile) {
-    pack_beside<Units, kTile>(k.begin + tile * k.stride, k.stride, k.count - tile, layout.width,
-                              layout.keys_at(to, tile));
+    pack_beside<DotFormat, kTile>(k.begin + tile * k.stride, k.stride, k.count - tile, layout.width,
+                                  layout.keys_at(to, tile));
   }
 }
 
-template <typename Units, typename T>
-void pack_values(const Layout<Units>& layout, Rows<T> v, int64_t first, Word* to) {
+template <typename DotFormat, typename T>
+void pack_values(const Layout<DotFormat>& layout, Rows<T> v, int64_t first, Word* to) {
   const int64_t last = smaller_of(first + kPackedKeys, layout.keys);
   constexpr T kOne = sizeof(T) == 4 ? T(1) : T(0x3f80), kZero = 0;
-  for (int64_t key = first; key < last; key += Units::kElements) {
+  for (int64_t key = first; key < last; key += DotFormat::kElements) {
     Word* row = layout.values_at(to, key);
     if (key >= v.count) {
       std::memset(row, 0, static_cast<size_t>(layout.value_columns()) * sizeof(Word));
       continue;
     }
-    const bool both = key + Units::kElements <= v.count;
+    const bool both = key + DotFormat::kElements <= v.count;
     const T* a = v.begin + key * v.stride;
-    const T* b = a + (Units::kElements - 1) * v.stride;
-    for (int64_t c = 0; c < layout.width; ++c) row[c] = Units::pack(a + c, both ? b + c : &kZero);
-    row[layout.width] = Units::pack(&kOne, both ? &kOne : &kZero);
+    const T* b = a + (DotFormat::kElements - 1) * v.stride;
+    for (int64_t c = 0; c < layout.width; ++c) row[c] = DotFormat::pack(a + c, both ? b + c : &kZero);
+    row[layout.width] = DotFormat::pack(&kOne, both ? &kOne : &kZero);
   }
 }
 
 // sums[j][v] = sum over words of left[word][j] * right[word][v]
-template <typename Units, int kHeight, int kVectors>
+template <typename DotFormat, int kHeight, int kVectors>
 INKSTONE_INLINE void multiply_tile(const Word* left, int64_t left_stride, const Word* right, int64_t words,
                                    Vec (&sums)[kHeight][kVectors]) {
   for (int j = 0; j < kHeight; ++j) {
@@ -107,68 +115,69 @@ INKSTONE_INLINE void multiply_tile(const Word* left, int64_t left_stride, const 
     for (int v = 0; v < kVectors; ++v) columns[v] = load(right + v * kLanes);
     for (int j = 0; j < kHeight; ++j) {
       const Vec all = splat_word(left + j);
-      for (int v = 0; v < kVectors; ++v) sums[j][v] = Units::dot(sums[j][v], columns[v], all);
+      for (int v = 0; v < kVectors; ++v) sums[j][v] = DotFormat::dot(sums[j][v], columns[v], all);
     }
   }
 }
 
 // One tile of queries: all that is kept while the keys pass by.
-template <typename T, typename Units, int kVectors>
+template <typename T, typename DotFormat, int kVectors>
 struct QueryTile {
   static constexpr int kQueries = kVectors * kLanes;
 
-  const Layout<Units>& layout;
+  const Layout<DotFormat>& layout;
   float factor;  // from scores to what exp2() takes
   Vec reference[kVectors];
-  alignas(64) Word queries[kMostHeadWidth / Units::kElements * kQueries];
+  alignas(64) Word queries[kMaxHeadWidth / DotFormat::kElements * kQueries];
   alignas(64) float scores[kKeyBlock * kQueries];
-  alignas(64) Word weights[kKeyBlock / Units::kElements * kQueries];
-  alignas(64) float sums[(kMostHeadWidth + 1) * kQueries];
+  alignas(64) Word weights[kKeyBlock / DotFormat::kElements * kQueries];
+  alignas(64) float sums[(kMaxHeadWidth + 1) * kQueries];
 
-  QueryTile(const Layout<Units>& packed, float scale) : layout(packed), factor(scale * kLog2E * Units::kOne) {}
+  QueryTile(const Layout<DotFormat>& packed, float scale) : layout(packed), factor(scale * kLog2E * DotFormat::kOne) {}
 
   void begin(Rows<T> q) {
     for (Vec& v : reference) v = splat(kMasked);
     std::memset(sums, 0, static_cast<size_t>(layout.value_columns() * kQueries) * sizeof(float));
-    pack_beside<Units, kQueries>(q.begin, q.stride, q.count, layout.width, queries);
+    pack_beside<DotFormat, kQueries>(q.begin, q.stride, q.count, layout.width, queries);
   }
 
   // Weights of a block against the reference as it is; false where one of them is too large.
   bool weigh(const Word* keys, int64_t count) {
     Vec bias[kVectors];
-    for (int v = 0; v < kVectors; ++v) bias[v] = reference[v] - Units::kBias;
-    BitVec most[kVectors] = {};
+    for (int v = 0; v < kVectors; ++v) bias[v] = reference[v] - DotFormat::kBias;
+    BitVec largest[kVectors] = {};
     for (int64_t tile = 0; tile < count; tile += kTile) {
       Vec x[kTile][kVectors];
-      multiply_tile<Units>(keys + tile * layout.key_words, kTile, queries, layout.key_words, x);
+      multiply_tile<DotFormat>(keys + tile * layout.key_words, kTile, queries, layout.key_words, x);
       INKSTONE_UNROLL
-      for (int j = 0; j < kTile; j += Units::kElements) {
+      for (int j = 0; j < kTile; j += DotFormat::kElements) {
         INKSTONE_UNROLL
         for (int v = 0; v < kVectors; ++v) {
-          Vec some[Units::kElements];
-          for (int e = 0; e < Units::kElements; ++e) some[e] = x[j + e][v] * factor - bias[v];
-          const BitVec words = Units::exp2(some);
-          most[v] = Units::more(most[v], words);
-          store(weights + ((tile + j) / Units::kElements * kVectors + v) * kLanes, words);
+          Vec some[DotFormat::kElements];
+          for (int e = 0; e < DotFormat::kElements; ++e) some[e] = x[j + e][v] * factor - bias[v];
+          const BitVec words = DotFormat::exp2(some);
+          largest[v] = DotFormat::larger_words(largest[v], words);
+          store(weights + ((tile + j) / DotFormat::kElements * kVectors + v) * kLanes, words);
         }
       }
     }
-    BitVec all = most[0];
-    for (int v = 1; v < kVectors; ++v) all = Units::more(all, most[v]);
-    return !Units::exceeds(all, kSlack);
+    BitVec all = largest[0];
+    for (int v = 1; v < kVectors; ++v) all = DotFormat::larger_words(all, largest[v]);
+    return !DotFormat::exceeds(all, kSlack);
   }
 
   void score(const Word* keys, int64_t count) {
     for (int64_t tile = 0; tile < count; tile += kTile) {
       Vec x[kTile][kVectors];
-      multiply_tile<Units>(keys + tile * layout.key_words, kTile, queries, layout.key_words, x);
+      multiply_tile<DotFormat>(keys + tile * layout.key_words, kTile, queries, layout.key_words, x);
       for (int j = 0; j < kTile; ++j) {
         for (int v = 0; v < kVectors; ++v) store(scores + ((tile + j) * kVectors + v) * kLanes, x[j][v]);
       }
     }
   }
 
-  // Queries from `first_query` on do not see keys after their own; `key` is the first of `count` scored ones.
+  // Queries from `first_query` on do not see keys after their own; `key` is the first of `count`
+  // scored ones.
   void mask_future(int64_t first_query, int64_t key, int64_t count) {
     for (int64_t j = 0; j < count; ++j) {
       const int64_t blind = smaller_of(key + j - first_query, kQueries);
@@ -180,14 +189,15 @@ struct QueryTile {
   void raise(int64_t real, int64_t count) {
     for (int64_t i = real * kQueries; i < count * kQueries; ++i) scores[i] = kMasked;
     for (int v = 0; v < kVectors; ++v) {
-      Vec largest = load(scores + v * kLanes), doubt = {};  // doubt: NaN once a score is infinite or not a number
+      // doubt: NaN once a score is infinite or not a number
+      Vec largest = load(scores + v * kLanes), doubt = {};
       for (int64_t j = 0; j < real; ++j) {
         const Vec score = load(scores + (j * kVectors + v) * kLanes);
         largest = larger(largest, score);
         doubt = score < -kMasked ? doubt : score - score;
       }
       const Vec risen = larger(reference[v], largest * factor);
-      const Vec shrink = exp2_of((reference[v] - risen) * (1 / Units::kOne)) + doubt;
+      const Vec shrink = exp2_of((reference[v] - risen) * (1 / DotFormat::kOne)) + doubt;
       reference[v] = risen;
       for (int64_t c = 0; c < layout.value_columns(); ++c) {
         float* sum = sums + (c * kVectors + v) * kLanes;
@@ -195,15 +205,15 @@ struct QueryTile {
       }
     }
     Vec bias[kVectors];
-    for (int v = 0; v < kVectors; ++v) bias[v] = reference[v] - Units::kBias;
-    for (int64_t j = 0; j < count; j += Units::kElements) {
+    for (int v = 0; v < kVectors; ++v) bias[v] = reference[v] - DotFormat::kBias;
+    for (int64_t j = 0; j < count; j += DotFormat::kElements) {
       for (int v = 0; v < kVectors; ++v) {
-        Vec some[Units::kElements];
-        for (int e = 0; e < Units::kElements; ++e) {
+        Vec some[DotFormat::kElements];
+        for (int e = 0; e < DotFormat::kElements; ++e) {
           const Vec x = load(scores + ((j + e) * kVectors + v) * kLanes) * factor - bias[v];
-          some[e] = larger(splat(Units::kLeast), x);
+          some[e] = larger(splat(DotFormat::kMin), x);
         }
-        store(weights + (j / Units::kElements * kVectors + v) * kLanes, Units::exp2(some));
+        store(weights + (j / DotFormat::kElements * kVectors + v) * kLanes, DotFormat::exp2(some));
       }
     }
   }
@@ -211,7 +221,7 @@ struct QueryTile {
   template <int kHeight>
   void sum_channels(const Word* values, int64_t count, int64_t channel) {
     Vec x[kHeight][kVectors];
-    multiply_tile<Units>(values + channel, layout.value_columns(), weights, count / Units::kElements, x);
+    multiply_tile<DotFormat>(values + channel, layout.value_columns(), weights, count / DotFormat::kElements, x);
     for (int j = 0; j < kHeight; ++j) {
       for (int v = 0; v < kVectors; ++v) {
         float* sum = sums + ((channel + j) * kVectors + v) * kLanes;
@@ -236,7 +246,8 @@ struct QueryTile {
   }
 
   void finish(T* out, int64_t stride, int64_t count) {
-    constexpr int kTogether = 4 / sizeof(T);  // channels that are written as one word
+    // channels that are written as one word
+    constexpr int kTogether = 4 / sizeof(T);
     for (int v = 0; v < kVectors; ++v, out += kLanes * stride) {
       const int64_t lanes = smaller_of(kLanes, count - v * kLanes);
       const Vec part = 1.0f / load(sums + (layout.width * kVectors + v) * kLanes);
@@ -266,14 +277,16 @@ struct Head {
   Word* packed;
 };
 
-template <typename T, typename Units, int kVectors>
-void attend_tile(const AttentionShape& shape, const Layout<Units>& layout, const Head<T>& head, int64_t first_query) {
+template <typename T, typename DotFormat, int kVectors>
+void attend_tile(const AttentionShape& shape, const Layout<DotFormat>& layout, const Head<T>& head,
+                 int64_t first_query) {
   const int64_t queries = smaller_of(kVectors * kLanes, head.q.count - first_query);
-  QueryTile<T, Units, kVectors> tile(layout, shape.scale);
+  QueryTile<T, DotFormat, kVectors> tile(layout, shape.scale);
   const T* q = head.q.begin + first_query * head.q.stride;
   T* out = head.out + first_query * head.out_stride;
   tile.begin({q, head.q.stride, queries});
-  for (int64_t i = 0; i < queries; ++i) {  // what is needed soon and lies in lines that no stream leads to
+  // what is needed soon and lies in lines that no stream leads to
+  for (int64_t i = 0; i < queries; ++i) {
     for (int64_t c = 0; c < layout.width; c += 64 / static_cast<int64_t>(sizeof(T))) {
       __builtin_prefetch(out + i * head.out_stride + c, 1);
       if (first_query + queries + i < head.q.count) __builtin_prefetch(q + (queries + i) * head.q.stride + c);
@@ -295,18 +308,18 @@ void attend_tile(const AttentionShape& shape, const Layout<Units>& layout, const
 
 constexpr int64_t kQueryTile = kQueryVectors * kLanes;
 
-template <typename T, typename Units>
-void attend(const AttentionShape& shape, const Layout<Units>& layout, const Head<T>& head, int64_t first_query) {
+template <typename T, typename DotFormat>
+void attend(const AttentionShape& shape, const Layout<DotFormat>& layout, const Head<T>& head, int64_t first_query) {
   const int64_t vectors = smaller_of(divide_up(head.q.count - first_query, kLanes), kQueryVectors);
-  if (vectors == kQueryVectors) return attend_tile<T, Units, kQueryVectors>(shape, layout, head, first_query);
+  if (vectors == kQueryVectors) return attend_tile<T, DotFormat, kQueryVectors>(shape, layout, head, first_query);
   if constexpr (kQueryVectors > 2) {
-    if (vectors == 3) return attend_tile<T, Units, 3>(shape, layout, head, first_query);
-    if (vectors == 2) return attend_tile<T, Units, 2>(shape, layout, head, first_query);
+    if (vectors == 3) return attend_tile<T, DotFormat, 3>(shape, layout, head, first_query);
+    if (vectors == 2) return attend_tile<T, DotFormat, 2>(shape, layout, head, first_query);
   }
-  attend_tile<T, Units, 1>(shape, layout, head, first_query);
+  attend_tile<T, DotFormat, 1>(shape, layout, head, first_query);
 }
 
-template <typename T, typename Units>
+template <typename T, typename DotFormat>
 class Attention {
  public:
   Attention(const AttentionShape& shape, const AttentionData& data) : shape_(shape), data_(data), layout_(shape) {}
@@ -334,7 +347,7 @@ class Attention {
         const Head<T> one = {rows_of(data_.q, first + head, shape_.queries, shape_.q_stride),
                              const_cast<T*>(rows_of(data_.out, first + head, shape_.queries, shape_.out_stride).begin),
                              shape_.out_stride, packed(head)};
-        attend<T, Units>(shape_, layout_, one, item % tiles * kQueryTile);
+        attend<T, DotFormat>(shape_, layout_, one, item % tiles * kQueryTile);
       }
     });
   }
@@ -351,20 +364,20 @@ class Attention {
 
   const AttentionShape& shape_;
   const AttentionData& data_;
-  Layout<Units> layout_;
+  Layout<DotFormat> layout_;
 };
 
 }  // namespace
 
 size_t attention_scratch(const AttentionShape& shape, DType type) {
   const int64_t words =
-      type == DType::kF32 ? Layout<FloatUnits>(shape).head_words() : Layout<HalfUnits>(shape).head_words();
+      type == DType::kF32 ? Layout<FloatDotFormat>(shape).head_words() : Layout<Bf16DotFormat>(shape).head_words();
   return static_cast<size_t>(words * (shape.sliced ? 1 : shape.rows * shape.heads)) * sizeof(Word);
 }
 
 void attention(const AttentionShape& shape, DType type, const AttentionData& data) {
-  if (type == DType::kF32) return Attention<float, FloatUnits>(shape, data).run();
-  Attention<Bf16, HalfUnits>(shape, data).run();
+  if (type == DType::kF32) return Attention<float, FloatDotFormat>(shape, data).run();
+  Attention<Bf16, Bf16DotFormat>(shape, data).run();
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

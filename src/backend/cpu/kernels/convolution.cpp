@@ -1,16 +1,20 @@
-// One instruction set's convolutions: a block of output pixels at a time, what each of them sees is laid out as a row,
-// and the rows are multiplied with the weight as a linear's are. A 1x1 convolution's pixels are such rows already.
+// One instruction set's convolutions: a block of output pixels at a time, what each of them sees is
+// laid out as a row, and the rows are multiplied with the weight as a linear's are. A 1x1
+// convolution's pixels are such rows already.
 #include "backend/cpu/kernels/product.h"
 #include "backend/cpu/kernels/variant.h"
 #include "backend/cpu/kernels/whole_numbers.h"
 #include "base/parallel.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
-constexpr int64_t kBlockBytes = 4 << 20;  // of rows at a time, unless that are fewer tiles than...
-constexpr int64_t kBlockTiles = 32;       // ...are worth rearranging a weight for
-constexpr int64_t kGrain = 32 << 10;      // bytes copied; less is not worth another thread
+// Rows are laid out for so many bytes at a time, and for no fewer tiles: rearranging a weight must
+// pay off.
+constexpr int64_t kBlockBytes = 4 << 20;
+constexpr int64_t kBlockTiles = 32;
+// bytes copied; less is not worth another thread
+constexpr int64_t kGrain = 32 << 10;
 
 struct Range {
   int64_t begin, end;
@@ -177,4 +181,4 @@ size_t convolution_scratch(const ConvolutionShape& shape) { return Convolution(s
 
 void convolution(const ConvolutionShape& shape, const ProductData& data) { Convolution(shape).run(data); }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

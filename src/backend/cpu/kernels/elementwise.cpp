@@ -1,15 +1,17 @@
-// One instruction set's elementwise kernels. An element's bits do not depend on where in a vector it lies:
-// tails go through the same vector arithmetic.
+// One instruction set's elementwise kernels. An element's bits do not depend on where in a vector
+// it lies: tails go through the same vector arithmetic.
 #include "backend/cpu/kernels/activations.h"
 #include "backend/cpu/kernels/variant.h"
 #include "backend/cpu/kernels/whole_numbers.h"
 #include "base/parallel.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
-constexpr int64_t kGrain = 16 << 10;   // elements; less is not worth another thread
-constexpr int64_t kStretch = 1 << 10;  // pieces start at multiples of this, so that threads do not share cache lines
+// elements; less is not worth another thread
+constexpr int64_t kGrain = 16 << 10;
+// pieces start at multiples of this, so that threads do not share cache lines
+constexpr int64_t kStretch = 1 << 10;
 
 // body(begin, end) over [0, count).
 template <typename F>
@@ -114,7 +116,7 @@ INKSTONE_INLINE void broadcast(const BroadcastShape& shape, DType type, const Op
 constexpr int64_t kPixelBlock = 256;
 
 template <bool kToPlanes, typename From, typename To>
-void transpose(const Kernels::Planes& shape, const From* x, To* out) {
+void transpose(const Table::Planes& shape, const From* x, To* out) {
   const int64_t blocks = (shape.pixels + kPixelBlock - 1) / kPixelBlock;
   const int64_t grain = kGrain / (kPixelBlock * shape.channels) + 1;
   parallel_for(shape.rows * blocks, grain, [&](int64_t begin, int64_t end) {
@@ -136,7 +138,7 @@ void transpose(const Kernels::Planes& shape, const From* x, To* out) {
 }
 
 template <bool kToPlanes>
-void transpose_typed(const Kernels::Planes& shape, DType from, const void* x, DType to, void* out) {
+void transpose_typed(const Table::Planes& shape, DType from, const void* x, DType to, void* out) {
   with_type(from, [&](auto from_zero) {
     with_type(to, [&](auto to_zero) {
       transpose<kToPlanes>(shape, at<decltype(from_zero)>(x, 0), at<decltype(to_zero)>(out, 0));
@@ -211,11 +213,11 @@ void cast(int64_t count, DType from, const void* x, DType to, void* out) {
   });
 }
 
-void to_channels_last(const Kernels::Planes& shape, DType from, const void* x, DType to, void* out) {
+void to_channels_last(const Table::Planes& shape, DType from, const void* x, DType to, void* out) {
   transpose_typed<false>(shape, from, x, to, out);
 }
-void to_planes(const Kernels::Planes& shape, DType from, const void* x, DType to, void* out) {
+void to_planes(const Table::Planes& shape, DType from, const void* x, DType to, void* out) {
   transpose_typed<true>(shape, from, x, to, out);
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

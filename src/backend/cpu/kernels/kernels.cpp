@@ -1,30 +1,30 @@
 // The choice of a variant, once for a process.
 #include "backend/cpu/kernels/kernels.h"
 
-#include <cstdlib>
 #include <string>
 
+#include "base/environment.h"
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::kernels {
 namespace {
 
-const Kernels& choose() {
-  const char* wanted = std::getenv("INKSTONE_ISA");
-  if (!wanted || !*wanted) return *runnable_kernels().front();
+const Table& choose() {
+  const std::optional<std::string> wanted = nonempty_environment(Variable::kIsa);
+  if (!wanted) return *runnable_tables().front();
   std::string names;
-  for (const Kernels* table : runnable_kernels()) {
-    if (std::string(table->name) == wanted) return *table;
-    names += names.empty() ? table->name : std::string(", ") + table->name;
+  for (const Table* each : runnable_tables()) {
+    if (*wanted == each->name) return *each;
+    names += names.empty() ? each->name : std::string(", ") + each->name;
   }
-  fail<UsageError>(INKSTONE_HERE, {"INKSTONE_ISA=", wanted, ": this processor runs ", names});
+  fail<UsageError>(INKSTONE_HERE, {"INKSTONE_ISA=", *wanted, ": this processor runs ", names});
 }
 
 }  // namespace
 
-const Kernels& kernels() {
-  static const Kernels& chosen = choose();
+const Table& table() {
+  static const Table& chosen = choose();
   return chosen;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::kernels

@@ -1,8 +1,9 @@
 // The CPU's own kernels.
-// Images are channels-last [rows, pixels, channels], tokens [rows, tokens, channels], dense unless a stride says so.
-// `type` is kF32 or kBF16; statistics and sums are fp32. A row's bits depend on that row alone: not on how many rows
-// there are, nor on the threads. Nothing here allocates; unless said otherwise `out` may be an input of the same type.
-// No kernel checks its arguments: the program that was compiled has. Pointers are aligned as their type asks.
+// Images are channels-last [rows, pixels, channels], tokens [rows, tokens, channels], dense unless
+// a stride says so. `type` is kF32 or kBF16; statistics and sums are fp32. A row's bits depend on
+// that row alone: not on how many rows there are, nor on the threads. Nothing here allocates;
+// unless said otherwise `out` may be an input of the same type. No kernel checks its arguments: the
+// program that was compiled has. Pointers are aligned as their type asks.
 #pragma once
 
 #include <cstddef>
@@ -12,30 +13,35 @@
 #include "base/dtype.h"
 #include "ir/op.h"
 
-namespace inkstone {
+namespace inkstone::kernels {
 
-// softmax(scale q k') v per head; head h of a token lies at channel h * head_width. A stride is the elements from one
-// token to the next (q, k and v may be slices of one packed tensor); rows follow one another: queries * q_stride
-// elements apart, and so on. Causal: query i sees keys 0 to i. Needs up to 400 KiB of each thread's stack.
+// softmax(scale q k') v per head; head h of a token lies at channel h * head_width. A stride is the
+// elements from one token to the next (q, k and v may be slices of one packed tensor); rows follow
+// one another: queries * q_stride elements apart, and so on. Causal: query i sees keys 0 to i.
+// Needs up to 400 KiB of each thread's stack.
 struct AttentionShape {
-  int64_t rows, queries, keys, heads, head_width;  // all at least 1; head_width at most kMostHeadWidth
+  // all at least 1; head_width at most kMaxHeadWidth
+  int64_t rows, queries, keys, heads, head_width;
   int64_t q_stride, k_stride, v_stride, out_stride;
-  float scale;  // above 0, as a rule 1 / sqrt(head_width)
+  // above 0, as a rule 1 / sqrt(head_width)
+  float scale;
   bool causal = false;
-  bool sliced = false;  // one head of one row at a time: less scratch, same bits
+  // one head of one row at a time: less scratch, same bits
+  bool sliced = false;
 };
 struct AttentionData {
   const void *q, *k, *v;
   void* out;           // apart from q, k and v
   std::byte* scratch;  // attention_scratch(shape, type) bytes, aligned to 64
 };
-inline constexpr int64_t kMostHeadWidth = 512;
+inline constexpr int64_t kMaxHeadWidth = 512;
 
 struct GroupNormShape {
   int64_t rows, pixels, channels, groups;  // channels % groups == 0
   float epsilon;
   bool silu = false;
-  int64_t pieces = 1;  // of the row, each dense; more than one only for group_stats of one row
+  // of the row, each dense; more than one only for group_stats of one row
+  int64_t pieces = 1;
 };
 struct GroupPiece {
   const void* x;
@@ -43,59 +49,73 @@ struct GroupPiece {
 };
 struct GroupNormData {
   const void* x;
-  const float* addend;  // [rows, channels], added to x first; or nullptr
-  const float* scale;   // [channels]; not read by group_stats
+  // [rows, channels], added to x first; or nullptr
+  const float* addend;
+  const float* scale;  // [channels]; not read by group_stats
   const float* shift;
-  float* stats;  // [rows, groups, 2]: mean and 1 / sqrt(variance + epsilon); group_apply reads it, the others write it
-  void* out;     // not written by group_stats
-  std::byte* scratch;  // group_scratch(shape) bytes, aligned to 64; not used by group_apply
+  // [rows, groups, 2]: mean and 1 / sqrt(variance + epsilon); group_apply reads it, the others
+  // write it
+  float* stats;
+  void* out;  // not written by group_stats
+  // group_scratch(shape) bytes, aligned to 64; not used by group_apply
+  std::byte* scratch;
   // shape.pieces of them in their order where there is more than one: then x is not read
   const GroupPiece* pieces = nullptr;
 };
 
-// Products. A weight is read where the model's file holds it, in the file's order and type: what a kernel wants of it is
-// rearranged a block at a time on the way, so no packed copy exists. bf16 x multiplies weights rounded to bf16 and sums in
-// fp32 (winograd: all in fp32, weights as stored); fp32 x multiplies in fp32. The result is
+// Products. A weight is read where the model's file holds it, in the file's order and type: what a
+// kernel wants of it is rearranged a block at a time on the way, so no packed copy exists. bf16 x
+// multiplies weights rounded to bf16 and sums in fp32 (winograd: all in fp32, weights as stored);
+// fp32 x multiplies in fp32. The result is
 //   activation(product + bias) + residual
-// in fp32, rounded once. The order in which an element is summed depends on the weight's shape alone.
-struct StoredWeight {
-  const std::byte* data;  // [out, in] or [out, in, kernel, kernel], row-major, unaligned
-  DType type;             // fp32, bf16 or fp16
+// in fp32, rounded once. The order in which an element is summed depends on the weight's shape
+// alone.
+struct MappedWeight {
+  // [out, in] or [out, in, kernel, kernel], row-major, unaligned
+  const std::byte* data;
+  DType type;  // fp32, bf16 or fp16
 };
 struct LinearShape {
-  int64_t rows, in, out;  // x [rows, in], weight [out, in], result [rows, out]; with geglu [rows, out / 2]
+  // x [rows, in], weight [out, in], result [rows, out]; with geglu [rows, out / 2]
+  int64_t rows, in, out;
   DType x_type, out_type;
   Activation activation = Activation::kNone;
-  bool geglu = false;  // first half of the columns * gelu(second half); then no activation and no residual
+  // first half of the columns * gelu(second half); then no activation and no residual
+  bool geglu = false;
 };
 struct ConvolutionShape {
-  int64_t images, height, width;  // of what is convolved: after the doubling, if any
-  int64_t in, out;                // channels
+  // of what is convolved: after the doubling, if any
+  int64_t images, height, width;
+  int64_t in, out;  // channels
   int kernel, stride;
-  int pad_top, pad_left, pad_bottom, pad_right;  // above and below also less than 0: rows that are not read
+  // above and below also less than 0: rows that are not read
+  int pad_top, pad_left, pad_bottom, pad_right;
   DType x_type, out_type;
   Activation activation = Activation::kNone;
   // What happens to x on its way in, in fp32 (the padding is of zeros after it):
-  bool doubled = false;  // x is [images, height / 2, width / 2, in], each pixel standing for 2 x 2
-  int64_t groups = 0;    // more than 0: x is normalised by stats, as group_apply does it, with...
-  bool silu = false;     // ...SiLU after it
+  // x is [images, height / 2, width / 2, in], each pixel standing for 2 x 2
+  bool doubled = false;
+  // Where more than 0: x is normalised by `stats`, as group_apply does it.
+  int64_t groups = 0;
+  bool silu = false;  // SiLU follows the normalisation
 
   int64_t out_height() const { return (height + pad_top + pad_bottom - kernel) / stride + 1; }
   int64_t out_width() const { return (width + pad_left + pad_right - kernel) / stride + 1; }
 };
 struct ProductData {
   const void* x;
-  StoredWeight weight;
-  const float* bias;     // [out], or nullptr
-  const void* residual;  // of the result's shape and type, may be the result itself; or nullptr
-  void* out;             // apart from x
-  std::byte* scratch;    // *_scratch(shape) bytes, aligned to 64
+  MappedWeight weight;
+  const float* bias;  // [out], or nullptr
+  // of the result's shape and type, may be the result itself; or nullptr
+  const void* residual;
+  void* out;           // apart from x
+  std::byte* scratch;  // *_scratch(shape) bytes, aligned to 64
   // read with groups > 0 only
   const float *stats = nullptr, *scale = nullptr, *shift = nullptr, *addend = nullptr;  // as in GroupNormData
 };
 
-// Four sizes, the last one innermost (put 1 where there are fewer axes), and the elements from one index to the next.
-// A stride of 0 repeats an operand.
+// Four sizes, the last one innermost (put 1 where there are fewer axes), and the elements from one
+// index to the next. A stride of 0 repeats an operand.
 using Sizes4 = int64_t[4];
 struct BroadcastShape {
   Sizes4 sizes;  // of the dense result
@@ -106,7 +126,7 @@ struct CopyShape {
   Sizes4 from, to;  // strides
 };
 
-struct Kernels {
+struct Table {
   const char* name;  // "portable", "avx2" or "avx512"
   bool bf16;         // multiplies bf16 natively
 
@@ -115,8 +135,9 @@ struct Kernels {
 
   size_t (*group_scratch)(const GroupNormShape&);
   void (*group_stats)(const GroupNormShape&, DType type, const GroupNormData&);
-  void (*group_apply)(const GroupNormShape&, DType type, const GroupNormData&);  // pixels may be a band of the image
-  void (*group_norm)(const GroupNormShape&, DType type, const GroupNormData&);   // stats, then apply
+  // pixels may be a band of the image
+  void (*group_apply)(const GroupNormShape&, DType type, const GroupNormData&);
+  void (*group_norm)(const GroupNormShape&, DType type, const GroupNormData&);  // stats, then apply
   struct LayerNorm {
     int64_t rows, width;
     float epsilon;
@@ -128,11 +149,12 @@ struct Kernels {
   void (*linear)(const LinearShape&, const ProductData&);
   size_t (*convolution_scratch)(const ConvolutionShape&);  // any kernel and stride
   void (*convolution)(const ConvolutionShape&, const ProductData&);
-  size_t (*winograd_scratch)(const ConvolutionShape&);  // 3x3 with stride 1 only: F(4, 3), within 1e-5 of the plain sum
+  // 3x3 with stride 1 only: F(4, 3), within 1e-5 of the plain sum
+  size_t (*winograd_scratch)(const ConvolutionShape&);
   void (*winograd)(const ConvolutionShape&, const ProductData&);
 
-  void (*geglu)(int64_t rows, int64_t width, DType type, const void* x,
-                void* out);  // [rows, 2 width] -> [rows, width], out apart
+  // [rows, 2 width] -> [rows, width], out apart
+  void (*geglu)(int64_t rows, int64_t width, DType type, const void* x, void* out);
   void (*activate)(Activation kind, int64_t count, DType type, const void* x, void* out);
   void (*add)(int64_t count, DType type, const void* a, const void* b, void* out);
   void (*multiply)(int64_t count, DType type, const void* a, const void* b, void* out);
@@ -149,10 +171,12 @@ struct Kernels {
   void (*to_planes)(const Planes&, DType from, const void* x, DType to, void* out);
 };
 
-// The best variant that this processor runs, or the one that INKSTONE_ISA in the environment names (portable, avx2,
-// avx512); throws UsageError where that one is unknown or cannot run here. Chosen once.
-const Kernels& kernels();
-std::span<const Kernels* const> runnable_kernels();  // all that this processor runs, best first
+// The best variant that this processor runs, or the one that INKSTONE_ISA in the environment names
+// (portable, avx2, avx512); throws UsageError where that one is unknown or cannot run here. Chosen
+// once.
+const Table& table();
+// all that this processor runs, best first
+std::span<const Table* const> runnable_tables();
 
 // What no instruction set makes faster.
 void upsample2x(int64_t rows, int64_t height, int64_t width, size_t pixel_bytes, const void* x, void* out);
@@ -164,8 +188,8 @@ struct EmbeddingTable {
 };
 // [count, width] of type fp32 or bf16; throws Error for an id outside the table.
 void embed(const EmbeddingTable&, std::span<const int32_t> ids, DType type, void* out);
-// [timesteps, channels]: sin and cos of timestep * 10000^(-i / (channels / 2 - freq_shift)); an odd channel count ends
-// in a 0.
+// [timesteps, channels]: sin and cos of timestep * 10000^(-i / (channels / 2 - freq_shift)); an odd
+// channel count ends in a 0.
 void time_embedding(const op::TimeEmbedding&, std::span<const float> timesteps, DType type, void* out);
 
-}  // namespace inkstone
+}  // namespace inkstone::kernels

@@ -1,8 +1,9 @@
-// A vector of floats as wide as the instruction set that this file is compiled for, in the compilers' own vector types.
-// kernels.cmake compiles the variant sources once for each instruction set, each time in a namespace of its own
-// (INKSTONE_ISA) and with its own number of lanes. Everything here is inlined: a function that the linker could share
-// between variants would carry one's instructions into another, so variant sources call nothing of the standard library
-// or of base/ that is inline and not sure to be inlined.
+// A vector of floats as wide as the instruction set that this file is compiled for, in the
+// compilers' own vector types. kernels.cmake compiles the variant sources once for each instruction
+// set, each time in a namespace of its own (INKSTONE_ISA) and with its own number of lanes.
+// Everything here is inlined: a function that the linker could share between variants would carry
+// one's instructions into another, so variant sources call nothing of the standard library or of
+// base/ that is inline and not sure to be inlined.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@
 #define INKSTONE_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 inline constexpr int kLanes = INKSTONE_LANES;
 using Bf16 = uint16_t;
@@ -30,9 +31,9 @@ INKSTONE_INLINE Vec splat(float value) { return value - Vec{}; }
 INKSTONE_INLINE BitVec bits_of(Vec v) { return reinterpret_cast<BitVec>(v); }
 INKSTONE_INLINE Vec floats_of(BitVec v) { return reinterpret_cast<Vec>(v); }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA
 #include INKSTONE_LANES_HEADER
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 INKSTONE_INLINE Vec load(const float* from) {
   Vec v;
@@ -109,7 +110,8 @@ INKSTONE_INLINE Vec exp_of(Vec x) {
   x = smaller(splat(88.0f), x);
   const Vec shifted = x * 1.44269504088896341f + kRounder;
   const Vec n = shifted - kRounder;
-  const Vec r = (x - n * 0.693359375f) - n * -2.12194440e-4f;  // ln 2 in two parts: the first product is exact
+  // ln 2 in two parts: the first product is exact
+  const Vec r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
   Vec p = r * 0.0013843646738678217f + 0.008374162018299103f;
   p = p * r + 0.04166800156235695f;
   p = p * r + 0.16666431725025177f;
@@ -119,4 +121,4 @@ INKSTONE_INLINE Vec exp_of(Vec x) {
   return floats_of(bits_of(p) + (bits_of(shifted) << 23));
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -1,10 +1,11 @@
-// What AVX-512 does in an instruction or two and GCC 12 does not find by itself. Included by lanes.h.
+// What AVX-512 does in an instruction or two and GCC 12 does not find by itself. Included by
+// lanes.h.
 // The zeroing forms with a full mask, because GCC 12 warns of its own headers in the plain ones.
 #pragma once
 
 #include <immintrin.h>
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 INKSTONE_INLINE Vec widen(HalfVec half) {
   return floats_of(reinterpret_cast<BitVec>(_mm512_maskz_cvtepu16_epi32(0xffff, reinterpret_cast<__m256i>(half)))
@@ -27,4 +28,4 @@ INKSTONE_INLINE Vec inverse(Vec v) {
   return guess + guess * (1.0f - v * guess);
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

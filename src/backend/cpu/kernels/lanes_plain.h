@@ -1,7 +1,8 @@
-// What every instruction set has its own way to do, left to the compiler. Included by lanes_portable.h and lanes_avx2.h.
+// What every instruction set has its own way to do, left to the compiler. Included by
+// lanes_portable.h and lanes_avx2.h.
 #pragma once
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 INKSTONE_INLINE Vec widen(HalfVec half) { return floats_of(__builtin_convertvector(half, BitVec) << 16); }
 
@@ -18,4 +19,4 @@ INKSTONE_INLINE Vec smaller(Vec a, Vec b) { return a < b ? a : b; }
 
 INKSTONE_INLINE Vec inverse(Vec v) { return 1.0f / v; }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

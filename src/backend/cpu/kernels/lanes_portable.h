@@ -3,7 +3,7 @@
 
 #include "backend/cpu/kernels/lanes_plain.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 INKSTONE_INLINE Vec fused(Vec sum, Vec a, Vec b) { return sum + a * b; }
 
@@ -18,4 +18,4 @@ INKSTONE_INLINE Vec widen_f16(HalfVec half) {
   return floats_of(sign | (magnitude < 0x400u << 13 ? small : magnitude < 0x7c00u << 13 ? normal : large));
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

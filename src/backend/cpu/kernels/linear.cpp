@@ -2,7 +2,7 @@
 #include "backend/cpu/kernels/product.h"
 #include "backend/cpu/kernels/variant.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 size_t linear_scratch(const LinearShape& shape) { return product_scratch(shape.in, 1, shape.x_type); }
 
@@ -24,4 +24,4 @@ void linear(const LinearShape& shape, const ProductData& data) {
             .scratch = data.scratch});
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -1,21 +1,26 @@
-// One instruction set's group and layer normalisation. Sums run in an order that the shape alone fixes.
+// One instruction set's group and layer normalisation. Sums run in an order that the shape alone
+// fixes.
 #include "backend/cpu/kernels/lanes.h"
 #include "backend/cpu/kernels/variant.h"
 #include "backend/cpu/kernels/whole_numbers.h"
 #include "base/parallel.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
-constexpr int64_t kGrain = 16 << 10;    // elements; less is not worth another thread
-constexpr int64_t kChannelBlock = 512;  // channels whose numbers lie on the stack at a time
-constexpr int64_t kPixelBlock = 64;     // pixels summed in fp32 before they join a double
-constexpr int64_t kMostChunks = 64;     // parts of a row, each summed on its own
+// elements; less is not worth another thread
+constexpr int64_t kGrain = 16 << 10;
+// channels whose numbers lie on the stack at a time
+constexpr int64_t kChannelBlock = 512;
+// pixels summed in fp32 before they join a double
+constexpr int64_t kPixelBlock = 64;
+// parts of a row, each summed on its own
+constexpr int64_t kMaxChunks = 64;
 
 // A row's pixels fall into chunks of whole pixel blocks.
 int64_t chunk_pixels(int64_t pixels) {
   const int64_t blocks = (pixels + kPixelBlock - 1) / kPixelBlock;
-  return (blocks + kMostChunks - 1) / kMostChunks * kPixelBlock;
+  return (blocks + kMaxChunks - 1) / kMaxChunks * kPixelBlock;
 }
 int64_t chunks_of(int64_t pixels, int64_t chunk) { return (pixels + chunk - 1) / chunk; }
 int64_t chunks_of(const GroupNormShape& shape, const GroupNormData& data) {
@@ -74,7 +79,8 @@ void sum_block(const Block& block, const T* x, float* sums, float* squares) {
   }
 }
 
-// What is subtracted before squaring, for each group: the mean over the group's channels at the row's first pixel.
+// What is subtracted before squaring, for each group: the mean over the group's channels at the
+// row's first pixel.
 template <typename T>
 float pivot_of(const T* x, const float* addend, int64_t channels) {
   float sum = 0;
@@ -236,7 +242,7 @@ INKSTONE_INLINE float sum_over(int64_t width, const F& term) {
 }
 
 template <typename T>
-void normalise_row(const Kernels::LayerNorm& shape, const T* x, T* out) {
+void normalise_row(const Table::LayerNorm& shape, const T* x, T* out) {
   const int64_t width = shape.width;
   const auto some = [](const auto* from, int64_t count)
                         INKSTONE_INLINE_LAMBDA { return count == kLanes ? load(from) : load_some(from, count); };
@@ -265,7 +271,7 @@ void normalise_row(const Kernels::LayerNorm& shape, const T* x, T* out) {
 }
 
 template <typename T>
-void layer_norm_typed(const Kernels::LayerNorm& shape, const T* x, T* out) {
+void layer_norm_typed(const Table::LayerNorm& shape, const T* x, T* out) {
   parallel_for(shape.rows, kGrain / shape.width + 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) normalise_row(shape, x + row * shape.width, out + row * shape.width);
   });
@@ -295,7 +301,7 @@ void group_norm(const GroupNormShape& shape, DType type, const GroupNormData& da
   group_apply(shape, type, data);
 }
 
-void layer_norm(const Kernels::LayerNorm& shape, DType type, const void* x, void* out) {
+void layer_norm(const Table::LayerNorm& shape, DType type, const void* x, void* out) {
   if (type == DType::kF32) {
     layer_norm_typed(shape, static_cast<const float*>(x), static_cast<float*>(out));
   } else {
@@ -303,4 +309,4 @@ void layer_norm(const Kernels::LayerNorm& shape, DType type, const void* x, void
   }
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

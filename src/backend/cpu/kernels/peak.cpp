@@ -6,28 +6,28 @@
 #include "backend/cpu/kernels/processor.h"
 #include "base/parallel.h"
 
-namespace inkstone {
+namespace inkstone::kernels {
 namespace {
 
 double peak_of(const PeakLoop& loop) {
-  constexpr int64_t kTurns = 4'000'000;
+  constexpr int64_t kIterations = 4'000'000;
   constexpr int kTries = 25;
   double best = 1e9;
   for (int i = 0; i < kTries; ++i) {
     const auto begin = std::chrono::steady_clock::now();
     parallel_for(threads(), 1, [&](int64_t first, int64_t last) {
-      for (; first < last; ++first) loop.run(kTurns);
+      for (; first < last; ++first) loop.run(kIterations);
     });
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
-  return loop.flops * static_cast<double>(kTurns) * threads() / best;
+  return loop.flops * static_cast<double>(kIterations) * threads() / best;
 }
 
 }  // namespace
 
 double probe_peak(DType type) {
-  const PeakLoop loop = peak_loop(kernels().name, type);
+  const PeakLoop loop = peak_loop(table().name, type);
   return loop.run ? peak_of(loop) : 0;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::kernels

@@ -1,7 +1,8 @@
-// Twelve multiply-adds a turn that wait for nothing but themselves, in the registers of AVX2 and AVX-512.
+// Twelve multiply-adds an iteration that wait for nothing but themselves, in the registers of AVX2
+// and AVX-512.
 #include "backend/cpu/kernels/processor.h"
 
-namespace inkstone {
+namespace inkstone::kernels {
 namespace {
 
 // clang-format off
@@ -13,19 +14,19 @@ namespace {
 #define INKSTONE_CLOBBERED \
   "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13"
 
-void fma512(int64_t turns) {
+void fma512(int64_t iterations) {
   asm volatile("vpxor %%xmm12,%%xmm12,%%xmm12\nvpxor %%xmm13,%%xmm13,%%xmm13" ::: INKSTONE_CLOBBERED);
-  for (; turns > 0; --turns)
+  for (; iterations > 0; --iterations)
     asm volatile(INKSTONE_TWELVE("vfmadd231ps", "%%zmm12", "%%zmm13", "%%zmm")::: INKSTONE_CLOBBERED);
 }
-void dot512(int64_t turns) {
+void dot512(int64_t iterations) {
   asm volatile("vpxor %%xmm12,%%xmm12,%%xmm12\nvpxor %%xmm13,%%xmm13,%%xmm13" ::: INKSTONE_CLOBBERED);
-  for (; turns > 0; --turns)
+  for (; iterations > 0; --iterations)
     asm volatile(INKSTONE_TWELVE("vdpbf16ps", "%%zmm12", "%%zmm13", "%%zmm")::: INKSTONE_CLOBBERED);
 }
-void fma256(int64_t turns) {
+void fma256(int64_t iterations) {
   asm volatile("vpxor %%xmm12,%%xmm12,%%xmm12\nvpxor %%xmm13,%%xmm13,%%xmm13" ::: INKSTONE_CLOBBERED);
-  for (; turns > 0; --turns)
+  for (; iterations > 0; --iterations)
     asm volatile(INKSTONE_TWELVE("vfmadd231ps", "%%ymm12", "%%ymm13", "%%ymm")::: INKSTONE_CLOBBERED);
 }
 
@@ -37,4 +38,4 @@ PeakLoop peak_loop(std::string_view isa, DType type) {
   return isa == "avx2" && !bf16 ? PeakLoop{12 * 16, fma256} : PeakLoop{};
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::kernels

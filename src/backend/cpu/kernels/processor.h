@@ -1,5 +1,6 @@
-// What is known of one family of processors: which variants it runs (runnable_kernels) and how its peak is measured.
-// Of the files *_x86.cpp and *_other.cpp, kernels.cmake builds those of the family it builds for.
+// What is known of one family of processors: which variants it runs (runnable_tables) and how its
+// peak is measured. Of the files *_x86.cpp and *_other.cpp, kernels.cmake builds those of the
+// family it builds for.
 #pragma once
 
 #include <span>
@@ -7,24 +8,24 @@
 
 #include "backend/cpu/kernels/kernels.h"
 
-namespace inkstone {
+namespace inkstone::kernels {
 
 namespace portable {
-extern const Kernels kTable;
+extern const Table kTable;
 }
 namespace avx2 {
-extern const Kernels kTable;
+extern const Table kTable;
 }
 namespace avx512 {
-extern const Kernels kTable;
+extern const Table kTable;
 }
 
-// Independent multiply-adds in registers, as the variant named multiplies this type: `flops` for each turn. No `run`
-// where it has no such instruction, or none is known here.
+// Independent multiply-adds in registers, as the variant named multiplies this type: `flops` for
+// each iteration. No `run` where it has no such instruction, or none is known here.
 struct PeakLoop {
   double flops = 0;
-  void (*run)(int64_t turns) = nullptr;
+  void (*run)(int64_t iterations) = nullptr;
 };
 PeakLoop peak_loop(std::string_view isa, DType type);
 
-}  // namespace inkstone
+}  // namespace inkstone::kernels

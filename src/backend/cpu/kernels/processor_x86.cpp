@@ -1,7 +1,7 @@
 // Which variants an x86-64 processor runs.
 #include "backend/cpu/kernels/processor.h"
 
-namespace inkstone {
+namespace inkstone::kernels {
 namespace {
 
 // Every processor with AVX2 has F16C, which clang 14 cannot ask for.
@@ -15,10 +15,10 @@ bool runs_avx512() {
 
 }  // namespace
 
-std::span<const Kernels* const> runnable_kernels() {
-  static const Kernels* const tables[] = {&avx512::kTable, &avx2::kTable, &portable::kTable};
+std::span<const Table* const> runnable_tables() {
+  static const Table* const tables[] = {&avx512::kTable, &avx2::kTable, &portable::kTable};
   static const size_t skipped = runs_avx512() ? 0 : runs_avx2() ? 1 : 2;
   return std::span(tables).subspan(skipped);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::kernels

@@ -1,41 +1,47 @@
-// One instruction set's products: who computes what, and in which order. Threads take consecutive tiles of rows, panel
-// by panel, each with a panel of its own; so the order in which an element is summed depends on the weight alone.
+// One instruction set's products: who computes what, and in which order. Threads take consecutive
+// tiles of rows, panel by panel, each with a panel of its own; so the order in which an element is
+// summed depends on the weight alone.
 #include "backend/cpu/kernels/product.h"
 
 #include "backend/cpu/kernels/product_panel.h"
 #include "backend/cpu/kernels/product_tile.h"
 #include "base/parallel.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int64_t kChunkWords = 1280;  // of a panel: 320 KiB
-constexpr int64_t kGroupTiles = 170;   // of rows whose sums are kept from one chunk to the next: 255 KiB
-constexpr int64_t kGrain = 1 << 19;    // multiplications; less is not worth another thread
-constexpr int64_t kMostAhead = 8;      // rows of weights that are fetched during one tile
+// of rows whose sums are kept from one chunk to the next: 255 KiB
+constexpr int64_t kGroupTiles = 170;
+// multiplications; less is not worth another thread
+constexpr int64_t kGrain = 1 << 19;
+// rows of weights that are fetched during one tile
+constexpr int64_t kMaxAhead = 8;
 constexpr int64_t kTileSums = kTileRows * kPanel;
-constexpr int64_t kMostPanels = 16;  // packed at a time
+constexpr int64_t kMaxPanels = 16;  // packed at a time
 
+// rows become fp32 before they are multiplied
 template <typename X>
-constexpr bool kWidened = sizeof(X) == 2 && UnitsOf<X>::kElements == 1;  // rows become fp32 before they are multiplied
+constexpr bool kWidened = sizeof(X) == 2 && DotFormatOf<X>::kElements == 1;
 
 template <typename X>
 int64_t chunk_channels_of(int64_t channels, int64_t taps) {
-  constexpr int64_t kElements = UnitsOf<X>::kElements;
-  const int64_t most = kChunkWords * kElements / taps, step = most >= 2 * kLanes ? 2 * kLanes : 2;
-  const int64_t chunks = divide_up(channels, larger_of(step, most / step * step));
+  constexpr int64_t kElements = DotFormatOf<X>::kElements;
+  const int64_t max_channels = kChunkWords * kElements / taps, step = max_channels >= 2 * kLanes ? 2 * kLanes : 2;
+  const int64_t chunks = divide_up(channels, larger_of(step, max_channels / step * step));
   return round_up(divide_up(channels, chunks), step);
 }
 
 template <typename X>
-struct Scratch {                                // of one thread
-  int64_t panel, panels, stage, widened, sums;  // words; panels: how many there is room for
+struct Scratch {  // of one thread
+  // words; panels: how many there is room for
+  int64_t panel, panels, stage, widened, sums;
 
   Scratch(int64_t channels, int64_t taps) {
     const Chunk chunk = {0, chunk_channels_of<X>(channels, taps), channels, taps};
     const int64_t words = words_of<X>(chunk);
     panel = words * kPanel;
-    panels = channels > chunk.count ? 1 : smaller_of(kMostPanels, larger_of(1, kChunkWords / words));
+    panels = channels > chunk.count ? 1 : smaller_of(kMaxPanels, larger_of(1, kChunkWords / words));
     stage = stage_words(taps);
     widened = kWidened<X> ? round_up(kTileRows * words, kLine) : 0;
     sums = kTileSums * (channels > chunk.count ? kGroupTiles : 1);
@@ -56,7 +62,7 @@ class Worker {
     sums_ = widened_ + sizes_.widened;
   }
 
-  // Tiles [begin, end) of some panels, at most most_panels() of them.
+  // Tiles [begin, end) of some panels, at most max_panels() of them.
   void run(int64_t index, int64_t panels, int64_t begin, int64_t end) {
     const bool one = chunk_ >= p_.channels;
     const int64_t group = one ? end - begin : kGroupTiles;
@@ -79,7 +85,7 @@ class Worker {
       }
     }
   }
-  int64_t most_panels() const { return sizes_.panels; }
+  int64_t max_panels() const { return sizes_.panels; }
 
  private:
   struct Part {
@@ -109,7 +115,7 @@ class Worker {
     const int64_t size = static_cast<int64_t>(size_of(p_.weight.type)), at = first % kPanel;
     const int v = static_cast<int>(at / kLanes);
     const int64_t row = next.row(v) + at % kLanes, stride = p_.channels * p_.taps * size;
-    const int64_t rows = smaller_of(smaller_of(last - first, kMostAhead), next.rows(v) - at % kLanes);
+    const int64_t rows = smaller_of(smaller_of(last - first, kMaxAhead), next.rows(v) - at % kLanes);
     if (rows <= 0) return {};
     return {p_.weight.data + row * stride + channel * p_.taps * size, stride, rows};
   }
@@ -119,38 +125,38 @@ class Worker {
     const int64_t stride = p_.stride * static_cast<int64_t>(sizeof(X));
     const auto* x = static_cast<const std::byte*>(p_.x) + tile * kTileRows * stride +
                     part.chunk.first * p_.taps * static_cast<int64_t>(sizeof(X));
-    LeftRows left = {x, stride, words, false, nullptr};
+    LeftRows left = {x, stride, rows, words, false, nullptr};
     if constexpr (kWidened<X>) {
       for (int64_t j = 0; j < rows; ++j) widen_row(x + j * stride, words, widened_ + j * words);
       left.begin = reinterpret_cast<const std::byte*>(widened_);
       left.stride = words * static_cast<int64_t>(sizeof(Word));
     } else {
       if (last_panel && (tile + 1) * kTileRows + rows <= p_.rows) left.next = x + kTileRows * stride;
-      if (UnitsOf<X>::kElements == 2 && p_.taps == 1 && part.chunk.count % 2 == 1) {
+      if (DotFormatOf<X>::kElements == 2 && p_.taps == 1 && part.chunk.count % 2 == 1) {
         left.whole -= 1;
         left.tail = true;
       }
     }
     const Start start = part.chunk.first == 0 ? Start{part.bias, 0} : Start{part.sums, kPanel};
     const bool done = part.chunk.first + part.chunk.count >= p_.channels;
-    if (!done) return multiply_tile<UnitsOf<X>>(rows, left, soon, part.packed, part.panel.vectors, start, part.sums);
+    if (!done) return multiply_tile<DotFormatOf<X>>(left, soon, part.packed, part.panel.vectors, start, part.sums);
     p_.out_type == DType::kF32 ? finish_as<float>(part, left, soon, start) : finish_as<Bf16>(part, left, soon, start);
   }
 
   template <typename T>
   void finish_as(const Part& part, const LeftRows& left, const Ahead& soon, const Start& start) {
-    using Units = UnitsOf<X>;
+    using DotFormat = DotFormatOf<X>;
     const FinishedRows to = {height(part.tile), part.panel.columns, p_.geglu ? p_.out / 2 : p_.out};
     const int64_t at = part.tile * kTileRows * to.stride + part.panel.column;
     T* const out = static_cast<T*>(p_.out_data) + at;
     const T* const residual = p_.residual ? static_cast<const T*>(p_.residual) + at : nullptr;
     if (to.rows == kTileRows && p_.geglu && to.columns == kPanel / 2) {
-      return multiply_whole_tile<Units>(left, soon, part.packed, start, FinishGated<T>{out, to.stride});
+      return multiply_whole_tile<DotFormat>(left, soon, part.packed, start, FinishGated<T>{out, to.stride});
     }
     if (to.rows == kTileRows && !p_.geglu && to.columns == kPanel && p_.activation == Activation::kNone) {
-      return multiply_whole_tile<Units>(left, soon, part.packed, start, Finish<T>{out, residual, to.stride});
+      return multiply_whole_tile<DotFormat>(left, soon, part.packed, start, Finish<T>{out, residual, to.stride});
     }
-    multiply_tile<Units>(to.rows, left, soon, part.packed, part.panel.vectors, start, part.sums);
+    multiply_tile<DotFormat>(left, soon, part.packed, part.panel.vectors, start, part.sums);
     if (p_.geglu) return finish_gated_tile(to, part.sums, out);
     finish_tile(to, part.sums, p_.activation, residual, out);
   }
@@ -167,7 +173,7 @@ class Worker {
   const int64_t chunk_;
   Word *panel_, *stage_;
   float *widened_, *sums_;
-  alignas(64) float bias_[kMostPanels][kPanel];
+  alignas(64) float bias_[kMaxPanels][kPanel];
 };
 
 template <typename X>
@@ -182,7 +188,7 @@ void multiply_typed(const Product& p) {
       const int64_t end = items * (first + 1) / pieces;
       while (begin < end) {
         const int64_t tile = begin % tiles, count = smaller_of(tiles - tile, end - begin);
-        const int64_t panels = count < tiles ? 1 : smaller_of(worker.most_panels(), (end - begin) / tiles);
+        const int64_t panels = count < tiles ? 1 : smaller_of(worker.max_panels(), (end - begin) / tiles);
         worker.run(begin / tiles, panels, tile, tile + count);
         begin += panels * count;
       }
@@ -199,7 +205,7 @@ size_t scratch_of(int64_t channels, int64_t taps) {
 
 RowLayout row_layout(int64_t channels, int64_t taps, DType x_type) {
   if (x_type == DType::kF32) return {chunk_channels_of<float>(channels, taps), channels};
-  return {chunk_channels_of<Bf16>(channels, taps), taps == 1 ? channels : round_up(channels, HalfUnits::kElements)};
+  return {chunk_channels_of<Bf16>(channels, taps), taps == 1 ? channels : round_up(channels, Bf16DotFormat::kElements)};
 }
 
 size_t product_scratch(int64_t channels, int64_t taps, DType x_type) {
@@ -208,4 +214,4 @@ size_t product_scratch(int64_t channels, int64_t taps, DType x_type) {
 
 void multiply(const Product& p) { p.x_type == DType::kF32 ? multiply_typed<float>(p) : multiply_typed<Bf16>(p); }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -1,19 +1,21 @@
-// A panel of a stored weight, rearranged for multiply_tile().
+// A panel of a mapped weight, rearranged for multiply_tile().
 #pragma once
 
 #include "backend/cpu/kernels/product_tile.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
-constexpr int64_t kStaged =
-    9 * 32;  // columns that are staged at a time, at least: 32 channels of a 3x3 kernel, whole squares
+// columns that are staged at a time, at least: 32 channels of a 3x3 kernel, whole squares
+constexpr int64_t kStaged = 9 * 32;
 
 // Which columns of the result a panel makes, and from which rows of the weight.
 struct Panel {
   int64_t column, columns;  // of the result
-  int vectors;              // of sums that are wanted; with geglu every second one holds gates
+  // of sums that are wanted; with geglu every second one holds gates
+  int vectors;
   bool geglu;
-  int64_t gates;  // the weight's row of the first gate
+  // the weight's row of the first gate
+  int64_t gates;
 
   Panel(const Product& p, int64_t index) : geglu(p.geglu) {
     const int64_t width = geglu ? kPanel / 2 : kPanel, all = geglu ? p.out / 2 : p.out;
@@ -26,7 +28,8 @@ struct Panel {
     return p.geglu ? divide_up(p.out / 2, kPanel / 2) : divide_up(p.out, kPanel);
   }
 
-  // Of vector v of the sums: its first row of the weight, and how many rows it has (none: 0 or less).
+  // Of vector v of the sums: its first row of the weight, and how many rows it has (none: 0 or
+  // less).
   int64_t row(int v) const { return !geglu ? column + v * kLanes : (v % 2 ? gates : column) + v / 2 * kLanes; }
   int64_t rows(int v) const { return columns - (geglu ? v / 2 : v) * kLanes; }
   // Vectors that are packed: whole strips, unless there is but one.
@@ -42,12 +45,12 @@ struct Chunk {
 // Words of a chunk: a tap's channels are made even where there are several taps.
 template <typename X>
 INKSTONE_INLINE int64_t words_of(const Chunk& chunk) {
-  return chunk.taps * divide_up(chunk.count, UnitsOf<X>::kElements);
+  return chunk.taps * divide_up(chunk.count, DotFormatOf<X>::kElements);
 }
 
 template <typename X, DType kType>
-void pack_vector(const StoredRows& from, const Chunk& chunk, Word* to, int64_t step) {
-  constexpr int64_t kElements = UnitsOf<X>::kElements;
+void pack_vector(const MappedRows& from, const Chunk& chunk, Word* to, int64_t step) {
+  constexpr int64_t kElements = DotFormatOf<X>::kElements;
   for (int64_t c = 0; c < chunk.count; c += kElements * kLanes) {
     BitVec words[kLanes];
     load_words<X, kType>(from, chunk.first + c, chunk.count - c, words);
@@ -62,7 +65,8 @@ void pack_vector(const StoredRows& from, const Chunk& chunk, Word* to, int64_t s
   }
 }
 
-// Elements `first` and second of a sequence beside each other; word i of the sequence holds elements 2 i and 2 i + 1.
+// Elements `first` and second of a sequence beside each other; word i of the sequence holds
+// elements 2 i and 2 i + 1.
 INKSTONE_INLINE BitVec pair_of(const Word* sequence, int64_t first, int64_t second) {
   const BitVec a = bits_of(load(sequence + first / 2 * kLanes)), b = bits_of(load(sequence + second / 2 * kLanes));
   return (first % 2 ? a >> 16 : a & 0xffff) | (second % 2 ? b & 0xffff0000 : b << 16);
@@ -77,23 +81,25 @@ INKSTONE_INLINE void regroup(const Word* sequence, int64_t tap, int64_t taps, in
     return;
   }
   int64_t k = 0;
-  if (taps % 2 == 1) {  // one of two neighbours' elements is a low half and the other a high one
+  // one of two neighbours' elements is a low half and the other a high one
+  if (taps % 2 == 1) {
     const Word *a = sequence + tap / 2 * kLanes, *b = sequence + (tap + taps) / 2 * kLanes;
     const Word *low = tap % 2 ? b : a, *high = tap % 2 ? a : b;
-    const uint32_t turn = tap % 2 * 16;
+    const bool swapped = tap % 2;
     for (; k + 1 < channels; k += 2, to += step, low += taps * kLanes, high += taps * kLanes) {
       const BitVec word = (bits_of(load(low)) & 0xffff) | (bits_of(load(high)) & 0xffff0000);
-      store(to, turn ? word << 16 | word >> 16 : word);
+      store(to, swapped ? word << 16 | word >> 16 : word);
     }
   }
   for (; k + 1 < channels; k += 2, to += step) store(to, pair_of(sequence, k * taps + tap, (k + 1) * taps + tap));
   if (k < channels) store(to, pair_of(sequence, k * taps + tap, k * taps + tap) & 0xffff);
 }
 
-// With several taps: the words of some channels at a time are staged in the file's order and then regrouped by tap.
+// With several taps: the words of some channels at a time are staged in the file's order and then
+// regrouped by tap.
 template <typename X, DType kType>
-void pack_taps(const StoredRows& from, const Chunk& chunk, Word* to, int64_t step, Word* stage) {
-  constexpr int64_t kElements = UnitsOf<X>::kElements;
+void pack_taps(const MappedRows& from, const Chunk& chunk, Word* to, int64_t step, Word* stage) {
+  constexpr int64_t kElements = DotFormatOf<X>::kElements;
   const int64_t some = larger_of(2, smaller_of(32, kStaged / chunk.taps / 2 * 2)), taps = chunk.taps;
   const int64_t tap_words = divide_up(chunk.count, kElements);
   for (int64_t c = 0; c < chunk.count; c += some) {
@@ -115,14 +121,14 @@ inline int64_t stage_words(int64_t taps) {
 }
 
 template <typename X>
-void pack_panel(const StoredWeight& weight, const Panel& panel, const Chunk& chunk, Word* to, Word* stage) {
+void pack_panel(const MappedWeight& weight, const Panel& panel, const Chunk& chunk, Word* to, Word* stage) {
   const int64_t stride = chunk.channels * chunk.taps * static_cast<int64_t>(size_of(weight.type));
   const int vectors = panel.packed(), strip = vectors == 1 ? 1 : kStripVectors;
   for (int v = 0; v < vectors; ++v) {
     const int64_t row = panel.row(v), rows = panel.rows(v);
-    const StoredRows from = {weight.data + (rows > 0 ? row * stride : 0), stride, rows};
+    const MappedRows from = {weight.data + (rows > 0 ? row * stride : 0), stride, rows};
     Word* const at = to + (v / strip * words_of<X>(chunk) * strip + v % strip) * kLanes;
-    with_stored(weight.type, [&]<DType kType>() {
+    with_type(weight.type, [&]<DType kType>() {
       if (chunk.taps == 1) {
         pack_vector<X, kType>(from, chunk, at, strip * kLanes);
       } else {
@@ -132,4 +138,4 @@ void pack_panel(const StoredWeight& weight, const Panel& panel, const Chunk& chu
   }
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

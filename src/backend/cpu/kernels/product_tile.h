@@ -1,18 +1,21 @@
-// The innermost part of a product: a few rows times a panel of rearranged weights, and what becomes of the sums.
+// The innermost part of a product: a few rows times a panel of rearranged weights, and what becomes
+// of the sums.
 #pragma once
 
 #include "backend/cpu/kernels/activations.h"
 #include "backend/cpu/kernels/product.h"
 #include "backend/cpu/kernels/whole_numbers.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 inline constexpr int kPanel = 64;  // columns of sums
 inline constexpr int kPanelVectors = kPanel / kLanes;
-inline constexpr int kStripVectors = kQueryVectors;  // vectors of a panel that are summed at a time
+// vectors of a panel that are summed at a time
+inline constexpr int kStripVectors = kQueryVectors;
 inline constexpr int64_t kLine = 64 / sizeof(Word);  // words of a cache line
 
-// What else is wanted soon: rows of weights, of which as many bytes are fetched as are multiplied of each row of x.
+// What else is wanted soon: rows of weights, of which as many bytes are fetched as are multiplied
+// of each row of x.
 struct Ahead {
   const std::byte* begin;
   int64_t stride, rows;
@@ -21,19 +24,25 @@ struct Ahead {
 // Rows of x, in words (unaligned).
 struct LeftRows {
   const std::byte* begin;
-  int64_t stride;         // bytes from one row to the next
-  int64_t whole;          // words of a row
-  bool tail;              // one more word, of which only the first half is there
-  const std::byte* next;  // the rows after these, wanted soon; or nullptr
+  // bytes from one row to the next
+  int64_t stride;
+  int64_t rows;   // 1 to kTileRows
+  int64_t whole;  // words of a row
+  // one more word, of which only the first half is there
+  bool tail;
+  // the rows after these, wanted soon; or nullptr
+  const std::byte* next;
 };
 
 // What sums start as: the bias, the same for all rows, or what is there already.
 struct Start {
   const float* sums;
-  int64_t stride;  // from one row of them to the next
+  // from one row of them to the next
+  int64_t stride;
 };
 
-// ---- what becomes of a strip's sums (an operator() for a strip that begins `column` columns into the panel)
+// ---- what becomes of a strip's sums (an operator() for a strip that begins `column` columns into
+// the panel)
 
 struct Keep {
   float* sums;  // a row has kPanel
@@ -52,10 +61,10 @@ INKSTONE_INLINE void store_pair(float* to, Vec a, Vec b) {
   store(to, a);
   store(to + kLanes, b);
 }
-template <typename Units = HalfUnits>
+template <typename DotFormat = Bf16DotFormat>
 INKSTONE_INLINE void store_pair(Bf16* to, Vec a, Vec b) {
-  if constexpr (Units::kElements == 2) {
-    store(reinterpret_cast<Word*>(to), Units::round(a, b));
+  if constexpr (DotFormat::kElements == 2) {
+    store(reinterpret_cast<Word*>(to), DotFormat::round(a, b));
   } else {
     store(to, a);
     store(to + kLanes, b);
@@ -66,7 +75,8 @@ template <typename T>
 struct Finish {
   T* out;
   const T* residual;  // or nullptr
-  int64_t stride;     // elements from one row to the next
+  // elements from one row to the next
+  int64_t stride;
 
   template <int kHeight, int kVectors>
   INKSTONE_INLINE void operator()(int64_t column, Vec (&total)[kHeight][kVectors]) const {
@@ -111,7 +121,7 @@ struct FinishGated {
 };
 
 // A strip of a panel is [word][kVectors * kLanes]. Its sums: start plus row j times the strip.
-template <typename Units, int kHeight, int kVectors, typename End>
+template <typename DotFormat, int kHeight, int kVectors, typename End>
 void multiply_strip(const LeftRows& left, const Ahead& soon, const Word* strip, int64_t column, const Start& start,
                     const End& end) {
   Vec total[kHeight][kVectors];
@@ -132,7 +142,7 @@ void multiply_strip(const LeftRows& left, const Ahead& soon, const Word* strip, 
     for (int j = 0; j < kHeight; ++j) {
       const Vec all = floats_of(word_of(x + j * stride) - BitVec{});
       INKSTONE_UNROLL
-      for (int v = 0; v < kVectors; ++v) total[j][v] = Units::dot(total[j][v], columns[v], all);
+      for (int v = 0; v < kVectors; ++v) total[j][v] = DotFormat::dot(total[j][v], columns[v], all);
     }
   };
   const auto whole_word = [](const std::byte* from) INKSTONE_INLINE_LAMBDA {
@@ -160,50 +170,52 @@ void multiply_strip(const LeftRows& left, const Ahead& soon, const Word* strip, 
   end(column, total);
 }
 
-template <typename Units, int kVectors>
-INKSTONE_INLINE void multiply_strip_of(int64_t height, const LeftRows& left, const Ahead& soon, const Word* strip,
-                                       int64_t column, const Start& start, const Keep& end) {
+template <typename DotFormat, int kVectors>
+INKSTONE_INLINE void multiply_strip_of(const LeftRows& left, const Ahead& soon, const Word* strip, int64_t column,
+                                       const Start& start, const Keep& end) {
   static_assert(kTileRows == 6);
-  switch (height) {
-    case 1: return multiply_strip<Units, 1, kVectors>(left, soon, strip, column, start, end);
-    case 2: return multiply_strip<Units, 2, kVectors>(left, soon, strip, column, start, end);
-    case 3: return multiply_strip<Units, 3, kVectors>(left, soon, strip, column, start, end);
-    case 4: return multiply_strip<Units, 4, kVectors>(left, soon, strip, column, start, end);
-    case 5: return multiply_strip<Units, 5, kVectors>(left, soon, strip, column, start, end);
-    default: return multiply_strip<Units, 6, kVectors>(left, soon, strip, column, start, end);
+  switch (left.rows) {
+    case 1: return multiply_strip<DotFormat, 1, kVectors>(left, soon, strip, column, start, end);
+    case 2: return multiply_strip<DotFormat, 2, kVectors>(left, soon, strip, column, start, end);
+    case 3: return multiply_strip<DotFormat, 3, kVectors>(left, soon, strip, column, start, end);
+    case 4: return multiply_strip<DotFormat, 4, kVectors>(left, soon, strip, column, start, end);
+    case 5: return multiply_strip<DotFormat, 5, kVectors>(left, soon, strip, column, start, end);
+    default: return multiply_strip<DotFormat, 6, kVectors>(left, soon, strip, column, start, end);
   }
 }
 
 // ---- a tile
 
 // The sums of the panel's first `vectors` vectors (rounded up to whole strips).
-template <typename Units>
-void multiply_tile(int64_t height, const LeftRows& left, const Ahead& soon, const Word* panel, int vectors,
-                   const Start& start, float* sums) {
-  if (vectors == 1) return multiply_strip_of<Units, 1>(height, left, soon, panel, 0, start, {sums});
+template <typename DotFormat>
+void multiply_tile(const LeftRows& left, const Ahead& soon, const Word* panel, int vectors, const Start& start,
+                   float* sums) {
+  if (vectors == 1) return multiply_strip_of<DotFormat, 1>(left, soon, panel, 0, start, {sums});
   const int64_t words = left.whole + left.tail;
   for (int v = 0; v < vectors; v += kStripVectors) {
-    multiply_strip_of<Units, kStripVectors>(height, left, v == 0 ? soon : Ahead{}, panel + v * words * kLanes,
-                                            v * kLanes, start, {sums});
+    multiply_strip_of<DotFormat, kStripVectors>(left, v == 0 ? soon : Ahead{}, panel + v * words * kLanes, v * kLanes,
+                                                start, {sums});
   }
 }
 
 // kTileRows rows and the whole of the panel, whose sums become results at once.
-template <typename Units, typename End>
+template <typename DotFormat, typename End>
 void multiply_whole_tile(const LeftRows& left, const Ahead& soon, const Word* panel, const Start& start,
                          const End& end) {
   const int64_t words = left.whole + left.tail;
   for (int v = 0; v < kPanelVectors; v += kStripVectors) {
-    multiply_strip<Units, kTileRows, kStripVectors>(left, v == 0 ? soon : Ahead{}, panel + v * words * kLanes,
-                                                    v * kLanes, start, end);
+    multiply_strip<DotFormat, kTileRows, kStripVectors>(left, v == 0 ? soon : Ahead{}, panel + v * words * kLanes,
+                                                        v * kLanes, start, end);
   }
 }
 
 // ---- sums that were kept
 
 struct FinishedRows {
-  int64_t rows, columns;  // of the result; at most kPanel columns
-  int64_t stride;         // elements from one row of it to the next
+  // of the result; at most kPanel columns
+  int64_t rows, columns;
+  // elements from one row of it to the next
+  int64_t stride;
 };
 
 // f(column of the result, the row's sums)
@@ -240,4 +252,4 @@ void finish_gated_tile(const FinishedRows& to, const float* sums, T* out) {
   });
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

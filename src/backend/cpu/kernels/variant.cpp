@@ -4,9 +4,9 @@
 #define INKSTONE_NAME_(isa) #isa
 #define INKSTONE_NAME(isa) INKSTONE_NAME_(isa)
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
-constinit const Kernels kTable = {
+constinit const Table kTable = {
     .name = INKSTONE_NAME(INKSTONE_ISA),
     .bf16 = INKSTONE_BF16,
     .attention_scratch = attention_scratch,
@@ -33,4 +33,4 @@ constinit const Kernels kTable = {
     .to_planes = to_planes,
 };
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

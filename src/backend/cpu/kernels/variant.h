@@ -3,7 +3,7 @@
 
 #include "backend/cpu/kernels/kernels.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
 size_t attention_scratch(const AttentionShape&, DType type);
 void attention(const AttentionShape&, DType type, const AttentionData&);
@@ -12,7 +12,7 @@ size_t group_scratch(const GroupNormShape&);
 void group_stats(const GroupNormShape&, DType type, const GroupNormData&);
 void group_apply(const GroupNormShape&, DType type, const GroupNormData&);
 void group_norm(const GroupNormShape&, DType type, const GroupNormData&);
-void layer_norm(const Kernels::LayerNorm&, DType type, const void* x, void* out);
+void layer_norm(const Table::LayerNorm&, DType type, const void* x, void* out);
 
 size_t linear_scratch(const LinearShape&);
 void linear(const LinearShape&, const ProductData&);
@@ -29,9 +29,9 @@ void add_broadcast(const BroadcastShape&, DType type, const void* a, const void*
 void multiply_broadcast(const BroadcastShape&, DType type, const void* a, const void* b, void* out);
 
 void cast(int64_t count, DType from, const void* x, DType to, void* out);
-void to_channels_last(const Kernels::Planes&, DType from, const void* x, DType to, void* out);
-void to_planes(const Kernels::Planes&, DType from, const void* x, DType to, void* out);
+void to_channels_last(const Table::Planes&, DType from, const void* x, DType to, void* out);
+void to_planes(const Table::Planes&, DType from, const void* x, DType to, void* out);
 
-extern const Kernels kTable;
+extern const Table kTable;
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

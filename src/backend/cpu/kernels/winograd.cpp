@@ -1,23 +1,29 @@
-// One instruction set's Winograd convolution F(4x4, 3x3): a tile of 4x4 results takes 36 products for each pair of
-// channels, not 144. A block of tiles at a time:
-//   inputs[position][tile][channel]  are transformed;
-//   weights[position][channel][out]  are transformed just in time, a part of the channels at a time, or all beforehand
-//   sums[position][tile][out]        where they are few; then the products are summed, and the sums become results.
+// One instruction set's Winograd convolution F(4x4, 3x3): a tile of 4x4 results takes 36 products
+// for each pair of channels, not 144. A block of tiles at a time:
+//   inputs[position][tile][channel]  are transformed from the input;
+//   weights[position][channel][out]  are transformed from the weight, for some channels just before
+//                                    they are used, or for all beforehand where they are few;
+//   sums[position][tile][out]        are the sums of their products, and become results.
 #include "backend/cpu/kernels/winograd.h"
 
 #include "backend/cpu/kernels/variant.h"
 #include "base/parallel.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int64_t kTileBytes = kPositions * sizeof(float);  // for each channel
-constexpr int64_t kBlockBytes = 7 << 20;                    // of a shared block's sums and a slice of its inputs
-constexpr int64_t kChunkBytes = 6 << 20;                    // of the inputs that are transformed at a time
-constexpr int64_t kMostTiles = 512, kMostColumns = 16;
-constexpr int64_t kWeightCost = 200;        // of transforming a vector of weights, in vector products
-constexpr int64_t kKeptBytes = 16 << 20;    // of weights that are all transformed beforehand
-constexpr int64_t kApartBytes = 600 << 10;  // of what a thread that works apart keeps in its cache
+// of a shared block's sums and a slice of its inputs
+constexpr int64_t kBlockBytes = 7 << 20;
+// of the inputs that are transformed at a time
+constexpr int64_t kChunkBytes = 6 << 20;
+constexpr int64_t kMaxTiles = 512, kMaxColumns = 16;
+// of transforming a vector of weights, in vector products
+constexpr int64_t kWeightCost = 200;
+// of weights that are all transformed beforehand
+constexpr int64_t kKeptBytes = 16 << 20;
+// of what a thread that works apart keeps in its cache
+constexpr int64_t kApartBytes = 600 << 10;
 
 class Winograd {
  public:
@@ -42,21 +48,22 @@ class Winograd {
   static int64_t job_floats(const Plan& plan) { return larger_of(Plan::kWeightsBlock, plan.lines()); }
 
   int64_t tile_blocks() const {
-    const Tiles& most = plan_.most;
-    return divide_up(shape_.images, most.images) * divide_up(plan_.tile_rows, most.rows) *
-           divide_up(plan_.tile_columns, most.columns);
+    const Tiles& largest = plan_.largest;
+    return divide_up(shape_.images, largest.images) * divide_up(plan_.tile_rows, largest.rows) *
+           divide_up(plan_.tile_columns, largest.columns);
   }
   Tiles tile_block(int64_t index) const {
-    const Tiles& most = plan_.most;
-    const int64_t rows = divide_up(plan_.tile_rows, most.rows), columns = divide_up(plan_.tile_columns, most.columns);
-    const int64_t image = index / columns / rows * most.images, row = index / columns % rows * most.rows;
-    const int64_t column = index % columns * most.columns;
+    const Tiles& largest = plan_.largest;
+    const int64_t rows = divide_up(plan_.tile_rows, largest.rows),
+                  columns = divide_up(plan_.tile_columns, largest.columns);
+    const int64_t image = index / columns / rows * largest.images, row = index / columns % rows * largest.rows;
+    const int64_t column = index % columns * largest.columns;
     return {image,
             row,
             column,
-            smaller_of(most.images, shape_.images - image),
-            smaller_of(most.rows, plan_.tile_rows - row),
-            smaller_of(most.columns, plan_.tile_columns - column)};
+            smaller_of(largest.images, shape_.images - image),
+            smaller_of(largest.rows, plan_.tile_rows - row),
+            smaller_of(largest.columns, plan_.tile_columns - column)};
   }
 
   // Block `index` of the vectors [begin, end) of the result's channels, all tiles.
@@ -178,25 +185,25 @@ Plan::Plan(const ConvolutionShape& shape)
 void Plan::plan_apart(const ConvolutionShape&) {
   const int64_t limit = larger_of(6, kApartBytes / kTileBytes / (slices * kDepth + step * kLanes));
   const int64_t columns = piece_of(tile_columns, 8);
-  most = {0, 0, 0, 1, piece_of(tile_rows, limit / columns), columns};
+  largest = {0, 0, 0, 1, piece_of(tile_rows, limit / columns), columns};
   chunk = slices;
   width_parts = tile_parts = 0;
 }
 
 void Plan::plan_shared(const ConvolutionShape& shape) {
-  const int64_t limit = larger_of(1, smaller_of(kMostTiles, kBlockBytes / kTileBytes / (vectors * kLanes + kDepth)));
-  const int64_t columns = piece_of(tile_columns, smaller_of(kMostColumns, limit));
+  const int64_t limit = larger_of(1, smaller_of(kMaxTiles, kBlockBytes / kTileBytes / (vectors * kLanes + kDepth)));
+  const int64_t columns = piece_of(tile_columns, smaller_of(kMaxColumns, limit));
   const int64_t rows = piece_of(tile_rows, limit / columns);
   const bool whole = columns == tile_columns && rows == tile_rows;
-  most = {0, 0, 0, whole ? piece_of(shape.images, limit / (rows * columns)) : 1, rows, columns};
-  const int64_t tiles = most.count();
+  largest = {0, 0, 0, whole ? piece_of(shape.images, limit / (rows * columns)) : 1, rows, columns};
+  const int64_t tiles = largest.count();
   chunk = piece_of(slices, kChunkBytes / kTileBytes / kDepth / tiles);
-  int64_t least = -1;
+  int64_t lowest = -1;
   for (int64_t parts = 1; parts <= smaller_of(threads(), tiles); ++parts) {
     const int64_t widths = smaller_of(threads() / parts, vectors);
     const int64_t cost = divide_up(vectors, widths) * (divide_up(tiles, parts) * kPositions + kWeightCost);
-    if (least >= 0 && cost >= least) continue;
-    least = cost;
+    if (lowest >= 0 && cost >= lowest) continue;
+    lowest = cost;
     tile_parts = parts;
     width_parts = widths;
   }
@@ -208,4 +215,4 @@ size_t winograd_scratch(const ConvolutionShape& shape) {
 
 void winograd(const ConvolutionShape& shape, const ProductData& data) { Winograd(shape, data).run(); }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -1,8 +1,9 @@
-// One instruction set's transform of the input of a Winograd convolution. What is done to x on its way in is done once
-// for each pixel of a row of tiles: into six lines of fp32, two of which the row below takes over.
+// One instruction set's transform of the input of a Winograd convolution. What is done to x on its
+// way in is done once for each pixel of a row of tiles: into six lines of fp32, two of which the
+// row below takes over.
 #include "backend/cpu/kernels/winograd.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 INKSTONE_INLINE Vec silu(Vec x) { return x * inverse(1.0f + exp_of(-x)); }
@@ -30,11 +31,16 @@ INKSTONE_INLINE void fill_pixel(const T* x, int64_t channels, float* to, const F
   if (c < channels) store(to + c, f(load_some(x + c, channels - c), c));
 }
 
+// Some pixels of a row of an image, some channels of each.
 struct Line {
+  // where it begins; `first` counts the pixels of x, from the first image on
+  int64_t image, first, channel;
   int64_t pixels, channels;
-  int64_t stride;    // elements of x from one pixel to the next
-  bool each_twice;   // two pixels from each one of x...
-  bool from_second;  // ...of the first one the second only
+  // elements of x from one pixel to the next
+  int64_t stride;
+  bool each_twice;  // each pixel of x gives two
+  // The first pixel of x gives its second one only.
+  bool from_second;
 };
 
 template <typename T, typename F>
@@ -66,11 +72,10 @@ void fill_silu(const Line& line, const T* x, float* to, const Norm& norm) {
 }
 
 template <typename T>
-void fill_pixels(const ConvolutionShape& shape, const ProductData& data, const Line& line, int64_t image, int64_t first,
-                 int64_t channel, float* to) {
-  const T* x = static_cast<const T*>(data.x) + first * shape.in + channel;
+void fill_pixels(const ConvolutionShape& shape, const ProductData& data, const Line& line, float* to) {
+  const T* x = static_cast<const T*>(data.x) + line.first * shape.in + line.channel;
   if (shape.groups == 0) return fill_plain(line, x, to);
-  const Norm norm(shape, data, image, channel);
+  const Norm norm(shape, data, line.image, line.channel);
   shape.silu ? fill_silu(line, x, to, norm) : fill_norm(line, x, to, norm);
 }
 
@@ -107,15 +112,21 @@ void InputRows::fill(int64_t image, int64_t y, int64_t channel, float* line) {
   if (!inside) return;
   std::memset(line + (last - begin) * kDepth, 0, static_cast<size_t>((begin + count - last) * kDepth) * sizeof(float));
   const int halved = shape_.doubled ? 1 : 0;
-  const Line pixels = {last - first, smaller_of(kDepth, shape_.in - channel), shape_.in, shape_.doubled,
-                       shape_.doubled && first % 2 == 1};
   const int64_t pixel =
       (image * (shape_.height >> halved) + (y >> halved)) * (shape_.width >> halved) + (first >> halved);
+  const Line pixels = {.image = image,
+                       .first = pixel,
+                       .channel = channel,
+                       .pixels = last - first,
+                       .channels = smaller_of(kDepth, shape_.in - channel),
+                       .stride = shape_.in,
+                       .each_twice = shape_.doubled,
+                       .from_second = shape_.doubled && first % 2 == 1};
   float* to = line + before * kDepth;
   if (shape_.x_type == DType::kF32) {
-    fill_pixels<float>(shape_, data_, pixels, image, pixel, channel, to);
+    fill_pixels<float>(shape_, data_, pixels, to);
   } else {
-    fill_pixels<Bf16>(shape_, data_, pixels, image, pixel, channel, to);
+    fill_pixels<Bf16>(shape_, data_, pixels, to);
   }
 }
 
@@ -140,4 +151,4 @@ void InputRows::transform(int64_t row, int64_t channel, float* to) {
   }
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

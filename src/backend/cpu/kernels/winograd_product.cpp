@@ -1,17 +1,20 @@
-// One instruction set's transform of the weights of a Winograd convolution, and the products of what was transformed.
-#include "backend/cpu/kernels/stored.h"
+// One instruction set's transform of the weights of a Winograd convolution, and the products of
+// what was transformed.
+#include "backend/cpu/kernels/mapped.h"
 #include "backend/cpu/kernels/winograd.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int kTaps = 9;
-constexpr int kTileRows = 6;                    // tiles whose sums are in flight...
-constexpr int kVectors = kLanes == 16 ? 4 : 2;  // ...for so many vectors: 24 of 32 registers, or 12 of 16
+// Sums in registers: of so many tiles, for so many vectors of channels. They take 24 of AVX-512's
+// 32 registers, or 12 of 16.
+constexpr int kTileRows = 6;
+constexpr int kVectors = kLanes == 16 ? 4 : 2;
 
 // taps[element][lane]: `count` elements from `first` on of each row.
 template <DType kType>
-void read_taps(const StoredRows& rows, int64_t first, int64_t count, float* taps) {
+void read_taps(const MappedRows& rows, int64_t first, int64_t count, float* taps) {
   for (int64_t e = 0; e < count; e += kLanes, taps += kLanes * kLanes) {
     Vec square[kLanes];
     load_columns<kType>(rows, first + e, count - e, square);
@@ -42,7 +45,8 @@ INKSTONE_INLINE void transform_taps(const float* taps, float* to) {
 struct Panel {
   const float *inputs, *weights;
   float* sums;
-  int64_t depth, width;  // width: floats from one row of weights or sums to the next
+  // width: floats from one row of weights or sums to the next
+  int64_t depth, width;
   bool first;
 };
 
@@ -99,14 +103,14 @@ void multiply(const Panel& p, int64_t rows, int64_t vectors) {
 
 }  // namespace
 
-void winograd_weights(const ConvolutionShape& shape, const StoredWeight& weight, const Part& part, int64_t channel,
+void winograd_weights(const ConvolutionShape& shape, const MappedWeight& weight, const Part& part, int64_t channel,
                       float* to) {
-  with_stored(weight.type, [&]<DType kType>() {
+  with_type(weight.type, [&]<DType kType>() {
     alignas(64) float taps[kTaps * kLanes * kLanes];
     const int64_t stride = shape.in * kTaps * size_of(kType), last = smaller_of(channel + kDepth, shape.in);
     for (int64_t v = 0; v < part.width; v += kLanes) {
       const int64_t out = part.first + v;
-      const StoredRows rows = {weight.data + out * stride, stride, shape.out - out};
+      const MappedRows rows = {weight.data + out * stride, stride, shape.out - out};
       for (int64_t c = channel; c < last; c += kLanes) {
         const int64_t count = smaller_of(kLanes, last - c);
         read_taps<kType>(rows, c * kTaps, count * kTaps, taps);
@@ -137,4 +141,4 @@ void winograd_multiply(const WinogradProduct& product, const Part& part) {
   }
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -2,7 +2,7 @@
 #include "backend/cpu/kernels/activations.h"
 #include "backend/cpu/kernels/winograd.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int kResults = kTileSide * kTileSide;
@@ -88,4 +88,4 @@ void winograd_result(const ConvolutionShape& shape, const ProductData& data, con
   }
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

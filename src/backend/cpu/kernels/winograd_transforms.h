@@ -1,14 +1,16 @@
-// The three transforms of F(4x4, 3x3), whose products are taken at the points 0, +-3/4, +-3/2 and infinity: half the
-// error of the usual 0, +-1, +-2, and every factor is exact. What they leave out of the result comes in at its end.
+// The three transforms of F(4x4, 3x3), whose products are taken at the points 0, +-3/4, +-3/2 and
+// infinity: half the error of the usual 0, +-1, +-2, and every factor is exact. What they leave out
+// of the result comes in at its end.
 #pragma once
 
 #include "backend/cpu/kernels/lanes.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
-inline constexpr int kTileSide = 4;                         // a tile of the result
-inline constexpr int kPatchSide = kTileSide + 2;            // what it is computed from
-inline constexpr int kPositions = kPatchSide * kPatchSide;  // products of a tile and a channel
+inline constexpr int kTileSide = 4;               // a tile of the result
+inline constexpr int kPatchSide = kTileSide + 2;  // what it is computed from
+// products of a tile and a channel
+inline constexpr int kPositions = kPatchSide * kPatchSide;
 
 // Points a and b = 2 a.
 inline constexpr float kA = 0.75f, kA2 = kA * kA, kB = 2 * kA, kB2 = kB * kB;
@@ -46,4 +48,4 @@ INKSTONE_INLINE void transform_result(const Vec (&m)[6], Vec (&r)[4]) {
   r[3] = d - e * 2.0f - m[5] * (6 * kA);
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

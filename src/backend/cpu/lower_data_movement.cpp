@@ -7,10 +7,10 @@
 #include "backend/cpu/lower.h"
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
-Kernels::Planes planes(const Shape& image) { return {image[0], image[1], image[2] * image[3]}; }
+kernels::Table::Planes planes(const Shape& image) { return {image[0], image[1], image[2] * image[3]}; }
 
 void expect_tensor(const Tensor& tensor, const char* what, size_t number, const Node& node) {
   INKSTONE_CHECK(tensor.shape() == node.shape && tensor.type() == node.type, "cpu: ", what, " ", number, " is ",
@@ -29,7 +29,7 @@ void lower_input(const Lowered& at, size_t number) {
       const Tensor& from = *host.inputs[number];
       expect_tensor(from, "input", number, node);
       if (image) {
-        kernels().to_channels_last(planes(node.shape), node.type, from.data(), node.type, to);
+        kernels::table().to_channels_last(planes(node.shape), node.type, from.data(), node.type, to);
       } else {
         std::memcpy(to, from.data(), from.bytes());
       }
@@ -51,7 +51,7 @@ void lower_output(Lowering& to, int value, size_t number) {
       Tensor& out = *host.outputs[number];
       expect_tensor(out, "output", number, node);
       if (image) {
-        kernels().to_planes(planes(node.shape), node.type, from, node.type, out.data());
+        kernels::table().to_planes(planes(node.shape), node.type, from, node.type, out.data());
       } else {
         std::memcpy(out.data(), from, out.bytes());
       }
@@ -66,7 +66,7 @@ void lower(const op::Concat& op, const Lowered& at) {
   const size_t element = size_of(at.node.type), step = static_cast<size_t>(whole.inner) * element;
   struct Piece {
     Operand from;
-    CopyShape copy;
+    kernels::CopyShape copy;
     size_t at;
   };
   std::vector<Piece> pieces;
@@ -77,20 +77,20 @@ void lower(const op::Concat& op, const Lowered& at) {
     begin += size;
     if (whole.outer == 1 && at.to.place_inside(at.node.inputs[k], at.id, static_cast<size_t>(offset))) continue;
     const int64_t line = size * whole.inner;
-    const CopyShape copy{{1, 1, whole.outer, line}, {0, 0, line, 1}, {0, 0, whole.size * whole.inner, 1}};
+    const kernels::CopyShape copy{{1, 1, whole.outer, line}, {0, 0, line, 1}, {0, 0, whole.size * whole.inner, 1}};
     pieces.push_back({at.read(call, k), copy, static_cast<size_t>(offset)});
   }
   if (pieces.empty()) return;
   call.bind = [=, id = at.id, type = at.node.type](const Binding& b) -> Launch {
     struct Bound {
-      CopyShape copy;
+      kernels::CopyShape copy;
       const std::byte* from;
       std::byte* to;
     };
     std::vector<Bound> copies;
     for (const Piece& piece : pieces) copies.push_back({piece.copy, piece.from.at(b), b.values[id] + piece.at});
     return [=](const HostTensors&) {
-      for (const Bound& bound : copies) copy_strided(bound.copy, type, bound.from, bound.to);
+      for (const Bound& bound : copies) kernels::copy_strided(bound.copy, type, bound.from, bound.to);
     };
   };
   at.to.add(std::move(call));
@@ -103,9 +103,11 @@ void lower(const op::Slice& op, const Lowered& at) {
   Call call = at.call();
   const Operand x = at.read(call, 0);
   const int64_t line = (op.end - op.begin) * whole.inner;
-  const CopyShape copy{{1, 1, whole.outer, line}, {0, 0, whole.size * whole.inner, 1}, {0, 0, line, 1}};
+  const kernels::CopyShape copy{{1, 1, whole.outer, line}, {0, 0, whole.size * whole.inner, 1}, {0, 0, line, 1}};
   call.bind = [=, id = at.id, type = at.node.type](const Binding& b) -> Launch {
-    return [=, from = x.at(b) + offset, to = b.values[id]](const HostTensors&) { copy_strided(copy, type, from, to); };
+    return [=, from = x.at(b) + offset, to = b.values[id]](const HostTensors&) {
+      kernels::copy_strided(copy, type, from, to);
+    };
   };
   at.to.add(std::move(call));
 }
@@ -119,15 +121,15 @@ void lower(const op::Reshape&, const Lowered& at) {
   const bool unpack = !stored_row_major(from), pack = !stored_row_major(to);
   const size_t size = bytes(to, type);
   call.scratch = unpack && pack ? size : 0;
-  const Kernels::Planes before = unpack ? planes(from) : Kernels::Planes{},
-                        after = pack ? planes(to) : Kernels::Planes{};
+  const kernels::Table::Planes before = unpack ? planes(from) : kernels::Table::Planes{},
+                               after = pack ? planes(to) : kernels::Table::Planes{};
   call.bind = [=, id = at.id](const Binding& b) -> Launch {
     const std::byte* const given = x.at(b);
     std::byte* const out = b.values[id];
     std::byte* const flat = pack ? b.scratch : out;
     return [=](const HostTensors&) {
-      if (unpack) kernels().to_planes(before, type, given, type, flat);
-      if (pack) kernels().to_channels_last(after, type, unpack ? flat : given, type, out);
+      if (unpack) kernels::table().to_planes(before, type, given, type, flat);
+      if (pack) kernels::table().to_channels_last(after, type, unpack ? flat : given, type, out);
     };
   };
   at.to.add(std::move(call));
@@ -152,14 +154,14 @@ void lower(const op::ToTokens&, const Lowered& at) { lower_same(at); }
 void lower(const op::ToImage&, const Lowered& at) { lower_same(at); }
 
 void lower(const op::Upsample2x&, const Lowered& at) {
-  if (absorbing_convolution(at) >= 0) return;
+  if (fused_consumer(at) >= 0) return;
   Call call = at.call();
   const Operand x = at.read(call, 0);
   const Shape& shape = at.in(0).shape;
   const size_t pixel = static_cast<size_t>(shape[1]) * size_of(at.node.type);
   call.bind = [=, id = at.id](const Binding& b) -> Launch {
     return [=, from = x.at(b), to = b.values[id]](const HostTensors&) {
-      upsample2x(shape[0], shape[2], shape[3], pixel, from, to);
+      kernels::upsample2x(shape[0], shape[2], shape[3], pixel, from, to);
     };
   };
   at.to.add(std::move(call));
@@ -171,11 +173,11 @@ void lower(const op::Repeat& op, const Lowered& at) {
   Call call = at.call();
   const Operand x = at.read(call, 0);
   const int64_t rows = at.in(0).shape[0], line = count(at.in(0).shape) / std::max<int64_t>(1, rows);
-  const CopyShape copy{{1, rows, op.times, line}, {0, line, 0, 1}, {0, op.times * line, line, 1}};
+  const kernels::CopyShape copy{{1, rows, op.times, line}, {0, line, 0, 1}, {0, op.times * line, line, 1}};
   call.bind = [=, id = at.id, type = at.node.type](const Binding& b) -> Launch {
-    return [=, from = x.at(b), to = b.values[id]](const HostTensors&) { copy_strided(copy, type, from, to); };
+    return [=, from = x.at(b), to = b.values[id]](const HostTensors&) { kernels::copy_strided(copy, type, from, to); };
   };
   at.to.add(std::move(call));
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::cpu

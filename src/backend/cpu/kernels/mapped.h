@@ -1,36 +1,40 @@
-// Weights as a model's file holds them, read a square at a time: kLanes of their rows (outputs) by kLanes 32-bit words of
-// their columns (inputs), transposed on the way, so that a vector holds one word of each row. Rows and columns that are
-// not there read as zeros; nothing is read beyond the last column of a row. The file may be unaligned.
+// Weights as a model's file holds them, read a square at a time: kLanes of their rows (outputs) by
+// kLanes 32-bit words of their columns (inputs), transposed on the way, so that a vector holds one
+// word of each row. Rows and columns that are not there read as zeros; nothing is read beyond the
+// last column of a row. The file may be unaligned.
 #pragma once
 
 #include <utility>
 
-#include INKSTONE_UNITS
+#include INKSTONE_DOT_FORMAT
 #include "backend/cpu/kernels/kernels.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
-struct StoredRows {
+struct MappedRows {
   const std::byte* begin;  // column 0 of the first row
-  int64_t stride;          // bytes from one row to the next
-  int64_t rows;            // how many there are; more than kLanes or fewer
+  // bytes from one row to the next
+  int64_t stride;
+  // how many there are; more than kLanes or fewer
+  int64_t rows;
 };
 
 template <typename X>
-struct UnitsFor {
-  using Type = HalfUnits;
+struct DotFormatFor {
+  using Type = Bf16DotFormat;
 };
 template <>
-struct UnitsFor<float> {
-  using Type = FloatUnits;
+struct DotFormatFor<float> {
+  using Type = FloatDotFormat;
 };
-template <typename X>  // what multiplies activations of type X (float or Bf16)
-using UnitsOf = typename UnitsFor<X>::Type;
+// what multiplies activations of type X (float or Bf16)
+template <typename X>
+using DotFormatOf = typename DotFormatFor<X>::Type;
 
 // ---- a vector of one row
 
 template <DType kType>
-INKSTONE_INLINE Vec load_stored(const std::byte* from) {
+INKSTONE_INLINE Vec load_mapped(const std::byte* from) {
   if constexpr (kType == DType::kF32) {
     Vec v;
     std::memcpy(&v, from, sizeof v);
@@ -43,21 +47,21 @@ INKSTONE_INLINE Vec load_stored(const std::byte* from) {
   }
 }
 
-// kLanes words as UnitsOf<X> multiplies them: rounded to bf16 where X is.
+// kLanes words as DotFormatOf<X> multiplies them: rounded to bf16 where X is.
 template <typename X, DType kType>
-INKSTONE_INLINE BitVec load_stored_words(const std::byte* from) {
-  if constexpr (UnitsOf<X>::kElements == 2) {
+INKSTONE_INLINE BitVec load_mapped_words(const std::byte* from) {
+  if constexpr (DotFormatOf<X>::kElements == 2) {
     BitVec words;
     if constexpr (kType == DType::kBF16) {
       std::memcpy(&words, from, sizeof words);
     } else {
-      words = UnitsOf<X>::round(load_stored<kType>(from), load_stored<kType>(from + kLanes * size_of(kType)));
+      words = DotFormatOf<X>::round(load_mapped<kType>(from), load_mapped<kType>(from + kLanes * size_of(kType)));
     }
     return words;
   } else if constexpr (sizeof(X) == 2 && kType != DType::kBF16) {
-    return bits_of(widen(narrow(load_stored<kType>(from))));
+    return bits_of(widen(narrow(load_mapped<kType>(from))));
   } else {
-    return bits_of(load_stored<kType>(from));
+    return bits_of(load_mapped<kType>(from));
   }
 }
 
@@ -86,20 +90,20 @@ INKSTONE_INLINE void transpose(BitVec (&square)[kLanes]) {
   exchange_all<1>(square);
 }
 
-// to[j]: word j of `count` columns from `first` on, for each row. At most kLanes * kElements columns; the words beyond
-// are zeros.
+// to[j]: word j of `count` columns from `first` on, for each row. At most kLanes * kElements
+// columns; the words beyond are zeros.
 template <typename X, DType kType>
-INKSTONE_INLINE void load_words(const StoredRows& from, int64_t first, int64_t count, BitVec (&to)[kLanes]) {
-  constexpr int64_t kSize = size_of(kType), kWhole = UnitsOf<X>::kElements * kLanes;
+INKSTONE_INLINE void load_words(const MappedRows& from, int64_t first, int64_t count, BitVec (&to)[kLanes]) {
+  constexpr int64_t kSize = size_of(kType), kWhole = DotFormatOf<X>::kElements * kLanes;
   const std::byte* row = from.begin + first * kSize;
   if (from.rows >= kLanes && count >= kWhole) {
     INKSTONE_UNROLL
-    for (int i = 0; i < kLanes; ++i, row += from.stride) to[i] = load_stored_words<X, kType>(row);
+    for (int i = 0; i < kLanes; ++i, row += from.stride) to[i] = load_mapped_words<X, kType>(row);
   } else {
     for (int i = 0; i < kLanes; ++i, row += from.stride) {
       std::byte some[kWhole * kSize] = {};
       if (i < from.rows) std::memcpy(some, row, static_cast<size_t>((count < kWhole ? count : kWhole) * kSize));
-      to[i] = load_stored_words<X, kType>(some);
+      to[i] = load_mapped_words<X, kType>(some);
     }
   }
   transpose(to);
@@ -107,16 +111,16 @@ INKSTONE_INLINE void load_words(const StoredRows& from, int64_t first, int64_t c
 
 // The same in fp32, unrounded, at most kLanes columns: to[j] is column first + j.
 template <DType kType>
-INKSTONE_INLINE void load_columns(const StoredRows& from, int64_t first, int64_t count, Vec (&to)[kLanes]) {
+INKSTONE_INLINE void load_columns(const MappedRows& from, int64_t first, int64_t count, Vec (&to)[kLanes]) {
   BitVec words[kLanes];
   load_words<float, kType>(from, first, count, words);
   INKSTONE_UNROLL
   for (int i = 0; i < kLanes; ++i) to[i] = floats_of(words[i]);
 }
 
-// f with a DType::... as a constant: with_stored(type, [&]<DType kType>() { ... })
+// f with a DType::... as a constant: with_type(type, [&]<DType kType>() { ... })
 template <typename F>
-INKSTONE_INLINE void with_stored(DType type, const F& f) {
+INKSTONE_INLINE void with_type(DType type, const F& f) {
   if (type == DType::kF32) {
     f.template operator()<DType::kF32>();
   } else if (type == DType::kBF16) {
@@ -126,4 +130,4 @@ INKSTONE_INLINE void with_stored(DType type, const F& f) {
   }
 }
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

@@ -1,5 +1,5 @@
-// Pictures drawn on the simulated card, by files that were exported, compiled and are run by an interpreter that knows
-// nothing of our graphs, are those of our own backends.
+// Images drawn on the simulated card, by files that were exported, compiled and are run by an
+// interpreter that knows nothing of our graphs, are those of our own backends.
 #include <gtest/gtest.h>
 
 #include "ascend/simulated_card.h"
@@ -8,7 +8,7 @@
 namespace inkstone {
 namespace {
 
-constexpr double kLeastPsnr = 45;  // dB, in fp32
+constexpr double kMinPsnr = 45;  // dB, in fp32
 
 struct Row {
   const char* name;
@@ -17,7 +17,7 @@ struct Row {
   bool guided;
 };
 
-class Pictures : public testing::TestWithParam<Row> {
+class Images : public testing::TestWithParam<Row> {
  protected:
   Request request(const Engine& engine, uint64_t seed) const {
     const Row& row = GetParam();
@@ -29,7 +29,7 @@ class Pictures : public testing::TestWithParam<Row> {
   }
 };
 
-TEST_P(Pictures, are_those_of_the_cpu_alone_and_in_batches) {
+TEST_P(Images, are_those_of_the_cpu_alone_and_in_batches) {
   const SimulatedCard card;
   auto host = host_engine();
   {
@@ -45,13 +45,13 @@ TEST_P(Pictures, are_those_of_the_cpu_alone_and_in_batches) {
       npu->step(apart.subspan(3, 4));
     }
     for (Job& job : jobs)
-      EXPECT_GE(psnr(npu->finish(job), draw(*host, request(*host, job.request.seed))), kLeastPsnr)
+      EXPECT_GE(psnr(npu->finish(job), draw(*host, request(*host, job.request.seed))), kMinPsnr)
           << "seed " << job.request.seed;
   }
   EXPECT_EQ(card.left_behind(), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Rows, Pictures,
+INSTANTIATE_TEST_SUITE_P(Rows, Images,
                          testing::Values(Row{"pndm", SchedulerKind::kPndm, 64, 64, true},
                                          Row{"ddim_wide", SchedulerKind::kDdim, 96, 64, true},
                                          Row{"euler_unguided", SchedulerKind::kEuler, 64, 64, false},
@@ -60,25 +60,25 @@ INSTANTIATE_TEST_SUITE_P(Rows, Pictures,
                                          Row{"euler_ancestral_wide", SchedulerKind::kEulerAncestral, 96, 64, true}),
                          [](const auto& row) { return std::string(row.param.name); });
 
-TEST(Pictures, are_those_of_the_reference) {
+TEST(Images, are_those_of_the_reference) {
   const SimulatedCard card;
   auto host = host_engine("reference"), npu = npu_engine();
   EXPECT_GE(psnr(draw(*npu, demo_request(*npu, "a fox", 3, SchedulerKind::kPndm, 1)),
                  draw(*host, demo_request(*host, "a fox", 3, SchedulerKind::kPndm, 1))),
-            kLeastPsnr);
+            kMinPsnr);
 }
 
-TEST(Pictures, of_other_exports_are_near) {
+TEST(Images, of_other_exports_are_near) {
   const SimulatedCard card;
   auto host = host_engine();
   const Image right = draw(*host, demo_request(*host, "a fox", 3));
-  for (const auto& [name, least] : {std::pair("fp16", 30.0), std::pair("mixed", 35.0), std::pair("gears", 45.0)}) {
+  for (const auto& [name, min] : {std::pair("fp16", 30.0), std::pair("mixed", 35.0), std::pair("gears", 45.0)}) {
     auto npu = npu_engine(compiled_demo(name));
-    EXPECT_GE(psnr(draw(*npu, demo_request(*npu, "a fox", 3)), right), least) << name;
+    EXPECT_GE(psnr(draw(*npu, demo_request(*npu, "a fox", 3)), right), min) << name;
   }
 }
 
-TEST(Pictures, in_batches_that_were_not_compiled_use_those_that_were) {
+TEST(Images, in_batches_that_were_not_compiled_use_those_that_were) {
   const SimulatedCard card;
   auto host = host_engine();
   auto npu = npu_engine();
@@ -88,7 +88,7 @@ TEST(Pictures, in_batches_that_were_not_compiled_use_those_that_were) {
   for (Job& job : jobs) all.push_back(&job);
   while (!all[0]->done()) npu->step(all);
   for (Job& job : jobs)
-    EXPECT_GE(psnr(npu->finish(job), draw(*host, demo_request(*host, "a fox", job.request.seed))), kLeastPsnr);
+    EXPECT_GE(psnr(npu->finish(job), draw(*host, demo_request(*host, "a fox", job.request.seed))), kMinPsnr);
 }
 
 }  // namespace

@@ -3,14 +3,14 @@
 
 #include <immintrin.h>
 
-#include "backend/cpu/kernels/units.h"
+#include "backend/cpu/kernels/dot_format.h"
 
-namespace inkstone::INKSTONE_ISA {
+namespace inkstone::kernels::INKSTONE_ISA {
 
-struct HalfUnits {
+struct Bf16DotFormat {
   static constexpr int kElements = 2;
   // x / kOne - kBias is the power: as an integer, x is a float's exponent above a linear fraction.
-  static constexpr float kOne = 8388608.0f, kBias = 127 * kOne, kLeast = kOne;
+  static constexpr float kOne = 8388608.0f, kBias = 127 * kOne, kMin = kOne;
 
   static INKSTONE_INLINE Word pack(const Bf16* first, const Bf16* second) {
     return *first | static_cast<Word>(*second) << 16;
@@ -35,20 +35,21 @@ struct HalfUnits {
     return reinterpret_cast<BitVec>(_mm512_permutex2var_epi16(low, reinterpret_cast<__m512i>(kHigh), high));
   }
 
-  // Weights as pairs of unsigned numbers. What power() makes of a NaN or of something out of its range lies above all.
-  static INKSTONE_INLINE BitVec more(BitVec most, BitVec weights) {
+  // Weights as pairs of unsigned numbers. What power() makes of a NaN or of something out of its
+  // range lies above all.
+  static INKSTONE_INLINE BitVec larger_words(BitVec largest, BitVec weights) {
     return reinterpret_cast<BitVec>(
-        _mm512_max_epu16(reinterpret_cast<__m512i>(most), reinterpret_cast<__m512i>(weights)));
+        _mm512_max_epu16(reinterpret_cast<__m512i>(largest), reinterpret_cast<__m512i>(weights)));
   }
-  static INKSTONE_INLINE bool exceeds(BitVec most, int slack) {
+  static INKSTONE_INLINE bool exceeds(BitVec largest, int slack) {
     const auto limit = static_cast<int16_t>((127 + slack) << 7);
-    return _mm512_cmpgt_epu16_mask(reinterpret_cast<__m512i>(most), _mm512_set1_epi16(limit)) != 0;
+    return _mm512_cmpgt_epu16_mask(reinterpret_cast<__m512i>(largest), _mm512_set1_epi16(limit)) != 0;
   }
 
  private:
-  // A float whose high half is 2^(x / kOne - kBias). The polynomial of the mantissa m in [1, 2) is 2^(m - 1) plus
-  // (2 - m) / 256, within 3e-4: about half a unit of bf16 more, since what lies below is cut off; and below 2, since
-  // only its mantissa is taken.
+  // A float whose high half is 2^(x / kOne - kBias). The polynomial of the mantissa m in [1, 2) is
+  // 2^(m - 1) plus (2 - m) / 256, within 3e-4: about half a unit of bf16 more, since what lies
+  // below is cut off; and below 2, since only its mantissa is taken.
   static INKSTONE_INLINE BitVec power(Vec x) {
     const auto fixed = reinterpret_cast<BitVec>(_mm512_maskz_cvtps_epi32(0xffff, x));
     const Vec m = floats_of((fixed & 0x007fffff) | 0x3f800000);
@@ -65,6 +66,7 @@ struct HalfUnits {
                                   17, 49, 19, 51, 21, 53, 23, 55, 25, 57, 27, 59, 29, 61, 31, 63};
 };
 
-inline constexpr int kQueryVectors = 4;  // 6 keys times 4 vectors of queries: 24 sums in flight
+// 6 keys times 4 vectors of queries: 24 sums in flight
+inline constexpr int kQueryVectors = 4;
 
-}  // namespace inkstone::INKSTONE_ISA
+}  // namespace inkstone::kernels::INKSTONE_ISA

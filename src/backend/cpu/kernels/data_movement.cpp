@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 
-namespace inkstone {
+namespace inkstone::kernels {
 namespace {
 
 constexpr int64_t kGrainBytes = 32 << 10;  // less is not worth another thread
@@ -99,4 +99,4 @@ void time_embedding(const op::TimeEmbedding& shape, std::span<const float> times
   }
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::kernels

@@ -1,30 +1,31 @@
-#include "backend/cpu/method.h"
+#include "backend/cpu/product_algorithm.h"
 
-#include <cstdlib>
 #include <dnnl.hpp>
 #include <string>
 
+#include "base/environment.h"
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::cpu {
 namespace {
 
-constexpr int64_t kLeastWinogradChannels = 16;     // below it the transforms cost more than they save
-constexpr int64_t kLeastWinogradPixels = 16 * 16;  // of a batch; below it the transform of the weights weighs too much
+// below it the transforms cost more than they save
+constexpr int64_t kMinWinogradChannels = 16;
+// of a batch; below it the transform of the weights weighs too much
+constexpr int64_t kMinWinogradPixels = 16 * 16;
 
 bool multiplies_in_tiles() { return dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core_amx; }
 
 enum class Wish { kNone, kOwn, kOneDnn };
 
-Wish wish_of(const char* text) {
-  const std::string wanted = text ? text : "";
+Wish wish_of(const std::string& wanted) {
   INKSTONE_CHECK_USAGE(wanted.empty() || wanted == "own" || wanted == "onednn", "INKSTONE_PRODUCTS=", wanted,
                        ": it is own or onednn");
   return wanted.empty() ? Wish::kNone : wanted == "own" ? Wish::kOwn : Wish::kOneDnn;
 }
 
 bool takes_onednn(DType x_type) {
-  static const Wish wish = wish_of(std::getenv("INKSTONE_PRODUCTS"));
+  static const Wish wish = wish_of(environment(Variable::kProducts).value_or(""));
   if (wish != Wish::kNone) return wish == Wish::kOneDnn;
   static const bool tiles = multiplies_in_tiles();
   return x_type == DType::kBF16 && tiles;
@@ -43,13 +44,15 @@ bool onednn_multiplies(DType type) {
   }
 }
 
-Method method_of(const op::Linear&, DType x_type) { return takes_onednn(x_type) ? Method::kOneDnn : Method::kPlain; }
-
-Method method_of(const op::Conv2d& op, DType x_type, const Shape& weight, const Shape& result) {
-  if (takes_onednn(x_type)) return Method::kOneDnn;
-  const bool fits = op.stride == 1 && weight[2] == 3 && weight[3] == 3 && weight[1] >= kLeastWinogradChannels &&
-                    result[2] * result[3] >= kLeastWinogradPixels;
-  return fits ? Method::kWinograd : Method::kPlain;
+ProductAlgorithm algorithm_of(const op::Linear&, DType x_type) {
+  return takes_onednn(x_type) ? ProductAlgorithm::kOneDnn : ProductAlgorithm::kPlain;
 }
 
-}  // namespace inkstone
+ProductAlgorithm algorithm_of(const op::Conv2d& op, DType x_type, const Shape& weight, const Shape& result) {
+  if (takes_onednn(x_type)) return ProductAlgorithm::kOneDnn;
+  const bool fits = op.stride == 1 && weight[2] == 3 && weight[3] == 3 && weight[1] >= kMinWinogradChannels &&
+                    result[2] * result[3] >= kMinWinogradPixels;
+  return fits ? ProductAlgorithm::kWinograd : ProductAlgorithm::kPlain;
+}
+
+}  // namespace inkstone::cpu

@@ -1,0 +1,13 @@
+// Where Inkstone keeps what it can make again.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace inkstone {
+
+// $INKSTONE_CACHE/NAME, $XDG_CACHE_HOME/inkstone/NAME or ~/.cache/inkstone/NAME, the first that is
+// set; "" where none is.
+std::filesystem::path cache_folder(const std::string& name);
+
+}  // namespace inkstone
