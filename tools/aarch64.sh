@@ -1,9 +1,9 @@
 #!/bin/bash
 # Inkstone for 64-bit Arm, the hosts of Atlas cards, from an x86 Debian 12 machine:
-#   tools/aarch64.sh [build|test|picture|all]     (all)
+#   tools/aarch64.sh [build|test|image|all]     (all)
 # build: Debian's cross compiler and qemu-user by apt; the libraries that tools/setup.sh lists, as packaged for arm64, unpacked
 # into build/sysroot-aarch64, beside the machine's own packages, which stay as they are; then build/aarch64.
-# test: what the preset selects, under qemu. picture: one of the demo model on `reference`, compared with what an x86 build draws.
+# test: what the preset selects, under qemu. image: one of the demo model on `reference`, compared with what an x86 build draws.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -72,8 +72,8 @@ run_tests() {
     --gtest_filter='*CpuOps.agrees_with_the_reference_in_fp32*'
 }
 
-picture() {
-  local arm=build/aarch64/picture.png x86=build/aarch64/picture_x86.png program=${INKSTONE_X86:-build/release/inkstone}
+image() {
+  local arm=build/aarch64/image.png x86=build/aarch64/image_x86.png program=${INKSTONE_X86:-build/release/inkstone}
   local request=(generate "a fox on a teal background" --seed 42 --steps 2 --scheduler euler --device reference --quiet)
   rm -f "$arm" "$x86"
   build/aarch64/inkstone.sh "${request[@]}" --out "$arm"
@@ -81,7 +81,7 @@ picture() {
     "$program" "${request[@]}" --out "$x86"
     python3 tools/compare_png.py "$arm" "$x86" --least 60
   else
-    echo "aarch64: no $program to compare with: the picture is decoded only"
+    echo "aarch64: no $program to compare with: the image is decoded only"
     python3 tools/compare_png.py "$arm"
   fi
 }
@@ -90,8 +90,8 @@ step() { printf '\n=== aarch64: %s (%s s)\n' "$1" "$SECONDS"; "$2"; }
 case ${1:-all} in
   build) step build build ;;
   test) step test run_tests ;;
-  picture) step picture picture ;;
-  all) step build build; step test run_tests; step picture picture ;;
-  *) echo "usage: tools/aarch64.sh [build|test|picture|all]" >&2; exit 2 ;;
+  image) step image image ;;
+  all) step build build; step test run_tests; step image image ;;
+  *) echo "usage: tools/aarch64.sh [build|test|image|all]" >&2; exit 2 ;;
 esac
 printf '\n=== aarch64: done (%s s)\n' "$SECONDS"

@@ -35,7 +35,7 @@ def inputs(part):
 
 
 def network(part, model, dtype):
-    """diffusers' module behind plain tensors: U-Net (sample, timestep, text) -> noise; VAE (latent) -> picture."""
+    """diffusers' module behind plain tensors: U-Net (sample, timestep, text) -> noise; VAE (latent) -> image."""
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
     kind = UNet2DConditionModel if part == "unet" else AutoencoderKL

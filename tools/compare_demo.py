@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws ten prompts of the demo model with diffusers in fp32 and with inkstone, and prints how near the pictures are.
+"""Draws ten prompts of the demo model with diffusers in fp32 and with inkstone, and prints how near the images are.
 
     compare_demo.py --inkstone PATH [--precision fp32|bf16]
 
@@ -37,7 +37,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for prompt, seed in PROMPTS:
             wanted, _ = demo.draw(pipe, ROOT, prompt, seed)
-            file = pathlib.Path(folder) / "picture.png"
+            file = pathlib.Path(folder) / "image.png"
             file.unlink(missing_ok=True)
             command = [options.inkstone, "generate", prompt, "--seed", str(seed), "--precision", options.precision, "--out", str(file), "--quiet"]
             done = subprocess.run(command)

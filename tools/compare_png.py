@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How near two pictures of inkstone are, or whether one decodes: 8-bit RGB, not interlaced. Needs Python alone.
+"""How near two images of inkstone are, or whether one decodes: 8-bit RGB, not interlaced. Needs Python alone.
 
     compare_png.py FILE.png [OTHER.png] [--least DECIBEL]
 """

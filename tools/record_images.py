@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Records the pictures that Inkstone draws, and later shows that it still draws the same.
+"""Records the images that Inkstone draws, and later shows that it still draws the same.
 
     record_images.py --binary build/release/inkstone record images.json     before a change of the code
     record_images.py --binary build/release/inkstone compare images.json    after it, on the same machine
 
-Compare draws all cases again and names each picture whose pixels differ or that is missing; then the exit code is 1.
+Compare draws all cases again and names each image whose pixels differ or that is missing; then the exit code is 1.
 PNG files of the same pixels whose text differs are counted and are no fault. The simulated Ascend card takes part where
 --simulator names a build folder that has it:
 
@@ -17,7 +17,7 @@ from concurrent import futures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # asks no proxy
-LIMIT = 300  # seconds that a picture, an export or a server's start may take
+LIMIT = 300  # seconds that an image, an export or a server's start may take
 
 # ---- The program's own names. Where one changes, it changes here alone.
 
@@ -36,7 +36,7 @@ FIELDS = {  # a setting: the field of a request to the server
     "prompt": "prompt", "scheduler": "scheduler", "seed": "seed", "steps": "num_inference_steps", "width": "width"}
 DRAW_ROUTE, READY_ROUTE = "/generate", "/health/ready"
 ADDRESS_LINE = "listening on "  # of the server, with the address at its end
-COUNTED_FILE = "picture-{seed}.png"  # what several pictures with --out picture.png are called
+COUNTED_FILE = "image-{seed}.png"  # what several images with --out image.png are called
 CACHE_VARIABLE = "INKSTONE_CACHE"
 SIMULATOR_FILES = {  # in the build folder, by the variable that tells the program of them
     "INKSTONE_ATC": "ascend_sim/bin/atc", "INKSTONE_ASCENDCL": "ascend_sim/lib64/libascendcl.so"}
@@ -56,7 +56,7 @@ EXPORTS = {  # for the simulated card
     "fp16": {"precision": "fp16", "sizes": "64"},
     "mixed": {"precision": "mixed", "sizes": "64"}}
 
-PICTURE = {"prompt": "a red apple to the left of a bee", "seed": 7, "steps": 4, "width": 64, "height": 64}
+IMAGE = {"prompt": "a red apple to the left of a bee", "seed": 7, "steps": 4, "width": 64, "height": 64}
 MACHINE = {"model": "demo", "precision": "fp32", "threads": 2}
 BF16, CARD = {"precision": "bf16"}, {"device": "npu:0"}
 NO_GUIDANCE, GUIDANCE = {"guidance": 1}, {"guidance": 7.5}
@@ -69,7 +69,7 @@ def size(width, height):
     return {"width": width, "height": height}
 
 def generated_cases():
-    """Yields a name, and the settings besides those of PICTURE and MACHINE; None takes one of these away."""
+    """Yields a name, and the settings besides those of IMAGE and MACHINE; None takes one of these away."""
     yield "all defaults", {"steps": None, "width": None, "height": None, "precision": None, "threads": None}
     for name in SCHEDULERS:
         yield f"{name}, guided", {"scheduler": name, **GUIDANCE}
@@ -106,8 +106,8 @@ def generated_cases():
     yield "cache interval 3, bf16", {"cache_interval": 3, "steps": 6, "scheduler": "dpm++-2m", **BF16}
     yield "guidance interval 0.2 to 0.6", {"guidance_interval": "0.2,0.6", "steps": 6, **GUIDANCE}
     yield "both intervals", {"cache_interval": 2, "guidance_interval": "0.1,0.8", "steps": 8, "scheduler": "unipc"}
-    yield "three pictures", {"count": 3, **GUIDANCE}
-    yield "three pictures, bf16", {"count": 3, "scheduler": "euler-ancestral", **BF16}
+    yield "three images", {"count": 3, **GUIDANCE}
+    yield "three images, bf16", {"count": 3, "scheduler": "euler-ancestral", **BF16}
     for name, settings in [("demo", {}), ("bf16", {**BF16, **size(128, 64)}), ("tiny model", {"model": "tiny"})]:
         yield f"2 threads and 1, {name}", {**settings, "again": {"threads": 1}}  # drawn twice: the same pixels
     for variable, value in [("instructions", "avx2"), ("instructions", "portable"), ("products", "onednn")]:
@@ -127,7 +127,7 @@ def generated_cases():
     yield "card, not guided", {**CARD, "compiled": "fp32", "scheduler": "unipc", **NO_GUIDANCE}
     yield "card, 96x64", {**CARD, "compiled": "fp32", "scheduler": "euler-ancestral", **size(96, 64)}
     yield "card, VAE tiling", {**CARD, "compiled": "fp32", "vae_tiling": "on"}
-    yield "card, gears, three pictures", {**CARD, "compiled": "gears", "count": 3}
+    yield "card, gears, three images", {**CARD, "compiled": "gears", "count": 3}
     yield "card, fp16", {**CARD, "compiled": "fp16", "precision": None, "scheduler": "ddim"}
     yield "card, mixed", {**CARD, "compiled": "mixed", "precision": None, "scheduler": "ddim"}
 
@@ -146,8 +146,8 @@ def served_cases():
 Case = collections.namedtuple("Case", "name settings server")  # server: which one draws it, or none
 
 def all_cases():
-    cases = [Case(name, {**PICTURE, **MACHINE, **settings}, None) for name, settings in generated_cases()]
-    return cases + [Case(f"server {server}, {name}", {**PICTURE, **settings}, server)
+    cases = [Case(name, {**IMAGE, **MACHINE, **settings}, None) for name, settings in generated_cases()]
+    return cases + [Case(f"server {server}, {name}", {**IMAGE, **settings}, server)
                     for server, name, settings in served_cases()]
 
 def needs_card(case):
@@ -156,7 +156,7 @@ def needs_card(case):
 # ---- Drawing.
 
 class Failure(Exception):
-    """Why a picture was not drawn."""
+    """Why an image was not drawn."""
 
 def unfilter(kind, row, above):
     for x in range(len(row) if kind else 0):
@@ -190,7 +190,7 @@ class Studio:
     def __init__(self, binary, simulator, folder):
         self.binary, self.folder = binary, pathlib.Path(folder)
         clean = {name: text for name, text in os.environ.items() if not name.startswith(FOREIGN_VARIABLES)}
-        # Threads that wait sleep at once, since the machine may be shared. This changes no picture.
+        # Threads that wait sleep at once, since the machine may be shared. This changes no image.
         self.environment = {**clean, CACHE_VARIABLE: f"{folder}/cache", "GOMP_SPINCOUNT": "0"}
         if simulator: self.environment |= {name: str(simulator / file) for name, file in SIMULATOR_FILES.items()}
 
@@ -224,15 +224,15 @@ class Studio:
 
     def generate(self, settings):
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            self.run([GENERATE, settings["prompt"]], {**settings, "quiet": True, "out": f"{folder}/picture.png"})
+            self.run([GENERATE, settings["prompt"]], {**settings, "quiet": True, "out": f"{folder}/image.png"})
             seeds = range(settings["seed"], settings["seed"] + settings.get("count", 1))
-            names = [COUNTED_FILE.format(seed=seed) for seed in seeds] if len(seeds) > 1 else ["picture.png"]
-            pictures = [figures(pathlib.Path(folder, name).read_bytes(), settings) for name in names]
+            names = [COUNTED_FILE.format(seed=seed) for seed in seeds] if len(seeds) > 1 else ["image.png"]
+            images = [figures(pathlib.Path(folder, name).read_bytes(), settings) for name in names]
         if again := settings.get("again"):
             same = self.generate({**settings, **again, "again": None})
-            if [one["pixels"] for one in same] != [one["pixels"] for one in pictures]:
-                raise Failure(f"another picture with {again}")
-        return pictures
+            if [one["pixels"] for one in same] != [one["pixels"] for one in images]:
+                raise Failure(f"another image with {again}")
+        return images
 
     @contextlib.contextmanager
     def server(self, settings):
@@ -254,7 +254,7 @@ class Studio:
                 process.terminate()
 
     def outcomes(self, cases):
-        """Yields each case with its pictures, or with the Failure."""
+        """Yields each case with its images, or with the Failure."""
         for name, group in itertools.groupby(cases, lambda case: case.server):
             group = list(group)
             if name is None:
@@ -283,7 +283,7 @@ def attempt(work, *arguments):
 # ---- The recording.
 
 def machine():
-    """What the last bits of a picture depend on besides the program."""
+    """What the last bits of an image depend on besides the program."""
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     relevant = ("sse4", "avx", "fma", "f16c", "amx", "asimd", "sve", "bf16", "i8mm")
@@ -292,11 +292,11 @@ def machine():
                              if word.startswith(relevant)]}
 
 def faults(was, now):
-    """What is wrong with a case's pictures, each beside what was recorded; was is None where nothing was."""
+    """What is wrong with a case's images, each beside what was recorded; was is None where nothing was."""
     if isinstance(now, Failure): return [f"not drawn: {now}"]
     if was is None: return ["not in the recording"]
-    if len(was) != len(now): return [f"{len(now)} pictures instead of {len(was)}"]
-    return [f"picture {i} differs" if len(was) > 1 else "differs" for i, (old, new) in enumerate(zip(was, now), 1)
+    if len(was) != len(now): return [f"{len(now)} images instead of {len(was)}"]
+    return [f"image {i} differs" if len(was) > 1 else "differs" for i, (old, new) in enumerate(zip(was, now), 1)
             if (old["size"], old["pixels"]) != (new["size"], new["pixels"])]
 
 def draw(options, cases, recording):

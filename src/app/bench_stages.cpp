@@ -13,7 +13,7 @@
 
 namespace inkstone {
 
-constexpr int kMostSteps = 1000;  // in so many every kind of step is met
+constexpr int kMaxSteps = 1000;  // in so many every kind of step is met
 
 size_t BenchResult::kind_of(const UnetEvaluation& call) const {
   return (call.copies < texts ? 1 : 0) + (call.part == UnetPart::kShallow ? 2 : 0);
@@ -49,7 +49,7 @@ BenchResult Bench::run() {
   start_up();
   for (int number = 1; number <= result_.repeat; ++number) {
     probe_peaks();
-    picture(number);
+    image(number);
   }
   result_.memory = memory_.overall();
   result_.stages_apart = memory_.tells_stages_apart();
@@ -105,7 +105,7 @@ void Bench::count_work(int rows) {
   const auto work = [&](int copies, UnetPart part) {
     return flops(unet_graph(model.unet_config, {copies, height, width, model.clip_config.tokens, 1, part}));
   };
-  for (const UnetEvaluation& call : unet_schedule(request, result_.guided(), kMostSteps))
+  for (const UnetEvaluation& call : unet_schedule(request, result_.guided(), kMaxSteps))
     if (Measurement& step = result_.steps[result_.kind_of(call)]; step.work == 0)
       step.work = work(call.copies, call.part);
   result_.vae.work = flops(vae_decoder_graph(model.vae_config, 1, height, width));
@@ -172,7 +172,7 @@ void Bench::probe_peaks() {
   peaks.bf16 = std::max(peaks.bf16, engine_.backend().peak_flops(DType::kBF16));
 }
 
-void Bench::picture(int number) {
+void Bench::image(int number) {
   const Progress progress = view_.callbacks(number);
   Request request = result_.request;
   request.prompt += fmt::format(" {}", number);  // the engine keeps the last texts: these are new

@@ -1,4 +1,4 @@
-// The work that bench measures: a first picture of one step, from opening the model on, then pictures whose stages count.
+// The work that bench measures: a first image of one step, from opening the model on, then images whose stages count.
 #pragma once
 
 #include <array>
@@ -38,21 +38,21 @@ struct BenchResult {
   // By what is asked of the U-Net. All but the first are there only with approximations.
   std::array<Measurement, 4> steps{Measurement{"guided step"}, Measurement{"unguided step"},
                                    Measurement{"shallow guided step"}, Measurement{"shallow unguided step"}};
-  Measurement whole{"end to end"};  // texts, steps and VAE of a picture: its runs and work alone
-  int texts = 0;                    // encoded for each picture
+  Measurement whole{"end to end"};  // texts, steps and VAE of an image: its runs and work alone
+  int texts = 0;                    // encoded for each image
   MemoryPeaks memory;               // of the whole run
   bool stages_apart = false;        // their MemoryPeaks::resident is their own
 
   bool guided() const { return texts == 2; }
   size_t kind_of(const UnetEvaluation& call) const;  // of `steps`
   std::optional<double> seconds_of(
-      int steps) const;  // of a picture, by the medians of its stages; unset where a kind was not run
+      int steps) const;  // of an image, by the medians of its stages; unset where a kind was not run
   double work_of(int steps) const;
 };
 
 class Bench {
  public:
-  // `opening`: when loading began. The request's steps are those of each picture.
+  // `opening`: when loading began. The request's steps are those of each image.
   Bench(Engine& engine, const Request& request, int repeat, const Console& console, double opening);
   BenchResult run();
   const Trace& trace() const { return trace_; }
@@ -61,7 +61,7 @@ class Bench {
   using Programs = std::function<std::vector<Program*>()>;  // compiles them where they are not there
 
   void start_up();
-  void picture(int number);
+  void image(int number);
   void probe_peaks();
   void timed(Measurement& measurement, const Programs& programs, const std::function<void()>& work);
   void count_work(int rows);

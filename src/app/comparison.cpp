@@ -127,7 +127,7 @@ Comparison compare(const JsonObject& now, const JsonObject& before, const std::s
   note("device", text(now, {"machine", "description"}), text(before, {"machine", "description"}));
   note("threads", whole(now, {"machine", "threads"}), whole(before, {"machine", "threads"}));
   for (const char* stage : kStages) add_stage(comparison, stage, now, before);
-  // Pictures of other steps are other work: then those by the medians are compared.
+  // Images of other steps are other work: then those by the medians are compared.
   const bool same_steps = number(now, {"steps"}) == number(before, {"steps"});
   const auto whole_of = [&](const JsonObject& of) {
     return same_steps ? object_at(of, {"end_to_end"}) : object_at(of, {"end_to_end", "by_medians"});

@@ -13,7 +13,7 @@ namespace inkstone {
 // A result written by `inkstone bench --out` or `--json`; Error naming the file where it is something else.
 JsonObject read_bench(const std::filesystem::path& path);
 
-// UsageError where `before` is of another model (by its parameters) or picture size: its seconds would mean nothing.
+// UsageError where `before` is of another model (by its parameters) or image size: its seconds would mean nothing.
 void expect_same_work(const JsonObject& before, const std::string& source, const JsonObject& now);
 
 struct Compared {         // a row; what one of the two does not have is unset

@@ -13,7 +13,7 @@
 namespace inkstone {
 namespace {
 
-constexpr size_t kMostBytes = size_t{1} << 20;
+constexpr size_t kMaxBytes = size_t{1} << 20;
 
 std::string place(const std::string& source, const toml::source_region& region) {
   return fmt::format("{}:{}:{}", source, region.begin.line, region.begin.column);
@@ -118,7 +118,7 @@ void apply_config(std::string_view text, const std::string& source, Options& opt
 }
 
 void apply_config_file(const std::filesystem::path& path, Options& options, Command command) {
-  apply_config(read_file(path, kMostBytes), path.string(), options, command);
+  apply_config(read_file(path, kMaxBytes), path.string(), options, command);
 }
 
 }  // namespace inkstone

@@ -12,7 +12,7 @@
 namespace inkstone {
 namespace {
 
-constexpr size_t kDeviceColumn = 8, kMostColumns = 110;
+constexpr size_t kDeviceColumn = 8, kMaxColumns = 110;
 
 std::string chip_text(const DeviceStatus& device) {
   const std::string chip = device.chip.empty() ? "unknown chip" : device.chip;
@@ -27,7 +27,7 @@ std::string wrapped(const std::string& before, std::string_view text) {
   const std::string indent(column, ' ');
   for (column = result.size(); !text.empty();) {
     const size_t end = std::min(text.find(' '), text.size());
-    if (column + end > kMostColumns) {
+    if (column + end > kMaxColumns) {
       while (result.ends_with(' ')) result.pop_back();
       result += "\n" + indent;
       column = indent.size();

@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kMostBatch = 64, kMostPixels = 8192;
+constexpr int kMaxBatch = 64, kMaxPixels = 8192;
 
 std::vector<std::string> pieces_of(const std::string& text) {
   std::vector<std::string> pieces;
@@ -41,16 +41,16 @@ bool read_number(std::string_view text, int most, int& value) {
   return error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= most;
 }
 
-std::vector<PictureSize> sizes_of(const Options& options, const Pipeline& model) {
+std::vector<ImageSize> sizes_of(const Options& options, const Pipeline& model) {
   if (!options.sizes) return {{model.defaults.width, model.defaults.height}};
-  std::vector<PictureSize> sizes;
+  std::vector<ImageSize> sizes;
   for (const std::string& piece : pieces_of(*options.sizes)) {
     const std::string_view text = piece;
     const size_t cross = text.find('x');
-    PictureSize size;
-    bool good = read_number(text.substr(0, cross), kMostPixels, size.width);
+    ImageSize size;
+    bool good = read_number(text.substr(0, cross), kMaxPixels, size.width);
     size.height = size.width;
-    if (cross != std::string_view::npos) good = good && read_number(text.substr(cross + 1), kMostPixels, size.height);
+    if (cross != std::string_view::npos) good = good && read_number(text.substr(cross + 1), kMaxPixels, size.height);
     INKSTONE_CHECK_USAGE(good, "--sizes ", *options.sizes, ": \"", piece,
                          "\" is no size: write 512 or WIDTHxHEIGHT, separated by commas");
     INKSTONE_CHECK_USAGE(std::ranges::count(sizes, size) == 0, "--sizes ", *options.sizes, ": ", piece,
@@ -64,8 +64,8 @@ std::vector<int> batches_of(const Options& options) {
   std::vector<int> batches;
   for (const std::string& piece : pieces_of(options.batch.value_or("1"))) {
     int batch = 0;
-    INKSTONE_CHECK_USAGE(read_number(piece, kMostBatch, batch), "--batch ", *options.batch, ": \"", piece,
-                         "\" must be a whole number from 1 to ", kMostBatch, ", several separated by commas");
+    INKSTONE_CHECK_USAGE(read_number(piece, kMaxBatch, batch), "--batch ", *options.batch, ": \"", piece,
+                         "\" must be a whole number from 1 to ", kMaxBatch, ", several separated by commas");
     INKSTONE_CHECK_USAGE(std::ranges::count(batches, batch) == 0, "--batch ", *options.batch, ": ", batch,
                          " stands twice");
     batches.push_back(batch);
@@ -81,9 +81,9 @@ ExportChoice choice_of(const Options& options, const Pipeline& model) {
   choice.opset = options.opset.value_or(choice.opset);
   choice.attention_heads = options.attention_heads.value_or(0);
   choice.whole_timesteps = options.timestep == "int32";
-  for (const PictureSize& size : choice.graphs.sizes)
+  for (const ImageSize& size : choice.graphs.sizes)
     INKSTONE_CHECK_USAGE(choice.graphs.vae_tile * model.vae_scale() < size.height || !choice.graphs.vae_tile,
-                         "--vae-tile ", choice.graphs.vae_tile, ": a picture of ", size.height, " rows has ",
+                         "--vae-tile ", choice.graphs.vae_tile, ": an image of ", size.height, " rows has ",
                          size.height / model.vae_scale(), " latent rows, and a band must have fewer");
   return choice;
 }

@@ -29,7 +29,7 @@
 namespace inkstone {
 namespace {
 
-struct Picture {
+struct ImageFile {
   std::filesystem::path path;
   uint64_t seed = 0;
   StageTimes times;
@@ -40,7 +40,7 @@ struct Session {
   Options options;
   Console console;
   Loaded loaded;
-  Request request;  // of the first picture
+  Request request;  // of the first image
   int count = 1;
   EnginePlan plan;
   double seconds = 0;  // of everything
@@ -49,8 +49,8 @@ struct Session {
 void read_prompts(Options& options) {
   INKSTONE_CHECK_USAGE(options.prompt, "no prompt: say what to draw, inkstone generate \"a fox on a teal background\"");
   if (options.prompt == "-") {
-    constexpr size_t kMostBytes = size_t{16} << 20;
-    options.prompt = read_input(kMostBytes);
+    constexpr size_t kMaxBytes = size_t{16} << 20;
+    options.prompt = read_input(kMaxBytes);
     while (!options.prompt->empty() && (options.prompt->back() == '\n' || options.prompt->back() == '\r'))
       options.prompt->pop_back();
   }
@@ -73,7 +73,7 @@ void report_loaded(const Session& session) {
   text += fmt::format("device     {}, {} threads\n", device_text(loaded.engine->backend().info()), threads());
   text += fmt::format("precision  {}\nmemory     {}\n", name_of(session.plan.precision), plan_line(session.plan));
   for (const std::string& reason : session.plan.reasons) text += fmt::format("  given up: {}\n", reason);
-  text += fmt::format("picture    {}x{}, {} steps of {}{}, guidance {}, seed {}", request.width, request.height,
+  text += fmt::format("image      {}x{}, {} steps of {}{}, guidance {}, seed {}", request.width, request.height,
                       request.steps, name_of(request.scheduler.kind), request.scheduler.karras ? " (Karras)" : "",
                       request.guidance, request.seed);
   if (session.count > 1) text += fmt::format(" to {}", request.seed + static_cast<uint64_t>(session.count - 1));
@@ -82,42 +82,42 @@ void report_loaded(const Session& session) {
   session.console.detail("memory, in detail\n" + plan_table(session.plan));
 }
 
-void report_picture(const Console& console, const Picture& picture) {
-  for (const std::string& warning : picture.warnings) console.say("inkstone: warning: " + one_line(warning));
-  const StageTimes& times = picture.times;
+void report_image(const Console& console, const ImageFile& image) {
+  for (const std::string& warning : image.warnings) console.say("inkstone: warning: " + one_line(warning));
+  const StageTimes& times = image.times;
   console.say(fmt::format("text encoder {}, U-Net {}, VAE {}, total {}, peak memory {}",
                           duration_text(times.text_encoder), duration_text(times.unet), duration_text(times.vae),
                           duration_text(times.total), byte_text(peak_resident_bytes())));
-  console.say(fmt::format("seed {} -> {}", picture.seed, picture.path.string()));
+  console.say(fmt::format("seed {} -> {}", image.seed, image.path.string()));
 }
 
-Picture draw(Session& session, int number, ProgressView& progress) {
+ImageFile draw(Session& session, int number, ProgressView& progress) {
   Request request = session.request;
   request.seed += static_cast<uint64_t>(number);
   Generated generated = generate(*session.loaded.engine, request, progress.callbacks(number + 1));
   progress.clear();
   const std::vector<std::byte> png =
       encode_png(generated.image, {{kParametersKeyword, parameters_text(request, session.loaded.name)}});
-  Picture picture{picture_path(session.options.out, request.prompt, request.seed, session.count > 1), request.seed,
+  ImageFile image{image_path(session.options.out, request.prompt, request.seed, session.count > 1), request.seed,
                   generated.times, std::move(generated.warnings)};
-  write_file(picture.path, png);
-  return picture;
+  write_file(image.path, png);
+  return image;
 }
 
-JsonObject result_json(const Session& session, const std::vector<Picture>& pictures) {
+JsonObject result_json(const Session& session, const std::vector<ImageFile>& files) {
   JsonArray images, warnings;
   StageTimes sum;
-  for (const Picture& picture : pictures) {
-    const StageTimes& times = picture.times;
-    images.push_back(JsonObject{{"path", clean_utf8(picture.path.string())},
-                                {"seed", picture.seed},
+  for (const ImageFile& image : files) {
+    const StageTimes& times = image.times;
+    images.push_back(JsonObject{{"path", clean_utf8(image.path.string())},
+                                {"seed", image.seed},
                                 {"width", session.request.width},
                                 {"height", session.request.height},
                                 {"times", times_json(times)}});
     sum = {sum.prepare + times.prepare, sum.text_encoder + times.text_encoder, sum.unet + times.unet,
            sum.vae + times.vae, 0};
-    if (warnings.empty())  // all pictures have the same prompt
-      for (const std::string& warning : picture.warnings) warnings.emplace_back(clean_utf8(warning));
+    if (warnings.empty())  // all images have the same prompt
+      for (const std::string& warning : image.warnings) warnings.emplace_back(clean_utf8(warning));
   }
   sum.total = session.seconds;
   JsonObject parameters = request_json(session.request), times = times_json(sum), memory = plan_json(session.plan);
@@ -161,19 +161,19 @@ int run_generate(Options options) {
   engine.check(request);
   const uint64_t pixel_bytes =
       uint64_t{3} * static_cast<uint64_t>(request.width) * static_cast<uint64_t>(request.height);
-  check_writable(picture_path(session.options.out, request.prompt, request.seed, session.count > 1), pixel_bytes);
+  check_writable(image_path(session.options.out, request.prompt, request.seed, session.count > 1), pixel_bytes);
   session.plan = engine.plan(request);
   report_loaded(session);
 
   ProgressView progress(progress_kind(session.console.quiet), session.count);
-  std::vector<Picture> pictures;
+  std::vector<ImageFile> files;
   for (int number = 0; number < session.count; ++number) {
-    pictures.push_back(draw(session, number, progress));
-    report_picture(session.console, pictures.back());
+    files.push_back(draw(session, number, progress));
+    report_image(session.console, files.back());
   }
   if (const auto card = ascend_status(engine.backend())) session.console.detail(card_text(*card));
   session.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  if (session.options.json.value_or(false)) print_json(result_json(session, pictures));
+  if (session.options.json.value_or(false)) print_json(result_json(session, files));
   return 0;
 }
 

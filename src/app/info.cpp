@@ -1,4 +1,4 @@
-// inkstone info: what a model is and the memory that a picture of it takes, from headers alone.
+// inkstone info: what a model is and the memory that an image of it takes, from headers alone.
 #include <fmt/format.h>
 
 #include <boost/json/serialize.hpp>

@@ -55,7 +55,7 @@ void write_output(std::string_view text) {
   INKSTONE_CHECK(write_all(STDOUT_FILENO, text), "cannot write to standard output: ", std::strerror(errno));
 }
 
-std::string read_input(size_t most_bytes) {
+std::string read_input(size_t max_bytes) {
   std::string text;
   char piece[1 << 16];
   for (;;) {
@@ -64,7 +64,7 @@ std::string read_input(size_t most_bytes) {
     INKSTONE_CHECK(got >= 0, "cannot read standard input: ", std::strerror(errno));
     if (got == 0) return text;
     text.append(piece, static_cast<size_t>(got));
-    INKSTONE_CHECK(text.size() <= most_bytes, "standard input has more than ", most_bytes,
+    INKSTONE_CHECK(text.size() <= max_bytes, "standard input has more than ", max_bytes,
                    " bytes, the most that are read");
   }
 }

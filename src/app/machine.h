@@ -18,6 +18,6 @@ void restart_with_short_spins(char** arguments);
 void write_error(std::string_view text);  // to standard error, at once; failures are nobody's concern
 // To standard output, whole; throws Error with the reason. A reader that went away (EPIPE) is Error too.
 void write_output(std::string_view text);
-std::string read_input(size_t most_bytes);  // standard input to its end; throws Error where there is more
+std::string read_input(size_t max_bytes);  // standard input to its end; throws Error where there is more
 
 }  // namespace inkstone

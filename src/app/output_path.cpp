@@ -52,7 +52,7 @@ fs::path named_by_prompt(const fs::path& folder, std::string_view prompt, uint64
 }  // namespace
 
 std::string name_of_prompt(std::string_view prompt) {
-  constexpr size_t kMostBytes = 60;
+  constexpr size_t kMaxBytes = 60;
   const std::string text = lower(prompt);
   std::string name;
   bool gap = false;
@@ -64,14 +64,14 @@ std::string name_of_prompt(std::string_view prompt) {
     }
     std::string next = gap ? "-" : "";
     append_utf8(next, code);
-    if (name.size() + next.size() > kMostBytes) break;
+    if (name.size() + next.size() > kMaxBytes) break;
     name += next;
     gap = false;
   }
-  return name.empty() ? "picture" : name;
+  return name.empty() ? "image" : name;
 }
 
-fs::path picture_path(const std::optional<std::string>& out, std::string_view prompt, uint64_t seed, bool several) {
+fs::path image_path(const std::optional<std::string>& out, std::string_view prompt, uint64_t seed, bool several) {
   if (!out || is_folder(*out)) return named_by_prompt(out ? fs::path(*out) : fs::path(), prompt, seed);
   fs::path path(*out);
   if (several) path.replace_filename(path.stem().string() + "-" + std::to_string(seed) + path.extension().string());

@@ -1,4 +1,4 @@
-// Where pictures go, and whether they can be written there: found out before the work is done.
+// Where images go, and whether they can be written there: found out before the work is done.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,12 @@
 
 namespace inkstone {
 
-std::string name_of_prompt(
-    std::string_view prompt);  // "A red apple!" -> "a-red-apple"; "picture" where nothing is left
+std::string name_of_prompt(std::string_view prompt);  // "A red apple!" -> "a-red-apple"; "image" where nothing is left
 
 // `out` names a file, which is overwritten, or a folder (or nothing: this one), in which the name is made of prompt and seed and gets
-// a number where it is taken. With `several` pictures the seed is added to a file's name.
-std::filesystem::path picture_path(const std::optional<std::string>& out, std::string_view prompt, uint64_t seed,
-                                   bool several);
+// a number where it is taken. With `several` images the seed is added to a file's name.
+std::filesystem::path image_path(const std::optional<std::string>& out, std::string_view prompt, uint64_t seed,
+                                 bool several);
 
 // Throws where a file of about that many bytes cannot be written there: no such folder, no permission, no space, not a file.
 void check_writable(const std::filesystem::path& path, uint64_t bytes);

@@ -12,10 +12,10 @@
 namespace inkstone {
 namespace {
 
-constexpr auto kLeastBetweenDraws = std::chrono::milliseconds(100);
+constexpr auto kMinBetweenDraws = std::chrono::milliseconds(100);
 
-std::string picture_text(const ProgressState& state, const char* form) {
-  return state.pictures > 1 ? fmt::format(fmt::runtime(form), state.picture, state.pictures) : "";
+std::string image_text(const ProgressState& state, const char* form) {
+  return state.images > 1 ? fmt::format(fmt::runtime(form), state.image, state.images) : "";
 }
 
 // ", 7.50 it/s, 1.2 s left", and what it took when all is done
@@ -45,20 +45,20 @@ std::string rate_text(int done, double seconds) {
 }
 
 std::string progress_bar(const ProgressState& state, int columns) {
-  constexpr int kLeastBar = 5, kMostBar = 40;
+  constexpr int kMinBar = 5, kMaxBar = 40;
   const size_t width = static_cast<size_t>(std::max(columns, 0));
-  const std::string head = picture_text(state, "picture {}/{} ");
+  const std::string head = image_text(state, "image {}/{} ");
   const std::string tail = fmt::format(" {}/{}{}", state.done, state.total, pace_text(state));
   const int room = static_cast<int>(width) - static_cast<int>(head.size() + tail.size()) - 2;
-  if (room < kLeastBar) return (head + tail.substr(1)).substr(0, width);
-  const int cells = std::min(room, kMostBar);
+  if (room < kMinBar) return (head + tail.substr(1)).substr(0, width);
+  const int cells = std::min(room, kMaxBar);
   const int full = state.total > 0 ? static_cast<int>(int64_t{cells} * state.done / state.total) : 0;
   return fmt::format("{}[{:#<{}}{:.<{}}]{}", head, "", full, "", cells - full, tail);
 }
 
 std::string progress_text(const ProgressState& state) {
   const int percent = state.total > 0 ? static_cast<int>(int64_t{100} * state.done / state.total) : 0;
-  return fmt::format("{}step {} of {} ({} %){}", picture_text(state, "picture {} of {}: "), state.done, state.total,
+  return fmt::format("{}step {} of {} ({} %){}", image_text(state, "image {} of {}: "), state.done, state.total,
                      percent, pace_text(state));
 }
 
@@ -73,7 +73,7 @@ ProgressView::Kind progress_kind(bool quiet) {
   return is_terminal(2) && !dumb ? ProgressView::Kind::kBar : ProgressView::Kind::kLines;
 }
 
-ProgressView::ProgressView(Kind kind, int pictures) : kind_(kind) { state_.pictures = pictures; }
+ProgressView::ProgressView(Kind kind, int images) : kind_(kind) { state_.images = images; }
 
 void ProgressView::show(const std::string& line) {
   if (kind_ == Kind::kLines) write_error(line + "\n");
@@ -94,12 +94,12 @@ void ProgressView::stepped(int call, int calls, double seconds) {
   state_.total = calls;
   state_.seconds = seconds;
   if (kind_ == Kind::kLines && is_reported(call, calls)) show(progress_text(state_));
-  const bool due = std::chrono::steady_clock::now() - last_drawn_ >= kLeastBetweenDraws;
+  const bool due = std::chrono::steady_clock::now() - last_drawn_ >= kMinBetweenDraws;
   if (kind_ == Kind::kBar && (due || call == calls)) show(progress_bar(state_, terminal_columns() - 1));
 }
 
-Progress ProgressView::callbacks(int picture) {
-  state_ = {picture, state_.pictures, 0, 0, 0};
+Progress ProgressView::callbacks(int image) {
+  state_ = {image, state_.images, 0, 0, 0};
   last_drawn_ = {};
   return {[this](const std::string& component) { show("preparing " + component); },
           [this](int call, int calls, double seconds) { stepped(call, calls, seconds); }, [this] { show("decoding"); }};

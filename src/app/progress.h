@@ -1,4 +1,4 @@
-// How far a picture is: a bar on a terminal, plain lines elsewhere, nothing when quiet. The texts are pure functions.
+// How far an image is: a bar on a terminal, plain lines elsewhere, nothing when quiet. The texts are pure functions.
 #pragma once
 
 #include <chrono>
@@ -9,7 +9,7 @@
 namespace inkstone {
 
 struct ProgressState {
-  int picture = 1, pictures = 1;
+  int image = 1, images = 1;
   int done = 0, total = 0;  // calls of the U-Net
   double seconds = 0;       // since the first call began
 };
@@ -23,13 +23,13 @@ bool is_reported(int done, int total);                              // whether t
 class ProgressView {
  public:
   enum class Kind { kNothing, kLines, kBar };
-  ProgressView(Kind kind, int pictures);
+  ProgressView(Kind kind, int images);
   ~ProgressView() { clear(); }
   ProgressView(const ProgressView&) = delete;
   ProgressView& operator=(const ProgressView&) = delete;
 
   // What generate() is to tell; borrows this.
-  Progress callbacks(int picture);
+  Progress callbacks(int image);
   void clear();  // the bar's line is empty again
 
  private:

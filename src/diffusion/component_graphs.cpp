@@ -54,7 +54,7 @@ class Lister {
  public:
   Lister(const Pipeline& model, const GraphChoice& choice) : model_(model), choice_(choice), scale_(model.vae_scale()) {
     const int multiple = model.size_multiple();
-    for (const PictureSize& size : choice.sizes)
+    for (const ImageSize& size : choice.sizes)
       INKSTONE_CHECK_USAGE(
           size.width > 0 && size.height > 0 && size.width % multiple == 0 && size.height % multiple == 0, "a size of ",
           size.width, "x", size.height, ": width and height must be multiples of ", multiple, " for this model");
@@ -63,7 +63,7 @@ class Lister {
   std::vector<ComponentGraph> list() {
     add("text_encoder", "text_encoder", clip_graph(model_.clip_config, 1), {"ids"}, {"text"});
     add_unet();
-    for (const PictureSize& size : choice_.sizes) add_vae(size);
+    for (const ImageSize& size : choice_.sizes) add_vae(size);
     return std::move(made_);
   }
 
@@ -87,7 +87,7 @@ class Lister {
         "unet";
   }
 
-  UnetParts parts(const PictureSize& size, int batch, int copies) const {
+  UnetParts parts(const ImageSize& size, int batch, int copies) const {
     LatentSize latent{batch, size.height / scale_, size.width / scale_, model_.clip_config.tokens};
     latent.copies = copies;
     return unet_parts(model_.unet_config, latent, DType::kF32);
@@ -98,11 +98,11 @@ class Lister {
     for (ConditioningPart& part : small.before)
       if (!part.values.empty()) add_unet_part(std::move(part));
     const bool distilled = model_.unet_config.guidance_channels > 0;
-    for (const PictureSize& size : choice_.sizes)
+    for (const ImageSize& size : choice_.sizes)
       for (int copies = 1; copies <= (distilled ? 1 : 2); ++copies) add_steps(size, copies);
   }
 
-  void add_steps(const PictureSize& size, int copies) {
+  void add_steps(const ImageSize& size, int copies) {
     const std::string guided = copies == 2 ? "_guided" : "";
     const auto named = [&](int batch, const std::string& name) -> ComponentGraph& {
       UnetParts unet = parts(size, batch, copies);
@@ -128,7 +128,7 @@ class Lister {
     step.other = compile::fold(parts(size, 3, copies).step);
   }
 
-  void add_vae(const PictureSize& size) {
+  void add_vae(const ImageSize& size) {
     const int height = size.height / scale_, width = size.width / scale_, tile = choice_.vae_tile;
     const Graph decoder = vae_decoder_graph(model_.vae_config, 1, height, width);
     add("vae_decoder" + of(size), "vae_decoder", decoder, {"latent"}, {"image"}).size = size;
@@ -137,7 +137,7 @@ class Lister {
       ComponentGraph& tiled = add(name, "vae_decoder", decoder, {"latent"}, {"image"});
       tiled.size = size;
       tiled.vae_tile = tile;
-      // The largest maps, those of the picture's size and of half of it, are the ones that memory is for.
+      // The largest maps, those of the image's size and of half of it, are the ones that memory is for.
       tiled.graph =
           compile::tile_rows(compile::fuse(tiled.graph), int64_t{size.height} * size.width / 4, int64_t{tile} * scale_);
     }
@@ -147,7 +147,7 @@ class Lister {
         .size = size;
   }
 
-  static std::string of(const PictureSize& size) {
+  static std::string of(const ImageSize& size) {
     return "_" + std::to_string(size.width) + "x" + std::to_string(size.height);
   }
 

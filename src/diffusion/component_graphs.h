@@ -1,4 +1,4 @@
-// The graphs that pictures are made with, for whoever compiles them ahead of time: ONNX files for Ascend. Each says which of the
+// The graphs that images are made with, for whoever compiles them ahead of time: ONNX files for Ascend. Each says which of the
 // engine's own graphs it stands for, so that the engine finds what was made of it.
 #pragma once
 
@@ -11,19 +11,19 @@
 
 namespace inkstone {
 
-struct PictureSize {
+struct ImageSize {
   int width = 512, height = 512;  // pixels
-  bool operator==(const PictureSize&) const = default;
+  bool operator==(const ImageSize&) const = default;
 };
 
 struct ComponentGraph {
   std::string name;           // "unet_step_512x512_b2_guided"
   std::string component;      // "text_encoder", "unet", "vae_decoder", "vae_encoder"
   std::string part;           // "prompt", "time" or "step" of the U-Net; else as the component
-  PictureSize size{0, 0};     // 0x0: of all sizes
+  ImageSize size{0, 0};       // 0x0: of all sizes
   int copies = 1;             // texts for each latent: 2 with guidance
   int vae_tile = 0;           // latent rows in a band; 0: whole
-  std::vector<int> batches;   // pictures at once: one, or several where the rows are left open
+  std::vector<int> batches;   // images at once: one, or several where the rows are left open
   std::vector<Graph> engine;  // for each of them, the graph that the engine compiles
   Graph graph;                // to be written: of the first batch, or of open rows with `other` telling what is open
   std::optional<Graph> other;
@@ -32,7 +32,7 @@ struct ComponentGraph {
 };
 
 struct GraphChoice {
-  std::vector<PictureSize> sizes{{}};
+  std::vector<ImageSize> sizes{{}};
   std::vector<int> batches{1};
   bool open_rows = false;  // one step for all batches of a size
   int vae_tile = 0;        // besides the whole VAE decoder, one in bands of so many latent rows; 0: none

@@ -22,7 +22,7 @@ void guide(const Job& job, const float* rows, std::span<float> to) {
 }
 
 void estimate_image(Job& job) {
-  const Estimate estimate = job.scheduler->picture_estimate(job.call);
+  const Estimate estimate = job.scheduler->image_estimate(job.call);
   std::ranges::transform(
       job.latent.floats(), job.output.floats(), job.estimate.floats().begin(),
       [&](float x, float m) { return static_cast<float>(estimate.sample * x + estimate.output * m); });

@@ -11,8 +11,8 @@
 namespace inkstone {
 namespace {
 
-constexpr int kMostSteps = 1000;
-constexpr float kMostGuidance = 1000;
+constexpr int kMaxSteps = 1000;
+constexpr float kMaxGuidance = 1000;
 constexpr size_t kHeavyPacking = size_t{64} << 20;  // bytes of packed weights that are not made before their turn
 
 void check_side(const char* name, int pixels, int multiple) {
@@ -68,12 +68,12 @@ void Engine::check(const Request& request) const {
   const int multiple = pipeline_.size_multiple();
   check_side("width", request.width, multiple);
   check_side("height", request.height, multiple);
-  INKSTONE_CHECK_USAGE(request.steps >= 1 && request.steps <= kMostSteps, "steps ", request.steps,
-                       " is not between 1 and ", kMostSteps);
-  INKSTONE_CHECK_USAGE(request.guidance >= 0 && request.guidance <= kMostGuidance, "guidance ", request.guidance,
-                       " is not between 0 and ", kMostGuidance);
-  INKSTONE_CHECK_USAGE(request.cache_interval >= 1 && request.cache_interval <= kMostSteps, "cache interval ",
-                       request.cache_interval, " is not between 1 (every U-Net evaluation is full) and ", kMostSteps);
+  INKSTONE_CHECK_USAGE(request.steps >= 1 && request.steps <= kMaxSteps, "steps ", request.steps,
+                       " is not between 1 and ", kMaxSteps);
+  INKSTONE_CHECK_USAGE(request.guidance >= 0 && request.guidance <= kMaxGuidance, "guidance ", request.guidance,
+                       " is not between 0 and ", kMaxGuidance);
+  INKSTONE_CHECK_USAGE(request.cache_interval >= 1 && request.cache_interval <= kMaxSteps, "cache interval ",
+                       request.cache_interval, " is not between 1 (every U-Net evaluation is full) and ", kMaxSteps);
   check_guidance_interval(pipeline_, request);
   check_capacity(request);
 }

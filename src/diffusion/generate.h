@@ -1,4 +1,4 @@
-// From a request to a picture: the whole pipeline, with its times.
+// From a request to an image: the whole pipeline, with its times.
 #pragma once
 
 #include <functional>

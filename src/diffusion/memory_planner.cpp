@@ -55,7 +55,7 @@ class MemoryPlanner::Draft {
   void add_sized(size_t size, std::vector<PipelineStage> stages);
   size_t carried(int jobs) const;
   MemoryUse use_of(const Sized& sized, const Graph& graph) const;
-  MemoryUse most_of(const Sized& sized) const;
+  MemoryUse max_of(const Sized& sized) const;
   size_t measure();
   void give_up(bool& flag, bool allowed, const char* what);
 
@@ -182,7 +182,7 @@ MemoryUse MemoryPlanner::Draft::use_of(const Sized& sized, const Graph& graph) c
 }
 
 // Weights that pass through memory stay as far as they may beside the largest size's work.
-MemoryUse MemoryPlanner::Draft::most_of(const Sized& sized) const {
+MemoryUse MemoryPlanner::Draft::max_of(const Sized& sized) const {
   MemoryUse most = use_of(sized, sized.graphs[0]);
   for (size_t i = 1; i < sized.graphs.size(); ++i) {
     const MemoryUse other = use_of(sized, sized.graphs[i]);
@@ -196,7 +196,7 @@ MemoryUse MemoryPlanner::Draft::most_of(const Sized& sized) const {
 }
 
 size_t MemoryPlanner::Draft::measure() {
-  for (size_t i = 0; i < stages_.size(); ++i) plan_.stages[i].use = most_of(stages_[i]);
+  for (size_t i = 0; i < stages_.size(); ++i) plan_.stages[i].use = max_of(stages_[i]);
   return plan_.peak_bytes = peak_of(plan_);
 }
 

@@ -1,4 +1,4 @@
-// The text chunk "parameters" of a picture, in the form that AUTOMATIC1111's web UI writes and reads.
+// The text chunk "parameters" of an image, in the form that AUTOMATIC1111's web UI writes and reads.
 #pragma once
 
 #include <string>

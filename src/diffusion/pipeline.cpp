@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMostConfigBytes = size_t{1} << 20;
+constexpr size_t kMaxConfigBytes = size_t{1} << 20;
 
 // The folder of a component that must be there.
 fs::path part(const fs::path& model, const char* name) {
@@ -25,10 +25,10 @@ fs::path part(const fs::path& model, const char* name) {
   return folder;
 }
 
-Json config_of(const fs::path& folder) { return read_json(folder / "config.json", kMostConfigBytes); }
+Json config_of(const fs::path& folder) { return read_json(folder / "config.json", kMaxConfigBytes); }
 
 void check_index(const fs::path& folder) {
-  const Json index = read_json(folder / "model_index.json", kMostConfigBytes);
+  const Json index = read_json(folder / "model_index.json", kMaxConfigBytes);
   INKSTONE_CHECK(index.is_object(), (folder / "model_index.json").string(), ": the document is not an object");
   const Json* kind = index.get_object().if_contains("_class_name");
   const std::string name = kind && kind->is_string() ? std::string(kind->get_string()) : "";
@@ -56,7 +56,7 @@ ModelDefaults defaults_of(const fs::path& folder, const UnetConfig& unet, int sc
   out.width = out.height = unet.sample_size * scale;
   const fs::path path = folder / "generation_config.json";
   if (!fs::exists(path)) return out;
-  const Json json = read_json(path, kMostConfigBytes);
+  const Json json = read_json(path, kMaxConfigBytes);
   INKSTONE_CHECK(json.is_object(), path.string(), ": the document is not an object");
   if (const Json* steps = json.get_object().if_contains("num_inference_steps")) {
     INKSTONE_CHECK(steps->is_int64() && steps->get_int64() >= 1 && steps->get_int64() <= 1000, path.string(),
@@ -99,7 +99,7 @@ Pipeline Pipeline::open(const fs::path& folder) {
   m.unet_config = inkstone::unet_config(config_of(unet), (unet / "config.json").string());
   m.vae_config = inkstone::vae_config(config_of(vae), (vae / "config.json").string());
   m.scheduler_json =
-      std::make_shared<const Json>(read_json(part(folder, "scheduler") / "scheduler_config.json", kMostConfigBytes));
+      std::make_shared<const Json>(read_json(part(folder, "scheduler") / "scheduler_config.json", kMaxConfigBytes));
   m.tokenizer = std::make_unique<Tokenizer>(Tokenizer::open(part(folder, "tokenizer")));
   check_fit(m);
 

@@ -1,4 +1,4 @@
-// What was asked: everything a picture depends on, besides the model and the build.
+// What was asked: everything an image depends on, besides the model and the build.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace inkstone {
 
-struct Interval {  // of a picture's U-Net calls, as fractions of them: the calls whose middle lies in it
+struct Interval {  // of an image's U-Net calls, as fractions of them: the calls whose middle lies in it
   float from = 0, to = 1;
   bool operator==(const Interval&) const = default;
 };

@@ -74,7 +74,7 @@ struct SchedulerState {  // made by Scheduler::start(); no step allocates; a cop
   int order = 0;
 };
 
-// sample * x + output * m, of a sample x = alpha * picture + sigma * noise and the model's output m.
+// sample * x + output * m, of a sample x = alpha * image + sigma * noise and the model's output m.
 struct Estimate {
   double sample, output;
 };
@@ -95,8 +95,8 @@ class Scheduler {
   // not needed. Throws Error where sizes differ or the state is another scheduler's.
   void step(int call, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,
             SchedulerState& state) const;
-  // Of the picture, from the sample that a call starts with and the model's output after guidance.
-  virtual Estimate picture_estimate(int call) const = 0;
+  // Of the image, from the sample that a call starts with and the model's output after guidance.
+  virtual Estimate image_estimate(int call) const = 0;
 
  protected:
   // step(), after its checks and before it counts the call.

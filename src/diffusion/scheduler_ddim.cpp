@@ -1,4 +1,4 @@
-// DDIMScheduler (Song et al. 2021, formula 12): the picture estimated, clipped if asked, and noised again to the level
+// DDIMScheduler (Song et al. 2021, formula 12): the image estimated, clipped if asked, and noised again to the level
 // before; eta adds fresh noise.
 #include <algorithm>
 #include <cmath>
@@ -10,8 +10,8 @@ namespace inkstone {
 namespace {
 
 struct DdimStep {
-  Estimate picture, noise;
-  double picture_part, noise_part, fresh_part;  // of the next sample
+  Estimate image, noise;
+  double image_part, noise_part, fresh_part;  // of the next sample
 };
 
 class Ddim : public Scheduler {
@@ -35,7 +35,7 @@ class Ddim : public Scheduler {
 
   bool needs_noise(int) const override { return fresh_; }
 
-  Estimate picture_estimate(int call) const override { return steps_.at(static_cast<size_t>(call)).picture; }
+  Estimate image_estimate(int call) const override { return steps_.at(static_cast<size_t>(call)).image; }
 
  protected:
   void advance(int call, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,
@@ -43,8 +43,8 @@ class Ddim : public Scheduler {
     const DdimStep& step = steps_[static_cast<size_t>(call)];
     for (size_t i = 0; i < sample.size(); ++i) {
       const double x = sample[i], m = model_output[i];
-      const double picture = std::clamp(step.picture.sample * x + step.picture.output * m, -clip_, clip_);
-      double next = step.picture_part * picture + step.noise_part * (step.noise.sample * x + step.noise.output * m);
+      const double image = std::clamp(step.image.sample * x + step.image.output * m, -clip_, clip_);
+      double next = step.image_part * image + step.noise_part * (step.noise.sample * x + step.noise.output * m);
       if (fresh_) next += step.fresh_part * noise[i];
       sample[i] = static_cast<float>(next);
     }
@@ -54,12 +54,12 @@ class Ddim : public Scheduler {
   static DdimStep step_between(const SchedulerConfig& config, double now, double before) {
     INKSTONE_CHECK(
         now > 0 || config.prediction != PredictionType::kEpsilon,
-        "ddim: rescale_betas_zero_snr leaves no picture to find at the last timestep from an epsilon prediction; "
+        "ddim: rescale_betas_zero_snr leaves no image to find at the last timestep from an epsilon prediction; "
         "the model must predict v, or set rescale_betas_zero_snr to false");
     const double alpha = std::sqrt(now), sigma = std::sqrt(1 - now);
     const double variance = (1 - before) / (1 - now) * (1 - now / before);
     const double fresh = config.eta * std::sqrt(std::max(0.0, variance));
-    return {picture_of(config.prediction, alpha, sigma), noise_of(config.prediction, alpha, sigma), std::sqrt(before),
+    return {image_of(config.prediction, alpha, sigma), noise_of(config.prediction, alpha, sigma), std::sqrt(before),
             std::sqrt(std::max(0.0, 1 - before - fresh * fresh)), fresh};
   }
 

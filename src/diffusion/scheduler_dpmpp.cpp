@@ -1,5 +1,5 @@
 // DPMSolverMultistepScheduler as dpmsolver++ and sde-dpmsolver++ (Lu et al. 2022): an exponential integrator in half
-// the log of the signal-to-noise ratio, over the last one to three estimates of the picture.
+// the log of the signal-to-noise ratio, over the last one to three estimates of the image.
 #include <algorithm>
 #include <cmath>
 
@@ -9,9 +9,9 @@
 namespace inkstone {
 namespace {
 
-// What one call does with the sample, the pictures (newest first) and fresh noise.
+// What one call does with the sample, the images (newest first) and fresh noise.
 struct DpmppMix {
-  double sample = 0, pictures[3] = {0, 0, 0}, noise = 0;
+  double sample = 0, images[3] = {0, 0, 0}, noise = 0;
 };
 
 class Dpmpp : public Scheduler {
@@ -51,27 +51,27 @@ class Dpmpp : public Scheduler {
 
   bool needs_noise(int) const override { return stochastic_; }
 
-  Estimate picture_estimate(int call) const override {
+  Estimate image_estimate(int call) const override {
     const Level now(sigmas_.at(static_cast<size_t>(call)));
-    return picture_of(config_.prediction, now.alpha, now.sigma);
+    return image_of(config_.prediction, now.alpha, now.sigma);
   }
 
  protected:
   void advance(int call, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,
                SchedulerState& state) const override {
-    const Estimate estimate = picture_estimate(call);
+    const Estimate estimate = image_estimate(call);
     const DpmppMix mix = mix_at(call, order_at(call, state.calls));
-    // A ring of solver_order - 1 pictures; the newest takes the place of the oldest.
+    // A ring of solver_order - 1 images; the newest takes the place of the oldest.
     const float* before1 = history_ > 0 ? state.history[(state.calls + history_ - 1) % history_].data() : nullptr;
     const float* before2 = history_ > 1 ? state.history[state.calls % history_].data() : nullptr;
     float* newest = history_ > 0 ? state.history[state.calls % history_].data() : nullptr;
     for (size_t i = 0; i < sample.size(); ++i) {
-      const double picture = estimate.sample * sample[i] + estimate.output * model_output[i];
-      double next = mix.sample * sample[i] + mix.pictures[0] * picture;
-      if (before1) next += mix.pictures[1] * before1[i];
-      if (before2) next += mix.pictures[2] * before2[i];
+      const double image = estimate.sample * sample[i] + estimate.output * model_output[i];
+      double next = mix.sample * sample[i] + mix.images[0] * image;
+      if (before1) next += mix.images[1] * before1[i];
+      if (before2) next += mix.images[2] * before2[i];
       if (stochastic_) next += mix.noise * noise[i];
-      if (newest) newest[i] = static_cast<float>(picture);
+      if (newest) newest[i] = static_cast<float>(image);
       sample[i] = static_cast<float>(next);
     }
   }
@@ -92,18 +92,18 @@ class Dpmpp : public Scheduler {
     const double gain = -std::expm1(-span);  // 1 - e^-span
     DpmppMix mix;
     mix.sample = next.sigma / now.sigma * (stochastic_ ? std::exp(-h) : 1);
-    mix.pictures[0] = next.alpha * gain;
+    mix.images[0] = next.alpha * gain;
     mix.noise = stochastic_ ? next.sigma * std::sqrt(gain) : 0;
     if (order == 1 || h == 0) return mix;  // no way to go: the last step of Karras sigmas to sigma_min
 
     const double h0 = now.lambda - Level(sigmas_[call - 1]).lambda;
-    // First and second divided differences of the pictures: D1 = d1 . pictures, D2 = d2 . pictures.
+    // First and second divided differences of the images: D1 = d1 . images, D2 = d2 . images.
     const double slope = h / h0;
     double d1[3] = {slope, -slope, 0}, d2[3] = {0, 0, 0};
     const double phi = 1 - gain / span;
     if (order == 2) {
       const double part = next.alpha * (config_.heun ? phi : gain / 2);
-      for (int i = 0; i < 2; ++i) mix.pictures[i] += part * d1[i];
+      for (int i = 0; i < 2; ++i) mix.images[i] += part * d1[i];
       return mix;
     }
     const double h1 = Level(sigmas_[call - 1]).lambda - Level(sigmas_[call - 2]).lambda;
@@ -113,7 +113,7 @@ class Dpmpp : public Scheduler {
     for (int i = 0; i < 3; ++i) {
       d1[i] += r0 / (r0 + r1) * bend[i];
       d2[i] = bend[i] / (r0 + r1);
-      mix.pictures[i] += next.alpha * phi * d1[i] + next.alpha * psi * d2[i];
+      mix.images[i] += next.alpha * phi * d1[i] + next.alpha * psi * d2[i];
     }
     return mix;
   }

@@ -1,5 +1,5 @@
-// EulerDiscreteScheduler and EulerAncestralDiscreteScheduler: samples of growing variance (x = picture + sigma *
-// noise), one Euler step of dx/dsigma = (x - picture) / sigma, the ancestral one to a lower sigma with fresh noise on
+// EulerDiscreteScheduler and EulerAncestralDiscreteScheduler: samples of growing variance (x = image + sigma *
+// noise), one Euler step of dx/dsigma = (x - image) / sigma, the ancestral one to a lower sigma with fresh noise on
 // top (Karras et al. 2022; k-diffusion).
 #include <algorithm>
 #include <cmath>
@@ -15,16 +15,16 @@ struct EulerStep {
 };
 
 // The model sees x / sqrt(sigma^2 + 1); in those terms its alpha is 1 / sqrt(sigma^2 + 1).
-Estimate picture_at(PredictionType prediction, double sigma) {
+Estimate image_at(PredictionType prediction, double sigma) {
   const double alpha = 1 / std::sqrt(sigma * sigma + 1);
-  const Estimate picture = picture_of(prediction, alpha, sigma * alpha);
-  return {picture.sample * alpha, picture.output};
+  const Estimate image = image_of(prediction, alpha, sigma * alpha);
+  return {image.sample * alpha, image.output};
 }
 
 EulerStep euler_step(PredictionType prediction, double from, double to, double fresh) {
-  const Estimate picture = picture_at(prediction, from);
+  const Estimate image = image_at(prediction, from);
   const double stride = (to - from) / from;
-  return {1 + stride * (1 - picture.sample), -stride * picture.output, fresh};
+  return {1 + stride * (1 - image.sample), -stride * image.output, fresh};
 }
 
 class Euler : public Scheduler {
@@ -63,8 +63,8 @@ class Euler : public Scheduler {
     return static_cast<float>(1 / std::sqrt(sigma * sigma + 1));
   }
 
-  Estimate picture_estimate(int call) const override {
-    return picture_at(prediction_, sigmas_.at(static_cast<size_t>(call)));
+  Estimate image_estimate(int call) const override {
+    return image_at(prediction_, sigmas_.at(static_cast<size_t>(call)));
   }
 
   // Of the last ancestral step too, whose noise counts nothing: torch draws it.

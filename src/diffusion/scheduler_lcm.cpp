@@ -1,4 +1,4 @@
-// LCMScheduler (Luo et al. 2023): few of the timesteps of a distilled schedule; each call estimates the picture
+// LCMScheduler (Luo et al. 2023): few of the timesteps of a distilled schedule; each call estimates the image
 // outright, and all but the last noise it again.
 #include <algorithm>
 #include <cmath>
@@ -10,9 +10,9 @@ namespace inkstone {
 namespace {
 
 struct LcmStep {
-  Estimate picture;
-  double picture_part, sample_part;  // of what is denoised
-  double keep, fresh_part;           // of that and of fresh noise, in the next sample
+  Estimate image;
+  double image_part, sample_part;  // of what is denoised
+  double keep, fresh_part;         // of that and of fresh noise, in the next sample
 };
 
 class Lcm : public Scheduler {
@@ -41,7 +41,7 @@ class Lcm : public Scheduler {
 
   bool needs_noise(int call) const override { return static_cast<size_t>(call) + 1 < steps_.size(); }
 
-  Estimate picture_estimate(int call) const override { return steps_.at(static_cast<size_t>(call)).picture; }
+  Estimate image_estimate(int call) const override { return steps_.at(static_cast<size_t>(call)).image; }
 
  protected:
   void advance(int call, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,
@@ -50,8 +50,8 @@ class Lcm : public Scheduler {
     const bool fresh = needs_noise(call);
     for (size_t i = 0; i < sample.size(); ++i) {
       const double x = sample[i];
-      const double picture = std::clamp(step.picture.sample * x + step.picture.output * model_output[i], -clip_, clip_);
-      double next = step.keep * (step.picture_part * picture + step.sample_part * x);
+      const double image = std::clamp(step.image.sample * x + step.image.output * model_output[i], -clip_, clip_);
+      double next = step.keep * (step.image_part * image + step.sample_part * x);
       if (fresh) next += step.fresh_part * noise[i];
       sample[i] = static_cast<float>(next);
     }
@@ -61,11 +61,11 @@ class Lcm : public Scheduler {
   static LcmStep step_between(const SchedulerConfig& config, double timestep, double now, double before) {
     INKSTONE_CHECK(
         now > 0 || config.prediction != PredictionType::kEpsilon,
-        "lcm: rescale_betas_zero_snr leaves no picture to find at the last timestep from an epsilon prediction; "
+        "lcm: rescale_betas_zero_snr leaves no image to find at the last timestep from an epsilon prediction; "
         "the model must predict v, or set rescale_betas_zero_snr to false");
     constexpr double kDataVariance = 0.25;
     const double scaled = timestep * config.timestep_scaling, sum = scaled * scaled + kDataVariance;
-    return {picture_of(config.prediction, std::sqrt(now), std::sqrt(1 - now)), scaled / std::sqrt(sum),
+    return {image_of(config.prediction, std::sqrt(now), std::sqrt(1 - now)), scaled / std::sqrt(sum),
             kDataVariance / sum, std::sqrt(before), std::sqrt(1 - before)};
   }
 

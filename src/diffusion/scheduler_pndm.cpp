@@ -44,9 +44,9 @@ class Pndm : public Scheduler {
       check_timesteps(config, std::array{timesteps_[1] + static_cast<float>(ratio_)});
   }
 
-  Estimate picture_estimate(int call) const override {
+  Estimate image_estimate(int call) const override {
     const double a = alpha_at(timestep(call));
-    return picture_of(prediction_, std::sqrt(a), std::sqrt(1 - a));
+    return image_of(prediction_, std::sqrt(a), std::sqrt(1 - a));
   }
 
  protected:

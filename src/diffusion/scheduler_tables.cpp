@@ -192,7 +192,7 @@ std::vector<double> respaced_sigmas(const SchedulerConfig& config, double high, 
   return sigmas;
 }
 
-Estimate picture_of(PredictionType prediction, double alpha, double sigma) {
+Estimate image_of(PredictionType prediction, double alpha, double sigma) {
   switch (prediction) {
     case PredictionType::kEpsilon: return {1 / alpha, -sigma / alpha};
     case PredictionType::kVPrediction: return {alpha, -sigma};

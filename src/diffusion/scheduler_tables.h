@@ -1,5 +1,5 @@
 // What the scheduler families share: the training tables in torch's precision, timesteps and sigmas in numpy's, what a
-// model's output says about the picture, and how each family is made.
+// model's output says about the image, and how each family is made.
 #pragma once
 
 #include <memory>
@@ -28,10 +28,10 @@ bool respaced(const SchedulerConfig& config);  // whether one of the following s
 // Karras (rho 7), exponential or Lu's sigmas, from `high` to `low` or what sigma_max and sigma_min say.
 std::vector<double> respaced_sigmas(const SchedulerConfig& config, double high, double low, int steps);
 
-Estimate picture_of(PredictionType prediction, double alpha, double sigma);
+Estimate image_of(PredictionType prediction, double alpha, double sigma);
 Estimate noise_of(PredictionType prediction, double alpha, double sigma);
 
-// Of DPM++ and UniPC: the picture's and the noise's part at a sigma, and half the log of their power ratio (infinite at
+// Of DPM++ and UniPC: the image's and the noise's part at a sigma, and half the log of their power ratio (infinite at
 // 0).
 struct Level {
   explicit Level(float at);

@@ -1,4 +1,4 @@
-// UniPCMultistepScheduler predicting the picture (Zhao et al. 2023): a multistep predictor, and a corrector that takes
+// UniPCMultistepScheduler predicting the image (Zhao et al. 2023): a multistep predictor, and a corrector that takes
 // each step again once the model has seen where it led. Both solve a small Vandermonde system for their weights.
 #include <algorithm>
 #include <array>
@@ -10,19 +10,19 @@
 namespace inkstone {
 namespace {
 
-constexpr int kMostOrder = 3;
+constexpr int kMaxOrder = 3;
 
-// One prediction or correction: of the sample it starts from, the picture where it ends (correction only), and those
+// One prediction or correction: of the sample it starts from, the image where it ends (correction only), and those
 // before, newest first.
 struct UniPcMix {
   double sample = 0, reached = 0;
-  std::array<double, kMostOrder> pictures{};
+  std::array<double, kMaxOrder> images{};
 };
 
-using Row = std::array<double, kMostOrder>;
+using Row = std::array<double, kMaxOrder>;
 
 // Solves the first `size` rows and columns of matrix * x = right by elimination with the largest pivot.
-Row solve(std::array<Row, kMostOrder> matrix, Row right, int size) {
+Row solve(std::array<Row, kMaxOrder> matrix, Row right, int size) {
   for (int column = 0; column < size; ++column) {
     int pivot = column;
     for (int row = column + 1; row < size; ++row) {
@@ -47,11 +47,11 @@ class UniPc : public Scheduler {
  public:
   UniPc(const SchedulerConfig& config, int steps) : config_(config) {
     const int order = config.solver_order;
-    INKSTONE_CHECK(order >= 1 && order <= kMostOrder, "unipc: solver_order is ", order, ", not 1, 2 or 3");
+    INKSTONE_CHECK(order >= 1 && order <= kMaxOrder, "unipc: solver_order is ", order, ", not 1, 2 or 3");
     INKSTONE_CHECK(
         config.final_sigma_min || config.lower_order_final || order == 1,
         "unipc: lower_order_final false cannot end at a sigma of zero; set final_sigmas_type to \"sigma_min\"");
-    history_ = order + 1;  // a ring of pictures, and the sample that the last prediction started from
+    history_ = order + 1;  // a ring of images, and the sample that the last prediction started from
     const auto table = train_sigmas(alphas_cumprod(config), config.rescale_betas_zero_snr);
     auto timesteps = spaced_timesteps(config, steps, Points::kStepsAndOne, config.train_timesteps);
     round_all(timesteps);
@@ -74,9 +74,9 @@ class UniPc : public Scheduler {
     check_descending(config, sigmas_, timesteps_.size());
   }
 
-  Estimate picture_estimate(int call) const override {
+  Estimate image_estimate(int call) const override {
     const Level now(sigmas_.at(static_cast<size_t>(call)));
-    return picture_of(config_.prediction, now.alpha, now.sigma);
+    return image_of(config_.prediction, now.alpha, now.sigma);
   }
 
  protected:
@@ -84,29 +84,29 @@ class UniPc : public Scheduler {
   void advance(int call, std::span<const float> model_output, std::span<const float>, std::span<float> sample,
                SchedulerState& state) const override {
     const int calls = static_cast<int>(timesteps_.size()), ring = config_.solver_order;
-    const Estimate estimate = picture_estimate(call);
+    const Estimate estimate = image_estimate(call);
     const bool correct = call > 0 && state.calls > 0 && std::ranges::count(config_.disable_corrector, call - 1) == 0;
     const UniPcMix correction = correct ? mix_to(call, state.order, true) : UniPcMix{};
 
     int order = std::min(ring, state.calls + 1);
     if (config_.lower_order_final) order = std::min(order, calls - call);
     const UniPcMix prediction = mix_to(call + 1, order, false);
-    std::array<float*, kMostOrder> past{};  // pictures of the calls before, newest first
+    std::array<float*, kMaxOrder> past{};  // images of the calls before, newest first
     for (int i = 0; i < ring; ++i) past[i] = state.history[(state.calls + ring - 1 - i) % ring].data();
     float* newest = state.history[state.calls % ring].data();  // in place of the oldest
     auto& start = state.history[ring];
 
     for (size_t i = 0; i < sample.size(); ++i) {
-      const double picture = estimate.sample * sample[i] + estimate.output * model_output[i];
+      const double image = estimate.sample * sample[i] + estimate.output * model_output[i];
       double corrected = sample[i];
       if (correct) {
-        corrected = correction.sample * start[i] + correction.reached * picture;
-        for (int k = 0; k < state.order; ++k) corrected += correction.pictures[k] * past[k][i];
+        corrected = correction.sample * start[i] + correction.reached * image;
+        for (int k = 0; k < state.order; ++k) corrected += correction.images[k] * past[k][i];
       }
-      double next = prediction.sample * corrected + prediction.pictures[0] * picture;
-      for (int k = 1; k < order; ++k) next += prediction.pictures[k] * past[k - 1][i];
+      double next = prediction.sample * corrected + prediction.images[0] * image;
+      for (int k = 1; k < order; ++k) next += prediction.images[k] * past[k - 1][i];
       start[i] = static_cast<float>(corrected);
-      newest[i] = static_cast<float>(picture);
+      newest[i] = static_cast<float>(image);
       sample[i] = static_cast<float>(next);
     }
     state.order = order;
@@ -120,7 +120,7 @@ class UniPc : public Scheduler {
     const double gain = std::expm1(-h);  // h_phi_1
     UniPcMix mix;
     mix.sample = next.sigma / now.sigma;
-    mix.pictures[0] = -next.alpha * gain;
+    mix.images[0] = -next.alpha * gain;
     if (h == 0 || (order == 1 && !correction)) return mix;
 
     Row ratios{};
@@ -130,12 +130,12 @@ class UniPc : public Scheduler {
     const Row weights = weights_of(ratios, -h, scale, order, correction);
     for (int i = 1; i < order; ++i) {
       const double part = next.alpha * scale * weights[i - 1] / ratios[i - 1];
-      mix.pictures[i] -= part;
-      mix.pictures[0] += part;
+      mix.images[i] -= part;
+      mix.images[0] += part;
     }
     if (correction) {
       mix.reached = -next.alpha * scale * weights[order - 1];
-      mix.pictures[0] -= mix.reached;
+      mix.images[0] -= mix.reached;
     }
     return mix;
   }
@@ -143,7 +143,7 @@ class UniPc : public Scheduler {
   static Row weights_of(const Row& ratios, double hh, double scale, int order, bool correction) {
     const int unknowns = correction ? order : order - 1;
     if (unknowns == 1) return {0.5, 0, 0};
-    std::array<Row, kMostOrder> matrix{};
+    std::array<Row, kMaxOrder> matrix{};
     Row right{};
     double phi = std::expm1(hh) / hh - 1, factorial = 1;
     for (int i = 0; i < order; ++i) {

@@ -17,16 +17,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int32_t kMostIds = 1 << 20;
-constexpr size_t kMostBytes = size_t{64} << 20;
+constexpr int32_t kMaxIds = 1 << 20;
+constexpr size_t kMaxBytes = size_t{64} << 20;
 constexpr char kStart[] = "<|startoftext|>", kEnd[] = "<|endoftext|>";
 
 // Vocabulary.
 
 int32_t id_of(const Json& value, const std::string& source, std::string_view token) {
   const int64_t* number = value.if_int64();
-  INKSTONE_CHECK(number && *number >= 0 && *number < kMostIds, source, ": the id of \"", shown(token),
-                 "\" is not an integer from 0 to ", kMostIds - 1);
+  INKSTONE_CHECK(number && *number >= 0 && *number < kMaxIds, source, ": the id of \"", shown(token),
+                 "\" is not an integer from 0 to ", kMaxIds - 1);
   return static_cast<int32_t>(*number);
 }
 
@@ -173,9 +173,9 @@ void read_added_tokens(Settings& settings, const Json& list, const std::string& 
 
 int32_t id_from_key(std::string_view key, const std::string& source) {
   const bool digits = !key.empty() && key.size() < 8 && key.find_first_not_of("0123456789") == std::string_view::npos;
-  const int32_t id = digits ? std::stoi(std::string(key)) : kMostIds;
-  INKSTONE_CHECK(id < kMostIds, source, ": \"added_tokens_decoder\" has a key \"", shown(key),
-                 "\" that is not an integer from 0 to ", kMostIds - 1);
+  const int32_t id = digits ? std::stoi(std::string(key)) : kMaxIds;
+  INKSTONE_CHECK(id < kMaxIds, source, ": \"added_tokens_decoder\" has a key \"", shown(key),
+                 "\" that is not an integer from 0 to ", kMaxIds - 1);
   return id;
 }
 
@@ -298,7 +298,7 @@ TokenizerFiles read_tokenizer(const fs::path& folder) {
   INKSTONE_CHECK(fs::is_directory(folder), folder.string(), ": no such tokenizer folder");
   read_vocabulary(files, read_json(folder / "vocab.json"), (folder / "vocab.json").string());
   const std::string source = merges.string();
-  for_merge_lines(read_file(merges, kMostBytes), [&](std::string_view line, size_t number) {
+  for_merge_lines(read_file(merges, kMaxBytes), [&](std::string_view line, size_t number) {
     add_merge_line(files, line, {source, ":", number});
   });
   settle(files, read_settings(folder, nullptr));
@@ -306,7 +306,7 @@ TokenizerFiles read_tokenizer(const fs::path& folder) {
 }
 
 TokenizerFiles tokenizer_of_merges(std::string_view merges_text) {
-  constexpr size_t kMostMerges = 49152 - 256 - 2;  // CLIP leaves the rest of its file alone
+  constexpr size_t kMaxMerges = 49152 - 256 - 2;  // CLIP leaves the rest of its file alone
   TokenizerFiles files;
   const auto add = [&](const std::string& token) {
     files.vocabulary.emplace(token, static_cast<int32_t>(files.vocabulary.size()));
@@ -323,7 +323,7 @@ TokenizerFiles tokenizer_of_merges(std::string_view merges_text) {
   }
   const std::string source = "CLIP's merges";
   for_merge_lines(merges_text, [&](std::string_view line, size_t number) {
-    if (line.find("#version") != std::string_view::npos || files.merges.size() == kMostMerges) return;
+    if (line.find("#version") != std::string_view::npos || files.merges.size() == kMaxMerges) return;
     const size_t space = line.find(' ');
     if (space != std::string_view::npos) add(std::string(line.substr(0, space)) + std::string(line.substr(space + 1)));
     add_merge_line(files, line, {source, ":", number});

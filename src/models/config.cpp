@@ -10,7 +10,7 @@
 namespace inkstone {
 namespace {
 
-constexpr int kMostChannels = 1 << 16;
+constexpr int kMaxChannels = 1 << 16;
 
 Activation activation(ConfigReader& r, const char* key, const std::string& otherwise) {
   const std::string name = r.text(key, otherwise);
@@ -50,8 +50,8 @@ void read_added(ConfigReader& r, UnetConfig& c) {
   r.ignore({"addition_embed_type_num_heads"});
   if (type.empty()) return r.ignore({"addition_time_embed_dim", "projection_class_embeddings_input_dim"});
   if (type != "text_time") r.refuse("addition_embed_type", "supported are null and text_time");
-  c.added_time = r.integer("addition_time_embed_dim", 0, 1, kMostChannels);
-  c.added = r.integer("projection_class_embeddings_input_dim", 0, 1, kMostChannels);
+  c.added_time = r.integer("addition_time_embed_dim", 0, 1, kMaxChannels);
+  c.added = r.integer("projection_class_embeddings_input_dim", 0, 1, kMaxChannels);
   if (!c.added_time) r.refuse("addition_time_embed_dim", "text_time needs it");
   if (!c.added) r.refuse("projection_class_embeddings_input_dim", "text_time needs it");
 }
@@ -109,18 +109,18 @@ UnetConfig unet_config(const Json& json, const std::string& source) {
   c.out_channels = r.integer("out_channels", 4, 1, 64);
   c.sample_size = sample_size(r, 64);
   if (!r.has("block_out_channels")) r.refuse("block_out_channels", "a list of integers is wanted");
-  c.channels = r.integers("block_out_channels", 0, 0, kMostChannels);
+  c.channels = r.integers("block_out_channels", 0, 0, kMaxChannels);
   c.blocks = r.integers("layers_per_block", 2, c.channels.size(), 16);
   c.groups = r.integer("norm_num_groups", 32, 1, 1024);
   check_groups(r, c.channels, c.groups);
   c.epsilon = static_cast<float>(r.number("norm_eps", 1e-5));
   read_blocks(r, c);
-  const std::vector<int> contexts = r.integers("cross_attention_dim", 1280, 0, kMostChannels);
+  const std::vector<int> contexts = r.integers("cross_attention_dim", 1280, 0, kMaxChannels);
   c.context = contexts.empty() ? 1280 : contexts.front();
   if (std::ranges::any_of(contexts, [&](int width) { return width != c.context; }))
     r.refuse("cross_attention_dim", "all levels must have one width");
   read_added(r, c);
-  c.guidance_channels = r.integer("time_cond_proj_dim", 0, 0, kMostChannels);
+  c.guidance_channels = r.integer("time_cond_proj_dim", 0, 0, kMaxChannels);
   c.linear_projection = r.boolean("use_linear_projection", false);
   c.flip_sin_to_cos = r.boolean("flip_sin_to_cos", true);
   c.freq_shift = static_cast<float>(r.number("freq_shift", 0));
@@ -133,8 +133,8 @@ UnetConfig unet_config(const Json& json, const std::string& source) {
 ClipConfig clip_config(const Json& json, const std::string& source) {
   ConfigReader r(json, source);
   ClipConfig c;
-  c.width = r.integer("hidden_size", 512, 1, kMostChannels);
-  c.inner = r.integer("intermediate_size", 2048, 1, kMostChannels);
+  c.width = r.integer("hidden_size", 512, 1, kMaxChannels);
+  c.inner = r.integer("intermediate_size", 2048, 1, kMaxChannels);
   c.layers = r.integer("num_hidden_layers", 12, 1, 256);
   c.heads = r.integer("num_attention_heads", 8, 1, 1024);
   c.vocabulary = r.integer("vocab_size", 49408, 1, 1 << 24);
@@ -155,7 +155,7 @@ VaeConfig vae_config(const Json& json, const std::string& source) {
   c.in_channels = r.integer("in_channels", 3, 3, 3);
   c.out_channels = r.integer("out_channels", 3, 3, 3);
   c.latent = r.integer("latent_channels", 4, 1, 64);
-  c.channels = r.integers("block_out_channels", 64, 0, kMostChannels);
+  c.channels = r.integers("block_out_channels", 64, 0, kMaxChannels);
   if (c.channels.empty()) c.channels = {64};
   for (const auto& [key, type] :
        {std::pair{"down_block_types", "DownEncoderBlock2D"}, std::pair{"up_block_types", "UpDecoderBlock2D"}}) {

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 constexpr const char* kStems[] = {"model", "diffusion_pytorch_model"};
 constexpr std::array kSingles{".safetensors", ".fp16.safetensors"};
 constexpr std::array kIndexes{".safetensors.index.json", ".safetensors.index.fp16.json"};
-constexpr size_t kMostShards = 1000;
+constexpr size_t kMaxShards = 1000;
 
 bool is_pickle(const fs::path& file) {
   constexpr std::array kPickles{".bin", ".ckpt", ".pt", ".pth", ".pkl"};
@@ -65,7 +65,7 @@ Weights Weights::open_index(const fs::path& index) {
   const WeightMap map = read_index(index);
   std::set<std::string> names;
   for (const auto& [tensor, shard] : map) names.insert(shard);
-  INKSTONE_CHECK(names.size() <= kMostShards, index.string(), " names ", names.size(), " shards, at most ", kMostShards,
+  INKSTONE_CHECK(names.size() <= kMaxShards, index.string(), " names ", names.size(), " shards, at most ", kMaxShards,
                  " are read");
   std::vector<fs::path> files;
   for (const std::string& name : names) {

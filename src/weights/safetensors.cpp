@@ -11,8 +11,8 @@
 namespace inkstone {
 namespace {
 
-constexpr uint64_t kMostHeaderBytes = 100'000'000;
-constexpr size_t kMostTensors = 1'000'000;
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+constexpr size_t kMaxTensors = 1'000'000;
 
 struct StoredType {
   std::string_view name;
@@ -58,8 +58,8 @@ uint64_t header_length(std::span<const std::byte> file, const std::string& sourc
   uint64_t length = 0;
   for (int i = 7; i >= 0; --i) length = length << 8 | static_cast<uint64_t>(file[static_cast<size_t>(i)]);
   INKSTONE_CHECK(length >= 2, source, " says its header has ", length, " bytes: not a safetensors file");
-  INKSTONE_CHECK(length <= kMostHeaderBytes, source, " says its header has ", length, " bytes, at most ",
-                 kMostHeaderBytes, " are read: not a safetensors file");
+  INKSTONE_CHECK(length <= kMaxHeaderBytes, source, " says its header has ", length, " bytes, at most ",
+                 kMaxHeaderBytes, " are read: not a safetensors file");
   INKSTONE_CHECK(length <= file.size() - 8, source, " ends at byte ", file.size(),
                  ", inside its header, which runs to byte ", length + 8,
                  ": the download is incomplete, download it again");
@@ -148,8 +148,8 @@ void check_layout(const std::vector<Parsed>& tensors, uint64_t header_bytes, uin
 
 std::vector<Parsed> parse_header(std::string_view header, const std::string& source) {
   // Each tensor is an object: too many are seen before any is built.
-  INKSTONE_CHECK(static_cast<size_t>(std::ranges::count(header, '{')) <= kMostTensors, source, " has more than ",
-                 kMostTensors, " tensors");
+  INKSTONE_CHECK(static_cast<size_t>(std::ranges::count(header, '{')) <= kMaxTensors, source, " has more than ",
+                 kMaxTensors, " tensors");
   const Json json = parse_json(header, source + " (header)");
   INKSTONE_CHECK(json.is_object(), source, ": the header is not a JSON object");
   std::vector<Parsed> tensors;

@@ -78,7 +78,7 @@ TEST(Comparison, ratios_are_now_over_before_for_stages_and_ops) {
   EXPECT_DOUBLE_EQ(json.at("measured_peak_bytes_ratio").as_double(), 0.5);
 }
 
-TEST(Comparison, pictures_of_other_steps_are_compared_by_their_medians) {
+TEST(Comparison, images_of_other_steps_are_compared_by_their_medians) {
   JsonObject before = result(1, {});
   before["steps"] = 20;
   const Comparison comparison = compare(result(1, {}), before, "old.json");

@@ -20,35 +20,35 @@ TEST(OutputPath, names_come_from_the_prompt) {
   EXPECT_EQ(name_of_prompt("../../etc/passwd"), "etc-passwd");
   EXPECT_EQ(name_of_prompt("\xE4\xB8\x80\xE5\x8F\xAA\xE7\x8B\x90\xE7\x8B\xB8\xE3\x80\x82"),
             "\xE4\xB8\x80\xE5\x8F\xAA\xE7\x8B\x90\xE7\x8B\xB8");
-  EXPECT_EQ(name_of_prompt(""), "picture");
-  EXPECT_EQ(name_of_prompt("?!\xF0\x9F\xA6\x8A"), "picture");
+  EXPECT_EQ(name_of_prompt(""), "image");
+  EXPECT_EQ(name_of_prompt("?!\xF0\x9F\xA6\x8A"), "image");
   EXPECT_LE(name_of_prompt(std::string(1000, 'a')).size(), 60u);
 }
 
 TEST(OutputPath, a_name_that_is_taken_gets_a_number_and_a_given_one_does_not) {
   const ScratchFolder folder;
   const std::string out = folder.path().string() + "/";
-  EXPECT_EQ(picture_path(out, "A bee", 42, false), folder.path() / "a-bee-42.png");
+  EXPECT_EQ(image_path(out, "A bee", 42, false), folder.path() / "a-bee-42.png");
   folder.write("a-bee-42.png", "");
-  EXPECT_EQ(picture_path(out, "A bee", 42, false), folder.path() / "a-bee-42-2.png");
+  EXPECT_EQ(image_path(out, "A bee", 42, false), folder.path() / "a-bee-42-2.png");
   folder.write("a-bee-42-2.png", "");
-  EXPECT_EQ(picture_path(out, "A bee", 42, true), folder.path() / "a-bee-42-3.png");
-  EXPECT_EQ(picture_path(folder.path().string(), "A bee", 43, false), folder.path() / "a-bee-43.png");
+  EXPECT_EQ(image_path(out, "A bee", 42, true), folder.path() / "a-bee-42-3.png");
+  EXPECT_EQ(image_path(folder.path().string(), "A bee", 43, false), folder.path() / "a-bee-43.png");
   const fs::path given = folder.path() / "a-bee-42.png";
-  EXPECT_EQ(picture_path(given.string(), "A bee", 42, false), given);
+  EXPECT_EQ(image_path(given.string(), "A bee", 42, false), given);
 }
 
-TEST(OutputPath, several_pictures_have_their_seed_in_the_name) {
-  EXPECT_EQ(picture_path("bee.png", "x", 7, true), "bee-7.png");
-  EXPECT_EQ(picture_path("in/bee.v2.png", "x", 7, true), "in/bee.v2-7.png");
-  EXPECT_EQ(picture_path("bee", "x", 7, true), "bee-7");
+TEST(OutputPath, several_images_have_their_seed_in_the_name) {
+  EXPECT_EQ(image_path("bee.png", "x", 7, true), "bee-7.png");
+  EXPECT_EQ(image_path("in/bee.v2.png", "x", 7, true), "in/bee.v2-7.png");
+  EXPECT_EQ(image_path("bee", "x", 7, true), "bee-7");
 }
 
 TEST(OutputPath, a_link_stays_a_link) {
   const ScratchFolder folder;
   folder.write("real.png", "");
   fs::create_symlink(folder.path() / "real.png", folder.path() / "link.png");
-  EXPECT_EQ(picture_path((folder.path() / "link.png").string(), "x", 7, false),
+  EXPECT_EQ(image_path((folder.path() / "link.png").string(), "x", 7, false),
             fs::canonical(folder.path()) / "real.png");
 }
 

@@ -48,8 +48,8 @@ void ProgramRun::start(const std::vector<std::string>& arguments) {
   for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
   for (int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE})
     signal(number, SIG_DFL);  // a test in the background inherits SIG_IGN
-  if (most_file_bytes) {
-    const rlimit limit{most_file_bytes, most_file_bytes};
+  if (max_file_bytes) {
+    const rlimit limit{max_file_bytes, max_file_bytes};
     setrlimit(RLIMIT_FSIZE, &limit);
   }
   execv(program.c_str(), values.data());

@@ -25,7 +25,7 @@ class ProgramRun {
  public:
   std::string input;  // standard input
   std::map<std::string, std::string> environment;
-  size_t most_file_bytes = 0;  // RLIMIT_FSIZE; 0: none
+  size_t max_file_bytes = 0;  // RLIMIT_FSIZE; 0: none
   ScratchFolder folder;
 
   Outcome run(const std::vector<std::string>& arguments);

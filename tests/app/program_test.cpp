@@ -47,7 +47,7 @@ class TheProgram : public testing::Test {
     EXPECT_THAT(program_.folder.names(), IsEmpty());
   }
 
-  DecodedPng picture(const std::string& name) const {
+  DecodedPng image(const std::string& name) const {
     const std::string bytes = text_of(program_.folder.path() / name);
     return decode_png(std::as_bytes(std::span(bytes)));
   }
@@ -104,7 +104,7 @@ TEST_F(TheProgram, refuses_exports_that_cannot_be) {
   }
 }
 
-TEST_F(Generate, writes_a_picture_with_its_parameters_and_says_what_it_did) {
+TEST_F(Generate, writes_a_image_with_its_parameters_and_says_what_it_did) {
   const Outcome outcome = program_.run({"generate", "a red apple", "--seed", "42", "--steps", "3", "--negative",
                                         "blurry", "--scheduler", "pndm", "--guidance", "3.5"});
   ASSERT_EQ(outcome.code, 0) << outcome.error;
@@ -113,7 +113,7 @@ TEST_F(Generate, writes_a_picture_with_its_parameters_and_says_what_it_did) {
   EXPECT_THAT(outcome.error, AllOf(HasSubstr("UNet2DConditionModel"), HasSubstr("in all"), HasSubstr("precision"),
                                    HasSubstr("step 4 of 4 (100 %)"), HasSubstr("text encoder"),
                                    HasSubstr("peak memory"), HasSubstr("seed 42 -> a-red-apple-42.png")));
-  const DecodedPng png = picture("a-red-apple-42.png");
+  const DecodedPng png = image("a-red-apple-42.png");
   EXPECT_GT(png.image.width, 0);
   ASSERT_EQ(png.texts.size(), 1u);
   EXPECT_EQ(png.texts[0].first, "parameters");
@@ -129,10 +129,10 @@ TEST_F(Generate, overwrites_a_name_that_was_given_and_never_one_that_was_not) {
   program_.folder.write("apple-1.png", "old");
   ASSERT_EQ(program_.run({"generate", "apple", "--seed", "1", "--steps", "1", "--out", "apple.png", "--quiet"}).code,
             0);
-  EXPECT_GT(picture("apple.png").image.width, 0);
+  EXPECT_GT(image("apple.png").image.width, 0);
   ASSERT_EQ(program_.run({"generate", "apple", "--seed", "1", "--steps", "1", "--quiet"}).code, 0);
   EXPECT_EQ(text_of(program_.folder.path() / "apple-1.png"), "old");
-  EXPECT_EQ(picture("apple-1-2.png").image.rgb, picture("apple.png").image.rgb);
+  EXPECT_EQ(image("apple-1-2.png").image.rgb, image("apple.png").image.rgb);
 }
 
 TEST_F(Generate, quiet_is_quiet) {
@@ -153,7 +153,7 @@ TEST_F(Generate, draws_a_seed_and_says_it) {
 TEST_F(Generate, reads_the_prompt_from_standard_input) {
   program_.input = "a fox\n";
   ASSERT_EQ(program_.run({"generate", "-", "--seed", "1", "--steps", "1", "--quiet"}).code, 0);
-  EXPECT_THAT(picture("a-fox-1.png").texts[0].second, StartsWith("a fox\nSteps"));
+  EXPECT_THAT(image("a-fox-1.png").texts[0].second, StartsWith("a fox\nSteps"));
 }
 
 TEST_F(Generate, json_is_one_object_with_everything) {
@@ -165,7 +165,7 @@ TEST_F(Generate, json_is_one_object_with_everything) {
   const Json json = parse_json(outcome.output, "output");
   EXPECT_EQ(json.at("images").at(0).at("path").as_string(), "fox.png");
   EXPECT_EQ(json.at("images").at(0).at("seed").as_int64(), 7);
-  EXPECT_EQ(json.at("images").at(0).at("width").as_int64(), picture("fox.png").image.width);
+  EXPECT_EQ(json.at("images").at(0).at("width").as_int64(), image("fox.png").image.width);
   EXPECT_EQ(json.at("parameters").at("prompt").as_string(), "a \"fox\"\xEF\xBF\xBD");
   EXPECT_EQ(json.at("parameters").at("scheduler").as_string(), "euler");
   EXPECT_EQ(json.at("parameters").at("guidance").as_double(), 2.1);
@@ -188,7 +188,7 @@ TEST_F(Generate, warns_of_what_was_cut_from_the_prompt) {
               HasSubstr("on zebra"));
 }
 
-TEST_F(Generate, several_pictures_are_the_pictures_drawn_alone) {
+TEST_F(Generate, several_images_are_the_images_drawn_alone) {
   ASSERT_EQ(program_
                 .run({"generate", "a fox", "--seed", "5", "--steps", "2", "--count", "3", "--out", "fox.png", "--quiet",
                       "--scheduler", "euler-ancestral"})
@@ -209,7 +209,7 @@ TEST_F(Generate, several_pictures_are_the_pictures_drawn_alone) {
 TEST_F(Generate, takes_its_settings_from_a_file_and_flags_before_them) {
   program_.folder.write("c.toml", "steps = 9\nseed = 3\n[generate]\nguidance = 2\nout = \"c.png\"\n");
   ASSERT_EQ(program_.run({"generate", "a fox", "--config", "c.toml", "--steps", "2", "--quiet"}).code, 0);
-  EXPECT_THAT(picture("c.png").texts[0].second,
+  EXPECT_THAT(image("c.png").texts[0].second,
               AllOf(HasSubstr("Steps: 2, "), HasSubstr("CFG scale: 2, "), HasSubstr("Seed: 3, ")));
 }
 
@@ -228,8 +228,8 @@ TEST_F(Generate, approximates_where_asked_and_says_so) {
   const Json parameters = parse_json(outcome.output, "output").at("parameters");
   EXPECT_EQ(parameters.at("cache_interval").to_number<int>(), 2);
   EXPECT_EQ(parameters.at("guidance_interval").at(1).as_double(), 0.8);
-  EXPECT_NE(picture("near.png").image.rgb, picture("exact.png").image.rgb);
-  EXPECT_THAT(picture("near.png").texts[0].second, HasSubstr(", Cache interval: 2, Guidance interval: \"0.1,0.8\", "));
+  EXPECT_NE(image("near.png").image.rgb, image("exact.png").image.rgb);
+  EXPECT_THAT(image("near.png").texts[0].second, HasSubstr(", Cache interval: 2, Guidance interval: \"0.1,0.8\", "));
 }
 
 TEST_F(BadInput, of_approximations_says_the_way_out) {
@@ -305,7 +305,7 @@ TEST_F(BadInput, of_a_spoiled_model_is_named) {
   }
 }
 
-TEST_F(BadInput, of_nan_weights_is_found_and_named_and_no_picture_is_written) {
+TEST_F(BadInput, of_nan_weights_is_found_and_named_and_no_image_is_written) {
   const std::string unet = "unet/diffusion_pytorch_model.safetensors";
   const ModelCopy model;
   model.write(unet, with_nan(model.read(unet), "mid_block.resnets.0.conv1.weight"));
@@ -332,7 +332,7 @@ TEST_F(BadInput, of_a_folder_without_permission_is_found_before_the_work) {
 }
 
 TEST_F(BadInput, where_the_disk_is_full_nothing_is_left) {
-  program_.most_file_bytes = 4000;  // of the picture's 8 KB; LLVM's OpenMP keeps a file of 1 KB itself
+  program_.max_file_bytes = 4000;  // of the image's 8 KB; LLVM's OpenMP keeps a file of 1 KB itself
   expect_refusal({"generate", "a fox", "--steps", "1", "--quiet", "--out", "fox.png"}, 1, HasSubstr("fox.png"));
 }
 
@@ -430,7 +430,7 @@ TEST_F(Bench, measures_every_stage) {
   EXPECT_GT(json.at("memory").at("measured_peak_bytes").to_number<int64_t>(), 0);
 }
 
-TEST_F(Bench, counts_a_picture_as_its_stages_and_the_first_step_as_its_parts) {
+TEST_F(Bench, counts_a_image_as_its_stages_and_the_first_step_as_its_parts) {
   const Outcome outcome = program_.run({"bench", "--steps", "3", "--repeat", "2", "--json", "--quiet"});
   ASSERT_EQ(outcome.code, 0) << outcome.error;
   const Json json = parse_json(outcome.output, "output");

@@ -33,7 +33,7 @@ TEST(Progress, the_bar_fills_with_the_steps) {
             "[####################....................] 10/20, 2.00 it/s, 5.0 s left");
   EXPECT_EQ(progress_bar({1, 1, 20, 20, 10}, 100),
             "[########################################] 20/20, 2.00 it/s, 10.0 s");
-  EXPECT_THAT(progress_bar({2, 4, 10, 20, 5}, 100), testing::StartsWith("picture 2/4 [####"));
+  EXPECT_THAT(progress_bar({2, 4, 10, 20, 5}, 100), testing::StartsWith("image 2/4 [####"));
 }
 
 TEST(Progress, the_bar_is_never_wider_than_the_terminal) {
@@ -44,7 +44,7 @@ TEST(Progress, the_bar_is_never_wider_than_the_terminal) {
 
 TEST(Progress, lines_say_how_far) {
   EXPECT_EQ(progress_text({1, 1, 2, 21, 4}), "step 2 of 21 (9 %), 0.50 it/s, 38.0 s left");
-  EXPECT_EQ(progress_text({2, 3, 21, 21, 42}), "picture 2 of 3: step 21 of 21 (100 %), 0.50 it/s, 42.0 s");
+  EXPECT_EQ(progress_text({2, 3, 21, 21, 42}), "image 2 of 3: step 21 of 21 (100 %), 0.50 it/s, 42.0 s");
 }
 
 TEST(Progress, a_run_gets_at_most_ten_lines_and_always_the_last) {

@@ -1,4 +1,4 @@
-// The engine with approximations: off they change nothing, on they do what they say, and a picture still depends on its
+// The engine with approximations: off they change nothing, on they do what they say, and an image still depends on its
 // request alone.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -47,7 +47,7 @@ TEST(Approximations, off_change_nothing_whatever_was_drawn_before) {
   EXPECT_EQ(generate(used, request(used, 1, {0, 0.5f})).image.rgb, partly.rgb);
 }
 
-TEST(Approximations, stay_near_the_picture) {
+TEST(Approximations, stay_near_the_image) {
   Engine engine = demo_engine();
   const auto drawn = [&](int cache_interval, Interval guidance) {
     Request r = request(engine, cache_interval, guidance, SchedulerKind::kPndm, 20);
@@ -61,7 +61,7 @@ TEST(Approximations, stay_near_the_picture) {
   EXPECT_GE(psnr(drawn(1, {0.1f, 0.8f}), right), 25);
 }
 
-TEST(Approximations, pictures_are_the_same_alone_and_in_any_company) {
+TEST(Approximations, images_are_the_same_alone_and_in_any_company) {
   for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
     Engine engine = demo_engine(precision);
     std::vector<Request> requests{request(engine, 3), request(engine, 3, {0.2f, 0.7f}),

@@ -118,7 +118,7 @@ TEST(Job, can_be_decoded_whatever_steps_are_left) {
   EXPECT_NE(engine.decode(job).rgb, early.rgb);
 }
 
-TEST(Capacity, pictures_are_the_same_with_it_and_without) {
+TEST(Capacity, images_are_the_same_with_it_and_without) {
   for (const Precision precision : {Precision::kFp32, Precision::kBf16})
     for (const bool small : {false, true}) {
       if (kSanitized && small != (precision == Precision::kBf16)) continue;  // each once

@@ -1,4 +1,4 @@
-// The engine's promises: a picture depends on its request alone, requests that cannot run are refused with the way out, and
+// The engine's promises: an image depends on its request alone, requests that cannot run are refused with the way out, and
 // what will be needed of memory is known before.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -148,7 +148,7 @@ TEST(LruCache, drops_what_was_used_longest_ago) {
   EXPECT_EQ(kept.size(), 2u);
 }
 
-TEST(Engine, the_demo_picture_is_diffusers_one) {
+TEST(Engine, the_demo_image_is_diffusers_one) {
   std::ifstream file(fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/demo_golden.png", std::ios::binary);
   const std::string bytes((std::istreambuf_iterator<char>(file)), {});
   const Image right = decode_png(std::as_bytes(std::span(bytes))).image;
@@ -162,7 +162,7 @@ TEST(Engine, the_demo_picture_is_diffusers_one) {
   }
 }
 
-TEST(Engine, tiling_slicing_and_turns_do_not_change_the_picture) {
+TEST(Engine, tiling_slicing_and_turns_do_not_change_the_image) {
   Engine plain = demo_engine();
   const Request r = request(plain, "a fox on a teal background", 5);
   const Image right = generate(plain, r).image;
@@ -198,7 +198,7 @@ TEST(Engine, a_budget_makes_components_take_turns_or_is_refused_with_the_least_t
   }
 }
 
-TEST(Engine, weights_that_pass_through_memory_draw_the_same_picture) {
+TEST(Engine, weights_that_pass_through_memory_draw_the_same_image) {
   Engine engine = demo_engine();
   const Request r = request(engine, "a bee", 9);
   const Image right = generate(engine, r).image;

@@ -1,4 +1,4 @@
-// The tiny models against diffusers and transformers: each component, the latents of whole runs, and pictures.
+// The tiny models against diffusers and transformers: each component, the latents of whole runs, and images.
 // Goldens by tools/make_fixtures.py.
 #include <gtest/gtest.h>
 

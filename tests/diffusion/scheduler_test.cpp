@@ -257,8 +257,8 @@ TEST(Scheduler, no_step_count_gives_a_timestep_outside_the_table) {
   }
 }
 
-TEST(Scheduler, a_true_output_points_at_the_picture_in_every_call) {
-  constexpr double kPicture = 0.7, kNoise = -1.3;
+TEST(Scheduler, a_true_output_points_at_the_image_in_every_call) {
+  constexpr double kImage = 0.7, kNoise = -1.3;
   for (const SchedulerKind kind : kinds()) {
     for (const PredictionType prediction :
          {PredictionType::kEpsilon, PredictionType::kVPrediction, PredictionType::kSample}) {
@@ -270,12 +270,12 @@ TEST(Scheduler, a_true_output_points_at_the_picture_in_every_call) {
       for (int call = 0; call < static_cast<int>(scheduler->timesteps().size()); ++call) {
         const double a = alphas.at(static_cast<size_t>(scheduler->timesteps()[call]));
         const double alpha = std::sqrt(a), sigma = std::sqrt(1 - a);
-        const double sample = (alpha * kPicture + sigma * kNoise) / scheduler->input_scale(call);
+        const double sample = (alpha * kImage + sigma * kNoise) / scheduler->input_scale(call);
         const double output = prediction == PredictionType::kEpsilon  ? kNoise
-                              : prediction == PredictionType::kSample ? kPicture
-                                                                      : alpha * kNoise - sigma * kPicture;
-        const Estimate estimate = scheduler->picture_estimate(call);
-        EXPECT_NEAR(estimate.sample * sample + estimate.output * output, kPicture, 1e-4)
+                              : prediction == PredictionType::kSample ? kImage
+                                                                      : alpha * kNoise - sigma * kImage;
+        const Estimate estimate = scheduler->image_estimate(call);
+        EXPECT_NEAR(estimate.sample * sample + estimate.output * output, kImage, 1e-4)
             << name_of(kind) << " call " << call;
       }
     }

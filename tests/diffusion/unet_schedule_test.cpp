@@ -22,7 +22,7 @@ std::string schedule(int cache_interval, Interval guidance, bool guided, int cal
   return text;
 }
 
-TEST(Course, without_approximations_is_whole_and_guided_where_the_picture_is) {
+TEST(Course, without_approximations_is_whole_and_guided_where_the_image_is) {
   EXPECT_EQ(schedule(1, {}, true, 5), "WWWWW");
   EXPECT_EQ(schedule(1, {}, false, 5), "wwwww");
   EXPECT_EQ(schedule(1, {}, true, 1), "W");
