@@ -42,7 +42,7 @@ format:
 asan:
 	@$(MAKE) --no-print-directory test PRESET=asan
 
-# The part of it that CI has the time for: the rooms that read what comes from outside, the worker with its engine among them.
+# The part of it that CI has the time for: the modules that read what comes from outside, the worker with its engine among them.
 asan-outside:
 	@tools/setup.sh build test
 	@cmake --preset asan -DINKSTONE_TESTS=ON $(if $(VERBOSE),,--log-level=WARNING)
