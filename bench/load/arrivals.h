@@ -19,8 +19,8 @@ struct ArrivalPlan {
   uint64_t seed = 1;
 };
 
-// Seconds from the start, rising. At most kMostArrivals; UsageError where the plan has no end.
-constexpr int64_t kMostArrivals = 1'000'000;
+// Seconds from the start, rising. At most kMaxArrivals; UsageError where the plan has no end.
+constexpr int64_t kMaxArrivals = 1'000'000;
 std::vector<double> arrival_times(const ArrivalPlan& plan);
 
 }  // namespace inkstone

@@ -1,4 +1,4 @@
-// The APIs that a server may speak: how a request is written, and where the pictures are in the answer.
+// The APIs that a server may speak: how a request is written, and where the images are in the answer.
 #pragma once
 
 #include <string>
@@ -27,7 +27,7 @@ HttpText written(const LoadRequest& request, const Wording& wording);
 
 // The PNGs of an answer in JSON: our {"image"} or {"images"}, OpenAI's {"data"}, A1111's {"images"}; base64, with a data
 // URL's prefix or without. Throws Error where there is none.
-std::vector<std::string> pictures_of(std::string_view json);
+std::vector<std::string> images_of(std::string_view json);
 
 std::string from_base64(std::string_view text);  // throws Error for anything else
 

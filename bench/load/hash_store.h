@@ -1,4 +1,4 @@
-// What each request's pictures were: the same request must give the same pixels, whenever and beside whomever it ran.
+// What each request's images were: the same request must give the same pixels, whenever and beside whomever it ran.
 #pragma once
 
 #include <map>

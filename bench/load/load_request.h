@@ -18,12 +18,12 @@ struct LoadRequest {
   int width = 0, height = 0, steps = 0;  // 0: the server's own
   std::optional<double> guidance;
   std::string scheduler;  // empty: the server's own
-  int pictures = 1;
+  int images = 1;
   std::optional<double> slo;  // seconds; not part of key()
   std::optional<double> at;   // of a trace: seconds from its start
   std::string priority;       // "low", "normal", "high"; empty: not said; not part of key()
 
-  // What the pictures depend on, as one line: requests with the same key must give the same pixels.
+  // What the images depend on, as one line: requests with the same key must give the same pixels.
   std::string key() const;
 };
 
@@ -41,7 +41,7 @@ class Choice {
 
  private:
   struct Range {
-    double least, most;
+    double min, max;
   };
   std::vector<Range> ranges_;
 };
@@ -49,7 +49,7 @@ class Choice {
 struct Mix {  // by flags
   std::vector<std::string> prompts{};
   std::string negative_prompt{}, sizes{}, steps{}, guidance{}, schedulers{};  // empty: the server's own
-  int pictures = 1;
+  int images = 1;
   int distinct = 16;  // so many different requests are drawn, each with its own seed
   uint64_t seed = 1;
 };

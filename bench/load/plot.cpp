@@ -36,19 +36,18 @@ double round_up(double value) {  // to 1, 2 or 5 times a power of ten
 }
 
 std::string panel(int index, const std::string& title, const std::string& below, const std::vector<Curve>& curves) {
-  double most_x = 0, most_y = 0;
+  double max_x = 0, max_y = 0;
   for (const Curve& curve : curves)
-    for (const auto& [x, y] : curve.points) most_x = std::max(most_x, x), most_y = std::max(most_y, y);
-  most_x = most_x > 0 ? most_x : 1;
-  most_y = round_up(most_y);
+    for (const auto& [x, y] : curve.points) max_x = std::max(max_x, x), max_y = std::max(max_y, y);
+  max_x = max_x > 0 ? max_x : 1;
+  max_y = round_up(max_y);
   const double top = kTop + index * (kHeight + kBetween), floor = top + kHeight;
   std::string svg = print("<text x='%g' y='%g' class='title'>", kLeft, top - 14) + escaped(title) + "</text>\n";
   for (int i = 0; i <= 4; ++i) {
     const double y = floor - kHeight * i / 4, x = kLeft + kWidth * i / 4;
     svg += print("<line x1='%g' y1='%g' x2='%g' y2='%g' class='grid'/>", kLeft, y, kLeft + kWidth, y);
-    svg += print("<text x='%g' y='%g' class='number' text-anchor='end'>%g</text>", kLeft - 8, y + 4, most_y * i / 4);
-    svg +=
-        print("<text x='%g' y='%g' class='number' text-anchor='middle'>%.3g</text>\n", x, floor + 18, most_x * i / 4);
+    svg += print("<text x='%g' y='%g' class='number' text-anchor='end'>%g</text>", kLeft - 8, y + 4, max_y * i / 4);
+    svg += print("<text x='%g' y='%g' class='number' text-anchor='middle'>%.3g</text>\n", x, floor + 18, max_x * i / 4);
   }
   svg += print("<text x='%g' y='%g' class='number' text-anchor='middle'>", kLeft + kWidth / 2, floor + 36) +
          escaped(below) + "</text>\n";
@@ -56,7 +55,7 @@ std::string panel(int index, const std::string& title, const std::string& below,
   for (const Curve& curve : curves) {
     svg += "<polyline fill='none' stroke-width='1.8' stroke-linejoin='round' stroke='" + curve.color + "' points='";
     for (const auto& [x, y] : curve.points)
-      svg += print("%.2f,%.2f ", kLeft + kWidth * x / most_x, floor - kHeight * y / most_y);
+      svg += print("%.2f,%.2f ", kLeft + kWidth * x / max_x, floor - kHeight * y / max_y);
     svg += "'/>\n";
     svg += print("<text x='%g' y='%g' class='number' text-anchor='end' style='fill:", legend, top - 14) + curve.color +
            "'>" + escaped(curve.name) + "</text>\n";
@@ -78,7 +77,7 @@ Curve parts_of(std::string name, std::string color, std::vector<double> seconds)
 }  // namespace
 
 std::string plot_of(const std::vector<Record>& records, const std::string& title) {
-  Curve arrivals{"arrivals", "#7a7f87", {}}, ok{"pictures", "#1f6feb", {}}, good{"within SLO", "#1a7f37", {}};
+  Curve arrivals{"arrivals", "#7a7f87", {}}, ok{"images", "#1f6feb", {}}, good{"within SLO", "#1a7f37", {}};
   Curve rejected{"refused", "#bf8700", {}}, failed{"failed", "#cf222e", {}}, open{"open", "#6639ba", {}};
   const std::vector<Second> seconds = seconds_of(records);
   for (size_t i = 0; i < seconds.size(); ++i) {
@@ -104,7 +103,7 @@ std::string plot_of(const std::vector<Record>& records, const std::string& title
   svg += panel(0, "Requests a second", "seconds since the start", {failed, rejected, good, ok, arrivals});
   svg += panel(1, "Requests open", "seconds since the start", {open});
   svg += panel(2, "Per cent that waited no longer than", "seconds from the intended moment",
-               {parts_of("to the picture", "#1f6feb", std::move(totals)),
+               {parts_of("to the image", "#1f6feb", std::move(totals)),
                 parts_of("to the first step", "#1a7f37", std::move(first_steps))});
   return svg + "</svg>\n";
 }

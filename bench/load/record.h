@@ -13,8 +13,8 @@ namespace inkstone {
 enum class Fate {
   kOk,
   kRejected,  // 429 or 503: the server would rather not
-  kFailed,    // any other status, a broken connection, an answer without a picture
-  kWrong,     // another picture than the same request gave before
+  kFailed,    // any other status, a broken connection, an answer without an image
+  kWrong,     // another image than the same request gave before
   kAborted,   // its sender went away, as planned
   kTimedOut,
   kNotSent  // too many were open
@@ -29,7 +29,7 @@ struct Record {  // seconds; moments are from the start of the run
   int status = 0;
   std::string detail;  // of a failure: "500", "connection refused", "nan_output"
   std::string size;    // "512x512"
-  int pictures = 1;
+  int images = 1;
   double total = 0;                    // from the intended moment to the end
   std::optional<double> first_step{};  // likewise
   std::optional<double> slo{};
@@ -39,7 +39,7 @@ struct Record {  // seconds; moments are from the start of the run
 
 struct Figures {
   double seconds = 0;  // in which was sent
-  int64_t count = 0, sent = 0, within_slo = 0, pictures = 0, fates[kFates] = {};
+  int64_t count = 0, sent = 0, within_slo = 0, images = 0, fates[kFates] = {};
   double offered = 0, achieved = 0;  // requests a second: planned, sent
   double throughput = 0;             // ok answers a second, while was sent
   double goodput = 0;                // of those that were sent, within their SLO, a second

@@ -15,7 +15,7 @@ double percentile(std::span<const double> sorted, double fraction);
 
 struct Summary {  // zeros where nothing was measured
   size_t count = 0;
-  double mean = 0, p50 = 0, p90 = 0, p99 = 0, most = 0;
+  double mean = 0, p50 = 0, p90 = 0, p99 = 0, max = 0;
 };
 Summary summarize(std::vector<double> values);
 JsonObject to_json(const Summary& summary);

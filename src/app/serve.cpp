@@ -17,14 +17,14 @@
 #include "serve/api/api.h"
 #include "serve/gateway/gateway.h"
 #include "serve/http/server.h"
-#include "serve/log.h"
+#include "serve/support/log.h"
 
 namespace inkstone {
 namespace {
 
 constexpr std::chrono::milliseconds kLook{50};
-constexpr double kFarewell = 5;       // seconds for answers to be read, when all orders have ended
-constexpr int kMostFailedStarts = 3;  // of each worker, before the first is ready
+constexpr double kFarewell = 5;      // seconds for answers to be read, when all orders have ended
+constexpr int kMaxFailedStarts = 3;  // of each worker, before the first is ready
 
 bool loopback(const std::string& host) { return host.starts_with("127.") || host == "::1" || host == "localhost"; }
 
@@ -33,11 +33,11 @@ class Service {
   Service(const Options& options, Console console)
       : settings_(serve_settings(options)),
         console_(console),
-        gateway_(events_, settings_, worker_command(options, settings_)),
-        context_{gateway_, settings_, [this] { return server_ ? server_->figures() : HttpFigures{}; }},
+        gateway_(events_, settings_, worker_program(options, settings_)),
+        context_{gateway_, settings_, [this] { return server_ ? server_->figures() : http::Figures{}; }},
         signals_(events_, SIGINT, SIGTERM),
         timer_(events_) {
-    server_ = std::make_unique<HttpServer>(events_, settings_.http, router());
+    server_ = std::make_unique<http::Server>(events_, settings_.http, router());
     struct sigaction before {};
     if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) signals_.add(SIGHUP);
     gateway_.on_ready([this] { report(); });
@@ -56,14 +56,14 @@ class Service {
   }
 
  private:
-  Router router() {
-    Router router;
-    add_health_routes(router, context_);
-    add_generate_routes(router, context_);
-    add_openai_routes(router, context_);
-    add_a1111_routes(router, context_);
-    add_oip_routes(router, context_);
-    add_page_routes(router, context_);
+  http::Router router() {
+    http::Router router;
+    serve::add_health_routes(router, context_);
+    serve::add_generate_routes(router, context_);
+    serve::add_openai_routes(router, context_);
+    serve::add_a1111_routes(router, context_);
+    serve::add_oip_routes(router, context_);
+    serve::add_page_routes(router, context_);
     return router;
   }
 
@@ -83,9 +83,9 @@ class Service {
   void reload() {
     try {
       server_->reload_keys();
-      log_line(LogLevel::kInfo, "keys_reloaded");
+      serve::log_line(serve::LogLevel::kInfo, "keys_reloaded");
     } catch (const Error& error) {
-      log_line(LogLevel::kError, "keys_not_reloaded", {{"reason", error.what()}});
+      serve::log_line(serve::LogLevel::kError, "keys_not_reloaded", {{"reason", error.what()}});
     }
     gateway_.replace_workers();
   }
@@ -93,7 +93,7 @@ class Service {
   void stop() {
     if (stopping_) return leave();
     stopping_ = true;
-    log_line(LogLevel::kInfo, "draining", {{"seconds", settings_.grace}});
+    serve::log_line(serve::LogLevel::kInfo, "draining", {{"seconds", settings_.grace}});
     server_->drain();
     gateway_.drain([this] { leave_by_ = gateway_.now() + kFarewell; });
   }
@@ -121,17 +121,17 @@ class Service {
   }
 
   bool nobody_starts() const {
-    for (const WorkerFigures& worker : gateway_.figures().workers)
-      if (worker.restarts < kMostFailedStarts) return false;
+    for (const serve::WorkerFigures& worker : gateway_.figures().workers)
+      if (worker.restarts < kMaxFailedStarts) return false;
     return true;
   }
 
-  const ServeSettings settings_;
+  const serve::ServeSettings settings_;
   Console console_;
   boost::asio::io_context events_{1};
-  Gateway gateway_;
-  ApiContext context_;
-  std::unique_ptr<HttpServer> server_;
+  serve::Gateway gateway_;
+  serve::ApiContext context_;
+  std::unique_ptr<http::Server> server_;
   boost::asio::signal_set signals_;
   boost::asio::steady_timer timer_;
   bool stopping_ = false;
@@ -152,7 +152,8 @@ void allow_many_descriptors() {
 int run_serve(const Options& options) {
   if (options.model) find_model(*options.model);  // says at once where there is none
   allow_many_descriptors();
-  set_log(options.log_format == "json", options.verbose.value_or(false) ? LogLevel::kDebug : LogLevel::kInfo);
+  serve::set_log(options.log_format == "json",
+                 options.verbose.value_or(false) ? serve::LogLevel::kDebug : serve::LogLevel::kInfo);
   return Service(options, {options.quiet.value_or(false), options.verbose.value_or(false)}).run();
 }
 

@@ -15,11 +15,11 @@
 namespace inkstone {
 namespace {
 
-// For tests of the whole server: the pictures of prompts that contain this text give NaN.
-WorkerSabotage sabotage() {
+// For tests of the whole server: the images of prompts that contain this text give NaN.
+serve::WorkerSabotage sabotage() {
   const char* text = std::getenv("INKSTONE_TEST_NAN");
   if (!text || !*text) return {};
-  const auto spoil = [text = std::string(text)](const PictureRequest& request, Job& job) {
+  const auto spoil = [text = std::string(text)](const serve::ImageRequest& request, Job& job) {
     if (request.prompt.find(text) != std::string::npos)
       for (float& value : job.latent.floats()) value = std::numeric_limits<float>::quiet_NaN();
   };
@@ -29,18 +29,18 @@ WorkerSabotage sabotage() {
 }  // namespace
 
 int run_worker(const Options& options) {
-  INKSTONE_CHECK_USAGE(is_worker_socket(kWorkerSocket),
-                       "worker: is a part of the server, and there is none at descriptor ", kWorkerSocket,
+  INKSTONE_CHECK_USAGE(serve::is_worker_socket(serve::kWorkerSocket),
+                       "worker: is a part of the server, and there is none at descriptor ", serve::kWorkerSocket,
                        ": run inkstone serve, which starts its workers itself");
-  become_worker_process(kWorkerSocket);
+  serve::become_worker_process(serve::kWorkerSocket);
   set_threads(options.threads.value_or(usable_cores()));
   const Loaded loaded = load(options);
-  WorkerSettings settings;
-  settings.most_jobs = options.jobs.value_or(settings.most_jobs);
-  settings.most_side = options.most_side.value_or(settings.most_side);
-  settings.most_pixels = options.most_pixels.value_or(settings.most_pixels);
+  serve::WorkerSettings settings;
+  settings.max_jobs = options.jobs.value_or(settings.max_jobs);
+  settings.max_side = options.max_side.value_or(settings.max_side);
+  settings.max_pixels = options.max_pixels.value_or(settings.max_pixels);
   settings.sabotage = sabotage();
-  return serve_orders(kWorkerSocket, *loaded.engine, describe_model(loaded.model()), settings);
+  return serve::serve_commands(serve::kWorkerSocket, *loaded.engine, serve::describe_model(loaded.model()), settings);
 }
 
 }  // namespace inkstone

@@ -6,9 +6,9 @@
 
 #include "base/json.h"
 #include "diffusion/recent.h"
-#include "serve/model_card.h"
+#include "serve/wire/model_card.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 std::string model_title(const ModelCard& card);                        // "NAME [HASH]"
 bool is_model(const ModelCard& card, std::string_view name_or_title);  // or its hash
@@ -26,4 +26,4 @@ class A1111Options {
 // `options` with `changes` made, checked so.
 JsonObject with_changes(JsonObject options, const JsonObject& changes, const ModelCard& card);
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

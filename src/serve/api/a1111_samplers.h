@@ -8,7 +8,7 @@
 
 #include "base/json_fwd.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 struct A1111Sampler {
   std::string scheduler;      // as `--scheduler` calls it
@@ -25,4 +25,4 @@ std::optional<bool> karras_of(const A1111Sampler& sampler, std::string_view sche
 JsonArray a1111_samplers_json();
 JsonArray a1111_schedulers_json();
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "serve/http/http.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 struct FieldInfo {  // a row of an API's table, which its reader and /openapi.json share
   std::string_view name;
@@ -30,19 +30,19 @@ enum class Manner {
 class Fields {
  public:
   // Of a JSON body; {} where there is none. Throws 415 for another content type and 400 for another JSON value.
-  static Fields of_body(const HttpRequest& request, Manner manner);
+  static Fields of_body(const http::Request& request, Manner manner);
   Fields(JsonObject object, Manner manner);
 
   // Adds the query's, whose values are texts; refuses names that are there twice.
-  void add_query(const HttpRequest& request);
+  void add_query(const http::Request& request);
   // Refuses all that are not in the table, with the names that were probably meant.
   void check_names(std::span<const FieldInfo> table) const;
 
   bool has(std::string_view name) const { return find(name) != nullptr; }
   const Json* find(std::string_view name) const;  // null where it is not there, or where a null counts as that
-  std::optional<std::string> text(std::string_view name, size_t most_bytes) const;
-  std::optional<int64_t> integer(std::string_view name, int64_t least, int64_t most) const;
-  std::optional<double> number(std::string_view name, double least, double most) const;
+  std::optional<std::string> text(std::string_view name, size_t max_bytes) const;
+  std::optional<int64_t> integer(std::string_view name, int64_t min, int64_t max) const;
+  std::optional<double> number(std::string_view name, double min, double max) const;
   std::optional<bool> flag(std::string_view name) const;
   std::optional<std::string> choice(std::string_view name, std::span<const std::string_view> words) const;
   // -1 and "random" are drawn, 32 bits long.
@@ -61,4 +61,4 @@ class Fields {
 
 uint32_t drawn_seed();
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

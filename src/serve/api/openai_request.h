@@ -6,9 +6,9 @@
 #include "serve/api/fields.h"
 #include "serve/api/limits.h"
 #include "serve/http/http.h"
-#include "serve/order.h"
+#include "serve/jobs/order.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 std::span<const FieldInfo> openai_fields();
 
@@ -18,9 +18,9 @@ struct OpenAiRequest {
   bool stream = false;
   int partial_images = 0;
 };
-OpenAiRequest openai_request(const HttpRequest& request, const Fields& fields, const ModelCard& card,
+OpenAiRequest openai_request(const http::Request& request, const Fields& fields, const ModelCard& card,
                              const Limits& limits);
 
 [[noreturn]] void refuse_model(std::string_view name, const ModelCard& card);  // 404
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -6,7 +6,7 @@
 #include "base/image.h"
 #include "base/json_fwd.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 // tEXt, zTXt and iTXt, as UTF-8. Throws ApiFault 400 for what is no PNG, 422 for more than 256 texts or 1 MiB of them; a text that does not
 // unpack is left out.
@@ -15,4 +15,4 @@ TextChunks png_texts(std::string_view png);
 // "parameters" as AUTOMATIC1111 reads them: Prompt, Negative prompt, and each "Steps: 20" of the last line by its name.
 JsonObject infotext_json(std::string_view infotext);
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -1,21 +1,21 @@
-// Whether pictures still come through: a tiny one of our own is drawn when none has ended for a while. An event loop that stands
+// Whether images still come through: a tiny one of our own is drawn when none has ended for a while. An event loop that stands
 // cannot tell; of anything else that stands the age tells, when it is past the limit.
 #pragma once
 
 #include <algorithm>
 #include <optional>
 
-#include "serve/settings.h"
+#include "serve/jobs/settings.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 struct Canary {
   const ServeSettings& settings;
   std::optional<JobId> job{};
   bool small = true;       // the smallest size that the model takes; else one that the worker has measured
-  double passed = 0;       // when a picture last ended, or workers came back
-  double placed = 0;       // the one that is under way
-  double expected = 0;     // seconds to its end, as predicted when it was placed
+  double passed = 0;       // when an image last ended, or workers came back
+  double submitted = 0;    // the one that is under way
+  double expected = 0;     // seconds to its end, as predicted when it was submitted
   double cost = 0;         // seconds of the last one
   double away_since = -1;  // no worker is ready; less than 0: one is
 
@@ -23,11 +23,11 @@ struct Canary {
   double interval() const { return std::max(settings.canary_seconds, 20 * std::min(cost, expected)); }
   bool due(double now) const { return !job && away_since < 0 && now - passed > interval(); }
   double age(double now) const { return now - std::max(passed, away_since); }
-  // Of an order that runs, at most; of a worker's start, where there is none.
-  double limit(double order_limit, double start_limit) const {
+  // Of the command that runs, at most; of a worker's start, where there is none.
+  double limit(double command_limit, double start_limit) const {
     if (away_since >= 0) return start_limit;
-    return interval() + 2 * settings.watchdog_least + settings.watchdog_factor * expected + order_limit;
+    return interval() + 2 * settings.watchdog_min + settings.watchdog_factor * expected + command_limit;
   }
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -10,12 +10,12 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 constexpr int kItsEnd = 3;             // descriptor
 constexpr int kSocketBytes = 4 << 20;  // a packet must fit; the system may allow less
-constexpr int kMostAtOnce = 32;        // reports, before others have their turn
+constexpr int kMaxAtOnce = 32;         // reports, before others have their turn
 
 struct Spawning {  // what posix_spawn is told
   posix_spawn_file_actions_t files;
@@ -32,7 +32,7 @@ struct Spawning {  // what posix_spawn is told
 
 // A group of its own, so that Ctrl-C reaches the gateway alone; no signal blocked or ignored; no descriptor of ours but
 // the standard ones and its end of the pair.
-pid_t spawn(const std::vector<std::string>& command, int its_end) {
+pid_t spawn(const std::vector<std::string>& program, int its_end) {
   Spawning spawning;
   sigset_t none, all;
   sigemptyset(&none);
@@ -45,20 +45,20 @@ pid_t spawn(const std::vector<std::string>& command, int its_end) {
   posix_spawn_file_actions_adddup2(&spawning.files, its_end, kItsEnd);
   posix_spawn_file_actions_addclosefrom_np(&spawning.files, kItsEnd + 1);
   std::vector<char*> arguments;
-  for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
+  for (const std::string& argument : program) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   pid_t pid = 0;
   const int error = posix_spawn(&pid, arguments[0], &spawning.files, &spawning.attributes, arguments.data(), environ);
-  INKSTONE_CHECK(error == 0, "cannot start the worker ", command[0], ": ", std::strerror(error));
+  INKSTONE_CHECK(error == 0, "cannot start the worker ", program[0], ": ", std::strerror(error));
   return pid;
 }
 
 }  // namespace
 
-WorkerProcess::WorkerProcess(boost::asio::io_context& events, const std::vector<std::string>& command,
+WorkerProcess::WorkerProcess(boost::asio::io_context& events, const std::vector<std::string>& program,
                              WorkerListener& listener)
     : socket_(events), listener_(listener) {
-  INKSTONE_CHECK(!command.empty(), "a worker without a command");
+  INKSTONE_CHECK(!program.empty(), "a worker without a program");
   int ends[2];
   INKSTONE_CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0,
                  "no socket pair for a worker: ", std::strerror(errno));
@@ -66,7 +66,7 @@ WorkerProcess::WorkerProcess(boost::asio::io_context& events, const std::vector<
   socket_.non_blocking(true);
   for (const int end : ends) setsockopt(end, SOL_SOCKET, SO_SNDBUF, &kSocketBytes, sizeof kSocketBytes);
   try {
-    pid_ = spawn(command, ends[1]);
+    pid_ = spawn(program, ends[1]);
   } catch (...) {
     close(ends[1]);
     throw;
@@ -89,7 +89,7 @@ void WorkerProcess::listen() {
 void WorkerProcess::hear() {
   const std::weak_ptr alive(alive_);
   try {
-    for (int i = 0; i < kMostAtOnce; i++) {
+    for (int i = 0; i < kMaxAtOnce; i++) {
       bool closed = false;
       std::optional<WorkerReport> report = receive_report(socket_.native_handle(), &closed);
       if (closed) return listener_.left("its socket closed");
@@ -103,7 +103,7 @@ void WorkerProcess::hear() {
   listen();
 }
 
-void WorkerProcess::send(const WorkerOrder& order) { send_order(socket_.native_handle(), order); }
+void WorkerProcess::send(const WorkerCommand& command) { send_command(socket_.native_handle(), command); }
 
 void WorkerProcess::kill() {
   if (killed_) return;
@@ -118,4 +118,4 @@ bool WorkerProcess::reaped() {
   return reaped_;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

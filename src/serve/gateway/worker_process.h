@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "serve/wire.h"
+#include "serve/wire/wire.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 class WorkerListener {
  public:
@@ -24,14 +24,14 @@ class WorkerListener {
 class WorkerProcess {
  public:
   // Throws Error where the program cannot be started. The listener outlives this.
-  WorkerProcess(boost::asio::io_context& events, const std::vector<std::string>& command, WorkerListener& listener);
+  WorkerProcess(boost::asio::io_context& events, const std::vector<std::string>& program, WorkerListener& listener);
   ~WorkerProcess();
   WorkerProcess(const WorkerProcess&) = delete;
   WorkerProcess& operator=(const WorkerProcess&) = delete;
 
-  void send(const WorkerOrder& order);  // throws Error where the worker has left, or does not read
-  void kill();                          // says nothing any more
-  bool reaped();                        // whether its process is gone, and with it all that it held
+  void send(const WorkerCommand& command);  // throws Error where the worker has left, or does not read
+  void kill();                              // says nothing any more
+  bool reaped();                            // whether its process is gone, and with it all that it held
   int pid() const { return pid_; }
 
  private:
@@ -45,4 +45,4 @@ class WorkerProcess {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // what waits in the event loop asks for it
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

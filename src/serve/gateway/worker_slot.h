@@ -1,4 +1,4 @@
-// A place for a worker on one device: it starts workers one after the other, has one batcher for what they do, gives one order
+// A place for a worker on one device: it starts workers one after the other, has one batcher for what they do, gives one command
 // at a time, and watches how long that takes. A worker that dies, hangs or talks nonsense is killed, its jobs are handed back, and
 // the next is started after a pause that grows while they do not live.
 #pragma once
@@ -10,23 +10,23 @@
 #include <string>
 #include <vector>
 
-#include "serve/desk.h"
 #include "serve/gateway/worker_process.h"
-#include "serve/settings.h"
+#include "serve/jobs/image_service.h"
+#include "serve/jobs/settings.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 inline constexpr double kWorkerStartSeconds = 600;  // to its Hello: a large model, a slow disk, programs to compile
 
 class WorkerSlot;
 
-class WorkerCrew {  // what slots ask, and tell
+class WorkerEvents {  // what slots ask, and tell
  public:
-  virtual ~WorkerCrew() = default;
+  virtual ~WorkerEvents() = default;
   virtual double now() const = 0;
-  virtual const PictureRequest& request_of(JobId job) const = 0;
+  virtual const ImageRequest& request_of(JobId job) const = 0;
   virtual bool wants_preview(JobId job) = 0;
-  virtual bool room_for_pixels() const = 0;
+  virtual bool room_for_image() const = 0;
 
   virtual void joined(WorkerSlot& slot) = 0;                  // its worker is ready
   virtual void begun(JobId job) = 0;                          // its worker has been told of it
@@ -34,14 +34,14 @@ class WorkerCrew {  // what slots ask, and tell
   virtual void step_done(const std::vector<JobId>& jobs, double seconds) = 0;
   virtual void step_made(JobId job, double seconds) = 0;
   virtual void previewed(Preview preview) = 0;
-  virtual void pixels_come(JobId job) = 0;
+  virtual void decode_begun(JobId job) = 0;
   virtual void finished(Finished report) = 0;
   virtual void failed(const JobFault& fault) = 0;
   struct Lost {
     JobId job;
     bool begun;   // it had been given to the worker
-    bool blamed;  // it was in the order that ran
-    bool alone;   // in that order
+    bool blamed;  // it was in the command that ran
+    bool alone;   // in that command
   };
   virtual void lost(const std::vector<Lost>& jobs, bool death) = 0;
   virtual void answered() = 0;  // after each report, or a death in place of one
@@ -49,12 +49,12 @@ class WorkerCrew {  // what slots ask, and tell
 
 class WorkerSlot final : public WorkerListener {
  public:
-  WorkerSlot(boost::asio::io_context& events, WorkerCrew& crew, const ServeSettings& settings, std::string device,
-             std::vector<std::string> command);
+  WorkerSlot(boost::asio::io_context& events, WorkerEvents& worker_events, const ServeSettings& settings,
+             std::string device, std::vector<std::string> program);
 
   void tick(double now);       // several times a second: hung and dead workers, the next start
-  void pump();                 // gives the next order, where there is one and the worker is free
-  void allow(double seconds);  // more time for the order that runs: the gateway itself stood still
+  void pump();                 // gives the next command, where there is one and the worker is free
+  void allow(double seconds);  // more time for the command that runs: the gateway itself stood still
 
   bool ready() const { return state_ == State::kReady; }
   bool accepts() const { return ready() && !leaving_; }
@@ -63,7 +63,7 @@ class WorkerSlot final : public WorkerListener {
 
   Admission consider(const BatchJob& job);
   double take(const BatchJob& job);  // the predicted end
-  std::map<JobId, double> forecast() const { return batcher_.forecast(crew_.now()); }
+  std::map<JobId, double> forecast() const { return batcher_.forecast(worker_events_.now()); }
   size_t jobs() const { return jobs_.size(); }
   std::optional<JobId> spare() const;  // a job that another worker may have: it has not begun, and must wait
   void withdraw(JobId job);            // one that has not begun
@@ -74,18 +74,18 @@ class WorkerSlot final : public WorkerListener {
   bool leaving() const { return leaving_; }
   void close();  // for good
 
-  double order_limit() const { return running_ ? running_->limit : 0; }  // seconds
+  double command_limit() const { return running_ ? running_->limit : 0; }  // seconds
   WorkerFigures figures() const;
 
  private:
   enum class State { kPaused, kStarting, kReady, kDying, kClosed };
   struct Held {
-    Lane lane;
+    SizeBucket bucket;
     bool begun = false;
   };
   struct Running {
     Decision decision;
-    Lane lane;
+    SizeBucket bucket;
     double since = 0, limit = 0;  // clock
   };
 
@@ -101,32 +101,32 @@ class WorkerSlot final : public WorkerListener {
   void on_finish(Finished report, double seconds);
   void on_failure(const Decision& decision, const JobFault& fault);
   void give(Decision decision);
-  WorkerOrder order_for(const Decision& decision);
+  WorkerCommand command_for(const Decision& decision);
   void tell_drops();
-  void ensure_lane(const Lane& lane);
-  void add_measured_lane(const ShapeTimes& times);
-  int most_rows(const StepTimes& times) const;
-  double limit_for(const Decision& decision, const Lane& lane) const;
+  void ensure_bucket(const SizeBucket& bucket);
+  void add_measured_bucket(const ShapeTimes& times);
+  int max_batch_rows(const StepTimes& times) const;
+  double limit_for(const Decision& decision, const SizeBucket& bucket) const;
   BatcherSettings batcher_settings() const;
 
   boost::asio::io_context& events_;
-  WorkerCrew& crew_;
+  WorkerEvents& worker_events_;
   const ServeSettings& settings_;
   std::string device_;
-  std::vector<std::string> command_;
+  std::vector<std::string> program_;
   State state_ = State::kPaused;
   const char* how_ = "starting";  // while it is not ready: "starting", "dead", "hung"
   std::unique_ptr<WorkerProcess> process_;
   std::optional<Hello> hello_;
   Batcher batcher_;
   std::map<JobId, Held> jobs_;
-  std::set<std::pair<Lane, Decision::Kind>> seen_;  // shapes and orders whose time has been seen
+  std::set<std::pair<SizeBucket, Decision::Kind>> seen_;  // shapes and commands whose time has been seen
   std::optional<Running> running_;
   std::optional<Decision> held_;  // decided, not given: there is no room for its pixels
-  std::vector<JobId> drops_;      // the worker is told before its next order
+  std::vector<JobId> drops_;      // the worker is told before its next command
   double start_by_ = 0, next_start_ = 0, pause_ = 0, ready_since_ = 0, leave_until_ = 0;
   bool leaving_ = false;
   int restarts_ = 0;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-namespace inkstone {
+namespace inkstone::http {
 
-struct HttpRequest {
+struct Request {
   std::string method;  // "GET", "POST", "DELETE", "HEAD", "OPTIONS"
   std::string path;    // percent-decoded UTF-8, begins with '/', no NUL, no "..", without the query
   std::vector<std::pair<std::string, std::string>> query;    // decoded UTF-8, in order
@@ -27,7 +27,7 @@ struct HttpRequest {
   std::string_view capture(std::string_view name) const;
 };
 
-struct HttpReply {
+struct Reply {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
@@ -39,13 +39,13 @@ struct HttpReply {
 class Exchange {
  public:
   virtual ~Exchange() = default;
-  virtual const HttpRequest& request() const = 0;
-  virtual void reply(HttpReply reply) = 0;
+  virtual const Request& request() const = 0;
+  virtual void reply(Reply reply) = 0;
   virtual void begin_stream(
-      HttpReply
+      Reply
           head) = 0;  // the body is ignored; chunked; a comment ": ping" now and then where the type is text/event-stream
   virtual void write(
-      std::string_view chunk) = 0;  // a client that does not read loses its connection at HttpSettings::most_unsent
+      std::string_view chunk) = 0;  // a client that does not read loses its connection at Settings::max_unsent
   virtual void end_stream() = 0;
   virtual size_t unsent() const = 0;  // bytes written and not yet taken by the client: time to leave previews out
   virtual void on_gone(std::function<void()> gone) = 0;  // also where it already is; not after the answer is complete
@@ -60,8 +60,8 @@ struct Route {
   std::string pattern;  // "/jobs/{id}"
   Handler handler;
   ErrorShape errors = ErrorShape::kOwn;
-  size_t most_body = 0;  // 0: HttpSettings::most_body
-  bool open = false;     // needs no key: health, the page
+  size_t max_body = 0;  // 0: Settings::max_body
+  bool open = false;    // needs no key: health, the page
 };
 
 class Router {
@@ -82,11 +82,11 @@ class Router {
 
 // An error's answer in the shape of its API. `type` and `code` are words like "invalid_request_error", "queue_full"; field: of the
 // request, or empty; retry_after: seconds, 0: none.
-struct HttpError {
+struct Error {
   int status = 400;
   std::string code, message, field;
   double retry_after = 0;
 };
-HttpReply error_reply(ErrorShape shape, const HttpError& error, const std::string& request_id);
+Reply error_reply(ErrorShape shape, const Error& error, const std::string& request_id);
 
-}  // namespace inkstone
+}  // namespace inkstone::http

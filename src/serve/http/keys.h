@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace inkstone {
+namespace inkstone::http {
 
 class Keys {
  public:
@@ -41,4 +41,4 @@ class WrongKeys {
   std::unordered_map<std::string, Count> counts_;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::http

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace inkstone {
+namespace inkstone::http {
 
 class Outbox {
  public:
@@ -23,4 +23,4 @@ class Outbox {
   size_t size_ = 0;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::http

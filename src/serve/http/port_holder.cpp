@@ -6,7 +6,7 @@
 #include <fstream>
 #include <sstream>
 
-namespace inkstone {
+namespace inkstone::http {
 namespace {
 
 namespace fs = std::filesystem;
@@ -53,4 +53,4 @@ std::string port_holder(uint16_t port) {
   return "";
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::http

@@ -6,7 +6,7 @@
 
 #include "serve/http/http.h"
 
-namespace inkstone {
+namespace inkstone::http {
 
 struct ReplyHead {
   int version = 11;  // of the request
@@ -15,6 +15,6 @@ struct ReplyHead {
   std::string request_id, origin;  // the latter: a page that may read the answer, or empty
 };
 // Throws Error where a header's name or value cannot stand in a head.
-std::string reply_head(const HttpReply& reply, const ReplyHead& head);
+std::string reply_head(const Reply& reply, const ReplyHead& head);
 
-}  // namespace inkstone
+}  // namespace inkstone::http

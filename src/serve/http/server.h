@@ -5,24 +5,24 @@
 #include <memory>
 
 #include "serve/http/http.h"
-#include "serve/settings.h"
+#include "serve/http/settings.h"
 
-namespace inkstone {
+namespace inkstone::http {
 
-struct HttpFigures {
+struct Figures {
   int connections = 0, exchanges = 0;  // now
   int64_t accepted = 0, turned_away = 0, timed_out = 0, malformed = 0, requests = 0;
   std::vector<std::pair<int, int64_t>> answers;  // by status
 };
 
-class HttpServer {
+class Server {
  public:
   // Listens at once. Throws Error where it cannot, with the port and what holds it.
-  HttpServer(boost::asio::io_context& events, HttpSettings settings, Router router);
-  ~HttpServer();  // as close(), but nobody is told that its client is gone
+  Server(boost::asio::io_context& events, Settings settings, Router router);
+  ~Server();  // as close(), but nobody is told that its client is gone
   uint16_t port() const;
-  HttpFigures figures() const;
-  void reload_keys();  // of HttpSettings::key_file; what is malformed leaves the old ones in force: Error
+  Figures figures() const;
+  void reload_keys();  // of Settings::key_file; what is malformed leaves the old ones in force: Error
   // Answers what is under way, says "Connection: close" with each answer, and takes no new connections any more after stop_accepting().
   void drain();
   void stop_accepting();
@@ -34,4 +34,4 @@ class HttpServer {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::http

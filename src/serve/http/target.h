@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace inkstone {
+namespace inkstone::http {
 
 struct Target {
   std::string authority;  // of "http://authority/path", else empty
@@ -15,7 +15,7 @@ struct Target {
   std::vector<std::pair<std::string, std::string>> query;
 };
 
-Target parse_target(std::string_view raw);  // throws HttpRefusal
+Target parse_target(std::string_view raw);  // throws Refusal
 bool valid_utf8(std::string_view text);
 
-}  // namespace inkstone
+}  // namespace inkstone::http

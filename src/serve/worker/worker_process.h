@@ -1,7 +1,7 @@
 // What makes a process a worker: it dies with its gateway, before it where memory is short, and gives way to it.
 #pragma once
 
-namespace inkstone {
+namespace inkstone::serve {
 
 inline constexpr int kWorkerSocket = 3;  // the descriptor that a gateway gives its worker
 
@@ -12,4 +12,4 @@ bool is_worker_socket(int socket);
 // started this process ends, the kernel kills it.
 void become_worker_process(int socket);
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

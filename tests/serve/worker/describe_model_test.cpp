@@ -10,7 +10,7 @@
 
 #include "base/digest.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 namespace fs = std::filesystem;
@@ -63,4 +63,4 @@ TEST(ModelCard, keeps_the_hash_until_the_file_changes) {
 }
 
 }  // namespace
-}  // namespace inkstone
+}  // namespace inkstone::serve

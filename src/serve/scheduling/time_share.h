@@ -1,0 +1,21 @@
+// A share of the device's time: whoever took some may take more when the others had theirs since. Of what was not taken
+// no more is kept than what the others' last run brought.
+#pragma once
+
+#include <algorithm>
+
+namespace inkstone::serve {
+
+class TimeShare {
+ public:
+  explicit TimeShare(double fraction) : fraction_(std::clamp(fraction, 0.01, 0.99)) {}
+  bool may() const { return debt_ <= 1e-9; }
+  bool affords(double seconds) const { return debt_ + seconds <= 0; }
+  void took(double seconds) { debt_ += seconds; }
+  void others_took(double seconds) { debt_ = std::max(debt_, 0.0) - seconds * fraction_ / (1 - fraction_); }
+
+ private:
+  double fraction_, debt_ = 0;
+};
+
+}  // namespace inkstone::serve
