@@ -20,7 +20,8 @@ namespace http = boost::beast::http;
 
 constexpr uint64_t kMaxAnswer = uint64_t{256} << 20;
 
-double steps_made(const std::string& data) {  // 0 where it has not begun, or does not say
+// 0 where it has not begun, or does not say.
+double steps_made(const std::string& data) {
   try {
     const Json value = parse_json(data, "step");
     const Json* step = value.is_object() ? value.get_object().if_contains("step") : nullptr;
@@ -71,7 +72,8 @@ class Call : public std::enable_shared_from_this<Call> {
   void send() {
     http::async_write(stream_, request_, [self = shared_from_this()](beast::error_code error, size_t) {
       if (error == beast::error::timeout) return self->end(CallResult::End::kTimedOut);
-      self->receive_head();  // a server that refuses early may close before it has read all: its answer counts
+      // A server that refuses early may close before it has read all: its answer counts.
+      self->receive_head();
     });
   }
 

@@ -35,9 +35,12 @@ struct CallResult {
   enum class End { kAnswered, kGaveUp, kTimedOut, kBroken };
   End end = End::kAnswered;
   int status = 0;
-  std::string error;                 // kBroken: what the system said; of an event stream: its error's code
-  double retry_after = -1;           // seconds; less than 0: it did not say
-  std::vector<std::string> answers;  // the body, or each event that may hold an image
+  // kBroken: what the system said; of an event stream: its error's code.
+  std::string error;
+  // Seconds; less than 0: it did not say.
+  double retry_after = -1;
+  // The body, or each event that may hold an image.
+  std::vector<std::string> answers;
   std::optional<Clock::time_point> first_step{};
   Clock::time_point ended{};
 };

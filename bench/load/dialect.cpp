@@ -9,7 +9,7 @@
 namespace inkstone {
 namespace {
 
-constexpr std::pair<Dialect, std::string_view> kNames[] = {
+constexpr std::pair<Dialect, std::string_view> kDialects[] = {
     {Dialect::kGenerate, "generate"}, {Dialect::kOpenAi, "openai"}, {Dialect::kA1111, "a1111"}};
 
 HttpText written_for_generate(const LoadRequest& request, const Wording& wording) {
@@ -67,13 +67,13 @@ int digit_of(char c) {
 }  // namespace
 
 Dialect dialect(std::string_view name) {
-  for (const auto& [value, known] : kNames)
+  for (const auto& [value, known] : kDialects)
     if (name == known) return value;
   fail<UsageError>(INKSTONE_HERE, {"--api ", name, ": there are generate, openai and a1111"});
 }
 
 std::string_view dialect_name(Dialect dialect) {
-  for (const auto& [value, known] : kNames)
+  for (const auto& [value, known] : kDialects)
     if (dialect == value) return known;
   return "";
 }

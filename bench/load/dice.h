@@ -1,4 +1,5 @@
-// Random numbers that are the same with every compiler and library: the standard's distributions are not.
+// Random numbers that are the same with every compiler and library: the standard's distributions
+// are not.
 #pragma once
 
 #include <cmath>

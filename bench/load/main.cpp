@@ -1,4 +1,5 @@
-// inkstone_load: asks a server for images at times that were fixed before, and says how it fared (docs/serving.md).
+// inkstone_load: asks a server for images at times that were fixed before, and says how it fared
+// (docs/serving.md).
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/json/serialize.hpp>

@@ -27,7 +27,8 @@ std::string escaped(const std::string& text) {
   return safe;
 }
 
-double round_up(double value) {  // to 1, 2 or 5 times a power of ten
+// To 1, 2 or 5 times a power of ten.
+double round_up(double value) {
   if (value <= 0) return 1;
   const double power = std::pow(10, std::floor(std::log10(value)));
   for (const double step : {1.0, 2.0, 5.0})

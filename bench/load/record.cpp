@@ -8,7 +8,8 @@
 namespace inkstone {
 namespace {
 
-constexpr std::string_view kNames[kFates] = {"ok", "rejected", "failed", "wrong", "aborted", "timed_out", "not_sent"};
+constexpr std::string_view kFateNames[kFates] = {"ok",      "rejected",  "failed",  "wrong",
+                                                 "aborted", "timed_out", "not_sent"};
 
 using Counts = std::map<std::string, int64_t>;
 std::vector<std::pair<std::string, int64_t>> list_of(const Counts& counts) { return {counts.begin(), counts.end()}; }
@@ -21,7 +22,7 @@ JsonObject object_of(const std::vector<std::pair<std::string, int64_t>>& counts)
 
 }  // namespace
 
-std::string_view fate_name(Fate fate) { return kNames[static_cast<int>(fate)]; }
+std::string_view fate_name(Fate fate) { return kFateNames[static_cast<int>(fate)]; }
 
 Figures figures_of(const std::vector<Record>& records, double from, double until) {
   Figures f;
@@ -100,7 +101,7 @@ JsonObject to_json(const Figures& f) {
                     {"slo_attainment", f.attainment},
                     {"within_slo", f.within_slo},
                     {"images", f.images}};
-  for (int i = 0; i < kFates; ++i) object[kNames[i]] = f.fates[i];
+  for (int i = 0; i < kFates; ++i) object[kFateNames[i]] = f.fates[i];
   object["rejected_by_status"] = object_of(f.rejected);
   object["failed_by_reason"] = object_of(f.failed);
   object["latency_seconds"] = {{"total", to_json(f.total)},

@@ -9,8 +9,8 @@
 
 namespace inkstone {
 
-// The smallest value that is not below the given part of all: nearest rank, no values in between. `sorted` is not empty,
-// 0 <= fraction <= 1.
+// The smallest value that is not below the given part of all: nearest rank, no values in between.
+// `sorted` is not empty, 0 <= fraction <= 1.
 double percentile(std::span<const double> sorted, double fraction);
 
 struct Summary {  // zeros where nothing was measured

@@ -8,7 +8,8 @@
 
 namespace inkstone {
 
-// Lines, each ended: the model, each worker's device, its memory, its step times by rows, and the caps that follow of them.
+// Lines, each ended: the model, each worker's device, its memory, its step times by rows, and the
+// caps that follow of them.
 std::string serve_report(const serve::ServiceFigures& figures, const serve::ModelCard& card,
                          const serve::ServeSettings& settings);
 std::string address_text(const http::Settings& http, uint16_t port);  // "http://127.0.0.1:8080"

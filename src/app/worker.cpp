@@ -1,4 +1,4 @@
-// inkstone worker: what inkstone serve starts for each device.
+// inkstone worker: inkstone serve starts one for each device.
 #include "serve/worker/worker.h"
 
 #include <cstdlib>
@@ -30,8 +30,7 @@ serve::WorkerSabotage sabotage() {
 
 int run_worker(const Options& options) {
   INKSTONE_CHECK_USAGE(serve::is_worker_socket(serve::kWorkerSocket),
-                       "worker: is a part of the server, and there is none at descriptor ", serve::kWorkerSocket,
-                       ": run inkstone serve, which starts its workers itself");
+                       "do not run `inkstone worker` directly; `inkstone serve` starts it");
   serve::become_worker_process(serve::kWorkerSocket);
   set_threads(options.threads.value_or(usable_cores()));
   const Loaded loaded = load(options);

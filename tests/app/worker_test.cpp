@@ -1,5 +1,5 @@
-// The worker as a process: started on a socket, it draws; it stays when a terminal or an init system tells all to stop; and it never
-// outlives who started it.
+// The worker as a process: started on a socket, it draws; it stays when a terminal or an init
+// system tells all to stop; and it never outlives who started it.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -85,7 +85,8 @@ TEST(WorkerProcess, draws_what_the_engine_draws_and_is_deaf_to_signals_that_stop
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
-// The process in the middle stands for the gateway; the socket's other end stays open here, so that only its death can tell.
+// The process in the middle stands for the gateway; the socket's other end stays open here, so that
+// only its death can tell.
 TEST(WorkerProcess, dies_with_the_gateway) {
   if (program_path().empty()) GTEST_SKIP() << "the program is not built";
   Pair pair;

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "base/json.h"
 #include "serve/api/accept.h"
 #include "serve/api/fault.h"
 #include "serve/api/png_texts.h"

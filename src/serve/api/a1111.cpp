@@ -1,4 +1,5 @@
-// AUTOMATIC1111's API, /sdapi/v1. What that program has one of - options, the job that runs - each client here has for itself.
+// AUTOMATIC1111's API, /sdapi/v1. What that program has one of - options, the job that runs - each
+// client here has for itself.
 #include "serve/api/a1111.h"
 
 #include <ctime>
@@ -122,7 +123,8 @@ void add_a1111_routes(http::Router& router, ApiContext& context) {
     const ModelCard& card = ready_model(here.context.service);
     exchange->reply(json_reply(200, here.options.of(exchange->request().client, card)));
   });
-  constexpr size_t kImages = 8 << 20;  // bytes of a body: enough to be told that it is not supported
+  // Bytes of a body: enough to be told that it is not supported.
+  constexpr size_t kImages = 8 << 20;
   for (const char* name : {"img2img", "extra-single-image", "extra-batch-images", "interrogate"})
     add_a1111_route(router, state, "POST", name, refuse_route, kImages);
   add_a1111_progress(router, state);

@@ -1,4 +1,5 @@
-// The lists that AUTOMATIC1111's clients ask for at their start. Most are empty: one model, no extensions. No path is told.
+// The lists that AUTOMATIC1111's clients ask for at their start. Most are empty: one model, no
+// extensions. No path is told.
 #include <algorithm>
 
 #include "serve/api/a1111.h"

@@ -1,4 +1,5 @@
-// AUTOMATIC1111's options, for each client its own: what one sets changes nothing for others. The model is not an option.
+// AUTOMATIC1111's options, for each client its own: what one sets changes nothing for others. The
+// model is not an option.
 #pragma once
 
 #include <string>
@@ -16,7 +17,8 @@ bool is_model(const ModelCard& card, std::string_view name_or_title);  // or its
 class A1111Options {
  public:
   JsonObject of(const std::string& client, const ModelCard& card);
-  // Takes those that it knows; others are left out, as the web UI does. Throws ApiFault for another model or a wrong type.
+  // Takes those that it knows; others are left out, as the web UI does. Throws ApiFault for another
+  // model or a wrong type.
   void set(const std::string& client, const JsonObject& changes, const ModelCard& card);
 
  private:

@@ -1,4 +1,5 @@
-// POST /sdapi/v1/png-info: the texts in an image that the client sends. Nothing is fetched and no pixel decoded.
+// POST /sdapi/v1/png-info: the texts in an image that the client sends. Nothing is fetched and no
+// pixel decoded.
 #include <algorithm>
 
 #include "serve/api/a1111.h"

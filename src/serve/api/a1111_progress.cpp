@@ -1,4 +1,5 @@
-// progress, interrupt and skip, of the client's own jobs of this API: nobody stops or sees another's.
+// progress, interrupt and skip, of the client's own jobs of this API: nobody stops or sees
+// another's.
 #include <algorithm>
 
 #include "serve/api/a1111.h"

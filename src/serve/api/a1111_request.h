@@ -1,5 +1,5 @@
-// What POST /sdapi/v1/txt2img is asked. Fields that nobody knows are nothing, as there; what asks for something that is not here
-// is refused with all its names.
+// What POST /sdapi/v1/txt2img is asked. Fields that nobody knows are nothing, as there; what asks
+// for something that is not here is refused with all its names.
 #pragma once
 
 #include <span>
@@ -26,7 +26,8 @@ struct A1111Request {
 A1111Request a1111_request(const http::Request& request, const Fields& fields, const JsonObject& options,
                            const ModelCard& card, const Limits& limits);
 
-// Whether a prompt has weights, alternations or tags of extra networks, all of which are plain text here.
+// Whether a prompt has weights, alternations or tags of extra networks, all of which are plain text
+// here.
 bool has_prompt_syntax(std::string_view prompt);
 
 }  // namespace inkstone::serve

@@ -1,4 +1,4 @@
-// An order's state in words: faults, images, times, and the JSON of a job.
+// An order's state for clients: errors, images, times, and the JSON of a job.
 #pragma once
 
 #include <optional>
@@ -25,9 +25,11 @@ std::string data_url(std::string_view media_type, std::string_view bytes);
 std::string preview_png(const ImageState& image);  // of the latent's size
 
 JsonObject timings_json(const ImageTimes& times);
-ImageTimes times_of(const OrderState& order);  // sums; the longest wait and the longest total
-JsonObject parameters_json(const OrderState& order, const ModelCard* card);  // as used, by the names of POST /generate
-JsonArray warnings_json(const OrderState& order);                            // each once
+// Sums; the longest wait and the longest total.
+ImageTimes times_of(const OrderState& order);
+// As used, by the names of POST /generate.
+JsonObject parameters_json(const OrderState& order, const ModelCard* card);
+JsonArray warnings_json(const OrderState& order);  // each once
 JsonArray seeds_json(const OrderState& order);
 
 std::string_view status_of(const OrderState& order);  // "queued", "running", "done", "failed", "cancelled"

@@ -17,10 +17,8 @@ struct ApiContext {  // outlives the routes
   std::function<http::Figures()> http_figures;
 };
 
-void add_generate_routes(
-    http::Router& router,
-    ApiContext&
-        context);  // POST /generate, GET and DELETE /jobs/{id}, GET /jobs/{id}/images/{n}, GET /queue, GET /v1/info
+// POST /generate, GET and DELETE /jobs/{id}, GET /jobs/{id}/images/{n}, GET /queue, GET /v1/info.
+void add_generate_routes(http::Router& router, ApiContext& context);
 void add_openai_routes(http::Router& router, ApiContext& context);  // /v1/images/generations, /v1/models
 void add_a1111_routes(http::Router& router, ApiContext& context);   // /sdapi/v1/...
 void add_oip_routes(http::Router& router, ApiContext& context);     // /v2, /v2/health/..., /v2/models/...

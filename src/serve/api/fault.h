@@ -17,10 +17,12 @@ class ApiFault : public Error {
   http::Error error_;
 };
 
-// Codes of what the client did wrong: "invalid_json", "invalid_value", "unknown_parameter", "missing_parameter", "not_found", ...
+// Codes of what the client did wrong: "invalid_json", "invalid_value", "unknown_parameter",
+// "missing_parameter", "not_found", ...
 [[noreturn]] void refuse(int status, std::string code, std::string message, std::string field = "");
 
-// A handler whose exceptions become answers; one that is not meant for clients becomes 500 and a line in the log.
+// A handler whose exceptions become answers; one that is not meant for clients becomes 500 and a
+// line in the log.
 http::Handler handled(http::ErrorShape shape, std::function<void(const http::ExchangePtr&)> body);
 
 // The same as an answer: call it in a catch block.

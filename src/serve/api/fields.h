@@ -1,5 +1,6 @@
-// What a request says, field by field, read strictly: every error names the field, its value and what is allowed.
-// All readers give nothing where the field is not there and throw ApiFault (400) where it is wrong.
+// What a request says, field by field, read strictly: every error names the field, its value and
+// what is allowed. All readers give nothing where the field is not there and throw ApiFault (400)
+// where it is wrong.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@
 
 namespace inkstone::serve {
 
-struct FieldInfo {  // a row of an API's table, which its reader and /openapi.json share
+// A row of an API's table, which its reader and /openapi.json share.
+struct FieldInfo {
   std::string_view name;
   std::string_view type;  // "string", "integer", "number", "boolean", "array", "object"
   std::string_view about;
@@ -22,14 +24,17 @@ struct FieldInfo {  // a row of an API's table, which its reader and /openapi.js
 };
 
 enum class Manner {
-  kStrict,       // a null is a fault
-  kNullsAbsent,  // a null is a field that is not there
-  kLenient       // the same; texts that are numbers are numbers, fields that nobody knows are nothing
+  kStrict,  // a null is a fault
+  // A null is a field that is not there.
+  kNullsAbsent,
+  // The same; texts that are numbers are numbers, fields that nobody knows are nothing.
+  kLenient
 };
 
 class Fields {
  public:
-  // Of a JSON body; {} where there is none. Throws 415 for another content type and 400 for another JSON value.
+  // Of a JSON body; {} where there is none. Throws 415 for another content type and 400 for another
+  // JSON value.
   static Fields of_body(const http::Request& request, Manner manner);
   Fields(JsonObject object, Manner manner);
 
@@ -39,7 +44,8 @@ class Fields {
   void check_names(std::span<const FieldInfo> table) const;
 
   bool has(std::string_view name) const { return find(name) != nullptr; }
-  const Json* find(std::string_view name) const;  // null where it is not there, or where a null counts as that
+  // Null where it is not there, or where a null counts as that.
+  const Json* find(std::string_view name) const;
   std::optional<std::string> text(std::string_view name, size_t max_bytes) const;
   std::optional<int64_t> integer(std::string_view name, int64_t min, int64_t max) const;
   std::optional<double> number(std::string_view name, double min, double max) const;

@@ -1,4 +1,5 @@
-// POST /generate: answers when the images are there, as events while they are made, or at once with a job's URL.
+// POST /generate answers when the images are done, with events while they are made, or at once with
+// a job's URL.
 #include "serve/api/answers.h"
 #include "serve/api/api.h"
 #include "serve/api/event_stream.h"

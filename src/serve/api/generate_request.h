@@ -1,4 +1,5 @@
-// What POST /generate is asked: fields by diffusers' names, in the query, in a JSON body, or some here and some there.
+// What POST /generate is asked: fields by diffusers' names, in the query, in a JSON body, or some
+// here and some there.
 #pragma once
 
 #include <span>

@@ -1,4 +1,5 @@
-// /health/live: work passes through the scheduler, not merely "the process answers". /health/ready: requests are admitted.
+// /health/live: work passes through the scheduler, not merely "the process answers". /health/ready:
+// orders are admitted.
 #include "serve/api/health.h"
 
 #include "base/json.h"

@@ -1,4 +1,4 @@
-// Whether the server lives and whether it is ready, as every API that tells it counts.
+// Whether the server is live and ready; all APIs use these.
 #pragma once
 
 #include "serve/jobs/image_service.h"

@@ -1,4 +1,4 @@
-// Links to images that need no key: who has one may see the image, and nobody can guess one. The last few thousand.
+// Links to images that need no key. Nobody can guess one. The last few thousand are kept.
 #pragma once
 
 #include <string>

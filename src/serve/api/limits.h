@@ -28,7 +28,8 @@ struct Limits {
 const ModelCard& ready_model(const ImageService& service);
 Limits limits_of(const ApiContext& context, const ModelCard& card);
 
-// Reads width and height by the API's names for them, each with its default; refuses what is no multiple, too long or too much.
+// Reads width and height by the API's names for them, each with its default; refuses what is no
+// multiple, too long or too much.
 struct SizeNames {
   std::string_view width, height;
 };
@@ -40,7 +41,8 @@ std::optional<std::string> scheduler_by_name(std::string_view name);
 // Reads "scheduler", "karras" and "eta".
 void read_scheduler(const Fields& fields, const ModelCard& card, ImageRequest& image);
 
-// `count` images whose seeds follow one another. `seed_name`: the field's, for the fault where they would not.
+// `count` images whose seeds follow one another. `seed_name`: the field's, for the fault where they
+// would not.
 std::vector<ImageRequest> series(const ImageRequest& first, int count, std::string_view seed_name);
 
 }  // namespace inkstone::serve

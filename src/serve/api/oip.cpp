@@ -1,4 +1,5 @@
-// The Open Inference Protocol: health and metadata, for KServe and others that ask so. Images are asked for elsewhere.
+// The Open Inference Protocol: health and metadata, for KServe and others that ask so. Images are
+// asked for elsewhere.
 #include "base/version.h"
 #include "serve/api/answers.h"
 #include "serve/api/api.h"

@@ -20,7 +20,8 @@ std::string size_text(const OrderState& order) {
   return std::to_string(image.width) + "x" + std::to_string(image.height);
 }
 
-JsonObject usage_json() {  // images are not counted in tokens here
+// Images are not counted in tokens here.
+JsonObject usage_json() {
   return {{"total_tokens", 0},
           {"input_tokens", 0},
           {"output_tokens", 0},

@@ -1,4 +1,5 @@
-// What POST /v1/images/generations is asked, by OpenAI's reference; an explicit null is a field that is not there.
+// What POST /v1/images/generations is asked, by OpenAI's reference; an explicit null is a field
+// that is not there.
 #pragma once
 
 #include <span>

@@ -15,7 +15,8 @@ namespace {
 struct RouteInfo {
   const char *method, *path, *tag, *summary;
   std::span<const FieldInfo> (*fields)() = nullptr;  // of its JSON body
-  bool in_query = false;                             // which may stand in the query as well
+  // Which may stand in the query as well.
+  bool in_query = false;
 };
 
 constexpr RouteInfo kRoutes[] = {
@@ -30,8 +31,8 @@ constexpr RouteInfo kRoutes[] = {
      "Cancels it; answers the job as it then is, \"done\" where it was too late. May be repeated."},
     {"get", "/jobs/{id}/images/{n}", "jobs", "The bytes of its image n, from 0; with ?download as an attachment."},
     {"get", "/jobs/{id}/events", "jobs",
-     "Its course as server-sent events: queued, step, preview, image, done or error."},
-    {"get", "/queue", "server", "How the server stands: its queue, its workers, their measured curves and memory."},
+     "Its progress as server-sent events: queued, step, preview, image, done or error."},
+    {"get", "/queue", "server", "The server's state: queue, workers, their measured curves and memory."},
     {"get", "/v1/info", "server", "The model, its defaults, and the limits of a request."},
     {"get", "/health/live", "server", "200 while work passes through the scheduler."},
     {"get", "/health/ready", "server", "200 while requests are admitted."},
@@ -46,7 +47,7 @@ constexpr RouteInfo kRoutes[] = {
     {"get", "/sdapi/v1/progress", "a1111", "Of your own job."},
     {"post", "/sdapi/v1/interrupt", "a1111",
      "Ends the steps of your own jobs; they answer with the images as they are."},
-    {"post", "/sdapi/v1/skip", "a1111", "The same for the next_in_queue of them."},
+    {"post", "/sdapi/v1/skip", "a1111", "The same for the first of them."},
     {"get", "/sdapi/v1/options", "a1111", "Your own options."},
     {"post", "/sdapi/v1/options", "a1111", "Changes your own options."},
     {"post", "/sdapi/v1/png-info", "a1111", "The texts in a PNG: {\"image\": base64}."},
@@ -138,7 +139,7 @@ JsonObject openapi_json() {
   return {{"openapi", "3.1.0"},
           {"info", JsonObject{{"title", "Inkstone"},
                               {"version", kVersion},
-                              {"description", "Images from texts: several people's at once, each as if alone."}}},
+                              {"description", "Images from texts: many people's at once, each as if alone."}}},
           {"paths", std::move(paths)},
           {"components",
            JsonObject{{"securitySchemes", JsonObject{{"key", JsonObject{{"type", "http"}, {"scheme", "bearer"}}}}}}},

@@ -18,7 +18,7 @@ void OrderListener::start(const OrderState& order) {
   service_.watch(order, *this);
   exchange_->on_gone([weak = weak_from_this(), &order] {
     const auto listener = weak.lock();
-    if (listener && listener->self_) listener->leave(order);
+    if (listener && listener->self_) listener->stop_watching(order);
   });
   if (self_) guarded(order, [&] { begun(order); });
 }
@@ -27,7 +27,7 @@ void OrderListener::changed(const OrderState& order, size_t image) {
   const std::shared_ptr<OrderListener> keep = shared_from_this();
   if (!self_) return;
   if (!order.ended()) return guarded(order, [&] { progressed(order, image); });
-  leave(order);
+  stop_watching(order);
   guarded(order, [&] { finished(order); });
 }
 
@@ -35,12 +35,12 @@ void OrderListener::guarded(const OrderState& order, const std::function<void()>
   try {
     body();
   } catch (...) {
-    if (self_) leave(order);
+    if (self_) stop_watching(order);
     broken();
   }
 }
 
-void OrderListener::leave(const OrderState& order) {
+void OrderListener::stop_watching(const OrderState& order) {
   service_.unwatch(order, *this);
   self_.reset();
 }

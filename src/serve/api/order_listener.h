@@ -1,5 +1,6 @@
-// An exchange that waits for its order. Watches from start() until the order has ended or the client is gone, and keeps
-// itself alive for so long. Whatever throws in it ends the exchange with an error.
+// An exchange that waits for its order. Watches from start() until the order has ended or the
+// client is gone, and keeps itself alive for so long. Whatever throws in it ends the exchange with
+// an error.
 #pragma once
 
 #include <functional>
@@ -14,20 +15,23 @@ class OrderListener : public OrderWatcher, public std::enable_shared_from_this<O
  public:
   OrderListener(ImageService& service, http::ExchangePtr exchange)
       : service_(service), exchange_(std::move(exchange)) {}
-  void start(const OrderState& order);  // of a listener that a shared_ptr owns
+  // Of a listener that a shared_ptr owns.
+  void start(const OrderState& order);
   void changed(const OrderState& order, size_t image) final;
 
  protected:
   virtual void begun(const OrderState&) {}
   virtual void progressed(const OrderState&, size_t /*image*/) {}  // not after the order's end
-  virtual void finished(const OrderState& order) = 0;              // once, also where it had ended before start()
-  virtual void broken() = 0;                                       // in a catch block: say so to the client
+  // Once, also where it had ended before start().
+  virtual void finished(const OrderState& order) = 0;
+  // In a catch block: say so to the client.
+  virtual void broken() = 0;
   http::Exchange& exchange() { return *exchange_; }
   ImageService& service() { return service_; }
 
  private:
   void guarded(const OrderState& order, const std::function<void()>& body);
-  void leave(const OrderState& order);
+  void stop_watching(const OrderState& order);
 
   ImageService& service_;
   http::ExchangePtr exchange_;

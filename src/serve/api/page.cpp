@@ -1,5 +1,6 @@
-// The page: its files as they are, to whoever asks; and the APIs' description. The browser is told to load nothing from anywhere else, to run no
-// script that is written into the page, and to show it in no frame.
+// The page: its files as they are, to whoever asks; and the APIs' description. The browser is told
+// to load nothing from anywhere else, to run no script that is written into the page, and to show
+// it in no frame.
 #include "base/digest.h"
 #include "base/error.h"
 #include "serve/api/api.h"

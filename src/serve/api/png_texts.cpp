@@ -1,5 +1,5 @@
-// A chunk is length, name, data, check sum. tEXt: keyword NUL Latin-1. zTXt: keyword NUL method packed-Latin-1.
-// iTXt: keyword NUL packed method language NUL keyword NUL UTF-8.
+// A chunk is length, name, data, check sum. tEXt: keyword NUL Latin-1. zTXt: keyword NUL method
+// packed-Latin-1. iTXt: keyword NUL packed method language NUL keyword NUL UTF-8.
 #include "serve/api/png_texts.h"
 
 #include <zlib.h>

@@ -1,4 +1,5 @@
-// GET /queue and GET /v1/info: how the server stands, what it has and what it takes. No client, prompt or job is named.
+// GET /queue and GET /v1/info: the server's state, model and limits. No client, prompt or job is
+// named.
 #include "base/version.h"
 #include "diffusion/scheduler.h"
 #include "serve/api/answers.h"

@@ -1,5 +1,6 @@
-// Whether images still come through: a tiny one of our own is drawn when none has ended for a while. An event loop that stands
-// cannot tell; of anything else that stands the age tells, when it is past the limit.
+// Tells whether images still come through. When none has ended for a while, the gateway runs a tiny
+// one of its own. If its age passes the limit, something stands still: a worker, the batcher or the
+// queue. Only a stopped event loop cannot tell.
 #pragma once
 
 #include <algorithm>
@@ -12,12 +13,16 @@ namespace inkstone::serve {
 struct Canary {
   const ServeSettings& settings;
   std::optional<JobId> job{};
-  bool small = true;       // the smallest size that the model takes; else one that the worker has measured
-  double passed = 0;       // when an image last ended, or workers came back
-  double submitted = 0;    // the one that is under way
-  double expected = 0;     // seconds to its end, as predicted when it was submitted
-  double cost = 0;         // seconds of the last one
-  double away_since = -1;  // no worker is ready; less than 0: one is
+  // The smallest size that the model takes; else one that the worker has measured.
+  bool small = true;
+  // When an image last ended, or workers came back.
+  double passed = 0;
+  double submitted = 0;  // the one that is under way
+  // Seconds to its end, as predicted when it was submitted.
+  double expected = 0;
+  double cost = 0;  // seconds of the last one
+  // No worker is ready; less than 0: one is.
+  double away_since = -1;
 
   // Not more than a twentieth of the device's time.
   double interval() const { return std::max(settings.canary_seconds, 20 * std::min(cost, expected)); }

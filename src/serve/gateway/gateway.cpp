@@ -1,4 +1,4 @@
-// The service: watching, cancelling, finding, and the figures.
+// The gateway's interface: watching, cancelling and finding orders, and the figures.
 #include "serve/gateway/gateway.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// The service behind the APIs: orders become jobs, jobs go to workers, workers are watched and replaced, images come back.
+// The image service: it turns orders into jobs, gives jobs to workers, watches and replaces
+// workers, and returns images.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -12,7 +13,8 @@
 
 namespace inkstone::serve {
 
-// How to start a worker for a device: the program and its arguments; its end of the socket pair is descriptor 3.
+// How to start a worker for a device: the program and its arguments; its end of the socket pair is
+// descriptor 3.
 using WorkerProgram = std::function<std::vector<std::string>(const std::string& device)>;
 
 class Gateway : public ImageService {
@@ -33,9 +35,12 @@ class Gateway : public ImageService {
   double now() const override;
 
   void on_ready(std::function<void()> ready);  // when the first worker is
-  void drain(std::function<void()> drained);   // nothing is admitted any more; told when all orders have ended
-  void replace_workers();                      // one after the other, each when its successor is ready (SIGHUP)
-  void stop();                                 // what is left fails with "shutting_down"; workers are killed
+  // Nothing is admitted any more; told when all orders have ended.
+  void drain(std::function<void()> drained);
+  // One after the other, each when its successor is ready (SIGHUP).
+  void replace_workers();
+  // What is left fails with "shutting_down"; workers are killed.
+  void stop();
 
  private:
   struct Impl;

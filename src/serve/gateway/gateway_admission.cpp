@@ -1,4 +1,4 @@
-// Who is admitted: what an order may ask, how much of it, and whose device takes it.
+// Which orders are admitted: what an order may ask, how much, and which worker takes it.
 #include <algorithm>
 #include <limits>
 #include <sstream>
@@ -11,7 +11,8 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr size_t kMaxPrompt = 32 << 10;  // bytes, both prompts: a command to a worker is one packet
+// Bytes, both prompts: a command to a worker is one packet.
+constexpr size_t kMaxPrompt = 32 << 10;
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
 int unet_calls(const ImageRequest& request, const ModelCard& card) {
@@ -26,19 +27,20 @@ Rejection rejection_of(const Admission& admission) {
     case Refusal::kQueueFull:
       return {"queue_full", "the queue is full: try again in a while", "", std::max(1.0, admission.retry_after)};
     case Refusal::kTooLong:
-      return {"too_long", "it would take longer than this server lets anyone wait: try again in a while", "",
+      return {"too_long", "the wait would exceed this server's limit: try again in a while", "",
               std::max(1.0, admission.retry_after)};
     case Refusal::kDeadline:
-      return {"deadline", "it cannot be done in time: allow more time, or try again in a while", "deadline",
+      return {"deadline", "the deadline cannot be met: allow more time, or try again in a while", "deadline",
               std::max(1.0, admission.retry_after)};
     case Refusal::kTooManyRows:
-      return {"invalid", "the device has not the memory for an image of this size with guidance: ask for a smaller one",
+      return {"invalid",
+              "the device has too little memory for an image of this size with guidance: ask for a smaller one",
               "width"};
     case Refusal::kNone:
     case Refusal::kKnown:
     case Refusal::kNoBucket: break;
   }
-  return {"invalid", "this cannot be drawn here", ""};
+  return {"invalid", "this cannot be generated here", ""};
 }
 
 template <typename... Parts>
@@ -89,7 +91,7 @@ double Gateway::Impl::seconds_to_room() const {
 
 Rejection Gateway::Impl::refusal(const Order& order) {
   const int images = static_cast<int>(order.images.size());
-  if (draining || stopped) return {"draining", "this server is shutting down: ask another", "", 5};
+  if (draining || stopped) return {"draining", "this server is shutting down: try another", "", 5};
   if (!card) return {"not_ready", "the model is being loaded: try again in a moment", "", 5};
   if (images < 1 || images > settings.max_images)
     return {"invalid", text_of(images, " images: from 1 to ", settings.max_images, " in one order"), "n"};
@@ -98,7 +100,7 @@ Rejection Gateway::Impl::refusal(const Order& order) {
   if (order.deadline && *order.deadline <= 0) return {"deadline", "the deadline has passed already", "deadline"};
   if (store.live_images(order.client) + images > settings.max_per_client)
     return {"quota",
-            text_of("you have ", store.live_images(order.client), " images under way, of at most ",
+            text_of("you have ", store.live_images(order.client), " images queued or running, of at most ",
                     settings.max_per_client, ": wait for some, or cancel them"),
             "", seconds_to_room()};
   if (store.live_images() + images > settings.max_queue)

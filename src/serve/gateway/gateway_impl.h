@@ -1,5 +1,6 @@
-// The gateway's inside, for its own sources alone: gateway.cpp has the service, gateway_admission.cpp who is admitted,
-// gateway_jobs.cpp what workers tell, gateway_pump.cpp what time brings.
+// The gateway's inside, for its own sources only: gateway.cpp has the interface,
+// gateway_admission.cpp the admission of orders, gateway_jobs.cpp what workers report,
+// gateway_pump.cpp what time brings.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -24,12 +25,15 @@ struct ServedJob {  // an image that has not ended
   ImageRequest request;
   OrderEntry* order = nullptr;  // null: the canary's
   size_t image = 0;             // of the order
-  WorkerSlot* slot = nullptr;   // null: it waits in the broker, or for its encoding
-  int lease = 0;                // the broker's number of this attempt
-  int deaths_alone = 0;         // of workers that ran nothing else just then
+  // Null: it waits in the broker, or for its encoding.
+  WorkerSlot* slot = nullptr;
+  int lease = 0;  // the broker's number of this attempt
+  // Of workers that ran nothing else just then.
+  int deaths_alone = 0;
   bool cut = false;
   double previewed = -1e9;
-  Failure failure{};  // how it ends, where a cause is known before its end
+  // How it ends, where a cause is known before its end.
+  Failure failure{};
 };
 
 struct Gateway::Impl final : WorkerEvents {
@@ -48,7 +52,7 @@ struct Gateway::Impl final : WorkerEvents {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   }
 
-  // gateway_admission.cpp: who is admitted
+  // gateway_admission.cpp: which orders are admitted
   Rejection invalid(const ImageRequest& request) const;
   Rejection refusal(const Order& order);
   SubmitResult refuse(Rejection rejection);
@@ -83,10 +87,12 @@ struct Gateway::Impl final : WorkerEvents {
 
   // gateway_pump.cpp: what time brings
   void answered() override { pump(); }
-  void pump();  // hands out what waits, sends commands, tells watchers
+  // Assigns waiting jobs, sends commands, tells watchers.
+  void pump();
   void pump_later();
   void assign_queued();
-  void rebalance();  // an idle worker takes what others have not begun
+  // An idle worker takes jobs that others have not begun.
+  void rebalance();
   void tell_watchers();
   void tick();
   void next_tick();
@@ -107,14 +113,16 @@ struct Gateway::Impl final : WorkerEvents {
   JobId next_job = 1;
   std::unique_ptr<ImageEncoder> encoder;
   std::vector<std::unique_ptr<WorkerSlot>> slots;
-  std::vector<std::pair<std::string, size_t>> news;  // orders and images that watchers are to be told of
+  // Orders and images that watchers are to be told of.
+  std::vector<std::pair<std::string, size_t>> news;
   bool telling = false, pump_scheduled = false, stopped = false, draining = false;
   std::function<void()> on_ready, on_drained;
   double drain_until = 0, last_tick = 0, foreseen = 0, swept = 0;
   std::deque<WorkerSlot*> to_replace;
   WorkerSlot* replaced = nullptr;
   boost::asio::steady_timer timer;
-  std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // what waits in the event loop asks for it
+  // What waits in the event loop asks for it.
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 };
 
 }  // namespace inkstone::serve

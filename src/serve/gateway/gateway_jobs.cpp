@@ -1,4 +1,5 @@
-// The life of a job, as workers tell it: from the queue through text, steps and pixels to its one end.
+// The life of a job, as workers report it: from the queue through encode, denoise and decode to its
+// one end.
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
@@ -9,11 +10,12 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr int kMaxEncodings = 8;         // images' pixels that wait for a file; workers wait with theirs
+// Images' pixels that wait for a file; workers wait with theirs.
+constexpr int kMaxEncodings = 8;
 constexpr double kPreviewSeconds = 0.1;  // between two of an image
 constexpr int kMaxDeathsAlone = 1;
 
-const Failure kWorkerDied{"worker_died", "the worker that drew this image died, again and again"};
+const Failure kWorkerDied{"worker_died", "its workers kept crashing"};
 
 }  // namespace
 
@@ -157,7 +159,8 @@ void Gateway::Impl::failed(const JobFault& fault) {
   end_job(fault.job, End::kFailed, {fault.code, fault.message, fault.code == "out_of_memory"});
 }
 
-// Those that the worker ran when it died are tried again without company; the others had no part in it.
+// Those that the worker ran when it died are tried again without company; the others had no part in
+// it.
 void Gateway::Impl::lost(const std::vector<Lost>& gone, bool death) {
   const double time = now();
   tally.worker_deaths += death;
@@ -182,7 +185,8 @@ void Gateway::Impl::lost(const std::vector<Lost>& gone, bool death) {
   settle();
 }
 
-// A job that waits in the broker is not leased, and can only be cancelled there: its failure says how it ends here.
+// A job that waits in the broker is not leased, and can only be cancelled there: its failure says
+// how it ends here.
 void Gateway::Impl::end_job(JobId id, End end, const Failure& failure) {
   ServedJob& job = jobs.at(id);
   job.failure = failure;

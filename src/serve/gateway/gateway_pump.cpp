@@ -1,4 +1,5 @@
-// What time brings: commands for workers, news for watchers, deadlines, the canary, workers that are replaced, the end.
+// What happens as time passes: commands for workers, news for watchers, deadlines, the canary, the
+// replacement of workers, the end.
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
@@ -10,14 +11,17 @@ namespace inkstone::serve {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{50};
-constexpr double kStandstill = 1;               // seconds between ticks: this process itself stood still
-constexpr double kForesight = 0.3, kSweep = 1;  // seconds between forecasts, and between looks for what to forget
+// Seconds between ticks: this process itself stood still.
+constexpr double kStandstill = 1;
+// Seconds between forecasts, and between looks for what to forget.
+constexpr double kForesight = 0.3, kSweep = 1;
 constexpr int kEncoders = 2;
 
 BrokerSettings broker_settings() {
   BrokerSettings settings;
-  settings.lease_seconds = 1e12;  // whoever leases is this process, which ends with the broker
-  settings.kept_seconds = 1;      // answers are kept as orders
+  // Whoever leases is this process, which ends with the broker.
+  settings.lease_seconds = 1e12;
+  settings.kept_seconds = 1;  // answers are kept as orders
   return settings;
 }
 
@@ -80,7 +84,8 @@ void Gateway::Impl::assign_queued() {
     if (job.slot) continue;  // it has just been admitted there
     Admission admission;
     job.slot = best_slot(job.batch, &admission);
-    for (const auto& slot : slots) {  // it was admitted before: whatever its forecast, someone takes it
+    // It was admitted before: whatever its forecast, someone takes it.
+    for (const auto& slot : slots) {
       if (job.slot) break;
       if (!slot->accepts()) continue;
       job.slot = slot.get();
@@ -188,7 +193,7 @@ void Gateway::Impl::replace_next(double time) {
   to_replace.pop_front();
   if (!next->accepts()) return;  // it starts anew as it is
   replaced = next;
-  next->leave(time + settings.grace);
+  next->retire(time + settings.grace);
 }
 
 void Gateway::Impl::keep_canary(double time) {
@@ -206,7 +211,8 @@ void Gateway::Impl::keep_canary(double time) {
   Admission admission;
   job.slot = best_slot(job.batch, &admission);
   canary.submitted = time;
-  if (!job.slot) return;  // only where more waits than is allowed to
+  // Only where more waits than is allowed to.
+  if (!job.slot) return;
   canary.expected = job.slot->take(job.batch) - time;
   canary.job = job.batch.id;
   enqueue(std::move(job));

@@ -1,4 +1,5 @@
-// Pixels become files on threads of their own, so that nobody waits for them. Jobs go in and results come out on the event thread.
+// Encodes pixels as files on threads of its own, so that the event thread never waits. Tasks go in
+// and results come out on the event thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -33,9 +34,11 @@ struct EncodedImage {
 
 class ImageEncoder {
  public:
-  using Done = std::function<void(EncodedImage)>;  // on the event thread; not after this has gone
+  // On the event thread; not after this has gone.
+  using Done = std::function<void(EncodedImage)>;
   ImageEncoder(boost::asio::io_context& events, int threads, Done done);
-  ~ImageEncoder();  // waits for what the threads do just now
+  // Waits for what the threads do just now.
+  ~ImageEncoder();
   ImageEncoder(const ImageEncoder&) = delete;
   ImageEncoder& operator=(const ImageEncoder&) = delete;
 

@@ -1,5 +1,5 @@
-// All orders that are known: those under way, and those that have ended until they are forgotten. Ids nobody can guess, keys by which
-// a client's repeated order is the same one, and a bound on what is kept.
+// All orders that are known: those that run, and ended ones until they are forgotten. It gives ids
+// that nobody can guess, finds a repeated order by its idempotency key, and bounds what it keeps.
 #pragma once
 
 #include <map>
@@ -30,18 +30,20 @@ class OrderStore {
   OrderEntry& add(Order order, double now);
   OrderEntry* find(std::string_view id);
   const OrderEntry* find(std::string_view id) const;
-  // The order that its key stands for; `*same`: it asks for the same. One that ended without its images, where another
-  // attempt may bring them, stands for nothing.
+  // The order that its key stands for; `*same`: it asks for the same. One that ended without its
+  // images, where another attempt may bring them, stands for nothing.
   OrderEntry* repeated(const Order& order, bool* same);
   std::vector<OrderEntry*> of_client(std::string_view client);
   std::vector<OrderEntry*> live();  // by arrival
 
   void has_ended(OrderEntry& entry, double now);
-  void forget(double now);  // the oldest that have ended: kept long enough, or too many bytes
+  // The oldest that have ended: kept long enough, or too many bytes.
+  void forget(double now);
   void refresh_position(OrderEntry& entry) const;
 
   int live_orders() const { return static_cast<int>(live_.size()); }
-  int live_images() const { return live_images_; }  // admitted, in orders that have not ended
+  // Admitted, in orders that have not ended.
+  int live_images() const { return live_images_; }
   int live_images(std::string_view client) const;
   int watchers() const;
   int64_t kept_bytes() const { return kept_bytes_; }

@@ -13,9 +13,10 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr int kItsEnd = 3;             // descriptor
-constexpr int kSocketBytes = 4 << 20;  // a packet must fit; the system may allow less
-constexpr int kMaxAtOnce = 32;         // reports, before others have their turn
+constexpr int kItsEnd = 3;  // descriptor
+// A packet must fit; the system may allow less.
+constexpr int kSocketBytes = 4 << 20;
+constexpr int kMaxAtOnce = 32;  // reports, before others have their turn
 
 struct Spawning {  // what posix_spawn is told
   posix_spawn_file_actions_t files;
@@ -30,8 +31,8 @@ struct Spawning {  // what posix_spawn is told
   }
 };
 
-// A group of its own, so that Ctrl-C reaches the gateway alone; no signal blocked or ignored; no descriptor of ours but
-// the standard ones and its end of the pair.
+// A group of its own, so that Ctrl-C reaches the gateway alone; no signal blocked or ignored; no
+// descriptor of ours but the standard ones and its end of the pair.
 pid_t spawn(const std::vector<std::string>& program, int its_end) {
   Spawning spawning;
   sigset_t none, all;
@@ -77,7 +78,8 @@ WorkerProcess::WorkerProcess(boost::asio::io_context& events, const std::vector<
 
 WorkerProcess::~WorkerProcess() {
   kill();
-  for (int i = 0; i < 5000 && !reaped(); i++) usleep(1000);  // longer only where the kernel cannot end it
+  // Longer only where the kernel cannot end it.
+  for (int i = 0; i < 5000 && !reaped(); i++) usleep(1000);
 }
 
 void WorkerProcess::listen() {
@@ -92,13 +94,13 @@ void WorkerProcess::hear() {
     for (int i = 0; i < kMaxAtOnce; i++) {
       bool closed = false;
       std::optional<WorkerReport> report = receive_report(socket_.native_handle(), &closed);
-      if (closed) return listener_.left("its socket closed");
+      if (closed) return listener_.exited("its socket closed");
       if (!report) break;
-      listener_.said(std::move(*report));
+      listener_.reported(std::move(*report));
       if (alive.expired() || killed_) return;
     }
   } catch (const std::exception& error) {
-    return listener_.left(error.what());
+    return listener_.exited(error.what());
   }
   listen();
 }

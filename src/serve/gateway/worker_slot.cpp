@@ -10,7 +10,8 @@ namespace inkstone::serve {
 namespace {
 
 constexpr double kMinPause = 0.2, kMaxPause = 30, kGoodLife = 60;
-constexpr double kMinGain = 0.02;  // by which more rows in a step must make a row cheaper
+// By which more rows in a step must make a row cheaper.
+constexpr double kMinGain = 0.02;
 
 }  // namespace
 
@@ -36,7 +37,7 @@ void WorkerSlot::tick(double now) {
   if (state_ == State::kStarting && now > start_by_) die("it was not ready in time", "dead", true);
   if (state_ == State::kReady && running_ && now > running_->since + running_->limit)
     die("a command took longer than its limit", "hung", true);
-  if (state_ == State::kReady && leaving_ && (jobs_.empty() || now > leave_until_)) {
+  if (state_ == State::kReady && retiring_ && (jobs_.empty() || now > retire_by_)) {
     pause_ = 0;
     die("it is replaced", "starting", false);
   }
@@ -70,7 +71,7 @@ void WorkerSlot::die(const std::string& why, const char* how, bool death) {
   how_ = how;
   process_->kill();
   restarts_++;
-  leaving_ = false;
+  retiring_ = false;
   if (death) pause_ = std::clamp(2 * pause_, kMinPause, kMaxPause);
   std::vector<WorkerEvents::Lost> lost;
   for (const auto& [id, job] : jobs_) {
@@ -85,9 +86,9 @@ void WorkerSlot::die(const std::string& why, const char* how, bool death) {
   worker_events_.lost(lost, death);
 }
 
-void WorkerSlot::leave(double until) {
-  leaving_ = ready();
-  leave_until_ = until;
+void WorkerSlot::retire(double until) {
+  retiring_ = ready();
+  retire_by_ = until;
 }
 
 void WorkerSlot::close() {
@@ -103,7 +104,7 @@ void WorkerSlot::allow(double seconds) {
   start_by_ += seconds;
 }
 
-void WorkerSlot::said(WorkerReport report) {
+void WorkerSlot::reported(WorkerReport report) {
   try {
     if (auto* hello = std::get_if<Hello>(&report)) {
       welcome(std::move(*hello));
@@ -119,7 +120,7 @@ void WorkerSlot::said(WorkerReport report) {
   worker_events_.answered();
 }
 
-void WorkerSlot::left(const std::string& why) {
+void WorkerSlot::exited(const std::string& why) {
   die(why, "dead", true);
   worker_events_.answered();
 }

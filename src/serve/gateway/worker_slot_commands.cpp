@@ -1,4 +1,4 @@
-// A slot's talk with its worker: what the batcher decided as a command, and what the report of it means.
+// How a slot talks to its worker: batcher decisions become commands, and reports are applied.
 #include <algorithm>
 
 #include "base/error.h"
@@ -7,7 +7,8 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr double kFirstRunSeconds = 120;  // more for a shape's first run: programs are compiled then
+// More for a shape's first run: programs are compiled then.
+constexpr double kFirstRunSeconds = 120;
 
 using Kind = Decision::Kind;
 
@@ -123,7 +124,8 @@ void WorkerSlot::on_misfit(const Decision& decision) {
   const JobId job = decision.jobs.front();
   if (!jobs_.contains(job)) return;
   drop(job);
-  worker_events_.failed({job, "out_of_memory", "the device has not the memory for this image: ask for a smaller one"});
+  worker_events_.failed(
+      {job, "out_of_memory", "the device has too little memory for this image: ask for a smaller one"});
 }
 
 void WorkerSlot::on_finish(Finished report, double seconds) {

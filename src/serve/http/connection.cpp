@@ -16,7 +16,8 @@ namespace asio = boost::asio;
 using SocketError = boost::system::error_code;
 using namespace std::chrono_literals;
 
-constexpr size_t kMaxLingered = 1 << 20;  // bytes that are thrown away for a client that reads its answer late
+// Bytes that are thrown away for a client that reads its answer late.
+constexpr size_t kMaxLingered = 1 << 20;
 constexpr auto kCheckEvery = 250ms;
 
 }  // namespace
@@ -55,14 +56,15 @@ void Connection::rest() {
   phase_due_ = Clock::now() + after(state_->settings.idle_seconds);
   record_ = Record();
   if (input_over_ && ahead_.empty()) return close();
-  if (state_->leaving) return linger();
+  if (state_->closing) return linger();
   if (!ahead_.empty()) feed(std::exchange(ahead_, std::string()));
   if (input_over_ && reading()) return close();
   arm();
   listen();
 }
 
-// The answer is out and the connection ends. Closing with bytes unread would reset it and could take the answer with it.
+// The answer is out and the connection ends. Closing with bytes unread would reset it and could
+// take the answer with it.
 void Connection::linger() {
   phase_ = Phase::kLingering;
   reader_.reset();
@@ -153,8 +155,8 @@ void Connection::flush() {
     written_ += size;
     record_.bytes += size;
   }
-  if (phase_ == Phase::kSending)  // not at once: many requests may wait in ahead_
-    asio::post(state_->events, [self = shared_from_this()] { self->answered(); });
+  // Not at once: many requests may wait in ahead_.
+  if (phase_ == Phase::kSending) asio::post(state_->events, [self = shared_from_this()] { self->answered(); });
 }
 
 size_t Connection::in_kernel() const {
@@ -165,7 +167,8 @@ size_t Connection::in_kernel() const {
 
 size_t Connection::unsent() const { return outbox_.size() + in_kernel(); }
 
-// One timer for the earliest of what the phase waits for. It is only set anew to be earlier; when it comes too early, it is set again.
+// One timer for the earliest of what the phase waits for. It is only set anew to be earlier; when
+// it comes too early, it is set again.
 void Connection::arm() {
   if (phase_ == Phase::kClosed) return;
   const bool own = reading() || phase_ == Phase::kLingering || phase_ == Phase::kAuthDelay;
@@ -200,7 +203,8 @@ void Connection::on_timer() {
     ping_due_ = now + after(state_->settings.ping_seconds);
     if (phase_ == Phase::kClosed) return;
   }
-  if (room() == 0 && now >= check_due_) {  // it cannot be read any more, so its end would not be seen
+  // It cannot be read any more, so its end would not be seen.
+  if (room() == 0 && now >= check_due_) {
     check_due_ = now + kCheckEvery;
     pollfd peer{socket_->native_handle(), POLLRDHUP, 0};
     if (phase_ != Phase::kSending && poll(&peer, 1, 0) == 1) return lost();

@@ -1,6 +1,7 @@
-// One connection: reads a request, lets it in or refuses it, sends the answer, and again. It waits without buffers, works on one
-// request at a time, reads little ahead, and every wait has an end. While a request is worked on it watches whether the client
-// is still there. Whatever happens to the client ends in close().
+// One connection: it reads a request, admits or refuses it, sends the answer, and starts again. It
+// waits without buffers, works on one request at a time, reads little ahead, and every wait has an
+// end. While a request is worked on, it watches whether the client is still there. Whatever happens
+// to the client ends in close().
 #pragma once
 
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -24,7 +25,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Connection(std::shared_ptr<ServerState> state, Socket socket, std::string address);
   void start();
-  void close();  // at once; who works on its request is told
+  // At once; who works on its request is told.
+  void close();
   bool resting() const { return phase_ == Phase::kResting; }
   Clock::time_point due() const { return phase_due_; }
   ServerState& state() { return *state_; }
@@ -39,16 +41,21 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
  private:
   enum class Phase {
-    kResting,    // between requests
-    kHead,       // of a request, begun
-    kBody,       // the head is admitted
-    kWorking,    // a handler has the request; also while it streams
-    kAuthDelay,  // a wrong key is answered late
-    kSending,    // the answer is complete and goes out
-    kLingering,  // the last answer is out; the client may still be sending
+    kResting,  // between requests
+    kHead,     // of a request, begun
+    kBody,     // the head is accepted
+    // A handler has the request; also while it streams.
+    kWorking,
+    // A wrong key: the answer is delayed.
+    kAuthDelay,
+    // The answer is complete and goes out.
+    kSending,
+    // The last answer is out; the client may still be sending.
+    kLingering,
     kClosed
   };
-  struct Record {  // of the request for the log, and what its answer depends on
+  // Of the request for the log, and what its answer depends on.
+  struct Record {
     std::string id, client, method, path, origin;
     Clock::time_point started;
     int version = 11, status = 0;
@@ -96,13 +103,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const std::string address_;
   Phase phase_ = Phase::kResting;
   bool awaits_input_ = false, awaits_output_ = false, input_over_ = false, counted_ = false;
-  std::unique_ptr<RequestReader> reader_;  // from a request's first byte to its last
-  std::string ahead_;                      // read and not yet looked at
+  // From a request's first byte to its last.
+  std::unique_ptr<RequestReader> reader_;
+  std::string ahead_;  // read and not yet looked at
   Router::Match match_;
   Record record_;
   ConnectionExchange* exchange_ = nullptr;
   Outbox outbox_;
-  uint64_t written_ = 0, taken_mark_ = 0;  // bytes given to the kernel; bytes the client had when the wait began
+  // Bytes given to the kernel; bytes the client had when the wait began.
+  uint64_t written_ = 0, taken_mark_ = 0;
   size_t lingered_ = 0;
   Clock::time_point phase_due_, write_due_, ping_due_, check_due_, timer_at_ = Clock::time_point::max();
 };

@@ -51,7 +51,8 @@ size_t ConnectionExchange::unsent() const { return state_ == State::kStreaming ?
 
 // Who answers wants to hear no more.
 void ConnectionExchange::end() {
-  const std::function<void()> dropped = std::exchange(gone_, nullptr);  // may hold the last pointer to this
+  // May hold the last pointer to this.
+  const std::function<void()> dropped = std::exchange(gone_, nullptr);
 }
 
 void ConnectionExchange::on_gone(std::function<void()> gone) {

@@ -17,7 +17,8 @@ class ConnectionExchange final : public Exchange, public std::enable_shared_from
   size_t unsent() const override;
   void on_gone(std::function<void()> gone) override;
 
-  void lose();  // by the connection: the client is gone
+  // By the connection: the client is gone.
+  void lose();
   bool open() const { return state_ == State::kOpen; }
 
  private:

@@ -156,7 +156,8 @@ void Connection::dispatch() {
 
 void Connection::refuse(const Error& error) {
   Reply reply = error_reply(record_.errors, error, record_.id);
-  if (error.status == 400) record_.keep_alive = false;  // where the next request begins is not sure
+  // Where the next request begins is not sure.
+  if (error.status == 400) record_.keep_alive = false;
   if (error.status == 401)
     reply.headers.emplace_back("WWW-Authenticate", record_.errors == ErrorShape::kA1111 ? "Basic realm=\"inkstone\""
                                                                                         : "Bearer realm=\"inkstone\"");
@@ -227,7 +228,8 @@ void Connection::end_stream() {
 void Connection::abandon() {
   if (phase_ != Phase::kWorking) return;
   exchange_ = nullptr;
-  if (record_.status) return lost();  // the missing end of the stream tells the client
+  // The missing end of the stream tells the client.
+  if (record_.status) return lost();
   refuse({500, "internal_error", "the server failed at this request; its log says more under the request's id", "", 0});
 }
 

@@ -86,7 +86,8 @@ void Listener::enter(Tcp::socket socket) {
   std::make_shared<Connection>(state_, std::move(socket), std::move(address))->start();
 }
 
-// Where all places are taken, who has rested longest gives way: resting is free, and must not keep others out.
+// Where all places are taken, who has rested longest gives way: resting is free, and must not keep
+// others out.
 bool Listener::make_room(const std::string& address) {
   const auto same = state_->of_address.find(address);
   if (same != state_->of_address.end() && same->second >= state_->settings.max_per_client) return false;

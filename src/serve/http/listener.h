@@ -1,5 +1,5 @@
-// The socket that new connections come to. What comes beyond the limits is turned away at once; where descriptors have run out,
-// it neither spins nor lets clients hang.
+// The socket that new connections come to. What comes beyond the limits is turned away at once;
+// where descriptors have run out, it neither spins nor lets clients hang.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
@@ -29,7 +29,8 @@ class Listener : public std::enable_shared_from_this<Listener> {
   const std::shared_ptr<ServerState> state_;
   Tcp::acceptor acceptor_;
   boost::asio::steady_timer pause_;
-  int spare_;  // a descriptor to give up when there is no other
+  // A descriptor to give up when there is no other.
+  int spare_;
 };
 
 // Bound and listening; throws Error with the port and what holds it.

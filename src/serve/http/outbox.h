@@ -1,4 +1,5 @@
-// Bytes on their way to a client that may be slow: small pieces are gathered, large ones kept as they are, nothing held once sent.
+// Bytes to send to a client that may be slow. Small pieces are joined, large ones kept as they are,
+// and nothing is held once sent.
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// /proc/net/tcp: "sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode", addresses HEX:PORT, st 0A listens.
+// /proc/net/tcp: "sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode",
+// addresses HEX:PORT, st 0A listens.
 #include "serve/http/port_holder.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// A request that is answered at the door, before any API sees it: what to answer.
+// A request that is refused before any API sees it, with the error to answer.
 #pragma once
 
 #include <string>
@@ -13,7 +13,8 @@ class Refusal : public UsageError {
  public:
   Refusal(int status, std::string code, const std::string& message)
       : UsageError(message), error{status, std::move(code), message, "", 0} {}
-  http::Error error;  // not inkstone::Error, which is a base class
+  // Not inkstone::Error, which is a base class.
+  http::Error error;
 };
 
 }  // namespace inkstone::http

@@ -1,5 +1,6 @@
-// The rules that a request keeps before its body is read: whom it calls, which page sent it, what it brings.
-// On loopback a web page anywhere could otherwise reach the server: by a name that it lets point to 127.0.0.1, or by a plain form.
+// The rules that a request keeps before its body is read: whom it calls, which page sent it, what
+// it brings. On loopback a web page anywhere could otherwise reach the server: by a name that it
+// lets point to 127.0.0.1, or by a plain form.
 #pragma once
 
 #include <string>
@@ -16,7 +17,8 @@ class RequestPolicy {
 
   void check_host(const Request& request, int version) const;  // throws Refusal, as all of these
   void check_origin(const Request& request) const;
-  bool listed_origin(const Request& request) const;  // its answers may be read by that page
+  // Its answers may be read by that page.
+  bool listed_origin(const Request& request) const;
   // What the body is and how it comes.
   static void check_body(const Request& request, bool has_body);
   static bool expects_continue(const Request& request, int version);
@@ -27,7 +29,8 @@ class RequestPolicy {
   const bool loopback_;
 };
 
-bool is_loopback(std::string_view name);         // "localhost", "127.1.2.3", "::1"
-std::string request_id(std::string_view asked);  // the client's where it is plain, else a new one
+bool is_loopback(std::string_view name);  // "localhost", "127.1.2.3", "::1"
+// The client's where it is plain, else a new one.
+std::string request_id(std::string_view asked);
 
 }  // namespace inkstone::http

@@ -13,9 +13,11 @@ using ErrorCode = boost::beast::error_code;
 using Text = boost::beast::string_view;
 
 constexpr size_t kMaxChunkHead = 4096;
-constexpr size_t kMinBody = 5;  // "0 CR LF CR LF"; Beast 1.81 asserts that it sees the last chunk with this much
+// "0 CR LF CR LF"; Beast 1.81 asserts that it sees the last chunk with this much.
+constexpr size_t kMinBody = 5;
 constexpr const char* kBadChunk = "a chunk must begin with its size in hexadecimal digits";
-constexpr size_t kMaxOverhead = 16;  // bytes of chunk heads for each byte of a body
+// Bytes of chunk heads for each byte of a body.
+constexpr size_t kMaxOverhead = 16;
 
 [[noreturn]] void malformed(const std::string& why) { throw Refusal(400, "bad_request", why); }
 
@@ -30,7 +32,8 @@ bool plain_number(const std::string& text) {
   return !text.empty() && text.size() < 20 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// Whether what came so far can become "[CR LF after the chunk before] SIZE [;...] CR LF", with trailers where the size is 0.
+// Whether what came so far can become "[CR LF after the chunk before] SIZE [;...] CR LF", with
+// trailers where the size is 0.
 bool chunk_head(std::string_view text, bool first) {
   for (const char c : {'\r', '\n'})
     if (!first && text.starts_with(c)) text.remove_prefix(1);
@@ -63,7 +66,8 @@ struct RequestReader::Parser : beast_http::basic_parser<true> {
   }
   void on_response_impl(int, Text, int, ErrorCode&) override {}
   void on_field_impl(beast_http::field, Text name, Text value, ErrorCode&) override {
-    if (trailers) return;  // not asked for, and they could speak as headers
+    // Not asked for, and they could speak as headers.
+    if (trailers) return;
     std::string key = lower(name);
     if (std::ranges::find(kSingle, key) != std::end(kSingle) && !reader.request_.header(key).empty())
       malformed("the header " + key + " comes twice");

@@ -1,6 +1,7 @@
-// One HTTP/1.1 request from bytes that come as they like, without a socket. Stricter than Beast's parser, which does the grammar:
-// a request that two readers could understand differently (two lengths, a length and chunks, folded lines, bare line ends, signs in
-// numbers) is refused, and nothing is held beyond the limits.
+// One HTTP/1.1 request from bytes that come as they like, without a socket. Stricter than Beast's
+// parser, which does the grammar: a request that two readers could understand differently (two
+// lengths, a length and chunks, folded lines, bare line ends, signs in numbers) is refused, and
+// nothing is held beyond the limits.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +21,14 @@ class RequestReader {
   RequestReader(size_t max_header, size_t max_headers);
   ~RequestReader();
 
-  // Takes from the front of bytes and says how many; stops behind the head and behind the request. Throws Refusal.
+  // Takes from the front of bytes and says how many; stops behind the head and behind the request.
+  // Throws Refusal.
   size_t take(std::string_view bytes);
   State state() const { return state_; }
 
   // From the end of the head on:
-  Request& request() { return request_; }  // method, headers and, once done, the body
+  // Method, headers and, once done, the body.
+  Request& request() { return request_; }
   const std::string& target() const { return target_; }
   int version() const { return version_; }  // 10 or 11
   bool keep_alive() const;
@@ -41,13 +44,16 @@ class RequestReader {
   size_t parse(std::string_view bytes);
 
   const size_t max_header_, max_headers_;
-  size_t max_body_ = 0, body_bytes_ = 0;  // the latter as they came, chunk heads included
+  // The latter as they came, chunk heads included.
+  size_t max_body_ = 0, body_bytes_ = 0;
   State state_ = State::kHead;
   Request request_;
   std::string target_;
   int version_ = 11;
-  std::string held_;  // of the head, or of a chunk's head, until it is complete
-  size_t line_ = 0;   // where in held_ the line begins that is not complete
+  // Of the head, or of a chunk's head, until it is complete.
+  std::string held_;
+  // Where in held_ the line begins that is not complete.
+  size_t line_ = 0;
   size_t lines_ = 0;
   std::unique_ptr<Parser> parser_;
 };

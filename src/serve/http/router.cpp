@@ -1,4 +1,5 @@
-// Routes are compared segment by segment; of several that fit, the one with most literal segments is meant, then the first.
+// Routes are compared segment by segment; of several that fit, the one with most literal segments
+// is meant, then the first.
 #include <algorithm>
 
 #include "base/error.h"
@@ -53,7 +54,8 @@ Router::Match Router::match(std::string_view method, std::string_view path) cons
   if (!path.starts_with('/')) return match;
   const std::vector<std::string_view> parts = segments(path);
   size_t nearest = 0, max_literal = 0;
-  bool exact = false;  // the method itself, not GET for HEAD
+  // The method itself, not GET for HEAD.
+  bool exact = false;
   for (const Route& route : routes_) {
     const Fit found = fit(segments(route.pattern), parts);
     if (!found.whole) {

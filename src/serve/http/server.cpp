@@ -44,7 +44,7 @@ void Server::drain() { impl_->state->draining = true; }
 void Server::stop_accepting() {
   ServerState& state = *impl_->state;
   impl_->listener->stop();
-  state.draining = state.leaving = true;
+  state.draining = state.closing = true;
   const std::vector<Connection*> all(state.connections.begin(), state.connections.end());
   for (Connection* connection : all)
     if (connection->resting()) connection->shared_from_this()->close();

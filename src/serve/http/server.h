@@ -1,4 +1,5 @@
-// The door to HTTP: Boost.Beast behind it. One event thread; limits come first, and nobody can hold it up.
+// The HTTP server, on one event thread. Boost.Beast is behind it. Limits are checked first, and no
+// client can hold it up.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -19,11 +20,14 @@ class Server {
  public:
   // Listens at once. Throws Error where it cannot, with the port and what holds it.
   Server(boost::asio::io_context& events, Settings settings, Router router);
-  ~Server();  // as close(), but nobody is told that its client is gone
+  // As close(), but nobody is told that its client is gone.
+  ~Server();
   uint16_t port() const;
   Figures figures() const;
-  void reload_keys();  // of Settings::key_file; what is malformed leaves the old ones in force: Error
-  // Answers what is under way, says "Connection: close" with each answer, and takes no new connections any more after stop_accepting().
+  // Of Settings::key_file; what is malformed leaves the old ones in force: Error.
+  void reload_keys();
+  // Answers what is under way, says "Connection: close" with each answer, and takes no new
+  // connections any more after stop_accepting().
   void drain();
   void stop_accepting();
   bool idle() const;  // no exchange is under way

@@ -1,4 +1,4 @@
-// What all connections of a server share. One event thread touches it.
+// What all connections of a server share. Only the event thread touches it.
 #pragma once
 
 #include <array>
@@ -33,9 +33,12 @@ struct ServerState {
   std::map<int, int64_t> answers;
   std::unordered_set<Connection*> connections;
   std::unordered_map<std::string, int> of_address;  // connections
-  std::array<char, 16 << 10> scratch;               // where bytes are read to; also the most that is read ahead
-  bool draining = false, leaving = false;           // the latter: connections close as soon as they rest
-  bool silent = false;                              // nobody is told any more that its client is gone
+  // Where bytes are read to; also the most that is read ahead.
+  std::array<char, 16 << 10> scratch;
+  // closing: a connection closes as soon as it rests.
+  bool draining = false, closing = false;
+  // Handlers are no longer told that their client is gone.
+  bool silent = false;
 };
 
 }  // namespace inkstone::http

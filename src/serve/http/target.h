@@ -1,5 +1,6 @@
-// The target of a request, "/jobs/7?wait=1", taken apart. What is not plainly one path in one reading is refused, not mended:
-// bad escapes, text that is not UTF-8, NUL and control characters, "." and ".." segments, escaped slashes, backslashes.
+// The target of a request, "/jobs/7?wait=1", taken apart. What is not plainly one path in one
+// reading is refused, not mended: bad escapes, text that is not UTF-8, NUL and control characters,
+// "." and ".." segments, escaped slashes, backslashes.
 #pragma once
 
 #include <string>

@@ -22,7 +22,8 @@ void append_number(std::string& to, uint64_t value, int bytes) {  // big-endian
   for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) to += static_cast<char>(value >> shift & 0xff);
 }
 
-// A TIFF block of two folders: the first only points to the EXIF folder, which holds the user comment as UTF-16.
+// A TIFF block of two folders: the first only points to the EXIF folder, which holds the user
+// comment as UTF-16.
 std::string exif_of(const std::string& parameters) {
   constexpr int kLong = 4, kUndefined = 7;
   std::string comment("UNICODE\0", 8);
@@ -51,7 +52,8 @@ std::string exif_of(const std::string& parameters) {
   return tiff + comment;
 }
 
-// JPEG. libjpeg reports errors by a callback that must not return; what has a destructor lives outside came_through().
+// JPEG. libjpeg reports errors by a callback that must not return; what has a destructor lives
+// outside came_through().
 struct JpegFault {
   jpeg_error_mgr manager;
   std::jmp_buf way_out;
@@ -97,7 +99,8 @@ bool came_through(JpegJob& job) {
   return true;
 }
 
-constexpr size_t kMaxExif = 65000;  // of one JPEG segment, with its frame
+// Of one JPEG segment, with its frame.
+constexpr size_t kMaxExif = 65000;
 
 std::string jpeg_file(const Image& image, int quality, const std::string& parameters) {
   std::string exif;
@@ -147,8 +150,8 @@ std::string webp_file(const Image& image, int quality, const std::string& parame
   return exif.empty() || exif.size() > kMaxExif ? std::string(file) : with_exif(file, exif);
 }
 
-// PNG's rows, each with its filter before it: Sub (differences to the pixel on the left) for the first of the rows that
-// repeat, Up (to the row above: all zero) for the others.
+// PNG's rows, each with its filter before it: Sub (differences to the pixel on the left) for the
+// first of the rows that repeat, Up (to the row above: all zero) for the others.
 std::string enlarged_rows(const Image& image, int width, int height) {
   const int across = width / image.width, down = height / image.height;
   const size_t row_bytes = 1 + size_t{3} * static_cast<size_t>(width);
@@ -168,7 +171,8 @@ std::string enlarged_rows(const Image& image, int width, int height) {
   return rows;
 }
 
-std::string run_lengths(const std::string& rows) {  // zlib's quickest: good for rows that are zero nearly everywhere
+// Zlib's quickest: good for rows that are zero nearly everywhere.
+std::string run_lengths(const std::string& rows) {
   z_stream stream{};
   INKSTONE_CHECK(deflateInit2(&stream, 1, Z_DEFLATED, 15, 8, Z_RLE) == Z_OK, "png: zlib does not start");
   std::string packed(deflateBound(&stream, rows.size()), '\0');

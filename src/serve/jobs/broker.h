@@ -1,6 +1,7 @@
-// The queue behind a small interface: in memory here, shared by many machines later. Delivery is at least once, a job's
-// end exactly once: only the newest attempt's result counts, and a job that was there at too many deaths is poison.
-// Without threads and clocks: the caller says what time it is, and it never goes back.
+// The job queue behind a small interface: in memory here, shared by many machines later. A job is
+// delivered at least once and ends exactly once: only the newest attempt's result counts, and a job
+// that was run at too many worker deaths is poison. Without threads and clocks: the caller passes
+// the time, which never goes back.
 #pragma once
 
 #include <deque>
@@ -14,9 +15,11 @@
 namespace inkstone::serve {
 
 struct Submission {
-  JobId id = 0;             // chosen by who submits; never used twice
-  std::string request;      // what the worker gets
-  std::string idempotency;  // key of the client's, with the client's name in it; empty: none
+  // Chosen by who submits; never used twice.
+  JobId id = 0;
+  std::string request;  // what the worker gets
+  // Key of the client's, with the client's name in it; empty: none.
+  std::string idempotency;
   Priority priority = Priority::kNormal;
   int rows = 2;
 };
@@ -24,7 +27,8 @@ struct Submission {
 struct Lease {
   JobId id = 0;
   int attempt = 0;  // from 1
-  int deaths = 0;   // that it was there at: run it without company
+  // Worker deaths while it ran: let it share no step.
+  int deaths = 0;
   std::string request;
   double until = 0;
 };
@@ -34,8 +38,10 @@ enum class End {
   kFailed,     // by its own fault
   kCancelled,  // by cancel() alone
   kPoison,     // by the broker alone
-  kDied,       // no end: the worker died, or hung, while it ran this; it is tried again
-  kReturned    // no end: the worker gives it back untouched, or died without running it
+  // No end: the worker died, or hung, while it ran this; it is tried again.
+  kDied,
+  // No end: the worker gives it back untouched, or died without running it.
+  kReturned
 };
 
 struct Ended {  // a job's one answer
@@ -47,18 +53,24 @@ struct Ended {  // a job's one answer
 enum class Submitted { kNew, kSame, kEnded, kConflict, kCancelled, kKnown };
 struct Receipt {
   Submitted state = Submitted::kNew;
-  JobId id = 0;                  // kSame, kEnded: the job that the key stands for
-  const Ended* ended = nullptr;  // kEnded: its answer; valid until the next call
+  // kSame, kEnded: the job that the key stands for.
+  JobId id = 0;
+  // kEnded: its answer; valid until the next call.
+  const Ended* ended = nullptr;
 };
 
-enum class Standing { kGood, kCancelled, kStale, kUnknown };  // of an attempt. kStale: another has it, or it has ended
-enum class Cancelled { kNow, kBefore, kTooLate, kUnknown };   // kUnknown: if it is submitted later, it is refused
+// Of an attempt. kStale: another has it, or it has ended.
+enum class Standing { kGood, kCancelled, kStale, kUnknown };
+// kUnknown: if it is submitted later, it is refused.
+enum class Cancelled { kNow, kBefore, kTooLate, kUnknown };
 
 struct BrokerSettings {
-  double lease_seconds = 10;  // without extend(); then it counts as died
-  int max_deaths = 2;         // more are poison
-  double kept_seconds = 600;  // an answer, for its idempotency key and late questions
-  size_t max_kept = 1024;     // answers
+  // Without extend(); then it counts as died.
+  double lease_seconds = 10;
+  int max_deaths = 2;  // more are poison
+  // An answer, for its idempotency key and late questions.
+  double kept_seconds = 600;
+  size_t max_kept = 1024;  // answers
 };
 
 struct BrokerStats {
@@ -71,13 +83,15 @@ class Broker {
  public:
   virtual ~Broker() = default;
   virtual Receipt submit(const Submission& submission, double now) = 0;
-  // The next_in_queue of at most so many rows: by priority, then in order of submission, tried again or not.
+  // The next job of at most so many rows: by priority, then in order of submission, tried again or
+  // not.
   virtual std::optional<Lease> lease(int rows, double now) = 0;
   virtual Standing extend(JobId id, int attempt, double now) = 0;
   // kGood: the result is the job's answer (or kDied, kReturned: it goes back). Else it is dropped.
   virtual Standing finish(JobId id, int attempt, End end, std::string result, double now) = 0;
   virtual Cancelled cancel(JobId id, double now) = 0;
-  virtual std::vector<Ended> collect(double now) = 0;  // the answers since the last call, each once
+  // The answers since the last call, each once.
+  virtual std::vector<Ended> collect(double now) = 0;
   virtual BrokerStats stats(double now) = 0;
 };
 
@@ -106,7 +120,8 @@ class MemoryBroker : public Broker {
   };
   using Jobs = std::map<JobId, Held>;
 
-  void pass_time(double now);  // leases that ran out, answers kept long enough
+  // Leases that ran out, answers kept long enough.
+  void pass_time(double now);
   void end(Jobs::iterator job, End end, std::string result, double now);
   void put_back(Jobs::iterator job, bool died, double now);
   Standing standing(JobId id, int attempt) const;
@@ -116,8 +131,9 @@ class MemoryBroker : public Broker {
   Jobs jobs_;
   std::map<JobId, Kept> kept_;
   std::deque<std::pair<double, JobId>> to_forget_;  // by time
-  std::map<std::string, JobId> keys_;               // idempotency key -> held or kept job
-  std::map<JobId, double> cancelled_early_;         // until when that is remembered
+  // Idempotency key -> held or kept job.
+  std::map<std::string, JobId> keys_;
+  std::map<JobId, double> cancelled_early_;  // until when that is remembered
   std::vector<Ended> ended_;
   BrokerStats stats_;
 };

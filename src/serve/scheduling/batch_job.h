@@ -1,4 +1,4 @@
-// What the batcher knows of a job: which bucket it runs in and how much is left. No prompt, no pixels.
+// What the batcher knows of a job: its size bucket and how much is left. No prompt, no pixels.
 #pragma once
 
 #include <optional>
@@ -8,24 +8,28 @@
 
 namespace inkstone::serve {
 
-struct SizeBucket {  // only jobs of one bucket can step together
+// Only jobs of one size bucket can share a step.
+struct SizeBucket {
   std::string model;
   int width = 512, height = 512;
   auto operator<=>(const SizeBucket&) const = default;
 };
 
 enum class Priority { kLow, kNormal, kHigh };
-enum class Phase { kEncode, kDenoise, kDecode };  // what it waits for; after its pixels it is gone
+// What the job waits for; once decoded it is gone.
+enum class Phase { kEncode, kDenoise, kDecode };
 
 struct BatchJob {
   JobId id = 0;
   SizeBucket bucket{};
-  int rows = 2;         // of a step: 2 with classifier-free guidance, else 1
+  // In a batch: 2 with classifier-free guidance, else 1.
+  int rows = 2;
   int calls_left = 20;  // of the U-Net
   Priority priority = Priority::kNormal;
   std::optional<double> deadline{};  // seconds on the clock of `arrival`
   double arrival = 0;
-  bool alone = false;  // steps without company: it was there when a worker died
+  // Must not share a step: it was in one when a worker died.
+  bool alone = false;
 };
 
 }  // namespace inkstone::serve

@@ -1,10 +1,17 @@
-// Who steps together, what runs between steps, and who is admitted: for one device, without threads, clocks or devices.
-// The caller says what time it is, does what next() decided and tells how it went. The same calls give the same
-// decisions. Every call is O(jobs) or O(jobs log jobs), admit() O(jobs * rows of a batch).
+// Decides for one device which jobs share the next step, what runs between steps, and which jobs
+// are admitted. It has no thread, clock or device: the caller passes the time, does what next()
+// returns and reports how it went. The same calls give the same decisions. Every call is O(jobs) or
+// O(jobs log jobs); admit() is O(jobs * batch rows).
 //
-// Promised in step mode, of every job that was admitted: only jobs whose turn() is before its own go ahead of it, besides
-// what deadline_share and first_step_share allow. With W the most seconds that were there at once, one job after the
-// other, it ends within head_start * (classes above it) + buckets * W / (those shares' rest * the steps' share) + a run.
+// With Batching::kStep no admitted job starves. A job's rank is its arrival plus head_start for
+// each priority class above its own. Jobs run by rank, but deadlines at risk may borrow
+// deadline_share of the time from others, and first steps first_step_share. Let W be the largest
+// backlog that there was, as the seconds of its jobs run one after the other. Then a job ends at
+// most
+//   head_start * (classes above it) + buckets * W / (rest * steps_share) + one run
+// after its arrival, where
+//   rest = (1 - deadline_share) * (1 - first_step_share)
+//   steps_share = 1 / (1 + encode_share / (1 - encode_share) + decode_share / (1 - decode_share))
 #pragma once
 
 #include <array>
@@ -19,22 +26,29 @@
 namespace inkstone::serve {
 
 enum class Batching {
-  kOff,     // one job at a time, in order of arrival
-  kStatic,  // a batch is filled when it starts; nothing joins until it has ended
-  kStep     // jobs join and leave at every step
+  // One job at a time, in order of arrival.
+  kOff,
+  // A batch is filled when it starts; nothing joins until it has ended.
+  kStatic,
+  // Jobs join and leave at every step.
+  kStep
 };
 
 struct BatcherSettings {
   Batching batching = Batching::kStep;
   int max_jobs = 256, max_rows = 512;  // admitted and not ended
   double max_wait = 600;               // seconds to the predicted end
-  double head_start = 120;             // seconds by which a class of priority is ahead of the next
-  double encode_share = 0.25;          // of the time, while steps wait
+  // Seconds by which a priority class is ahead of the one below it.
+  double head_start = 120;
+  double encode_share = 0.25;  // of the time, while steps wait
   double decode_share = 0.5;
-  double deadline_share = 0.75;   // for deadlines at risk, where it was another's turn
-  double first_step_share = 0.4;  // for first steps, likewise
-  double deadline_margin = 1.1;   // of the predicted seconds to the end
-  bool first_step_first = true;   // a new job's first step goes before the later steps of others; not of low priority
+  // Of the time, that deadlines at risk may borrow from jobs of lower rank.
+  double deadline_share = 0.75;
+  double first_step_share = 0.4;  // the same for first steps
+  // A deadline is kept if this times the predicted seconds suffice.
+  double deadline_margin = 1.1;
+  // A new job's first step goes before others' later steps, unless its priority is low.
+  bool first_step_first = true;
 };
 
 enum class Refusal { kNone, kKnown, kNoBucket, kTooManyRows, kQueueFull, kTooLong, kDeadline };
@@ -61,9 +75,11 @@ struct BucketFigures {
 struct BatcherFigures {
   int jobs = 0, rows = 0;
   int wait_for_encode = 0, wait_for_denoise = 0, wait_for_decode = 0;
-  int parked = 0;              // have stepped, and are not in the step that runs
-  int batch_rows = 0;          // in the step that runs
-  double backlog_seconds = 0;  // of all that is left, one job at a time
+  // Jobs that have stepped and are not in the step that runs.
+  int parked = 0;
+  int batch_rows = 0;  // in the step that runs
+  // To finish all jobs, one at a time.
+  double backlog_seconds = 0;
   int64_t steps = 0, rows_stepped = 0, admitted = 0, ended = 0, cancelled = 0, failed = 0;
   std::array<int64_t, 7> refused{};  // by Refusal
   std::vector<BucketFigures> buckets{};
@@ -79,25 +95,28 @@ class Batcher {
 
   Admission consider(const BatchJob& job, double now);  // what admit() would say; changes nothing
   Admission admit(const BatchJob& job, double now);
-  double readmit(const BatchJob& job, double now);  // it was admitted before: never refused; the predicted end
+  // Of a job admitted before: never refused; returns its predicted end.
+  double readmit(const BatchJob& job, double now);
   std::map<JobId, double> forecast(double now) const { return ends(now, false); }  // when each will have ended
 
-  // What to do now. kNothing too while what was decided before is not reported.
+  // What to do now; kNothing also while the previous decision is not reported.
   const Decision& next(double now);
   void stepped(double seconds);
   void encoded(double seconds);
   void decoded(double seconds);  // and the job has ended
-  // The step that was decided did not fit into the memory: its jobs are as before, and their bucket holds fewer rows from
-  // now on. False where it was one job's: that job cannot run.
+  // The decided step did not fit into the memory: its jobs are as before, and their bucket takes
+  // fewer rows from now on. Returns false if the step had one job: that job cannot run.
   bool did_not_fit();
 
-  // At any time; its rows are free at the next step. False where it is not there. The run that it is in is reported all
-  // the same, whoever is left in it.
+  // Removes a job, at any time; its rows are free at the next step. Returns false if it is not
+  // there. The run that it is in must still be reported, whoever is left in it.
   bool cancel(JobId id);
-  bool fail(JobId id);       // the same, of the job's own fault
-  bool withdraw(JobId id);   // the same: it goes to another device, as if it had not been admitted here
-  bool cut_short(JobId id);  // no more steps than one in all, or the one that runs: its pixels are next
-  void correct(JobId id, int rows, int calls_left);  // what was estimated when it was admitted
+  bool fail(JobId id);  // the same, counted as failed
+  // The same, as if it had never been admitted: it goes to another device.
+  bool withdraw(JobId id);
+  // It makes no step but its first or the one that runs; then it is decoded.
+  bool cut_short(JobId id);
+  void correct(JobId id, int rows, int calls_left);  // replaces what was estimated at admission
 
   BatcherFigures figures() const;
 
@@ -107,23 +126,29 @@ class Batcher {
     StepTimes times;
     int max_batch_rows;
     bool passing = false;
-    double deficit = 0;    // seconds that it may step before it is another's turn
-    int rows_waiting = 0;  // for a step; counted anew for each decision
+    // Seconds that it may step before the next bucket's turn.
+    double deficit = 0;
+    // Rows of jobs that wait for a step; recounted for each decision.
+    int rows_waiting = 0;
   };
   struct Entry {
     BatchJob job;
     size_t bucket;
-    double rank;  // when it arrived, later by a head start for each class above its own
+    // Its arrival, plus a head start for each class above its own.
+    double rank;
     Phase phase = Phase::kEncode;
-    bool fresh = true;     // has not stepped
-    bool at_risk = false;  // its deadline, or one after it, is at risk
+    bool fresh = true;  // has not stepped
+    // Its deadline or a later one is at risk.
+    bool at_risk = false;
     bool in_wave = false;
   };
 
-  struct Urgency {  // what may go before its turn
+  // Which jobs may go before their rank.
+  struct Urgency {
     bool deadlines = false, first_steps = false;
   };
-  struct BorrowedShare {  // the parts of the decided step that are of jobs whose turn it was not
+  // The parts of the decided step that belong to jobs which went before their rank.
+  struct BorrowedShare {
     double deadlines = 0, first_steps = 0;
   };
 
@@ -135,10 +160,11 @@ class Batcher {
   double side_seconds(const Entry& entry) const;
   double alone_seconds(const Entry& entry) const;  // all that is left of it
 
-  // batcher_ranking.cpp: who goes next
+  // batcher_ranking.cpp: which job goes next
   Decision next_run(double now);
   Decision next_of_wave();
-  void look_around(double now);  // counts the rows that wait, and finds the deadlines at risk
+  // Counts the rows that wait and finds the deadlines at risk.
+  void look_around(double now);
   void mark_at_risk(std::vector<Entry*>& timed, double now) const;
   bool goes_before(const Entry& a, const Entry& b, Urgency urgency) const;
   const Entry* next_in_queue(Phase phase) const;
@@ -150,7 +176,7 @@ class Batcher {
   void start_wave();
   Decision side_run(const Entry& entry);
 
-  // batcher_admission.cpp: who is admitted
+  // batcher_admission.cpp: which job is admitted
   std::vector<const Entry*> ranked(bool deadlines_first) const;
   std::map<JobId, double> ends(double now, bool deadlines_first) const;
   bool breaks_a_deadline(const std::map<JobId, double>& before, const std::map<JobId, double>& with, double now) const;
@@ -166,7 +192,8 @@ class Batcher {
   double running_since_ = 0;
   size_t bucket_running_ = 0;
   int batch_rows_ = 0;
-  bool contended_ = false;  // the side run that was decided keeps steps waiting
+  // The decided encode or decode keeps steps waiting.
+  bool contended_ = false;
   BorrowedShare borrowed_share_;
   bool encode_ran_ = false, decode_ran_ = false;  // since the last step
   bool encode_ran_last_ = false;

@@ -1,4 +1,4 @@
-// Who is admitted: only what there is room for, and what is forecast to end in time.
+// Which jobs are admitted: those that fit into the queue and are forecast to end in time.
 #include <algorithm>
 #include <limits>
 

@@ -1,4 +1,5 @@
-// Who goes next: between steps a text or an image, if its share allows; else a step of the bucket whose turn it is.
+// Which job goes next: between steps an encode or a decode, if its share allows it; otherwise a
+// step of the bucket whose turn it is.
 #include <algorithm>
 #include <limits>
 
@@ -7,8 +8,10 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr double kEarly = 2.5;      // others come between: texts, images, first steps
-constexpr double kMinDeficit = -8;  // of turns: what a bucket that went first for its deadlines owes at most
+// A safety factor: encodes, decodes and first steps come between.
+constexpr double kEarly = 2.5;
+// In quanta: the most that a bucket owes after going first for its deadlines.
+constexpr double kMinDeficit = -8;
 
 }  // namespace
 
@@ -40,8 +43,9 @@ void Batcher::look_around(double now) {
   mark_at_risk(timed, now);
 }
 
-// A deadline is at risk when the deadlines' share of the time just suffices for all that is due until then. Within a
-// bucket jobs step together, but none of them in less time than alone; buckets go one after the other.
+// A deadline is at risk when the deadlines' share of the time just suffices for all jobs due by
+// then. Jobs of one bucket step together, but none ends sooner than it would alone; buckets take
+// turns.
 void Batcher::mark_at_risk(std::vector<Entry*>& timed, double now) const {
   struct Due {
     double together = 0, longest = 0;
@@ -86,8 +90,8 @@ const Batcher::Entry* Batcher::next_in_queue(Phase phase) const {
   return next_in_queue;
 }
 
-// While steps wait each kind keeps within its share: between two steps one image at most, and one text or as many as
-// the share of one step affords. The two kinds take turns.
+// While steps wait, each kind keeps within its share: between two steps at most one decode, and one
+// encode or as many as the share of one step affords. The two kinds take turns.
 const Batcher::Entry* Batcher::side_job(bool steps_wait) const {
   const Entry* text = next_in_queue(Phase::kEncode);
   const Entry* pixels = next_in_queue(Phase::kDecode);
@@ -110,8 +114,9 @@ Decision Batcher::side_run(const Entry& entry) {
   return {Decision::Kind::kDecode, {entry.job.id}, times.decode_seconds()};
 }
 
-// Deficit round robin: a bucket's turn brings it a quantum of seconds, steps are paid from it, and what is left of it
-// when nothing waits is lost. A deadline at risk does not wait for its bucket's turn, but is paid for too.
+// Deficit round robin: each turn gives a bucket a quantum of seconds, from which it pays for its
+// steps. A bucket in which nothing waits loses what it has left. A deadline at risk does not wait
+// for its bucket's turn, but its step is paid for too.
 size_t Batcher::bucket_in_turn() {
   double quantum = 0;
   for (const BucketState& bucket : buckets_) {
@@ -160,7 +165,7 @@ Batcher::BorrowedShare Batcher::borrowed_share_of(const std::vector<const Entry*
   return {at_risk / rows, first / rows};
 }
 
-// In order, as long as there is room; whoever does not fit lets those pass that do.
+// By rank, as long as there is room; a job that does not fit lets smaller ones pass.
 std::vector<const Batcher::Entry*> Batcher::fill(size_t bucket, Urgency urgency) const {
   std::vector<const Entry*> ready, batch;
   for (const auto& [id, entry] : jobs_) {
@@ -170,7 +175,8 @@ std::vector<const Batcher::Entry*> Batcher::fill(size_t bucket, Urgency urgency)
   int room = buckets_[bucket].max_batch_rows;
   for (const Entry* entry : ready) {
     if (entry->job.alone && !batch.empty()) continue;
-    if (entry->job.rows > room && !batch.empty()) continue;  // alone it is tried even where its bucket has shrunk
+    // Alone it is tried even if its bucket takes fewer rows by now.
+    if (entry->job.rows > room && !batch.empty()) continue;
     batch.push_back(entry);
     room -= entry->job.rows;
     if (entry->job.alone || room <= 0) break;
@@ -178,7 +184,8 @@ std::vector<const Batcher::Entry*> Batcher::fill(size_t bucket, Urgency urgency)
   return batch;
 }
 
-// Off and static: a wave of jobs is chosen, and nothing else runs until it has ended.
+// For Batching::kOff and kStatic: a wave of jobs is chosen, and nothing else runs until it has
+// ended.
 Decision Batcher::next_of_wave() {
   const auto in_wave = [](const auto& job) { return job.second.in_wave; };
   if (std::ranges::none_of(jobs_, in_wave)) start_wave();

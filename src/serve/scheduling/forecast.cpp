@@ -99,7 +99,8 @@ class Forecast {
   std::span<const ForecastJob> jobs_;
   double first_share_;
   std::vector<Run> runs_;
-  std::vector<double> ends_, left_;  // by job; calls, which here may be fractions
+  // By job; calls, which here may be fractions.
+  std::vector<double> ends_, left_;
   std::vector<size_t> moving_;
   size_t next_in_queue_ = 0;  // job with calls left
   int others_ = 0;            // with calls left, and not `first`

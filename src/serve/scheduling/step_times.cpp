@@ -65,7 +65,8 @@ int StepTimes::best_batch_rows(double min_gain) const {
   return best.batch_rows;
 }
 
-// Pools neighbours that fall until none does, each pool at its mean: the nondecreasing curve nearest in squares.
+// Pools neighbours that fall until none does, each pool at its mean: the nondecreasing curve
+// nearest in squares.
 void StepTimes::fit() {
   struct Pool {
     double sum;

@@ -1,5 +1,6 @@
-// How long a device takes, for one shape: seconds of a step by its rows, of a text, of an image's decoding.
-// Measured at start, followed slowly afterwards; more rows never take less time.
+// How long a device takes for one image size: the seconds of a step by its batch rows, of encoding
+// a text and of decoding an image. Measured at start and followed slowly; more rows never take
+// less.
 #pragma once
 
 #include <vector>
@@ -12,18 +13,21 @@ class StepTimes {
  public:
   StepTimes(std::vector<BatchTime> measured, double encode_seconds, double decode_seconds);
 
-  // Linear between what was measured, on with the last slope beyond it. O(log of the row counts seen).
+  // Linear between what was measured, on with the last slope beyond it. O(log of the row counts
+  // seen).
   double step_seconds(int batch_rows) const;
   double encode_seconds() const { return encode_seconds_; }
   double decode_seconds() const { return decode_seconds_; }
   std::vector<BatchTime> curve() const { return curve_; }
 
-  // What was observed moves the average by a twentieth; one strange run counts as four times what was expected at most.
+  // An observation moves the average by a twentieth. An outlier counts as at most four times, or at
+  // least a quarter of, what was expected.
   void stepped(int batch_rows, double seconds);
   void encoded(double seconds);
   void decoded(double seconds);
 
-  // The most rows that still make a row cheaper by more than this fraction than the fewer rows chosen before them.
+  // The largest batch in which a row is cheaper by more than this fraction than in the best smaller
+  // one.
   int best_batch_rows(double min_gain) const;
 
  private:

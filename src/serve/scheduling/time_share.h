@@ -1,5 +1,6 @@
-// A share of the device's time: whoever took some may take more when the others had theirs since. Of what was not taken
-// no more is kept than what the others' last run brought.
+// Keeps one kind of work within a fraction f of the device's time. What the work takes becomes a
+// debt; each second that others take pays off f / (1 - f). The work may run when it owes nothing.
+// It cannot save up more than the others' last run paid.
 #pragma once
 
 #include <algorithm>

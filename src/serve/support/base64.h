@@ -9,7 +9,8 @@ namespace inkstone::serve {
 
 std::string base64(std::string_view bytes);
 
-// Nothing where the text is not base64: a strange character, padding missing or inside, bits that no byte holds.
+// Nothing where the text is not base64: a strange character, padding missing or inside, bits that
+// no byte holds.
 std::optional<std::string> unbase64(std::string_view text);
 
 }  // namespace inkstone::serve

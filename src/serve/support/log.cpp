@@ -18,7 +18,8 @@ namespace inkstone::serve {
 namespace {
 
 constexpr size_t kMaxValue = 1000,
-                 kMaxLine = 4096;  // the latter is PIPE_BUF: a pipe takes such a line whole or not at all
+                 // The latter is PIPE_BUF: a pipe takes such a line whole or not at all.
+    kMaxLine = 4096;
 std::atomic<bool> as_json = false;
 std::atomic<LogLevel> min_level = LogLevel::kInfo;
 
@@ -93,10 +94,12 @@ void set_log(bool json, LogLevel min) {
   min_level = min;
 }
 
-// A line goes out at once or is lost: who writes may be the event thread, and a full pipe must not stop it.
+// A line goes out at once or is lost: who writes may be the event thread, and a full pipe must not
+// stop it.
 void log_line(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
   if (level < min_level) return;
-  static const auto no_signal = std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is EPIPE, not the end
+  // A closed pipe is EPIPE, not the end.
+  static const auto no_signal = std::signal(SIGPIPE, SIG_IGN);
   (void)no_signal;
   std::string line = line_of(level, event, fields);
   if (line.size() >= kMaxLine) {

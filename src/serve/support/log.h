@@ -1,5 +1,6 @@
-// The server's log: a line an event, as text or JSON, on standard error. Values are shown on one line, without control characters;
-// prompts are never among them unless the operator asked. A full disk or a closed pipe loses lines, nothing else.
+// The server's log on standard error: one line an event, as text or JSON. Values are on one line
+// and have no control characters; prompts are logged only if the operator asked. A full disk or a
+// closed pipe loses lines, nothing else.
 #pragma once
 
 #include <concepts>

@@ -1,7 +1,8 @@
-// Structs as JSON objects, each described once: `fields(visit, value)` names its members, and a FieldWriter or a FieldReader visits
-// them. What is read must be exactly what was written: a field that is absent, of another type, out of range or unknown throws Error.
-// Numbers keep every bit. A null stands for nothing, in a std::optional alone. Images are written as their sizes; the pixels of
-// all, in order, are beside the text.
+// Structs as JSON objects, each described once: `fields(visit, value)` names its members, and a
+// FieldWriter or a FieldReader visits them. What is read must be exactly what was written: a field
+// that is absent, of another type, out of range or unknown throws Error. Numbers keep every bit. A
+// null stands for nothing, in a std::optional alone. Images are written as their sizes; the pixels
+// of all, in order, are beside the text.
 #pragma once
 
 #include <cmath>

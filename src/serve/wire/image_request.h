@@ -1,4 +1,5 @@
-// What is asked of one image, with every default filled in: what a worker needs, and what its bytes depend on.
+// What is asked of one image, with every default filled in: all that its bytes depend on, besides
+// the model.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ struct ImageRequest {
   int steps = 20;
   float guidance = 7.5f;  // 1 or less: no unconditional half
   int width = 512, height = 512;
-  std::string scheduler;  // as `--scheduler` calls it ("pndm", "dpm++-2m"); empty: the model's own
+  // As `--scheduler` calls it ("pndm", "dpm++-2m"); empty: the model's own.
+  std::string scheduler;
   bool karras = false;
   std::optional<float> eta;
   bool operator==(const ImageRequest&) const = default;

@@ -1,4 +1,4 @@
-// The members of all that gateway and worker tell one another, by the names that they have in its JSON.
+// The members of all messages between gateway and worker, by their names in JSON.
 #pragma once
 
 #include "serve/wire/fields.h"

@@ -1,4 +1,4 @@
-// What a gateway, which has no model, knows of its workers': told by a worker when it is ready.
+// What the gateway, which has no model, knows of its workers' model. A ready worker tells it.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,10 @@
 namespace inkstone::serve {
 
 struct ModelCard {
-  std::string name;                           // "stable-diffusion-v1-5"; the only model id that APIs take
-  std::string hash;                           // 64 hex digits: SHA-256 of the U-Net's weight files
+  // "stable-diffusion-v1-5"; the only model id that APIs take.
+  std::string name;
+  // 64 hex digits: SHA-256 of the U-Net's weight files.
+  std::string hash;
   int64_t parameters = 0;                     // of all components
   int64_t created = 0;                        // seconds since 1970, of its files
   int width = 512, height = 512, steps = 20;  // defaults
@@ -16,8 +18,9 @@ struct ModelCard {
   std::string scheduler;   // its own, as `--scheduler` calls it
   int size_multiple = 64;  // of width and height, in pixels
   int tokens = 77;
-  int max_side = 2048;     // pixels
-  int64_t max_pixels = 0;  // width * height that the worker planned its memory for
+  int max_side = 2048;  // pixels
+  // Width * height that the worker planned its memory for.
+  int64_t max_pixels = 0;
   bool distilled = false;  // with guidance: no unconditional half
 };
 

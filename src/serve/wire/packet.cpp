@@ -18,8 +18,10 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr size_t kLargePacket = size_t{64} << 10;  // what is beyond may need a larger buffer in the system
-constexpr size_t kMaxDescriptors = 16;             // looked for with a packet; the system closes what is beyond
+// What is beyond may need a larger buffer in the system.
+constexpr size_t kLargePacket = size_t{64} << 10;
+// Looked for with a packet; the system closes what is beyond.
+constexpr size_t kMaxDescriptors = 16;
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
 std::string reason() { return std::strerror(errno); }
@@ -93,7 +95,8 @@ void SealedBytes::read(std::span<uint8_t> to) {
 void send_packet(int socket, const std::string& text, const Descriptor& file) {
   INKSTONE_CHECK(!text.empty() && text.size() <= kMaxPacket, "a message of ", text.size(), " bytes: at most ",
                  kMaxPacket, " can be sent");
-  if (text.size() > kLargePacket) {  // best effort: the system says below what it does not take
+  // Best effort: the system says below what it does not take.
+  if (text.size() > kLargePacket) {
     const int wanted = 2 * static_cast<int>(kMaxPacket);
     setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
   }

@@ -9,7 +9,8 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr double kRidge = 1e-4;  // of the number of pixels: a channel that never changes has no say
+// Of the number of pixels: a channel that never changes has no say.
+constexpr double kRidge = 1e-4;
 
 // Mean colour of the image's pixels that a latent pixel stands for, -1 to 1.
 std::array<double, 3> mean_colour(const Image& image, int x, int y, int scale) {

@@ -1,5 +1,5 @@
-// Small images of latents for people who wait: of each latent pixel a linear map to a colour, fitted to images that this model
-// has drawn. No image depends on it.
+// Small preview images of latents: a linear map from each latent pixel to a colour, fitted to
+// images that this model has generated. No image depends on it.
 #pragma once
 
 #include <vector>
@@ -21,8 +21,9 @@ class LatentColours {
 
   size_t terms_ = 0;             // channels, and one that is constant
   std::vector<double> squares_;  // [terms, terms] and
-  std::vector<double> targets_;  // [terms, 3]: running sums, of which least squares gives the map
-  std::vector<float> map_;       // [terms, 3]
+  // [terms, 3]: running sums, of which least squares gives the map.
+  std::vector<double> targets_;
+  std::vector<float> map_;  // [terms, 3]
 };
 
 }  // namespace inkstone::serve

@@ -1,4 +1,4 @@
-// What a worker does before it says that it is ready: draws an image, and times what the batcher wants to know.
+// What a worker does before it is ready: it generates an image and measures what the batcher needs.
 #pragma once
 
 #include "diffusion/engine.h"
@@ -10,8 +10,9 @@ namespace inkstone::serve {
 // The request in the engine's words; UsageError, fit for the client, where it cannot run.
 Request engine_request(const Engine& engine, const ImageRequest& request);
 
-// Of the model's default size, by its own scheduler. Steps of 1, 2, ... jobs, until a row no longer gets cheaper or the seconds are
-// spent; but one and two are always measured. Throws Error where the model fails.
+// Of the model's default size, by its own scheduler. Steps of 1, 2, ... jobs, until a row no longer
+// gets cheaper or the seconds are spent; but one and two are always measured. Throws Error where
+// the model fails.
 ShapeTimes measure(Engine& engine, int max_jobs, double seconds, LatentColours& colours);
 
 }  // namespace inkstone::serve

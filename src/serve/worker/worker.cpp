@@ -106,7 +106,7 @@ WorkerReport Worker::answer(const StartCommand& command) {
     } catch (const UsageError& error) {  // of the device: its text is for whoever compiled the programs
       std::fprintf(stderr, "inkstone worker: %s\n", one_line(error.what()).c_str());
       fail<UsageError>(INKSTONE_HERE, {"an image of ", request.width, "x", request.height,
-                                       " cannot be drawn on this device: it has no programs for this size"});
+                                       " cannot be generated on this device: it has no programs for this size"});
     }
     if (settings_.sabotage.started) settings_.sabotage.started(command.request, job);
     Started report{command.job, 0, job.rows, job.calls(), {}};

@@ -133,7 +133,7 @@ void FakeExchange::begin_stream(http::Reply head) {
   streaming = true;
 }
 
-void FakeExchange::leave() {
+void FakeExchange::disconnect() {
   if (const auto gone = std::exchange(gone_, nullptr)) gone();
 }
 
@@ -166,7 +166,7 @@ FakeServer::FakeServer() {
 
 FakeServer::~FakeServer() {
   for (const auto& exchange : exchanges)
-    if (const auto there = exchange.lock()) there->leave();
+    if (const auto there = exchange.lock()) there->disconnect();
 }
 
 std::shared_ptr<FakeExchange> FakeServer::ask(const Ask& ask) {

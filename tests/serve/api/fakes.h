@@ -1,4 +1,5 @@
-// A service without workers and exchanges without sockets: the tests say what happens to an order, and read what a client would.
+// A service without workers and exchanges without sockets: the tests say what happens to an order,
+// and read what a client would.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +33,8 @@ class FakeImageService : public ImageService {
   OrderState& last() { return orders.back(); }
   void step(size_t image = 0, int calls = 1, bool preview = false);
   void finish(size_t image, const std::string& file);
-  void finish_all();  // with files "image 0", "image 1", ...
+  // With files "image 0", "image 1", ...
+  void finish_all();
   void fail(size_t image, const std::string& code, bool again = false);
 
   bool ready = true;
@@ -57,7 +59,7 @@ class FakeExchange : public http::Exchange {
   void end_stream() override { ended = true; }
   size_t unsent() const override { return waiting; }
   void on_gone(std::function<void()> gone) override { gone_ = std::move(gone); }
-  void leave();  // as a client does
+  void disconnect();  // as a client does
 
   // Of a stream: the data of all events of that name.
   std::vector<Json> events(const std::string& name) const;
@@ -83,7 +85,7 @@ struct Ask {
 
 struct FakeServer {
   FakeServer();
-  ~FakeServer();  // whoever waits still, leaves
+  ~FakeServer();  // whoever still waits disconnects
   std::shared_ptr<FakeExchange> ask(const Ask& ask);
 
   FakeImageService service;

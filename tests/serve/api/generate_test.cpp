@@ -294,7 +294,7 @@ TEST(Generate, a_client_that_leaves_gives_its_rows_back) {
     FakeServer server;
     const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "p"}}, {{"accept", accept}}});
     server.service.step();
-    exchange->leave();
+    exchange->disconnect();
     EXPECT_TRUE(server.service.watchers.empty());
     EXPECT_EQ(server.service.last().images[0].stage, Stage::kCancelled);
     EXPECT_EQ(exchange.use_count(), 1) << "somebody keeps it";

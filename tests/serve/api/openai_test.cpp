@@ -1,4 +1,5 @@
-// OpenAI's images: requests as its clients send them, answers, streams and errors as they read them.
+// OpenAI's images: requests as its clients send them, answers, streams and errors as they read
+// them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -163,7 +164,7 @@ TEST(OpenAi, a_stream_that_fails_says_so_and_one_that_is_left_is_cancelled) {
   EXPECT_EQ(failed->events("error")[0].at("error").at("code").as_string(), "worker_died");
   EXPECT_TRUE(failed->ended);
   const auto left = server.ask(images(R"({"prompt": "p", "stream": true})"));
-  left->leave();
+  left->disconnect();
   EXPECT_EQ(server.service.last().images[0].stage, Stage::kCancelled);
   EXPECT_EQ(left.use_count(), 1);
 }

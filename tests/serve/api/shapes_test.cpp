@@ -1,4 +1,5 @@
-// What all APIs share: /openapi.json tells of every route, the Open Inference Protocol, files of images, base64, Accept.
+// What all APIs share: /openapi.json tells of every route, the Open Inference Protocol, files of
+// images, base64, Accept.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <webp/decode.h>

@@ -12,7 +12,8 @@
 
 namespace inkstone::serve {
 
-class Watcher : public OrderWatcher {  // counts what it is told, by stage
+// Counts what it is told, by stage.
+class Watcher : public OrderWatcher {
  public:
   void changed(const OrderState& order, size_t image) override {
     told++;

@@ -91,7 +91,8 @@ TEST(Orders, watchers_see_steps_previews_and_one_end) {
   EXPECT_EQ(fixture.gateway.figures().watchers, 0);
   EXPECT_GT(order->images[0].preview_call, 0);
 
-  Watcher late;  // is told of the end all the same
+  // Is told of the end all the same.
+  Watcher late;
   fixture.gateway.watch(*order, late);
   EXPECT_EQ(late.told, 0);
   EXPECT_TRUE(fixture.until([&] { return late.ends == 1; }));

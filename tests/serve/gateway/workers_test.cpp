@@ -240,7 +240,8 @@ TEST(Workers, a_canary_is_too_old_when_what_should_come_does_not) {
   EXPECT_GT(canary.age(2000), canary.limit(0, 600));
 }
 
-// Each order ends exactly once, and every image that came is as alone, whatever befalls the workers.
+// Each order ends exactly once, and every image that came is as alone, whatever befalls the
+// workers.
 TEST(Workers, chaos) {
   const int descriptors = open_descriptors();
   {

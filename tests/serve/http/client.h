@@ -1,4 +1,5 @@
-// A client that says exactly what it is told to, on a blocking socket to 127.0.0.1; every wait is bounded.
+// A client that says exactly what it is told to, on a blocking socket to 127.0.0.1; every wait is
+// bounded.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +21,14 @@ class Client {
   Client(Client&& other) noexcept;
   ~Client();
 
-  bool send(std::string_view bytes);  // false where the server has closed or takes no more
+  // False where the server has closed or takes no more.
+  bool send(std::string_view bytes);
   Answer answer(bool head_only = false);
   Answer ask(std::string_view bytes) { return send(bytes) ? answer() : Answer(); }
   bool receive_until(std::string_view text);  // into received()
   std::string receive_all();                  // until the server closes
-  bool closed();                              // the server has, or does within the limit; reads what comes before
+  // The server has, or does within the limit; reads what comes before.
+  bool closed();
   void half_close();
   void reset();  // closes with RST
   const std::string& received() const { return received_; }

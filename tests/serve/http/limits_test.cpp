@@ -1,4 +1,5 @@
-// Nobody can hold the server up: not by being slow, not by being large, not by being many, not by speaking in tongues.
+// Nobody can hold the server up: not by being slow, not by being large, not by being many, not by
+// speaking in tongues.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <malloc.h>

@@ -1,4 +1,5 @@
-// A server on a port of 127.0.0.1 that the system chooses, with an event thread, and routes that answer, hold or stream as a test wants.
+// A server on a port of 127.0.0.1 that the system chooses, with an event thread, and routes that
+// answer, hold or stream as a test wants.
 #pragma once
 
 #include <atomic>
@@ -20,7 +21,8 @@ class ServerFixture {
  public:
   explicit ServerFixture(Settings settings = quick());
   ~ServerFixture();
-  static Settings quick();  // port 0, deadlines of a fraction of a second where a test waits for them
+  // Port 0, deadlines of a fraction of a second where a test waits for them.
+  static Settings quick();
   Client client(int receive_buffer = 0) { return Client(port, receive_buffer); }
 
   // On the event thread.

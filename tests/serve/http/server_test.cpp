@@ -1,4 +1,5 @@
-// What every client of the server can rely on: answers, keep-alive, streams, and that its leaving is noticed.
+// What every client of the server can rely on: answers, keep-alive, streams, and that its leaving
+// is noticed.
 #include "serve/http/server.h"
 
 #include <gmock/gmock.h>

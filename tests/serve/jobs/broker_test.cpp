@@ -1,4 +1,5 @@
-// The queue's promises: at least one delivery, exactly one answer, the newest attempt alone, poison, keys, races.
+// The queue's promises: at least one delivery, exactly one answer, the newest attempt alone,
+// poison, keys, races.
 #include "serve/jobs/broker.h"
 
 #include <gtest/gtest.h>
@@ -46,7 +47,8 @@ TEST(Broker, a_lease_that_runs_out_is_a_death_and_the_old_attempt_is_refused) {
   broker.lease(2, 0);
   EXPECT_EQ(broker.extend(1, 1, 9), Standing::kGood);
   EXPECT_FALSE(broker.lease(2, 18));
-  const auto again = broker.lease(2, 19);  // at the very moment it runs out
+  // At the very moment it runs out.
+  const auto again = broker.lease(2, 19);
   ASSERT_TRUE(again);
   EXPECT_EQ(again->attempt, 2);
   EXPECT_EQ(again->deaths, 1);

@@ -15,7 +15,8 @@ using testing::ElementsAre;
 
 const SizeBucket kSmall{"m", 256, 256}, kLarge{"m", 512, 512};
 
-struct Bench {  // a batcher whose runs take one second each
+// A batcher whose runs take one second each.
+struct Bench {
   explicit Bench(int max_batch_rows = 4, BatcherSettings settings = {}) : batcher(settings) {
     for (const SizeBucket& bucket : {kSmall, kLarge})
       batcher.add_bucket(bucket, StepTimes({{1, 1}, {2, 1}, {8, 1}}, 1, 1), max_batch_rows);
@@ -93,7 +94,8 @@ TEST(Batcher, cancelled_rows_are_free_at_the_next_step) {
   ASSERT_THAT(step.jobs, ElementsAre(1));
   EXPECT_TRUE(bench.batcher.cancel(1));
   EXPECT_FALSE(bench.batcher.cancel(1));
-  EXPECT_EQ(bench.next().kind, Kind::kNothing);  // the device is still busy with it
+  // The device is still busy with it.
+  EXPECT_EQ(bench.next().kind, Kind::kNothing);
   bench.report(step);
   EXPECT_THAT(bench.run_until(Kind::kStep).jobs, ElementsAre(2));
 }
@@ -263,7 +265,8 @@ TEST(Batcher, a_job_withdrawn_for_another_device_counts_there_alone) {
 }
 
 TEST(Batcher, a_job_cut_short_has_its_pixels_next_after_one_step_at_least) {
-  for (int after = 0; after < 4; after++) {  // runs: none, its text, one step, two
+  // Runs: none, its text, one step, two.
+  for (int after = 0; after < 4; after++) {
     Bench bench;
     bench.admit(1, 20);
     for (int i = 0; i < after; i++) bench.run();

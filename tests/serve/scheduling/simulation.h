@@ -1,5 +1,6 @@
-// A device and its callers on a clock of numbers: what a Batcher makes of thousands of arrivals. Whatever breaks a rule
-// stands in `faults`, with the time. The same arrivals and options give the same outcome.
+// A device and its callers on a clock of numbers: what a Batcher makes of thousands of arrivals.
+// Whatever breaks a rule stands in `faults`, with the time. The same arrivals and options give the
+// same outcome.
 #pragma once
 
 #include <cstdint>
@@ -20,15 +21,18 @@ struct SimulatedBucket {
   SizeBucket bucket;
   StepTimes times;
   int max_batch_rows;
-  double saturation(int calls, int rows) const;  // jobs a second of a full batch
+  // Jobs a second of a full batch.
+  double saturation(int calls, int rows) const;
 };
 
 struct SimulationOptions {
   BatcherSettings settings{};
   std::vector<SimulatedBucket> buckets{};
-  double noise = 0;              // a run takes 1 +- noise of what its curve says
-  double seconds_to_death = 0;   // mean; 0: the worker never dies
-  double failures = 0;           // share of the steps that fail one job
+  // A run takes 1 +- noise of what its curve says.
+  double noise = 0;
+  double seconds_to_death = 0;  // mean; 0: the worker never dies
+  // Share of the steps that fail one job.
+  double failures = 0;
   double buckets_until = 1e300;  // bucket_seconds are those until then
   uint64_t seed = 1;
 };
@@ -57,8 +61,10 @@ struct Mix {  // of arrivals
   int jobs = 1000;
   int min_calls = 20, max_calls = 20;
   double unguided = 0, cancelled = 0, low = 0, high = 0, timed = 0;  // shares
-  double slack = 4;                                                  // a deadline, in seconds, times 1 to 2
-  bool bursts = false;  // on and off, ten jobs long, at four times the rate
+  // A deadline, in seconds, times 1 to 2.
+  double slack = 4;
+  // On and off, ten jobs long, at four times the rate.
+  bool bursts = false;
 };
 std::vector<Arrival> random_arrivals(const Mix& mix, uint64_t seed);
 

@@ -1,4 +1,5 @@
-// The measured curve: between, beyond and before its points, how it follows, and the cap that it gives.
+// The measured curve: between, beyond and before its points, how it follows, and the cap that it
+// gives.
 #include "serve/scheduling/step_times.h"
 
 #include <gtest/gtest.h>
@@ -32,7 +33,8 @@ TEST(StepTimes, follow_what_is_observed_slowly_and_a_strange_run_hardly) {
   EXPECT_DOUBLE_EQ(times.encode_seconds(), 0.1);
   for (int i = 0; i < 300; i++) {
     times.stepped(8, 6);
-    times.stepped(3, 1.4);  // a row count that was not measured
+    // A row count that was not measured.
+    times.stepped(3, 1.4);
     times.decoded(0.7);
   }
   EXPECT_NEAR(times.step_seconds(8), 6, 0.01);

@@ -1,4 +1,5 @@
-// The batcher under thousands of random arrivals: what must hold whatever comes, and how well it serves.
+// The batcher under thousands of random arrivals: what must hold whatever comes, and how well it
+// serves.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -234,10 +235,12 @@ TEST(Traffic, buckets_share_the_time_evenly_under_a_flood) {
                                       : flat_bucket("m", 256 << i, 1 << (2 * i)));
       mix.buckets.push_back(options.buckets.back().bucket);
     }
-    for (int i = 0; i < 6; i++) mix.buckets.push_back(mix.buckets[2]);  // the flood is of the large ones
+    // The flood is of the large ones.
+    for (int i = 0; i < 6; i++) mix.buckets.push_back(mix.buckets[2]);
     options.settings.max_jobs = options.settings.max_rows = 100000;
     options.settings.max_wait = 1e9;
-    options.buckets_until = roomy ? 80 : 4000;  // all of them have work until then
+    // All of them have work until then.
+    options.buckets_until = roomy ? 80 : 4000;
     const auto outcome = simulate(options, random_arrivals(mix, 5));
     ASSERT_TRUE(outcome.faults.empty()) << outcome.faults[0];
     const auto& seconds = outcome.bucket_seconds;

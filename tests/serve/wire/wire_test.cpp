@@ -194,7 +194,8 @@ TEST(Wire, refuses_what_is_no_message) {
   const std::vector<std::pair<std::string, const char*>> rows{
       {"x", "malformed"},
       {"{" + finish, "ends before"},
-      {"{" + finish + "} ", ""},  // white space is none of our business
+      // White space is none of our business.
+      {"{" + finish + "} ", ""},
       {"{" + finish + "}{}", "after the end"},
       {"{" + finish + "," + finish + "}", "twice"},
       {"{" + finish + ",\"drop\":{\"jobs\":[]}}", "one key"},

@@ -1,4 +1,5 @@
-// A model's card: what its files say, and the hash of its U-Net, which is kept until the file changes.
+// A model's card: what its files say, and the hash of its U-Net, which is kept until the file
+// changes.
 #include "serve/worker/describe_model.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// A worker over a real socket pair, in a thread: what it draws is what the engine draws alone, whatever the company, and whatever goes
-// wrong ends where it belongs.
+// A worker over a real socket pair, in a thread: what it draws is what the engine draws alone,
+// whatever the company, and whatever goes wrong ends where it belongs.
 #include "serve/worker/worker.h"
 
 #include <gmock/gmock.h>
@@ -37,7 +37,8 @@ class Served {
     int both[2];
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both), 0);
     gateway_ = Descriptor(both[0]);
-    const timeval patience{60, 0};  // a test that waits for what never comes fails
+    // A test that waits for what never comes fails.
+    const timeval patience{60, 0};
     setsockopt(gateway_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     settings.measuring_seconds = 0;
     thread_ = std::thread([this, socket = both[1], settings] {
@@ -143,7 +144,8 @@ TEST(Worker, draws_the_same_images_in_any_company) {
   Served served({3, 128, 128 * 128, 8, {}});
   std::vector<ImageRequest> requests;
   const char* schedulers[] = {"", "euler-ancestral", "ddim", "unipc"};
-  for (int i = 0; i < 9; ++i) {  // more than have their keys in memory at a time
+  // More than have their keys in memory at a time.
+  for (int i = 0; i < 9; ++i) {
     requests.push_back(request("prompt " + std::to_string(i % 7), 100 + i, schedulers[i % 4], 2 + i % 3));
     if (i % 4 == 3) requests.back().guidance = 1;
   }
@@ -255,7 +257,8 @@ TEST(Worker, a_nan_ends_its_own_job_alone) {
   EXPECT_EQ(first.faults[0].job, 2u);
   EXPECT_EQ(first.faults[0].code, "nan_output");
   EXPECT_THAT(first.faults[0].message, HasSubstr("NaN"));
-  const Stepped second = served.step({1, 2, 3, 3});  // 2 is forgotten, 3 stands there twice
+  // 2 is forgotten, 3 stands there twice.
+  const Stepped second = served.step({1, 2, 3, 3});
   ASSERT_EQ(second.faults.size(), 2u);
   EXPECT_EQ(second.faults[0].code, "internal");
   served.start(2, bad);

@@ -1,6 +1,7 @@
-// A worker without a model. How long it takes comes from its flags (NAME=NUMBER), what goes wrong from words of a prompt:
-// WHAT@WHERE, as in die@encode, die@step:3, stop@decode; WHAT is die, stop (SIGSTOP), garbage, unusable, nan, wrong, slow or leave.
-// "times:N:FILE" in the prompt: only N times, counted in that file over the lives of workers.
+// A worker without a model. How long it takes comes from its flags (NAME=NUMBER), what goes wrong
+// from words of a prompt: WHAT@WHERE, as in die@encode, die@step:3, stop@decode; WHAT is die, stop
+// (SIGSTOP), garbage, unusable, nan, wrong, slow or leave. "times:N:FILE" in the prompt: only N
+// times, counted in that file over the lives of workers.
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
