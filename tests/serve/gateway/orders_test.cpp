@@ -261,7 +261,7 @@ TEST(Orders, are_refused_for_what_they_ask_with_the_field) {
   EXPECT_EQ(fixture.gateway.figures().orders, 0);
 }
 
-TEST(Orders, quotas_bound_a_client_and_the_queue_and_all_images_are_let_in_or_none) {
+TEST(Orders, quotas_bound_a_client_and_the_queue_and_all_images_are_admitted_or_none) {
   FixtureOptions options{quick_settings(), kSlow};
   options.settings.max_per_client = 5;
   options.settings.max_queue = 8;
@@ -286,7 +286,7 @@ TEST(Orders, quotas_bound_a_client_and_the_queue_and_all_images_are_let_in_or_no
   EXPECT_NE(fixture.submit("x", 3, many(1, "a")), nullptr);
 }
 
-TEST(Orders, overload_is_refused_at_once_and_what_was_let_in_ends) {
+TEST(Orders, overload_is_refused_at_once_and_what_was_admitted_ends) {
   FixtureOptions options{quick_settings(), {"step_ms=2"}};
   options.settings.max_queue = 64;
   options.settings.max_wait = 5;
