@@ -11,7 +11,7 @@ foreach(file IN LISTS FILES)
   math(EXPR number "${number} + 1")
 endforeach()
 file(WRITE ${OUT} "#include \"serve/api/page_files.h\"\n
-namespace inkstone {
+namespace inkstone::serve {
 namespace {\n
 ${arrays}
 }  // namespace\n
@@ -19,4 +19,4 @@ std::span<const PageFile> page_files() {
   static const PageFile files[] = {\n${rows}  };
   return files;
 }\n
-}  // namespace inkstone\n")
+}  // namespace inkstone::serve\n")

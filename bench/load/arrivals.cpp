@@ -23,11 +23,11 @@ std::vector<double> arrival_times(const ArrivalPlan& plan) {
                        plan.off_seconds, ": a burst takes some time, a pause none or some");
   const double cycle = plan.on_seconds + plan.off_seconds;
   const double rate = bursty ? plan.rate * cycle / plan.on_seconds : plan.rate;
-  const int64_t most = plan.count > 0 ? std::min(plan.count, kMaxArrivals) : kMaxArrivals;
+  const int64_t max = plan.count > 0 ? std::min(plan.count, kMaxArrivals) : kMaxArrivals;
   Dice dice(plan.seed);
   std::vector<double> times;
   double clock = 0;  // runs while on
-  while (static_cast<int64_t>(times.size()) < most) {
+  while (static_cast<int64_t>(times.size()) < max) {
     clock += plan.kind == ArrivalKind::kEven ? 1 / rate : dice.exponential(1 / rate);
     const double time = bursty ? clock + std::floor(clock / plan.on_seconds) * plan.off_seconds : clock;
     if (plan.seconds > 0 && time > plan.seconds) break;

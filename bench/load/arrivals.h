@@ -1,4 +1,5 @@
-// When requests are sent: fixed before the run, so that a slow server can't slow down who asks (an open loop).
+// When requests are sent: fixed before the run, so that a slow server can't slow down who asks (an
+// open loop).
 #pragma once
 
 #include <cstdint>
@@ -12,10 +13,14 @@ ArrivalKind arrival_kind(std::string_view name);  // "poisson", "bursty", "even"
 
 struct ArrivalPlan {
   ArrivalKind kind = ArrivalKind::kPoisson;
-  double rate = 1;                         // a second, over all of the time, bursts and pauses together
-  double seconds = 0;                      // no arrival after that; 0: only the count ends it
-  int64_t count = 0;                       // no more than that; 0: only the time ends it
-  double on_seconds = 2, off_seconds = 6;  // of bursty: Poisson while on, nothing while off; begins on
+  // A second, over all of the time, bursts and pauses together.
+  double rate = 1;
+  // No arrival after that; 0: only the count ends it.
+  double seconds = 0;
+  // No more than that; 0: only the time ends it.
+  int64_t count = 0;
+  // Of bursty: Poisson while on, nothing while off; begins on.
+  double on_seconds = 2, off_seconds = 6;
   uint64_t seed = 1;
 };
 

@@ -20,7 +20,8 @@ namespace http = boost::beast::http;
 
 constexpr uint64_t kMaxAnswer = uint64_t{256} << 20;
 
-double steps_made(const std::string& data) {  // 0 where it has not begun, or does not say
+// 0 where it has not begun, or does not say.
+double steps_made(const std::string& data) {
   try {
     const Json value = parse_json(data, "step");
     const Json* step = value.is_object() ? value.get_object().if_contains("step") : nullptr;
@@ -32,34 +33,34 @@ double steps_made(const std::string& data) {  // 0 where it has not begun, or do
 
 class Call : public std::enable_shared_from_this<Call> {
  public:
-  Call(asio::io_context& events, const Target& target, CallOrder order, std::function<void(CallResult)> done)
+  Call(asio::io_context& events, const Target& target, CallSpec spec, std::function<void(CallResult)> done)
       : stream_(events),
         leaving_(events),
-        order_(std::move(order)),
+        spec_(std::move(spec)),
         done_(std::move(done)),
         events_([this](const std::string& name, const std::string& data) { take_event(name, data); }) {
     request_.method(http::verb::post);
     request_.version(11);
-    request_.target(order_.text.path);
+    request_.target(spec_.text.path);
     request_.set(http::field::host, target.host);
     request_.set(http::field::user_agent, "inkstone_load");
     request_.set(http::field::content_type, "application/json");
-    request_.set(http::field::accept, order_.stream ? "text/event-stream" : "application/json");
+    request_.set(http::field::accept, spec_.stream ? "text/event-stream" : "application/json");
     request_.set(http::field::connection, "close");
     if (!target.key.empty()) request_.set(http::field::authorization, "Bearer " + target.key);
-    request_.body() = std::move(order_.text.body);
+    request_.body() = std::move(spec_.text.body);
     request_.prepare_payload();
     parser_.body_limit(kMaxAnswer);
   }
 
   void start(const asio::ip::tcp::endpoint& endpoint) {
-    if (order_.give_up) {
-      leaving_.expires_at(*order_.give_up);
+    if (spec_.give_up) {
+      leaving_.expires_at(*spec_.give_up);
       leaving_.async_wait([self = shared_from_this()](beast::error_code error) {
         if (!error) self->end(CallResult::End::kGaveUp);
       });
     }
-    stream_.expires_at(order_.timeout);
+    stream_.expires_at(spec_.timeout);
     stream_.async_connect(endpoint, [self = shared_from_this()](beast::error_code error) {
       if (self->went_wrong(error)) return;
       self->stream_.socket().set_option(asio::ip::tcp::no_delay(true), error);
@@ -71,7 +72,8 @@ class Call : public std::enable_shared_from_this<Call> {
   void send() {
     http::async_write(stream_, request_, [self = shared_from_this()](beast::error_code error, size_t) {
       if (error == beast::error::timeout) return self->end(CallResult::End::kTimedOut);
-      self->receive_head();  // a server that refuses early may close before it has read all: its answer counts
+      // A server that refuses early may close before it has read all: its answer counts.
+      self->receive_head();
     });
   }
 
@@ -105,7 +107,7 @@ class Call : public std::enable_shared_from_this<Call> {
   void take_event(const std::string& name, const std::string& data) {
     if (name == "step") {
       if (!result_.first_step && steps_made(data) > 0) result_.first_step = Clock::now();
-    } else if (name == "picture") {
+    } else if (name == "image") {
       result_.answers.push_back(data);
     } else if (name == "error") {
       result_.error = data;
@@ -135,7 +137,7 @@ class Call : public std::enable_shared_from_this<Call> {
 
   beast::tcp_stream stream_;
   asio::steady_timer leaving_;
-  CallOrder order_;
+  CallSpec spec_;
   std::function<void(CallResult)> done_;
   EventStream events_;
   http::request<http::string_body> request_;
@@ -178,8 +180,8 @@ Target target_of(const std::string& url, bool remote) {
   return {{address, static_cast<uint16_t>(number)}, place, ""};
 }
 
-void start_call(asio::io_context& events, const Target& target, CallOrder order, std::function<void(CallResult)> done) {
-  std::make_shared<Call>(events, target, std::move(order), std::move(done))->start(target.endpoint);
+void start_call(asio::io_context& events, const Target& target, CallSpec spec, std::function<void(CallResult)> done) {
+  std::make_shared<Call>(events, target, std::move(spec), std::move(done))->start(target.endpoint);
 }
 
 }  // namespace inkstone

@@ -24,7 +24,7 @@ struct Target {
 // "http://127.0.0.1:8080". Other machines only where `remote`: UsageError.
 Target target_of(const std::string& url, bool remote);
 
-struct CallOrder {
+struct CallSpec {
   HttpText text;
   bool stream = false;
   Clock::time_point timeout;                   // then it is closed
@@ -35,15 +35,18 @@ struct CallResult {
   enum class End { kAnswered, kGaveUp, kTimedOut, kBroken };
   End end = End::kAnswered;
   int status = 0;
-  std::string error;                 // kBroken: what the system said; of an event stream: its error's code
-  double retry_after = -1;           // seconds; less than 0: it did not say
-  std::vector<std::string> answers;  // the body, or each event that may hold a picture
+  // kBroken: what the system said; of an event stream: its error's code.
+  std::string error;
+  // Seconds; less than 0: it did not say.
+  double retry_after = -1;
+  // The body, or each event that may hold an image.
+  std::vector<std::string> answers;
   std::optional<Clock::time_point> first_step{};
   Clock::time_point ended{};
 };
 
 // Tells once, on the event thread.
-void start_call(boost::asio::io_context& events, const Target& target, CallOrder order,
+void start_call(boost::asio::io_context& events, const Target& target, CallSpec spec,
                 std::function<void(CallResult)> done);
 
 }  // namespace inkstone

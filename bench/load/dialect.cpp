@@ -9,7 +9,7 @@
 namespace inkstone {
 namespace {
 
-constexpr std::pair<Dialect, std::string_view> kNames[] = {
+constexpr std::pair<Dialect, std::string_view> kDialects[] = {
     {Dialect::kGenerate, "generate"}, {Dialect::kOpenAi, "openai"}, {Dialect::kA1111, "a1111"}};
 
 HttpText written_for_generate(const LoadRequest& request, const Wording& wording) {
@@ -20,7 +20,7 @@ HttpText written_for_generate(const LoadRequest& request, const Wording& wording
   if (request.steps > 0) body["num_inference_steps"] = request.steps;
   if (request.guidance) body["guidance_scale"] = *request.guidance;
   if (!request.scheduler.empty()) body["scheduler"] = request.scheduler;
-  if (request.pictures > 1) body["num_images_per_prompt"] = request.pictures;
+  if (request.images > 1) body["num_images_per_prompt"] = request.images;
   if (!request.priority.empty()) body["priority"] = request.priority;
   if (wording.deadlines && request.slo) body["deadline_ms"] = static_cast<int64_t>(*request.slo * 1000);
   return {"/generate", boost::json::serialize(body)};
@@ -34,12 +34,12 @@ HttpText written_for_openai(const LoadRequest& request, const Wording& wording) 
   if (request.steps > 0) body["num_inference_steps"] = request.steps;
   if (request.guidance) body["guidance_scale"] = *request.guidance;
   if (!request.scheduler.empty()) body["scheduler"] = request.scheduler;
-  body["n"] = request.pictures;
+  body["n"] = request.images;
   return {"/v1/images/generations", boost::json::serialize(body)};
 }
 
 HttpText written_for_a1111(const LoadRequest& request) {
-  JsonObject body{{"prompt", request.prompt}, {"seed", request.seed}, {"batch_size", request.pictures}};
+  JsonObject body{{"prompt", request.prompt}, {"seed", request.seed}, {"batch_size", request.images}};
   body["negative_prompt"] = request.negative_prompt;
   if (request.width > 0) body["width"] = request.width;
   if (request.height > 0) body["height"] = request.height;
@@ -49,7 +49,7 @@ HttpText written_for_a1111(const LoadRequest& request) {
   return {"/sdapi/v1/txt2img", boost::json::serialize(body)};
 }
 
-const Json* picture_in(const Json& entry) {
+const Json* image_in(const Json& entry) {
   if (entry.is_string()) return &entry;
   if (!entry.is_object()) return nullptr;
   for (const char* name : {"b64_json", "image"})
@@ -67,13 +67,13 @@ int digit_of(char c) {
 }  // namespace
 
 Dialect dialect(std::string_view name) {
-  for (const auto& [value, known] : kNames)
+  for (const auto& [value, known] : kDialects)
     if (name == known) return value;
   fail<UsageError>(INKSTONE_HERE, {"--api ", name, ": there are generate, openai and a1111"});
 }
 
 std::string_view dialect_name(Dialect dialect) {
-  for (const auto& [value, known] : kNames)
+  for (const auto& [value, known] : kDialects)
     if (dialect == value) return known;
   return "";
 }
@@ -92,7 +92,7 @@ std::string from_base64(std::string_view text) {
   int held = 0;
   for (const char c : text) {
     const int digit = digit_of(c);
-    INKSTONE_CHECK(digit >= 0, "a picture in base64 has the character ", static_cast<int>(c), " in it");
+    INKSTONE_CHECK(digit >= 0, "an image in base64 has the character ", static_cast<int>(c), " in it");
     bits = bits << 6 | static_cast<uint32_t>(digit);
     held += 6;
     if (held < 8) continue;
@@ -102,23 +102,23 @@ std::string from_base64(std::string_view text) {
   return bytes;
 }
 
-std::vector<std::string> pictures_of(std::string_view json) {
+std::vector<std::string> images_of(std::string_view json) {
   const Json value = parse_json(json, "answer");
   INKSTONE_CHECK(value.is_object(), "the answer is not an object");
   const JsonObject& object = value.get_object();
   std::vector<const Json*> texts;
   for (const char* name : {"images", "data"})
     if (const Json* list = object.if_contains(name); list && list->is_array())
-      for (const Json& entry : list->get_array()) texts.push_back(picture_in(entry));
-  if (texts.empty()) texts.push_back(picture_in(value));
-  std::vector<std::string> pictures;
+      for (const Json& entry : list->get_array()) texts.push_back(image_in(entry));
+  if (texts.empty()) texts.push_back(image_in(value));
+  std::vector<std::string> images;
   for (const Json* text : texts) {
-    INKSTONE_CHECK(text != nullptr, "the answer has no picture in it");
+    INKSTONE_CHECK(text != nullptr, "the answer has no image in it");
     std::string_view base64(text->get_string());
     if (base64.substr(0, 5) == "data:") base64.remove_prefix(base64.find(',') + 1);
-    pictures.push_back(from_base64(base64));
+    images.push_back(from_base64(base64));
   }
-  return pictures;
+  return images;
 }
 
 }  // namespace inkstone

@@ -1,4 +1,5 @@
-// Random numbers that are the same with every compiler and library: the standard's distributions are not.
+// Random numbers that are the same with every compiler and library: the standard's distributions
+// are not.
 #pragma once
 
 #include <cmath>
@@ -14,7 +15,7 @@ class Dice {
   double uniform() { return static_cast<double>(engine_() >> 11) * 0x1p-53; }  // [0, 1)
   double exponential(double mean) { return -mean * std::log1p(-uniform()); }
   size_t below(size_t count) { return static_cast<size_t>(uniform() * static_cast<double>(count)); }
-  double between(double least, double most) { return least + (most - least) * uniform(); }
+  double between(double min, double max) { return min + (max - min) * uniform(); }
 
  private:
   std::mt19937_64 engine_;

@@ -11,7 +11,8 @@ class EventStream {
  public:
   using Receiver = std::function<void(const std::string& name, const std::string& data)>;
   explicit EventStream(Receiver receiver) : receiver_(std::move(receiver)) {}
-  void add(std::string_view bytes);  // lines end with LF or CRLF; comments and unknown fields are left out
+  // Lines end with LF or CRLF; comments and unknown fields are left out.
+  void add(std::string_view bytes);
 
  private:
   void take_line(std::string_view line);

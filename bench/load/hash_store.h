@@ -1,4 +1,5 @@
-// What each request's pictures were: the same request must give the same pixels, whenever and beside whomever it ran.
+// What each request's images were: the same request must give the same pixels, whenever and beside
+// whomever it ran.
 #pragma once
 
 #include <map>
@@ -17,7 +18,8 @@ class HashStore {
   enum class Verdict { kNew, kSame, kDifferent };
   // kNew is kept: the first seen is what later ones are held against.
   Verdict check(const std::string& key, const std::string& hash);
-  void read(const std::string& path);  // JSON: {key: hash}; Error where one contradicts what is here
+  // JSON: {key: hash}; Error where one contradicts what is here.
+  void read(const std::string& path);
   void write(const std::string& path) const;
   size_t size() const { return hashes_.size(); }
 

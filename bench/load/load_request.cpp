@@ -67,7 +67,7 @@ void set_field(LoadRequest& request, std::string_view name, const Json& value) {
   else if (name == "scheduler")
     request.scheduler = text_of(value, name);
   else if (name == "num_images_per_prompt")
-    request.pictures = number_of<int>(value, name);
+    request.images = number_of<int>(value, name);
   else if (name == "slo_ms")
     request.slo = number_of(value, name) / 1000;
   else if (name == "time" || name == "timestamp")
@@ -87,7 +87,7 @@ std::string LoadRequest::key() const {
   object["steps"] = steps;
   object["guidance"] = guidance ? Json(*guidance) : Json();
   object["scheduler"] = scheduler;
-  object["pictures"] = pictures;
+  object["images"] = images;
   return boost::json::serialize(object);
 }
 
@@ -124,22 +124,22 @@ std::vector<LoadRequest> read_requests(const std::string& path) {
 Choice::Choice(std::string_view text, std::string_view flag) {
   for (const std::string& part : split(text, ',')) {
     const size_t dash = part.find('-', 1);
-    const double least = number_of(std::string_view(part).substr(0, dash), flag);
-    const double most = dash == std::string::npos ? least : number_of(std::string_view(part).substr(dash + 1), flag);
-    INKSTONE_CHECK_USAGE(least <= most, flag, " ", part, ": a range goes upwards");
-    ranges_.push_back({least, most});
+    const double min = number_of(std::string_view(part).substr(0, dash), flag);
+    const double max = dash == std::string::npos ? min : number_of(std::string_view(part).substr(dash + 1), flag);
+    INKSTONE_CHECK_USAGE(min <= max, flag, " ", part, ": a range goes upwards");
+    ranges_.push_back({min, max});
   }
   INKSTONE_CHECK_USAGE(!ranges_.empty(), flag, ": a number, a list (4,8) or a range (4-20)");
 }
 
 double Choice::draw(Dice& dice) const {
   const Range& range = ranges_[dice.below(ranges_.size())];
-  return dice.between(range.least, range.most);
+  return dice.between(range.min, range.max);
 }
 
 double Choice::draw_whole(Dice& dice) const {
   const Range& range = ranges_[dice.below(ranges_.size())];
-  return std::min(std::floor(dice.between(range.least, range.most + 1)), range.most);
+  return std::min(std::floor(dice.between(range.min, range.max + 1)), range.max);
 }
 
 std::vector<LoadRequest> draw_requests(const Mix& mix) {
@@ -158,7 +158,7 @@ std::vector<LoadRequest> draw_requests(const Mix& mix) {
     // A quarter at least apart: guidance is written the same in every API.
     if (!mix.guidance.empty()) request.guidance = std::round(Choice(mix.guidance, "--guidance").draw(dice) * 4) / 4;
     if (!schedulers.empty()) request.scheduler = schedulers[dice.below(schedulers.size())];
-    request.pictures = mix.pictures;
+    request.images = mix.images;
     requests.push_back(std::move(request));
   }
   return requests;

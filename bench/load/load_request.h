@@ -18,16 +18,19 @@ struct LoadRequest {
   int width = 0, height = 0, steps = 0;  // 0: the server's own
   std::optional<double> guidance;
   std::string scheduler;  // empty: the server's own
-  int pictures = 1;
+  int images = 1;
   std::optional<double> slo;  // seconds; not part of key()
-  std::optional<double> at;   // of a trace: seconds from its start
-  std::string priority;       // "low", "normal", "high"; empty: not said; not part of key()
+  // Of a trace: seconds from its start.
+  std::optional<double> at;
+  // "low", "normal", "high"; empty: not said; not part of key().
+  std::string priority;
 
-  // What the pictures depend on, as one line: requests with the same key must give the same pixels.
+  // What the images depend on, as one line: requests with the same key must give the same pixels.
   std::string key() const;
 };
 
-// Fields by diffusers' names, and slo_ms and time (seconds), as vLLM-Omni's traces have them. Unknown ones are an error.
+// Fields by diffusers' names, and slo_ms and time (seconds), as vLLM-Omni's traces have them.
+// Unknown ones are an error.
 LoadRequest load_request_of(const JsonObject& object);
 // A file of JSON lines; empty lines and lines that begin with # are left out.
 std::vector<LoadRequest> read_requests(const std::string& path);
@@ -41,7 +44,7 @@ class Choice {
 
  private:
   struct Range {
-    double least, most;
+    double min, max;
   };
   std::vector<Range> ranges_;
 };
@@ -49,8 +52,9 @@ class Choice {
 struct Mix {  // by flags
   std::vector<std::string> prompts{};
   std::string negative_prompt{}, sizes{}, steps{}, guidance{}, schedulers{};  // empty: the server's own
-  int pictures = 1;
-  int distinct = 16;  // so many different requests are drawn, each with its own seed
+  int images = 1;
+  // So many different requests are drawn, each with its own seed.
+  int distinct = 16;
   uint64_t seed = 1;
 };
 std::vector<LoadRequest> draw_requests(const Mix& mix);

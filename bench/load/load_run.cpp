@@ -38,15 +38,15 @@ Clock::time_point LoadRun::moment(double seconds) const {
 
 double LoadRun::seconds_at(Clock::time_point moment) const { return Seconds(moment - start_).count(); }
 
-std::string LoadRun::hash_of(const std::vector<std::string>& answers, int pictures) const {
+std::string LoadRun::hash_of(const std::vector<std::string>& answers, int images) const {
   std::string hash;
   int found = 0;
   for (const std::string& answer : answers)
-    for (const std::string& png : pictures_of(answer)) {
+    for (const std::string& png : images_of(answer)) {
       hash += (hash.empty() ? "" : ",") + pixel_hash(png);
       ++found;
     }
-  INKSTONE_CHECK(found == pictures, found, " pictures came, ", pictures, " were asked for");
+  INKSTONE_CHECK(found == images, found, " images came, ", images, " were asked for");
   return hash;
 }
 
@@ -62,10 +62,10 @@ void LoadRun::run_solo(double slo_scale) {
     events_.run();
     const std::string said = !result.error.empty() ? result.error : result.answers.empty() ? "" : result.answers[0];
     INKSTONE_CHECK(result.end == CallResult::End::kAnswered && result.status == 200 && result.error.empty(), "alone, ",
-                   request.key(), " gave no picture: status ", result.status, " ", reason_of(said));
-    const std::string hash = hash_of(result.answers, request.pictures);
+                   request.key(), " gave no image: status ", result.status, " ", reason_of(said));
+    const std::string hash = hash_of(result.answers, request.images);
     INKSTONE_CHECK(hashes_.check(request.key(), hash) != HashStore::Verdict::kDifferent, "alone, ", request.key(),
-                   " gave another picture than is stored for it");
+                   " gave another image than is stored for it");
     if (!request.slo && slo_scale > 0) request.slo = slo_scale * seconds_at(result.ended);
   }
 }
@@ -78,7 +78,7 @@ std::vector<Record> LoadRun::run() {
     const LoadRequest& request = plan_.requests[plan_.which[i]];
     records_[i].intended = plan_.times[i];
     records_[i].size = size_text(request);
-    records_[i].pictures = request.pictures;
+    records_[i].images = request.images;
     records_[i].slo = request.slo;
     const double chance = dice.uniform(), part = dice.uniform();
     if (chance < plan_.aborts) give_up_[i] = std::max(part * plan_.abort_within, 1e-6);
@@ -120,11 +120,11 @@ void LoadRun::send(size_t index) {
     record.fate = Fate::kNotSent;
     return;
   }
-  CallOrder order{written(request, plan_.wording), plan_.wording.stream && plan_.wording.dialect == Dialect::kGenerate,
-                  moment(record.intended + plan_.timeout)};
-  if (give_up_[index] > 0) order.give_up = moment(record.intended + give_up_[index]);
+  CallSpec spec{written(request, plan_.wording), plan_.wording.stream && plan_.wording.dialect == Dialect::kGenerate,
+                moment(record.intended + plan_.timeout)};
+  if (give_up_[index] > 0) spec.give_up = moment(record.intended + give_up_[index]);
   ++open_;
-  start_call(events_, plan_.target, std::move(order),
+  start_call(events_, plan_.target, std::move(spec),
              [this, index](CallResult result) { take(index, std::move(result)); });
 }
 
@@ -153,7 +153,7 @@ void LoadRun::look_at(const Answered& answered) {
   Record& record = records_[answered.record];
   const LoadRequest& request = plan_.requests[plan_.which[answered.record]];
   try {
-    const std::string hash = hash_of(answered.answers, request.pictures);
+    const std::string hash = hash_of(answered.answers, request.images);
     record.fate = Fate::kOk;
     if (!plan_.verify || hashes_.check(request.key(), hash) != HashStore::Verdict::kDifferent) return;
     record.fate = Fate::kWrong;

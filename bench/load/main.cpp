@@ -1,4 +1,5 @@
-// inkstone_load: asks a server for pictures at times that were fixed before, and says how it fared (docs/serving.md).
+// inkstone_load: asks a server for images at times that were fixed before, and says how it fared
+// (docs/serving.md).
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/json/serialize.hpp>
@@ -25,11 +26,11 @@ struct Flags {
 };
 
 constexpr const char* kAbout =
-    "Asks a server for pictures at moments that are fixed before the run (an open loop): a slow server does not slow\n"
+    "Asks a server for images at moments that are fixed before the run (an open loop): a slow server does not slow\n"
     "down who asks. All latencies count from the intended moment. Nothing is tried twice. Every PNG is decoded and "
     "its\n"
     "pixels hashed. The run ends at the latest --timeout after the last request.\n"
-    "Exit code: 0, 1 where a picture was wrong (--verify) or the run broke down, 2 for a wrong flag.";
+    "Exit code: 0, 1 where an image was wrong (--verify) or the run broke down, 2 for a wrong flag.";
 
 constexpr const char* kExamples =
     "\nExamples:\n"
@@ -75,19 +76,19 @@ void add_mix_flags(CLI::App& app, Flags& f) {
   app.add_option("--steps", f.mix.steps, "20 | 4,8 | 4-20")->group(group);
   app.add_option("--guidance", f.mix.guidance, "7.5 | 1,3-7.5; in quarters")->group(group);
   app.add_option("--schedulers", f.mix.schedulers, "euler,ddim; a1111: sampler names")->group(group);
-  app.add_option("--pictures", f.mix.pictures, "Of each request")->capture_default_str()->group(group);
+  app.add_option("--images", f.mix.images, "Of each request")->capture_default_str()->group(group);
   app.add_option("--distinct", f.mix.distinct, "Different requests in the mix")->capture_default_str()->group(group);
 }
 
 void add_judging_flags(CLI::App& app, Flags& f) {
   const char* group = "How to judge";
-  app.add_option("--slo", f.slo, "Seconds within which a picture counts as good")->group(group);
+  app.add_option("--slo", f.slo, "Seconds within which an image counts as good")->group(group);
   app.add_option("--slo-scale", f.slo_scale, "With --solo: so many times what it took alone")->group(group);
   app.add_option("--timeout", f.timeout, "Seconds until a request is given up")->capture_default_str()->group(group);
   app.add_option("--aborts", f.aborts, "The part of the requests whose sender goes away")->group(group);
   app.add_option("--abort-within", f.abort_within, "Seconds; at a random moment (default: the SLO, else 1)")
       ->group(group);
-  app.add_option("--most-open", f.max_open, "Connections")->capture_default_str()->group(group);
+  app.add_option("--max-open", f.max_open, "Connections")->capture_default_str()->group(group);
   app.add_flag("--verify", f.verify, "The same request must give the same pixels, in the run and in --hashes")
       ->group(group);
   app.add_option("--hashes", f.hashes, "A file that --solo wrote")->group(group);
@@ -125,7 +126,7 @@ LoadPlan plan_of(Flags& f) {
   }
   plan.wording = {dialect(f.api), f.model, !f.no_stream, f.deadlines};
   INKSTONE_CHECK_USAGE(f.timeout > 0 && f.aborts >= 0 && f.aborts <= 1 && f.max_open > 0 && f.time_scale > 0,
-                       "--timeout, --most-open and --time-scale are more than 0, --aborts is from 0 to 1");
+                       "--timeout, --max-open and --time-scale are more than 0, --aborts is from 0 to 1");
   INKSTONE_CHECK_USAGE(f.slo_scale <= 0 || !f.solo.empty(), "--slo-scale needs --solo, which measures");
   if (!f.trace.empty()) {
     plan_trace(f, plan);
@@ -183,7 +184,7 @@ int run_load(Flags& f) {
   write_text(f.details, details);
   const auto wrong = figures.fates[static_cast<int>(Fate::kWrong)];
   for (const Record& record : records)
-    if (record.fate == Fate::kWrong) std::fprintf(stderr, "wrong picture: %s\n", record.detail.c_str());
+    if (record.fate == Fate::kWrong) std::fprintf(stderr, "wrong image: %s\n", record.detail.c_str());
   return wrong > 0 ? 1 : 0;
 }
 

@@ -27,7 +27,8 @@ std::string escaped(const std::string& text) {
   return safe;
 }
 
-double round_up(double value) {  // to 1, 2 or 5 times a power of ten
+// To 1, 2 or 5 times a power of ten.
+double round_up(double value) {
   if (value <= 0) return 1;
   const double power = std::pow(10, std::floor(std::log10(value)));
   for (const double step : {1.0, 2.0, 5.0})
@@ -77,7 +78,7 @@ Curve parts_of(std::string name, std::string color, std::vector<double> seconds)
 }  // namespace
 
 std::string plot_of(const std::vector<Record>& records, const std::string& title) {
-  Curve arrivals{"arrivals", "#7a7f87", {}}, ok{"pictures", "#1f6feb", {}}, good{"within SLO", "#1a7f37", {}};
+  Curve arrivals{"arrivals", "#7a7f87", {}}, ok{"images", "#1f6feb", {}}, good{"within SLO", "#1a7f37", {}};
   Curve rejected{"refused", "#bf8700", {}}, failed{"failed", "#cf222e", {}}, open{"open", "#6639ba", {}};
   const std::vector<Second> seconds = seconds_of(records);
   for (size_t i = 0; i < seconds.size(); ++i) {
@@ -103,7 +104,7 @@ std::string plot_of(const std::vector<Record>& records, const std::string& title
   svg += panel(0, "Requests a second", "seconds since the start", {failed, rejected, good, ok, arrivals});
   svg += panel(1, "Requests open", "seconds since the start", {open});
   svg += panel(2, "Per cent that waited no longer than", "seconds from the intended moment",
-               {parts_of("to the picture", "#1f6feb", std::move(totals)),
+               {parts_of("to the image", "#1f6feb", std::move(totals)),
                 parts_of("to the first step", "#1a7f37", std::move(first_steps))});
   return svg + "</svg>\n";
 }

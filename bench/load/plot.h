@@ -1,4 +1,4 @@
-// The run as a picture: an SVG of its own, for any browser.
+// The run as an image: an SVG of its own, for any browser.
 #pragma once
 
 #include <string>
@@ -8,7 +8,8 @@
 
 namespace inkstone {
 
-// Requests a second over the run, how many were open, and which part of the pictures came within how many seconds.
+// Requests a second over the run, how many were open, and which part of the images came within how
+// many seconds.
 std::string plot_of(const std::vector<Record>& records, const std::string& title);
 
 }  // namespace inkstone

@@ -8,7 +8,8 @@
 namespace inkstone {
 namespace {
 
-constexpr std::string_view kNames[kFates] = {"ok", "rejected", "failed", "wrong", "aborted", "timed_out", "not_sent"};
+constexpr std::string_view kFateNames[kFates] = {"ok",      "rejected",  "failed",  "wrong",
+                                                 "aborted", "timed_out", "not_sent"};
 
 using Counts = std::map<std::string, int64_t>;
 std::vector<std::pair<std::string, int64_t>> list_of(const Counts& counts) { return {counts.begin(), counts.end()}; }
@@ -21,7 +22,7 @@ JsonObject object_of(const std::vector<std::pair<std::string, int64_t>>& counts)
 
 }  // namespace
 
-std::string_view fate_name(Fate fate) { return kNames[static_cast<int>(fate)]; }
+std::string_view fate_name(Fate fate) { return kFateNames[static_cast<int>(fate)]; }
 
 Figures figures_of(const std::vector<Record>& records, double from, double until) {
   Figures f;
@@ -43,7 +44,7 @@ Figures figures_of(const std::vector<Record>& records, double from, double until
     if (r.within_slo()) ++f.within_slo;
     if (r.first_step) first_step.push_back(*r.first_step);
     if (r.fate == Fate::kOk) {
-      f.pictures += r.pictures;
+      f.images += r.images;
       total.push_back(r.total);
       by_size[r.size].push_back(r.total);
     } else if (r.fate == Fate::kRejected) {
@@ -99,8 +100,8 @@ JsonObject to_json(const Figures& f) {
                     {"goodput_per_second", f.goodput},
                     {"slo_attainment", f.attainment},
                     {"within_slo", f.within_slo},
-                    {"pictures", f.pictures}};
-  for (int i = 0; i < kFates; ++i) object[kNames[i]] = f.fates[i];
+                    {"images", f.images}};
+  for (int i = 0; i < kFates; ++i) object[kFateNames[i]] = f.fates[i];
   object["rejected_by_status"] = object_of(f.rejected);
   object["failed_by_reason"] = object_of(f.failed);
   object["latency_seconds"] = {{"total", to_json(f.total)},
@@ -127,7 +128,7 @@ JsonArray to_json(const std::vector<Second>& seconds) {
 
 std::string line_of(const Record& r) {
   JsonObject object{{"intended", r.intended}, {"lag", r.lag},       {"fate", fate_name(r.fate)},
-                    {"status", r.status},     {"size", r.size},     {"pictures", r.pictures},
+                    {"status", r.status},     {"size", r.size},     {"images", r.images},
                     {"total", r.total},       {"detail", r.detail}, {"within_slo", r.within_slo()}};
   object["first_step"] = r.first_step ? Json(*r.first_step) : Json();
   object["slo"] = r.slo ? Json(*r.slo) : Json();

@@ -12,25 +12,31 @@ namespace inkstone {
 
 enum class Fate {
   kOk,
-  kRejected,  // 429 or 503: the server would rather not
-  kFailed,    // any other status, a broken connection, an answer without a picture
-  kWrong,     // another picture than the same request gave before
-  kAborted,   // its sender went away, as planned
+  // 429 or 503: the server would rather not.
+  kRejected,
+  // Any other status, a broken connection, an answer without an image.
+  kFailed,
+  // Another image than the same request gave before.
+  kWrong,
+  kAborted,  // its sender went away, as planned
   kTimedOut,
   kNotSent  // too many were open
 };
 constexpr int kFates = 7;
 std::string_view fate_name(Fate fate);
 
-struct Record {  // seconds; moments are from the start of the run
+// Seconds; moments are from the start of the run.
+struct Record {
   double intended = 0;
   double lag = 0;  // the sending, after the intended moment
   Fate fate = Fate::kOk;
   int status = 0;
-  std::string detail;  // of a failure: "500", "connection refused", "nan_output"
-  std::string size;    // "512x512"
-  int pictures = 1;
-  double total = 0;                    // from the intended moment to the end
+  // Of a failure: "500", "connection refused", "nan_output".
+  std::string detail;
+  std::string size;  // "512x512"
+  int images = 1;
+  // From the intended moment to the end.
+  double total = 0;
   std::optional<double> first_step{};  // likewise
   std::optional<double> slo{};
 
@@ -39,11 +45,14 @@ struct Record {  // seconds; moments are from the start of the run
 
 struct Figures {
   double seconds = 0;  // in which was sent
-  int64_t count = 0, sent = 0, within_slo = 0, pictures = 0, fates[kFates] = {};
+  int64_t count = 0, sent = 0, within_slo = 0, images = 0, fates[kFates] = {};
   double offered = 0, achieved = 0;  // requests a second: planned, sent
-  double throughput = 0;             // ok answers a second, while was sent
-  double goodput = 0;                // of those that were sent, within their SLO, a second
-  double attainment = 0;             // the part within its SLO of all but the aborted
+  // Ok answers a second, while was sent.
+  double throughput = 0;
+  // Of those that were sent, within their SLO, a second.
+  double goodput = 0;
+  // The part within its SLO of all but the aborted.
+  double attainment = 0;
   Summary total, first_step, rejects, lag;
   std::vector<std::pair<std::string, int64_t>> rejected, failed;  // by status or reason
   std::vector<std::pair<std::string, Summary>> by_size;           // total of the ok

@@ -28,7 +28,7 @@ Summary summarize(std::vector<double> values) {
 }
 
 JsonObject to_json(const Summary& s) {
-  return {{"count", s.count}, {"mean", s.mean}, {"p50", s.p50}, {"p90", s.p90}, {"p99", s.p99}, {"max", s.most}};
+  return {{"count", s.count}, {"mean", s.mean}, {"p50", s.p50}, {"p90", s.p90}, {"p99", s.p99}, {"max", s.max}};
 }
 
 }  // namespace inkstone

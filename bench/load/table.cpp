@@ -15,7 +15,7 @@ std::string line(const char* format, Values... values) {
 
 std::string row(const char* name, const Summary& s) {
   if (s.count == 0) return "";
-  return line("  %-26s %8zu %9.4f %9.4f %9.4f %9.4f %9.4f\n", name, s.count, s.mean, s.p50, s.p90, s.p99, s.most);
+  return line("  %-26s %8zu %9.4f %9.4f %9.4f %9.4f %9.4f\n", name, s.count, s.mean, s.p50, s.p90, s.p99, s.max);
 }
 
 }  // namespace
@@ -36,10 +36,10 @@ std::string table_of(const Figures& f) {
   text +=
       line("goodput       %.3f/s within their SLO: %.1f %% of all but the aborted\n", f.goodput, 100 * f.attainment);
   text += line("seconds from the intended moment%4s %9s %9s %9s %9s %9s\n", "of", "mean", "p50", "p90", "p99", "max");
-  text += row("to the first step", f.first_step) + row("to the picture", f.total) + row("to a refusal", f.rejects) +
+  text += row("to the first step", f.first_step) + row("to the image", f.total) + row("to a refusal", f.rejects) +
           row("until sent", f.lag);
   if (f.by_size.size() > 1)
-    for (const auto& [size, summary] : f.by_size) text += row(("  picture of " + size).c_str(), summary);
+    for (const auto& [size, summary] : f.by_size) text += row(("  image of " + size).c_str(), summary);
   return text;
 }
 

@@ -133,8 +133,8 @@ Exit codes: 0 done (absent devices too), 1 failed, 2 wrong usage, 130 interrupte
 )";
 
 constexpr const char* kServeHead =
-    R"(Serves pictures to many people: a page to type a prompt in, POST /generate, and the APIs of OpenAI and AUTOMATIC1111.
-Pictures of different people are denoised together, step by step; workers that die are replaced and nobody notices.
+    R"(Serves images to many clients: a web page, POST /generate, and the APIs of OpenAI and AUTOMATIC1111.
+Images of different clients are denoised together, step by step; workers that die are replaced.
 Usage: inkstone serve [flags]
 
 Examples:
@@ -146,16 +146,16 @@ Examples:
 )";
 
 constexpr const char* kServeTail = R"(
-Nearest first: flag, environment (INKSTONE_MAX_QUEUE for --max-queue), --config file (in it the table [serve] before
-keys outside of tables), default. Sizes are written 1MiB, 2GB or as plain bytes.
-Signals: SIGTERM and Ctrl-C let nobody in any more (/health/ready says 503), end what is under way within --grace, and
-leave; a second one leaves at once. SIGHUP reads --api-key-file anew and replaces the workers one after the other.
+Defaults are in brackets. Precedence: flag, environment (INKSTONE_MAX_QUEUE for --max-queue), --config file (its table
+[serve] before keys outside of tables), default. Sizes are written 1MiB, 2GB or as plain bytes.
+Signals: on SIGTERM or Ctrl-C the server refuses new requests (/health/ready says 503), ends running ones within
+--grace, and exits; a second one exits at once. SIGHUP reads --api-key-file again and replaces the workers one by one.
 Exit codes: 0 stopped, 1 failed, 2 wrong usage.
 )";
 
 constexpr const char* kWorkerHead =
-    R"(A part of inkstone serve, which starts it: it owns one device and its models, and draws what the server orders over
-a socket on descriptor 3. By hand it does nothing.
+    R"(A part of inkstone serve, which starts it: it owns one device and its model, and runs the server's commands over a
+socket on descriptor 3. Do not run it directly.
 Usage: inkstone worker [flags]
 )";
 
@@ -184,7 +184,7 @@ Commands:
   result += row("info [MODEL]", "show a model and the memory that it takes");
   result += row("bench", "measure speed and memory on this machine");
   result += row("export", "write a model as ONNX files for Ascend's compiler");
-  result += row("serve", "serve pictures over HTTP: a page, and APIs that people use already");
+  result += row("serve", "serve images over HTTP: a web page, and APIs that clients already speak");
   result += row("devices", "show the devices of this machine, their memory, load and health");
   result += "\nFlags:\n";
   result += row("-h, --help", "this text; inkstone COMMAND --help has all of a command's flags");

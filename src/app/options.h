@@ -20,9 +20,9 @@ struct Options {
       host_names, origins, key_file, batching, log_format;
   std::optional<uint64_t> seed;
   std::optional<int> steps, width, height, count, threads, repeat, cache_interval, opset, attention_heads, vae_tile,
-      jobs, most_side, most_pixels, workers, port, max_batch, max_queue, max_per_client, max_pictures, max_steps,
+      jobs, max_side, max_pixels, workers, port, max_batch, max_queue, max_per_client, max_images, max_steps,
       max_connections;
-  std::optional<float> guidance, eta, watch, max_wait, grace, keep, watchdog, watchdog_least;
+  std::optional<float> guidance, eta, watch, max_wait, grace, keep, watchdog, watchdog_min;
   std::optional<ByteSize> memory_budget, keep_bytes, max_body;
   std::optional<Interval> guidance_interval;
   std::optional<bool> karras, gears, encoder, json, quiet, verbose, log_prompts;

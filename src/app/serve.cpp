@@ -1,4 +1,5 @@
-// inkstone serve: the gateway, the APIs and the HTTP door on one event thread, until a signal says stop.
+// inkstone serve: the gateway, the APIs and the HTTP server on one event thread, until a signal
+// stops it.
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -17,14 +18,16 @@
 #include "serve/api/api.h"
 #include "serve/gateway/gateway.h"
 #include "serve/http/server.h"
-#include "serve/log.h"
+#include "serve/support/log.h"
 
 namespace inkstone {
 namespace {
 
-constexpr std::chrono::milliseconds kLook{50};
-constexpr double kFarewell = 5;       // seconds for answers to be read, when all orders have ended
-constexpr int kMostFailedStarts = 3;  // of each worker, before the first is ready
+constexpr std::chrono::milliseconds kPollInterval{50};
+// Seconds for clients to read their answers, once all orders have ended.
+constexpr double kReadSeconds = 5;
+// Of each worker, before the first is ready.
+constexpr int kMaxFailedStarts = 3;
 
 bool loopback(const std::string& host) { return host.starts_with("127.") || host == "::1" || host == "localhost"; }
 
@@ -33,21 +36,21 @@ class Service {
   Service(const Options& options, Console console)
       : settings_(serve_settings(options)),
         console_(console),
-        gateway_(events_, settings_, worker_command(options, settings_)),
-        context_{gateway_, settings_, [this] { return server_ ? server_->figures() : HttpFigures{}; }},
+        gateway_(events_, settings_, worker_program(options, settings_)),
+        context_{gateway_, settings_, [this] { return server_ ? server_->figures() : http::Figures{}; }},
         signals_(events_, SIGINT, SIGTERM),
         timer_(events_) {
-    server_ = std::make_unique<HttpServer>(events_, settings_.http, router());
+    server_ = std::make_unique<http::Server>(events_, settings_.http, router());
     struct sigaction before {};
     if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) signals_.add(SIGHUP);
     gateway_.on_ready([this] { report(); });
     wait_for_signal();
-    look();
+    poll();
     write_output("listening on " + address_text(settings_.http, server_->port()) + "\n");
     if (!loopback(settings_.http.host) && settings_.http.key_file.empty())
-      console_.say("inkstone serve: everybody who reaches " + settings_.http.host +
-                   " may draw: --api-key-file FILE asks them for keys");
-    console_.say("inkstone serve: the model is being loaded; the page and /health/ready are there already");
+      console_.say("inkstone serve: warning: no API keys: anyone who can reach " + settings_.http.host +
+                   " can use this server (--api-key-file)");
+    console_.say("inkstone serve: loading the model; the page and /health/ready already answer");
   }
 
   int run() {
@@ -56,14 +59,14 @@ class Service {
   }
 
  private:
-  Router router() {
-    Router router;
-    add_health_routes(router, context_);
-    add_generate_routes(router, context_);
-    add_openai_routes(router, context_);
-    add_a1111_routes(router, context_);
-    add_oip_routes(router, context_);
-    add_page_routes(router, context_);
+  http::Router router() {
+    http::Router router;
+    serve::add_health_routes(router, context_);
+    serve::add_generate_routes(router, context_);
+    serve::add_openai_routes(router, context_);
+    serve::add_a1111_routes(router, context_);
+    serve::add_oip_routes(router, context_);
+    serve::add_page_routes(router, context_);
     return router;
   }
 
@@ -83,22 +86,22 @@ class Service {
   void reload() {
     try {
       server_->reload_keys();
-      log_line(LogLevel::kInfo, "keys_reloaded");
+      serve::log_line(serve::LogLevel::kInfo, "keys_reloaded");
     } catch (const Error& error) {
-      log_line(LogLevel::kError, "keys_not_reloaded", {{"reason", error.what()}});
+      serve::log_line(serve::LogLevel::kError, "keys_not_reloaded", {{"reason", error.what()}});
     }
     gateway_.replace_workers();
   }
 
   void stop() {
-    if (stopping_) return leave();
+    if (stopping_) return exit_loop();
     stopping_ = true;
-    log_line(LogLevel::kInfo, "draining", {{"seconds", settings_.grace}});
+    serve::log_line(serve::LogLevel::kInfo, "draining", {{"seconds", settings_.grace}});
     server_->drain();
-    gateway_.drain([this] { leave_by_ = gateway_.now() + kFarewell; });
+    gateway_.drain([this] { exit_by_ = gateway_.now() + kReadSeconds; });
   }
 
-  void leave() {
+  void exit_loop() {
     timer_.cancel();
     signals_.cancel();
     gateway_.stop();
@@ -106,40 +109,40 @@ class Service {
     events_.stop();
   }
 
-  // What nothing tells of: that the last answer has been read, and that the first worker never comes.
-  void look() {
-    if (leave_by_ > 0 && (server_->idle() || gateway_.now() > leave_by_)) return leave();
-    if (!gateway_.model() && !stopping_ && nobody_starts()) {
-      console_.say("inkstone serve: no worker becomes ready; what they said stands above");
+  // Polls for what no event reports: that the last answer is read, and that no worker starts.
+  void poll() {
+    if (exit_by_ > 0 && (server_->idle() || gateway_.now() > exit_by_)) return exit_loop();
+    if (!gateway_.model() && !stopping_ && no_worker_starts()) {
+      console_.say("inkstone serve: no worker started; see the errors above");
       exit_code_ = 1;
-      return leave();
+      return exit_loop();
     }
-    timer_.expires_after(kLook);
+    timer_.expires_after(kPollInterval);
     timer_.async_wait([this](const boost::system::error_code& error) {
-      if (!error) look();
+      if (!error) poll();
     });
   }
 
-  bool nobody_starts() const {
-    for (const WorkerFigures& worker : gateway_.figures().workers)
-      if (worker.restarts < kMostFailedStarts) return false;
+  bool no_worker_starts() const {
+    for (const serve::WorkerFigures& worker : gateway_.figures().workers)
+      if (worker.restarts < kMaxFailedStarts) return false;
     return true;
   }
 
-  const ServeSettings settings_;
+  const serve::ServeSettings settings_;
   Console console_;
   boost::asio::io_context events_{1};
-  Gateway gateway_;
-  ApiContext context_;
-  std::unique_ptr<HttpServer> server_;
+  serve::Gateway gateway_;
+  serve::ApiContext context_;
+  std::unique_ptr<http::Server> server_;
   boost::asio::signal_set signals_;
   boost::asio::steady_timer timer_;
   bool stopping_ = false;
-  double leave_by_ = 0;
+  double exit_by_ = 0;
   int exit_code_ = 0;
 };
 
-// A connection is a descriptor, and the usual 1024 are few.
+// Each connection needs a descriptor, and the usual limit of 1024 is low.
 void allow_many_descriptors() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -150,9 +153,11 @@ void allow_many_descriptors() {
 }  // namespace
 
 int run_serve(const Options& options) {
-  if (options.model) find_model(*options.model);  // says at once where there is none
+  // Fails at once if there is none.
+  if (options.model) find_model(*options.model);
   allow_many_descriptors();
-  set_log(options.log_format == "json", options.verbose.value_or(false) ? LogLevel::kDebug : LogLevel::kInfo);
+  serve::set_log(options.log_format == "json",
+                 options.verbose.value_or(false) ? serve::LogLevel::kDebug : serve::LogLevel::kInfo);
   return Service(options, {options.quiet.value_or(false), options.verbose.value_or(false)}).run();
 }
 

@@ -3,13 +3,15 @@
 
 #include <string>
 
-#include "serve/desk.h"
-#include "serve/settings.h"
+#include "serve/jobs/image_service.h"
+#include "serve/jobs/settings.h"
 
 namespace inkstone {
 
-// Lines, each ended: the model, each worker's device, its memory, its step times by rows, and the caps that follow of them.
-std::string serve_report(const ServiceFigures& figures, const ModelCard& card, const ServeSettings& settings);
-std::string address_text(const HttpSettings& http, uint16_t port);  // "http://127.0.0.1:8080"
+// Lines, each ended: the model, each worker's device, its memory, its step times by rows, and the
+// caps that follow of them.
+std::string serve_report(const serve::ServiceFigures& figures, const serve::ModelCard& card,
+                         const serve::ServeSettings& settings);
+std::string address_text(const http::Settings& http, uint16_t port);  // "http://127.0.0.1:8080"
 
 }  // namespace inkstone

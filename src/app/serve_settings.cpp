@@ -33,53 +33,53 @@ std::vector<std::string> devices_of(const std::string& list) {
   return devices;
 }
 
-Batching batching_of(const std::string& name) {
-  return name == "off" ? Batching::kOff : name == "static" ? Batching::kStatic : Batching::kStep;
+serve::Batching batching_of(const std::string& name) {
+  return name == "off" ? serve::Batching::kOff : name == "static" ? serve::Batching::kStatic : serve::Batching::kStep;
 }
 
-void set_http(const Options& options, HttpSettings& http) {
+void set_http(const Options& options, http::Settings& http) {
   http.host = options.host.value_or(http.host);
   http.port = static_cast<uint16_t>(options.port.value_or(http.port));
   http.host_names = pieces(options.host_names.value_or(""));
   http.origins = pieces(options.origins.value_or(""));
   http.key_file = options.key_file.value_or("");
-  if (options.max_body) http.most_body = options.max_body->bytes;
-  http.most_connections = options.max_connections.value_or(http.most_connections);
-  http.most_per_client = std::min(http.most_per_client, http.most_connections);
+  if (options.max_body) http.max_body = options.max_body->bytes;
+  http.max_connections = options.max_connections.value_or(http.max_connections);
+  http.max_per_client = std::min(http.max_per_client, http.max_connections);
 }
 
 }  // namespace
 
-ServeSettings serve_settings(const Options& options) {
-  ServeSettings settings;
+serve::ServeSettings serve_settings(const Options& options) {
+  serve::ServeSettings settings;
   set_http(options, settings.http);
   if (options.devices) settings.devices = devices_of(*options.devices);
   settings.workers = options.workers.value_or(settings.workers);
-  settings.most_batch = options.max_batch.value_or(settings.most_batch);
-  settings.most_queue = options.max_queue.value_or(settings.most_queue);
-  settings.most_per_client = options.max_per_client.value_or(std::min(settings.most_per_client, settings.most_queue));
-  settings.most_pictures =
-      options.max_pictures.value_or(std::min({settings.most_pictures, settings.most_queue, settings.most_per_client}));
-  settings.most_steps = options.max_steps.value_or(settings.most_steps);
-  settings.most_side = options.most_side.value_or(settings.most_side);
-  settings.most_pixels = options.most_pixels.value_or(static_cast<int>(settings.most_pixels));
-  settings.most_wait = options.max_wait.value_or(static_cast<float>(settings.most_wait));
+  settings.max_batch = options.max_batch.value_or(settings.max_batch);
+  settings.max_queue = options.max_queue.value_or(settings.max_queue);
+  settings.max_per_client = options.max_per_client.value_or(std::min(settings.max_per_client, settings.max_queue));
+  settings.max_images =
+      options.max_images.value_or(std::min({settings.max_images, settings.max_queue, settings.max_per_client}));
+  settings.max_steps = options.max_steps.value_or(settings.max_steps);
+  settings.max_side = options.max_side.value_or(settings.max_side);
+  settings.max_pixels = options.max_pixels.value_or(static_cast<int>(settings.max_pixels));
+  settings.max_wait = options.max_wait.value_or(static_cast<float>(settings.max_wait));
   settings.grace = options.grace.value_or(static_cast<float>(settings.grace));
   settings.kept_seconds = options.keep.value_or(static_cast<float>(settings.kept_seconds));
-  if (options.keep_bytes) settings.most_kept_bytes = static_cast<int64_t>(options.keep_bytes->bytes);
+  if (options.keep_bytes) settings.max_kept_bytes = static_cast<int64_t>(options.keep_bytes->bytes);
   settings.watchdog_factor = options.watchdog.value_or(static_cast<float>(settings.watchdog_factor));
-  settings.watchdog_least = options.watchdog_least.value_or(static_cast<float>(settings.watchdog_least));
+  settings.watchdog_min = options.watchdog_min.value_or(static_cast<float>(settings.watchdog_min));
   settings.batching = batching_of(options.batching.value_or("step"));
   settings.log_json = options.log_format == "json";
   settings.log_prompts = options.log_prompts.value_or(false);
   return settings;
 }
 
-WorkerCommand worker_command(const Options& options, const ServeSettings& settings) {
-  std::vector<std::string> command{"/proc/self/exe", "worker"};
+serve::WorkerProgram worker_program(const Options& options, const serve::ServeSettings& settings) {
+  std::vector<std::string> program{"/proc/self/exe", "worker"};
   const auto add = [&](const std::string& flag, const std::string& value) {
-    command.push_back("--" + flag);
-    command.push_back(value);
+    program.push_back("--" + flag);
+    program.push_back(value);
   };
   const std::pair<const char*, const std::optional<std::string>&> texts[] = {
       {"model", options.model},
@@ -91,12 +91,12 @@ WorkerCommand worker_command(const Options& options, const ServeSettings& settin
     if (value) add(flag, *value);
   if (options.memory_budget) add("memory-budget", std::to_string(options.memory_budget->bytes));
   if (options.threads) add("threads", std::to_string(*options.threads));
-  if (options.verbose.value_or(false)) command.push_back("--verbose");
-  add("jobs", std::to_string(settings.most_batch));
-  add("most-side", std::to_string(settings.most_side));
-  add("most-pixels", std::to_string(settings.most_pixels));
-  return [command](const std::string& device) {
-    std::vector<std::string> whole = command;
+  if (options.verbose.value_or(false)) program.push_back("--verbose");
+  add("jobs", std::to_string(settings.max_batch));
+  add("max-side", std::to_string(settings.max_side));
+  add("max-pixels", std::to_string(settings.max_pixels));
+  return [program](const std::string& device) {
+    std::vector<std::string> whole = program;
     whole.insert(whole.end(), {"--device", device});
     return whole;
   };

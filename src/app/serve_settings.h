@@ -3,14 +3,14 @@
 
 #include "app/options.h"
 #include "serve/gateway/gateway.h"
-#include "serve/settings.h"
+#include "serve/jobs/settings.h"
 
 namespace inkstone {
 
 // UsageError for a device that nobody knows or that stands there twice.
-ServeSettings serve_settings(const Options& options);
+serve::ServeSettings serve_settings(const Options& options);
 
 // This program again, as a worker, with the flags that are a worker's.
-WorkerCommand worker_command(const Options& options, const ServeSettings& settings);
+serve::WorkerProgram worker_program(const Options& options, const serve::ServeSettings& settings);
 
 }  // namespace inkstone

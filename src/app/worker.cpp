@@ -1,4 +1,4 @@
-// inkstone worker: what inkstone serve starts for each device.
+// inkstone worker: inkstone serve starts one for each device.
 #include "serve/worker/worker.h"
 
 #include "app/commands.h"
@@ -9,19 +9,17 @@
 #include "serve/worker/worker_process.h"
 
 namespace inkstone {
-
 int run_worker(const Options& options) {
-  INKSTONE_CHECK_USAGE(is_worker_socket(kWorkerSocket),
-                       "worker: is a part of the server, and there is none at descriptor ", kWorkerSocket,
-                       ": run inkstone serve, which starts its workers itself");
-  become_worker_process(kWorkerSocket);
+  INKSTONE_CHECK_USAGE(serve::is_worker_socket(serve::kWorkerSocket),
+                       "do not run `inkstone worker` directly; `inkstone serve` starts it");
+  serve::become_worker_process(serve::kWorkerSocket);
   set_threads(options.threads.value_or(usable_cores()));
   const Loaded loaded = load(options);
-  WorkerSettings settings;
-  settings.most_jobs = options.jobs.value_or(settings.most_jobs);
-  settings.most_side = options.most_side.value_or(settings.most_side);
-  settings.most_pixels = options.most_pixels.value_or(settings.most_pixels);
-  return serve_orders(kWorkerSocket, *loaded.engine, describe_model(loaded.model()), settings);
+  serve::WorkerSettings settings;
+  settings.max_jobs = options.jobs.value_or(settings.max_jobs);
+  settings.max_side = options.max_side.value_or(settings.max_side);
+  settings.max_pixels = options.max_pixels.value_or(settings.max_pixels);
+  return serve::serve_commands(serve::kWorkerSocket, *loaded.engine, serve::describe_model(loaded.model()), settings);
 }
 
 }  // namespace inkstone

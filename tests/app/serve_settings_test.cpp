@@ -24,18 +24,18 @@ Options options_of(std::vector<std::string> flags) {
 }
 
 TEST(ServeSettings, flags_set_them) {
-  const ServeSettings settings = serve_settings(
+  const serve::ServeSettings settings = serve_settings(
       options_of({"--device", "cpu,npu:0, npu:1", "--workers", "2", "--port", "0", "--max-batch", "4", "--max-queue",
                   "9", "--batching", "static", "--grace", "1.5", "--keep-bytes", "1MiB", "--log-format", "json"}));
   EXPECT_THAT(settings.devices, ElementsAre("cpu", "npu:0", "npu:1"));
   EXPECT_EQ(settings.workers, 2);
   EXPECT_EQ(settings.http.port, 0);
-  EXPECT_EQ(settings.most_batch, 4);
-  EXPECT_EQ(settings.most_queue, 9);
-  EXPECT_EQ(settings.most_per_client, 9);
-  EXPECT_EQ(settings.batching, Batching::kStatic);
+  EXPECT_EQ(settings.max_batch, 4);
+  EXPECT_EQ(settings.max_queue, 9);
+  EXPECT_EQ(settings.max_per_client, 9);
+  EXPECT_EQ(settings.batching, serve::Batching::kStatic);
   EXPECT_EQ(settings.grace, 1.5);
-  EXPECT_EQ(settings.most_kept_bytes, 1 << 20);
+  EXPECT_EQ(settings.max_kept_bytes, 1 << 20);
   EXPECT_TRUE(settings.log_json);
   EXPECT_EQ(serve_settings({}).http.host, "127.0.0.1");
 }
@@ -78,13 +78,13 @@ TEST(ServeSettings, what_is_wrong_is_named) {
 
 TEST(ServeSettings, a_worker_gets_the_model_its_device_and_the_caps) {
   const Options options = options_of({"--model", "m", "--max-batch", "4", "--memory-budget", "1KiB", "--threads", "2"});
-  const std::vector<std::string> command = worker_command(options, serve_settings(options))("npu:1");
-  EXPECT_EQ(command[1], "worker");
-  const Options worker = parse_command_line({command.begin() + 1, command.end()}).options;
+  const std::vector<std::string> program = worker_program(options, serve_settings(options))("npu:1");
+  EXPECT_EQ(program[1], "worker");
+  const Options worker = parse_command_line({program.begin() + 1, program.end()}).options;
   EXPECT_EQ(worker.model, "m");
   EXPECT_EQ(worker.device, "npu:1");
   EXPECT_EQ(worker.jobs, 4);
-  EXPECT_EQ(worker.most_side, 2048);
+  EXPECT_EQ(worker.max_side, 2048);
   EXPECT_EQ(worker.memory_budget->bytes, 1024U);
   EXPECT_EQ(worker.threads, 2);
 }

@@ -1,5 +1,5 @@
-// The worker as a process: started on a socket, it draws; it stays when a terminal or an init system tells all to stop; and it never
-// outlives who started it.
+// The worker as a process: started on a socket, it draws; it stays when a terminal or an init
+// system tells all to stop; and it never outlives who started it.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,13 +11,14 @@
 
 #include "app/program.h"
 #include "diffusion/generate.h"
-#include "serve/packet.h"
-#include "serve/wire.h"
+#include "serve/wire/packet.h"
+#include "serve/wire/wire.h"
 #include "serve/worker/measuring.h"
 
 namespace inkstone {
 namespace {
 
+using namespace serve;
 using testing::HasSubstr;
 
 struct Pair {
@@ -35,13 +36,14 @@ struct Pair {
 [[noreturn]] void become_worker(int socket) {
   const std::string program = program_path().string();
   if (socket == 3 ? fcntl(3, F_SETFD, 0) < 0 : dup2(socket, 3) < 0) _exit(126);
-  execl(program.c_str(), program.c_str(), "worker", "--precision", "fp32", "--jobs", "2", "--most-side", "128",
-        "--most-pixels", "16384", nullptr);
+  setenv("INKSTONE_TEST_NAN", "spoil", 1);
+  execl(program.c_str(), program.c_str(), "worker", "--precision", "fp32", "--jobs", "2", "--max-side", "128",
+        "--max-pixels", "16384", nullptr);
   _exit(127);
 }
 
-PictureRequest small_request(const std::string& prompt) {
-  PictureRequest request;
+ImageRequest small_request(const std::string& prompt) {
+  ImageRequest request;
   request.prompt = prompt;
   request.steps = 2;
   request.width = request.height = 64;
@@ -57,22 +59,25 @@ TEST(WorkerProcess, draws_what_the_engine_draws_and_is_deaf_to_signals_that_stop
   pair.worker = Descriptor();
   const int socket = pair.gateway.get();
   const Hello hello = std::get<Hello>(receive_report(socket).value());
-  EXPECT_EQ(hello.most_jobs, 2);
+  EXPECT_EQ(hello.max_jobs, 2);
   EXPECT_EQ(hello.model.hash.size(), 64u);
   for (const int number : {SIGTERM, SIGINT, SIGHUP}) kill(child, number);
 
-  const auto ask = [&](const WorkerOrder& order) {
-    send_order(socket, order);
+  const auto ask = [&](const WorkerCommand& command) {
+    send_command(socket, command);
     return receive_report(socket).value();
   };
-  const int calls = std::get<Started>(ask(StartOrder{1, small_request("a fox")})).calls;
-  ask(StartOrder{2, small_request("a goat")});
-  EXPECT_TRUE(std::get<Stepped>(ask(StepOrder{{1, 2}, {}})).faults.empty());
-  for (int call = 1; call < calls; ++call) EXPECT_TRUE(std::get<Stepped>(ask(StepOrder{{1}, {}})).faults.empty());
+  const int calls = std::get<Started>(ask(StartCommand{1, small_request("a fox")})).calls;
+  ask(StartCommand{2, small_request("spoil this")});
+  const Stepped spoilt = std::get<Stepped>(ask(StepCommand{{1, 2}, {}}));
+  ASSERT_EQ(spoilt.faults.size(), 1u);
+  EXPECT_EQ(spoilt.faults[0].job, 2u);
+  EXPECT_EQ(spoilt.faults[0].code, "nan_output");
+  for (int call = 1; call < calls; ++call) EXPECT_TRUE(std::get<Stepped>(ask(StepCommand{{1}, {}})).faults.empty());
   EngineOptions options;
   options.precision = Precision::kFp32;
   Engine engine(Pipeline::open(demo_model()), options);
-  EXPECT_EQ(std::get<Finished>(ask(FinishOrder{1})).image.rgb,
+  EXPECT_EQ(std::get<Finished>(ask(FinishCommand{1})).image.rgb,
             generate(engine, engine_request(engine, small_request("a fox"))).image.rgb);
   pair.gateway = Descriptor();
   int status = -1;
@@ -80,7 +85,8 @@ TEST(WorkerProcess, draws_what_the_engine_draws_and_is_deaf_to_signals_that_stop
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
-// The process in the middle stands for the gateway; the socket's other end stays open here, so that only its death can tell.
+// The process in the middle stands for the gateway; the socket's other end stays open here, so that
+// only its death can tell.
 TEST(WorkerProcess, dies_with_the_gateway) {
   if (program_path().empty()) GTEST_SKIP() << "the program is not built";
   Pair pair;

@@ -3,9 +3,7 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstdlib>
-#include <limits>
 
 #include "base/error.h"
 #include "diffusion/generate.h"
@@ -96,13 +94,5 @@ Request demo_request(const Engine& engine, const std::string& prompt, uint64_t s
 }
 
 Image draw(Engine& engine, const Request& request) { return generate(engine, request).image; }
-
-double psnr(const Image& a, const Image& b) {
-  INKSTONE_CHECK(a.rgb.size() == b.rgb.size() && !a.rgb.empty(), "images of two sizes");
-  double sum = 0;
-  for (size_t i = 0; i < a.rgb.size(); ++i) sum += std::pow(static_cast<double>(a.rgb[i]) - b.rgb[i], 2);
-  return sum == 0 ? std::numeric_limits<double>::infinity()
-                  : 10 * std::log10(255.0 * 255.0 * static_cast<double>(a.rgb.size()) / sum);
-}
 
 }  // namespace inkstone

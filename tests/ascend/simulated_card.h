@@ -32,6 +32,5 @@ std::unique_ptr<Engine> host_engine(const std::string& device = "cpu");  // fp32
 Request demo_request(const Engine& engine, const std::string& prompt, uint64_t seed,
                      SchedulerKind kind = SchedulerKind::kDdim, int steps = 4);
 Image draw(Engine& engine, const Request& request);
-double psnr(const Image& a, const Image& b);  // dB; infinite where they are equal
 
 }  // namespace inkstone

@@ -1,4 +1,4 @@
-// Requests from flags and files, their words in each API, and the pictures in the answers.
+// Requests from flags and files, their words in each API, and the images in the answers.
 #include "load/load_request.h"
 
 #include <gtest/gtest.h>
@@ -111,12 +111,12 @@ TEST(Dialect, each_api_has_its_words) {
   EXPECT_THROW(dialect("comfy"), UsageError);
 }
 
-TEST(Dialect, pictures_are_found_in_every_answer) {
+TEST(Dialect, images_are_found_in_every_answer) {
   for (const char* answer : {R"({"image":"data:image/png;base64,QUJD"})", R"({"images":["QUJD"],"info":"{}"})",
                              R"({"created":1,"data":[{"b64_json":"QUJD"}]})", R"({"images":[{"image":"QUJD"}]})"})
-    EXPECT_EQ(pictures_of(answer), (std::vector<std::string>{"ABC"})) << answer;
+    EXPECT_EQ(images_of(answer), (std::vector<std::string>{"ABC"})) << answer;
   for (const char* answer : {"{}", "[]", R"({"data":[{"url":"http://x"}]})", R"({"image":"Q!"})", "{"})
-    EXPECT_THROW(pictures_of(answer), Error) << answer;
+    EXPECT_THROW(images_of(answer), Error) << answer;
   EXPECT_EQ(from_base64("QQ=="), "A");
   EXPECT_EQ(from_base64("QUI="), "AB");
 }
@@ -125,7 +125,7 @@ TEST(Hashes, are_of_pixels_alone_and_hold_later_ones_against_the_first) {
   EXPECT_EQ(pixel_hash(png_of(7)).size(), 64u);
   EXPECT_NE(pixel_hash(png_of(7)), pixel_hash(png_of(8)));
   EXPECT_NE(pixel_hash(png_of(7, 2)), pixel_hash(png_of(7, 4)));
-  EXPECT_THROW(pixel_hash("no picture"), Error);
+  EXPECT_THROW(pixel_hash("no image"), Error);
 
   HashStore store;
   EXPECT_EQ(store.check("a", "1"), HashStore::Verdict::kNew);

@@ -27,7 +27,7 @@ std::string base64(std::span<const std::byte> bytes) {
   return held > 0 ? text + kDigits[bits << (6 - held) & 63] : text;
 }
 
-std::string picture(uint8_t shade) { return base64(encode_png(Image{2, 2, std::vector<uint8_t>(12, shade)})); }
+std::string image(uint8_t shade) { return base64(encode_png(Image{2, 2, std::vector<uint8_t>(12, shade)})); }
 
 std::string http(const std::string& status, const std::string& body, const std::string& more = "") {
   return "HTTP/1.1 " + status + "\r\n" + more +
@@ -82,14 +82,14 @@ Record fate_after(const std::string& answer, bool stream = false) {
 }
 
 TEST(LoadRun, tells_every_fate_apart) {
-  EXPECT_EQ(fate_after(http("200 OK", "{\"image\":\"" + picture(1) + "\"}")).fate, Fate::kOk);
+  EXPECT_EQ(fate_after(http("200 OK", "{\"image\":\"" + image(1) + "\"}")).fate, Fate::kOk);
   const Record refused = fate_after(http("429 Too Many Requests", "{}", "Retry-After: 2\r\n"));
   EXPECT_EQ(refused.fate, Fate::kRejected);
   EXPECT_EQ(refused.status, 429);
   const Record failed = fate_after(http("500 Oops", "{}"));
   EXPECT_EQ(failed.fate, Fate::kFailed);
   EXPECT_EQ(failed.detail, "500");
-  EXPECT_EQ(fate_after(http("200 OK", "{\"image\":\"AAAA\"}")).fate, Fate::kFailed);  // no picture
+  EXPECT_EQ(fate_after(http("200 OK", "{\"image\":\"AAAA\"}")).fate, Fate::kFailed);  // no image
   EXPECT_EQ(fate_after(http("200 OK", "{}")).fate, Fate::kFailed);
   EXPECT_EQ(fate_after("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").fate, Fate::kFailed);
   EXPECT_EQ(fate_after("nonsense").fate, Fate::kFailed);
@@ -99,8 +99,8 @@ TEST(LoadRun, follows_a_stream_of_events) {
   const std::string head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
   const Record good = fate_after(head +
                                      "event: queued\ndata: {}\n\nevent: step\ndata: {\"step\":0}\n\nevent: step\ndata: "
-                                     "{\"step\":1}\n\nevent: picture\ndata: {\"image\":\"" +
-                                     picture(1) + "\"}\n\nevent: done\ndata: {}\n\n",
+                                     "{\"step\":1}\n\nevent: image\ndata: {\"image\":\"" +
+                                     image(1) + "\"}\n\nevent: done\ndata: {}\n\n",
                                  true);
   EXPECT_EQ(good.fate, Fate::kOk) << good.detail;
   ASSERT_TRUE(good.first_step);
@@ -110,10 +110,10 @@ TEST(LoadRun, follows_a_stream_of_events) {
   EXPECT_EQ(bad.detail, "nan_output");
 }
 
-TEST(LoadRun, finds_a_wrong_picture) {
+TEST(LoadRun, finds_a_wrong_image) {
   int count = 0;
   const SmallServer server(
-      3, [&](const std::string&) { return http("200 OK", "{\"image\":\"" + picture(++count == 3 ? 9 : 1) + "\"}"); });
+      3, [&](const std::string&) { return http("200 OK", "{\"image\":\"" + image(++count == 3 ? 9 : 1) + "\"}"); });
   HashStore hashes;
   LoadPlan plan = plan_for(server, 2);
   plan.verify = true;

@@ -29,7 +29,7 @@ TEST(Summary, takes_values_in_any_order) {
   EXPECT_EQ(summary.count, 3u);
   EXPECT_DOUBLE_EQ(summary.mean, 2);
   EXPECT_EQ(summary.p50, 2);
-  EXPECT_EQ(summary.most, 3);
+  EXPECT_EQ(summary.max, 3);
   EXPECT_EQ(summarize({}).count, 0u);
 }
 
@@ -56,7 +56,7 @@ std::vector<Record> day() {
 TEST(Figures, count_refusals_and_lateness_as_misses_and_leave_out_who_left) {
   const Figures f = figures_of(day(), 0, 10);
   EXPECT_EQ(f.count, 8);
-  EXPECT_EQ(f.within_slo, 1);  // of three pictures, one was in time
+  EXPECT_EQ(f.within_slo, 1);  // of three images, one was in time
   EXPECT_DOUBLE_EQ(f.goodput, 0.1);
   EXPECT_DOUBLE_EQ(f.attainment, 1.0 / 7);
   EXPECT_DOUBLE_EQ(f.throughput, 0.2);  // the third came after the end

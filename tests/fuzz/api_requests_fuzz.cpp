@@ -13,6 +13,7 @@
 namespace {
 
 using namespace inkstone;
+using namespace inkstone::serve;
 
 // Of a text "name=value&name=value", without any decoding.
 void add_pairs(std::string_view text, std::vector<std::pair<std::string, std::string>>& query) {
@@ -24,7 +25,7 @@ void add_pairs(std::string_view text, std::vector<std::pair<std::string, std::st
   }
 }
 
-Order order_of(uint8_t api, HttpRequest request, const ModelCard& card, const Limits& limits) {
+Order order_of(uint8_t api, http::Request request, const ModelCard& card, const Limits& limits) {
   if (api % 4 == 0) {
     add_pairs(request.body, request.query);
     request.body.clear();
@@ -50,17 +51,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   card.hash = std::string(64, 'a');
   card.scheduler = "pndm";
   Limits limits;
-  limits.most_pixels = 1 << 20;
-  HttpRequest request;
+  limits.max_pixels = 1 << 20;
+  http::Request request;
   request.headers = {{"content-type", "application/json"}};
   request.body.assign(reinterpret_cast<const char*>(data) + 1, size - 1);
   try {
     const Order order = order_of(data[0], request, card, limits);
-    const PictureRequest& picture = order.pictures.at(0);
-    const bool good = order.pictures.size() <= size_t(limits.most_pictures) && picture.steps >= 1 &&
-                      picture.steps <= limits.most_steps && picture.width % limits.multiple == 0 &&
-                      int64_t{picture.width} * picture.height <= limits.most_pixels && picture.width > 0 &&
-                      picture.height > 0 && picture.guidance >= 0 && order.quality >= 1 && order.quality <= 100;
+    const ImageRequest& image = order.images.at(0);
+    const bool good = order.images.size() <= size_t(limits.max_images) && image.steps >= 1 &&
+                      image.steps <= limits.max_steps && image.width % limits.multiple == 0 &&
+                      int64_t{image.width} * image.height <= limits.max_pixels && image.width > 0 && image.height > 0 &&
+                      image.guidance >= 0 && order.quality >= 1 && order.quality <= 100;
     if (!good) std::abort();
   } catch (const ApiFault& fault) {
     if (fault.error().status < 400 || fault.error().status > 499 || fault.error().message.size() > 4000) std::abort();

@@ -10,11 +10,11 @@
 #include <string>
 
 #include "serve/http/connection.h"
-#include "serve/log.h"
+#include "serve/support/log.h"
 
 namespace {
 
-using namespace inkstone;
+using namespace inkstone::http;
 
 std::vector<ExchangePtr>& held() {
   static std::vector<ExchangePtr> exchanges;
@@ -48,17 +48,17 @@ std::string drained(int descriptor) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 1) return 0;
-  set_log(true, LogLevel::kError);
+  inkstone::serve::set_log(true, inkstone::serve::LogLevel::kError);
   const uint8_t how = data[0];
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   boost::asio::io_context events(1);
-  HttpSettings settings;
-  settings.most_body = 100;
-  const auto hall = std::make_shared<Hall>(events, settings, routes(), false);
+  Settings settings;
+  settings.max_body = 100;
+  const auto state = std::make_shared<ServerState>(events, settings, routes(), false);
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return 0;
   Connection::Socket socket(events, boost::asio::generic::stream_protocol(AF_UNIX, 0), ends[0]);
-  std::make_shared<Connection>(hall, std::move(socket), "fuzz")->start();
+  std::make_shared<Connection>(state, std::move(socket), "fuzz")->start();
   std::string answers;
   const size_t step = how % 16 ? how % 16 * 8u : bytes.size();
   for (size_t i = 0; i < bytes.size(); i += step) {
@@ -74,6 +74,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   events.poll();
   held().clear();
   events.poll();
-  if (!hall->connections.empty() || hall->figures.exchanges || hall->figures.connections) std::abort();
+  if (!state->connections.empty() || state->figures.exchanges || state->figures.connections) std::abort();
   return 0;
 }

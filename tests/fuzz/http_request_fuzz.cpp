@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "serve/http/http_refusal.h"
+#include "serve/http/refusal.h"
 #include "serve/http/request_reader.h"
 #include "serve/http/target.h"
 
@@ -22,14 +22,14 @@ struct Outcome {
 };
 
 Outcome read(std::string_view bytes, size_t step) {
-  inkstone::RequestReader reader(kMaxHeader, 20);
+  inkstone::http::RequestReader reader(kMaxHeader, 20);
   Outcome outcome;
   try {
-    while (outcome.taken < bytes.size() && reader.state() != inkstone::RequestReader::State::kDone) {
+    while (outcome.taken < bytes.size() && reader.state() != inkstone::http::RequestReader::State::kDone) {
       outcome.taken += reader.take(bytes.substr(outcome.taken, step));
       reader.allow_body(kMaxBody);
     }
-    outcome.done = reader.state() == inkstone::RequestReader::State::kDone;
+    outcome.done = reader.state() == inkstone::http::RequestReader::State::kDone;
     if (!outcome.done) return outcome;
     outcome.target = reader.target();
     outcome.body = reader.request().body;
@@ -37,7 +37,7 @@ Outcome read(std::string_view bytes, size_t step) {
     // The length itself is the connection's to judge, before it reads on.
     if (!reader.content_length() && outcome.body.size() > kMaxBody) std::abort();
     if (outcome.headers > 20 || outcome.target.size() > kMaxHeader) std::abort();
-  } catch (const inkstone::HttpRefusal& refusal) {
+  } catch (const inkstone::http::Refusal& refusal) {
     outcome = {};
     outcome.status = refusal.error.status;
     if (outcome.status < 400 || outcome.status > 505) std::abort();
@@ -47,16 +47,16 @@ Outcome read(std::string_view bytes, size_t step) {
 
 void check_target(const std::string& raw) {
   try {
-    const inkstone::Target target = inkstone::parse_target(raw);
+    const inkstone::http::Target target = inkstone::http::parse_target(raw);
     const std::string inside = target.path + "/";
-    if (!target.path.starts_with('/') || !inkstone::valid_utf8(target.path)) std::abort();
+    if (!target.path.starts_with('/') || !inkstone::http::valid_utf8(target.path)) std::abort();
     if (inside.find("/../") != inside.npos || inside.find('\0') != inside.npos) std::abort();
     for (const auto& [name, value] : target.query)
-      if (!inkstone::valid_utf8(name) || !inkstone::valid_utf8(value)) std::abort();
-    inkstone::Router router;
-    router.add({"GET", "/jobs/{id}/images/{n}", {}, inkstone::ErrorShape::kOwn});
+      if (!inkstone::http::valid_utf8(name) || !inkstone::http::valid_utf8(value)) std::abort();
+    inkstone::http::Router router;
+    router.add({"GET", "/jobs/{id}/images/{n}", {}, inkstone::http::ErrorShape::kOwn});
     if (router.match("GET", target.path).captured.size() % 2) std::abort();
-  } catch (const inkstone::HttpRefusal&) {
+  } catch (const inkstone::http::Refusal&) {
   }
 }
 

@@ -3,13 +3,15 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "base/json.h"
 #include "serve/api/accept.h"
 #include "serve/api/fault.h"
 #include "serve/api/png_texts.h"
-#include "serve/base64.h"
+#include "serve/support/base64.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace inkstone;
+  using namespace inkstone::serve;
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   try {
     size_t bytes = 0;

@@ -7,11 +7,12 @@
 #include <string>
 
 #include "base/error.h"
-#include "serve/packet.h"
-#include "serve/wire.h"
+#include "serve/wire/packet.h"
+#include "serve/wire/wire.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace inkstone;
+  using namespace inkstone::serve;
   if (size < 2) return 0;
   static const std::array<int, 2> sockets = [] {
     std::array<int, 2> both{};
@@ -24,8 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // What was understood is understood again.
   try {
     if (data[0] & 1) {
-      const WorkerOrder order = receive_order(sockets[1]).value();
-      send_order(sockets[0], order);
+      const WorkerCommand command = receive_command(sockets[1]).value();
+      send_command(sockets[0], command);
     } else {
       const WorkerReport report = receive_report(sockets[1]).value();
       send_report(sockets[0], report);
@@ -33,6 +34,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   } catch (const Error&) {
     return 0;
   }
-  if (data[0] & 1 ? !receive_order(sockets[1]) : !receive_report(sockets[1])) __builtin_trap();
+  if (data[0] & 1 ? !receive_command(sockets[1]) : !receive_report(sockets[1])) __builtin_trap();
   return 0;
 }

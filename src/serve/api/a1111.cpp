@@ -1,4 +1,5 @@
-// AUTOMATIC1111's API, /sdapi/v1. What that program has one of - options, the job that runs - each client here has for itself.
+// AUTOMATIC1111's API, /sdapi/v1. What that program has one of - options, the job that runs - each
+// client here has for itself.
 #include "serve/api/a1111.h"
 
 #include <ctime>
@@ -8,9 +9,9 @@
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
 #include "serve/api/order_listener.h"
-#include "serve/base64.h"
+#include "serve/support/base64.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 std::string time_text(int64_t seconds) {
@@ -23,14 +24,14 @@ std::string time_text(int64_t seconds) {
 }
 
 JsonObject info_json(const OrderState& order, const A1111Request& asked, const ModelCard* card) {
-  const PictureRequest& first = order.order.pictures.front();
+  const ImageRequest& first = order.order.images.front();
   JsonArray prompts, negatives, subseeds, infotexts, warnings = warnings_json(order);
   for (const std::string& warning : asked.warnings) warnings.emplace_back(warning);
-  for (const PictureState& picture : order.pictures) {
+  for (const ImageState& image : order.images) {
     prompts.emplace_back(first.prompt);
     negatives.emplace_back(first.negative_prompt);
     subseeds.emplace_back(0);
-    infotexts.emplace_back(picture.parameters);
+    infotexts.emplace_back(image.parameters);
   }
   return {{"prompt", first.prompt},
           {"all_prompts", std::move(prompts)},
@@ -67,66 +68,68 @@ JsonObject info_json(const OrderState& order, const A1111Request& asked, const M
           {"warnings", std::move(warnings)}};
 }
 
-HttpReply images_reply(const OrderState& order, const A1111Request& asked, const ModelCard* card) {
+http::Reply a1111_reply(const OrderState& order, const A1111Request& asked, const ModelCard* card) {
   if (const auto error = error_of(order)) throw ApiFault(*error);
   JsonArray images;
   if (asked.send_images)
-    for (const PictureState& picture : order.pictures) images.emplace_back(base64(*picture.file));
+    for (const ImageState& image : order.images) images.emplace_back(base64(*image.file));
   return json_reply(200, JsonObject{{"images", std::move(images)},
                                     {"parameters", asked.echo},
                                     {"info", json_text(info_json(order, asked, card))}});
 }
 
-void txt2img(A1111State& state, const ExchangePtr& exchange) {
+void txt2img(A1111State& state, const http::ExchangePtr& exchange) {
   ApiContext& context = state.context;
-  const HttpRequest& request = exchange->request();
+  const http::Request& request = exchange->request();
   const Fields fields = Fields::of_body(request, Manner::kLenient);
-  const ModelCard& card = ready_model(context.desk);
+  const ModelCard& card = ready_model(context.service);
   auto asked = std::make_shared<A1111Request>(
       a1111_request(request, fields, state.options.of(request.client, card), card, limits_of(context, card)));
-  const OrderState& order = place(context.desk, std::move(asked->order));
-  answer_when_ended(context.desk, exchange, order, ErrorShape::kA1111, [&context, asked](const OrderState& done) {
-    return images_reply(done, *asked, context.desk.model());
-  });
+  const OrderState& order = submit(context.service, std::move(asked->order));
+  answer_when_ended(
+      context.service, exchange, order, http::ErrorShape::kA1111,
+      [&context, asked](const OrderState& done) { return a1111_reply(done, *asked, context.service.model()); });
 }
 
-void set_options(A1111State& state, const ExchangePtr& exchange) {
-  const HttpRequest& request = exchange->request();
+void set_options(A1111State& state, const http::ExchangePtr& exchange) {
+  const http::Request& request = exchange->request();
   const Fields fields = Fields::of_body(request, Manner::kLenient);
-  state.options.set(request.client, fields.object(), ready_model(state.context.desk));
+  state.options.set(request.client, fields.object(), ready_model(state.context.service));
   exchange->reply(json_reply(200, nullptr));
 }
 
-void refuse_route(A1111State&, const ExchangePtr& exchange) {
+void refuse_route(A1111State&, const http::ExchangePtr& exchange) {
   refuse(501, "not_supported",
-         exchange->request().path + " is not supported: this server makes pictures from texts, by /sdapi/v1/txt2img");
+         exchange->request().path + " is not supported: this server makes images from texts, by /sdapi/v1/txt2img");
 }
 
 }  // namespace
 
-void add_a1111_route(Router& router, const std::shared_ptr<A1111State>& state, const char* method, const char* name,
-                     A1111Body body, size_t most_body) {
-  Route route{method, std::string("/sdapi/v1/") + name,
-              handled(ErrorShape::kA1111,
-                      [state, body = std::move(body)](const ExchangePtr& exchange) { body(*state, exchange); }),
-              ErrorShape::kA1111, most_body};
+void add_a1111_route(http::Router& router, const std::shared_ptr<A1111State>& state, const char* method,
+                     const char* name, A1111Body body, size_t max_body) {
+  http::Route route{
+      method, std::string("/sdapi/v1/") + name,
+      handled(http::ErrorShape::kA1111,
+              [state, body = std::move(body)](const http::ExchangePtr& exchange) { body(*state, exchange); }),
+      http::ErrorShape::kA1111, max_body};
   router.add(std::move(route));
 }
 
-void add_a1111_routes(Router& router, ApiContext& context) {
+void add_a1111_routes(http::Router& router, ApiContext& context) {
   const auto state = std::make_shared<A1111State>(A1111State{context, {}});
   add_a1111_route(router, state, "POST", "txt2img", txt2img);
   add_a1111_route(router, state, "POST", "options", set_options);
-  add_a1111_route(router, state, "GET", "options", [](A1111State& here, const ExchangePtr& exchange) {
-    const ModelCard& card = ready_model(here.context.desk);
+  add_a1111_route(router, state, "GET", "options", [](A1111State& here, const http::ExchangePtr& exchange) {
+    const ModelCard& card = ready_model(here.context.service);
     exchange->reply(json_reply(200, here.options.of(exchange->request().client, card)));
   });
-  constexpr size_t kPictures = 8 << 20;  // bytes of a body: enough to be told that it is not supported
+  // Bytes of a body: enough to be told that it is not supported.
+  constexpr size_t kImages = 8 << 20;
   for (const char* name : {"img2img", "extra-single-image", "extra-batch-images", "interrogate"})
-    add_a1111_route(router, state, "POST", name, refuse_route, kPictures);
+    add_a1111_route(router, state, "POST", name, refuse_route, kImages);
   add_a1111_progress(router, state);
   add_a1111_lists(router, state);
   add_a1111_png_info(router, state);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

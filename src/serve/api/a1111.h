@@ -7,18 +7,18 @@
 #include "serve/api/a1111_options.h"
 #include "serve/api/api.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 struct A1111State {
   ApiContext& context;
   A1111Options options;
 };
-using A1111Body = std::function<void(A1111State&, const ExchangePtr&)>;
-void add_a1111_route(Router& router, const std::shared_ptr<A1111State>& state, const char* method, const char* name,
-                     A1111Body body, size_t most_body = 0);
+using A1111Body = std::function<void(A1111State&, const http::ExchangePtr&)>;
+void add_a1111_route(http::Router& router, const std::shared_ptr<A1111State>& state, const char* method,
+                     const char* name, A1111Body body, size_t max_body = 0);
 
-void add_a1111_lists(Router& router, const std::shared_ptr<A1111State>& state);
-void add_a1111_progress(Router& router, const std::shared_ptr<A1111State>& state);  // progress, interrupt, skip
-void add_a1111_png_info(Router& router, const std::shared_ptr<A1111State>& state);
+void add_a1111_lists(http::Router& router, const std::shared_ptr<A1111State>& state);
+void add_a1111_progress(http::Router& router, const std::shared_ptr<A1111State>& state);  // progress, interrupt, skip
+void add_a1111_png_info(http::Router& router, const std::shared_ptr<A1111State>& state);
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -1,4 +1,5 @@
-// The lists that AUTOMATIC1111's clients ask for at their start. Most are empty: one model, no extensions. No path is told.
+// The lists that AUTOMATIC1111's clients ask for at their start. Most are empty: one model, no
+// extensions. No path is told.
 #include <algorithm>
 
 #include "serve/api/a1111.h"
@@ -7,11 +8,11 @@
 #include "serve/api/fault.h"
 #include "serve/api/limits.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 Json models_json(A1111State& state) {
-  const ModelCard& card = ready_model(state.context.desk);
+  const ModelCard& card = ready_model(state.context.service);
   return JsonArray{JsonObject{{"title", model_title(card)},
                               {"model_name", card.name},
                               {"hash", card.hash.substr(0, 10)},
@@ -26,7 +27,7 @@ JsonObject memory_part(size_t free, size_t used, size_t total) {
 
 Json memory_json(A1111State& state) {
   DeviceFigures ram, device;
-  for (const WorkerFigures& worker : state.context.desk.figures().workers) {
+  for (const WorkerFigures& worker : state.context.service.figures().workers) {
     DeviceFigures& sum = worker.device == "cpu" ? ram : device;
     sum.memory_total = std::max(sum.memory_total, worker.device_figures.memory_total);
     sum.memory_free = std::max(sum.memory_free, worker.device_figures.memory_free);
@@ -83,9 +84,9 @@ constexpr const char* kWithoutEffect[] = {"refresh-checkpoints", "refresh-vae", 
 
 }  // namespace
 
-void add_a1111_lists(Router& router, const std::shared_ptr<A1111State>& state) {
+void add_a1111_lists(http::Router& router, const std::shared_ptr<A1111State>& state) {
   const auto add = [&](const char* method, const char* name, Json (*json)(A1111State&)) {
-    add_a1111_route(router, state, method, name, [json](A1111State& here, const ExchangePtr& exchange) {
+    add_a1111_route(router, state, method, name, [json](A1111State& here, const http::ExchangePtr& exchange) {
       exchange->reply(json_reply(200, json(here)));
     });
   };
@@ -93,4 +94,4 @@ void add_a1111_lists(Router& router, const std::shared_ptr<A1111State>& state) {
   for (const char* name : kWithoutEffect) add("POST", name, nothing);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

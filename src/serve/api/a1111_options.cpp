@@ -3,7 +3,7 @@
 #include "serve/api/fault.h"
 #include "serve/api/limits.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 constexpr size_t kHash = 10;  // digits that the web UI shows
@@ -35,8 +35,8 @@ bool same_type(const Json& a, const Json& b) { return a.is_number() ? b.is_numbe
 
 void check_value(std::string_view name, const Json& value, const ModelCard& card) {
   const std::string field(name);
-  if (value.is_string() && value.as_string().size() > kMostWordBytes)
-    refuse(400, "invalid_value", field + ": at most " + std::to_string(kMostWordBytes) + " bytes", field);
+  if (value.is_string() && value.as_string().size() > kMaxWordBytes)
+    refuse(400, "invalid_value", field + ": at most " + std::to_string(kMaxWordBytes) + " bytes", field);
   if (name == "sd_model_checkpoint" && !is_model(card, value.as_string()))
     refuse(404, "model_not_found",
            "there is no model \"" + shown(value.as_string()) + "\" here; there is \"" + model_title(card) + "\"",
@@ -83,4 +83,4 @@ void A1111Options::set(const std::string& client, const JsonObject& changes, con
   changed_.put(client, with_changes(of(client, card), changes, card));
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

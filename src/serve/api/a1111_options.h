@@ -1,4 +1,5 @@
-// AUTOMATIC1111's options, for each client its own: what one sets changes nothing for others. The model is not an option.
+// AUTOMATIC1111's options, for each client its own: what one sets changes nothing for others. The
+// model is not an option.
 #pragma once
 
 #include <string>
@@ -6,9 +7,9 @@
 
 #include "base/json.h"
 #include "diffusion/lru_cache.h"
-#include "serve/model_card.h"
+#include "serve/wire/model_card.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 std::string model_title(const ModelCard& card);                        // "NAME [HASH]"
 bool is_model(const ModelCard& card, std::string_view name_or_title);  // or its hash
@@ -16,7 +17,8 @@ bool is_model(const ModelCard& card, std::string_view name_or_title);  // or its
 class A1111Options {
  public:
   JsonObject of(const std::string& client, const ModelCard& card);
-  // Takes those that it knows; others are left out, as the web UI does. Throws ApiFault for another model or a wrong type.
+  // Takes those that it knows; others are left out, as the web UI does. Throws ApiFault for another
+  // model or a wrong type.
   void set(const std::string& client, const JsonObject& changes, const ModelCard& card);
 
  private:
@@ -26,4 +28,4 @@ class A1111Options {
 // `options` with `changes` made, checked so.
 JsonObject with_changes(JsonObject options, const JsonObject& changes, const ModelCard& card);
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

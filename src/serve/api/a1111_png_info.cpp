@@ -1,4 +1,5 @@
-// POST /sdapi/v1/png-info: the texts in a picture that the client sends. Nothing is fetched and no pixel decoded.
+// POST /sdapi/v1/png-info: the texts in an image that the client sends. Nothing is fetched and no
+// pixel decoded.
 #include <algorithm>
 
 #include "serve/api/a1111.h"
@@ -6,16 +7,16 @@
 #include "serve/api/fault.h"
 #include "serve/api/fields.h"
 #include "serve/api/png_texts.h"
-#include "serve/base64.h"
+#include "serve/support/base64.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
-constexpr size_t kMostBody = 8 << 20;
+constexpr size_t kMaxBody = 8 << 20;
 
 std::string decoded(std::string_view text) {
   if (text.starts_with("http://") || text.starts_with("https://"))
-    refuse(422, "not_supported", "Requests not allowed: send the picture as base64", "image");
+    refuse(422, "not_supported", "Requests not allowed: send the image as base64", "image");
   if (text.starts_with("data:")) {
     const size_t comma = text.find(";base64,");
     if (comma == text.npos || comma > 64) refuse(400, "invalid_image", "Invalid encoded image", "image");
@@ -26,7 +27,7 @@ std::string decoded(std::string_view text) {
   return *bytes;
 }
 
-void show_png_info(A1111State&, const ExchangePtr& exchange) {
+void show_png_info(A1111State&, const http::ExchangePtr& exchange) {
   const Fields fields = Fields::of_body(exchange->request(), Manner::kLenient);
   const Json* image = fields.find("image");
   if (!image || !image->is_string()) fields.wrong("image", "a PNG file in base64");
@@ -45,8 +46,8 @@ void show_png_info(A1111State&, const ExchangePtr& exchange) {
 
 }  // namespace
 
-void add_a1111_png_info(Router& router, const std::shared_ptr<A1111State>& state) {
-  add_a1111_route(router, state, "POST", "png-info", show_png_info, kMostBody);
+void add_a1111_png_info(http::Router& router, const std::shared_ptr<A1111State>& state) {
+  add_a1111_route(router, state, "POST", "png-info", show_png_info, kMaxBody);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

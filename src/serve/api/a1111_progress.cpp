@@ -1,16 +1,17 @@
-// progress, interrupt and skip, of the client's own jobs of this API: nobody stops or sees another's.
+// progress, interrupt and skip, of the client's own jobs of this API: nobody stops or sees
+// another's.
 #include <algorithm>
 
 #include "serve/api/a1111.h"
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
-#include "serve/base64.h"
+#include "serve/support/base64.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
-std::vector<const OrderState*> under_way(A1111State& state, const HttpRequest& request) {
-  std::vector<const OrderState*> orders = state.context.desk.orders_of(request.client);
+std::vector<const OrderState*> under_way(A1111State& state, const http::Request& request) {
+  std::vector<const OrderState*> orders = state.context.service.orders_of(request.client);
   std::erase_if(orders, [](const OrderState* order) { return order->order.api != "a1111" || order->ended(); });
   std::ranges::stable_sort(orders, {}, [](const OrderState* order) { return order->arrival; });
   return orders;
@@ -34,49 +35,49 @@ JsonObject idle_json() {
 
 JsonObject progress_json(const OrderState& order, bool with_image) {
   size_t current = 0;
-  while (current + 1 < order.pictures.size() && ended(order.pictures[current].stage)) ++current;
-  const PictureState& picture = order.pictures[current];
+  while (current + 1 < order.images.size() && ended(order.images[current].stage)) ++current;
+  const ImageState& image = order.images[current];
   JsonObject json = idle_json();
   json["progress"] = progress_of(order);
   json["eta_relative"] = seconds_left(order);
   JsonObject& state = json["state"].as_object();
-  state["interrupted"] = picture.cut_short;
+  state["interrupted"] = image.cut_short;
   state["job"] = order.order.tag.empty() ? "txt2img" : order.order.tag;
-  state["job_count"] = order.pictures.size();
+  state["job_count"] = order.images.size();
   state["job_timestamp"] = std::to_string(order.created);
   state["job_no"] = current;
-  state["sampling_step"] = picture.call;
-  state["sampling_steps"] = picture.calls;
-  if (with_image && picture.preview) json["current_image"] = base64(preview_png(picture));
-  if (picture.stage == Stage::kQueued) json["textinfo"] = "Waiting...";
+  state["sampling_step"] = image.call;
+  state["sampling_steps"] = image.calls;
+  if (with_image && image.preview) json["current_image"] = base64(preview_png(image));
+  if (image.stage == Stage::kQueued) json["textinfo"] = "Waiting...";
   return json;
 }
 
-void show_progress(A1111State& state, const ExchangePtr& exchange) {
-  const HttpRequest& request = exchange->request();
+void show_progress(A1111State& state, const http::ExchangePtr& exchange) {
+  const http::Request& request = exchange->request();
   const std::string* skip = request.parameter("skip_current_image");
   const bool with_image = !skip || (*skip != "true" && *skip != "True" && *skip != "1");
   const auto orders = under_way(state, request);
   exchange->reply(json_reply(200, orders.empty() ? idle_json() : progress_json(*orders.front(), with_image)));
 }
 
-void interrupt(A1111State& state, const ExchangePtr& exchange) {
-  for (const OrderState* order : under_way(state, exchange->request())) state.context.desk.cut_short(*order);
+void interrupt(A1111State& state, const http::ExchangePtr& exchange) {
+  for (const OrderState* order : under_way(state, exchange->request())) state.context.service.cut_short(*order);
   exchange->reply(json_reply(200, JsonObject{}));
 }
 
-void skip(A1111State& state, const ExchangePtr& exchange) {
+void skip(A1111State& state, const http::ExchangePtr& exchange) {
   const auto orders = under_way(state, exchange->request());
-  if (!orders.empty()) state.context.desk.cut_short(*orders.front());
+  if (!orders.empty()) state.context.service.cut_short(*orders.front());
   exchange->reply(json_reply(200, nullptr));
 }
 
 }  // namespace
 
-void add_a1111_progress(Router& router, const std::shared_ptr<A1111State>& state) {
+void add_a1111_progress(http::Router& router, const std::shared_ptr<A1111State>& state) {
   add_a1111_route(router, state, "GET", "progress", show_progress);
   add_a1111_route(router, state, "POST", "interrupt", interrupt);
   add_a1111_route(router, state, "POST", "skip", skip);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

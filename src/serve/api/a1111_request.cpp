@@ -9,14 +9,14 @@
 #include "serve/api/fault.h"
 #include "serve/api/generate_request.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
-constexpr FieldInfo kFields[] = {
+constexpr FieldInfo kA1111Fields[] = {
     {"prompt", "string", "What to draw; weights and alternations are plain text here.", "\"\""},
     {"negative_prompt", "string", "What not to draw.", "\"\""},
     {"styles", "array", "Empty.", "[]"},
-    {"seed", "integer", "-1: drawn. Picture i has seed + i.", "-1"},
+    {"seed", "integer", "-1: drawn. Image i has seed + i.", "-1"},
     {"subseed", "integer", "Without effect.", "-1"},
     {"subseed_strength", "number", "0.", "0"},
     {"seed_resize_from_h", "integer", "-1.", "-1"},
@@ -24,8 +24,8 @@ constexpr FieldInfo kFields[] = {
     {"sampler_name", "string", "A name or alias of GET /sdapi/v1/samplers, with \" Karras\" behind it or not.", "null"},
     {"scheduler", "string", "automatic, uniform or karras.", "null"},
     {"sampler_index", "string", "The sampler where sampler_name is null.", "\"Euler\""},
-    {"batch_size", "integer", "Pictures: batch_size * n_iter.", "1"},
-    {"n_iter", "integer", "Pictures: batch_size * n_iter.", "1"},
+    {"batch_size", "integer", "Images: batch_size * n_iter.", "1"},
+    {"n_iter", "integer", "Images: batch_size * n_iter.", "1"},
     {"steps", "integer", "Denoising steps.", "50"},
     {"cfg_scale", "number", "How closely to follow the prompt.", "7.0"},
     {"width", "integer", "Pixels; the model's own if not said.", "null"},
@@ -62,7 +62,7 @@ constexpr FieldInfo kFields[] = {
     {"hr_negative_prompt", "string", "Without effect.", "\"\""},
     {"script_name", "string", "Empty.", "null"},
     {"script_args", "array", "Without effect.", "[]"},
-    {"send_images", "boolean", "false: the answer has no pictures.", "true"},
+    {"send_images", "boolean", "false: the answer has no images.", "true"},
     {"save_images", "boolean", "Nothing is saved here.", "false"},
     {"alwayson_scripts", "object", "Empty.", "{}"},
     {"force_task_id", "string", "A name for the job.", "null"},
@@ -101,64 +101,63 @@ void refuse_what_is_not_here(const Fields& fields) {
   refuse(422, "not_supported", "not supported here, leave them out: " + listed(asked), asked.front());
 }
 
-void read_sampler(const Fields& fields, const JsonObject& options, A1111Request& result, PictureRequest& picture) {
+void read_sampler(const Fields& fields, const JsonObject& options, A1111Request& result, ImageRequest& image) {
   const std::string_view field = fields.has("sampler_name") ? "sampler_name" : "sampler_index";
-  const std::string name = fields.text(field, kMostWordBytes).value_or("Euler");
+  const std::string name = fields.text(field, kMaxWordBytes).value_or("Euler");
   const auto sampler = a1111_sampler(name);
   if (!sampler) refuse(404, "sampler_not_found", "Sampler not found: \"" + shown(name) + "\"", std::string(field));
-  const std::string type = fields.text("scheduler", kMostWordBytes).value_or("");
+  const std::string type = fields.text("scheduler", kMaxWordBytes).value_or("");
   const auto karras = karras_of(*sampler, type);
   if (!karras)
     refuse(422, "not_supported",
            "scheduler \"" + shown(type.empty() ? sampler->schedule_type : type) + "\" is not here for " +
                sampler->name + "; there are automatic, uniform, and karras for Euler, DPM++ and UniPC",
            "scheduler");
-  picture.scheduler = sampler->scheduler;
-  picture.karras = *karras;
+  image.scheduler = sampler->scheduler;
+  image.karras = *karras;
   result.sampler = sampler->name;
   result.schedule_type = *karras ? "Karras" : "Automatic";
   if (sampler->scheduler != "ddim") return;
-  picture.eta = static_cast<float>(fields.number("eta", 0, 1).value_or(options.at("eta_ddim").to_number<double>()));
+  image.eta = static_cast<float>(fields.number("eta", 0, 1).value_or(options.at("eta_ddim").to_number<double>()));
 }
 
-PictureRequest read_picture(const Fields& fields, const JsonObject& options, const ModelCard& card,
-                            const Limits& limits, A1111Request& result) {
-  PictureRequest picture;
-  picture.width = card.width;
-  picture.height = card.height;
-  picture.prompt = fields.text("prompt", kMostPromptBytes).value_or("");
-  picture.negative_prompt = fields.text("negative_prompt", kMostPromptBytes).value_or("");
-  picture.seed = fields.has("seed") ? *fields.seed("seed") : random_seed();
-  picture.steps =
-      static_cast<int>(fields.integer("steps", 1, limits.most_steps).value_or(std::min(50, limits.most_steps)));
-  picture.guidance = static_cast<float>(fields.number("cfg_scale", 0, kMostGuidance).value_or(7));
-  read_size(fields, {"width", "height"}, limits, picture);
-  read_sampler(fields, options, result, picture);
-  return picture;
+ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, const ModelCard& card,
+                              const Limits& limits, A1111Request& result) {
+  ImageRequest image;
+  image.width = card.width;
+  image.height = card.height;
+  image.prompt = fields.text("prompt", kMaxPromptBytes).value_or("");
+  image.negative_prompt = fields.text("negative_prompt", kMaxPromptBytes).value_or("");
+  image.seed = fields.has("seed") ? *fields.seed("seed") : random_seed();
+  image.steps = static_cast<int>(fields.integer("steps", 1, limits.max_steps).value_or(std::min(50, limits.max_steps)));
+  image.guidance = static_cast<float>(fields.number("cfg_scale", 0, kMaxGuidance).value_or(7));
+  read_size(fields, {"width", "height"}, limits, image);
+  read_sampler(fields, options, result, image);
+  return image;
 }
 
 int read_count(const Fields& fields, const Limits& limits, A1111Request& result) {
-  result.batch_size = static_cast<int>(fields.integer("batch_size", 1, limits.most_pictures).value_or(1));
-  result.n_iter = static_cast<int>(fields.integer("n_iter", 1, limits.most_pictures).value_or(1));
+  result.batch_size = static_cast<int>(fields.integer("batch_size", 1, limits.max_images).value_or(1));
+  result.n_iter = static_cast<int>(fields.integer("n_iter", 1, limits.max_images).value_or(1));
   const int64_t count = int64_t{result.batch_size} * result.n_iter;
-  if (count > limits.most_pictures)
+  if (count > limits.max_images)
     refuse(400, "invalid_value",
            "batch_size " + std::to_string(result.batch_size) + " * n_iter " + std::to_string(result.n_iter) + " are " +
-               std::to_string(count) + " pictures; at most " + std::to_string(limits.most_pictures) + " are taken",
+               std::to_string(count) + " images; at most " + std::to_string(limits.max_images) + " are taken",
            "batch_size");
   return static_cast<int>(count);
 }
 
 void use_options(const JsonObject& options, Order& order) {
   const Json& format = options.at("samples_format");
-  if (format == "jpg" || format == "jpeg") order.format = PictureFormat::kJpeg;
-  if (format == "webp") order.format = PictureFormat::kWebp;
+  if (format == "jpg" || format == "jpeg") order.format = ImageFormat::kJpeg;
+  if (format == "webp") order.format = ImageFormat::kWebp;
   order.quality = static_cast<int>(options.at("jpeg_quality").to_number<double>());
 }
 
 JsonObject echo_of(const Fields& fields) {
   JsonObject echo;
-  for (const FieldInfo& field : kFields) {
+  for (const FieldInfo& field : kA1111Fields) {
     const Json* said = fields.find(field.name);
     echo[field.name] = said ? *said : parse_json(field.example, "default");
   }
@@ -167,7 +166,7 @@ JsonObject echo_of(const Fields& fields) {
 
 }  // namespace
 
-std::span<const FieldInfo> a1111_fields() { return kFields; }
+std::span<const FieldInfo> a1111_fields() { return kA1111Fields; }
 
 bool has_prompt_syntax(std::string_view prompt) {
   if (prompt.find("((") != prompt.npos || prompt.find("[[") != prompt.npos || prompt.find("<lora:") != prompt.npos)
@@ -189,7 +188,7 @@ bool has_prompt_syntax(std::string_view prompt) {
   return false;
 }
 
-A1111Request a1111_request(const HttpRequest& request, const Fields& fields, const JsonObject& options,
+A1111Request a1111_request(const http::Request& request, const Fields& fields, const JsonObject& options,
                            const ModelCard& card, const Limits& limits) {
   A1111Request result;
   result.order = order_from(request, "a1111");
@@ -200,16 +199,16 @@ A1111Request a1111_request(const HttpRequest& request, const Fields& fields, con
     used = with_changes(std::move(used), changes->as_object(), card);
   }
   const int count = read_count(fields, limits, result);
-  result.order.pictures = series(read_picture(fields, used, card, limits, result), count, "seed");
+  result.order.images = series(read_a1111_image(fields, used, card, limits, result), count, "seed");
   use_options(used, result.order);
-  result.order.tag = fields.text("force_task_id", kMostWordBytes).value_or("");
+  result.order.tag = fields.text("force_task_id", kMaxWordBytes).value_or("");
   result.order.previews = true;
   result.send_images = fields.flag("send_images").value_or(true);
-  const PictureRequest& picture = result.order.pictures.front();
-  if (has_prompt_syntax(picture.prompt) || has_prompt_syntax(picture.negative_prompt))
+  const ImageRequest& image = result.order.images.front();
+  if (has_prompt_syntax(image.prompt) || has_prompt_syntax(image.negative_prompt))
     result.warnings.emplace_back("weights, alternations and tags in prompts are read as plain text here");
   result.echo = echo_of(fields);
   return result;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

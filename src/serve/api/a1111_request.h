@@ -1,5 +1,5 @@
-// What POST /sdapi/v1/txt2img is asked. Fields that nobody knows are nothing, as there; what asks for something that is not here
-// is refused with all its names.
+// What POST /sdapi/v1/txt2img is asked. Fields that nobody knows are nothing, as there; what asks
+// for something that is not here is refused with all its names.
 #pragma once
 
 #include <span>
@@ -9,9 +9,9 @@
 #include "serve/api/fields.h"
 #include "serve/api/limits.h"
 #include "serve/http/http.h"
-#include "serve/order.h"
+#include "serve/jobs/order.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 std::span<const FieldInfo> a1111_fields();  // their examples are their defaults
 
@@ -23,10 +23,11 @@ struct A1111Request {
   std::vector<std::string> warnings;
   JsonObject echo;
 };
-A1111Request a1111_request(const HttpRequest& request, const Fields& fields, const JsonObject& options,
+A1111Request a1111_request(const http::Request& request, const Fields& fields, const JsonObject& options,
                            const ModelCard& card, const Limits& limits);
 
-// Whether a prompt has weights, alternations or tags of extra networks, all of which are plain text here.
+// Whether a prompt has weights, alternations or tags of extra networks, all of which are plain text
+// here.
 bool has_prompt_syntax(std::string_view prompt);
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

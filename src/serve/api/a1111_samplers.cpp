@@ -5,7 +5,7 @@
 #include "diffusion/parameters.h"
 #include "diffusion/scheduler.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 struct SamplerRow {
@@ -88,4 +88,4 @@ JsonArray a1111_schedulers_json() {
   return json;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -5,7 +5,7 @@
 
 #include "base/spelling.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 std::string_view trimmed(std::string_view text) {
@@ -67,4 +67,4 @@ bool prefers_async(std::string_view prefer_header) {
   return false;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

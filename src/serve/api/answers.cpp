@@ -4,10 +4,10 @@
 
 #include "base/json.h"
 #include "serve/api/fault.h"
-#include "serve/base64.h"
-#include "serve/picture_file.h"
+#include "serve/images/image_file.h"
+#include "serve/support/base64.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 int status_of_code(std::string_view code) {
@@ -28,7 +28,7 @@ constexpr double kSoon = 5;  // seconds, where nobody says when
 
 }  // namespace
 
-HttpError error_of(const Rejection& rejection) {
+http::Error error_of(const Rejection& rejection) {
   const int status = status_of_code(rejection.code);
   double retry_after = rejection.retry_after;
   if (status == 429 && retry_after == 0) retry_after = kSoon;
@@ -36,33 +36,33 @@ HttpError error_of(const Rejection& rejection) {
           retry_after};
 }
 
-HttpError error_of(const Failure& failure) {
+http::Error error_of(const Failure& failure) {
   const int status = failure.code == "deadline" ? 504 : status_of_code(failure.code);
   const bool again = failure.again || failure.code == "shutting_down";
   return {status, failure.code, failure.message, "", again ? kSoon : 0};
 }
 
-std::optional<HttpError> error_of(const OrderState& order) {
-  for (const PictureState& picture : order.pictures)
-    if (picture.stage == Stage::kFailed) return error_of(picture.failure);
-  for (const PictureState& picture : order.pictures)
-    if (picture.stage == Stage::kCancelled) return HttpError{409, "cancelled", "the job was cancelled", "", 0};
-  for (const PictureState& picture : order.pictures)
-    if (picture.stage == Stage::kDone && !picture.file)
-      return HttpError{410, "gone", "the pictures are no longer kept", "", 0};
+std::optional<http::Error> error_of(const OrderState& order) {
+  for (const ImageState& image : order.images)
+    if (image.stage == Stage::kFailed) return error_of(image.failure);
+  for (const ImageState& image : order.images)
+    if (image.stage == Stage::kCancelled) return http::Error{409, "cancelled", "the job was cancelled", "", 0};
+  for (const ImageState& image : order.images)
+    if (image.stage == Stage::kDone && !image.file)
+      return http::Error{410, "gone", "the images are no longer kept", "", 0};
   return std::nullopt;
 }
 
-const OrderState& place(Desk& desk, Order order, bool* repeated) {
-  const Placed placed = desk.place(std::move(order));
-  if (!placed.order) throw ApiFault(error_of(placed.rejection));
-  if (repeated) *repeated = placed.repeated;
-  return *placed.order;
+const OrderState& submit(ImageService& service, Order order, bool* repeated) {
+  const SubmitResult submitted = service.submit(std::move(order));
+  if (!submitted.order) throw ApiFault(error_of(submitted.rejection));
+  if (repeated) *repeated = submitted.repeated;
+  return *submitted.order;
 }
 
-const OrderState& order_of(Desk& desk, const HttpRequest& request) {
+const OrderState& order_of(ImageService& service, const http::Request& request) {
   const std::string_view id = request.capture("id");
-  const OrderState* order = desk.find(id, request.client);
+  const OrderState* order = service.find(id, request.client);
   if (!order)
     refuse(404, "not_found", "no job of yours has the id \"" + shown(id) + "\"; ended jobs are kept for some minutes");
   return *order;
@@ -72,19 +72,19 @@ std::string data_url(std::string_view media_type, std::string_view bytes) {
   return "data:" + std::string(media_type) + ";base64," + base64(bytes);
 }
 
-std::string preview_png(const PictureState& picture) {
-  return enlarged_png(*picture.preview, picture.preview->width, picture.preview->height);
+std::string preview_png(const ImageState& image) {
+  return enlarged_png(*image.preview, image.preview->width, image.preview->height);
 }
 
-JsonObject timings_json(const PictureTimes& times) {
+JsonObject timings_json(const ImageTimes& times) {
   return {{"queued", times.queued}, {"text_encoder", times.text_encoder}, {"unet", times.unet},
           {"vae", times.vae},       {"encoding", times.encoding},         {"total", times.total}};
 }
 
-PictureTimes times_of(const OrderState& order) {
-  PictureTimes sum;
-  for (const PictureState& picture : order.pictures) {
-    const PictureTimes& times = picture.times;
+ImageTimes times_of(const OrderState& order) {
+  ImageTimes sum;
+  for (const ImageState& image : order.images) {
+    const ImageTimes& times = image.times;
     sum.queued = std::max(sum.queued, times.queued);
     sum.text_encoder += times.text_encoder;
     sum.unet += times.unet;
@@ -96,94 +96,94 @@ PictureTimes times_of(const OrderState& order) {
 }
 
 JsonObject parameters_json(const OrderState& order, const ModelCard* card) {
-  const PictureRequest& picture = order.order.pictures.front();
-  JsonObject json{{"prompt", picture.prompt},
-                  {"negative_prompt", picture.negative_prompt},
-                  {"seed", picture.seed},
-                  {"num_inference_steps", picture.steps},
-                  {"guidance_scale", picture.guidance},
-                  {"width", picture.width},
-                  {"height", picture.height},
-                  {"scheduler", picture.scheduler.empty() && card ? card->scheduler : picture.scheduler},
-                  {"karras", picture.karras},
-                  {"num_images_per_prompt", order.order.pictures.size()},
+  const ImageRequest& image = order.order.images.front();
+  JsonObject json{{"prompt", image.prompt},
+                  {"negative_prompt", image.negative_prompt},
+                  {"seed", image.seed},
+                  {"num_inference_steps", image.steps},
+                  {"guidance_scale", image.guidance},
+                  {"width", image.width},
+                  {"height", image.height},
+                  {"scheduler", image.scheduler.empty() && card ? card->scheduler : image.scheduler},
+                  {"karras", image.karras},
+                  {"num_images_per_prompt", order.order.images.size()},
                   {"output_format", format_name(order.order.format)}};
-  if (picture.eta) json["eta"] = *picture.eta;
-  if (order.order.format != PictureFormat::kPng) json["quality"] = order.order.quality;
+  if (image.eta) json["eta"] = *image.eta;
+  if (order.order.format != ImageFormat::kPng) json["quality"] = order.order.quality;
   if (card) json["model"] = card->name;
   return json;
 }
 
 JsonArray warnings_json(const OrderState& order) {
   JsonArray json;
-  for (const PictureState& picture : order.pictures)
-    for (const std::string& warning : picture.warnings)
+  for (const ImageState& image : order.images)
+    for (const std::string& warning : image.warnings)
       if (std::ranges::find(json, Json(warning)) == json.end()) json.emplace_back(warning);
   return json;
 }
 
 JsonArray seeds_json(const OrderState& order) {
   JsonArray json;
-  for (const PictureRequest& picture : order.order.pictures) json.emplace_back(picture.seed);
+  for (const ImageRequest& image : order.order.images) json.emplace_back(image.seed);
   return json;
 }
 
 std::string_view status_of(const OrderState& order) {
   const auto any = [&](Stage stage) {
-    return std::ranges::any_of(order.pictures, [&](const PictureState& picture) { return picture.stage == stage; });
+    return std::ranges::any_of(order.images, [&](const ImageState& image) { return image.stage == stage; });
   };
   if (order.ended()) return any(Stage::kFailed) ? "failed" : any(Stage::kCancelled) ? "cancelled" : "done";
   const bool all_wait =
-      std::ranges::all_of(order.pictures, [](const PictureState& picture) { return picture.stage == Stage::kQueued; });
+      std::ranges::all_of(order.images, [](const ImageState& image) { return image.stage == Stage::kQueued; });
   return all_wait ? "queued" : "running";
 }
 
-double progress_of(const PictureState& picture) {
-  if (picture.stage == Stage::kDone) return 1;
-  if (picture.calls <= 0) return 0;
-  return 0.99 * std::min(1.0, double(picture.call) / picture.calls);  // the rest is the pixels'
+double progress_of(const ImageState& image) {
+  if (image.stage == Stage::kDone) return 1;
+  if (image.calls <= 0) return 0;
+  return 0.99 * std::min(1.0, double(image.call) / image.calls);  // the rest is the pixels'
 }
 
 double progress_of(const OrderState& order) {
   double sum = 0;
-  for (const PictureState& picture : order.pictures) sum += progress_of(picture);
-  return order.pictures.empty() ? 0 : sum / double(order.pictures.size());
+  for (const ImageState& image : order.images) sum += progress_of(image);
+  return order.images.empty() ? 0 : sum / double(order.images.size());
 }
 
 double seconds_left(const OrderState& order) {
-  double most = 0;
-  for (const PictureState& picture : order.pictures)
-    if (!ended(picture.stage)) most = std::max(most, picture.seconds_left);
-  return most;
+  double max = 0;
+  for (const ImageState& image : order.images)
+    if (!ended(image.stage)) max = std::max(max, image.seconds_left);
+  return max;
 }
 
 namespace {
 
-JsonObject picture_json(const OrderState& order, size_t index) {
-  const PictureState& picture = order.pictures[index];
+JsonObject image_json(const OrderState& order, size_t index) {
+  const ImageState& image = order.images[index];
   JsonObject json{{"index", index},
-                  {"status", stage_name(picture.stage)},
-                  {"seed", order.order.pictures[index].seed},
-                  {"step", picture.call},
-                  {"steps", picture.calls},
-                  {"progress", progress_of(picture)},
-                  {"attempt", picture.attempt}};
-  if (!ended(picture.stage)) json["seconds_left"] = picture.seconds_left;
-  if (picture.stage == Stage::kFailed)
-    json["error"] = JsonObject{{"code", picture.failure.code}, {"message", picture.failure.message}};
-  if (picture.stage != Stage::kDone) return json;
-  if (picture.file) json["url"] = "/jobs/" + order.id + "/images/" + std::to_string(index);
-  json["parameters_text"] = picture.parameters;
-  json["timings"] = timings_json(picture.times);
-  if (picture.cut_short) json["cut_short"] = true;
+                  {"status", stage_name(image.stage)},
+                  {"seed", order.order.images[index].seed},
+                  {"step", image.call},
+                  {"steps", image.calls},
+                  {"progress", progress_of(image)},
+                  {"attempt", image.attempt}};
+  if (!ended(image.stage)) json["seconds_left"] = image.seconds_left;
+  if (image.stage == Stage::kFailed)
+    json["error"] = JsonObject{{"code", image.failure.code}, {"message", image.failure.message}};
+  if (image.stage != Stage::kDone) return json;
+  if (image.file) json["url"] = "/jobs/" + order.id + "/images/" + std::to_string(index);
+  json["parameters_text"] = image.parameters;
+  json["timings"] = timings_json(image.times);
+  if (image.cut_short) json["cut_short"] = true;
   return json;
 }
 
 }  // namespace
 
 JsonObject job_json(const OrderState& order, const ModelCard* card) {
-  JsonArray pictures;
-  for (size_t i = 0; i < order.pictures.size(); ++i) pictures.push_back(picture_json(order, i));
+  JsonArray images;
+  for (size_t i = 0; i < order.images.size(); ++i) images.push_back(image_json(order, i));
   JsonObject json{{"id", order.id},
                   {"status", status_of(order)},
                   {"created", order.created},
@@ -191,7 +191,7 @@ JsonObject job_json(const OrderState& order, const ModelCard* card) {
                   {"seeds", seeds_json(order)},
                   {"parameters", parameters_json(order, card)},
                   {"warnings", warnings_json(order)},
-                  {"pictures", std::move(pictures)}};
+                  {"images", std::move(images)}};
   if (!order.order.tag.empty()) json["tag"] = order.order.tag;
   if (!order.ended()) {
     json["position"] = order.position;
@@ -202,23 +202,23 @@ JsonObject job_json(const OrderState& order, const ModelCard* card) {
   return json;
 }
 
-HttpReply json_reply(int status, const Json& json) {
-  HttpReply reply;
+http::Reply json_reply(int status, const Json& json) {
+  http::Reply reply;
   reply.status = status;
   reply.body = json_text(json);
   reply.headers.emplace_back("cache-control", "no-store");
   return reply;
 }
 
-HttpReply picture_reply(const OrderState& order, size_t picture) {
-  HttpReply reply;
+http::Reply image_reply(const OrderState& order, size_t image) {
+  http::Reply reply;
   reply.content_type = media_type(order.order.format);
-  reply.body = *order.pictures[picture].file;
+  reply.body = *order.images[image].file;
   reply.headers = {{"cache-control", "private, max-age=300"},
                    {"x-content-type-options", "nosniff"},
                    {"inkstone-job", order.id},
-                   {"inkstone-seed", std::to_string(order.order.pictures[picture].seed)}};
+                   {"inkstone-seed", std::to_string(order.order.images[image].seed)}};
   return reply;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

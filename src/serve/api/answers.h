@@ -1,42 +1,44 @@
-// An order's state in words: faults, pictures, times, and the JSON of a job.
+// An order's state for clients: errors, images, times, and the JSON of a job.
 #pragma once
 
 #include <optional>
 #include <string>
 
 #include "base/json_fwd.h"
-#include "serve/desk.h"
 #include "serve/http/http.h"
-#include "serve/order.h"
+#include "serve/jobs/image_service.h"
+#include "serve/jobs/order.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
-HttpError error_of(const Rejection& rejection);
-HttpError error_of(const Failure& failure);
-// Why an ended order has not all of its pictures; nothing where it has.
-std::optional<HttpError> error_of(const OrderState& order);
+http::Error error_of(const Rejection& rejection);
+http::Error error_of(const Failure& failure);
+// Why an ended order has not all of its images; nothing where it has.
+std::optional<http::Error> error_of(const OrderState& order);
 
 // Lets it in or throws ApiFault.
-const OrderState& place(Desk& desk, Order order, bool* repeated = nullptr);
+const OrderState& submit(ImageService& service, Order order, bool* repeated = nullptr);
 // The client's order; throws ApiFault 404.
-const OrderState& order_of(Desk& desk, const HttpRequest& request);
+const OrderState& order_of(ImageService& service, const http::Request& request);
 
 std::string data_url(std::string_view media_type, std::string_view bytes);
-std::string preview_png(const PictureState& picture);  // of the latent's size
+std::string preview_png(const ImageState& image);  // of the latent's size
 
-JsonObject timings_json(const PictureTimes& times);
-PictureTimes times_of(const OrderState& order);  // sums; the longest wait and the longest total
-JsonObject parameters_json(const OrderState& order, const ModelCard* card);  // as used, by the names of POST /generate
-JsonArray warnings_json(const OrderState& order);                            // each once
+JsonObject timings_json(const ImageTimes& times);
+// Sums; the longest wait and the longest total.
+ImageTimes times_of(const OrderState& order);
+// As used, by the names of POST /generate.
+JsonObject parameters_json(const OrderState& order, const ModelCard* card);
+JsonArray warnings_json(const OrderState& order);  // each once
 JsonArray seeds_json(const OrderState& order);
 
 std::string_view status_of(const OrderState& order);  // "queued", "running", "done", "failed", "cancelled"
-double progress_of(const PictureState& picture);      // 0 to 1
+double progress_of(const ImageState& image);          // 0 to 1
 double progress_of(const OrderState& order);
 double seconds_left(const OrderState& order);
 JsonObject job_json(const OrderState& order, const ModelCard* card);
 
-HttpReply json_reply(int status, const Json& json);
-HttpReply picture_reply(const OrderState& order, size_t picture);  // its bytes
+http::Reply json_reply(int status, const Json& json);
+http::Reply image_reply(const OrderState& order, size_t image);  // its bytes
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

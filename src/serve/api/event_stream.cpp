@@ -6,44 +6,44 @@
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
 #include "serve/api/order_listener.h"
-#include "serve/picture_file.h"
+#include "serve/images/image_file.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 class OrderStream : public OrderListener {
  public:
-  OrderStream(Desk& desk, const ExchangePtr& exchange, PicturesAs pictures)
-      : OrderListener(desk, exchange), pictures_(pictures) {}
+  OrderStream(ImageService& service, const http::ExchangePtr& exchange, ImagesAs images)
+      : OrderListener(service, exchange), images_(images) {}
 
  protected:
   void begun(const OrderState& order) override {
-    told_.resize(order.pictures.size());
+    told_.resize(order.images.size());
     exchange().begin_stream(event_stream_head());
     say("queued", {{"id", order.id},
                    {"status", status_of(order)},
-                   {"pictures", order.pictures.size()},
+                   {"images", order.images.size()},
                    {"seeds", seeds_json(order)},
                    {"position", order.position},
                    {"seconds_left", seconds_left(order)}});
-    for (size_t i = 0; i < order.pictures.size(); ++i) tell_picture(order, i);
+    for (size_t i = 0; i < order.images.size(); ++i) tell_image(order, i);
   }
 
   void progressed(const OrderState& order, size_t index) override {
     tell_step(order, index);
     tell_preview(order, index);
-    tell_picture(order, index);
+    tell_image(order, index);
   }
 
   void finished(const OrderState& order) override {
-    for (size_t i = 0; i < order.pictures.size(); ++i) tell_picture(order, i);
+    for (size_t i = 0; i < order.images.size(); ++i) tell_image(order, i);
     if (const auto error = error_of(order)) {
       tell_error(*error);
     } else {
       say("done", {{"id", order.id},
                    {"status", status_of(order)},
                    {"seeds", seeds_json(order)},
-                   {"parameters", parameters_json(order, desk().model())},
+                   {"parameters", parameters_json(order, service().model())},
                    {"timings", timings_json(times_of(order))},
                    {"warnings", warnings_json(order)}});
     }
@@ -64,54 +64,54 @@ class OrderStream : public OrderListener {
 
   void say(std::string_view name, JsonObject data) { exchange().write(event_text(name, std::move(data))); }
 
-  void tell_error(const HttpError& error) {
-    const HttpReply reply = error_reply(ErrorShape::kOwn, error, exchange().request().id);
+  void tell_error(const http::Error& error) {
+    const http::Reply reply = http::error_reply(http::ErrorShape::kOwn, error, exchange().request().id);
     exchange().write("event: error\ndata: " + reply.body + "\n\n");
   }
 
   void tell_step(const OrderState& order, size_t index) {
-    const PictureState& picture = order.pictures[index];
+    const ImageState& image = order.images[index];
     Told& told = told_[index];
-    const bool same = told.call == picture.call && told.stage == picture.stage && told.attempt == picture.attempt;
-    if (same || exchange().unsent() > kMostUnsentForSteps) return;
-    told.call = picture.call;
-    told.stage = picture.stage;
-    told.attempt = picture.attempt;
-    say("step", {{"picture", index},
-                 {"stage", stage_name(picture.stage)},
-                 {"step", picture.call},
-                 {"steps", picture.calls},
+    const bool same = told.call == image.call && told.stage == image.stage && told.attempt == image.attempt;
+    if (same || exchange().unsent() > kMaxUnsentForSteps) return;
+    told.call = image.call;
+    told.stage = image.stage;
+    told.attempt = image.attempt;
+    say("step", {{"index", index},
+                 {"stage", stage_name(image.stage)},
+                 {"step", image.call},
+                 {"steps", image.calls},
                  {"progress", progress_of(order)},
-                 {"seconds_left", picture.seconds_left},
+                 {"seconds_left", image.seconds_left},
                  {"position", order.position},
-                 {"attempt", picture.attempt}});
+                 {"attempt", image.attempt}});
   }
 
   void tell_preview(const OrderState& order, size_t index) {
-    const PictureState& picture = order.pictures[index];
-    if (!picture.preview || picture.preview_call == told_[index].preview_call || ended(picture.stage)) return;
-    if (exchange().unsent() > kMostUnsentForPreviews) return;
-    told_[index].preview_call = picture.preview_call;
-    say("preview", {{"picture", index},
-                    {"step", picture.preview_call},
-                    {"steps", picture.calls},
-                    {"image", data_url("image/png", preview_png(picture))}});
+    const ImageState& image = order.images[index];
+    if (!image.preview || image.preview_call == told_[index].preview_call || ended(image.stage)) return;
+    if (exchange().unsent() > kMaxUnsentForPreviews) return;
+    told_[index].preview_call = image.preview_call;
+    say("preview", {{"index", index},
+                    {"step", image.preview_call},
+                    {"steps", image.calls},
+                    {"image", data_url("image/png", preview_png(image))}});
   }
 
-  void tell_picture(const OrderState& order, size_t index) {
-    const PictureState& picture = order.pictures[index];
-    if (picture.stage != Stage::kDone || !picture.file || told_[index].done) return;
+  void tell_image(const OrderState& order, size_t index) {
+    const ImageState& image = order.images[index];
+    if (image.stage != Stage::kDone || !image.file || told_[index].done) return;
     told_[index].done = true;
-    JsonObject data{{"picture", index},
-                    {"seed", order.order.pictures[index].seed},
+    JsonObject data{{"index", index},
+                    {"seed", order.order.images[index].seed},
                     {"url", "/jobs/" + order.id + "/images/" + std::to_string(index)},
-                    {"parameters_text", picture.parameters},
-                    {"timings", timings_json(picture.times)}};
-    if (pictures_ == PicturesAs::kDataUrls) data["image"] = data_url(media_type(order.order.format), *picture.file);
-    say("picture", std::move(data));
+                    {"parameters_text", image.parameters},
+                    {"timings", timings_json(image.times)}};
+    if (images_ == ImagesAs::kDataUrls) data["image"] = data_url(media_type(order.order.format), *image.file);
+    say("image", std::move(data));
   }
 
-  PicturesAs pictures_;
+  ImagesAs images_;
   std::vector<Told> told_;
 };
 
@@ -121,15 +121,15 @@ std::string event_text(std::string_view name, const Json& data) {
   return "event: " + std::string(name) + "\ndata: " + json_text(data) + "\n\n";
 }
 
-HttpReply event_stream_head() {
-  HttpReply head;
+http::Reply event_stream_head() {
+  http::Reply head;
   head.content_type = "text/event-stream";
   head.headers = {{"cache-control", "no-store"}, {"x-accel-buffering", "no"}};
   return head;
 }
 
-void stream_order(Desk& desk, const ExchangePtr& exchange, const OrderState& order, PicturesAs pictures) {
-  std::make_shared<OrderStream>(desk, exchange, pictures)->start(order);
+void stream_order(ImageService& service, const http::ExchangePtr& exchange, const OrderState& order, ImagesAs images) {
+  std::make_shared<OrderStream>(service, exchange, images)->start(order);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

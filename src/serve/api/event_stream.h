@@ -1,23 +1,26 @@
-// Server-sent events: how they are written, and an order's course as POST /generate and GET /jobs/{id}/events tell it.
+// Server-sent events: their format, and the events of an order for POST /generate and
+// GET /jobs/{id}/events.
 #pragma once
 
 #include <string>
 #include <string_view>
 
 #include "base/json_fwd.h"
-#include "serve/desk.h"
 #include "serve/http/http.h"
+#include "serve/jobs/image_service.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
-inline constexpr size_t kMostUnsentForPreviews = 256 << 10;  // bytes: a client slower than that gets no previews
-inline constexpr size_t kMostUnsentForSteps = 4 << 20;       // ... and no steps
+// Bytes: a client slower than that gets no previews.
+inline constexpr size_t kMaxUnsentForPreviews = 256 << 10;
+inline constexpr size_t kMaxUnsentForSteps = 4 << 20;  // ... and no steps
 
 std::string event_text(std::string_view name, const Json& data);
-HttpReply event_stream_head();
+http::Reply event_stream_head();
 
-// Events: queued once, then step and preview, a picture for each that is done, and one done or error at the end.
-enum class PicturesAs { kDataUrls, kLinks };
-void stream_order(Desk& desk, const ExchangePtr& exchange, const OrderState& order, PicturesAs pictures);
+// Events: queued once, then step and preview, an image for each that is done, and one done or error
+// at the end.
+enum class ImagesAs { kDataUrls, kLinks };
+void stream_order(ImageService& service, const http::ExchangePtr& exchange, const OrderState& order, ImagesAs images);
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

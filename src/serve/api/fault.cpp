@@ -1,30 +1,30 @@
 #include "serve/api/fault.h"
 
-#include "serve/log.h"
+#include "serve/support/log.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 void refuse(int status, std::string code, std::string message, std::string field) {
-  throw ApiFault(HttpError{status, std::move(code), std::move(message), std::move(field)});
+  throw ApiFault(http::Error{status, std::move(code), std::move(message), std::move(field)});
 }
 
-HttpReply reply_of_exception(ErrorShape shape, const std::string& request_id) {
+http::Reply reply_of_exception(http::ErrorShape shape, const std::string& request_id) {
   try {
     throw;
   } catch (const ApiFault& fault) {
-    return error_reply(shape, fault.error(), request_id);
+    return http::error_reply(shape, fault.error(), request_id);
   } catch (const UsageError& error) {
-    return error_reply(shape, {400, "invalid_value", error.what(), "", 0}, request_id);
+    return http::error_reply(shape, {400, "invalid_value", error.what(), "", 0}, request_id);
   } catch (const std::exception& error) {
     log_line(LogLevel::kError, "api_error", {{"request", request_id}, {"error", error.what()}});
   }
-  return error_reply(
+  return http::error_reply(
       shape, {500, "internal", "something went wrong here: the server's log says more, by the request id", "", 0},
       request_id);
 }
 
-Handler handled(ErrorShape shape, std::function<void(const ExchangePtr&)> body) {
-  return [shape, body = std::move(body)](const ExchangePtr& exchange) {
+http::Handler handled(http::ErrorShape shape, std::function<void(const http::ExchangePtr&)> body) {
+  return [shape, body = std::move(body)](const http::ExchangePtr& exchange) {
     try {
       body(exchange);
     } catch (...) {
@@ -33,4 +33,4 @@ Handler handled(ErrorShape shape, std::function<void(const ExchangePtr&)> body) 
   };
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -11,10 +11,10 @@
 #include "base/utf8.h"
 #include "serve/api/fault.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
-constexpr size_t kMostNames = 8;  // that one message lists
+constexpr size_t kMaxNames = 8;  // that one message lists
 
 std::string in_quotes(std::string_view text) { return "\"" + shown(text) + "\""; }
 
@@ -44,7 +44,7 @@ std::optional<int64_t> whole_of(double value) {
 
 Fields::Fields(JsonObject object, Manner manner) : object_(std::move(object)), manner_(manner) {}
 
-Fields Fields::of_body(const HttpRequest& request, Manner manner) {
+Fields Fields::of_body(const http::Request& request, Manner manner) {
   if (request.body.empty()) return {JsonObject{}, manner};
   const std::string_view type = request.header("content-type");
   if (!is_json(type))
@@ -60,7 +60,7 @@ Fields Fields::of_body(const HttpRequest& request, Manner manner) {
   return {std::move(json.as_object()), manner};
 }
 
-void Fields::add_query(const HttpRequest& request) {
+void Fields::add_query(const http::Request& request) {
   for (const auto& [name, value] : request.query) {
     if (object_.contains(name)) {
       const bool twice = std::ranges::find(from_query_, name) != from_query_.end();
@@ -82,12 +82,12 @@ void Fields::check_names(std::span<const FieldInfo> table) const {
     if (std::ranges::find(known, std::string_view(key)) == known.end()) unknown.emplace_back(key);
   if (unknown.empty()) return;
   std::string message = unknown.size() == 1 ? "unknown field " : "unknown fields ";
-  for (size_t i = 0; i < std::min(unknown.size(), kMostNames); ++i) {
+  for (size_t i = 0; i < std::min(unknown.size(), kMaxNames); ++i) {
     message += (i > 0 ? ", " : "") + in_quotes(unknown[i]);
     if (const std::string meant = nearest(unknown[i], known); !meant.empty())
       message += " (did you mean " + in_quotes(meant) + "?)";
   }
-  if (unknown.size() > kMostNames) message += " and " + std::to_string(unknown.size() - kMostNames) + " more";
+  if (unknown.size() > kMaxNames) message += " and " + std::to_string(unknown.size() - kMaxNames) + " more";
   refuse(400, "unknown_parameter", message + "; known are: " + listed(known), shown(unknown.front()));
 }
 
@@ -113,40 +113,40 @@ bool Fields::is_text_number(std::string_view name, const Json& value) const {
          (manner_ == Manner::kLenient || std::ranges::find(from_query_, std::string(name)) != from_query_.end());
 }
 
-std::optional<std::string> Fields::text(std::string_view name, size_t most_bytes) const {
+std::optional<std::string> Fields::text(std::string_view name, size_t max_bytes) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
   if (!value->is_string()) wrong(name, "a text");
   const std::string_view text = value->as_string();
-  if (text.size() > most_bytes)
+  if (text.size() > max_bytes)
     refuse(400, "invalid_value",
-           in_quotes(name) + " has " + std::to_string(text.size()) + " bytes; at most " + std::to_string(most_bytes) +
+           in_quotes(name) + " has " + std::to_string(text.size()) + " bytes; at most " + std::to_string(max_bytes) +
                " are taken",
            std::string(name));
   return clean_utf8(text);
 }
 
-std::optional<int64_t> Fields::integer(std::string_view name, int64_t least, int64_t most) const {
+std::optional<int64_t> Fields::integer(std::string_view name, int64_t min, int64_t max) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
   std::optional<int64_t> result;
   if (value->is_int64()) result = value->as_int64();
   if (value->is_double()) result = whole_of(value->as_double());
   if (is_text_number(name, *value)) result = whole<int64_t>(value->as_string());
-  if (!result || *result < least || *result > most)
-    wrong(name, "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+  if (!result || *result < min || *result > max)
+    wrong(name, "a whole number from " + std::to_string(min) + " to " + std::to_string(max));
   return result;
 }
 
-std::optional<double> Fields::number(std::string_view name, double least, double most) const {
+std::optional<double> Fields::number(std::string_view name, double min, double max) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
   std::optional<double> result;
   if (value->is_number()) result = value->to_number<double>();
   if (is_text_number(name, *value)) result = whole<double>(value->as_string());
-  if (!result || !std::isfinite(*result) || *result < least || *result > most) {
+  if (!result || !std::isfinite(*result) || *result < min || *result > max) {
     std::ostringstream allowed;
-    allowed << "a number from " << least << " to " << most;
+    allowed << "a number from " << min << " to " << max;
     wrong(name, allowed.str());
   }
   return result;
@@ -194,4 +194,4 @@ std::optional<uint64_t> Fields::seed(std::string_view name) const {
   return static_cast<uint64_t>(*small);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -1,5 +1,6 @@
-// What a request says, field by field, read strictly: every error names the field, its value and what is allowed.
-// All readers give nothing where the field is not there and throw ApiFault (400) where it is wrong.
+// What a request says, field by field, read strictly: every error names the field, its value and
+// what is allowed. All readers give nothing where the field is not there and throw ApiFault (400)
+// where it is wrong.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +13,10 @@
 #include "base/json.h"
 #include "serve/http/http.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
-struct FieldInfo {  // a row of an API's table, which its reader and /openapi.json share
+// A row of an API's table, which its reader and /openapi.json share.
+struct FieldInfo {
   std::string_view name;
   std::string_view type;  // "string", "integer", "number", "boolean", "array", "object"
   std::string_view about;
@@ -22,27 +24,31 @@ struct FieldInfo {  // a row of an API's table, which its reader and /openapi.js
 };
 
 enum class Manner {
-  kStrict,       // a null is a fault
-  kNullsAbsent,  // a null is a field that is not there
-  kLenient       // the same; texts that are numbers are numbers, fields that nobody knows are nothing
+  kStrict,  // a null is a fault
+  // A null is a field that is not there.
+  kNullsAbsent,
+  // The same; texts that are numbers are numbers, fields that nobody knows are nothing.
+  kLenient
 };
 
 class Fields {
  public:
-  // Of a JSON body; {} where there is none. Throws 415 for another content type and 400 for another JSON value.
-  static Fields of_body(const HttpRequest& request, Manner manner);
+  // Of a JSON body; {} where there is none. Throws 415 for another content type and 400 for another
+  // JSON value.
+  static Fields of_body(const http::Request& request, Manner manner);
   Fields(JsonObject object, Manner manner);
 
   // Adds the query's, whose values are texts; refuses names that are there twice.
-  void add_query(const HttpRequest& request);
+  void add_query(const http::Request& request);
   // Refuses all that are not in the table, with the names that were probably meant.
   void check_names(std::span<const FieldInfo> table) const;
 
   bool has(std::string_view name) const { return find(name) != nullptr; }
-  const Json* find(std::string_view name) const;  // null where it is not there, or where a null counts as that
-  std::optional<std::string> text(std::string_view name, size_t most_bytes) const;
-  std::optional<int64_t> integer(std::string_view name, int64_t least, int64_t most) const;
-  std::optional<double> number(std::string_view name, double least, double most) const;
+  // Null where it is not there, or where a null counts as that.
+  const Json* find(std::string_view name) const;
+  std::optional<std::string> text(std::string_view name, size_t max_bytes) const;
+  std::optional<int64_t> integer(std::string_view name, int64_t min, int64_t max) const;
+  std::optional<double> number(std::string_view name, double min, double max) const;
   std::optional<bool> flag(std::string_view name) const;
   std::optional<std::string> choice(std::string_view name, std::span<const std::string_view> words) const;
   // -1 and "random" are drawn, 32 bits long.
@@ -59,4 +65,4 @@ class Fields {
   std::vector<std::string> from_query_;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

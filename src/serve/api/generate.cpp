@@ -1,4 +1,5 @@
-// POST /generate: answers when the pictures are there, as events while they are made, or at once with a job's URL.
+// POST /generate answers when the images are done, with events while they are made, or at once with
+// a job's URL.
 #include "serve/api/answers.h"
 #include "serve/api/api.h"
 #include "serve/api/event_stream.h"
@@ -6,18 +7,18 @@
 #include "serve/api/generate_request.h"
 #include "serve/api/jobs.h"
 #include "serve/api/order_listener.h"
-#include "serve/picture_file.h"
+#include "serve/images/image_file.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
-HttpReply pictures_reply(const OrderState& order, const ModelCard* card) {
+http::Reply images_reply(const OrderState& order, const ModelCard* card) {
   if (const auto error = error_of(order)) throw ApiFault(*error);
   JsonArray images;
-  for (const PictureState& picture : order.pictures)
-    images.emplace_back(data_url(media_type(order.order.format), *picture.file));
+  for (const ImageState& image : order.images)
+    images.emplace_back(data_url(media_type(order.order.format), *image.file));
   JsonObject json{{"image", images.front()},
-                  {"seed", order.order.pictures.front().seed},
+                  {"seed", order.order.images.front().seed},
                   {"seeds", seeds_json(order)},
                   {"parameters", parameters_json(order, card)},
                   {"timings", timings_json(times_of(order))},
@@ -27,47 +28,49 @@ HttpReply pictures_reply(const OrderState& order, const ModelCard* card) {
   return json_reply(200, json);
 }
 
-HttpReply job_reply(const OrderState& order, const ModelCard* card) {
-  HttpReply reply = json_reply(202, job_json(order, card));
+http::Reply job_reply(const OrderState& order, const ModelCard* card) {
+  http::Reply reply = json_reply(202, job_json(order, card));
   reply.headers.emplace_back("location", "/jobs/" + order.id);
   reply.headers.emplace_back("preference-applied", "respond-async");
   return reply;
 }
 
-void generate(ApiContext& context, const ExchangePtr& exchange) {
-  const HttpRequest& request = exchange->request();
+void generate(ApiContext& context, const http::ExchangePtr& exchange) {
+  const http::Request& request = exchange->request();
   const Fields fields = read_generate_fields(request);
-  const ModelCard& card = ready_model(context.desk);
+  const ModelCard& card = ready_model(context.service);
   GenerateRequest asked = generate_request(request, fields, card, limits_of(context, card));
   bool repeated = false;
-  const OrderState& order = place(context.desk, std::move(asked.order), &repeated);
-  const auto answered = [repeated](HttpReply reply) {
+  const OrderState& order = submit(context.service, std::move(asked.order), &repeated);
+  const auto answered = [repeated](http::Reply reply) {
     if (repeated) reply.headers.emplace_back("idempotent-replayed", "true");
     return reply;
   };
   switch (asked.answer) {
-    case AnswerAs::kEvents: return stream_order(context.desk, exchange, order, PicturesAs::kDataUrls);
-    case AnswerAs::kJobUrl: return exchange->reply(answered(job_reply(order, context.desk.model())));
+    case AnswerAs::kEvents: return stream_order(context.service, exchange, order, ImagesAs::kDataUrls);
+    case AnswerAs::kJobUrl: return exchange->reply(answered(job_reply(order, context.service.model())));
     case AnswerAs::kJson:
-      return answer_when_ended(context.desk, exchange, order, ErrorShape::kOwn,
+      return answer_when_ended(context.service, exchange, order, http::ErrorShape::kOwn,
                                [&context, answered](const OrderState& ended) {
-                                 return answered(pictures_reply(ended, context.desk.model()));
+                                 return answered(images_reply(ended, context.service.model()));
                                });
-    case AnswerAs::kPicture:
-      return answer_when_ended(context.desk, exchange, order, ErrorShape::kOwn, [answered](const OrderState& ended) {
-        if (const auto error = error_of(ended)) throw ApiFault(*error);
-        return answered(picture_reply(ended, 0));
-      });
+    case AnswerAs::kImage:
+      return answer_when_ended(context.service, exchange, order, http::ErrorShape::kOwn,
+                               [answered](const OrderState& ended) {
+                                 if (const auto error = error_of(ended)) throw ApiFault(*error);
+                                 return answered(image_reply(ended, 0));
+                               });
   }
 }
 
 }  // namespace
 
-void add_generate_routes(Router& router, ApiContext& context) {
-  router.add({"POST", "/generate",
-              handled(ErrorShape::kOwn, [&context](const ExchangePtr& exchange) { generate(context, exchange); })});
+void add_generate_routes(http::Router& router, ApiContext& context) {
+  router.add({"POST", "/generate", handled(http::ErrorShape::kOwn, [&context](const http::ExchangePtr& exchange) {
+                generate(context, exchange);
+              })});
   add_job_routes(router, context);
   add_queue_routes(router, context);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

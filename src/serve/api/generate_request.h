@@ -1,4 +1,5 @@
-// What POST /generate is asked: fields by diffusers' names, in the query, in a JSON body, or some here and some there.
+// What POST /generate is asked: fields by diffusers' names, in the query, in a JSON body, or some
+// here and some there.
 #pragma once
 
 #include <span>
@@ -6,23 +7,23 @@
 #include "serve/api/fields.h"
 #include "serve/api/limits.h"
 #include "serve/http/http.h"
-#include "serve/order.h"
+#include "serve/jobs/order.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 std::span<const FieldInfo> generate_fields();
 
-enum class AnswerAs { kJson, kPicture, kEvents, kJobUrl };
+enum class AnswerAs { kJson, kImage, kEvents, kJobUrl };
 struct GenerateRequest {
   Order order;
   AnswerAs answer = AnswerAs::kJson;
 };
 
-Fields read_generate_fields(const HttpRequest& request);
-GenerateRequest generate_request(const HttpRequest& request, const Fields& fields, const ModelCard& card,
+Fields read_generate_fields(const http::Request& request);
+GenerateRequest generate_request(const http::Request& request, const Fields& fields, const ModelCard& card,
                                  const Limits& limits);
 
 // Client, request id and Idempotency-Key (printable ASCII, at most 255).
-Order order_from(const HttpRequest& request, std::string api);
+Order order_from(const http::Request& request, std::string api);
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

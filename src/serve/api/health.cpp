@@ -1,4 +1,5 @@
-// /health/live: work passes through the scheduler, not merely "the process answers". /health/ready: requests are let in.
+// /health/live: work passes through the scheduler, not merely "the process answers". /health/ready:
+// orders are admitted.
 #include "serve/api/health.h"
 
 #include "base/json.h"
@@ -7,11 +8,11 @@
 #include "serve/api/fault.h"
 #include "serve/api/metrics.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
-void show_live(ApiContext& context, const ExchangePtr& exchange) {
-  const ServiceFigures figures = context.desk.figures();
+void show_live(ApiContext& context, const http::ExchangePtr& exchange) {
+  const ServiceFigures figures = context.service.figures();
   const bool live = is_live(figures);
   exchange->reply(json_reply(live ? 200 : 503, JsonObject{{"status", live ? "live" : "stuck"},
                                                           {"canary_age", figures.canary_age},
@@ -19,8 +20,8 @@ void show_live(ApiContext& context, const ExchangePtr& exchange) {
                                                           {"uptime", figures.uptime}}));
 }
 
-void show_ready(ApiContext& context, const ExchangePtr& exchange) {
-  const ServiceFigures figures = context.desk.figures();
+void show_ready(ApiContext& context, const http::ExchangePtr& exchange) {
+  const ServiceFigures figures = context.service.figures();
   const bool ready = is_ready(figures);
   exchange->reply(json_reply(ready ? 200 : 503, JsonObject{{"status", figures.draining ? "draining"
                                                                       : ready          ? "ready"
@@ -28,10 +29,10 @@ void show_ready(ApiContext& context, const ExchangePtr& exchange) {
                                                            {"orders", figures.orders}}));
 }
 
-void show_metrics(ApiContext& context, const ExchangePtr& exchange) {
-  HttpReply reply;
+void show_metrics(ApiContext& context, const http::ExchangePtr& exchange) {
+  http::Reply reply;
   reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  reply.body = metrics_text(context.desk.figures(), context.http_figures ? context.http_figures() : HttpFigures{});
+  reply.body = metrics_text(context.service.figures(), context.http_figures ? context.http_figures() : http::Figures{});
   exchange->reply(std::move(reply));
 }
 
@@ -40,10 +41,11 @@ void show_metrics(ApiContext& context, const ExchangePtr& exchange) {
 bool is_live(const ServiceFigures& figures) { return figures.canary_age <= figures.canary_limit; }
 bool is_ready(const ServiceFigures& figures) { return figures.ready && !figures.draining; }
 
-void add_health_routes(Router& router, ApiContext& context) {
-  const auto add = [&](const char* pattern, bool open, void (*body)(ApiContext&, const ExchangePtr&)) {
-    Route route{"GET", pattern,
-                handled(ErrorShape::kOwn, [&context, body](const ExchangePtr& exchange) { body(context, exchange); })};
+void add_health_routes(http::Router& router, ApiContext& context) {
+  const auto add = [&](const char* pattern, bool open, void (*body)(ApiContext&, const http::ExchangePtr&)) {
+    http::Route route{"GET", pattern,
+                      handled(http::ErrorShape::kOwn,
+                              [&context, body](const http::ExchangePtr& exchange) { body(context, exchange); })};
     route.open = open;
     router.add(std::move(route));
   };
@@ -52,4 +54,4 @@ void add_health_routes(Router& router, ApiContext& context) {
   add("/metrics", false, show_metrics);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -1,11 +1,11 @@
-// Whether the server lives and whether it is ready, as every API that tells it counts.
+// Whether the server is live and ready; all APIs use these.
 #pragma once
 
-#include "serve/desk.h"
+#include "serve/jobs/image_service.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 bool is_live(const ServiceFigures& figures);
 bool is_ready(const ServiceFigures& figures);
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -9,7 +9,7 @@
 
 #include "base/version.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 using prometheus::ClientMetric;
@@ -57,33 +57,33 @@ class Families {
 
 void add_service(Families& to, const ServiceFigures& service) {
   to.gauge("inkstone_info", "The program's version.", 1, {{"version", kVersion}});
-  to.gauge("inkstone_ready", "1 while requests are let in.", service.ready && !service.draining);
+  to.gauge("inkstone_ready", "1 while requests are admitted.", service.ready && !service.draining);
   to.gauge("inkstone_draining", "1 while the server stops.", service.draining);
   to.gauge("inkstone_uptime_seconds", "Since the server began.", service.uptime);
   to.gauge("inkstone_canary_age_seconds", "Since work last passed through the scheduler and back.", service.canary_age);
   to.gauge("inkstone_canary_limit_seconds", "Older than that, and the server counts as dead.", service.canary_limit);
   to.gauge("inkstone_orders", "Orders that have not ended.", service.orders);
-  to.gauge("inkstone_pictures_queued", "Pictures that wait for a worker.", service.queued);
-  to.gauge("inkstone_pictures_running", "Pictures that a worker has.", service.running);
+  to.gauge("inkstone_images_queued", "Images that wait for a worker.", service.queued);
+  to.gauge("inkstone_images_running", "Images that a worker has.", service.running);
   to.gauge("inkstone_watchers", "Exchanges that wait for orders.", service.watchers);
-  to.gauge("inkstone_kept_bytes", "Of pictures that wait to be fetched.", double(service.kept_bytes));
-  constexpr const char* kEnded = "inkstone_pictures_total";
-  constexpr const char* kEndedHelp = "Pictures that have ended.";
+  to.gauge("inkstone_kept_bytes", "Of images that wait to be fetched.", double(service.kept_bytes));
+  constexpr const char* kEnded = "inkstone_images_total";
+  constexpr const char* kEndedHelp = "Images that have ended.";
   to.counter(kEnded, kEndedHelp, double(service.done), {{"end", "done"}});
   to.counter(kEnded, kEndedHelp, double(service.failed), {{"end", "failed"}});
   to.counter(kEnded, kEndedHelp, double(service.cancelled), {{"end", "cancelled"}});
   to.counter("inkstone_retries_total", "Jobs that ran again because their worker died.", double(service.retries));
   to.counter("inkstone_worker_deaths_total", "Workers that died or hung.", double(service.worker_deaths));
   for (const auto& [code, count] : service.rejected)
-    to.counter("inkstone_rejected_total", "Orders that were not let in.", double(count), {{"code", code}});
+    to.counter("inkstone_rejected_total", "Orders that were not admitted.", double(count), {{"code", code}});
   for (const auto& [code, count] : service.failures)
-    to.counter("inkstone_failures_total", "Pictures that failed.", double(count), {{"code", code}});
+    to.counter("inkstone_failures_total", "Images that failed.", double(count), {{"code", code}});
   to.histogram("inkstone_wait_seconds", "From arrival to the first work.", service.wait_seconds);
   to.histogram("inkstone_step_seconds", "Of a denoising step.", service.step_seconds);
   to.histogram("inkstone_rows_per_step", "Rows of a step.", service.rows_per_step);
-  to.histogram("inkstone_text_seconds", "Of a text encoding.", service.text_seconds);
-  to.histogram("inkstone_vae_seconds", "Of a decoding.", service.vae_seconds);
-  to.histogram("inkstone_total_seconds", "From arrival to the picture.", service.total_seconds);
+  to.histogram("inkstone_encode_seconds", "Of a text encoding.", service.encode_seconds);
+  to.histogram("inkstone_decode_seconds", "Of a decoding.", service.decode_seconds);
+  to.histogram("inkstone_total_seconds", "From arrival to the image.", service.total_seconds);
   to.gauge("inkstone_broker_queued", "Jobs of the queue that nobody has.", service.broker.queued);
   to.gauge("inkstone_broker_leased", "Jobs of the queue that a worker has.", service.broker.leased);
   to.counter("inkstone_broker_deliveries_total", "Leases given.", double(service.broker.deliveries));
@@ -114,31 +114,31 @@ void add_worker(Families& to, const WorkerFigures& worker, size_t number) {
            labels);
   to.gauge("inkstone_worker_jobs", "Jobs that it has.", batcher.jobs, labels);
   to.gauge("inkstone_worker_rows", "Rows of those jobs.", batcher.rows, labels);
-  to.gauge("inkstone_worker_rows_now", "Rows of the step that runs.", batcher.rows_now, labels);
+  to.gauge("inkstone_worker_batch_rows", "Rows of the step that runs.", batcher.batch_rows, labels);
   to.gauge("inkstone_worker_parked", "Jobs between two of their steps.", batcher.parked, labels);
   to.gauge("inkstone_worker_backlog_seconds", "Of all that is left, one job at a time.", batcher.backlog_seconds,
            labels);
   to.counter("inkstone_worker_steps_total", "Steps made.", double(batcher.steps), labels);
   to.counter("inkstone_worker_rows_stepped_total", "Rows of those steps.", double(batcher.rows_stepped), labels);
   for (const auto& [phase, count] :
-       {std::pair("text", batcher.wait_for_text), std::pair("steps", batcher.wait_for_steps),
-        std::pair("pixels", batcher.wait_for_pixels)}) {
+       {std::pair("encode", batcher.wait_for_encode), std::pair("denoise", batcher.wait_for_denoise),
+        std::pair("decode", batcher.wait_for_decode)}) {
     Labels with_phase = labels;
     with_phase.push_back({"phase", phase});
     to.gauge("inkstone_worker_waiting", "Jobs by what they wait for.", count, with_phase);
   }
   for (const ShapeTimes& shape : worker.curves) {
-    for (const RowTime& step : shape.steps) {
+    for (const BatchTime& step : shape.steps) {
       Labels with_shape = labels;
       with_shape.push_back({"size", std::to_string(shape.width) + "x" + std::to_string(shape.height)});
-      with_shape.push_back({"rows", std::to_string(step.rows)});
+      with_shape.push_back({"batch_rows", std::to_string(step.batch_rows)});
       to.gauge("inkstone_step_curve_seconds", "A step's time by its rows, as known now.", step.seconds, with_shape);
     }
   }
   add_device(to, worker.device_figures, labels);
 }
 
-void add_http(Families& to, const HttpFigures& http) {
+void add_http(Families& to, const http::Figures& http) {
   to.gauge("inkstone_http_connections", "Open now.", http.connections);
   to.gauge("inkstone_http_exchanges", "Requests that are not answered yet.", http.exchanges);
   to.counter("inkstone_http_accepted_total", "Connections accepted.", double(http.accepted));
@@ -153,7 +153,7 @@ void add_http(Families& to, const HttpFigures& http) {
 
 }  // namespace
 
-std::string metrics_text(const ServiceFigures& service, const HttpFigures& http) {
+std::string metrics_text(const ServiceFigures& service, const http::Figures& http) {
   Families families;
   add_service(families, service);
   for (size_t i = 0; i < service.workers.size(); ++i) add_worker(families, service.workers[i], i);
@@ -161,4 +161,4 @@ std::string metrics_text(const ServiceFigures& service, const HttpFigures& http)
   return families.text();
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -3,11 +3,11 @@
 
 #include <string>
 
-#include "serve/desk.h"
 #include "serve/http/server.h"
+#include "serve/jobs/image_service.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
-std::string metrics_text(const ServiceFigures& service, const HttpFigures& http);
+std::string metrics_text(const ServiceFigures& service, const http::Figures& http);
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -1,4 +1,5 @@
-// The Open Inference Protocol: health and metadata, for KServe and others that ask so. Pictures are asked for elsewhere.
+// The Open Inference Protocol: health and metadata, for KServe and others that ask so. Images are
+// asked for elsewhere.
 #include "base/version.h"
 #include "serve/api/answers.h"
 #include "serve/api/api.h"
@@ -6,36 +7,36 @@
 #include "serve/api/health.h"
 #include "serve/api/limits.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 JsonObject tensor_json(const char* name, const char* type) {
   return {{"name", name}, {"datatype", type}, {"shape", JsonArray{1}}};
 }
 
-const ModelCard& known_model(ApiContext& context, const HttpRequest& request) {
-  const ModelCard& card = ready_model(context.desk);
+const ModelCard& known_model(ApiContext& context, const http::Request& request) {
+  const ModelCard& card = ready_model(context.service);
   if (request.capture("model") != card.name)
     refuse(404, "not_found", "there is no model \"" + shown(request.capture("model")) + "\"; there is " + card.name);
   return card;
 }
 
-void show_server(ApiContext&, const ExchangePtr& exchange) {
+void show_server(ApiContext&, const http::ExchangePtr& exchange) {
   exchange->reply(
       json_reply(200, JsonObject{{"name", "inkstone"}, {"version", kVersion}, {"extensions", JsonArray{}}}));
 }
 
-void show_oip_live(ApiContext& context, const ExchangePtr& exchange) {
-  const bool live = is_live(context.desk.figures());
+void show_oip_live(ApiContext& context, const http::ExchangePtr& exchange) {
+  const bool live = is_live(context.service.figures());
   exchange->reply(json_reply(live ? 200 : 503, JsonObject{{"live", live}}));
 }
 
-void show_oip_ready(ApiContext& context, const ExchangePtr& exchange) {
-  const bool ready = is_ready(context.desk.figures());
+void show_oip_ready(ApiContext& context, const http::ExchangePtr& exchange) {
+  const bool ready = is_ready(context.service.figures());
   exchange->reply(json_reply(ready ? 200 : 503, JsonObject{{"ready", ready}}));
 }
 
-void show_oip_model(ApiContext& context, const ExchangePtr& exchange) {
+void show_oip_model(ApiContext& context, const http::ExchangePtr& exchange) {
   const ModelCard& card = known_model(context, exchange->request());
   exchange->reply(
       json_reply(200, JsonObject{{"name", card.name},
@@ -45,19 +46,20 @@ void show_oip_model(ApiContext& context, const ExchangePtr& exchange) {
                                  {"outputs", JsonArray{tensor_json("image", "BYTES")}}}));
 }
 
-void show_oip_model_ready(ApiContext& context, const ExchangePtr& exchange) {
+void show_oip_model_ready(ApiContext& context, const http::ExchangePtr& exchange) {
   const ModelCard& card = known_model(context, exchange->request());
-  const bool ready = is_ready(context.desk.figures());
+  const bool ready = is_ready(context.service.figures());
   exchange->reply(json_reply(ready ? 200 : 503, JsonObject{{"name", card.name}, {"ready", ready}}));
 }
 
 }  // namespace
 
-void add_oip_routes(Router& router, ApiContext& context) {
-  const auto add = [&](const char* pattern, void (*body)(ApiContext&, const ExchangePtr&), bool open = false) {
-    Route route{"GET", pattern,
-                handled(ErrorShape::kOip, [&context, body](const ExchangePtr& exchange) { body(context, exchange); }),
-                ErrorShape::kOip};
+void add_oip_routes(http::Router& router, ApiContext& context) {
+  const auto add = [&](const char* pattern, void (*body)(ApiContext&, const http::ExchangePtr&), bool open = false) {
+    http::Route route{"GET", pattern,
+                      handled(http::ErrorShape::kOip,
+                              [&context, body](const http::ExchangePtr& exchange) { body(context, exchange); }),
+                      http::ErrorShape::kOip};
     route.open = open;
     router.add(std::move(route));
   };
@@ -70,4 +72,4 @@ void add_oip_routes(Router& router, ApiContext& context) {
   add("/v2/models/{model}/versions/{version}/ready", show_oip_model_ready);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -6,38 +6,39 @@
 #include "serve/api/api.h"
 #include "serve/api/event_stream.h"
 #include "serve/api/fault.h"
+#include "serve/api/image_links.h"
 #include "serve/api/openai_request.h"
 #include "serve/api/order_listener.h"
-#include "serve/api/picture_links.h"
-#include "serve/base64.h"
-#include "serve/picture_file.h"
+#include "serve/images/image_file.h"
+#include "serve/support/base64.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 std::string size_text(const OrderState& order) {
-  const PictureRequest& picture = order.order.pictures.front();
-  return std::to_string(picture.width) + "x" + std::to_string(picture.height);
+  const ImageRequest& image = order.order.images.front();
+  return std::to_string(image.width) + "x" + std::to_string(image.height);
 }
 
-JsonObject usage_json() {  // pictures are not counted in tokens here
+// Images are not counted in tokens here.
+JsonObject usage_json() {
   return {{"total_tokens", 0},
           {"input_tokens", 0},
           {"output_tokens", 0},
           {"input_tokens_details", JsonObject{{"text_tokens", 0}, {"image_tokens", 0}}}};
 }
 
-HttpReply images_reply(const OrderState& order, PictureLinks* links, const std::string& server) {
+http::Reply openai_reply(const OrderState& order, ImageLinks* links, const std::string& server) {
   if (const auto error = error_of(order)) throw ApiFault(*error);
   JsonArray data;
-  for (size_t i = 0; i < order.pictures.size(); ++i) {
+  for (size_t i = 0; i < order.images.size(); ++i) {
     JsonObject one;
     if (links) {
       one["url"] = server + links->add(order, i);
     } else {
-      one["b64_json"] = base64(*order.pictures[i].file);
+      one["b64_json"] = base64(*order.images[i].file);
     }
-    one["seed"] = order.order.pictures[i].seed;
+    one["seed"] = order.order.images[i].seed;
     data.push_back(std::move(one));
   }
   return json_reply(200, JsonObject{{"created", order.created},
@@ -51,21 +52,21 @@ HttpReply images_reply(const OrderState& order, PictureLinks* links, const std::
 
 class ImageStream : public OrderListener {
  public:
-  ImageStream(Desk& desk, const ExchangePtr& exchange, int partial_images)
-      : OrderListener(desk, exchange), partial_images_(partial_images) {}
+  ImageStream(ImageService& service, const http::ExchangePtr& exchange, int partial_images)
+      : OrderListener(service, exchange), partial_images_(partial_images) {}
 
  protected:
   void begun(const OrderState& order) override {
-    told_.resize(order.pictures.size());
+    told_.resize(order.images.size());
     exchange().begin_stream(event_stream_head());
-    for (size_t i = 0; i < order.pictures.size(); ++i) tell_completed(order, i);
+    for (size_t i = 0; i < order.images.size(); ++i) tell_completed(order, i);
   }
   void progressed(const OrderState& order, size_t index) override {
     tell_partial(order, index);
     tell_completed(order, index);
   }
   void finished(const OrderState& order) override {
-    for (size_t i = 0; i < order.pictures.size(); ++i) tell_completed(order, i);
+    for (size_t i = 0; i < order.images.size(); ++i) tell_completed(order, i);
     if (const auto error = error_of(order)) tell_error(*error);
     exchange().end_stream();
   }
@@ -89,27 +90,27 @@ class ImageStream : public OrderListener {
   }
 
   void tell_partial(const OrderState& order, size_t index) {
-    const PictureState& picture = order.pictures[index];
+    const ImageState& image = order.images[index];
     Told& told = told_[index];
-    if (!picture.preview || ended(picture.stage) || told.partials >= partial_images_) return;
-    const int64_t due = int64_t{picture.calls} * (told.partials + 1) / (partial_images_ + 1);
-    if (picture.preview_call < due || exchange().unsent() > kMostUnsentForPreviews) return;
-    const PictureRequest& request = order.order.pictures[index];
+    if (!image.preview || ended(image.stage) || told.partials >= partial_images_) return;
+    const int64_t due = int64_t{image.calls} * (told.partials + 1) / (partial_images_ + 1);
+    if (image.preview_call < due || exchange().unsent() > kMaxUnsentForPreviews) return;
+    const ImageRequest& request = order.order.images[index];
     tell("image_generation.partial_image", order, index, "png",
-         {{"b64_json", base64(enlarged_png(*picture.preview, request.width, request.height))},
+         {{"b64_json", base64(enlarged_png(*image.preview, request.width, request.height))},
           {"partial_image_index", told.partials++}});
   }
 
   void tell_completed(const OrderState& order, size_t index) {
-    const PictureState& picture = order.pictures[index];
-    if (picture.stage != Stage::kDone || !picture.file || told_[index].completed) return;
+    const ImageState& image = order.images[index];
+    if (image.stage != Stage::kDone || !image.file || told_[index].completed) return;
     told_[index].completed = true;
     tell("image_generation.completed", order, index, format_name(order.order.format),
-         {{"b64_json", base64(*picture.file)}, {"seed", order.order.pictures[index].seed}, {"usage", usage_json()}});
+         {{"b64_json", base64(*image.file)}, {"seed", order.order.images[index].seed}, {"usage", usage_json()}});
   }
 
-  void tell_error(const HttpError& error) {
-    const HttpReply reply = error_reply(ErrorShape::kOpenAi, error, exchange().request().id);
+  void tell_error(const http::Error& error) {
+    const http::Reply reply = http::error_reply(http::ErrorShape::kOpenAi, error, exchange().request().id);
     exchange().write("event: error\ndata: " + reply.body + "\n\n");
   }
 
@@ -117,20 +118,20 @@ class ImageStream : public OrderListener {
   std::vector<Told> told_;
 };
 
-void generate(ApiContext& context, PictureLinks& links, const ExchangePtr& exchange) {
+void generate(ApiContext& context, ImageLinks& links, const http::ExchangePtr& exchange) {
   const Fields fields = Fields::of_body(exchange->request(), Manner::kNullsAbsent);
   fields.check_names(openai_fields());
-  const ModelCard& card = ready_model(context.desk);
+  const ModelCard& card = ready_model(context.service);
   OpenAiRequest asked = openai_request(exchange->request(), fields, card, limits_of(context, card));
-  const OrderState& order = place(context.desk, std::move(asked.order));
+  const OrderState& order = submit(context.service, std::move(asked.order));
   if (asked.stream) {
-    std::make_shared<ImageStream>(context.desk, exchange, asked.partial_images)->start(order);
+    std::make_shared<ImageStream>(context.service, exchange, asked.partial_images)->start(order);
     return;
   }
-  PictureLinks* const wanted = asked.urls ? &links : nullptr;
-  answer_when_ended(context.desk, exchange, order, ErrorShape::kOpenAi,
+  ImageLinks* const wanted = asked.urls ? &links : nullptr;
+  answer_when_ended(context.service, exchange, order, http::ErrorShape::kOpenAi,
                     [wanted, server = own_url(exchange->request())](const OrderState& done) {
-                      return images_reply(done, wanted, server);
+                      return openai_reply(done, wanted, server);
                     });
 }
 
@@ -138,13 +139,13 @@ JsonObject model_json(const ModelCard& card) {
   return {{"id", card.name}, {"object", "model"}, {"created", card.created}, {"owned_by", "inkstone"}};
 }
 
-void list_models(ApiContext& context, const ExchangePtr& exchange) {
+void list_models(ApiContext& context, const http::ExchangePtr& exchange) {
   exchange->reply(
-      json_reply(200, JsonObject{{"object", "list"}, {"data", JsonArray{model_json(ready_model(context.desk))}}}));
+      json_reply(200, JsonObject{{"object", "list"}, {"data", JsonArray{model_json(ready_model(context.service))}}}));
 }
 
-void show_openai_model(ApiContext& context, const ExchangePtr& exchange) {
-  const ModelCard& card = ready_model(context.desk);
+void show_openai_model(ApiContext& context, const http::ExchangePtr& exchange) {
+  const ModelCard& card = ready_model(context.service);
   const std::string_view id = exchange->request().capture("id");
   if (id != card.name) refuse_model(id, card);
   exchange->reply(json_reply(200, model_json(card)));
@@ -152,23 +153,25 @@ void show_openai_model(ApiContext& context, const ExchangePtr& exchange) {
 
 }  // namespace
 
-void add_openai_routes(Router& router, ApiContext& context) {
-  const auto links = std::make_shared<PictureLinks>();
-  const auto add = [&](const char* method, const char* pattern, Handler handler, bool open = false) {
-    Route route{method, pattern, handled(ErrorShape::kOpenAi, std::move(handler)), ErrorShape::kOpenAi};
+void add_openai_routes(http::Router& router, ApiContext& context) {
+  const auto links = std::make_shared<ImageLinks>();
+  const auto add = [&](const char* method, const char* pattern, http::Handler handler, bool open = false) {
+    http::Route route{method, pattern, handled(http::ErrorShape::kOpenAi, std::move(handler)),
+                      http::ErrorShape::kOpenAi};
     route.open = open;
     router.add(std::move(route));
   };
   add("POST", "/v1/images/generations",
-      [&context, links](const ExchangePtr& exchange) { generate(context, *links, exchange); });
-  add("GET", "/v1/models", [&context](const ExchangePtr& exchange) { list_models(context, exchange); });
-  add("GET", "/v1/models/{id}", [&context](const ExchangePtr& exchange) { show_openai_model(context, exchange); });
+      [&context, links](const http::ExchangePtr& exchange) { generate(context, *links, exchange); });
+  add("GET", "/v1/models", [&context](const http::ExchangePtr& exchange) { list_models(context, exchange); });
+  add("GET", "/v1/models/{id}",
+      [&context](const http::ExchangePtr& exchange) { show_openai_model(context, exchange); });
   add(
       "GET", "/v1/files/img/{file}",
-      [&context, links](const ExchangePtr& exchange) {
-        exchange->reply(links->fetch(context.desk, std::string(exchange->request().capture("file"))));
+      [&context, links](const http::ExchangePtr& exchange) {
+        exchange->reply(links->fetch(context.service, std::string(exchange->request().capture("file"))));
       },
       true);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -7,21 +7,21 @@
 #include "serve/api/fault.h"
 #include "serve/api/generate_request.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
-constexpr int kMostImages = 10;
+constexpr int kMaxImages = 10;
 
-constexpr FieldInfo kFields[] = {
+constexpr FieldInfo kOpenAiFields[] = {
     {"prompt", "string", "What to draw.", "\"a fox\""},
     {"model", "string", "The served model's id, as GET /v1/models lists it.", "null"},
-    {"n", "integer", "Pictures, 1 to 10.", "2"},
+    {"n", "integer", "Images, 1 to 10.", "2"},
     {"size", "string", "auto, or WIDTHxHEIGHT.", "\"512x512\""},
     {"quality", "string", "Taken, without effect.", "\"high\""},
     {"response_format", "string", "url (if not said) or b64_json.", "\"b64_json\""},
     {"output_format", "string", "png, jpeg or webp.", "\"jpeg\""},
     {"output_compression", "integer", "0 to 100: the quality of jpeg and webp.", "80"},
-    {"stream", "boolean", "Server-sent events; pictures as base64.", "false"},
+    {"stream", "boolean", "Server-sent events; images as base64.", "false"},
     {"partial_images", "integer", "0 to 3 previews in a stream.", "2"},
     {"background", "string", "opaque or auto.", "\"auto\""},
     {"moderation", "string", "Taken, without effect.", "\"low\""},
@@ -39,13 +39,13 @@ constexpr FieldInfo kFields[] = {
 
 constexpr std::string_view kQualities[] = {"auto", "standard", "hd", "low", "medium", "high"};
 constexpr std::string_view kAnswers[] = {"url", "b64_json"};
-constexpr std::string_view kFormats[] = {"png", "jpeg", "webp"};
+constexpr std::string_view kOpenAiFormats[] = {"png", "jpeg", "webp"};
 constexpr std::string_view kBackgrounds[] = {"auto", "opaque"};
 constexpr std::string_view kModerations[] = {"auto", "low"};
 constexpr std::string_view kStyles[] = {"vivid", "natural"};
 
-void read_openai_size(const Fields& fields, const Limits& limits, PictureRequest& picture) {
-  const auto size = fields.text("size", kMostWordBytes);
+void read_openai_size(const Fields& fields, const Limits& limits, ImageRequest& image) {
+  const auto size = fields.text("size", kMaxWordBytes);
   if (!size || *size == "auto") return;
   int sides[2] = {0, 0};
   const char *at = size->data(), *end = at + size->size();
@@ -57,33 +57,33 @@ void read_openai_size(const Fields& fields, const Limits& limits, PictureRequest
     at = next + 1;
   }
   check_size(fields, {"size", "size"}, limits, sides[0], sides[1]);
-  picture.width = sides[0];
-  picture.height = sides[1];
+  image.width = sides[0];
+  image.height = sides[1];
 }
 
-PictureRequest read_picture(const Fields& fields, const ModelCard& card, const Limits& limits) {
-  PictureRequest picture;
-  picture.width = card.width;
-  picture.height = card.height;
-  const auto prompt = fields.text("prompt", kMostPromptBytes);
+ImageRequest read_openai_image(const Fields& fields, const ModelCard& card, const Limits& limits) {
+  ImageRequest image;
+  image.width = card.width;
+  image.height = card.height;
+  const auto prompt = fields.text("prompt", kMaxPromptBytes);
   if (!prompt) refuse(400, "missing_required_parameter", "Missing required parameter: 'prompt'.", "prompt");
-  picture.prompt = *prompt;
-  picture.negative_prompt = fields.text("negative_prompt", kMostPromptBytes).value_or("");
-  picture.seed = fields.seed("seed").value_or(random_seed());
+  image.prompt = *prompt;
+  image.negative_prompt = fields.text("negative_prompt", kMaxPromptBytes).value_or("");
+  image.seed = fields.seed("seed").value_or(random_seed());
   if (fields.has("steps") && fields.has("num_inference_steps"))
     refuse(400, "invalid_value", "\"steps\" and \"num_inference_steps\" are the same; say one of them", "steps");
   const std::string_view steps = fields.has("steps") ? "steps" : "num_inference_steps";
-  picture.steps = static_cast<int>(fields.integer(steps, 1, limits.most_steps).value_or(card.steps));
-  picture.guidance = static_cast<float>(fields.number("guidance_scale", 0, kMostGuidance).value_or(card.guidance));
-  read_openai_size(fields, limits, picture);
-  read_scheduler(fields, card, picture);
-  return picture;
+  image.steps = static_cast<int>(fields.integer(steps, 1, limits.max_steps).value_or(card.steps));
+  image.guidance = static_cast<float>(fields.number("guidance_scale", 0, kMaxGuidance).value_or(card.guidance));
+  read_openai_size(fields, limits, image);
+  read_scheduler(fields, card, image);
+  return image;
 }
 
-void read_format(const Fields& fields, Order& order) {
-  const auto format = fields.choice("output_format", kFormats);
-  if (format == "jpeg") order.format = PictureFormat::kJpeg;
-  if (format == "webp") order.format = PictureFormat::kWebp;
+void read_openai_format(const Fields& fields, Order& order) {
+  const auto format = fields.choice("output_format", kOpenAiFormats);
+  if (format == "jpeg") order.format = ImageFormat::kJpeg;
+  if (format == "webp") order.format = ImageFormat::kWebp;
   if (const auto quality = fields.integer("output_compression", 0, 100))
     order.quality = std::max(1, static_cast<int>(*quality));
 }
@@ -93,26 +93,26 @@ void read_what_has_no_effect(const Fields& fields) {
   fields.choice("background", kBackgrounds);
   fields.choice("moderation", kModerations);
   fields.choice("style", kStyles);
-  fields.text("user", kMostPromptBytes);
+  fields.text("user", kMaxPromptBytes);
 }
 
 }  // namespace
 
-std::span<const FieldInfo> openai_fields() { return kFields; }
+std::span<const FieldInfo> openai_fields() { return kOpenAiFields; }
 
 void refuse_model(std::string_view name, const ModelCard& card) {
   refuse(404, "model_not_found", "The model '" + shown(name) + "' does not exist here; there is '" + card.name + "'.",
          "model");
 }
 
-OpenAiRequest openai_request(const HttpRequest& request, const Fields& fields, const ModelCard& card,
+OpenAiRequest openai_request(const http::Request& request, const Fields& fields, const ModelCard& card,
                              const Limits& limits) {
   OpenAiRequest result;
   result.order = order_from(request, "openai");
-  if (const auto model = fields.text("model", kMostWordBytes); model && *model != card.name) refuse_model(*model, card);
-  const int count = static_cast<int>(fields.integer("n", 1, std::min(kMostImages, limits.most_pictures)).value_or(1));
-  result.order.pictures = series(read_picture(fields, card, limits), count, "seed");
-  read_format(fields, result.order);
+  if (const auto model = fields.text("model", kMaxWordBytes); model && *model != card.name) refuse_model(*model, card);
+  const int count = static_cast<int>(fields.integer("n", 1, std::min(kMaxImages, limits.max_images)).value_or(1));
+  result.order.images = series(read_openai_image(fields, card, limits), count, "seed");
+  read_openai_format(fields, result.order);
   read_what_has_no_effect(fields);
   result.urls = fields.choice("response_format", kAnswers).value_or("url") == "url";
   result.stream = fields.flag("stream").value_or(false);
@@ -121,4 +121,4 @@ OpenAiRequest openai_request(const HttpRequest& request, const Fields& fields, c
   return result;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

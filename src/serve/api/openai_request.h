@@ -1,4 +1,5 @@
-// What POST /v1/images/generations is asked, by OpenAI's reference; an explicit null is a field that is not there.
+// What POST /v1/images/generations is asked, by OpenAI's reference; an explicit null is a field
+// that is not there.
 #pragma once
 
 #include <span>
@@ -6,9 +7,9 @@
 #include "serve/api/fields.h"
 #include "serve/api/limits.h"
 #include "serve/http/http.h"
-#include "serve/order.h"
+#include "serve/jobs/order.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 std::span<const FieldInfo> openai_fields();
 
@@ -18,9 +19,9 @@ struct OpenAiRequest {
   bool stream = false;
   int partial_images = 0;
 };
-OpenAiRequest openai_request(const HttpRequest& request, const Fields& fields, const ModelCard& card,
+OpenAiRequest openai_request(const http::Request& request, const Fields& fields, const ModelCard& card,
                              const Limits& limits);
 
 [[noreturn]] void refuse_model(std::string_view name, const ModelCard& card);  // 404
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -9,44 +9,45 @@
 #include "serve/api/generate_request.h"
 #include "serve/api/openai_request.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 struct RouteInfo {
   const char *method, *path, *tag, *summary;
   std::span<const FieldInfo> (*fields)() = nullptr;  // of its JSON body
-  bool in_query = false;                             // which may stand in the query as well
+  // Which may stand in the query as well.
+  bool in_query = false;
 };
 
 constexpr RouteInfo kRoutes[] = {
     {"post", "/generate", "generate",
-     "Pictures from a text. The answer comes when they are done; as events while they are made (Accept: "
+     "Images from a text. The answer comes when they are done; as events while they are made (Accept: "
      "text/event-stream); at once "
-     "with a job's URL (Prefer: respond-async); or as the bytes of one picture (Accept: image/png).",
+     "with a job's URL (Prefer: respond-async); or as the bytes of one image (Accept: image/png).",
      generate_fields, true},
     {"get", "/jobs", "jobs", "Your jobs: those under way and those that are still kept."},
-    {"get", "/jobs/{id}", "jobs", "A job of yours: its status, progress, position, and links to its pictures."},
+    {"get", "/jobs/{id}", "jobs", "A job of yours: its status, progress, position, and links to its images."},
     {"delete", "/jobs/{id}", "jobs",
      "Cancels it; answers the job as it then is, \"done\" where it was too late. May be repeated."},
-    {"get", "/jobs/{id}/images/{n}", "jobs", "The bytes of its picture n, from 0; with ?download as an attachment."},
+    {"get", "/jobs/{id}/images/{n}", "jobs", "The bytes of its image n, from 0; with ?download as an attachment."},
     {"get", "/jobs/{id}/events", "jobs",
-     "Its course as server-sent events: queued, step, preview, picture, done or error."},
-    {"get", "/queue", "server", "How the server stands: its queue, its workers, their measured curves and memory."},
+     "Its progress as server-sent events: queued, step, preview, image, done or error."},
+    {"get", "/queue", "server", "The server's state: queue, workers, their measured curves and memory."},
     {"get", "/v1/info", "server", "The model, its defaults, and the limits of a request."},
     {"get", "/health/live", "server", "200 while work passes through the scheduler."},
-    {"get", "/health/ready", "server", "200 while requests are let in."},
+    {"get", "/health/ready", "server", "200 while requests are admitted."},
     {"get", "/metrics", "server", "Figures for Prometheus."},
     {"get", "/openapi.json", "server", "This document."},
     {"post", "/v1/images/generations", "openai", "OpenAI's image generation, with streams of partial images.",
      openai_fields},
     {"get", "/v1/models", "openai", "The served model."},
     {"get", "/v1/models/{id}", "openai", "The served model."},
-    {"get", "/v1/files/img/{file}", "openai", "A picture by the link that an answer gave, for some minutes."},
+    {"get", "/v1/files/img/{file}", "openai", "An image by the link that an answer gave, for some minutes."},
     {"post", "/sdapi/v1/txt2img", "a1111", "AUTOMATIC1111's text to image.", a1111_fields},
     {"get", "/sdapi/v1/progress", "a1111", "Of your own job."},
     {"post", "/sdapi/v1/interrupt", "a1111",
-     "Ends the steps of your own jobs; they answer with the pictures as they are."},
-    {"post", "/sdapi/v1/skip", "a1111", "The same for the foremost of them."},
+     "Ends the steps of your own jobs; they answer with the images as they are."},
+    {"post", "/sdapi/v1/skip", "a1111", "The same for the first of them."},
     {"get", "/sdapi/v1/options", "a1111", "Your own options."},
     {"post", "/sdapi/v1/options", "a1111", "Changes your own options."},
     {"post", "/sdapi/v1/png-info", "a1111", "The texts in a PNG: {\"image\": base64}."},
@@ -138,7 +139,7 @@ JsonObject openapi_json() {
   return {{"openapi", "3.1.0"},
           {"info", JsonObject{{"title", "Inkstone"},
                               {"version", kVersion},
-                              {"description", "Pictures from texts: several people's at once, each as if alone."}}},
+                              {"description", "Images from texts: many people's at once, each as if alone."}}},
           {"paths", std::move(paths)},
           {"components",
            JsonObject{{"securitySchemes", JsonObject{{"key", JsonObject{{"type", "http"}, {"scheme", "bearer"}}}}}}},
@@ -150,4 +151,4 @@ std::string openapi_document() {
   return text;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

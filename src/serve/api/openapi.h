@@ -5,9 +5,9 @@
 
 #include "base/json_fwd.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 JsonObject openapi_json();
 std::string openapi_document();  // the same as text, written once
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

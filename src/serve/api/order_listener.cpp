@@ -2,7 +2,7 @@
 
 #include "serve/api/fault.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 void OrderListener::start(const OrderState& order) {
   const std::shared_ptr<OrderListener> keep = shared_from_this();
@@ -15,19 +15,19 @@ void OrderListener::start(const OrderState& order) {
     });
     return;
   }
-  desk_.watch(order, *this);
+  service_.watch(order, *this);
   exchange_->on_gone([weak = weak_from_this(), &order] {
     const auto listener = weak.lock();
-    if (listener && listener->self_) listener->leave(order);
+    if (listener && listener->self_) listener->stop_watching(order);
   });
   if (self_) guarded(order, [&] { begun(order); });
 }
 
-void OrderListener::changed(const OrderState& order, size_t picture) {
+void OrderListener::changed(const OrderState& order, size_t image) {
   const std::shared_ptr<OrderListener> keep = shared_from_this();
   if (!self_) return;
-  if (!order.ended()) return guarded(order, [&] { progressed(order, picture); });
-  leave(order);
+  if (!order.ended()) return guarded(order, [&] { progressed(order, image); });
+  stop_watching(order);
   guarded(order, [&] { finished(order); });
 }
 
@@ -35,13 +35,13 @@ void OrderListener::guarded(const OrderState& order, const std::function<void()>
   try {
     body();
   } catch (...) {
-    if (self_) leave(order);
+    if (self_) stop_watching(order);
     broken();
   }
 }
 
-void OrderListener::leave(const OrderState& order) {
-  desk_.unwatch(order, *this);
+void OrderListener::stop_watching(const OrderState& order) {
+  service_.unwatch(order, *this);
   self_.reset();
 }
 
@@ -49,23 +49,24 @@ namespace {
 
 class Answer : public OrderListener {
  public:
-  Answer(Desk& desk, const ExchangePtr& exchange, ErrorShape errors, std::function<HttpReply(const OrderState&)> answer)
-      : OrderListener(desk, exchange), errors_(errors), answer_(std::move(answer)) {}
+  Answer(ImageService& service, const http::ExchangePtr& exchange, http::ErrorShape errors,
+         std::function<http::Reply(const OrderState&)> answer)
+      : OrderListener(service, exchange), errors_(errors), answer_(std::move(answer)) {}
 
  protected:
   void finished(const OrderState& order) override { exchange().reply(answer_(order)); }
   void broken() override { exchange().reply(reply_of_exception(errors_, exchange().request().id)); }
 
  private:
-  ErrorShape errors_;
-  std::function<HttpReply(const OrderState&)> answer_;
+  http::ErrorShape errors_;
+  std::function<http::Reply(const OrderState&)> answer_;
 };
 
 }  // namespace
 
-void answer_when_ended(Desk& desk, const ExchangePtr& exchange, const OrderState& order, ErrorShape errors,
-                       std::function<HttpReply(const OrderState&)> answer) {
-  std::make_shared<Answer>(desk, exchange, errors, std::move(answer))->start(order);
+void answer_when_ended(ImageService& service, const http::ExchangePtr& exchange, const OrderState& order,
+                       http::ErrorShape errors, std::function<http::Reply(const OrderState&)> answer) {
+  std::make_shared<Answer>(service, exchange, errors, std::move(answer))->start(order);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -1,12 +1,13 @@
-// The page: its files as they are, to whoever asks; and the APIs' description. The browser is told to load nothing from anywhere else, to run no
-// script that is written into the page, and to show it in no frame.
+// The page: its files as they are, to whoever asks; and the APIs' description. The browser is told
+// to load nothing from anywhere else, to run no script that is written into the page, and to show
+// it in no frame.
 #include "base/digest.h"
 #include "base/error.h"
 #include "serve/api/api.h"
 #include "serve/api/openapi.h"
 #include "serve/api/page_files.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 constexpr std::string_view kPolicy =
@@ -21,8 +22,8 @@ std::string_view type_of(std::string_view name) {
   fail(INKSTONE_HERE, {"src/serve/web/", name, ": no type is known for it"});
 }
 
-void answer(Exchange& exchange, const PageFile& file, const std::string& tag) {
-  HttpReply reply;
+void answer(http::Exchange& exchange, const PageFile& file, const std::string& tag) {
+  http::Reply reply;
   reply.content_type = type_of(file.name);
   reply.headers = {{"content-security-policy", std::string(kPolicy)},
                    {"x-content-type-options", "nosniff"},
@@ -37,22 +38,22 @@ void answer(Exchange& exchange, const PageFile& file, const std::string& tag) {
 
 }  // namespace
 
-void add_page_routes(Router& router, ApiContext&) {
+void add_page_routes(http::Router& router, ApiContext&) {
   for (const PageFile& file : page_files()) {
     type_of(file.name);
     const std::string tag = "\"" + sha256(file.bytes).substr(0, 16) + "\"";
-    Route route;
+    http::Route route;
     route.method = "GET";
     route.pattern = file.name == "index.html" ? "/" : "/" + std::string(file.name);
-    route.handler = [&file, tag](const ExchangePtr& exchange) { answer(*exchange, file, tag); };
+    route.handler = [&file, tag](const http::ExchangePtr& exchange) { answer(*exchange, file, tag); };
     route.open = true;
     router.add(std::move(route));
   }
-  Route description;
+  http::Route description;
   description.method = "GET";
   description.pattern = "/openapi.json";
-  description.handler = [](const ExchangePtr& exchange) {
-    HttpReply reply;
+  description.handler = [](const http::ExchangePtr& exchange) {
+    http::Reply reply;
     reply.body = openapi_document();
     exchange->reply(std::move(reply));
   };
@@ -60,4 +61,4 @@ void add_page_routes(Router& router, ApiContext&) {
   router.add(std::move(description));
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -4,11 +4,11 @@
 #include <span>
 #include <string_view>
 
-namespace inkstone {
+namespace inkstone::serve {
 
 struct PageFile {
   std::string_view name, bytes;
 };
 std::span<const PageFile> page_files();
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -1,5 +1,5 @@
-// A chunk is length, name, data, check sum. tEXt: keyword NUL Latin-1. zTXt: keyword NUL method packed-Latin-1.
-// iTXt: keyword NUL packed method language NUL keyword NUL UTF-8.
+// A chunk is length, name, data, check sum. tEXt: keyword NUL Latin-1. zTXt: keyword NUL method
+// packed-Latin-1. iTXt: keyword NUL packed method language NUL keyword NUL UTF-8.
 #include "serve/api/png_texts.h"
 
 #include <zlib.h>
@@ -11,10 +11,10 @@
 #include "base/utf8.h"
 #include "serve/api/fault.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
-constexpr size_t kMostTexts = 256, kMostBytes = 1 << 20;
+constexpr size_t kMaxTexts = 256, kMaxBytes = 1 << 20;
 constexpr std::string_view kSignature = "\x89PNG\r\n\x1a\n";
 
 uint32_t big_endian(std::string_view at) {
@@ -30,10 +30,10 @@ std::string of_latin1(std::string_view text) {
 }
 
 // Takes what it unpacks off `most`, whether or not it comes to its end.
-std::optional<std::string> unpacked(std::string_view packed, size_t& most) {
+std::optional<std::string> unpacked(std::string_view packed, size_t& max) {
   z_stream stream{};
   if (inflateInit(&stream) != Z_OK) return std::nullopt;
-  std::string text(most + 1, '\0');
+  std::string text(max + 1, '\0');
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
   stream.avail_in = static_cast<uInt>(packed.size());
   stream.next_out = reinterpret_cast<Bytef*>(text.data());
@@ -41,8 +41,8 @@ std::optional<std::string> unpacked(std::string_view packed, size_t& most) {
   const int end = inflate(&stream, Z_FINISH);
   text.resize(stream.total_out);
   inflateEnd(&stream);
-  if (text.size() > most) refuse(422, "invalid_image", "the texts of the picture have more than 1 MiB");
-  most -= text.size();
+  if (text.size() > max) refuse(422, "invalid_image", "the texts of the image have more than 1 MiB");
+  max -= text.size();
   if (end != Z_STREAM_END) return std::nullopt;
   return text;
 }
@@ -56,19 +56,19 @@ std::optional<std::string_view> take_text(std::string_view& data) {
   return text;
 }
 
-std::optional<std::string> text_of(std::string_view name, std::string_view data, size_t& most) {
-  if (name == "tEXt" || (name == "iTXt" && data.starts_with('\0'))) most -= std::min(most, data.size());
+std::optional<std::string> text_of(std::string_view name, std::string_view data, size_t& max) {
+  if (name == "tEXt" || (name == "iTXt" && data.starts_with('\0'))) max -= std::min(max, data.size());
   if (name == "tEXt") return of_latin1(data);
   if (name == "zTXt") {
     if (data.empty() || data[0] != 0) return std::nullopt;
-    const auto text = unpacked(data.substr(1), most);
+    const auto text = unpacked(data.substr(1), max);
     return text ? std::optional(of_latin1(*text)) : std::nullopt;
   }
   if (data.size() < 2) return std::nullopt;
   const bool packed = data[0] != 0;
   data.remove_prefix(2);
   if (!take_text(data) || !take_text(data)) return std::nullopt;
-  const auto text = packed ? unpacked(data, most) : std::optional(std::string(data));
+  const auto text = packed ? unpacked(data, max) : std::optional(std::string(data));
   return text ? std::optional(clean_utf8(*text)) : std::nullopt;
 }
 
@@ -122,7 +122,7 @@ TextChunks png_texts(std::string_view png) {
   constexpr size_t kFrame = 12;
   if (!png.starts_with(kSignature)) refuse(400, "invalid_image", "Invalid encoded image: not a PNG file");
   TextChunks texts;
-  size_t most = kMostBytes;
+  size_t max = kMaxBytes;
   png.remove_prefix(kSignature.size());
   for (bool first = true; png.size() >= kFrame; first = false) {
     const size_t length = big_endian(png);
@@ -135,9 +135,9 @@ TextChunks png_texts(std::string_view png) {
     if (name != "tEXt" && name != "zTXt" && name != "iTXt") continue;
     const auto keyword = take_text(data);
     if (!keyword || keyword->empty()) continue;
-    if (texts.size() >= kMostTexts || data.size() > most)
-      refuse(422, "invalid_image", "the picture has more than 256 texts, or more than 1 MiB of them");
-    const auto text = text_of(name, data, most);
+    if (texts.size() >= kMaxTexts || data.size() > max)
+      refuse(422, "invalid_image", "the image has more than 256 texts, or more than 1 MiB of them");
+    const auto text = text_of(name, data, max);
     if (!text) continue;
     texts.emplace_back(of_latin1(*keyword), *text);
   }
@@ -162,4 +162,4 @@ JsonObject infotext_json(std::string_view infotext) {
   return json;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

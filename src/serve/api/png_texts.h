@@ -1,4 +1,5 @@
-// The texts of a PNG from a client: its chunks are walked, no pixel is looked at, and no more than 1 MiB is unpacked.
+// The texts of a PNG from a client: its chunks are walked, no pixel is looked at, and no more than
+// 1 MiB is unpacked.
 #pragma once
 
 #include <string_view>
@@ -6,13 +7,14 @@
 #include "base/image.h"
 #include "base/json_fwd.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
-// tEXt, zTXt and iTXt, as UTF-8. Throws ApiFault 400 for what is no PNG, 422 for more than 256 texts or 1 MiB of them; a text that does not
-// unpack is left out.
+// tEXt, zTXt and iTXt, as UTF-8. Throws ApiFault 400 for what is no PNG, 422 for more than 256
+// texts or 1 MiB of them; a text that does not unpack is left out.
 TextChunks png_texts(std::string_view png);
 
-// "parameters" as AUTOMATIC1111 reads them: Prompt, Negative prompt, and each "Steps: 20" of the last line by its name.
+// "parameters" as AUTOMATIC1111 reads them: Prompt, Negative prompt, and each "Steps: 20" of the
+// last line by its name.
 JsonObject infotext_json(std::string_view infotext);
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

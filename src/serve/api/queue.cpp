@@ -1,4 +1,5 @@
-// GET /queue and GET /v1/info: how the server stands, what it has and what it takes. No client, prompt or job is named.
+// GET /queue and GET /v1/info: the server's state, model and limits. No client, prompt or job is
+// named.
 #include "base/version.h"
 #include "diffusion/scheduler.h"
 #include "serve/api/answers.h"
@@ -6,28 +7,29 @@
 #include "serve/api/jobs.h"
 #include "serve/api/limits.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 JsonObject curve_json(const ShapeTimes& times) {
   JsonArray steps;
-  for (const RowTime& step : times.steps) steps.push_back(JsonObject{{"rows", step.rows}, {"seconds", step.seconds}});
+  for (const BatchTime& step : times.steps)
+    steps.push_back(JsonObject{{"batch_rows", step.batch_rows}, {"seconds", step.seconds}});
   return {{"width", times.width},
           {"height", times.height},
           {"steps", std::move(steps)},
-          {"text_seconds", times.text_seconds},
-          {"vae_seconds", times.vae_seconds}};
+          {"encode_seconds", times.encode_seconds},
+          {"decode_seconds", times.decode_seconds}};
 }
 
 JsonObject worker_json(const WorkerFigures& worker) {
-  JsonArray curves, lanes, memory;
+  JsonArray curves, buckets, memory;
   for (const ShapeTimes& times : worker.curves) curves.push_back(curve_json(times));
-  for (const LaneFigures& lane : worker.batcher.lanes)
-    lanes.push_back(JsonObject{{"width", lane.lane.width},
-                               {"height", lane.lane.height},
-                               {"most_rows", lane.most_rows},
-                               {"jobs", lane.jobs},
-                               {"rows_waiting", lane.rows_waiting}});
+  for (const BucketFigures& bucket : worker.batcher.buckets)
+    buckets.push_back(JsonObject{{"width", bucket.bucket.width},
+                                 {"height", bucket.bucket.height},
+                                 {"max_batch_rows", bucket.max_batch_rows},
+                                 {"jobs", bucket.jobs},
+                                 {"rows_waiting", bucket.rows_waiting}});
   for (const std::string& line : worker.memory) memory.emplace_back(line);
   return {{"device", worker.device},
           {"description", worker.description},
@@ -35,10 +37,10 @@ JsonObject worker_json(const WorkerFigures& worker) {
           {"state", worker.state},
           {"restarts", worker.restarts},
           {"jobs", worker.batcher.jobs},
-          {"rows_now", worker.batcher.rows_now},
+          {"batch_rows", worker.batcher.batch_rows},
           {"parked", worker.batcher.parked},
           {"backlog_seconds", worker.batcher.backlog_seconds},
-          {"lanes", std::move(lanes)},
+          {"buckets", std::move(buckets)},
           {"curves", std::move(curves)},
           {"memory", std::move(memory)},
           {"memory_total", worker.device_figures.memory_total},
@@ -47,8 +49,8 @@ JsonObject worker_json(const WorkerFigures& worker) {
           {"health", worker.device_figures.health}};
 }
 
-void show_queue(ApiContext& context, const ExchangePtr& exchange) {
-  const ServiceFigures figures = context.desk.figures();
+void show_queue(ApiContext& context, const http::ExchangePtr& exchange) {
+  const ServiceFigures figures = context.service.figures();
   JsonArray workers;
   for (const WorkerFigures& worker : figures.workers) workers.push_back(worker_json(worker));
   exchange->reply(json_reply(200, JsonObject{{"ready", figures.ready},
@@ -61,12 +63,12 @@ void show_queue(ApiContext& context, const ExchangePtr& exchange) {
                                              {"failed", figures.failed},
                                              {"cancelled", figures.cancelled},
                                              {"retries", figures.retries},
-                                             {"most_queue", context.settings.most_queue},
+                                             {"max_queue", context.settings.max_queue},
                                              {"workers", std::move(workers)}}));
 }
 
-void show_info(ApiContext& context, const ExchangePtr& exchange) {
-  const ModelCard& card = ready_model(context.desk);
+void show_info(ApiContext& context, const http::ExchangePtr& exchange) {
+  const ModelCard& card = ready_model(context.service);
   const Limits limits = limits_of(context, card);
   JsonArray schedulers;
   for (const std::string& name : scheduler_names()) schedulers.emplace_back(name);
@@ -83,22 +85,24 @@ void show_info(ApiContext& context, const ExchangePtr& exchange) {
                                                                      {"scheduler", card.scheduler},
                                                                      {"seed", 42}}},
                                              {"limits", JsonObject{{"size_multiple", limits.multiple},
-                                                                   {"most_side", limits.most_side},
-                                                                   {"most_pixels", limits.most_pixels},
-                                                                   {"most_steps", limits.most_steps},
-                                                                   {"most_pictures", limits.most_pictures},
-                                                                   {"most_guidance", kMostGuidance},
-                                                                   {"most_prompt_bytes", kMostPromptBytes}}},
+                                                                   {"max_side", limits.max_side},
+                                                                   {"max_pixels", limits.max_pixels},
+                                                                   {"max_steps", limits.max_steps},
+                                                                   {"max_images", limits.max_images},
+                                                                   {"max_guidance", kMaxGuidance},
+                                                                   {"max_prompt_bytes", kMaxPromptBytes}}},
                                              {"schedulers", std::move(schedulers)}}));
 }
 
 }  // namespace
 
-void add_queue_routes(Router& router, ApiContext& context) {
-  router.add({"GET", "/queue",
-              handled(ErrorShape::kOwn, [&context](const ExchangePtr& exchange) { show_queue(context, exchange); })});
-  router.add({"GET", "/v1/info",
-              handled(ErrorShape::kOwn, [&context](const ExchangePtr& exchange) { show_info(context, exchange); })});
+void add_queue_routes(http::Router& router, ApiContext& context) {
+  router.add({"GET", "/queue", handled(http::ErrorShape::kOwn, [&context](const http::ExchangePtr& exchange) {
+                show_queue(context, exchange);
+              })});
+  router.add({"GET", "/v1/info", handled(http::ErrorShape::kOwn, [&context](const http::ExchangePtr& exchange) {
+                show_info(context, exchange);
+              })});
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

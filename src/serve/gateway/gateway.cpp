@@ -1,18 +1,18 @@
-// The desk: watching, cancelling, finding, and the figures.
+// The gateway's interface: watching, cancelling and finding orders, and the figures.
 #include "serve/gateway/gateway.h"
 
 #include <algorithm>
 
 #include "serve/gateway/gateway_impl.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 void Gateway::Impl::watch(OrderEntry& entry, OrderWatcher& watcher) {
   if (std::ranges::count(entry.watchers, &watcher) == 0) entry.watchers.push_back(&watcher);
   if (!entry.state.ended()) return;
   entry.told_end = false;
   news.emplace_back(entry.state.id, 0);
-  course_later();
+  pump_later();
 }
 
 void Gateway::Impl::unwatch(OrderEntry& entry, OrderWatcher& watcher) {
@@ -27,7 +27,7 @@ bool Gateway::Impl::cancel(OrderEntry& entry, const Failure& failure) {
     any = true;
     end_job(id, End::kCancelled, failure);
   }
-  course_later();
+  pump_later();
   return any;
 }
 
@@ -37,13 +37,13 @@ bool Gateway::Impl::cut_short(OrderEntry& entry) {
     const auto job = jobs.find(id);
     if (job == jobs.end()) continue;
     any = true;
-    PictureState& picture = *picture_of(job->second);
-    if (job->second.cut || picture.stage == Stage::kPixels) continue;
-    job->second.cut = picture.cut_short = true;
-    job->second.batch.calls_left = std::max(1, picture.call);
+    ImageState& image = *image_of(job->second);
+    if (job->second.cut || image.stage == Stage::kDecode) continue;
+    job->second.cut = image.cut_short = true;
+    job->second.batch.calls_left = std::max(1, image.call);
     if (job->second.slot) job->second.slot->cut_short(id);
   }
-  course_later();
+  pump_later();
   return any;
 }
 
@@ -53,19 +53,18 @@ ServiceFigures Gateway::Impl::figures() {
   figures.ready = !draining && !stopped && std::ranges::any_of(slots, [](const auto& slot) { return slot->ready(); });
   figures.draining = draining || stopped;
   figures.uptime = time;
-  double order_limit = 0;
+  double command_limit = 0;
   for (const auto& slot : slots) {
     figures.workers.push_back(slot->figures());
-    order_limit = std::max(order_limit, slot->order_limit());
+    command_limit = std::max(command_limit, slot->command_limit());
   }
   figures.canary_age = canary.age(time);
-  figures.canary_limit = canary.limit(order_limit, kWorkerStartSeconds + 60);
-  figures.orders = book.live_orders();
+  figures.canary_limit = canary.limit(command_limit, kWorkerStartSeconds + 60);
+  figures.orders = store.live_orders();
   for (auto& [id, job] : jobs)
-    if (PictureState* picture = picture_of(job))
-      (picture->stage == Stage::kQueued ? figures.queued : figures.running)++;
-  figures.watchers = book.watchers();
-  figures.kept_bytes = book.kept_bytes();
+    if (ImageState* image = image_of(job)) (image->stage == Stage::kQueued ? figures.queued : figures.running)++;
+  figures.watchers = store.watchers();
+  figures.kept_bytes = store.kept_bytes();
   figures.done = tally.done;
   figures.failed = tally.failed;
   figures.cancelled = tally.cancelled;
@@ -76,50 +75,50 @@ ServiceFigures Gateway::Impl::figures() {
   figures.wait_seconds = tally.wait_seconds;
   figures.step_seconds = tally.step_seconds;
   figures.rows_per_step = tally.rows_per_step;
-  figures.text_seconds = tally.text_seconds;
-  figures.vae_seconds = tally.vae_seconds;
+  figures.encode_seconds = tally.encode_seconds;
+  figures.decode_seconds = tally.decode_seconds;
   figures.total_seconds = tally.total_seconds;
   figures.broker = broker.stats(time);
   return figures;
 }
 
-Gateway::Gateway(boost::asio::io_context& events, ServeSettings settings, WorkerCommand command)
-    : impl_(std::make_unique<Impl>(events, std::move(settings), std::move(command))) {}
+Gateway::Gateway(boost::asio::io_context& events, ServeSettings settings, WorkerProgram program)
+    : impl_(std::make_unique<Impl>(events, std::move(settings), std::move(program))) {}
 Gateway::~Gateway() = default;
 
-Placed Gateway::place(Order order) { return impl_->place(std::move(order)); }
+SubmitResult Gateway::submit(Order order) { return impl_->submit(std::move(order)); }
 
 const OrderState* Gateway::find(std::string_view id, std::string_view client) {
-  OrderEntry* entry = impl_->book.find(id);
+  OrderEntry* entry = impl_->store.find(id);
   if (!entry || entry->state.order.client != client) return nullptr;
-  impl_->book.refresh_position(*entry);
+  impl_->store.refresh_position(*entry);
   return &entry->state;
 }
 
 std::vector<const OrderState*> Gateway::orders_of(std::string_view client) {
   std::vector<const OrderState*> orders;
-  for (OrderEntry* entry : impl_->book.of_client(client)) {
-    impl_->book.refresh_position(*entry);
+  for (OrderEntry* entry : impl_->store.of_client(client)) {
+    impl_->store.refresh_position(*entry);
     orders.push_back(&entry->state);
   }
   return orders;
 }
 
 void Gateway::watch(const OrderState& order, OrderWatcher& watcher) {
-  if (OrderEntry* entry = impl_->book.find(order.id)) impl_->watch(*entry, watcher);
+  if (OrderEntry* entry = impl_->store.find(order.id)) impl_->watch(*entry, watcher);
 }
 
 void Gateway::unwatch(const OrderState& order, OrderWatcher& watcher) {
-  if (OrderEntry* entry = impl_->book.find(order.id)) impl_->unwatch(*entry, watcher);
+  if (OrderEntry* entry = impl_->store.find(order.id)) impl_->unwatch(*entry, watcher);
 }
 
 bool Gateway::cancel(const OrderState& order) {
-  OrderEntry* entry = impl_->book.find(order.id);
+  OrderEntry* entry = impl_->store.find(order.id);
   return entry && impl_->cancel(*entry, {});
 }
 
 bool Gateway::cut_short(const OrderState& order) {
-  OrderEntry* entry = impl_->book.find(order.id);
+  OrderEntry* entry = impl_->store.find(order.id);
   return entry && impl_->cut_short(*entry);
 }
 
@@ -133,7 +132,7 @@ void Gateway::drain(std::function<void()> drained) {
   impl_->draining = true;
   impl_->drain_until = impl_->now() + impl_->settings.grace;
   impl_->on_drained = std::move(drained);
-  impl_->course_later();
+  impl_->pump_later();
 }
 
 void Gateway::replace_workers() {
@@ -143,4 +142,4 @@ void Gateway::replace_workers() {
 
 void Gateway::stop() { impl_->stop(); }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

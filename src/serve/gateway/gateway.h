@@ -1,4 +1,5 @@
-// The desk behind the APIs: orders become jobs, jobs go to workers, workers are watched and replaced, pictures come back.
+// The image service: it turns orders into jobs, gives jobs to workers, watches and replaces
+// workers, and returns images.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -7,21 +8,22 @@
 #include <string>
 #include <vector>
 
-#include "serve/desk.h"
-#include "serve/settings.h"
+#include "serve/jobs/image_service.h"
+#include "serve/jobs/settings.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
-// How to start a worker for a device: the program and its arguments; its end of the socket pair is descriptor 3.
-using WorkerCommand = std::function<std::vector<std::string>(const std::string& device)>;
+// How to start a worker for a device: the program and its arguments; its end of the socket pair is
+// descriptor 3.
+using WorkerProgram = std::function<std::vector<std::string>(const std::string& device)>;
 
-class Gateway : public Desk {
+class Gateway : public ImageService {
  public:
   // Starts the workers at once; they become ready while the event loop runs.
-  Gateway(boost::asio::io_context& events, ServeSettings settings, WorkerCommand command);
+  Gateway(boost::asio::io_context& events, ServeSettings settings, WorkerProgram program);
   ~Gateway() override;
 
-  Placed place(Order order) override;
+  SubmitResult submit(Order order) override;
   const OrderState* find(std::string_view id, std::string_view client) override;
   std::vector<const OrderState*> orders_of(std::string_view client) override;
   void watch(const OrderState& order, OrderWatcher& watcher) override;
@@ -33,13 +35,16 @@ class Gateway : public Desk {
   double now() const override;
 
   void on_ready(std::function<void()> ready);  // when the first worker is
-  void drain(std::function<void()> drained);   // nothing is let in any more; told when all orders have ended
-  void replace_workers();                      // one after the other, each when its successor is ready (SIGHUP)
-  void stop();                                 // what is left fails with "shutting_down"; workers are killed
+  // Nothing is admitted any more; told when all orders have ended.
+  void drain(std::function<void()> drained);
+  // One after the other, each when its successor is ready (SIGHUP).
+  void replace_workers();
+  // What is left fails with "shutting_down"; workers are killed.
+  void stop();
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

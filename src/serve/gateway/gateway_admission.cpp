@@ -1,4 +1,4 @@
-// Who is let in: what an order may ask, how much of it, and whose device takes it.
+// Which orders are admitted: what an order may ask, how much, and which worker takes it.
 #include <algorithm>
 #include <limits>
 #include <sstream>
@@ -6,15 +6,16 @@
 #include "base/error.h"
 #include "diffusion/scheduler.h"
 #include "serve/gateway/gateway_impl.h"
-#include "serve/log.h"
+#include "serve/support/log.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
-constexpr size_t kMostPrompt = 32 << 10;  // bytes, both prompts: a worker's order is one packet
+// Bytes, both prompts: a command to a worker is one packet.
+constexpr size_t kMaxPrompt = 32 << 10;
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
-int unet_calls(const PictureRequest& request, const ModelCard& card) {
+int unet_calls(const ImageRequest& request, const ModelCard& card) {
   SchedulerConfig config;
   const std::string& name = request.scheduler.empty() ? card.scheduler : request.scheduler;
   if (!name.empty()) config.kind = scheduler_kind(name);
@@ -26,19 +27,20 @@ Rejection rejection_of(const Admission& admission) {
     case Refusal::kQueueFull:
       return {"queue_full", "the queue is full: try again in a while", "", std::max(1.0, admission.retry_after)};
     case Refusal::kTooLong:
-      return {"too_long", "it would take longer than this server lets anyone wait: try again in a while", "",
+      return {"too_long", "the wait would exceed this server's limit: try again in a while", "",
               std::max(1.0, admission.retry_after)};
     case Refusal::kDeadline:
-      return {"deadline", "it cannot be done in time: allow more time, or try again in a while", "deadline",
+      return {"deadline", "the deadline cannot be met: allow more time, or try again in a while", "deadline",
               std::max(1.0, admission.retry_after)};
     case Refusal::kTooManyRows:
       return {"invalid",
-              "the device has not the memory for a picture of this size with guidance: ask for a smaller one", "width"};
+              "the device has too little memory for an image of this size with guidance: ask for a smaller one",
+              "width"};
     case Refusal::kNone:
     case Refusal::kKnown:
-    case Refusal::kNoLane: break;
+    case Refusal::kNoBucket: break;
   }
-  return {"invalid", "this cannot be drawn here", ""};
+  return {"invalid", "this cannot be generated here", ""};
 }
 
 template <typename... Parts>
@@ -50,27 +52,27 @@ std::string text_of(const Parts&... parts) {
 
 }  // namespace
 
-Rejection Gateway::Impl::invalid(const PictureRequest& request) const {
+Rejection Gateway::Impl::invalid(const ImageRequest& request) const {
   const auto side = [&](int pixels, const char* name) -> Rejection {
-    if (pixels >= card->size_multiple && pixels <= std::min(settings.most_side, card->most_side) &&
+    if (pixels >= card->size_multiple && pixels <= std::min(settings.max_side, card->max_side) &&
         pixels % card->size_multiple == 0)
       return {};
     return {"invalid",
             text_of(name, " ", pixels, " must be a multiple of ", card->size_multiple, " up to ",
-                    std::min(settings.most_side, card->most_side)),
+                    std::min(settings.max_side, card->max_side)),
             name};
   };
   for (Rejection rejection : {side(request.width, "width"), side(request.height, "height")})
     if (!rejection.code.empty()) return rejection;
   const int64_t pixels = int64_t{request.width} * request.height;
-  const int64_t most = card->most_pixels > 0 ? std::min(settings.most_pixels, card->most_pixels) : settings.most_pixels;
-  if (pixels > most)
-    return {"invalid", text_of(request.width, " x ", request.height, " are ", pixels, " pixels: at most ", most),
+  const int64_t max = card->max_pixels > 0 ? std::min(settings.max_pixels, card->max_pixels) : settings.max_pixels;
+  if (pixels > max)
+    return {"invalid", text_of(request.width, " x ", request.height, " are ", pixels, " pixels: at most ", max),
             "width"};
-  if (request.steps < 1 || request.steps > settings.most_steps)
-    return {"invalid", text_of("steps ", request.steps, " must be from 1 to ", settings.most_steps), "steps"};
-  if (request.prompt.size() + request.negative_prompt.size() > kMostPrompt)
-    return {"invalid", text_of("the prompts have more than ", kMostPrompt, " bytes"), "prompt"};
+  if (request.steps < 1 || request.steps > settings.max_steps)
+    return {"invalid", text_of("steps ", request.steps, " must be from 1 to ", settings.max_steps), "steps"};
+  if (request.prompt.size() + request.negative_prompt.size() > kMaxPrompt)
+    return {"invalid", text_of("the prompts have more than ", kMaxPrompt, " bytes"), "prompt"};
   try {
     unet_calls(request, *card);
   } catch (const Error& error) {
@@ -88,35 +90,35 @@ double Gateway::Impl::seconds_to_room() const {
 }
 
 Rejection Gateway::Impl::refusal(const Order& order) {
-  const int pictures = static_cast<int>(order.pictures.size());
-  if (draining || stopped) return {"draining", "this server is shutting down: ask another", "", 5};
+  const int images = static_cast<int>(order.images.size());
+  if (draining || stopped) return {"draining", "this server is shutting down: try another", "", 5};
   if (!card) return {"not_ready", "the model is being loaded: try again in a moment", "", 5};
-  if (pictures < 1 || pictures > settings.most_pictures)
-    return {"invalid", text_of(pictures, " pictures: from 1 to ", settings.most_pictures, " in one order"), "n"};
-  for (const PictureRequest& request : order.pictures)
+  if (images < 1 || images > settings.max_images)
+    return {"invalid", text_of(images, " images: from 1 to ", settings.max_images, " in one order"), "n"};
+  for (const ImageRequest& request : order.images)
     if (Rejection rejection = invalid(request); !rejection.code.empty()) return rejection;
   if (order.deadline && *order.deadline <= 0) return {"deadline", "the deadline has passed already", "deadline"};
-  if (book.live_pictures(order.client) + pictures > settings.most_per_client)
+  if (store.live_images(order.client) + images > settings.max_per_client)
     return {"quota",
-            text_of("you have ", book.live_pictures(order.client), " pictures under way, of at most ",
-                    settings.most_per_client, ": wait for some, or cancel them"),
+            text_of("you have ", store.live_images(order.client), " images queued or running, of at most ",
+                    settings.max_per_client, ": wait for some, or cancel them"),
             "", seconds_to_room()};
-  if (book.live_pictures() + pictures > settings.most_queue)
+  if (store.live_images() + images > settings.max_queue)
     return {"queue_full",
-            text_of("the queue is full, with ", book.live_pictures(), " pictures of at most ", settings.most_queue), "",
+            text_of("the queue is full, with ", store.live_images(), " images of at most ", settings.max_queue), "",
             seconds_to_room()};
   return {};
 }
 
-Placed Gateway::Impl::refuse(Rejection rejection) {
+SubmitResult Gateway::Impl::refuse(Rejection rejection) {
   tally.rejected[rejection.code]++;
   return {nullptr, false, std::move(rejection)};
 }
 
-BatchJob Gateway::Impl::batch_job(const PictureRequest& request, Priority priority, std::optional<double> deadline) {
+BatchJob Gateway::Impl::batch_job(const ImageRequest& request, Priority priority, std::optional<double> deadline) {
   BatchJob job;
   job.id = next_job++;
-  job.lane = {card->name, request.width, request.height};
+  job.bucket = {card->name, request.width, request.height};
   job.rows = request.guidance > 1 && !card->distilled ? 2 : 1;
   job.calls_left = unet_calls(request, *card);
   job.priority = priority;
@@ -125,11 +127,11 @@ BatchJob Gateway::Impl::batch_job(const PictureRequest& request, Priority priori
   return job;
 }
 
-std::vector<LiveJob> Gateway::Impl::jobs_of(const Order& order) {
-  std::vector<LiveJob> made;
-  for (const PictureRequest& request : order.pictures) {
+std::vector<ServedJob> Gateway::Impl::jobs_of(const Order& order) {
+  std::vector<ServedJob> made;
+  for (const ImageRequest& request : order.images) {
     made.push_back({batch_job(request, order.priority, order.deadline), request});
-    made.back().picture = made.size() - 1;
+    made.back().image = made.size() - 1;
   }
   return made;
 }
@@ -143,61 +145,61 @@ WorkerSlot* Gateway::Impl::best_slot(BatchJob& job, Admission* admission) {
   WorkerSlot* best = nullptr;
   for (const auto& slot : slots) {
     if (!slot->accepts()) continue;
-    job.lane.model = slot->hello()->model.name;
+    job.bucket.model = slot->hello()->model.name;
     const Admission found = slot->consider(job);
     const bool better = found.accepted() ? !best || found.end < admission->end : !best;
     if (!better) continue;
     *admission = found;
     best = found.accepted() ? slot.get() : nullptr;
   }
-  if (best) job.lane.model = best->hello()->model.name;
+  if (best) job.bucket.model = best->hello()->model.name;
   return best;
 }
 
 // All or none of them. Where no worker is ready they wait for one.
-Rejection Gateway::Impl::let_in(std::vector<LiveJob>& made) {
+Rejection Gateway::Impl::admit(std::vector<ServedJob>& made) {
   if (!any_accepts()) return {};
-  for (LiveJob& job : made) {
+  for (ServedJob& job : made) {
     Admission admission;
     job.slot = best_slot(job.batch, &admission);
     if (job.slot) {
       job.slot->take(job.batch);
       continue;
     }
-    for (LiveJob& earlier : made)
+    for (ServedJob& earlier : made)
       if (earlier.slot) earlier.slot->withdraw(earlier.batch.id);
     return rejection_of(admission);
   }
   return {};
 }
 
-Placed Gateway::Impl::place(Order order) {
+SubmitResult Gateway::Impl::submit(Order order) {
   bool same = false;
-  if (OrderEntry* known = book.repeated(order, &same)) {
+  if (OrderEntry* known = store.repeated(order, &same)) {
     if (same) return {&known->state, true, {}};
     return refuse({"conflict", "this idempotency key was used for another request: use a new one", "idempotency_key"});
   }
   if (Rejection rejection = refusal(order); !rejection.code.empty()) return refuse(std::move(rejection));
-  std::vector<LiveJob> made = jobs_of(order);
-  if (Rejection rejection = let_in(made); !rejection.code.empty()) return refuse(std::move(rejection));
-  OrderEntry& entry = book.add(std::move(order), now());
-  for (LiveJob& job : made) {
+  std::vector<ServedJob> made = jobs_of(order);
+  if (Rejection rejection = admit(made); !rejection.code.empty()) return refuse(std::move(rejection));
+  OrderEntry& entry = store.add(std::move(order), now());
+  for (ServedJob& job : made) {
     job.order = &entry;
     entry.jobs.push_back(job.batch.id);
-    entry.state.pictures[job.picture].calls = job.batch.calls_left;
-    submit(std::move(job));
+    entry.state.images[job.image].calls = job.batch.calls_left;
+    enqueue(std::move(job));
   }
-  const Order& placed = entry.state.order;
-  log_line(LogLevel::kInfo, "order_placed",
-           {{"request", placed.request_id},
+  const Order& submitted = entry.state.order;
+  log_line(LogLevel::kInfo, "order_admitted",
+           {{"request", submitted.request_id},
             {"job", entry.state.id},
-            {"client", placed.client},
-            {"api", placed.api},
-            {"pictures", placed.pictures.size()},
-            {"prompt", settings.log_prompts ? placed.pictures[0].prompt : "-"}});
+            {"client", submitted.client},
+            {"api", submitted.api},
+            {"images", submitted.images.size()},
+            {"prompt", settings.log_prompts ? submitted.images[0].prompt : "-"}});
   foreseen = 0;
-  course_later();
+  pump_later();
   return {&entry.state, false, {}};
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

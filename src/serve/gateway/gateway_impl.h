@@ -1,5 +1,6 @@
-// The gateway's inside, for its own sources alone: gateway.cpp has the desk, gateway_admission.cpp who is let in,
-// gateway_jobs.cpp what workers tell, gateway_course.cpp what time brings.
+// The gateway's inside, for its own sources only: gateway.cpp has the interface,
+// gateway_admission.cpp the admission of orders, gateway_jobs.cpp what workers report,
+// gateway_pump.cpp what time brings.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
@@ -12,31 +13,34 @@
 
 #include "serve/gateway/canary.h"
 #include "serve/gateway/gateway.h"
-#include "serve/gateway/order_book.h"
-#include "serve/gateway/picture_encoder.h"
+#include "serve/gateway/image_encoder.h"
+#include "serve/gateway/order_store.h"
 #include "serve/gateway/tally.h"
 #include "serve/gateway/worker_slot.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
-struct LiveJob {  // a picture that has not ended
+struct ServedJob {  // an image that has not ended
   BatchJob batch;
-  PictureRequest request;
+  ImageRequest request;
   OrderEntry* order = nullptr;  // null: the canary's
-  size_t picture = 0;           // of the order
-  WorkerSlot* slot = nullptr;   // null: it waits in the broker, or for its encoding
-  int lease = 0;                // the broker's number of this attempt
-  int deaths_alone = 0;         // of workers that ran nothing else just then
+  size_t image = 0;             // of the order
+  // Null: it waits in the broker, or for its encoding.
+  WorkerSlot* slot = nullptr;
+  int lease = 0;  // the broker's number of this attempt
+  // Of workers that ran nothing else just then.
+  int deaths_alone = 0;
   bool cut = false;
   double previewed = -1e9;
-  Failure failure{};  // how it ends, where a cause is known before its end
+  // How it ends, where a cause is known before its end.
+  Failure failure{};
 };
 
-struct Gateway::Impl final : WorkerCrew {
-  Impl(boost::asio::io_context& events, ServeSettings settings, WorkerCommand command);
+struct Gateway::Impl final : WorkerEvents {
+  Impl(boost::asio::io_context& events, ServeSettings settings, WorkerProgram program);
   ~Impl() override;
 
-  Placed place(Order order);
+  SubmitResult submit(Order order);
   void watch(OrderEntry& entry, OrderWatcher& watcher);
   void unwatch(OrderEntry& entry, OrderWatcher& watcher);
   bool cancel(OrderEntry& entry, const Failure& failure);
@@ -48,45 +52,47 @@ struct Gateway::Impl final : WorkerCrew {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   }
 
-  // gateway_admission.cpp: who is let in
-  Rejection invalid(const PictureRequest& request) const;
+  // gateway_admission.cpp: which orders are admitted
+  Rejection invalid(const ImageRequest& request) const;
   Rejection refusal(const Order& order);
-  Placed refuse(Rejection rejection);
-  std::vector<LiveJob> jobs_of(const Order& order);
-  BatchJob batch_job(const PictureRequest& request, Priority priority, std::optional<double> deadline);
-  Rejection let_in(std::vector<LiveJob>& jobs);
+  SubmitResult refuse(Rejection rejection);
+  std::vector<ServedJob> jobs_of(const Order& order);
+  BatchJob batch_job(const ImageRequest& request, Priority priority, std::optional<double> deadline);
+  Rejection admit(std::vector<ServedJob>& jobs);
   double seconds_to_room() const;
   bool any_accepts() const;
   WorkerSlot* best_slot(BatchJob& job, Admission* admission);
 
   // gateway_jobs.cpp: the life of a job
-  const PictureRequest& request_of(JobId job) const override { return jobs.at(job).request; }
+  const ImageRequest& request_of(JobId job) const override { return jobs.at(job).request; }
   bool wants_preview(JobId job) override;
-  bool room_for_pixels() const override;
+  bool room_for_image() const override;
   void joined(WorkerSlot& slot) override;
   void begun(JobId job) override;
   int started(JobId job, const Started& report) override;
   void step_done(const std::vector<JobId>& stepped, double seconds) override;
   void step_made(JobId job, double seconds) override;
   void previewed(Preview preview) override;
-  void pixels_come(JobId job) override;
+  void decode_begun(JobId job) override;
   void finished(Finished report) override;
   void failed(const JobFault& fault) override;
   void lost(const std::vector<Lost>& gone, bool death) override;
-  void encoded(EncodedPicture picture);
-  void submit(LiveJob job);
+  void encoded(EncodedImage image);
+  void enqueue(ServedJob job);
   void end_job(JobId job, End end, const Failure& failure = {});
   void settle();  // what the broker says has ended
-  void settle(LiveJob& job, End end);
-  PictureState* picture_of(LiveJob& job);
-  void tell(const LiveJob& job);
+  void settle(ServedJob& job, End end);
+  ImageState* image_of(ServedJob& job);
+  void tell(const ServedJob& job);
 
-  // gateway_course.cpp: what time brings
-  void answered() override { course(); }
-  void course();  // hands out what waits, gives orders, tells watchers
-  void course_later();
+  // gateway_pump.cpp: what time brings
+  void answered() override { pump(); }
+  // Assigns waiting jobs, sends commands, tells watchers.
+  void pump();
+  void pump_later();
   void assign_queued();
-  void share_out();  // an idle worker takes what others have not begun
+  // An idle worker takes jobs that others have not begun.
+  void rebalance();
   void tell_watchers();
   void tick();
   void next_tick();
@@ -99,22 +105,24 @@ struct Gateway::Impl final : WorkerCrew {
   const ServeSettings settings;
   const std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
   MemoryBroker broker;
-  OrderBook book;
+  OrderStore store;
   Tally tally;
   Canary canary{settings};
   std::optional<ModelCard> card;
-  std::map<JobId, LiveJob> jobs;
+  std::map<JobId, ServedJob> jobs;
   JobId next_job = 1;
-  std::unique_ptr<PictureEncoder> encoder;
+  std::unique_ptr<ImageEncoder> encoder;
   std::vector<std::unique_ptr<WorkerSlot>> slots;
-  std::vector<std::pair<std::string, size_t>> news;  // orders and pictures that watchers are to be told of
-  bool telling = false, course_comes = false, stopped = false, draining = false;
+  // Orders and images that watchers are to be told of.
+  std::vector<std::pair<std::string, size_t>> news;
+  bool telling = false, pump_scheduled = false, stopped = false, draining = false;
   std::function<void()> on_ready, on_drained;
   double drain_until = 0, last_tick = 0, foreseen = 0, swept = 0;
   std::deque<WorkerSlot*> to_replace;
   WorkerSlot* replaced = nullptr;
   boost::asio::steady_timer timer;
-  std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // what waits in the event loop asks for it
+  // What waits in the event loop asks for it.
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

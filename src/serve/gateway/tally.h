@@ -5,9 +5,9 @@
 #include <map>
 #include <string>
 
-#include "serve/desk.h"
+#include "serve/jobs/image_service.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 inline Histogram histogram(std::vector<double> bounds) {
   Histogram histogram{std::move(bounds), {}, 0};
@@ -27,9 +27,9 @@ struct Tally {
   Histogram wait_seconds = histogram({0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600});
   Histogram step_seconds = histogram({0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30});
   Histogram rows_per_step = histogram({1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64});
-  Histogram text_seconds = histogram({0.005, 0.01, 0.05, 0.1, 0.5, 1, 5});
-  Histogram vae_seconds = histogram({0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30});
+  Histogram encode_seconds = histogram({0.005, 0.01, 0.05, 0.1, 0.5, 1, 5});
+  Histogram decode_seconds = histogram({0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30});
   Histogram total_seconds = histogram({0.1, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1200});
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

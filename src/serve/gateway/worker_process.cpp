@@ -10,12 +10,13 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
-constexpr int kItsEnd = 3;             // descriptor
-constexpr int kSocketBytes = 4 << 20;  // a packet must fit; the system may allow less
-constexpr int kMostAtOnce = 32;        // reports, before others have their turn
+constexpr int kItsEnd = 3;  // descriptor
+// A packet must fit; the system may allow less.
+constexpr int kSocketBytes = 4 << 20;
+constexpr int kMaxAtOnce = 32;  // reports, before others have their turn
 
 struct Spawning {  // what posix_spawn is told
   posix_spawn_file_actions_t files;
@@ -30,9 +31,9 @@ struct Spawning {  // what posix_spawn is told
   }
 };
 
-// A group of its own, so that Ctrl-C reaches the gateway alone; no signal blocked or ignored; no descriptor of ours but
-// the standard ones and its end of the pair.
-pid_t spawn(const std::vector<std::string>& command, int its_end) {
+// A group of its own, so that Ctrl-C reaches the gateway alone; no signal blocked or ignored; no
+// descriptor of ours but the standard ones and its end of the pair.
+pid_t spawn(const std::vector<std::string>& program, int its_end) {
   Spawning spawning;
   sigset_t none, all;
   sigemptyset(&none);
@@ -45,20 +46,20 @@ pid_t spawn(const std::vector<std::string>& command, int its_end) {
   posix_spawn_file_actions_adddup2(&spawning.files, its_end, kItsEnd);
   posix_spawn_file_actions_addclosefrom_np(&spawning.files, kItsEnd + 1);
   std::vector<char*> arguments;
-  for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
+  for (const std::string& argument : program) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   pid_t pid = 0;
   const int error = posix_spawn(&pid, arguments[0], &spawning.files, &spawning.attributes, arguments.data(), environ);
-  INKSTONE_CHECK(error == 0, "cannot start the worker ", command[0], ": ", std::strerror(error));
+  INKSTONE_CHECK(error == 0, "cannot start the worker ", program[0], ": ", std::strerror(error));
   return pid;
 }
 
 }  // namespace
 
-WorkerProcess::WorkerProcess(boost::asio::io_context& events, const std::vector<std::string>& command,
+WorkerProcess::WorkerProcess(boost::asio::io_context& events, const std::vector<std::string>& program,
                              WorkerListener& listener)
     : socket_(events), listener_(listener) {
-  INKSTONE_CHECK(!command.empty(), "a worker without a command");
+  INKSTONE_CHECK(!program.empty(), "a worker without a program");
   int ends[2];
   INKSTONE_CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0,
                  "no socket pair for a worker: ", std::strerror(errno));
@@ -66,7 +67,7 @@ WorkerProcess::WorkerProcess(boost::asio::io_context& events, const std::vector<
   socket_.non_blocking(true);
   for (const int end : ends) setsockopt(end, SOL_SOCKET, SO_SNDBUF, &kSocketBytes, sizeof kSocketBytes);
   try {
-    pid_ = spawn(command, ends[1]);
+    pid_ = spawn(program, ends[1]);
   } catch (...) {
     close(ends[1]);
     throw;
@@ -77,7 +78,8 @@ WorkerProcess::WorkerProcess(boost::asio::io_context& events, const std::vector<
 
 WorkerProcess::~WorkerProcess() {
   kill();
-  for (int i = 0; i < 5000 && !reaped(); i++) usleep(1000);  // longer only where the kernel cannot end it
+  // Longer only where the kernel cannot end it.
+  for (int i = 0; i < 5000 && !reaped(); i++) usleep(1000);
 }
 
 void WorkerProcess::listen() {
@@ -89,21 +91,21 @@ void WorkerProcess::listen() {
 void WorkerProcess::hear() {
   const std::weak_ptr alive(alive_);
   try {
-    for (int i = 0; i < kMostAtOnce; i++) {
+    for (int i = 0; i < kMaxAtOnce; i++) {
       bool closed = false;
       std::optional<WorkerReport> report = receive_report(socket_.native_handle(), &closed);
-      if (closed) return listener_.left("its socket closed");
+      if (closed) return listener_.exited("its socket closed");
       if (!report) break;
-      listener_.said(std::move(*report));
+      listener_.reported(std::move(*report));
       if (alive.expired() || killed_) return;
     }
   } catch (const std::exception& error) {
-    return listener_.left(error.what());
+    return listener_.exited(error.what());
   }
   listen();
 }
 
-void WorkerProcess::send(const WorkerOrder& order) { send_order(socket_.native_handle(), order); }
+void WorkerProcess::send(const WorkerCommand& command) { send_command(socket_.native_handle(), command); }
 
 void WorkerProcess::kill() {
   if (killed_) return;
@@ -118,4 +120,4 @@ bool WorkerProcess::reaped() {
   return reaped_;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -1,5 +1,5 @@
-// One life of a worker: a child process at the other end of a socket pair. It says what the worker says, and once that it has left;
-// nothing after that. Killed with its owner; no child stays behind.
+// One worker process at the other end of a socket pair. The listener gets each of its reports, then
+// once that it has left, and nothing after that. Killed with its owner; no child stays behind.
 #pragma once
 
 #include <sys/types.h>
@@ -10,28 +10,30 @@
 #include <string>
 #include <vector>
 
-#include "serve/wire.h"
+#include "serve/wire/wire.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 class WorkerListener {
  public:
   virtual ~WorkerListener() = default;
-  virtual void said(WorkerReport report) = 0;
-  virtual void left(const std::string& why) = 0;  // for the log
+  virtual void reported(WorkerReport report) = 0;
+  virtual void exited(const std::string& why) = 0;  // for the log
 };
 
 class WorkerProcess {
  public:
   // Throws Error where the program cannot be started. The listener outlives this.
-  WorkerProcess(boost::asio::io_context& events, const std::vector<std::string>& command, WorkerListener& listener);
+  WorkerProcess(boost::asio::io_context& events, const std::vector<std::string>& program, WorkerListener& listener);
   ~WorkerProcess();
   WorkerProcess(const WorkerProcess&) = delete;
   WorkerProcess& operator=(const WorkerProcess&) = delete;
 
-  void send(const WorkerOrder& order);  // throws Error where the worker has left, or does not read
-  void kill();                          // says nothing any more
-  bool reaped();                        // whether its process is gone, and with it all that it held
+  // Throws Error where the worker has left, or does not read.
+  void send(const WorkerCommand& command);
+  void kill();  // says nothing any more
+  // Whether its process is gone, and with it all that it held.
+  bool reaped();
   int pid() const { return pid_; }
 
  private:
@@ -42,7 +44,8 @@ class WorkerProcess {
   WorkerListener& listener_;
   pid_t pid_ = 0;
   bool killed_ = false, reaped_ = false;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // what waits in the event loop asks for it
+  // What waits in the event loop asks for it.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -4,26 +4,31 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "serve/log.h"
+#include "serve/support/log.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
-constexpr double kLeastPause = 0.2, kMostPause = 30, kGoodLife = 60;
-constexpr double kLeastGain = 0.02;  // by which more rows in a step must make a row cheaper
+constexpr double kMinPause = 0.2, kMaxPause = 30, kGoodLife = 60;
+// By which more rows in a step must make a row cheaper.
+constexpr double kMinGain = 0.02;
 
 }  // namespace
 
-WorkerSlot::WorkerSlot(boost::asio::io_context& events, WorkerCrew& crew, const ServeSettings& settings,
-                       std::string device, std::vector<std::string> command)
-    : events_(events), crew_(crew), settings_(settings), device_(std::move(device)), command_(std::move(command)) {}
+WorkerSlot::WorkerSlot(boost::asio::io_context& events, WorkerEvents& worker_events, const ServeSettings& settings,
+                       std::string device, std::vector<std::string> program)
+    : events_(events),
+      worker_events_(worker_events),
+      settings_(settings),
+      device_(std::move(device)),
+      program_(std::move(program)) {}
 
 BatcherSettings WorkerSlot::batcher_settings() const {
   BatcherSettings settings;
   settings.batching = settings_.batching;
-  settings.most_jobs = settings_.most_queue + 1;  // and the canary
-  settings.most_rows = 2 * settings.most_jobs;
-  settings.most_wait = settings_.most_wait;
+  settings.max_jobs = settings_.max_queue + 1;  // and the canary
+  settings.max_rows = 2 * settings.max_jobs;
+  settings.max_wait = settings_.max_wait;
   return settings;
 }
 
@@ -31,8 +36,8 @@ void WorkerSlot::tick(double now) {
   if (state_ == State::kPaused && now >= next_start_) start(now);
   if (state_ == State::kStarting && now > start_by_) die("it was not ready in time", "dead", true);
   if (state_ == State::kReady && running_ && now > running_->since + running_->limit)
-    die("an order took longer than its limit", "hung", true);
-  if (state_ == State::kReady && leaving_ && (jobs_.empty() || now > leave_until_)) {
+    die("a command took longer than its limit", "hung", true);
+  if (state_ == State::kReady && retiring_ && (jobs_.empty() || now > retire_by_)) {
     pause_ = 0;
     die("it is replaced", "starting", false);
   }
@@ -46,12 +51,12 @@ void WorkerSlot::tick(double now) {
 
 void WorkerSlot::start(double now) {
   try {
-    process_ = std::make_unique<WorkerProcess>(events_, command_, *this);
+    process_ = std::make_unique<WorkerProcess>(events_, program_, *this);
     state_ = State::kStarting;
     start_by_ = now + kWorkerStartSeconds;
     log_line(LogLevel::kInfo, "worker_started", {{"worker", process_->pid()}, {"device", device_}});
   } catch (const std::exception& error) {
-    pause_ = std::clamp(2 * pause_, kLeastPause, kMostPause);
+    pause_ = std::clamp(2 * pause_, kMinPause, kMaxPause);
     next_start_ = now + pause_;
     restarts_++;
     log_line(LogLevel::kError, "worker_not_started", {{"device", device_}, {"reason", error.what()}});
@@ -66,9 +71,9 @@ void WorkerSlot::die(const std::string& why, const char* how, bool death) {
   how_ = how;
   process_->kill();
   restarts_++;
-  leaving_ = false;
-  if (death) pause_ = std::clamp(2 * pause_, kLeastPause, kMostPause);
-  std::vector<WorkerCrew::Lost> lost;
+  retiring_ = false;
+  if (death) pause_ = std::clamp(2 * pause_, kMinPause, kMaxPause);
+  std::vector<WorkerEvents::Lost> lost;
   for (const auto& [id, job] : jobs_) {
     const bool blamed = death && running_ && std::ranges::count(running_->decision.jobs, id) > 0;
     lost.push_back({id, job.begun, blamed, blamed && running_->decision.jobs.size() == 1});
@@ -78,12 +83,12 @@ void WorkerSlot::die(const std::string& why, const char* how, bool death) {
   running_.reset();
   held_.reset();
   batcher_ = Batcher(batcher_settings());
-  crew_.lost(lost, death);
+  worker_events_.lost(lost, death);
 }
 
-void WorkerSlot::leave(double until) {
-  leaving_ = ready();
-  leave_until_ = until;
+void WorkerSlot::retire(double until) {
+  retiring_ = ready();
+  retire_by_ = until;
 }
 
 void WorkerSlot::close() {
@@ -99,7 +104,7 @@ void WorkerSlot::allow(double seconds) {
   start_by_ += seconds;
 }
 
-void WorkerSlot::said(WorkerReport report) {
+void WorkerSlot::reported(WorkerReport report) {
   try {
     if (auto* hello = std::get_if<Hello>(&report)) {
       welcome(std::move(*hello));
@@ -112,12 +117,12 @@ void WorkerSlot::said(WorkerReport report) {
   } catch (const std::exception& error) {
     die(error.what(), "dead", true);
   }
-  crew_.answered();
+  worker_events_.answered();
 }
 
-void WorkerSlot::left(const std::string& why) {
+void WorkerSlot::exited(const std::string& why) {
   die(why, "dead", true);
-  crew_.answered();
+  worker_events_.answered();
 }
 
 void WorkerSlot::welcome(Hello hello) {
@@ -126,54 +131,54 @@ void WorkerSlot::welcome(Hello hello) {
   hello_ = std::move(hello);
   batcher_ = Batcher(batcher_settings());
   seen_.clear();
-  for (const ShapeTimes& times : hello_->times) add_measured_lane(times);
+  for (const ShapeTimes& times : hello_->times) add_measured_bucket(times);
   state_ = State::kReady;
   how_ = "ready";
-  ready_since_ = crew_.now();
+  ready_since_ = worker_events_.now();
   log_line(LogLevel::kInfo, "worker_ready", {{"worker", process_->pid()}, {"device", device_}});
-  crew_.joined(*this);
+  worker_events_.joined(*this);
 }
 
-void WorkerSlot::add_measured_lane(const ShapeTimes& times) {
-  const Lane lane{hello_->model.name, times.width, times.height};
-  if (batcher_.has_lane(lane)) return;
-  StepTimes measured(times.steps, times.text_seconds, times.vae_seconds);
-  const int rows = most_rows(measured);
-  batcher_.add_lane(lane, std::move(measured), rows);
+void WorkerSlot::add_measured_bucket(const ShapeTimes& times) {
+  const SizeBucket bucket{hello_->model.name, times.width, times.height};
+  if (batcher_.has_bucket(bucket)) return;
+  StepTimes measured(times.steps, times.encode_seconds, times.decode_seconds);
+  const int rows = max_batch_rows(measured);
+  batcher_.add_bucket(bucket, std::move(measured), rows);
   using Kind = Decision::Kind;
-  for (const Kind kind : {Kind::kEncode, Kind::kStep, Kind::kDecode}) seen_.insert({lane, kind});
+  for (const Kind kind : {Kind::kEncode, Kind::kStep, Kind::kDecode}) seen_.insert({bucket, kind});
 }
 
 // Of shapes that were not measured the nearest one's times, as if a pixel cost the same.
-void WorkerSlot::ensure_lane(const Lane& lane) {
-  if (batcher_.has_lane(lane)) return;
+void WorkerSlot::ensure_bucket(const SizeBucket& bucket) {
+  if (batcher_.has_bucket(bucket)) return;
   const auto pixels = [](const auto& shape) { return static_cast<double>(shape.width) * shape.height; };
   const ShapeTimes& near = *std::ranges::min_element(
-      hello_->times, {}, [&](const ShapeTimes& times) { return std::abs(std::log(pixels(times) / pixels(lane))); });
-  const double scale = pixels(lane) / pixels(near);
-  const StepTimes& known = batcher_.times({lane.model, near.width, near.height});
-  std::vector<RowTime> curve = known.curve();
-  for (RowTime& time : curve) time.seconds *= scale;
-  batcher_.add_lane(lane, StepTimes(std::move(curve), known.text_seconds(), known.vae_seconds() * scale),
-                    most_rows(known), true);
-  std::erase_if(seen_, [&](const auto& seen) { return seen.first == lane; });
+      hello_->times, {}, [&](const ShapeTimes& times) { return std::abs(std::log(pixels(times) / pixels(bucket))); });
+  const double scale = pixels(bucket) / pixels(near);
+  const StepTimes& known = batcher_.times({bucket.model, near.width, near.height});
+  std::vector<BatchTime> curve = known.curve();
+  for (BatchTime& time : curve) time.seconds *= scale;
+  batcher_.add_bucket(bucket, StepTimes(std::move(curve), known.encode_seconds(), known.decode_seconds() * scale),
+                      max_batch_rows(known), true);
+  std::erase_if(seen_, [&](const auto& seen) { return seen.first == bucket; });
 }
 
-// As many as still make a row cheaper; two at least, which one picture with guidance has.
-int WorkerSlot::most_rows(const StepTimes& times) const {
-  const int room = 2 * std::min(hello_->most_jobs, settings_.most_batch);
-  return std::max(2, std::min(times.best_rows(kLeastGain), room));
+// As many as still make a row cheaper; two at least, which one image with guidance has.
+int WorkerSlot::max_batch_rows(const StepTimes& times) const {
+  const int room = 2 * std::min(hello_->max_jobs, settings_.max_batch);
+  return std::max(2, std::min(times.best_batch_rows(kMinGain), room));
 }
 
 Admission WorkerSlot::consider(const BatchJob& job) {
-  ensure_lane(job.lane);
-  return batcher_.consider(job, crew_.now());
+  ensure_bucket(job.bucket);
+  return batcher_.consider(job, worker_events_.now());
 }
 
 double WorkerSlot::take(const BatchJob& job) {
-  ensure_lane(job.lane);
-  jobs_[job.id] = {job.lane, false};
-  return batcher_.readmit(job, crew_.now());
+  ensure_bucket(job.bucket);
+  jobs_[job.id] = {job.bucket, false};
+  return batcher_.readmit(job, worker_events_.now());
 }
 
 std::optional<JobId> WorkerSlot::spare() const {
@@ -194,7 +199,7 @@ WorkerFigures WorkerSlot::figures() const {
   figures.state = state_ == State::kStarting ? "starting" : !ready() ? how_ : running_ ? "busy" : "ready";
   figures.pid = process_ ? process_->pid() : 0;
   figures.restarts = restarts_;
-  figures.silent_seconds = running_ ? crew_.now() - running_->since : 0;
+  figures.silent_seconds = running_ ? worker_events_.now() - running_->since : 0;
   figures.batcher = batcher_.figures();
   if (!hello_) return figures;
   figures.description = hello_->description;
@@ -203,12 +208,12 @@ WorkerFigures WorkerSlot::figures() const {
   figures.device_figures = hello_->figures;
   figures.curves = hello_->times;
   for (ShapeTimes& times : figures.curves) {
-    const Lane lane{hello_->model.name, times.width, times.height};
-    if (!batcher_.has_lane(lane)) continue;
-    const StepTimes& known = batcher_.times(lane);
-    times = {times.width, times.height, known.curve(), known.text_seconds(), known.vae_seconds()};
+    const SizeBucket bucket{hello_->model.name, times.width, times.height};
+    if (!batcher_.has_bucket(bucket)) continue;
+    const StepTimes& known = batcher_.times(bucket);
+    times = {times.width, times.height, known.curve(), known.encode_seconds(), known.decode_seconds()};
   }
   return figures;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

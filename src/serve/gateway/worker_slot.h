@@ -1,6 +1,7 @@
-// A place for a worker on one device: it starts workers one after the other, has one batcher for what they do, gives one order
-// at a time, and watches how long that takes. A worker that dies, hangs or talks nonsense is killed, its jobs are handed back, and
-// the next is started after a pause that grows while they do not live.
+// The place of one worker on a device. It starts a worker, has the batcher for its jobs, sends it
+// one command at a time, and watches how long that takes. A worker that dies, hangs or sends
+// nonsense is killed and its jobs are handed back; the next one starts after a pause, which grows
+// while workers keep dying young.
 #pragma once
 
 #include <map>
@@ -10,87 +11,100 @@
 #include <string>
 #include <vector>
 
-#include "serve/desk.h"
 #include "serve/gateway/worker_process.h"
-#include "serve/settings.h"
+#include "serve/jobs/image_service.h"
+#include "serve/jobs/settings.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
-inline constexpr double kWorkerStartSeconds = 600;  // to its Hello: a large model, a slow disk, programs to compile
+// To its Hello: a large model, a slow disk, programs to compile.
+inline constexpr double kWorkerStartSeconds = 600;
 
 class WorkerSlot;
 
-class WorkerCrew {  // what slots ask, and tell
+// What a slot asks of the gateway and tells it.
+class WorkerEvents {
  public:
-  virtual ~WorkerCrew() = default;
+  virtual ~WorkerEvents() = default;
   virtual double now() const = 0;
-  virtual const PictureRequest& request_of(JobId job) const = 0;
+  virtual const ImageRequest& request_of(JobId job) const = 0;
   virtual bool wants_preview(JobId job) = 0;
-  virtual bool room_for_pixels() const = 0;
+  virtual bool room_for_image() const = 0;
 
-  virtual void joined(WorkerSlot& slot) = 0;                  // its worker is ready
-  virtual void begun(JobId job) = 0;                          // its worker has been told of it
-  virtual int started(JobId job, const Started& report) = 0;  // the steps that it is to make
+  virtual void joined(WorkerSlot& slot) = 0;  // its worker is ready
+  // Its worker has been told of it.
+  virtual void begun(JobId job) = 0;
+  // The steps that it is to make.
+  virtual int started(JobId job, const Started& report) = 0;
   virtual void step_done(const std::vector<JobId>& jobs, double seconds) = 0;
   virtual void step_made(JobId job, double seconds) = 0;
   virtual void previewed(Preview preview) = 0;
-  virtual void pixels_come(JobId job) = 0;
+  virtual void decode_begun(JobId job) = 0;
   virtual void finished(Finished report) = 0;
   virtual void failed(const JobFault& fault) = 0;
   struct Lost {
     JobId job;
-    bool begun;   // it had been given to the worker
-    bool blamed;  // it was in the order that ran
-    bool alone;   // in that order
+    // It had been given to the worker.
+    bool begun;
+    // It was in the command that ran.
+    bool blamed;
+    bool alone;  // in that command
   };
   virtual void lost(const std::vector<Lost>& jobs, bool death) = 0;
-  virtual void answered() = 0;  // after each report, or a death in place of one
+  // After each report, or a death in place of one.
+  virtual void answered() = 0;
 };
 
 class WorkerSlot final : public WorkerListener {
  public:
-  WorkerSlot(boost::asio::io_context& events, WorkerCrew& crew, const ServeSettings& settings, std::string device,
-             std::vector<std::string> command);
+  WorkerSlot(boost::asio::io_context& events, WorkerEvents& worker_events, const ServeSettings& settings,
+             std::string device, std::vector<std::string> program);
 
-  void tick(double now);       // several times a second: hung and dead workers, the next start
-  void pump();                 // gives the next order, where there is one and the worker is free
-  void allow(double seconds);  // more time for the order that runs: the gateway itself stood still
+  // Several times a second: hung and dead workers, the next start.
+  void tick(double now);
+  // Gives the next command, where there is one and the worker is free.
+  void pump();
+  // More time for the command that runs: the gateway itself stood still.
+  void allow(double seconds);
 
   bool ready() const { return state_ == State::kReady; }
-  bool accepts() const { return ready() && !leaving_; }
+  bool accepts() const { return ready() && !retiring_; }
   bool idle() const { return accepts() && !running_ && jobs_.empty(); }
-  const Hello* hello() const { return hello_ ? &*hello_ : nullptr; }  // of the newest worker that was ready
+  // Of the newest worker that was ready.
+  const Hello* hello() const { return hello_ ? &*hello_ : nullptr; }
 
   Admission consider(const BatchJob& job);
   double take(const BatchJob& job);  // the predicted end
-  std::map<JobId, double> forecast() const { return batcher_.forecast(crew_.now()); }
+  std::map<JobId, double> forecast() const { return batcher_.forecast(worker_events_.now()); }
   size_t jobs() const { return jobs_.size(); }
-  std::optional<JobId> spare() const;  // a job that another worker may have: it has not begun, and must wait
-  void withdraw(JobId job);            // one that has not begun
-  void drop(JobId job);                // it was cancelled
+  // A job that has not begun and must wait: another worker may take it.
+  std::optional<JobId> spare() const;
+  void withdraw(JobId job);  // one that has not begun
+  void drop(JobId job);      // it was cancelled
   void cut_short(JobId job);
 
-  void leave(double until);  // takes nothing new, and is replaced when its jobs have ended, at the latest then
-  bool leaving() const { return leaving_; }
+  // Takes nothing new; replaced when its jobs have ended, or at that time.
+  void retire(double until);
+  bool retiring() const { return retiring_; }
   void close();  // for good
 
-  double order_limit() const { return running_ ? running_->limit : 0; }  // seconds
+  double command_limit() const { return running_ ? running_->limit : 0; }  // seconds
   WorkerFigures figures() const;
 
  private:
   enum class State { kPaused, kStarting, kReady, kDying, kClosed };
   struct Held {
-    Lane lane;
+    SizeBucket bucket;
     bool begun = false;
   };
   struct Running {
     Decision decision;
-    Lane lane;
+    SizeBucket bucket;
     double since = 0, limit = 0;  // clock
   };
 
-  void said(WorkerReport report) override;
-  void left(const std::string& why) override;
+  void reported(WorkerReport report) override;
+  void exited(const std::string& why) override;
   void start(double now);
   void die(const std::string& why, const char* how, bool death);
   void welcome(Hello hello);
@@ -101,32 +115,36 @@ class WorkerSlot final : public WorkerListener {
   void on_finish(Finished report, double seconds);
   void on_failure(const Decision& decision, const JobFault& fault);
   void give(Decision decision);
-  WorkerOrder order_for(const Decision& decision);
+  WorkerCommand command_for(const Decision& decision);
   void tell_drops();
-  void ensure_lane(const Lane& lane);
-  void add_measured_lane(const ShapeTimes& times);
-  int most_rows(const StepTimes& times) const;
-  double limit_for(const Decision& decision, const Lane& lane) const;
+  void ensure_bucket(const SizeBucket& bucket);
+  void add_measured_bucket(const ShapeTimes& times);
+  int max_batch_rows(const StepTimes& times) const;
+  double limit_for(const Decision& decision, const SizeBucket& bucket) const;
   BatcherSettings batcher_settings() const;
 
   boost::asio::io_context& events_;
-  WorkerCrew& crew_;
+  WorkerEvents& worker_events_;
   const ServeSettings& settings_;
   std::string device_;
-  std::vector<std::string> command_;
+  std::vector<std::string> program_;
   State state_ = State::kPaused;
-  const char* how_ = "starting";  // while it is not ready: "starting", "dead", "hung"
+  // While it is not ready: "starting", "dead", "hung".
+  const char* how_ = "starting";
   std::unique_ptr<WorkerProcess> process_;
   std::optional<Hello> hello_;
   Batcher batcher_;
   std::map<JobId, Held> jobs_;
-  std::set<std::pair<Lane, Decision::Kind>> seen_;  // shapes and orders whose time has been seen
+  // Shapes and commands whose time has been seen.
+  std::set<std::pair<SizeBucket, Decision::Kind>> seen_;
   std::optional<Running> running_;
-  std::optional<Decision> held_;  // decided, not given: there is no room for its pixels
-  std::vector<JobId> drops_;      // the worker is told before its next order
-  double start_by_ = 0, next_start_ = 0, pause_ = 0, ready_since_ = 0, leave_until_ = 0;
-  bool leaving_ = false;
+  // Decided, not given: there is no room for its pixels.
+  std::optional<Decision> held_;
+  // The worker is told before its next command.
+  std::vector<JobId> drops_;
+  double start_by_ = 0, next_start_ = 0, pause_ = 0, ready_since_ = 0, retire_by_ = 0;
+  bool retiring_ = false;
   int restarts_ = 0;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

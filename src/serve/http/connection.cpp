@@ -6,26 +6,27 @@
 
 #include <boost/asio/post.hpp>
 
-#include "serve/http/http_exchange.h"
-#include "serve/log.h"
+#include "serve/http/connection_exchange.h"
+#include "serve/support/log.h"
 
-namespace inkstone {
+namespace inkstone::http {
 namespace {
 
 namespace asio = boost::asio;
 using SocketError = boost::system::error_code;
 using namespace std::chrono_literals;
 
-constexpr size_t kMostLingered = 1 << 20;  // bytes that are thrown away for a client that reads its answer late
+// Bytes that are thrown away for a client that reads its answer late.
+constexpr size_t kMaxLingered = 1 << 20;
 constexpr auto kCheckEvery = 250ms;
 
 }  // namespace
 
-Connection::Connection(std::shared_ptr<Hall> hall, Socket socket, std::string address)
-    : hall_(std::move(hall)), socket_(std::move(socket)), timer_(hall_->events), address_(std::move(address)) {
-  hall_->connections.insert(this);
-  ++hall_->of_address[address_];
-  ++hall_->figures.connections;
+Connection::Connection(std::shared_ptr<ServerState> state, Socket socket, std::string address)
+    : state_(std::move(state)), socket_(std::move(socket)), timer_(state_->events), address_(std::move(address)) {
+  state_->connections.insert(this);
+  ++state_->of_address[address_];
+  ++state_->figures.connections;
 }
 
 void Connection::start() {
@@ -38,36 +39,37 @@ void Connection::start() {
 void Connection::close() {
   if (phase_ == Phase::kClosed) return;
   phase_ = Phase::kClosed;
-  if (HttpExchange* exchange = std::exchange(exchange_, nullptr)) exchange->lose();
+  if (ConnectionExchange* exchange = std::exchange(exchange_, nullptr)) exchange->lose();
   socket_.reset();
   timer_.reset();
   reader_.reset();
   outbox_.clear();
   ahead_ = std::string();
-  hall_->connections.erase(this);
-  if (const auto count = hall_->of_address.find(address_); --count->second == 0) hall_->of_address.erase(count);
-  --hall_->figures.connections;
-  hall_->figures.exchanges -= std::exchange(counted_, false);
+  state_->connections.erase(this);
+  if (const auto count = state_->of_address.find(address_); --count->second == 0) state_->of_address.erase(count);
+  --state_->figures.connections;
+  state_->figures.exchanges -= std::exchange(counted_, false);
 }
 
 void Connection::rest() {
   phase_ = Phase::kResting;
-  phase_due_ = Clock::now() + after(hall_->settings.idle_seconds);
+  phase_due_ = Clock::now() + after(state_->settings.idle_seconds);
   record_ = Record();
   if (input_over_ && ahead_.empty()) return close();
-  if (hall_->leaving) return linger();
+  if (state_->closing) return linger();
   if (!ahead_.empty()) feed(std::exchange(ahead_, std::string()));
   if (input_over_ && reading()) return close();
   arm();
   listen();
 }
 
-// The answer is out and the connection ends. Closing with bytes unread would reset it and could take the answer with it.
+// The answer is out and the connection ends. Closing with bytes unread would reset it and could
+// take the answer with it.
 void Connection::linger() {
   phase_ = Phase::kLingering;
   reader_.reset();
   ahead_ = std::string();
-  phase_due_ = Clock::now() + after(std::min(2.0, hall_->settings.header_seconds));
+  phase_due_ = Clock::now() + after(std::min(2.0, state_->settings.header_seconds));
   SocketError error;
   socket_->shutdown(Socket::shutdown_send, error);
   if (input_over_ || error) return close();
@@ -77,7 +79,7 @@ void Connection::linger() {
 
 size_t Connection::room() const {
   const bool kept = !reading() && phase_ != Phase::kLingering;
-  return kept ? hall_->scratch.size() - std::min(hall_->scratch.size(), ahead_.size()) : hall_->scratch.size();
+  return kept ? state_->scratch.size() - std::min(state_->scratch.size(), ahead_.size()) : state_->scratch.size();
 }
 
 // No buffer is kept for what may come: the wait is for the socket, the reading happens at once.
@@ -96,9 +98,9 @@ void Connection::listen() {
 
 void Connection::readable() {
   SocketError error;
-  const size_t size = socket_->read_some(asio::buffer(hall_->scratch.data(), room()), error);
+  const size_t size = socket_->read_some(asio::buffer(state_->scratch.data(), room()), error);
   if (error && error != asio::error::would_block) return input_ended(error == asio::error::eof);
-  if (!error) take({hall_->scratch.data(), size});
+  if (!error) take({state_->scratch.data(), size});
   listen();
 }
 
@@ -108,7 +110,7 @@ void Connection::take(std::string_view bytes) {
     arm();
   } else if (phase_ == Phase::kLingering) {
     lingered_ += bytes.size();
-    if (lingered_ > kMostLingered) close();
+    if (lingered_ > kMaxLingered) close();
   } else {
     ahead_ += bytes;
   }
@@ -141,7 +143,7 @@ void Connection::flush() {
     if (error == asio::error::would_block) {
       awaits_output_ = true;
       taken_mark_ = written_ - in_kernel();
-      write_due_ = Clock::now() + after(hall_->settings.write_seconds);
+      write_due_ = Clock::now() + after(state_->settings.write_seconds);
       socket_->async_wait(Socket::wait_write, [self = shared_from_this()](const SocketError&) {
         self->awaits_output_ = false;
         if (self->socket_) self->flush();
@@ -153,8 +155,8 @@ void Connection::flush() {
     written_ += size;
     record_.bytes += size;
   }
-  if (phase_ == Phase::kSending)  // not at once: many requests may wait in ahead_
-    asio::post(hall_->events, [self = shared_from_this()] { self->answered(); });
+  // Not at once: many requests may wait in ahead_.
+  if (phase_ == Phase::kSending) asio::post(state_->events, [self = shared_from_this()] { self->answered(); });
 }
 
 size_t Connection::in_kernel() const {
@@ -165,10 +167,11 @@ size_t Connection::in_kernel() const {
 
 size_t Connection::unsent() const { return outbox_.size() + in_kernel(); }
 
-// One timer for the earliest of what the phase waits for. It is only set anew to be earlier; when it comes too early, it is set again.
+// One timer for the earliest of what the phase waits for. It is only set anew to be earlier; when
+// it comes too early, it is set again.
 void Connection::arm() {
   if (phase_ == Phase::kClosed) return;
-  const bool own = reading() || phase_ == Phase::kLingering || phase_ == Phase::kPenance;
+  const bool own = reading() || phase_ == Phase::kLingering || phase_ == Phase::kAuthDelay;
   Clock::time_point next = own ? phase_due_ : Clock::time_point::max();
   if (awaits_output_) next = std::min(next, write_due_);
   if (record_.events && phase_ == Phase::kWorking) next = std::min(next, ping_due_);
@@ -189,36 +192,37 @@ void Connection::on_timer() {
   if (awaits_output_ && now >= write_due_) {
     const uint64_t taken = written_ - in_kernel();
     if (taken == taken_mark_) {
-      ++hall_->figures.timed_out;
+      ++state_->figures.timed_out;
       return lost();
     }
     taken_mark_ = taken;
-    write_due_ = now + after(hall_->settings.write_seconds);
+    write_due_ = now + after(state_->settings.write_seconds);
   }
   if (record_.events && phase_ == Phase::kWorking && now >= ping_due_) {
     if (outbox_.empty()) write(": ping\n\n");
-    ping_due_ = now + after(hall_->settings.ping_seconds);
+    ping_due_ = now + after(state_->settings.ping_seconds);
     if (phase_ == Phase::kClosed) return;
   }
-  if (room() == 0 && now >= check_due_) {  // it cannot be read any more, so its end would not be seen
+  // It cannot be read any more, so its end would not be seen.
+  if (room() == 0 && now >= check_due_) {
     check_due_ = now + kCheckEvery;
     pollfd peer{socket_->native_handle(), POLLRDHUP, 0};
     if (phase_ != Phase::kSending && poll(&peer, 1, 0) == 1) return lost();
   }
-  const bool own = reading() || phase_ == Phase::kLingering || phase_ == Phase::kPenance;
+  const bool own = reading() || phase_ == Phase::kLingering || phase_ == Phase::kAuthDelay;
   if (own && now >= phase_due_) expired();
 }
 
 void Connection::expired() {
   if (phase_ == Phase::kHead || phase_ == Phase::kBody) {
-    ++hall_->figures.timed_out;
+    ++state_->figures.timed_out;
     const char* part = phase_ == Phase::kHead ? "head" : "body";
     refuse({408, "too_slow", std::string("the request's ") + part + " did not come in time", "", 0});
-  } else if (phase_ == Phase::kPenance) {
+  } else if (phase_ == Phase::kAuthDelay) {
     refuse({401, "unauthorized", "a valid key is needed", "", 0});
   } else {
     close();
   }
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::http

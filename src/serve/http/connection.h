@@ -1,6 +1,7 @@
-// One connection: reads a request, lets it in or refuses it, sends the answer, and again. It waits without buffers, works on one
-// request at a time, reads little ahead, and every wait has an end. While a request is worked on it watches whether the client
-// is still there. Whatever happens to the client ends in close().
+// One connection: it reads a request, admits or refuses it, sends the answer, and starts again. It
+// waits without buffers, works on one request at a time, reads little ahead, and every wait has an
+// end. While a request is worked on, it watches whether the client is still there. Whatever happens
+// to the client ends in close().
 #pragma once
 
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -9,29 +10,30 @@
 #include <optional>
 #include <string>
 
-#include "serve/http/hall.h"
 #include "serve/http/outbox.h"
 #include "serve/http/request_reader.h"
+#include "serve/http/server_state.h"
 
-namespace inkstone {
+namespace inkstone::http {
 
-class HttpExchange;
+class ConnectionExchange;
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   using Clock = std::chrono::steady_clock;
   using Socket = boost::asio::generic::stream_protocol::socket;
 
-  Connection(std::shared_ptr<Hall> hall, Socket socket, std::string address);
+  Connection(std::shared_ptr<ServerState> state, Socket socket, std::string address);
   void start();
-  void close();  // at once; who works on its request is told
+  // At once; who works on its request is told.
+  void close();
   bool resting() const { return phase_ == Phase::kResting; }
   Clock::time_point due() const { return phase_due_; }
-  Hall& hall() { return *hall_; }
+  ServerState& state() { return *state_; }
 
   // For the exchange that is under way.
-  void reply(HttpReply reply);
-  void begin_stream(HttpReply head);
+  void reply(Reply reply);
+  void begin_stream(Reply head);
   void write(std::string_view chunk);
   void end_stream();
   void abandon();  // nobody will answer
@@ -39,16 +41,21 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
  private:
   enum class Phase {
-    kResting,    // between requests
-    kHead,       // of a request, begun
-    kBody,       // the head is let in
-    kWorking,    // a handler has the request; also while it streams
-    kPenance,    // a wrong key is answered late
-    kSending,    // the answer is complete and goes out
-    kLingering,  // the last answer is out; the client may still be sending
+    kResting,  // between requests
+    kHead,     // of a request, begun
+    kBody,     // the head is accepted
+    // A handler has the request; also while it streams.
+    kWorking,
+    // A wrong key: the answer is delayed.
+    kAuthDelay,
+    // The answer is complete and goes out.
+    kSending,
+    // The last answer is out; the client may still be sending.
+    kLingering,
     kClosed
   };
-  struct Record {  // of the request for the log, and what its answer depends on
+  // Of the request for the log, and what its answer depends on.
+  struct Record {
     std::string id, client, method, path, origin;
     Clock::time_point started;
     int version = 11, status = 0;
@@ -79,30 +86,32 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void read_request(std::string_view& bytes);
   void begin_record();
   void admit();
-  void admit_client(HttpRequest& request, const Route& route);
+  void admit_client(Request& request, const Route& route);
   void admit_body(const Route& route);
-  void answer_without_route(const HttpRequest& request);
+  void answer_without_route(const Request& request);
   void dispatch();
-  void refuse(const HttpError& error);
-  std::string head_of(const HttpReply& reply, std::optional<size_t> length, bool chunked);
-  void begin_answer(const HttpReply& reply);
-  void answer(HttpReply reply);
+  void refuse(const Error& error);
+  std::string head_of(const Reply& reply, std::optional<size_t> length, bool chunked);
+  void begin_answer(const Reply& reply);
+  void answer(Reply reply);
   void answered();
   void log(bool gone);
 
-  const std::shared_ptr<Hall> hall_;
+  const std::shared_ptr<ServerState> state_;
   std::optional<Socket> socket_;  // none once closed
   std::optional<boost::asio::steady_timer> timer_;
   const std::string address_;
   Phase phase_ = Phase::kResting;
   bool awaits_input_ = false, awaits_output_ = false, input_over_ = false, counted_ = false;
-  std::unique_ptr<RequestReader> reader_;  // from a request's first byte to its last
-  std::string ahead_;                      // read and not yet looked at
+  // From a request's first byte to its last.
+  std::unique_ptr<RequestReader> reader_;
+  std::string ahead_;  // read and not yet looked at
   Router::Match match_;
   Record record_;
-  HttpExchange* exchange_ = nullptr;
+  ConnectionExchange* exchange_ = nullptr;
   Outbox outbox_;
-  uint64_t written_ = 0, taken_mark_ = 0;  // bytes given to the kernel; bytes the client had when the wait began
+  // Bytes given to the kernel; bytes the client had when the wait began.
+  uint64_t written_ = 0, taken_mark_ = 0;
   size_t lingered_ = 0;
   Clock::time_point phase_due_, write_due_, ping_due_, check_due_, timer_at_ = Clock::time_point::max();
 };
@@ -111,4 +120,4 @@ inline Connection::Clock::duration after(double seconds) {
   return std::chrono::duration_cast<Connection::Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::http

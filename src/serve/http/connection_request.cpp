@@ -2,14 +2,17 @@
 #include <algorithm>
 
 #include "serve/http/connection.h"
-#include "serve/http/http_exchange.h"
-#include "serve/http/http_refusal.h"
+#include "serve/http/connection_exchange.h"
+#include "serve/http/refusal.h"
 #include "serve/http/reply_head.h"
 #include "serve/http/target.h"
-#include "serve/log.h"
+#include "serve/support/log.h"
 
-namespace inkstone {
+namespace inkstone::http {
 namespace {
+
+using serve::log_line;
+using serve::LogLevel;
 
 std::string joined(const std::vector<std::string>& words) {
   std::string list;
@@ -29,14 +32,14 @@ void Connection::begin_record() {
   record_.started = Clock::now();
   record_.id = request_id("");
   record_.client = "ip:" + address_;
-  ++hall_->figures.requests;
+  ++state_->figures.requests;
 }
 
 void Connection::feed(std::string_view bytes) {
   try {
     while (!bytes.empty() && reading()) read_request(bytes);
-  } catch (const HttpRefusal& refusal) {
-    if (refusal.error.status == 400) ++hall_->figures.malformed;
+  } catch (const Refusal& refusal) {
+    if (refusal.error.status == 400) ++state_->figures.malformed;
     refuse(refusal.error);
   }
   if (phase_ != Phase::kClosed && phase_ != Phase::kLingering) ahead_ += bytes;
@@ -46,15 +49,15 @@ void Connection::read_request(std::string_view& bytes) {
   if (!reader_) {
     if (bytes.front() == '\r' || bytes.front() == '\n')
       return bytes.remove_prefix(1);  // between requests, RFC 9112 2.2
-    reader_ = std::make_unique<RequestReader>(hall_->settings.most_header, hall_->settings.most_headers);
+    reader_ = std::make_unique<RequestReader>(state_->settings.max_header, state_->settings.max_headers);
     begin_record();
     phase_ = Phase::kHead;
-    phase_due_ = Clock::now() + after(hall_->settings.header_seconds);
+    phase_due_ = Clock::now() + after(state_->settings.header_seconds);
   }
   bytes.remove_prefix(reader_->take(bytes));
   if (phase_ == Phase::kHead && reader_->state() != RequestReader::State::kHead) {
     phase_ = Phase::kBody;
-    phase_due_ = Clock::now() + after(hall_->settings.body_seconds);
+    phase_due_ = Clock::now() + after(state_->settings.body_seconds);
     admit();
   }
   if (phase_ == Phase::kBody && reader_->state() == RequestReader::State::kDone) dispatch();
@@ -62,7 +65,7 @@ void Connection::read_request(std::string_view& bytes) {
 
 // The head alone decides whether the body is wanted.
 void Connection::admit() {
-  HttpRequest& request = reader_->request();
+  Request& request = reader_->request();
   record_.id = request.id = request_id(request.header("x-request-id"));
   record_.method = request.method;
   record_.version = reader_->version();
@@ -75,50 +78,50 @@ void Connection::admit() {
   }
   record_.path = request.path = std::move(target.path);
   request.query = std::move(target.query);
-  match_ = hall_->router.match(request.method, request.path);
+  match_ = state_->router.match(request.method, request.path);
   record_.errors = match_.errors;
-  hall_->gate.check_host(request, record_.version);
-  hall_->gate.check_origin(request);
-  if (hall_->gate.listed_origin(request)) record_.origin = request.header("origin");
+  state_->policy.check_host(request, record_.version);
+  state_->policy.check_origin(request);
+  if (state_->policy.listed_origin(request)) record_.origin = request.header("origin");
   if (!match_.route) return answer_without_route(request);
   request.captured = std::move(match_.captured);
   admit_client(request, *match_.route);
   if (phase_ == Phase::kBody) admit_body(*match_.route);
 }
 
-void Connection::admit_client(HttpRequest& request, const Route& route) {
+void Connection::admit_client(Request& request, const Route& route) {
   const std::string_view authorization = request.header("authorization");
-  if (!hall_->keys.none() && !(route.open && authorization.empty())) {
-    if (const auto client = hall_->keys.client(authorization)) {
+  if (!state_->keys.none() && !(route.open && authorization.empty())) {
+    if (const auto client = state_->keys.client(authorization)) {
       record_.client = *client;
     } else if (!route.open) {
       const auto now = Clock::now();
-      const auto delay = authorization.empty() ? Clock::duration() : hall_->wrong_keys.delay(address_, now);
-      if (delay == Clock::duration()) throw HttpRefusal(401, "unauthorized", "a valid key is needed");
-      phase_ = Phase::kPenance;
+      const auto delay = authorization.empty() ? Clock::duration() : state_->wrong_keys.delay(address_, now);
+      if (delay == Clock::duration()) throw Refusal(401, "unauthorized", "a valid key is needed");
+      phase_ = Phase::kAuthDelay;
       phase_due_ = now + delay;
-      if (!hall_->draining && !std::exchange(counted_, true)) ++hall_->figures.exchanges;
+      if (!state_->draining && !std::exchange(counted_, true)) ++state_->figures.exchanges;
     }
   }
   request.client = record_.client;
 }
 
 void Connection::admit_body(const Route& route) {
-  const HttpRequest& request = reader_->request();
+  const Request& request = reader_->request();
   const bool has_body = reader_->state() == RequestReader::State::kBody;
-  const bool asks = Gate::expects_continue(request, record_.version);
-  Gate::check_body(request, has_body);
-  const size_t most = route.most_body ? route.most_body : hall_->settings.most_body;
-  if (reader_->content_length().value_or(0) > most)
-    throw HttpRefusal(413, "body_too_large", "the body is larger than " + std::to_string(most) + " bytes");
-  reader_->allow_body(most);
+  const bool asks = RequestPolicy::expects_continue(request, record_.version);
+  RequestPolicy::check_body(request, has_body);
+  const size_t max = route.max_body ? route.max_body : state_->settings.max_body;
+  if (reader_->content_length().value_or(0) > max)
+    throw Refusal(413, "body_too_large", "the body is larger than " + std::to_string(max) + " bytes");
+  reader_->allow_body(max);
   if (asks && has_body) send("HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-void Connection::answer_without_route(const HttpRequest& request) {
-  if (match_.methods.empty()) throw HttpRefusal(404, "not_found", "there is nothing at this address");
+void Connection::answer_without_route(const Request& request) {
+  if (match_.methods.empty()) throw Refusal(404, "not_found", "there is nothing at this address");
   const std::string allowed = joined(match_.methods) + ", OPTIONS";
-  HttpReply reply;
+  Reply reply;
   if (request.method == "OPTIONS") {
     reply.status = 204;
     if (!record_.origin.empty()) {
@@ -136,10 +139,10 @@ void Connection::answer_without_route(const HttpRequest& request) {
 }
 
 void Connection::dispatch() {
-  const auto exchange = std::make_shared<HttpExchange>(shared_from_this(), std::move(reader_->request()));
+  const auto exchange = std::make_shared<ConnectionExchange>(shared_from_this(), std::move(reader_->request()));
   reader_.reset();
   phase_ = Phase::kWorking;
-  if (!std::exchange(counted_, true)) ++hall_->figures.exchanges;
+  if (!std::exchange(counted_, true)) ++state_->figures.exchanges;
   exchange_ = exchange.get();
   try {
     match_.route->handler(exchange);
@@ -151,29 +154,30 @@ void Connection::dispatch() {
   }
 }
 
-void Connection::refuse(const HttpError& error) {
-  HttpReply reply = error_reply(record_.errors, error, record_.id);
-  if (error.status == 400) record_.keep_alive = false;  // where the next request begins is not sure
+void Connection::refuse(const Error& error) {
+  Reply reply = error_reply(record_.errors, error, record_.id);
+  // Where the next request begins is not sure.
+  if (error.status == 400) record_.keep_alive = false;
   if (error.status == 401)
     reply.headers.emplace_back("WWW-Authenticate", record_.errors == ErrorShape::kA1111 ? "Basic realm=\"inkstone\""
                                                                                         : "Bearer realm=\"inkstone\"");
   answer(std::move(reply));
 }
 
-std::string Connection::head_of(const HttpReply& reply, std::optional<size_t> length, bool chunked) {
+std::string Connection::head_of(const Reply& reply, std::optional<size_t> length, bool chunked) {
   return reply_head(reply, {record_.version, record_.keep_alive, chunked, length, record_.id, record_.origin});
 }
 
 // After its first line an answer is certain.
-void Connection::begin_answer(const HttpReply& reply) {
+void Connection::begin_answer(const Reply& reply) {
   record_.status = reply.status;
-  ++hall_->answers[reply.status];
-  if (!std::exchange(counted_, true)) ++hall_->figures.exchanges;
+  ++state_->answers[reply.status];
+  if (!std::exchange(counted_, true)) ++state_->figures.exchanges;
 }
 
-void Connection::answer(HttpReply reply) {
+void Connection::answer(Reply reply) {
   const bool unread = reader_ && reader_->state() != RequestReader::State::kDone;
-  if (unread || hall_->draining) record_.keep_alive = false;
+  if (unread || state_->draining) record_.keep_alive = false;
   std::string head = head_of(reply, reply.body.size(), false);
   begin_answer(reply);
   reader_.reset();
@@ -184,28 +188,28 @@ void Connection::answer(HttpReply reply) {
   flush();
 }
 
-void Connection::reply(HttpReply reply) { answer(std::move(reply)); }
+void Connection::reply(Reply reply) { answer(std::move(reply)); }
 
-void Connection::begin_stream(HttpReply head) {
+void Connection::begin_stream(Reply head) {
   const bool chunked = record_.version == 11;
-  if (!chunked || hall_->draining) record_.keep_alive = false;
+  if (!chunked || state_->draining) record_.keep_alive = false;
   std::string text = head_of(head, std::nullopt, chunked);
   begin_answer(head);
   record_.chunked = chunked;
   record_.events = head.content_type.starts_with("text/event-stream");
-  ping_due_ = Clock::now() + after(hall_->settings.ping_seconds);
+  ping_due_ = Clock::now() + after(state_->settings.ping_seconds);
   send(std::move(text));
   arm();
 }
 
 void Connection::write(std::string_view chunk) {
   if (chunk.empty() || record_.method == "HEAD") return;
-  if (unsent() > hall_->settings.most_unsent) {
+  if (unsent() > state_->settings.max_unsent) {
     log_line(LogLevel::kWarning, "slow reader",
              {{"request", record_.id}, {"client", record_.client}, {"unsent", unsent()}});
     return lost();
   }
-  ping_due_ = Clock::now() + after(hall_->settings.ping_seconds);
+  ping_due_ = Clock::now() + after(state_->settings.ping_seconds);
   if (!record_.chunked) return send(std::string(chunk));
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string framed;
@@ -224,14 +228,15 @@ void Connection::end_stream() {
 void Connection::abandon() {
   if (phase_ != Phase::kWorking) return;
   exchange_ = nullptr;
-  if (record_.status) return lost();  // the missing end of the stream tells the client
+  // The missing end of the stream tells the client.
+  if (record_.status) return lost();
   refuse({500, "internal_error", "the server failed at this request; its log says more under the request's id", "", 0});
 }
 
 void Connection::answered() {
   if (phase_ != Phase::kSending || !outbox_.empty()) return;
   log(false);
-  hall_->figures.exchanges -= std::exchange(counted_, false);
+  state_->figures.exchanges -= std::exchange(counted_, false);
   if (record_.keep_alive)
     rest();
   else
@@ -251,4 +256,4 @@ void Connection::log(bool gone) {
             {"seconds", took}});
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::http

@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "serve/http/http.h"
 
-namespace inkstone {
+namespace inkstone::http {
 namespace {
 
 const char* type_of(int status) {
@@ -22,7 +22,7 @@ const char* type_of(int status) {
 // The official client tries 408, 409, 429 and 5xx again unless it is told not to.
 bool tried_again(int status) { return status == 409 || status == 429 || status >= 500; }
 
-Json open_ai(const HttpError& error) {
+Json open_ai(const Error& error) {
   return {{"message", error.message},
           {"type", type_of(error.status)},
           {"param", error.field.empty() ? Json(nullptr) : Json(error.field)},
@@ -31,8 +31,8 @@ Json open_ai(const HttpError& error) {
 
 }  // namespace
 
-HttpReply error_reply(ErrorShape shape, const HttpError& error, const std::string& request_id) {
-  HttpReply reply;
+Reply error_reply(ErrorShape shape, const Error& error, const std::string& request_id) {
+  Reply reply;
   reply.status = error.status;
   Json body = JsonObject{};
   switch (shape) {
@@ -57,4 +57,4 @@ HttpReply error_reply(ErrorShape shape, const HttpError& error, const std::strin
   return reply;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::http

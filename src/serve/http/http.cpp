@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::http {
 namespace {
 
 template <typename Pairs>
@@ -14,17 +14,17 @@ const std::string* found(const Pairs& pairs, std::string_view name) {
 
 }  // namespace
 
-std::string_view HttpRequest::header(std::string_view lower_case_name) const {
+std::string_view Request::header(std::string_view lower_case_name) const {
   const std::string* value = found(headers, lower_case_name);
   return value ? std::string_view(*value) : std::string_view();
 }
 
-const std::string* HttpRequest::parameter(std::string_view name) const { return found(query, name); }
+const std::string* Request::parameter(std::string_view name) const { return found(query, name); }
 
-std::string_view HttpRequest::capture(std::string_view name) const {
+std::string_view Request::capture(std::string_view name) const {
   const std::string* value = found(captured, name);
   INKSTONE_CHECK(value, "the route has no {", name, "}");
   return *value;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::http

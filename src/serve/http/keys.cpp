@@ -8,15 +8,18 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "serve/log.h"
+#include "serve/support/log.h"
 
-namespace inkstone {
+namespace inkstone::http {
 namespace {
+
+using serve::log_line;
+using serve::LogLevel;
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
-constexpr size_t kLeastKey = 8;
+constexpr size_t kMinKey = 8;
 
 bool plain(std::string_view text) {
   return std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
@@ -61,8 +64,8 @@ Keys Keys::read(const fs::path& file) {
     const size_t colon = line.find(':');
     INKSTONE_CHECK_USAGE(colon != line.npos && colon > 0 && plain(line), file.string(), ":", number,
                          ": a line must be NAME:KEY, without spaces");
-    INKSTONE_CHECK_USAGE(line.size() - colon - 1 >= kLeastKey, file.string(), ":", number, ": the key is shorter than ",
-                         kLeastKey, " characters; `openssl rand -hex 24` makes a good one");
+    INKSTONE_CHECK_USAGE(line.size() - colon - 1 >= kMinKey, file.string(), ":", number, ": the key is shorter than ",
+                         kMinKey, " characters; `openssl rand -hex 24` makes a good one");
     Entry entry{std::string(line.substr(0, colon)), sha256(line.substr(colon + 1))};
     for (const Entry& other : keys.entries_) {
       INKSTONE_CHECK_USAGE(other.name != entry.name, file.string(), ":", number, ": the name ", entry.name,
@@ -95,17 +98,17 @@ std::optional<std::string> Keys::client(std::string_view authorization) const {
 }
 
 std::chrono::milliseconds WrongKeys::delay(const std::string& address, Clock::time_point now) {
-  constexpr size_t kMostAddresses = 4096;
-  constexpr int kFree = 3, kMostDoublings = 5;  // 250 ms to 8 s
-  if (counts_.size() >= kMostAddresses)
+  constexpr size_t kMaxAddresses = 4096;
+  constexpr int kFree = 3, kMaxDoublings = 5;  // 250 ms to 8 s
+  if (counts_.size() >= kMaxAddresses)
     std::erase_if(counts_, [&](const auto& count) { return now - count.second.last > 60s; });
-  if (counts_.size() >= kMostAddresses) counts_.clear();
+  if (counts_.size() >= kMaxAddresses) counts_.clear();
   Count& count = counts_[address];
   if (now - count.last > 60s) count.wrong = 0;
   count.last = now;
   ++count.wrong;
   if (count.wrong <= kFree) return 0ms;
-  return 250ms * (1 << std::min(count.wrong - kFree - 1, kMostDoublings));
+  return 250ms * (1 << std::min(count.wrong - kFree - 1, kMaxDoublings));
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::http

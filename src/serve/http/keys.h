@@ -1,4 +1,5 @@
-// Who may come in: lines NAME:KEY of a file, of which only digests stay in memory. Every key is compared, each in constant time.
+// API keys, from a file with lines NAME:KEY. Only digests stay in memory. A key is compared with
+// each of them, in constant time.
 #pragma once
 
 #include <chrono>
@@ -9,15 +10,17 @@
 #include <unordered_map>
 #include <vector>
 
-namespace inkstone {
+namespace inkstone::http {
 
 class Keys {
  public:
-  Keys() = default;  // none: everyone may
+  // No keys: anyone may use the server.
+  Keys() = default;
   // Empty lines and lines that begin with # say nothing. Error names file and line, never a key.
   static Keys read(const std::filesystem::path& file);
   bool none() const { return entries_.empty(); }
-  // "key:NAME" for "Bearer KEY", "user:NAME" for "Basic base64(NAME:KEY)"; nothing where the key is not known.
+  // "key:NAME" for "Bearer KEY", "user:NAME" for "Basic base64(NAME:KEY)"; nothing where the key is
+  // not known.
   std::optional<std::string> client(std::string_view authorization) const;
 
  private:
@@ -41,4 +44,4 @@ class WrongKeys {
   std::unordered_map<std::string, Count> counts_;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::http

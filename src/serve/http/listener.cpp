@@ -10,10 +10,13 @@
 
 #include "base/error.h"
 #include "serve/http/port_holder.h"
-#include "serve/log.h"
+#include "serve/support/log.h"
 
-namespace inkstone {
+namespace inkstone::http {
 namespace {
+
+using serve::log_line;
+using serve::LogLevel;
 
 namespace asio = boost::asio;
 using ErrorCode = boost::system::error_code;
@@ -34,8 +37,8 @@ int spare_descriptor() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 }  // namespace
 
-Listener::Listener(std::shared_ptr<Hall> hall, Tcp::acceptor acceptor)
-    : hall_(std::move(hall)), acceptor_(std::move(acceptor)), pause_(hall_->events), spare_(spare_descriptor()) {}
+Listener::Listener(std::shared_ptr<ServerState> state, Tcp::acceptor acceptor)
+    : state_(std::move(state)), acceptor_(std::move(acceptor)), pause_(state_->events), spare_(spare_descriptor()) {}
 
 Listener::~Listener() {
   if (spare_ >= 0) ::close(spare_);
@@ -70,26 +73,27 @@ void Listener::enter(Tcp::socket socket) {
   ErrorCode error;
   const auto peer = socket.remote_endpoint(error);
   if (error) return;
-  ++hall_->figures.accepted;
+  ++state_->figures.accepted;
   std::string address = text_of(peer.address());
   socket.non_blocking(true, error);
   if (!make_room(address)) {
-    ++hall_->figures.turned_away;
+    ++state_->figures.turned_away;
     socket.write_some(asio::buffer(kBusy), error);
     return;
   }
   socket.set_option(Tcp::no_delay(true), error);
   socket.set_option(asio::socket_base::keep_alive(true), error);
-  std::make_shared<Connection>(hall_, std::move(socket), std::move(address))->start();
+  std::make_shared<Connection>(state_, std::move(socket), std::move(address))->start();
 }
 
-// Where all places are taken, who has rested longest gives way: resting is free, and must not keep others out.
+// Where all places are taken, who has rested longest gives way: resting is free, and must not keep
+// others out.
 bool Listener::make_room(const std::string& address) {
-  const auto same = hall_->of_address.find(address);
-  if (same != hall_->of_address.end() && same->second >= hall_->settings.most_per_client) return false;
-  if (hall_->figures.connections < hall_->settings.most_connections) return true;
+  const auto same = state_->of_address.find(address);
+  if (same != state_->of_address.end() && same->second >= state_->settings.max_per_client) return false;
+  if (state_->figures.connections < state_->settings.max_connections) return true;
   Connection* oldest = nullptr;
-  for (Connection* connection : hall_->connections)
+  for (Connection* connection : state_->connections)
     if (connection->resting() && (!oldest || connection->due() < oldest->due())) oldest = connection;
   if (oldest) oldest->shared_from_this()->close();
   return oldest;
@@ -101,26 +105,26 @@ void Listener::turn_one_away() {
     ::close(spare_);
     const int descriptor = ::accept4(acceptor_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC);
     if (descriptor >= 0) {
-      ++hall_->figures.turned_away;
+      ++state_->figures.turned_away;
       ::close(descriptor);
     }
   }
   spare_ = spare_descriptor();
 }
 
-Listener::Tcp::acceptor listen_at(asio::io_context& events, const HttpSettings& settings) {
+Listener::Tcp::acceptor listen_at(asio::io_context& events, const Settings& settings) {
   using Tcp = Listener::Tcp;
   ErrorCode error;
   Tcp::resolver resolver(events);
   const auto found = resolver.resolve(settings.host, std::to_string(settings.port), Tcp::resolver::passive, error);
   INKSTONE_CHECK_USAGE(!error && !found.empty(), "cannot listen at ", settings.host, ": ", error.message());
-  const Tcp::endpoint place = found.begin()->endpoint();
+  const Tcp::endpoint endpoint = found.begin()->endpoint();
   Tcp::acceptor acceptor(events);
-  acceptor.open(place.protocol(), error);
+  acceptor.open(endpoint.protocol(), error);
   if (!error) acceptor.set_option(Tcp::acceptor::reuse_address(true), error);
-  if (!error && place.address().is_v6() && place.address().is_unspecified())
+  if (!error && endpoint.address().is_v6() && endpoint.address().is_unspecified())
     acceptor.set_option(asio::ip::v6_only(false), error);
-  if (!error) acceptor.bind(place, error);
+  if (!error) acceptor.bind(endpoint, error);
   if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (!error) acceptor.non_blocking(true, error);
   INKSTONE_CHECK(!error, "cannot listen at ", settings.host, " port ", settings.port, ": ", error.message(),
@@ -128,4 +132,4 @@ Listener::Tcp::acceptor listen_at(asio::io_context& events, const HttpSettings& 
   return acceptor;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::http

@@ -1,5 +1,5 @@
-// The socket that new connections come to. What comes beyond the limits is turned away at once; where descriptors have run out,
-// it neither spins nor lets clients hang.
+// The socket that new connections come to. What comes beyond the limits is turned away at once;
+// where descriptors have run out, it neither spins nor lets clients hang.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
@@ -8,13 +8,13 @@
 
 #include "serve/http/connection.h"
 
-namespace inkstone {
+namespace inkstone::http {
 
 class Listener : public std::enable_shared_from_this<Listener> {
  public:
   using Tcp = boost::asio::ip::tcp;
 
-  Listener(std::shared_ptr<Hall> hall, Tcp::acceptor acceptor);
+  Listener(std::shared_ptr<ServerState> state, Tcp::acceptor acceptor);
   ~Listener();
   void start() { accept(); }
   void stop();
@@ -26,13 +26,14 @@ class Listener : public std::enable_shared_from_this<Listener> {
   bool make_room(const std::string& address);
   void turn_one_away();
 
-  const std::shared_ptr<Hall> hall_;
+  const std::shared_ptr<ServerState> state_;
   Tcp::acceptor acceptor_;
   boost::asio::steady_timer pause_;
-  int spare_;  // a descriptor to give up when there is no other
+  // A descriptor to give up when there is no other.
+  int spare_;
 };
 
 // Bound and listening; throws Error with the port and what holds it.
-Listener::Tcp::acceptor listen_at(boost::asio::io_context& events, const HttpSettings& settings);
+Listener::Tcp::acceptor listen_at(boost::asio::io_context& events, const Settings& settings);
 
-}  // namespace inkstone
+}  // namespace inkstone::http

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace inkstone {
+namespace inkstone::http {
 
 void Outbox::push(std::string bytes) {
   constexpr size_t kGathered = 4096;
@@ -42,4 +42,4 @@ void Outbox::clear() {
   first_ = offset_ = size_ = 0;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::http

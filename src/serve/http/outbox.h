@@ -1,4 +1,5 @@
-// Bytes on their way to a client that may be slow: small pieces are gathered, large ones kept as they are, nothing held once sent.
+// Bytes to send to a client that may be slow. Small pieces are joined, large ones kept as they are,
+// and nothing is held once sent.
 #pragma once
 
 #include <array>
@@ -6,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace inkstone {
+namespace inkstone::http {
 
 class Outbox {
  public:
@@ -23,4 +24,4 @@ class Outbox {
   size_t size_ = 0;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::http

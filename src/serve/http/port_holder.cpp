@@ -1,4 +1,5 @@
-// /proc/net/tcp: "sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode", addresses HEX:PORT, st 0A listens.
+// /proc/net/tcp: "sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode",
+// addresses HEX:PORT, st 0A listens.
 #include "serve/http/port_holder.h"
 
 #include <algorithm>
@@ -6,7 +7,7 @@
 #include <fstream>
 #include <sstream>
 
-namespace inkstone {
+namespace inkstone::http {
 namespace {
 
 namespace fs = std::filesystem;
@@ -53,4 +54,4 @@ std::string port_holder(uint16_t port) {
   return "";
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::http

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 
-namespace inkstone {
+namespace inkstone::http {
 
-std::string port_holder(
-    uint16_t port);  // " (held by redis-server, process 12)", or empty where the system does not say
+// " (held by redis-server, process 12)", or empty where the system does not say.
+std::string port_holder(uint16_t port);
 
-}  // namespace inkstone
+}  // namespace inkstone::http

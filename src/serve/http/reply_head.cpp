@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::http {
 namespace {
 
 using boost::beast::iequals;
@@ -32,7 +32,7 @@ std::string date() {
 
 }  // namespace
 
-std::string reply_head(const HttpReply& reply, const ReplyHead& head) {
+std::string reply_head(const Reply& reply, const ReplyHead& head) {
   const auto has = [&](std::string_view name) {
     return std::ranges::any_of(reply.headers, [&](const auto& header) { return iequals(header.first, name); });
   };
@@ -64,4 +64,4 @@ std::string reply_head(const HttpReply& reply, const ReplyHead& head) {
   return text += "\r\n";
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::http

@@ -3,21 +3,23 @@
 #include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 
-#include "serve/http/http_refusal.h"
+#include "serve/http/refusal.h"
 
-namespace inkstone {
+namespace inkstone::http {
 namespace {
 
-namespace http = boost::beast::http;
+namespace beast_http = boost::beast::http;
 using ErrorCode = boost::beast::error_code;
 using Text = boost::beast::string_view;
 
-constexpr size_t kMostChunkHead = 4096;
-constexpr size_t kLeastBody = 5;  // "0 CR LF CR LF"; Beast 1.81 asserts that it sees the last chunk with this much
+constexpr size_t kMaxChunkHead = 4096;
+// "0 CR LF CR LF"; Beast 1.81 asserts that it sees the last chunk with this much.
+constexpr size_t kMinBody = 5;
 constexpr const char* kBadChunk = "a chunk must begin with its size in hexadecimal digits";
-constexpr size_t kMostOverhead = 16;  // bytes of chunk heads for each byte of a body
+// Bytes of chunk heads for each byte of a body.
+constexpr size_t kMaxOverhead = 16;
 
-[[noreturn]] void malformed(const std::string& why) { throw HttpRefusal(400, "bad_request", why); }
+[[noreturn]] void malformed(const std::string& why) { throw Refusal(400, "bad_request", why); }
 
 std::string lower(Text text) {
   std::string result(text);
@@ -30,7 +32,8 @@ bool plain_number(const std::string& text) {
   return !text.empty() && text.size() < 20 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// Whether what came so far can become "[CR LF after the chunk before] SIZE [;...] CR LF", with trailers where the size is 0.
+// Whether what came so far can become "[CR LF after the chunk before] SIZE [;...] CR LF", with
+// trailers where the size is 0.
 bool chunk_head(std::string_view text, bool first) {
   for (const char c : {'\r', '\n'})
     if (!first && text.starts_with(c)) text.remove_prefix(1);
@@ -50,20 +53,21 @@ constexpr std::string_view kSingle[] = {"content-length", "transfer-encoding", "
 
 }  // namespace
 
-struct RequestReader::Parser : http::basic_parser<true> {
+struct RequestReader::Parser : beast_http::basic_parser<true> {
   explicit Parser(RequestReader& owner) : reader(owner) {
     eager(true);
     body_limit(boost::none);
-    header_limit(static_cast<uint32_t>(reader.most_header_ + 16));
+    header_limit(static_cast<uint32_t>(reader.max_header_ + 16));
   }
 
-  void on_request_impl(http::verb, Text method, Text target, int, ErrorCode&) override {
+  void on_request_impl(beast_http::verb, Text method, Text target, int, ErrorCode&) override {
     reader.request_.method = std::string(method);
     reader.target_ = std::string(target);
   }
   void on_response_impl(int, Text, int, ErrorCode&) override {}
-  void on_field_impl(http::field, Text name, Text value, ErrorCode&) override {
-    if (trailers) return;  // not asked for, and they could speak as headers
+  void on_field_impl(beast_http::field, Text name, Text value, ErrorCode&) override {
+    // Not asked for, and they could speak as headers.
+    if (trailers) return;
     std::string key = lower(name);
     if (std::ranges::find(kSingle, key) != std::end(kSingle) && !reader.request_.header(key).empty())
       malformed("the header " + key + " comes twice");
@@ -77,9 +81,8 @@ struct RequestReader::Parser : http::basic_parser<true> {
   }
   void on_chunk_header_impl(uint64_t size, Text extension, ErrorCode&) override {
     if (!extension.empty() && extension.front() != ';') malformed(kBadChunk);
-    if (size > reader.most_body_ - std::min(reader.most_body_, reader.request_.body.size()))
-      throw HttpRefusal(413, "body_too_large",
-                        "the body is larger than " + std::to_string(reader.most_body_) + " bytes");
+    if (size > reader.max_body_ - std::min(reader.max_body_, reader.request_.body.size()))
+      throw Refusal(413, "body_too_large", "the body is larger than " + std::to_string(reader.max_body_) + " bytes");
   }
   size_t on_chunk_body_impl(uint64_t, Text part, ErrorCode&) override {
     reader.request_.body += part;
@@ -91,8 +94,8 @@ struct RequestReader::Parser : http::basic_parser<true> {
   bool trailers = false;
 };
 
-RequestReader::RequestReader(size_t most_header, size_t most_headers)
-    : most_header_(most_header), most_headers_(most_headers) {}
+RequestReader::RequestReader(size_t max_header, size_t max_headers)
+    : max_header_(max_header), max_headers_(max_headers) {}
 
 RequestReader::~RequestReader() = default;
 
@@ -112,9 +115,9 @@ size_t RequestReader::take(std::string_view bytes) {
 size_t RequestReader::take_head(std::string_view bytes) {
   for (size_t i = 0; i < bytes.size(); ++i) {
     const char c = bytes[i];
-    if (held_.size() == most_header_)
-      throw HttpRefusal(431, "header_too_large",
-                        "the request's head is larger than " + std::to_string(most_header_) + " bytes");
+    if (held_.size() == max_header_)
+      throw Refusal(431, "header_too_large",
+                    "the request's head is larger than " + std::to_string(max_header_) + " bytes");
     if (c == '\0') malformed("NUL in the request's head");
     const bool after_return = held_.ends_with('\r');
     if ((c == '\n') != after_return) malformed("lines of the request's head must end in CR LF");
@@ -142,11 +145,11 @@ void RequestReader::check_line(std::string_view line) {
       version_ = 10;
     else if (const size_t at = line.rfind(" HTTP/"); !line.ends_with(" HTTP/1.1"))
       at == line.npos ? malformed("the first line must be METHOD TARGET HTTP/1.1")
-                      : throw HttpRefusal(505, "bad_version", "this server speaks HTTP/1.1");
+                      : throw Refusal(505, "bad_version", "this server speaks HTTP/1.1");
     return;
   }
-  if (lines_ > most_headers_ + 1)
-    throw HttpRefusal(431, "too_many_headers", "more than " + std::to_string(most_headers_) + " headers");
+  if (lines_ > max_headers_ + 1)
+    throw Refusal(431, "too_many_headers", "more than " + std::to_string(max_headers_) + " headers");
   if (line.front() == ' ' || line.front() == '\t') malformed("a folded header line");
   const size_t colon = line.find(':');
   if (colon == 0 || colon == line.npos) malformed("a header line without a name");
@@ -157,13 +160,13 @@ void RequestReader::check_line(std::string_view line) {
   if (name == "content-length" && !plain_number(std::string(value)))
     malformed("content-length must be a number of digits only");
   if (name == "transfer-encoding" && lower(value) != "chunked")
-    throw HttpRefusal(501, "bad_transfer_encoding", "the only transfer-encoding here is chunked");
+    throw Refusal(501, "bad_transfer_encoding", "the only transfer-encoding here is chunked");
   if (name == "transfer-encoding" && version_ == 10) malformed("transfer-encoding in HTTP/1.0");
 }
 
 size_t RequestReader::take_body(std::string_view bytes) {
   const bool chunked = parser_->chunked();
-  if (chunked && body_bytes_ == 0 && held_.size() + bytes.size() < kLeastBody) {
+  if (chunked && body_bytes_ == 0 && held_.size() + bytes.size() < kMinBody) {
     held_ += bytes;
     if (!chunk_head(held_, true)) malformed(kBadChunk);
     return bytes.size();
@@ -189,9 +192,9 @@ size_t RequestReader::take_body(std::string_view bytes) {
     held_.erase(0, taken);
   }
   if (!held_.empty() && !chunk_head(held_, body_bytes_ == 0)) malformed(kBadChunk);
-  if (held_.size() > kMostChunkHead) malformed("a chunk's head or the trailers are larger than 4096 bytes");
-  if (body_bytes_ > kMostOverhead * (most_body_ + kMostChunkHead))
-    throw HttpRefusal(413, "body_too_large", "the chunks' heads are far larger than the body");
+  if (held_.size() > kMaxChunkHead) malformed("a chunk's head or the trailers are larger than 4096 bytes");
+  if (body_bytes_ > kMaxOverhead * (max_body_ + kMaxChunkHead))
+    throw Refusal(413, "body_too_large", "the chunks' heads are far larger than the body");
   return bytes.size();
 }
 
@@ -201,10 +204,10 @@ size_t RequestReader::parse(std::string_view bytes) {
   while (taken < bytes.size() && !parser_->is_done()) {
     const size_t part = parser_->put(boost::asio::buffer(bytes.data() + taken, bytes.size() - taken), error);
     taken += part;
-    if (error && error != http::error::need_more) malformed("malformed HTTP: " + error.message());
+    if (error && error != beast_http::error::need_more) malformed("malformed HTTP: " + error.message());
     if (part == 0) break;
   }
   return taken;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::http

@@ -1,6 +1,7 @@
-// One HTTP/1.1 request from bytes that come as they like, without a socket. Stricter than Beast's parser, which does the grammar:
-// a request that two readers could understand differently (two lengths, a length and chunks, folded lines, bare line ends, signs in
-// numbers) is refused, and nothing is held beyond the limits.
+// One HTTP/1.1 request from bytes that come as they like, without a socket. Stricter than Beast's
+// parser, which does the grammar: a request that two readers could understand differently (two
+// lengths, a length and chunks, folded lines, bare line ends, signs in numbers) is refused, and
+// nothing is held beyond the limits.
 #pragma once
 
 #include <cstdint>
@@ -11,27 +12,29 @@
 
 #include "serve/http/http.h"
 
-namespace inkstone {
+namespace inkstone::http {
 
 class RequestReader {
  public:
   enum class State { kHead, kBody, kDone };
 
-  RequestReader(size_t most_header, size_t most_headers);
+  RequestReader(size_t max_header, size_t max_headers);
   ~RequestReader();
 
-  // Takes from the front of bytes and says how many; stops behind the head and behind the request. Throws HttpRefusal.
+  // Takes from the front of bytes and says how many; stops behind the head and behind the request.
+  // Throws Refusal.
   size_t take(std::string_view bytes);
   State state() const { return state_; }
 
   // From the end of the head on:
-  HttpRequest& request() { return request_; }  // method, headers and, once done, the body
+  // Method, headers and, once done, the body.
+  Request& request() { return request_; }
   const std::string& target() const { return target_; }
   int version() const { return version_; }  // 10 or 11
   bool keep_alive() const;
   bool has_body() const { return state_ == State::kBody || !request_.body.empty(); }
   std::optional<uint64_t> content_length() const;
-  void allow_body(size_t most) { most_body_ = most; }  // HttpRefusal 413 beyond it
+  void allow_body(size_t max) { max_body_ = max; }  // Refusal 413 beyond it
 
  private:
   struct Parser;
@@ -40,16 +43,19 @@ class RequestReader {
   void check_line(std::string_view line);
   size_t parse(std::string_view bytes);
 
-  const size_t most_header_, most_headers_;
-  size_t most_body_ = 0, body_bytes_ = 0;  // the latter as they came, chunk heads included
+  const size_t max_header_, max_headers_;
+  // The latter as they came, chunk heads included.
+  size_t max_body_ = 0, body_bytes_ = 0;
   State state_ = State::kHead;
-  HttpRequest request_;
+  Request request_;
   std::string target_;
   int version_ = 11;
-  std::string held_;  // of the head, or of a chunk's head, until it is complete
-  size_t line_ = 0;   // where in held_ the line begins that is not complete
+  // Of the head, or of a chunk's head, until it is complete.
+  std::string held_;
+  // Where in held_ the line begins that is not complete.
+  size_t line_ = 0;
   size_t lines_ = 0;
   std::unique_ptr<Parser> parser_;
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::http

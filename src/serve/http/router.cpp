@@ -1,10 +1,11 @@
-// Routes are compared segment by segment; of several that fit, the one with most literal segments is meant, then the first.
+// Routes are compared segment by segment; of several that fit, the one with most literal segments
+// is meant, then the first.
 #include <algorithm>
 
 #include "base/error.h"
 #include "serve/http/http.h"
 
-namespace inkstone {
+namespace inkstone::http {
 namespace {
 
 std::vector<std::string_view> segments(std::string_view path) {
@@ -52,8 +53,9 @@ Router::Match Router::match(std::string_view method, std::string_view path) cons
   Match match;
   if (!path.starts_with('/')) return match;
   const std::vector<std::string_view> parts = segments(path);
-  size_t nearest = 0, most_literal = 0;
-  bool exact = false;  // the method itself, not GET for HEAD
+  size_t nearest = 0, max_literal = 0;
+  // The method itself, not GET for HEAD.
+  bool exact = false;
   for (const Route& route : routes_) {
     const Fit found = fit(segments(route.pattern), parts);
     if (!found.whole) {
@@ -69,9 +71,9 @@ Router::Match Router::match(std::string_view method, std::string_view path) cons
         match.methods.push_back(known);
     const bool same = route.method == method;
     if (!same && !(method == "HEAD" && route.method == "GET")) continue;
-    if (match.route && (found.literal < most_literal || (found.literal == most_literal && exact >= same))) continue;
+    if (match.route && (found.literal < max_literal || (found.literal == max_literal && exact >= same))) continue;
     match.route = &route;
-    most_literal = found.literal;
+    max_literal = found.literal;
     exact = same;
   }
   if (!match.route) return match;
@@ -83,4 +85,4 @@ Router::Match Router::match(std::string_view method, std::string_view path) cons
   return match;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::http

@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "serve/http/http_refusal.h"
+#include "serve/http/refusal.h"
 
-namespace inkstone {
+namespace inkstone::http {
 namespace {
 
-constexpr size_t kMostParameters = 100;
+constexpr size_t kMaxParameters = 100;
 
-[[noreturn]] void refuse(const char* why) { throw HttpRefusal(400, "bad_target", why); }
+[[noreturn]] void refuse(const char* why) { throw Refusal(400, "bad_target", why); }
 
 int digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -66,8 +66,8 @@ bool valid_utf8(std::string_view text) {
       if (next >> 6 != 2) return false;
       code = code << 6 | (next & 0x3f);
     }
-    constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (code < kLeast[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return false;
+    constexpr uint32_t kMin[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (code < kMin[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return false;
     i += length;
   }
   return true;
@@ -93,7 +93,7 @@ Target parse_target(std::string_view raw) {
     const std::string_view pair = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (pair.empty()) continue;
-    if (target.query.size() == kMostParameters) refuse("more than 100 parameters in the URL");
+    if (target.query.size() == kMaxParameters) refuse("more than 100 parameters in the URL");
     const size_t equals = std::min(pair.find('='), pair.size());
     target.query.emplace_back(unescaped(pair.substr(0, equals), true),
                               unescaped(pair.substr(std::min(equals + 1, pair.size())), true));
@@ -101,4 +101,4 @@ Target parse_target(std::string_view raw) {
   return target;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::http

@@ -1,5 +1,6 @@
-// The target of a request, "/jobs/7?wait=1", taken apart. What is not plainly one path in one reading is refused, not mended:
-// bad escapes, text that is not UTF-8, NUL and control characters, "." and ".." segments, escaped slashes, backslashes.
+// The target of a request, "/jobs/7?wait=1", taken apart. What is not plainly one path in one
+// reading is refused, not mended: bad escapes, text that is not UTF-8, NUL and control characters,
+// "." and ".." segments, escaped slashes, backslashes.
 #pragma once
 
 #include <string>
@@ -7,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace inkstone {
+namespace inkstone::http {
 
 struct Target {
   std::string authority;  // of "http://authority/path", else empty
@@ -15,7 +16,7 @@ struct Target {
   std::vector<std::pair<std::string, std::string>> query;
 };
 
-Target parse_target(std::string_view raw);  // throws HttpRefusal
+Target parse_target(std::string_view raw);  // throws Refusal
 bool valid_utf8(std::string_view text);
 
-}  // namespace inkstone
+}  // namespace inkstone::http

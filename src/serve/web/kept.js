@@ -1,5 +1,6 @@
-// The pictures that this browser keeps, newest first: IndexedDB, so they outlive the tab; other tabs are told.
-const kMost = 500;
+// The images that this browser keeps, newest first, in IndexedDB: they outlive the tab, and other tabs are told.
+// The database calls its store "pictures"; browsers have such stores already.
+const kMax = 500;
 const channel = new BroadcastChannel("kept");
 let opened = null;
 
@@ -34,15 +35,15 @@ export function onChange(tell) {
   channel.addEventListener("message", tell);
 }
 
-export async function keptPictures() {
+export async function keptImages() {
   return (await finished((await store("readonly")).getAll())).reverse();
 }
 
-// { blob, parameters, model, seconds }; the oldest go where there are too many.
-export async function keep(picture) {
-  await finished((await store("readwrite")).add({ ...picture, created: Date.now() }));
+// Takes { blob, parameters, model, seconds }. Beyond kMax entries the oldest are deleted.
+export async function keep(entry) {
+  await finished((await store("readwrite")).add({ ...entry, created: Date.now() }));
   const keys = await finished((await store("readonly")).getAllKeys());
-  for (const key of keys.slice(0, Math.max(keys.length - kMost, 0))) await finished((await store("readwrite")).delete(key));
+  for (const key of keys.slice(0, Math.max(keys.length - kMax, 0))) await finished((await store("readwrite")).delete(key));
   changed();
 }
 

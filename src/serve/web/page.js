@@ -1,11 +1,11 @@
-// The page: asks for pictures, shows how they come about, and keeps them in this browser.
-import { keptPictures, keep, remove, removeAll, onChange } from "/kept.js";
+// The page: requests images, shows their progress, and keeps them in this browser.
+import { keptImages, keep, remove, removeAll, onChange } from "/kept.js";
 import { ask, events, Refused } from "/server.js";
 
 const $ = (id) => document.getElementById(id);
 const form = $("form");
 let info = null;
-let drawing = null;  // { abort, id, tiles, ... } while something is drawn
+let running = null;  // { abort, id, tiles, ... } while a request runs
 
 // ---- words -----------------------------------------------------------------------------------------------------
 
@@ -37,10 +37,10 @@ async function learn() {
   const { model, defaults, limits, schedulers } = info;
   $("model").textContent = model.name;
   for (const side of ["width", "height"])
-    Object.assign($(side), { min: limits.size_multiple, max: limits.most_side, step: limits.size_multiple });
-  $("steps").max = limits.most_steps;
-  $("guidance").max = limits.most_guidance;
-  $("count").max = limits.most_pictures;
+    Object.assign($(side), { min: limits.size_multiple, max: limits.max_side, step: limits.size_multiple });
+  $("steps").max = limits.max_steps;
+  $("guidance").max = limits.max_guidance;
+  $("count").max = limits.max_images;
   $("scheduler").replaceChildren(...schedulers.map((name) => new Option(name, name, false, name === defaults.scheduler)));
   fill({ ...defaults, ...JSON.parse(sessionStorage.getItem("form") ?? "{}"), seed: undefined });
 }
@@ -55,17 +55,17 @@ async function watchQueue() {
   try {
     if (document.visibilityState === "visible") {
       const queue = await (await ask("GET", "/queue")).json();
-      $("queue").textContent = queue.draining ? "closing" : !queue.ready ? "getting ready"
-        : queue.orders === 0 ? "nobody waits" : `${queue.running} being drawn, ${queue.queued} waiting`;
+      $("queue").textContent = queue.draining ? "shutting down" : !queue.ready ? "starting"
+        : queue.orders === 0 ? "queue empty" : `${queue.running} running, ${queue.queued} queued`;
       if (!info && queue.ready) await learn();
     }
   } catch (error) {
     $("queue").textContent = error instanceof Refused ? "" : "the server can't be reached";
   }
-  setTimeout(watchQueue, drawing || !info ? 1500 : 4000);
+  setTimeout(watchQueue, running || !info ? 1500 : 4000);
 }
 
-// ---- drawing ---------------------------------------------------------------------------------------------------
+// ---- a request -------------------------------------------------------------------------------------------------
 
 function asked() {
   const fields = Object.fromEntries(new FormData(form));
@@ -76,18 +76,18 @@ function asked() {
   return fields;
 }
 
-function easel(fields) {
+function makeTiles(fields) {
   const tiles = Array.from({ length: fields.num_images_per_prompt }, () => {
     const figure = document.createElement("figure");
     const blank = document.createElement("div");
     blank.className = "blank";
     blank.style.aspectRatio = `${fields.width} / ${fields.height}`;
     const caption = document.createElement("figcaption");
-    caption.textContent = "waits";
+    caption.textContent = "queued";
     figure.append(blank, caption);
     return figure;
   });
-  $("easel").replaceChildren(...tiles);
+  $("tiles").replaceChildren(...tiles);
   return tiles;
 }
 
@@ -103,88 +103,88 @@ function show(tile, url, kind, fields) {
   image.alt = kind === "preview" ? `Preview: ${fields.prompt}` : fields.prompt;
 }
 
-const stageWords = { queued: "waits", text: "reads the prompt", steps: "", pixels: "the last touches", done: "done" };
+const stageWords = { queued: "queued", encode: "encoding the prompt", denoise: "", decode: "decoding", done: "done" };
 
 const receivers = {
   queued(data) {
-    drawing.id = data.id;
-    course(data.position > 0 ? `${plural(data.position, "request", "requests")} before yours` : "begins", data.seconds_left);
+    running.id = data.id;
+    showStatus(data.position > 0 ? `${plural(data.position, "request", "requests")} ahead` : "starting", data.seconds_left);
   },
   step(data) {
     const words = stageWords[data.stage] || `step ${data.step} of ${data.steps}`;
-    const again = data.attempt > 1 ? ", begun again" : "";
-    drawing.tiles[data.picture].querySelector("figcaption").textContent = words + again;
+    const again = data.attempt > 1 ? ", restarted" : "";
+    running.tiles[data.index].querySelector("figcaption").textContent = words + again;
     $("progress").value = data.progress;
-    course(data.stage === "queued" ? `${plural(data.position, "request", "requests")} before yours` : words, data.seconds_left);
+    showStatus(data.stage === "queued" ? `${plural(data.position, "request", "requests")} ahead` : words, data.seconds_left);
   },
-  preview(data) { show(drawing.tiles[data.picture], data.image, "preview", drawing.fields); },
-  async picture(data, text) {
+  preview(data) { show(running.tiles[data.index], data.image, "preview", running.fields); },
+  async image(data, text) {
     const seed = /"seed":(\d+)/.exec(text)[1];  // may be more than a number holds here
-    const tile = drawing.tiles[data.picture];
+    const tile = running.tiles[data.index];
     const blob = blobOf(data.image);
-    show(tile, URL.createObjectURL(blob), "finished", drawing.fields);
+    show(tile, URL.createObjectURL(blob), "finished", running.fields);
     tile.querySelector("figcaption").textContent = `seed ${seed}`;
-    const { num_images_per_prompt, ...parameters } = drawing.fields;
+    const { num_images_per_prompt, ...parameters } = running.fields;
     await keep({ blob, parameters: { ...parameters, seed }, model: info.model.name, seconds: data.timings?.total });
   },
   done(data) {
-    drawing.ended = true;
-    const count = drawing.tiles.length;
+    running.ended = true;
+    const count = running.tiles.length;
     $("progress").value = 1;
-    course(`${plural(count, "picture", "pictures")} in ${duration(data.timings?.total)}`);
-    say(`Done: ${plural(count, "picture", "pictures")} of ${drawing.fields.prompt}`);
+    showStatus(`${plural(count, "image", "images")} in ${duration(data.timings?.total)}`);
+    say(`Done: ${plural(count, "image", "images")} of ${running.fields.prompt}`);
     if (data.warnings?.length) trouble(data.warnings.join(" "));
   },
   error(data) {
-    drawing.ended = true;
+    running.ended = true;
     throw new Refused(0, data.error?.message ?? "The server gave up.");
   },
 };
 
-function course(words, secondsLeft) {
+function showStatus(words, secondsLeft) {
   const left = secondsLeft > 0 ? `, ${secondsLeft < 1 ? "" : "about "}${duration(secondsLeft)} left` : "";
-  $("course").textContent = words + left;
+  $("status").textContent = words + left;
 }
 
-async function draw() {
-  if (drawing || !form.reportValidity()) return;
+async function generate() {
+  if (running || !form.reportValidity()) return;
   trouble("");
   const fields = asked();
   const seed = $("seed").value.trim() || String(crypto.getRandomValues(new Uint32Array(1))[0]);
   sessionStorage.setItem("form", JSON.stringify(fields));
-  drawing = { abort: new AbortController(), fields, tiles: easel(fields), ended: false };
+  running = { abort: new AbortController(), fields, tiles: makeTiles(fields), ended: false };
   working(true);
-  course("asks");
-  say("Drawing");
+  showStatus("sending");
+  say("Generating");
   try {
     // A seed has up to 20 digits, more than a JavaScript number: it goes as text.
-    const reply = await ask("POST", `/generate?seed=${seed}`, fields, { Accept: "text/event-stream" }, drawing.abort.signal);
+    const reply = await ask("POST", `/generate?seed=${seed}`, fields, { Accept: "text/event-stream" }, running.abort.signal);
     for await (const { name, data } of events(reply.body))
       if (receivers[name]) await receivers[name](JSON.parse(data), data);
-    if (!drawing.ended) throw new Refused(0, "The connection was lost before the picture was done.");
+    if (!running.ended) throw new Refused(0, "The connection was lost before the image was done.");
   } catch (error) {
     stopped(error);
   } finally {
-    drawing = null;
+    running = null;
     working(false);
   }
 }
 
 function stopped(error) {
   if (error.name === "AbortError") {
-    course("Cancelled");
+    showStatus("Cancelled");
     say("Cancelled");
     return;
   }
   const wait = error.retryAfter > 0 ? ` Try again in ${duration(error.retryAfter)}.` : "";
   trouble((error instanceof Refused ? error.message : "The server can't be reached.") + wait);
-  if (!$("easel").querySelector("img")) $("now").hidden = true;
+  if (!$("tiles").querySelector("img")) $("now").hidden = true;
 }
 
 function cancel() {
-  if (!drawing) return;
-  if (drawing.id) ask("DELETE", `/jobs/${drawing.id}`).catch(() => {});
-  drawing.abort.abort();
+  if (!running) return;
+  if (running.id) ask("DELETE", `/jobs/${running.id}`).catch(() => {});
+  running.abort.abort();
 }
 
 function working(on) {
@@ -192,8 +192,8 @@ function working(on) {
     $("now").hidden = false;
     $("now").scrollIntoView({ block: "nearest" });  // on a phone it is below the form
   }
-  $("draw").disabled = on;
-  $("draw").textContent = on ? "Drawing" : "Draw";
+  $("generate").disabled = on;
+  $("generate").textContent = on ? "Generating" : "Generate";
   $("cancel").hidden = !on;
   $("progress").hidden = !on;
   if (on) $("progress").value = 0;
@@ -204,69 +204,69 @@ function working(on) {
 const urls = new Map();  // id -> object URL
 let viewed = null;
 
-function urlOf(picture) {
-  if (!urls.has(picture.id)) urls.set(picture.id, URL.createObjectURL(picture.blob));
-  return urls.get(picture.id);
+function urlOf(entry) {
+  if (!urls.has(entry.id)) urls.set(entry.id, URL.createObjectURL(entry.blob));
+  return urls.get(entry.id);
 }
 
-function tileOf(picture) {
+function tileOf(entry) {
   const item = document.createElement("li");
   const button = document.createElement("button");
   const image = new Image();
   const words = document.createElement("span");
   button.type = "button";
-  button.dataset.id = picture.id;
-  button.setAttribute("aria-label", `${picture.parameters.prompt}, seed ${picture.parameters.seed}`);
-  image.src = urlOf(picture);
+  button.dataset.id = entry.id;
+  button.setAttribute("aria-label", `${entry.parameters.prompt}, seed ${entry.parameters.seed}`);
+  image.src = urlOf(entry);
   image.alt = "";
   image.loading = "lazy";
-  words.textContent = picture.parameters.prompt;
+  words.textContent = entry.parameters.prompt;
   button.append(image, words);
-  button.addEventListener("click", () => view(picture));
+  button.addEventListener("click", () => view(entry));
   item.append(button);
   return item;
 }
 
 async function showKept() {
-  const pictures = await keptPictures();
-  const there = new Set(pictures.map((picture) => picture.id));
+  const entries = await keptImages();
+  const there = new Set(entries.map((entry) => entry.id));
   for (const [id, url] of urls)
     if (!there.has(id)) {
       URL.revokeObjectURL(url);
       urls.delete(id);
     }
-  $("gallery").replaceChildren(...pictures.map(tileOf));
-  $("kept-none").hidden = pictures.length > 0;
-  $("forget").hidden = pictures.length === 0;
-  $("kept-count").textContent = pictures.length ? String(pictures.length) : "";
+  $("gallery").replaceChildren(...entries.map(tileOf));
+  $("kept-none").hidden = entries.length > 0;
+  $("forget").hidden = entries.length === 0;
+  $("kept-count").textContent = entries.length ? String(entries.length) : "";
 }
 
-function view(picture) {
-  viewed = picture;
-  const p = picture.parameters;
-  $("viewer-image").src = urlOf(picture);
+function view(entry) {
+  viewed = entry;
+  const p = entry.parameters;
+  $("viewer-image").src = urlOf(entry);
   $("viewer-image").alt = p.prompt;
   $("viewer-title").textContent = p.prompt;
-  const facts = [["Without", p.negative_prompt], ["Seed", p.seed], ["Size", `${p.width} × ${p.height}`],
+  const facts = [["Negative prompt", p.negative_prompt], ["Seed", p.seed], ["Size", `${p.width} × ${p.height}`],
     ["Steps", p.num_inference_steps], ["Guidance", p.guidance_scale], ["Scheduler", p.scheduler],
-    ["Model", picture.model], ["Took", picture.seconds && duration(picture.seconds)],
-    ["Drawn", new Date(picture.created).toLocaleString()]];
+    ["Model", entry.model], ["Time", entry.seconds && duration(entry.seconds)],
+    ["Created", new Date(entry.created).toLocaleString()]];
   $("viewer-facts").replaceChildren(...facts.filter(([, value]) => value || value === 0).flatMap(([name, value]) => {
     const term = document.createElement("dt"), fact = document.createElement("dd");
     term.textContent = name;
     fact.textContent = value;
     return [term, fact];
   }));
-  const name = p.prompt.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 60).replace(/^-+|-+$/g, "") || "picture";
-  Object.assign($("viewer-save"), { href: urlOf(picture), download: `${name}-${p.seed}.png` });
+  const name = p.prompt.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 60).replace(/^-+|-+$/g, "") || "image";
+  Object.assign($("viewer-save"), { href: urlOf(entry), download: `${name}-${p.seed}.png` });
   $("viewer").showModal();
 }
 
 function listen() {
-  form.addEventListener("submit", (event) => { event.preventDefault(); draw(); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); generate(); });
   $("cancel").addEventListener("click", cancel);
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) draw();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
     if (event.key === "Escape" && !document.querySelector("dialog[open]")) cancel();
   });
   addEventListener("pagehide", cancel);  // a page that the browser keeps for "back" would keep its stream too
@@ -284,5 +284,5 @@ function listen() {
 }
 
 listen();
-showKept().catch(() => { $("kept-none").textContent = "This browser does not let the page keep pictures."; });
+showKept().catch(() => { $("kept-none").textContent = "This browser does not let the page keep images."; });
 learn().catch(() => {}).finally(watchQueue);

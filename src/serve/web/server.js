@@ -1,4 +1,4 @@
-// Talks to the server: keys where it asks for them, errors as sentences, events as they come.
+// Talks to the server: asks for an API key when it needs one, turns errors into sentences, reads events.
 
 export class Refused extends Error {
   constructor(status, message, retryAfter = 0) {
@@ -12,14 +12,14 @@ let asking = null;  // one dialog, however many requests wait for the key
 
 function askForKey() {
   asking ??= new Promise((resolve) => {
-    const door = document.getElementById("door"), key = document.getElementById("key");
+    const dialog = document.getElementById("key-dialog"), key = document.getElementById("key");
     key.value = "";
-    door.addEventListener("close", () => {
+    dialog.addEventListener("close", () => {
       asking = null;
       if (key.value) sessionStorage.setItem("key", key.value);
       resolve(Boolean(key.value));
     }, { once: true });
-    door.showModal();
+    dialog.showModal();
   });
   return asking;
 }

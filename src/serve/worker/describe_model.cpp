@@ -13,7 +13,7 @@
 #include "base/file.h"
 #include "diffusion/scheduler_choice.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 namespace fs = std::filesystem;
@@ -97,4 +97,4 @@ ModelCard describe_model(const Pipeline& model, const fs::path& cache) {
   return card;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 void tell(JobId job, const char* what) {
@@ -14,7 +14,7 @@ void tell(JobId job, const char* what) {
 }
 
 JobFault out_of_memory(JobId job) {
-  return {job, "out_of_memory", "there was not enough memory for this picture: a smaller one needs less"};
+  return {job, "out_of_memory", "there was not enough memory for this image: a smaller one needs less"};
 }
 
 }  // namespace
@@ -27,7 +27,7 @@ JobFault fault_of(JobId job, Error::Kind kind, const std::string& what) {
     case Error::Kind::kOther:
     case Error::Kind::kDeviceLost: break;
   }
-  return {job, "internal", "the worker failed at this picture; its log says why"};
+  return {job, "internal", "the worker failed at this image; its log says why"};
 }
 
 JobFault fault_of_current(JobId job) {
@@ -46,4 +46,4 @@ JobFault fault_of_current(JobId job) {
   }
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

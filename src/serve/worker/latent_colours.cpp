@@ -6,29 +6,30 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
-constexpr double kRidge = 1e-4;  // of the number of pixels: a channel that never changes has no say
+// Of the number of pixels: a channel that never changes has no say.
+constexpr double kRidge = 1e-4;
 
-// Mean colour of the picture's pixels that a latent pixel stands for, -1 to 1.
-std::array<double, 3> mean_colour(const Image& picture, int x, int y, int scale) {
+// Mean colour of the image's pixels that a latent pixel stands for, -1 to 1.
+std::array<double, 3> mean_colour(const Image& image, int x, int y, int scale) {
   std::array<double, 3> sum{};
   for (int row = y * scale; row < (y + 1) * scale; ++row)
     for (int column = x * scale; column < (x + 1) * scale; ++column)
-      for (size_t c = 0; c < 3; ++c) sum[c] += picture.rgb[3 * (static_cast<size_t>(row) * picture.width + column) + c];
+      for (size_t c = 0; c < 3; ++c) sum[c] += image.rgb[3 * (static_cast<size_t>(row) * image.width + column) + c];
   for (double& value : sum) value = value / scale / scale / 127.5 - 1;
   return sum;
 }
 
 }  // namespace
 
-void LatentColours::learn(const Tensor& latent, const Image& picture) {
+void LatentColours::learn(const Tensor& latent, const Image& image) {
   const auto channels = static_cast<size_t>(latent.dim(1));
   const int height = static_cast<int>(latent.dim(2)), width = static_cast<int>(latent.dim(3));
-  const int scale = picture.width / width;
-  INKSTONE_CHECK(scale > 0 && scale * width == picture.width && scale * height == picture.height, "a latent of ", width,
-                 "x", height, " and a picture of ", picture.width, "x", picture.height);
+  const int scale = image.width / width;
+  INKSTONE_CHECK(scale > 0 && scale * width == image.width && scale * height == image.height, "a latent of ", width,
+                 "x", height, " and an image of ", image.width, "x", image.height);
   if (terms_ != channels + 1) {
     terms_ = channels + 1;
     squares_.assign(terms_ * terms_, 0);
@@ -39,7 +40,7 @@ void LatentColours::learn(const Tensor& latent, const Image& picture) {
   for (int y = 0; y < height; ++y)
     for (int x = 0; x < width; ++x) {
       for (size_t i = 0; i < channels; ++i) values[i] = latent.floats()[i * area + static_cast<size_t>(y) * width + x];
-      const std::array<double, 3> colour = mean_colour(picture, x, y, scale);
+      const std::array<double, 3> colour = mean_colour(image, x, y, scale);
       for (size_t i = 0; i < terms_; ++i) {
         for (size_t j = 0; j < terms_; ++j) squares_[i * terms_ + j] += values[i] * values[j];
         for (size_t c = 0; c < 3; ++c) targets_[i * 3 + c] += values[i] * colour[c];
@@ -87,4 +88,4 @@ Image LatentColours::draw(const Tensor& latent) const {
   return image;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

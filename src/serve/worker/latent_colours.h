@@ -1,5 +1,5 @@
-// Small pictures of latents for people who wait: of each latent pixel a linear map to a colour, fitted to pictures that this model
-// has drawn. No picture depends on it.
+// Small preview images of latents: a linear map from each latent pixel to a colour, fitted to
+// images that this model has generated. No image depends on it.
 #pragma once
 
 #include <vector>
@@ -7,12 +7,12 @@
 #include "base/image.h"
 #include "base/tensor.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 class LatentColours {
  public:
-  // A latent [1, c, h, w] and the picture of it, a whole number of times as large.
-  void learn(const Tensor& latent, const Image& picture);
+  // A latent [1, c, h, w] and the image of it, a whole number of times as large.
+  void learn(const Tensor& latent, const Image& image);
   // Of the latent's size; grey before anything was learnt.
   Image draw(const Tensor& latent) const;
 
@@ -21,8 +21,9 @@ class LatentColours {
 
   size_t terms_ = 0;             // channels, and one that is constant
   std::vector<double> squares_;  // [terms, terms] and
-  std::vector<double> targets_;  // [terms, 3]: running sums, of which least squares gives the map
-  std::vector<float> map_;       // [terms, 3]
+  // [terms, 3]: running sums, of which least squares gives the map.
+  std::vector<double> targets_;
+  std::vector<float> map_;  // [terms, 3]
 };
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

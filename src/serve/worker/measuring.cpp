@@ -6,15 +6,16 @@
 
 #include "diffusion/scheduler_choice.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kPictureSteps = 2;
-constexpr double kShort = 0.25;  // seconds: a step that takes less is timed a few times
+constexpr int kImageSteps = 2;
+// Seconds: a step that takes less is timed a few times.
+constexpr double kShort = 0.25;
 constexpr int kRepeats = 3;
-constexpr double kLeastGain = 0.01;  // of a row's seconds
+constexpr double kMinGain = 0.01;  // of a row's seconds
 constexpr const char* kPrompt = "a fox on a teal background";
 
 template <typename Work>
@@ -24,8 +25,8 @@ double seconds_of(Work&& work) {
   return std::max(std::chrono::duration<double>(Clock::now() - begin).count(), 1e-9);
 }
 
-PictureRequest default_request(const Pipeline& model, int steps) {
-  PictureRequest request;
+ImageRequest default_request(const Pipeline& model, int steps) {
+  ImageRequest request;
   request.prompt = kPrompt;
   request.steps = steps;
   request.guidance = model.defaults.guidance;
@@ -34,40 +35,50 @@ PictureRequest default_request(const Pipeline& model, int steps) {
   return request;
 }
 
+// A step of all jobs; one that is done starts again.
 double step_seconds(Engine& engine, const Request& request, std::vector<Job>& jobs) {
-  const auto step = [&] {
-    std::vector<Job*> all;
-    for (Job& job : jobs) {
-      if (job.done()) job = engine.start(request);
-      all.push_back(&job);
-    }
-    return seconds_of([&] {
-      for (const RowFault& fault : engine.step(all)) throw Error(fault.message, INKSTONE_HERE, fault.kind);
-    });
-  };
-  double least = step();
-  for (int i = 1; i < kRepeats && least < kShort; ++i) least = std::min(least, step());
-  return least;
+  std::vector<Job*> all;
+  for (Job& job : jobs) {
+    if (job.done()) job = engine.start(request);
+    all.push_back(&job);
+  }
+  return seconds_of([&] {
+    for (const RowFault& fault : engine.step(all)) throw Error(fault.message, INKSTONE_HERE, fault.kind);
+  });
 }
 
-// The first pictures: a text and a picture's decoding timed where all is compiled.
+// Compiles what a step of these jobs runs. Files that were compiled ahead may hold no program for so many jobs: the engine
+// then runs others, as it does in step().
+void compile_step(Engine& engine, const Request& request, const std::vector<Job>& jobs) {
+  engine.programs().step_for({static_cast<int>(jobs.size()), jobs[0].rows, request.width, request.height});
+}
+
+double shortest_step(Engine& engine, const Request& request, std::vector<Job>& jobs) {
+  compile_step(engine, request, jobs);
+  double shortest = step_seconds(engine, request, jobs);
+  for (int i = 1; i < kRepeats && shortest < kShort; ++i)
+    shortest = std::min(shortest, step_seconds(engine, request, jobs));
+  return shortest;
+}
+
+// The first images: a text and an image's decoding timed where all is compiled.
 void draw(Engine& engine, ShapeTimes& times, LatentColours& colours) {
-  Request request = engine_request(engine, default_request(engine.pipeline(), kPictureSteps));
+  Request request = engine_request(engine, default_request(engine.pipeline(), kImageSteps));
   engine.prepare(request);
   Job job = engine.start(request);
   while (!job.done()) engine.step(job);
-  Image picture;
-  times.vae_seconds = seconds_of([&] { picture = engine.finish(job); });
-  if (times.vae_seconds < kShort)
-    times.vae_seconds = std::min(times.vae_seconds, seconds_of([&] { picture = engine.finish(job); }));
-  colours.learn(job.latent, picture);
+  Image image;
+  times.decode_seconds = seconds_of([&] { image = engine.finish(job); });
+  if (times.decode_seconds < kShort)
+    times.decode_seconds = std::min(times.decode_seconds, seconds_of([&] { image = engine.finish(job); }));
+  colours.learn(job.latent, image);
   request.prompt += ".";  // its text is not known yet
-  times.text_seconds = seconds_of([&] { engine.start(request); });
+  times.encode_seconds = seconds_of([&] { engine.start(request); });
 }
 
 }  // namespace
 
-Request engine_request(const Engine& engine, const PictureRequest& asked) {
+Request engine_request(const Engine& engine, const ImageRequest& asked) {
   Request request;
   request.prompt = asked.prompt;
   request.negative_prompt = asked.negative_prompt;
@@ -83,26 +94,25 @@ Request engine_request(const Engine& engine, const PictureRequest& asked) {
   return request;
 }
 
-ShapeTimes measure(Engine& engine, int most_jobs, double seconds, LatentColours& colours) {
+ShapeTimes measure(Engine& engine, int max_jobs, double seconds, LatentColours& colours) {
   const Clock::time_point begin = Clock::now();
-  const PictureRequest asked = default_request(engine.pipeline(), engine.pipeline().defaults.steps);
+  const ImageRequest asked = default_request(engine.pipeline(), engine.pipeline().defaults.steps);
   const Request request = engine_request(engine, asked);
   ShapeTimes times{asked.width, asked.height, {}, 0, 0};
   draw(engine, times, colours);
   std::vector<Job> jobs;
   double cheapest = std::numeric_limits<double>::infinity();  // of a row
-  for (int count = 1, no_gain = 0; count <= most_jobs && no_gain < 2; ++count) {
+  for (int count = 1, no_gain = 0; count <= max_jobs && no_gain < 2; ++count) {
     const double spent = std::chrono::duration<double>(Clock::now() - begin).count();
     if (count > 2 && spent + times.steps.back().seconds > seconds) break;
     jobs.push_back(engine.start(request));
     const int rows = jobs[0].rows * count;
-    engine.programs().step_for({count, jobs[0].rows, asked.width, asked.height});  // compiled before it is timed
-    times.steps.push_back({rows, step_seconds(engine, request, jobs)});
+    times.steps.push_back({rows, shortest_step(engine, request, jobs)});
     const double row = times.steps.back().seconds / rows;
-    no_gain = row < (1 - kLeastGain) * cheapest ? 0 : no_gain + 1;
+    no_gain = row < (1 - kMinGain) * cheapest ? 0 : no_gain + 1;
     cheapest = std::min(cheapest, row);
   }
   return times;
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

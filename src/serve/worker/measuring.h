@@ -1,17 +1,18 @@
-// What a worker does before it says that it is ready: draws a picture, and times what the batcher wants to know.
+// What a worker does before it is ready: it generates an image and measures what the batcher needs.
 #pragma once
 
 #include "diffusion/engine.h"
-#include "serve/wire.h"
+#include "serve/wire/wire.h"
 #include "serve/worker/latent_colours.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 // The request in the engine's words; UsageError, fit for the client, where it cannot run.
-Request engine_request(const Engine& engine, const PictureRequest& request);
+Request engine_request(const Engine& engine, const ImageRequest& request);
 
-// Of the model's default size, by its own scheduler. Steps of 1, 2, ... jobs, until a row no longer gets cheaper or the seconds are
-// spent; but one and two are always measured. Throws Error where the model fails.
-ShapeTimes measure(Engine& engine, int most_jobs, double seconds, LatentColours& colours);
+// Of the model's default size, by its own scheduler. Steps of 1, 2, ... jobs, until a row no longer
+// gets cheaper or the seconds are spent; but one and two are always measured. Throws Error where
+// the model fails.
+ShapeTimes measure(Engine& engine, int max_jobs, double seconds, LatentColours& colours);
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

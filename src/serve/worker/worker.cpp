@@ -10,12 +10,12 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "diffusion/process.h"
-#include "serve/wire.h"
+#include "serve/wire/wire.h"
 #include "serve/worker/faults.h"
 #include "serve/worker/latent_colours.h"
 #include "serve/worker/measuring.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -40,11 +40,11 @@ class Worker {
     uint64_t stepped = 0;  // when, as a count of steps
   };
 
-  WorkerReport answer(const StartOrder& order);
-  WorkerReport answer(const StepOrder& order);
-  WorkerReport answer(const FinishOrder& order);
+  WorkerReport answer(const StartCommand& command);
+  WorkerReport answer(const StepCommand& command);
+  WorkerReport answer(const FinishCommand& command);
 
-  std::vector<Job*> jobs_of(const StepOrder& order, Stepped& report);
+  std::vector<Job*> jobs_of(const StepCommand& command, Stepped& report);
   void park_others(const std::vector<Job*>& jobs);
   Preview preview_of(JobId id, const Job& job) const;
   DeviceFigures figures();
@@ -62,10 +62,10 @@ class Worker {
 };
 
 void Worker::begin(ModelCard card) {
-  const EnginePlan plan = engine_.reserve({settings_.most_jobs, settings_.most_side, settings_.most_pixels});
+  const EnginePlan plan = engine_.reserve({settings_.max_jobs, settings_.max_side, settings_.max_pixels});
   jobs_in_step_ = plan.jobs;
-  card.most_side = settings_.most_side;
-  card.most_pixels = settings_.most_pixels;
+  card.max_side = settings_.max_side;
+  card.max_pixels = settings_.max_pixels;
   Hello hello;
   hello.times.push_back(measure(engine_, plan.jobs, settings_.measuring_seconds, colours_));
   const DeviceInfo device = engine_.backend().info();
@@ -73,57 +73,57 @@ void Worker::begin(ModelCard card) {
   hello.description = clean_utf8(device.description);
   hello.precision = name_of(plan.precision);
   hello.model = std::move(card);
-  hello.most_jobs = plan.jobs;
+  hello.max_jobs = plan.jobs;
   hello.memory = memory_lines(plan);
   hello.figures = figures();
   send_report(socket_, hello);
 }
 
 void Worker::serve() {
-  while (std::optional<WorkerOrder> order = receive_order(socket_)) {
-    if (const auto* drop = std::get_if<DropOrder>(&*order)) {
+  while (std::optional<WorkerCommand> command = receive_command(socket_)) {
+    if (const auto* drop = std::get_if<DropCommand>(&*command)) {
       for (const JobId job : drop->jobs) jobs_.erase(job);
       continue;
     }
     const auto report = [&](const auto& asked) -> WorkerReport {
-      if constexpr (std::is_same_v<std::decay_t<decltype(asked)>, DropOrder>)
+      if constexpr (std::is_same_v<std::decay_t<decltype(asked)>, DropCommand>)
         return DidNotFit{};
       else
         return answer(asked);
     };
-    send_report(socket_, std::visit(report, *order));
+    send_report(socket_, std::visit(report, *command));
   }
 }
 
-WorkerReport Worker::answer(const StartOrder& order) {
+WorkerReport Worker::answer(const StartCommand& command) {
   const Clock::time_point begin = Clock::now();
-  if (jobs_.contains(order.job)) return Failed{fault_of(order.job, Error::Kind::kOther, "it was started twice")};
+  if (jobs_.contains(command.job)) return Failed{fault_of(command.job, Error::Kind::kOther, "it was started twice")};
   try {
-    const Request request = engine_request(engine_, order.request);
+    const Request request = engine_request(engine_, command.request);
     Job job;
     try {
       job = engine_.start(request);
     } catch (const UsageError& error) {  // of the device: its text is for whoever compiled the programs
       std::fprintf(stderr, "inkstone worker: %s\n", one_line(error.what()).c_str());
-      fail<UsageError>(INKSTONE_HERE, {"a picture of ", request.width, "x", request.height,
-                                       " cannot be drawn on this device: it has no programs for this size"});
+      fail<UsageError>(INKSTONE_HERE, {"an image of ", request.width, "x", request.height,
+                                       " cannot be generated on this device: it has no programs for this size"});
     }
-    if (settings_.sabotage.started) settings_.sabotage.started(order.request, job);
-    Started report{order.job, 0, job.rows, job.calls(), {}};
+    if (settings_.sabotage.started) settings_.sabotage.started(command.request, job);
+    Started report{command.job, 0, job.rows, job.calls(), {}};
     for (const std::string& warning : job.warnings) report.warnings.push_back(clean_utf8(warning));
-    InFlight& flying = jobs_[order.job] = {std::move(job), steps_};
+    InFlight& flying = jobs_[command.job] = {std::move(job), steps_};
     park_others({&flying.job});
     report.seconds = seconds_since(begin);
     return report;
   } catch (...) {
-    return Failed{fault_of_current(order.job)};
+    return Failed{fault_of_current(command.job)};
   }
 }
 
 // Those that can step; what is wrong with the others goes into the report.
-std::vector<Job*> Worker::jobs_of(const StepOrder& order, Stepped& report) {
+std::vector<Job*> Worker::jobs_of(const StepCommand& command, Stepped& report) {
   std::vector<Job*> jobs;
-  for (const JobId id : order.jobs) {
+  for (const JobId id : command.jobs) {
     const auto found = jobs_.find(id);
     const bool twice = found != jobs_.end() && std::ranges::find(jobs, &found->second.job) != jobs.end();
     if (found == jobs_.end() || found->second.job.done() || twice)
@@ -137,20 +137,20 @@ std::vector<Job*> Worker::jobs_of(const StepOrder& order, Stepped& report) {
 
 // Keys of texts are large, and the memory was planned for those of a few jobs.
 void Worker::park_others(const std::vector<Job*>& jobs) {
-  const size_t most = static_cast<size_t>(Capacity::kKeyedJobs * jobs_in_step_);
+  const size_t max = static_cast<size_t>(Capacity::kKeyedJobs * jobs_in_step_);
   std::vector<InFlight*> keyed;
   for (auto& [id, other] : jobs_)
     if (!other.job.cross_kv.empty() && std::ranges::find(jobs, &other.job) == jobs.end()) keyed.push_back(&other);
-  if (keyed.size() + jobs.size() <= most) return;
+  if (keyed.size() + jobs.size() <= max) return;
   std::ranges::sort(keyed, {}, &InFlight::stepped);
-  const size_t parked = std::min(keyed.size(), keyed.size() + jobs.size() - most);
+  const size_t parked = std::min(keyed.size(), keyed.size() + jobs.size() - max);
   for (size_t i = 0; i < parked; ++i) engine_.offload(keyed[i]->job);
 }
 
-WorkerReport Worker::answer(const StepOrder& order) {
+WorkerReport Worker::answer(const StepCommand& command) {
   const Clock::time_point begin = Clock::now();
   Stepped report;
-  const std::vector<Job*> jobs = jobs_of(order, report);
+  const std::vector<Job*> jobs = jobs_of(command, report);
   try {
     park_others(jobs);
     if (settings_.sabotage.stepping) settings_.sabotage.stepping(jobs.size());
@@ -161,16 +161,16 @@ WorkerReport Worker::answer(const StepOrder& order) {
       report.faults.push_back(fault_of(found->first, fault.kind, fault.message));
     }
   } catch (...) {
-    const JobFault fault = fault_of_current(order.jobs.empty() ? 0 : order.jobs[0]);
+    const JobFault fault = fault_of_current(command.jobs.empty() ? 0 : command.jobs[0]);
     if (fault.code == "out_of_memory" && jobs.size() > 1) return DidNotFit{};
     report.faults.clear();
-    for (const JobId id : order.jobs) report.faults.push_back({id, fault.code, fault.message});
+    for (const JobId id : command.jobs) report.faults.push_back({id, fault.code, fault.message});
   }
   ++steps_;
   for (const JobFault& fault : report.faults) jobs_.erase(fault.job);
-  for (const JobId id : order.jobs)
+  for (const JobId id : command.jobs)
     if (const auto found = jobs_.find(id); found != jobs_.end()) found->second.stepped = steps_;
-  for (const JobId id : order.previews)
+  for (const JobId id : command.previews)
     if (const auto found = jobs_.find(id); found != jobs_.end())
       report.previews.push_back(preview_of(id, found->second.job));
   report.figures = figures_in_time();
@@ -178,19 +178,19 @@ WorkerReport Worker::answer(const StepOrder& order) {
   return report;
 }
 
-WorkerReport Worker::answer(const FinishOrder& order) {
+WorkerReport Worker::answer(const FinishCommand& command) {
   const Clock::time_point begin = Clock::now();
-  auto found = jobs_.extract(order.job);
-  if (!found) return Failed{fault_of(order.job, Error::Kind::kOther, "a job that is not there cannot be finished")};
+  auto found = jobs_.extract(command.job);
+  if (!found) return Failed{fault_of(command.job, Error::Kind::kOther, "a job that is not there cannot be finished")};
   const Job& job = found.mapped().job;
   try {
-    Finished report{order.job, 0, engine_.decode(job), {}};
+    Finished report{command.job, 0, engine_.decode(job), {}};
     if (job.done()) colours_.learn(job.latent, report.image);
     report.figures = figures_in_time();
     report.seconds = seconds_since(begin);
     return report;
   } catch (...) {
-    return Failed{fault_of_current(order.job)};
+    return Failed{fault_of_current(command.job)};
   }
 }
 
@@ -219,8 +219,8 @@ std::vector<std::string> Worker::memory_lines(const EnginePlan& plan) const {
   const size_t budget = engine_.options().memory_budget;
   std::vector<std::string> lines{
       mebibytes(plan.peak_bytes) + " planned" + (budget ? " of a budget of " + mebibytes(budget) : "") + ": " +
-      std::to_string(plan.jobs) + " pictures of up to " + std::to_string(settings_.most_pixels) +
-      " pixels in a step, " + std::to_string(settings_.most_side) + " a side"};
+      std::to_string(plan.jobs) + " images of up to " + std::to_string(settings_.max_pixels) + " pixels in a step, " +
+      std::to_string(settings_.max_side) + " a side"};
   for (const std::string& reason : plan.reasons) lines.push_back("given up: " + reason);
   return lines;
 }
@@ -234,7 +234,7 @@ void say_unusable(int socket, const std::string& why) {
 
 }  // namespace
 
-int serve_orders(int socket, Engine& engine, ModelCard card, const WorkerSettings& settings) {
+int serve_commands(int socket, Engine& engine, ModelCard card, const WorkerSettings& settings) {
   Worker worker(socket, engine, settings);
   try {
     worker.begin(std::move(card));
@@ -252,4 +252,4 @@ int serve_orders(int socket, Engine& engine, ModelCard card, const WorkerSetting
   }
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

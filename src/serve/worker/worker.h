@@ -1,32 +1,36 @@
-// A worker process's life: owns one device and its models, does one order after the other, leaves when the gateway does.
+// A worker process: it owns one device and its model, runs one command after the other, and ends
+// when the gateway does.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 
 #include "diffusion/engine.h"
-#include "serve/model_card.h"
-#include "serve/picture_request.h"
+#include "serve/wire/image_request.h"
+#include "serve/wire/model_card.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
 // What tests do to a worker, to see that it fails as it must.
 struct WorkerSabotage {
-  std::function<void(const PictureRequest& request, Job& job)> started;  // may spoil it
-  std::function<void(size_t jobs)> stepping;                             // before a step: may throw
+  std::function<void(const ImageRequest& request, Job& job)> started;  // may spoil it
+  std::function<void(size_t jobs)> stepping;                           // before a step: may throw
 };
 
 struct WorkerSettings {
-  int most_jobs = 8;                  // in one step
-  int most_side = 2048;               // pixels
-  int64_t most_pixels = 1024 * 1024;  // of one picture: what the memory is planned for
-  double measuring_seconds = 8;       // spent on the step's curve, once one job and two are measured
+  int max_jobs = 8;     // in one step
+  int max_side = 2048;  // pixels
+  // Of one image: what the memory is planned for.
+  int64_t max_pixels = 1024 * 1024;
+  // Spent on the step's curve, once one job and two are measured.
+  double measuring_seconds = 8;
   WorkerSabotage sabotage;
 };
 
-// Plans the memory, draws a picture to see that all is well, measures the step's curve, says Hello, and serves until the socket
-// closes. Returns the exit code: 0, or 1 where the device or the socket failed. What keeps it from beginning is said as
-// Unusable and then thrown; UsageError where trying again cannot help.
-int serve_orders(int socket, Engine& engine, ModelCard card, const WorkerSettings& settings);
+// Plans the memory, draws an image to see that all is well, measures the step's curve, says Hello,
+// and serves until the socket closes. Returns the exit code: 0, or 1 where the device or the socket
+// failed. What keeps it from beginning is said as Unusable and then thrown; UsageError where trying
+// again cannot help.
+int serve_commands(int socket, Engine& engine, ModelCard card, const WorkerSettings& settings);
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 constexpr int kNicer = 5;
@@ -46,4 +46,4 @@ void become_worker_process(int socket) {
   setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + kNicer);
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -8,9 +8,9 @@
 #include "fakes.h"
 #include "serve/api/a1111_request.h"
 #include "serve/api/a1111_samplers.h"
-#include "serve/base64.h"
+#include "serve/support/base64.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 using testing::HasSubstr;
@@ -35,19 +35,19 @@ TEST(A1111, what_webuiapi_sends_is_answered_as_it_reads_it) {
     "scheduler": "automatic", "sampler_index": "Euler a", "script_name": null, "script_args": [], "send_images": true,
     "save_images": false, "alwayson_scripts": {}, "whatever": 3})"));
   ASSERT_FALSE(exchange->answer) << exchange->answer->body;
-  const Order& order = server.desk.last().order;
-  ASSERT_EQ(order.pictures.size(), 4u);
-  EXPECT_EQ(order.pictures[3].seed, 14u);
-  EXPECT_EQ(order.pictures[0].scheduler, "euler-ancestral");
-  EXPECT_FALSE(order.pictures[0].eta);
-  server.desk.finish_all();
+  const Order& order = server.service.last().order;
+  ASSERT_EQ(order.images.size(), 4u);
+  EXPECT_EQ(order.images[3].seed, 14u);
+  EXPECT_EQ(order.images[0].scheduler, "euler-ancestral");
+  EXPECT_FALSE(order.images[0].eta);
+  server.service.finish_all();
   ASSERT_EQ(exchange->answer->status, 200) << exchange->answer->body;
   const JsonObject json = exchange->json().as_object();
-  EXPECT_EQ(json.at("images").at(3).as_string(), base64("picture 3"));
+  EXPECT_EQ(json.at("images").at(3).as_string(), base64("image 3"));
   EXPECT_EQ(json.at("parameters").at("prompt").as_string(), "p");
   const Json info = parse_json(json.at("info").as_string(), "info");
   EXPECT_EQ(info.at("all_seeds"), (JsonArray{11, 12, 13, 14}));
-  EXPECT_EQ(info.at("infotexts").at(0).as_string(), "the parameters of picture 0");
+  EXPECT_EQ(info.at("infotexts").at(0).as_string(), "the parameters of image 0");
   EXPECT_EQ(info.at("sampler_name").as_string(), "Euler a");
   EXPECT_EQ(info.at("index_of_first_image").as_int64(), 0);
   EXPECT_EQ(info.at("sd_model_hash").as_string(), std::string(10, 'a'));
@@ -57,9 +57,9 @@ TEST(A1111, what_webuiapi_sends_is_answered_as_it_reads_it) {
 TEST(A1111, the_defaults_are_taken_as_they_are_echoed) {
   FakeServer server;
   const auto first = server.ask(post("txt2img", R"({"prompt": "p"})"));
-  EXPECT_EQ(server.desk.last().order.pictures[0].steps, 50);
-  EXPECT_EQ(server.desk.last().order.pictures[0].scheduler, "euler");
-  server.desk.finish_all();
+  EXPECT_EQ(server.service.last().order.images[0].steps, 50);
+  EXPECT_EQ(server.service.last().order.images[0].scheduler, "euler");
+  server.service.finish_all();
   const std::string echo(boost::json::serialize(first->json().at("parameters")));
   EXPECT_FALSE(server.ask(post("txt2img", echo))->answer) << echo;
   for (const FieldInfo& field : a1111_fields()) EXPECT_THAT(echo, HasSubstr("\"" + std::string(field.name) + "\""));
@@ -122,7 +122,7 @@ TEST(A1111, what_is_not_here_is_refused_with_its_names) {
            {R"({"override_settings": 3})", 400, "an object"},
            {R"({"sampler_name": "Nope"})", 404, "Sampler not found"},
            {R"({"scheduler": "beta"})", 422, "automatic, uniform"},
-           {R"({"batch_size": 5, "n_iter": 5})", 400, "25 pictures; at most 16"},
+           {R"({"batch_size": 5, "n_iter": 5})", 400, "25 images; at most 16"},
            {R"({"batch_size": 1000000000, "n_iter": 1000000000})", 400, "from 1 to 16"},
            {R"({"width": 100})", 400, "the nearest are 64 and 128"},
            {R"({"steps": 100000})", 400, "from 1 to 200"},
@@ -147,8 +147,8 @@ TEST(A1111, texts_that_are_numbers_are_taken) {
   const auto exchange =
       server.ask(post("txt2img", R"({"steps": "5", "seed": "8", "cfg_scale": "4.5", "width": null})"));
   ASSERT_FALSE(exchange->answer) << exchange->answer->body;
-  EXPECT_EQ(server.desk.last().order.pictures[0].steps, 5);
-  EXPECT_EQ(server.desk.last().order.pictures[0].seed, 8u);
+  EXPECT_EQ(server.service.last().order.images[0].steps, 5);
+  EXPECT_EQ(server.service.last().order.images[0].seed, 8u);
 }
 
 TEST(A1111, prompt_syntax_is_plain_text_and_said_to_be) {
@@ -159,15 +159,15 @@ TEST(A1111, prompt_syntax_is_plain_text_and_said_to_be) {
   EXPECT_TRUE(has_prompt_syntax(std::string(100000, '(')));
   FakeServer server;
   const auto exchange = server.ask(post("txt2img", "{\"prompt\": \"(x:1.1)\"}"));
-  EXPECT_EQ(server.desk.last().order.pictures[0].prompt, "(x:1.1)");
-  server.desk.finish_all();
+  EXPECT_EQ(server.service.last().order.images[0].prompt, "(x:1.1)");
+  server.service.finish_all();
   EXPECT_THAT(std::string(exchange->json().at("info").as_string()), HasSubstr("plain text"));
 }
 
 TEST(A1111, progress_and_interrupt_are_the_callers_own) {
   FakeServer server;
   server.ask(post("txt2img", R"({"prompt": "p", "steps": 10, "force_task_id": "t1", "n_iter": 2})"));
-  server.desk.step(0, 5, true);
+  server.service.step(0, 5, true);
   const Json mine = server.ask(get("progress"))->json(), others = server.ask(get("progress", "ip:2.2.2.2"))->json();
   EXPECT_NEAR(mine.at("progress").as_double(), 0.25, 0.01);
   EXPECT_EQ(mine.at("eta_relative").as_double(), 3);
@@ -182,12 +182,12 @@ TEST(A1111, progress_and_interrupt_are_the_callers_own) {
   quiet.query = {{"skip_current_image", "true"}};
   EXPECT_TRUE(server.ask(quiet)->json().at("current_image").is_null());
   EXPECT_EQ(server.ask(post("interrupt", "", "ip:2.2.2.2"))->answer->body, "{}");
-  EXPECT_EQ(server.desk.cuts, 0);
+  EXPECT_EQ(server.service.cuts, 0);
   EXPECT_EQ(server.ask(post("interrupt", ""))->answer->body, "{}");
-  EXPECT_EQ(server.desk.cuts, 1);
+  EXPECT_EQ(server.service.cuts, 1);
   EXPECT_EQ(server.ask(post("skip", ""))->answer->body, "null");
-  EXPECT_EQ(server.desk.cuts, 2);
-  server.desk.finish_all();
+  EXPECT_EQ(server.service.cuts, 2);
+  server.service.finish_all();
   EXPECT_EQ(server.ask(get("progress"))->json().at("progress").as_double(), 0);
 }
 
@@ -202,9 +202,9 @@ TEST(A1111, options_are_the_callers_own_and_come_back) {
   EXPECT_FALSE(server.ask(get("options"))->json().as_object().contains("forge_preset"));
   EXPECT_FALSE(server.ask(get("options"))->json().as_object().contains("unknown"));
   server.ask(post("txt2img", R"({"prompt": "p"})"));
-  EXPECT_EQ(server.desk.last().order.format, PictureFormat::kJpeg);
+  EXPECT_EQ(server.service.last().order.format, ImageFormat::kJpeg);
   server.ask(post("txt2img", R"({"prompt": "p"})", "ip:2.2.2.2"));
-  EXPECT_EQ(server.desk.last().order.format, PictureFormat::kPng);
+  EXPECT_EQ(server.service.last().order.format, ImageFormat::kPng);
   for (const char* mine : {"demo", "demo [aaaaaaaaaa]", "aaaaaaaaaa"})
     EXPECT_EQ(server.ask(post("options", "{\"sd_model_checkpoint\": \"" + std::string(mine) + "\"}"))->answer->status,
               200);
@@ -234,7 +234,7 @@ std::string png_with(const TextChunks& texts) {
   return {reinterpret_cast<const char*>(png.data()), png.size()};
 }
 
-TEST(A1111, png_info_reads_what_a_picture_says) {
+TEST(A1111, png_info_reads_what_an_image_says) {
   FakeServer server;
   const std::string infotext =
       "a fox, \"red\"\nsecond line\nNegative prompt: blurry: very\nSteps: 20, Sampler: Euler a, Size: 512x768, "
@@ -272,4 +272,4 @@ TEST(A1111, png_info_refuses_everything_else) {
 }
 
 }  // namespace
-}  // namespace inkstone
+}  // namespace inkstone::serve

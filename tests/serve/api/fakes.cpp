@@ -2,19 +2,19 @@
 
 #include <gtest/gtest.h>
 
-namespace inkstone {
+namespace inkstone::serve {
 
-FakeDesk::FakeDesk() {
+FakeImageService::FakeImageService() {
   card.name = "demo";
   card.hash = std::string(64, 'a');
   card.scheduler = "pndm";
-  card.most_pixels = 1024 * 1024;
+  card.max_pixels = 1024 * 1024;
   card.created = 1700000000;
-  service.ready = true;
-  service.canary_limit = 60;
+  told_figures.ready = true;
+  told_figures.canary_limit = 60;
 }
 
-Placed FakeDesk::place(Order order) {
+SubmitResult FakeImageService::submit(Order order) {
   if (rejection) return {nullptr, false, *rejection};
   for (const OrderState& known : orders)
     if (!order.idempotency.empty() && known.order.idempotency == order.idempotency &&
@@ -23,115 +23,117 @@ Placed FakeDesk::place(Order order) {
   OrderState state;
   state.id = std::string(31, '0') + std::to_string(orders.size());
   state.created = 1700000001;
-  for (const PictureRequest& request : order.pictures) {
-    PictureState picture;
-    picture.request = request;
-    picture.calls = request.steps;
-    picture.seconds_left = 3;
-    state.pictures.push_back(picture);
+  for (const ImageRequest& request : order.images) {
+    ImageState image;
+    image.request = request;
+    image.calls = request.steps;
+    image.seconds_left = 3;
+    state.images.push_back(image);
   }
   state.order = std::move(order);
   orders.push_back(std::move(state));
   return {&orders.back(), false, {}};
 }
 
-const OrderState* FakeDesk::find(std::string_view id, std::string_view client) {
+const OrderState* FakeImageService::find(std::string_view id, std::string_view client) {
   for (const OrderState& order : orders)
     if (order.id == id && order.order.client == client) return &order;
   return nullptr;
 }
 
-std::vector<const OrderState*> FakeDesk::orders_of(std::string_view client) {
+std::vector<const OrderState*> FakeImageService::orders_of(std::string_view client) {
   std::vector<const OrderState*> result;
   for (const OrderState& order : orders)
     if (order.order.client == client) result.push_back(&order);
   return result;
 }
 
-void FakeDesk::watch(const OrderState& order, OrderWatcher& watcher) { watchers.emplace_back(order.id, &watcher); }
+void FakeImageService::watch(const OrderState& order, OrderWatcher& watcher) {
+  watchers.emplace_back(order.id, &watcher);
+}
 
-void FakeDesk::unwatch(const OrderState& order, OrderWatcher& watcher) {
+void FakeImageService::unwatch(const OrderState& order, OrderWatcher& watcher) {
   std::erase(watchers, std::pair(order.id, &watcher));
   const bool watched = std::ranges::any_of(watchers, [&](const auto& entry) { return entry.first == order.id; });
   if (!watched && !order.order.stays && !order.ended()) cancel(order);
 }
 
-bool FakeDesk::cancel(const OrderState& order) {
+bool FakeImageService::cancel(const OrderState& order) {
   if (order.ended()) return false;
   ++cancels;
   OrderState& mine = known(order);
-  for (PictureState& picture : mine.pictures)
-    if (!ended(picture.stage)) picture.stage = Stage::kCancelled;
+  for (ImageState& image : mine.images)
+    if (!ended(image.stage)) image.stage = Stage::kCancelled;
   tell(mine, 0);
   return true;
 }
 
-bool FakeDesk::cut_short(const OrderState& order) {
+bool FakeImageService::cut_short(const OrderState& order) {
   if (order.ended()) return false;
   ++cuts;
-  known(order).pictures[0].cut_short = true;
+  known(order).images[0].cut_short = true;
   return true;
 }
 
-void FakeDesk::step(size_t picture, int calls, bool preview) {
-  PictureState& state = last().pictures[picture];
-  state.stage = Stage::kSteps;
+void FakeImageService::step(size_t image, int calls, bool preview) {
+  ImageState& state = last().images[image];
+  state.stage = Stage::kDenoise;
   state.call += calls;
   if (preview) {
     state.preview = std::make_shared<Image>(Image{2, 2, {255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9}});
     state.preview_call = state.call;
   }
-  tell(last(), picture);
+  tell(last(), image);
 }
 
-void FakeDesk::finish(size_t picture, const std::string& file) {
-  PictureState& state = last().pictures[picture];
+void FakeImageService::finish(size_t image, const std::string& file) {
+  ImageState& state = last().images[image];
   state.stage = Stage::kDone;
   state.call = state.calls;
   state.file = std::make_shared<std::string>(file);
   state.parameters = "the parameters of " + file;
   state.times = {1, 0.5, 2, 0.25, 0.125, 4};
-  tell(last(), picture);
+  tell(last(), image);
 }
 
-void FakeDesk::finish_all() {
-  for (size_t i = 0; i < last().pictures.size(); ++i) finish(i, "picture " + std::to_string(i));
+void FakeImageService::finish_all() {
+  for (size_t i = 0; i < last().images.size(); ++i) finish(i, "image " + std::to_string(i));
 }
 
-void FakeDesk::fail(size_t picture, const std::string& code, bool again) {
-  last().pictures[picture].stage = Stage::kFailed;
-  last().pictures[picture].failure = {code, "it went wrong", again};
-  tell(last(), picture);
+void FakeImageService::fail(size_t image, const std::string& code, bool again) {
+  last().images[image].stage = Stage::kFailed;
+  last().images[image].failure = {code, "it went wrong", again};
+  tell(last(), image);
 }
 
-OrderState& FakeDesk::known(const OrderState& order) {
+OrderState& FakeImageService::known(const OrderState& order) {
   for (OrderState& mine : orders)
     if (mine.id == order.id) return mine;
   throw std::logic_error("a strange order");
 }
 
-void FakeDesk::tell(OrderState& order, size_t picture) {
+void FakeImageService::tell(OrderState& order, size_t image) {
   const auto now = watchers;  // they may leave meanwhile
   for (const auto& entry : now)
     if (entry.first == order.id && std::ranges::find(watchers, entry) != watchers.end())
-      entry.second->changed(order, picture);
+      entry.second->changed(order, image);
   if (order.ended()) std::erase_if(watchers, [&](const auto& entry) { return entry.first == order.id; });
 }
 
-void FakeExchange::reply(HttpReply with) {
+void FakeExchange::reply(http::Reply with) {
   EXPECT_FALSE(answer) << "a second answer: " << with.body;
   EXPECT_FALSE(streaming);
   answer = std::move(with);
   gone_ = nullptr;
 }
 
-void FakeExchange::begin_stream(HttpReply head) {
+void FakeExchange::begin_stream(http::Reply head) {
   EXPECT_FALSE(answer);
   answer = std::move(head);
   streaming = true;
 }
 
-void FakeExchange::leave() {
+void FakeExchange::disconnect() {
   if (const auto gone = std::exchange(gone_, nullptr)) gone();
 }
 
@@ -164,13 +166,13 @@ FakeServer::FakeServer() {
 
 FakeServer::~FakeServer() {
   for (const auto& exchange : exchanges)
-    if (const auto there = exchange.lock()) there->leave();
+    if (const auto there = exchange.lock()) there->disconnect();
 }
 
 std::shared_ptr<FakeExchange> FakeServer::ask(const Ask& ask) {
   auto exchange = std::make_shared<FakeExchange>();
   exchanges.push_back(exchange);
-  HttpRequest& request = exchange->asked;
+  http::Request& request = exchange->asked;
   request.method = ask.method;
   request.path = ask.path;
   request.query = ask.query;
@@ -180,7 +182,7 @@ std::shared_ptr<FakeExchange> FakeServer::ask(const Ask& ask) {
   request.id = "r1";
   if (!ask.body.empty() && request.header("content-type").empty())
     request.headers.emplace_back("content-type", "application/json");
-  const Router::Match match = router.match(ask.method, ask.path);
+  const http::Router::Match match = router.match(ask.method, ask.path);
   EXPECT_NE(match.route, nullptr) << ask.method << " " << ask.path;
   if (!match.route) return exchange;
   request.captured = match.captured;
@@ -192,4 +194,4 @@ std::string message_of(const Json& error) {
   return std::string(error.as_object().at("error").as_object().at("message").as_string());
 }
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -1,4 +1,5 @@
-// A desk without workers and exchanges without sockets: the tests say what happens to an order, and read what a client would.
+// A service without workers and exchanges without sockets: the tests say what happens to an order,
+// and read what a client would.
 #pragma once
 
 #include <algorithm>
@@ -12,12 +13,12 @@
 #include "base/json.h"
 #include "serve/api/api.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 
-class FakeDesk : public Desk {
+class FakeImageService : public ImageService {
  public:
-  FakeDesk();
-  Placed place(Order order) override;
+  FakeImageService();
+  SubmitResult submit(Order order) override;
   const OrderState* find(std::string_view id, std::string_view client) override;
   std::vector<const OrderState*> orders_of(std::string_view client) override;
   void watch(const OrderState& order, OrderWatcher& watcher) override;
@@ -25,19 +26,20 @@ class FakeDesk : public Desk {
   bool cancel(const OrderState& order) override;
   bool cut_short(const OrderState& order) override;
   const ModelCard* model() const override { return ready ? &card : nullptr; }
-  ServiceFigures figures() const override { return service; }
+  ServiceFigures figures() const override { return told_figures; }
   double now() const override { return 0; }
 
-  // What happens to the order that came last, or to its picture of that number.
+  // What happens to the order that came last, or to its image of that number.
   OrderState& last() { return orders.back(); }
-  void step(size_t picture = 0, int calls = 1, bool preview = false);
-  void finish(size_t picture, const std::string& file);
-  void finish_all();  // with files "picture 0", "picture 1", ...
-  void fail(size_t picture, const std::string& code, bool again = false);
+  void step(size_t image = 0, int calls = 1, bool preview = false);
+  void finish(size_t image, const std::string& file);
+  // With files "image 0", "image 1", ...
+  void finish_all();
+  void fail(size_t image, const std::string& code, bool again = false);
 
   bool ready = true;
   ModelCard card;
-  ServiceFigures service;
+  ServiceFigures told_figures;
   std::optional<Rejection> rejection;  // of the next orders
   std::list<OrderState> orders;
   std::vector<std::pair<std::string, OrderWatcher*>> watchers;  // by order id
@@ -45,27 +47,27 @@ class FakeDesk : public Desk {
 
  private:
   OrderState& known(const OrderState& order);
-  void tell(OrderState& order, size_t picture);
+  void tell(OrderState& order, size_t image);
 };
 
-class FakeExchange : public Exchange {
+class FakeExchange : public http::Exchange {
  public:
-  const HttpRequest& request() const override { return asked; }
-  void reply(HttpReply with) override;
-  void begin_stream(HttpReply head) override;
+  const http::Request& request() const override { return asked; }
+  void reply(http::Reply with) override;
+  void begin_stream(http::Reply head) override;
   void write(std::string_view chunk) override { stream += chunk; }
   void end_stream() override { ended = true; }
   size_t unsent() const override { return waiting; }
   void on_gone(std::function<void()> gone) override { gone_ = std::move(gone); }
-  void leave();  // as a client does
+  void disconnect();  // as a client does
 
   // Of a stream: the data of all events of that name.
   std::vector<Json> events(const std::string& name) const;
   Json json() const;  // of the answer
   std::string header(const std::string& name) const;
 
-  HttpRequest asked;
-  std::optional<HttpReply> answer;
+  http::Request asked;
+  std::optional<http::Reply> answer;
   std::string stream;
   bool streaming = false, ended = false;
   size_t waiting = 0;
@@ -83,17 +85,17 @@ struct Ask {
 
 struct FakeServer {
   FakeServer();
-  ~FakeServer();  // whoever waits still, leaves
+  ~FakeServer();  // whoever still waits disconnects
   std::shared_ptr<FakeExchange> ask(const Ask& ask);
 
-  FakeDesk desk;
+  FakeImageService service;
   ServeSettings settings;
-  HttpFigures http;
-  ApiContext context{desk, settings, [this] { return http; }};
-  Router router;
+  http::Figures http;
+  ApiContext context{service, settings, [this] { return http; }};
+  http::Router router;
   std::vector<std::weak_ptr<FakeExchange>> exchanges;
 };
 
 std::string message_of(const Json& own_or_openai_error);
 
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -4,9 +4,9 @@
 
 #include "fakes.h"
 #include "serve/api/generate_request.h"
-#include "serve/base64.h"
+#include "serve/support/base64.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 using testing::HasSubstr;
@@ -17,23 +17,23 @@ TEST(Generate, query_parameters_are_enough_and_the_seed_is_42) {
   FakeServer server;
   const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "a fox"}, {"num_inference_steps", "4"}}});
   ASSERT_FALSE(exchange->answer);
-  EXPECT_EQ(server.desk.last().order.pictures[0].seed, 42u);
-  EXPECT_EQ(server.desk.last().order.pictures[0].steps, 4);
-  EXPECT_FALSE(server.desk.last().order.stays);
-  server.desk.step();
+  EXPECT_EQ(server.service.last().order.images[0].seed, 42u);
+  EXPECT_EQ(server.service.last().order.images[0].steps, 4);
+  EXPECT_FALSE(server.service.last().order.stays);
+  server.service.step();
   EXPECT_FALSE(exchange->answer);
-  server.desk.finish_all();
+  server.service.finish_all();
   ASSERT_TRUE(exchange->answer);
   EXPECT_EQ(exchange->answer->status, 200);
   const JsonObject json = exchange->json().as_object();
-  EXPECT_EQ(json.at("image").as_string(), "data:image/png;base64," + base64("picture 0"));
+  EXPECT_EQ(json.at("image").as_string(), "data:image/png;base64," + base64("image 0"));
   EXPECT_EQ(json.at("seed").as_int64(), 42);
   EXPECT_EQ(json.at("parameters").at("scheduler").as_string(), "pndm");
   EXPECT_EQ(json.at("parameters").at("num_inference_steps").as_int64(), 4);
   EXPECT_EQ(json.at("timings").at("total").as_double(), 4);
-  EXPECT_EQ(json.at("id").as_string(), server.desk.last().id);
+  EXPECT_EQ(json.at("id").as_string(), server.service.last().id);
   EXPECT_FALSE(json.contains("images"));
-  EXPECT_TRUE(server.desk.watchers.empty());
+  EXPECT_TRUE(server.service.watchers.empty());
 }
 
 TEST(Generate, every_field_of_the_table_is_taken) {
@@ -47,15 +47,15 @@ TEST(Generate, every_field_of_the_table_is_taken) {
   }
 }
 
-TEST(Generate, fields_reach_the_picture) {
+TEST(Generate, fields_reach_the_image) {
   FakeServer server;
   server.ask(generate(R"({"prompt": "p", "negative_prompt": "n", "seed": 18446744073709551615, "num_inference_steps": 7,
     "guidance_scale": 3.5, "width": 768, "height": 256, "scheduler": "DPMSolverMultistepScheduler", "karras": true,
     "output_format": "webp", "quality": 80, "priority": "high", "deadline_ms": 2500, "previews": true})"));
-  const Order& order = server.desk.last().order;
-  const PictureRequest expected{"p", "n", UINT64_MAX, 7, 3.5f, 768, 256, "dpm++-2m", true, {}};
-  EXPECT_EQ(order.pictures, std::vector{expected});
-  EXPECT_EQ(order.format, PictureFormat::kWebp);
+  const Order& order = server.service.last().order;
+  const ImageRequest expected{"p", "n", UINT64_MAX, 7, 3.5f, 768, 256, "dpm++-2m", true, {}};
+  EXPECT_EQ(order.images, std::vector{expected});
+  EXPECT_EQ(order.format, ImageFormat::kWebp);
   EXPECT_EQ(order.quality, 80);
   EXPECT_EQ(order.priority, Priority::kHigh);
   EXPECT_EQ(order.deadline, 2.5);
@@ -63,13 +63,13 @@ TEST(Generate, fields_reach_the_picture) {
   EXPECT_EQ(order.api, "generate");
 }
 
-TEST(Generate, several_pictures_have_seeds_that_follow_and_come_together) {
+TEST(Generate, several_images_have_seeds_that_follow_and_come_together) {
   FakeServer server;
   const auto exchange = server.ask(generate(R"({"prompt": "p", "seed": 5, "num_images_per_prompt": 3})"));
-  server.desk.finish(2, "c");
-  server.desk.finish(0, "a");
+  server.service.finish(2, "c");
+  server.service.finish(0, "a");
   EXPECT_FALSE(exchange->answer);
-  server.desk.finish(1, "b");
+  server.service.finish(1, "b");
   const JsonObject json = exchange->json().as_object();
   EXPECT_EQ(json.at("images").as_array().size(), 3u);
   EXPECT_EQ(json.at("images").at(0), json.at("image"));
@@ -81,7 +81,7 @@ TEST(Generate, a_drawn_seed_is_told) {
   for (const char* seed : {"-1", "\"random\""}) {
     FakeServer server;
     server.ask(generate("{\"prompt\": \"p\", \"seed\": " + std::string(seed) + "}"));
-    EXPECT_LE(server.desk.last().order.pictures[0].seed, UINT32_MAX);
+    EXPECT_LE(server.service.last().order.images[0].seed, UINT32_MAX);
   }
 }
 
@@ -161,7 +161,7 @@ TEST(Generate, faults_name_the_field_the_value_and_what_is_allowed) {
     }
     EXPECT_THAT(std::string(error.at("message").as_string()), HasSubstr(fault.says)) << shown;
     EXPECT_LE(error.at("message").as_string().size(), 800u) << shown;
-    EXPECT_TRUE(server.desk.orders.empty()) << shown;
+    EXPECT_TRUE(server.service.orders.empty()) << shown;
   }
 }
 
@@ -173,7 +173,7 @@ TEST(Generate, a_field_stands_once) {
   EXPECT_THAT(message_of(twice->json()), HasSubstr("twice in the query"));
   const auto mixed = server.ask({"POST", "/generate", R"({"prompt": "p"})", {{"seed", "9"}, {"karras", "0"}}});
   EXPECT_FALSE(mixed->answer);
-  EXPECT_EQ(server.desk.last().order.pictures[0].seed, 9u);
+  EXPECT_EQ(server.service.last().order.images[0].seed, 9u);
 }
 
 TEST(Generate, numbers_of_the_query_are_read_whole) {
@@ -208,24 +208,23 @@ TEST(Generate, a_body_must_say_that_it_is_json) {
 TEST(Generate, accept_chooses_the_answer) {
   struct Row {
     std::string accept;
-    PictureFormat format;
+    ImageFormat format;
     std::string type;
   };
-  for (const Row& row :
-       std::vector<Row>{{"image/png", PictureFormat::kPng, "image/png"},
-                        {"image/jpeg", PictureFormat::kJpeg, "image/jpeg"},
-                        {"text/html;q=0.9, image/webp", PictureFormat::kWebp, "image/webp"},
-                        {"*/*", PictureFormat::kPng, "application/json"},
-                        {"", PictureFormat::kPng, "application/json"},
-                        {"image/*", PictureFormat::kPng, "image/png"},
-                        {"application/json;q=0.1, image/png;q=0.5", PictureFormat::kPng, "image/png"}}) {
+  for (const Row& row : std::vector<Row>{{"image/png", ImageFormat::kPng, "image/png"},
+                                         {"image/jpeg", ImageFormat::kJpeg, "image/jpeg"},
+                                         {"text/html;q=0.9, image/webp", ImageFormat::kWebp, "image/webp"},
+                                         {"*/*", ImageFormat::kPng, "application/json"},
+                                         {"", ImageFormat::kPng, "application/json"},
+                                         {"image/*", ImageFormat::kPng, "image/png"},
+                                         {"application/json;q=0.1, image/png;q=0.5", ImageFormat::kPng, "image/png"}}) {
     FakeServer server;
     const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "p"}}, {{"accept", row.accept}}});
-    EXPECT_EQ(server.desk.last().order.format, row.format) << row.accept;
-    server.desk.finish_all();
+    EXPECT_EQ(server.service.last().order.format, row.format) << row.accept;
+    server.service.finish_all();
     EXPECT_EQ(exchange->answer->content_type, row.type);
     if (row.type != "application/json") {
-      EXPECT_EQ(exchange->answer->body, "picture 0");
+      EXPECT_EQ(exchange->answer->body, "image 0");
     }
     if (row.type != "application/json") {
       EXPECT_EQ(exchange->header("inkstone-seed"), "42");
@@ -256,13 +255,13 @@ TEST(Generate, refusals_of_the_desk_have_their_status) {
                                          {"not_ready", 503},
                                          {"draining", 503}}) {
     FakeServer server;
-    server.desk.rejection = Rejection{row.code, "no", "width", row.status == 400 || row.status == 409 ? 0 : 7.2};
+    server.service.rejection = Rejection{row.code, "no", "width", row.status == 400 || row.status == 409 ? 0 : 7.2};
     const auto exchange = server.ask(generate(R"({"prompt": "p"})"));
     EXPECT_EQ(exchange->answer->status, row.status) << row.code;
     EXPECT_EQ(exchange->header("retry-after"), row.status == 400 || row.status == 409 ? "" : "8") << row.code;
   }
   FakeServer server;
-  server.desk.ready = false;
+  server.service.ready = false;
   EXPECT_EQ(server.ask(generate(R"({"prompt": "p"})"))->answer->status, 503);
   EXPECT_EQ(server.ask(generate(R"({"prompt": )"))->answer->status, 400);
 }
@@ -281,9 +280,9 @@ TEST(Generate, failures_have_their_status) {
                                          {"what", 500}}) {
     FakeServer server;
     const auto exchange = server.ask(generate(R"({"prompt": "p", "num_images_per_prompt": 2})"));
-    server.desk.finish(0, "a");
+    server.service.finish(0, "a");
     EXPECT_FALSE(exchange->answer);
-    server.desk.fail(1, row.code);
+    server.service.fail(1, row.code);
     ASSERT_TRUE(exchange->answer);
     EXPECT_EQ(exchange->answer->status, row.status) << row.code;
     EXPECT_EQ(exchange->json().at("error").at("code").as_string(), row.code);
@@ -294,20 +293,20 @@ TEST(Generate, a_client_that_leaves_gives_its_rows_back) {
   for (const std::string accept : {"application/json", "text/event-stream", "image/png"}) {
     FakeServer server;
     const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "p"}}, {{"accept", accept}}});
-    server.desk.step();
-    exchange->leave();
-    EXPECT_TRUE(server.desk.watchers.empty());
-    EXPECT_EQ(server.desk.last().pictures[0].stage, Stage::kCancelled);
+    server.service.step();
+    exchange->disconnect();
+    EXPECT_TRUE(server.service.watchers.empty());
+    EXPECT_EQ(server.service.last().images[0].stage, Stage::kCancelled);
     EXPECT_EQ(exchange.use_count(), 1) << "somebody keeps it";
   }
 }
 
-TEST(Generate, the_same_idempotency_key_gets_the_same_pictures) {
+TEST(Generate, the_same_idempotency_key_gets_the_same_images) {
   FakeServer server;
   const Ask ask{"POST", "/generate", R"({"prompt": "p"})", {}, {{"idempotency-key", "k1"}}};
   const auto first = server.ask(ask), meanwhile = server.ask(ask);
-  EXPECT_EQ(server.desk.orders.size(), 1u);
-  server.desk.finish_all();
+  EXPECT_EQ(server.service.orders.size(), 1u);
+  server.service.finish_all();
   const auto later = server.ask(ask);
   EXPECT_EQ(first->answer->body, meanwhile->answer->body);
   EXPECT_EQ(first->answer->body, later->answer->body);
@@ -316,26 +315,26 @@ TEST(Generate, the_same_idempotency_key_gets_the_same_pictures) {
   EXPECT_EQ(server.ask(bad)->answer->status, 400);
 }
 
-TEST(GenerateEvents, tell_steps_previews_pictures_and_the_end) {
+TEST(GenerateEvents, tell_steps_previews_images_and_the_end) {
   FakeServer server;
   const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "p"}}, {{"accept", "text/event-stream"}}});
-  EXPECT_TRUE(server.desk.last().order.previews);
+  EXPECT_TRUE(server.service.last().order.previews);
   ASSERT_TRUE(exchange->streaming);
   EXPECT_EQ(exchange->answer->content_type, "text/event-stream");
   EXPECT_EQ(exchange->header("cache-control"), "no-store");
   EXPECT_EQ(exchange->events("queued").size(), 1u);
-  server.desk.step(0, 1, true);
-  server.desk.step(0, 1);
+  server.service.step(0, 1, true);
+  server.service.step(0, 1);
   exchange->waiting = 1 << 20;
-  server.desk.step(0, 1, true);
+  server.service.step(0, 1, true);
   EXPECT_EQ(exchange->events("step").size(), 3u);
   EXPECT_EQ(exchange->events("step")[2].at("step").as_int64(), 3);
   EXPECT_EQ(exchange->events("step")[2].at("steps").as_int64(), 20);
   ASSERT_EQ(exchange->events("preview").size(), 1u) << "a slow client gets none";
   EXPECT_TRUE(exchange->events("preview")[0].at("image").as_string().starts_with("data:image/png;base64,"));
-  server.desk.finish_all();
-  ASSERT_EQ(exchange->events("picture").size(), 1u);
-  EXPECT_EQ(exchange->events("picture")[0].at("image").as_string(), "data:image/png;base64," + base64("picture 0"));
+  server.service.finish_all();
+  ASSERT_EQ(exchange->events("image").size(), 1u);
+  EXPECT_EQ(exchange->events("image")[0].at("image").as_string(), "data:image/png;base64," + base64("image 0"));
   EXPECT_EQ(exchange->events("done").size(), 1u);
   EXPECT_TRUE(exchange->ended);
 }
@@ -343,7 +342,7 @@ TEST(GenerateEvents, tell_steps_previews_pictures_and_the_end) {
 TEST(GenerateEvents, tell_a_failure_in_the_shape_of_the_errors) {
   FakeServer server;
   const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "p"}}, {{"accept", "text/event-stream"}}});
-  server.desk.fail(0, "nan_output");
+  server.service.fail(0, "nan_output");
   ASSERT_EQ(exchange->events("error").size(), 1u);
   EXPECT_EQ(exchange->events("error")[0].at("error").at("code").as_string(), "nan_output");
   EXPECT_TRUE(exchange->ended);
@@ -357,28 +356,28 @@ TEST(Jobs, respond_async_answers_at_once_and_the_job_stays) {
   ASSERT_TRUE(exchange->answer);
   EXPECT_EQ(exchange->answer->status, 202);
   const std::string url = exchange->header("location");
-  EXPECT_EQ(url, "/jobs/" + server.desk.last().id);
-  EXPECT_TRUE(server.desk.last().order.stays);
+  EXPECT_EQ(url, "/jobs/" + server.service.last().id);
+  EXPECT_TRUE(server.service.last().order.stays);
   EXPECT_EQ(exchange->json().at("status").as_string(), "queued");
-  server.desk.step(0, 10);
+  server.service.step(0, 10);
   const Json running = server.ask({"GET", url})->json();
   EXPECT_EQ(running.at("status").as_string(), "running");
   EXPECT_NEAR(running.at("progress").as_double(), 0.5, 0.01);
-  EXPECT_EQ(running.at("pictures").at(0).at("step").as_int64(), 10);
+  EXPECT_EQ(running.at("images").at(0).at("step").as_int64(), 10);
   const auto early = server.ask({"GET", url + "/images/0"});
   EXPECT_EQ(early->answer->status, 409);
   EXPECT_EQ(early->header("retry-after"), "3");
   const auto events = server.ask({"GET", url + "/events"});
-  server.desk.finish_all();
+  server.service.finish_all();
   EXPECT_EQ(events->events("done").size(), 1u);
-  EXPECT_FALSE(events->events("picture")[0].as_object().contains("image"));
+  EXPECT_FALSE(events->events("image")[0].as_object().contains("image"));
   const Json done = server.ask({"GET", url})->json();
   EXPECT_EQ(done.at("status").as_string(), "done");
-  const std::string picture(done.at("pictures").at(0).at("url").as_string());
-  const auto bytes = server.ask({"GET", picture});
-  EXPECT_EQ(bytes->answer->body, "picture 0");
+  const std::string image(done.at("images").at(0).at("url").as_string());
+  const auto bytes = server.ask({"GET", image});
+  EXPECT_EQ(bytes->answer->body, "image 0");
   EXPECT_EQ(bytes->answer->content_type, "image/png");
-  EXPECT_EQ(server.ask({"GET", picture, "", {{"download", "1"}}})->header("content-disposition"),
+  EXPECT_EQ(server.ask({"GET", image, "", {{"download", "1"}}})->header("content-disposition"),
             "attachment; filename=\"inkstone-42.png\"");
   EXPECT_EQ(server.ask({"GET", url + "/images/1"})->answer->status, 404);
   EXPECT_EQ(server.ask({"GET", url + "/images/-1"})->answer->status, 404);
@@ -388,23 +387,23 @@ TEST(Jobs, respond_async_answers_at_once_and_the_job_stays) {
 TEST(Jobs, can_be_cancelled_at_any_time_and_twice) {
   FakeServer server;
   server.ask({"POST", "/generate", R"({"prompt": "p", "async": true})"});
-  const std::string url = "/jobs/" + server.desk.last().id;
+  const std::string url = "/jobs/" + server.service.last().id;
   EXPECT_EQ(server.ask({"DELETE", url})->json().at("status").as_string(), "cancelled");
   EXPECT_EQ(server.ask({"DELETE", url})->json().at("status").as_string(), "cancelled");
-  EXPECT_EQ(server.desk.cancels, 1);
+  EXPECT_EQ(server.service.cancels, 1);
   EXPECT_EQ(server.ask({"GET", url + "/images/0"})->answer->status, 409);
   server.ask({"POST", "/generate", R"({"prompt": "p", "async": true})"});
-  server.desk.finish_all();
-  const auto late = server.ask({"DELETE", "/jobs/" + server.desk.last().id});
+  server.service.finish_all();
+  const auto late = server.ask({"DELETE", "/jobs/" + server.service.last().id});
   EXPECT_EQ(late->answer->status, 200);
   EXPECT_EQ(late->json().at("status").as_string(), "done");
-  EXPECT_EQ(server.desk.cancels, 1);
+  EXPECT_EQ(server.service.cancels, 1);
 }
 
 TEST(Jobs, a_cancelled_job_answers_who_waits_for_it) {
   FakeServer server;
   const auto waiting = server.ask({"POST", "/generate", R"({"prompt": "p"})"});
-  server.ask({"DELETE", "/jobs/" + server.desk.last().id});
+  server.ask({"DELETE", "/jobs/" + server.service.last().id});
   ASSERT_TRUE(waiting->answer);
   EXPECT_EQ(waiting->answer->status, 409);
   EXPECT_EQ(waiting->json().at("error").at("code").as_string(), "cancelled");
@@ -413,14 +412,14 @@ TEST(Jobs, a_cancelled_job_answers_who_waits_for_it) {
 TEST(Jobs, are_nobody_elses) {
   FakeServer server;
   server.ask({"POST", "/generate", R"({"prompt": "p", "async": true})"});
-  const std::string url = "/jobs/" + server.desk.last().id;
+  const std::string url = "/jobs/" + server.service.last().id;
   for (const std::string& path : {url, url + "/events", url + "/images/0"})
     EXPECT_EQ(server.ask({"GET", path, "", {}, {}, "key:other"})->answer->status, 404) << path;
   EXPECT_EQ(server.ask({"DELETE", url, "", {}, {}, "key:other"})->answer->status, 404);
-  EXPECT_EQ(server.desk.cancels, 0);
+  EXPECT_EQ(server.service.cancels, 0);
   EXPECT_EQ(server.ask({"GET", "/jobs", "", {}, {}, "key:other"})->json().at("jobs").as_array().size(), 0u);
   EXPECT_EQ(server.ask({"GET", "/jobs"})->json().at("jobs").as_array().size(), 1u);
 }
 
 }  // namespace
-}  // namespace inkstone
+}  // namespace inkstone::serve

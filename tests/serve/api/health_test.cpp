@@ -4,16 +4,16 @@
 
 #include "fakes.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 using testing::HasSubstr;
 
 TEST(Health, lives_while_the_canary_comes_through) {
   FakeServer server;
-  server.desk.service.canary_age = 60;
+  server.service.told_figures.canary_age = 60;
   EXPECT_EQ(server.ask({"GET", "/health/live"})->answer->status, 200);
-  server.desk.service.canary_age = 60.5;
+  server.service.told_figures.canary_age = 60.5;
   const auto stuck = server.ask({"GET", "/health/live"});
   EXPECT_EQ(stuck->answer->status, 503);
   EXPECT_EQ(stuck->json().at("canary_age").as_double(), 60.5);
@@ -23,9 +23,9 @@ TEST(Health, lives_while_the_canary_comes_through) {
 TEST(Health, is_ready_until_it_drains) {
   FakeServer server;
   EXPECT_EQ(server.ask({"GET", "/health/ready"})->answer->status, 200);
-  server.desk.service.draining = true;
+  server.service.told_figures.draining = true;
   EXPECT_EQ(server.ask({"GET", "/health/ready"})->json().at("status").as_string(), "draining");
-  server.desk.service = {};
+  server.service.told_figures = {};
   EXPECT_EQ(server.ask({"GET", "/health/ready"})->json().at("status").as_string(), "starting");
   EXPECT_EQ(server.ask({"GET", "/health/ready"})->answer->status, 503);
 }
@@ -39,7 +39,7 @@ TEST(Health, needs_no_key_and_metrics_do) {
 
 TEST(Metrics, are_written_as_prometheus_reads_them) {
   FakeServer server;
-  ServiceFigures& figures = server.desk.service;
+  ServiceFigures& figures = server.service.told_figures;
   figures.done = 7;
   figures.rejected = {{"queue_full", 3}};
   figures.step_seconds = {{0.1, 1}, {2, 5, 6}, 4.5};
@@ -52,12 +52,13 @@ TEST(Metrics, are_written_as_prometheus_reads_them) {
   const auto exchange = server.ask({"GET", "/metrics"});
   EXPECT_EQ(exchange->answer->content_type, "text/plain; version=0.0.4; charset=utf-8");
   for (const char* line :
-       {"# TYPE inkstone_pictures_total counter", "inkstone_pictures_total{end=\"done\"} 7",
+       {"# TYPE inkstone_images_total counter", "inkstone_images_total{end=\"done\"} 7",
         "inkstone_rejected_total{code=\"queue_full\"} 3", "inkstone_step_seconds_bucket{le=\"0.1\"} 2",
         "inkstone_step_seconds_bucket{le=\"1\"} 5", "inkstone_step_seconds_bucket{le=\"+Inf\"} 6",
         "inkstone_step_seconds_count 6", "inkstone_step_seconds_sum 4.5",
-        "inkstone_worker_restarts_total{worker=\"1\",device=\"npu:\\\"0\\\"\"} 2", "size=\"512x512\",rows=\"2\"} 0.5",
-        "inkstone_http_answers_total{status=\"200\"} 11", "inkstone_device_memory_fragmentation{worker=\"1\""})
+        "inkstone_worker_restarts_total{worker=\"1\",device=\"npu:\\\"0\\\"\"} 2",
+        "size=\"512x512\",batch_rows=\"2\"} 0.5", "inkstone_http_answers_total{status=\"200\"} 11",
+        "inkstone_device_memory_fragmentation{worker=\"1\""})
     EXPECT_THAT(exchange->answer->body, HasSubstr(line));
   std::set<std::string> types;
   std::istringstream lines(exchange->answer->body);
@@ -70,17 +71,17 @@ TEST(Metrics, are_written_as_prometheus_reads_them) {
 TEST(Queue, tells_how_it_stands_and_names_nobody) {
   FakeServer server;
   server.ask({"POST", "/generate", R"({"prompt": "a secret", "async": true})"});
-  server.desk.service.queued = 4;
-  server.desk.service.workers.resize(1);
-  server.desk.service.workers[0].memory = {"weights 1.7 GB"};
-  server.desk.service.workers[0].curves = {{512, 512, {{2, 0.5}, {4, 0.9}}, 0.1, 0.2}};
+  server.service.told_figures.queued = 4;
+  server.service.told_figures.workers.resize(1);
+  server.service.told_figures.workers[0].memory = {"weights 1.7 GB"};
+  server.service.told_figures.workers[0].curves = {{512, 512, {{2, 0.5}, {4, 0.9}}, 0.1, 0.2}};
   const auto exchange = server.ask({"GET", "/queue", "", {}, {}, "key:other"});
   EXPECT_EQ(exchange->json().at("queued").as_int64(), 4);
   EXPECT_EQ(exchange->json().at("workers").at(0).at("memory").at(0).as_string(), "weights 1.7 GB");
-  EXPECT_EQ(exchange->json().at("workers").at(0).at("curves").at(0).at("steps").at(1).at("rows").as_int64(), 4);
+  EXPECT_EQ(exchange->json().at("workers").at(0).at("curves").at(0).at("steps").at(1).at("batch_rows").as_int64(), 4);
   EXPECT_THAT(exchange->answer->body, testing::Not(HasSubstr("secret")));
   EXPECT_EQ(server.ask({"GET", "/v1/info"})->json().at("limits").at("size_multiple").as_int64(), 64);
 }
 
 }  // namespace
-}  // namespace inkstone
+}  // namespace inkstone::serve

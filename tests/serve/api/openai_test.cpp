@@ -1,13 +1,14 @@
-// OpenAI's images: requests as its clients send them, answers, streams and errors as they read them.
+// OpenAI's images: requests as its clients send them, answers, streams and errors as they read
+// them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/image.h"
 #include "fakes.h"
 #include "serve/api/openai_request.h"
-#include "serve/base64.h"
+#include "serve/support/base64.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 using testing::HasSubstr;
@@ -18,14 +19,14 @@ TEST(OpenAi, answers_base64_where_it_is_asked_for) {
   FakeServer server;
   const auto exchange = server.ask(images(R"({"prompt": "p", "response_format": "b64_json", "n": 2, "seed": 3,
       "size": "256x512", "model": "demo"})"));
-  EXPECT_EQ(server.desk.last().order.pictures[1].seed, 4u);
-  EXPECT_EQ(server.desk.last().order.pictures[0].width, 256);
-  EXPECT_EQ(server.desk.last().order.pictures[0].height, 512);
-  server.desk.finish_all();
+  EXPECT_EQ(server.service.last().order.images[1].seed, 4u);
+  EXPECT_EQ(server.service.last().order.images[0].width, 256);
+  EXPECT_EQ(server.service.last().order.images[0].height, 512);
+  server.service.finish_all();
   const JsonObject json = exchange->json().as_object();
   EXPECT_EQ(json.at("created").as_int64(), 1700000001);
   ASSERT_EQ(json.at("data").as_array().size(), 2u);
-  EXPECT_EQ(json.at("data").at(1).at("b64_json").as_string(), base64("picture 1"));
+  EXPECT_EQ(json.at("data").at(1).at("b64_json").as_string(), base64("image 1"));
   EXPECT_FALSE(json.at("data").at(0).as_object().contains("url"));
   EXPECT_EQ(json.at("size").as_string(), "256x512");
   EXPECT_EQ(json.at("output_format").as_string(), "png");
@@ -36,18 +37,18 @@ TEST(OpenAi, answers_links_by_default_that_nobody_can_guess) {
   Ask ask = images(R"({"prompt": "p", "n": 2, "output_format": "jpeg", "output_compression": 0})");
   ask.headers = {{"host", "box:8080"}};
   const auto exchange = server.ask(ask);
-  EXPECT_EQ(server.desk.last().order.quality, 1);
-  server.desk.finish_all();
+  EXPECT_EQ(server.service.last().order.quality, 1);
+  server.service.finish_all();
   const std::string url(exchange->json().at("data").at(1).at("url").as_string());
   EXPECT_THAT(url, testing::MatchesRegex("http://box:8080/v1/files/img/[0-9a-f]{32}\\.jpeg"));
   const std::string path = url.substr(std::string("http://box:8080").size());
   EXPECT_TRUE(server.router.match("GET", path).route->open) << "who follows a link has no key";
-  const auto picture = server.ask({"GET", path, "", {}, {}, "ip:10.0.0.1"});
-  EXPECT_EQ(picture->answer->body, "picture 1");
-  EXPECT_EQ(picture->answer->content_type, "image/jpeg");
+  const auto image = server.ask({"GET", path, "", {}, {}, "ip:10.0.0.1"});
+  EXPECT_EQ(image->answer->body, "image 1");
+  EXPECT_EQ(image->answer->content_type, "image/jpeg");
   const auto guessed = server.ask({"GET", "/v1/files/img/" + std::string(32, '0') + ".jpeg"});
   EXPECT_EQ(guessed->answer->status, 404);
-  server.desk.orders.clear();  // forgotten
+  server.service.orders.clear();  // forgotten
   EXPECT_EQ(server.ask({"GET", path})->answer->status, 404);
 }
 
@@ -67,9 +68,9 @@ TEST(OpenAi, every_field_of_the_table_is_taken_and_so_are_nulls) {
 TEST(OpenAi, without_a_seed_one_is_drawn) {
   FakeServer server;
   server.ask(images(R"({"prompt": "p"})"));
-  const uint64_t first = server.desk.last().order.pictures[0].seed;
+  const uint64_t first = server.service.last().order.images[0].seed;
   server.ask(images(R"({"prompt": "p"})"));
-  EXPECT_NE(first, server.desk.last().order.pictures[0].seed);
+  EXPECT_NE(first, server.service.last().order.images[0].seed);
 }
 
 TEST(OpenAi, errors_have_all_four_keys) {
@@ -115,27 +116,27 @@ TEST(OpenAi, errors_have_all_four_keys) {
 
 TEST(OpenAi, says_what_is_worth_trying_again) {
   FakeServer server;
-  server.desk.rejection = Rejection{"queue_full", "full", "", 3};
+  server.service.rejection = Rejection{"queue_full", "full", "", 3};
   const auto full = server.ask(images(R"({"prompt": "p"})"));
   EXPECT_EQ(full->answer->status, 429);
   EXPECT_EQ(full->json().at("error").at("type").as_string(), "rate_limit_error");
   EXPECT_EQ(full->header("retry-after"), "3");
   EXPECT_EQ(full->header("x-should-retry"), "");
-  server.desk.rejection.reset();
+  server.service.rejection.reset();
   const auto failed = server.ask(images(R"({"prompt": "p"})"));
-  server.desk.fail(0, "nan_output");
+  server.service.fail(0, "nan_output");
   EXPECT_EQ(failed->answer->status, 500);
   EXPECT_EQ(failed->header("x-should-retry"), "false");
   EXPECT_EQ(failed->json().at("error").at("type").as_string(), "server_error");
 }
 
-TEST(OpenAi, streams_partial_images_of_the_pictures_size) {
+TEST(OpenAi, streams_partial_images_of_the_images_size) {
   FakeServer server;
   const auto exchange = server.ask(images(
       R"({"prompt": "p", "stream": true, "partial_images": 2, "num_inference_steps": 9, "size": "64x128", "response_format": "url"})"));
-  EXPECT_TRUE(server.desk.last().order.previews);
+  EXPECT_TRUE(server.service.last().order.previews);
   EXPECT_TRUE(exchange->streaming);
-  for (int i = 0; i < 9; ++i) server.desk.step(0, 1, true);
+  for (int i = 0; i < 9; ++i) server.service.step(0, 1, true);
   const auto partials = exchange->events("image_generation.partial_image");
   ASSERT_EQ(partials.size(), 2u) << "after 3 and 6 of 9 calls";
   EXPECT_EQ(partials[1].at("type").as_string(), "image_generation.partial_image");
@@ -145,10 +146,10 @@ TEST(OpenAi, streams_partial_images_of_the_pictures_size) {
   const DecodedPng decoded = decode_png(std::as_bytes(std::span(png)));
   EXPECT_EQ(decoded.image.width, 64);
   EXPECT_EQ(decoded.image.height, 128);
-  server.desk.finish_all();
+  server.service.finish_all();
   const auto completed = exchange->events("image_generation.completed");
   ASSERT_EQ(completed.size(), 1u);
-  EXPECT_EQ(completed[0].at("b64_json").as_string(), base64("picture 0"));
+  EXPECT_EQ(completed[0].at("b64_json").as_string(), base64("image 0"));
   EXPECT_EQ(completed[0].at("type").as_string(), "image_generation.completed");
   for (const char* key : {"created_at", "size", "quality", "background", "output_format", "usage"})
     EXPECT_TRUE(completed[0].as_object().contains(key)) << key;
@@ -158,13 +159,13 @@ TEST(OpenAi, streams_partial_images_of_the_pictures_size) {
 TEST(OpenAi, a_stream_that_fails_says_so_and_one_that_is_left_is_cancelled) {
   FakeServer server;
   const auto failed = server.ask(images(R"({"prompt": "p", "stream": true})"));
-  server.desk.fail(0, "worker_died");
+  server.service.fail(0, "worker_died");
   ASSERT_EQ(failed->events("error").size(), 1u);
   EXPECT_EQ(failed->events("error")[0].at("error").at("code").as_string(), "worker_died");
   EXPECT_TRUE(failed->ended);
   const auto left = server.ask(images(R"({"prompt": "p", "stream": true})"));
-  left->leave();
-  EXPECT_EQ(server.desk.last().pictures[0].stage, Stage::kCancelled);
+  left->disconnect();
+  EXPECT_EQ(server.service.last().images[0].stage, Stage::kCancelled);
   EXPECT_EQ(left.use_count(), 1);
 }
 
@@ -177,9 +178,9 @@ TEST(OpenAi, lists_the_one_model) {
   const auto other = server.ask({"GET", "/v1/models/other"});
   EXPECT_EQ(other->answer->status, 404);
   EXPECT_EQ(other->json().at("error").at("code").as_string(), "model_not_found");
-  server.desk.ready = false;
+  server.service.ready = false;
   EXPECT_EQ(server.ask({"GET", "/v1/models"})->answer->status, 503);
 }
 
 }  // namespace
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -5,7 +5,7 @@
 #include "serve/api/fakes.h"
 #include "serve/api/page_files.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 struct PageServer {
@@ -15,12 +15,12 @@ struct PageServer {
     exchange->asked.method = "GET";
     exchange->asked.path = path;
     if (!tag.empty()) exchange->asked.headers = {{"if-none-match", tag}};
-    const Router::Match match = router.match("GET", path);
+    const http::Router::Match match = router.match("GET", path);
     if (match.route) match.route->handler(exchange);
     return exchange;
   }
   FakeServer server;
-  Router router;
+  http::Router router;
 };
 
 TEST(Page, every_file_of_the_folder_is_in_the_program_byte_by_byte) {
@@ -71,11 +71,11 @@ TEST(Page, the_apis_description_is_beside_it) {
 TEST(Page, needs_no_key) {
   PageServer server;
   for (const char* path : {"/", "/page.js", "/page.css", "/openapi.json"}) {
-    const Router::Match match = server.router.match("GET", path);
+    const http::Router::Match match = server.router.match("GET", path);
     ASSERT_TRUE(match.route) << path;
     EXPECT_TRUE(match.route->open) << path;
   }
 }
 
 }  // namespace
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -1,4 +1,5 @@
-// What all APIs share: /openapi.json tells of every route, the Open Inference Protocol, files of pictures, base64, Accept.
+// What all APIs share: /openapi.json tells of every route, the Open Inference Protocol, files of
+// images, base64, Accept.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <webp/decode.h>
@@ -12,10 +13,10 @@
 #include "serve/api/accept.h"
 #include "serve/api/openapi.h"
 #include "serve/api/png_texts.h"
-#include "serve/base64.h"
-#include "serve/picture_file.h"
+#include "serve/images/image_file.h"
+#include "serve/support/base64.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 using testing::HasSubstr;
@@ -24,7 +25,7 @@ TEST(OpenApi, tells_of_every_route_and_of_no_other) {
   FakeServer server;
   const JsonObject paths = parse_json(openapi_document(), "openapi").at("paths").as_object();
   size_t told = 0;
-  for (const Route& route : server.router.routes()) {
+  for (const http::Route& route : server.router.routes()) {
     std::string method = route.method;
     for (char& c : method) c = static_cast<char>(std::tolower(c));
     const Json* path = paths.if_contains(route.pattern);
@@ -44,7 +45,7 @@ TEST(Oip, tells_health_and_metadata) {
   const auto other = server.ask({"GET", "/v2/models/x/ready"});
   EXPECT_EQ(other->answer->status, 404);
   EXPECT_TRUE(other->json().at("error").is_string());
-  server.desk.service.draining = true;
+  server.service.told_figures.draining = true;
   EXPECT_EQ(server.ask({"GET", "/v2/health/ready"})->answer->status, 503);
   EXPECT_EQ(server.ask({"GET", "/v2/models/demo/ready"})->answer->status, 503);
 }
@@ -68,16 +69,16 @@ Image gradient(int width, int height) {
 }
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 
-TEST(PictureFile, png_has_pixels_and_parameters) {
+TEST(ImageFile, png_has_pixels_and_parameters) {
   const Image image = gradient(24, 16);
-  const DecodedPng decoded = decode_png(bytes_of(picture_file(image, PictureFormat::kPng, 95, "a fox\nSteps: 1")));
+  const DecodedPng decoded = decode_png(bytes_of(image_file(image, ImageFormat::kPng, 95, "a fox\nSteps: 1")));
   EXPECT_EQ(decoded.image.rgb, image.rgb);
   EXPECT_EQ(decoded.texts, (TextChunks{{"parameters", "a fox\nSteps: 1"}}));
 }
 
-TEST(PictureFile, webp_of_100_is_lossless_and_has_an_exif_comment) {
+TEST(ImageFile, webp_of_100_is_lossless_and_has_an_exif_comment) {
   const Image image = gradient(24, 16);
-  const std::string file = picture_file(image, PictureFormat::kWebp, 100, "a fox");
+  const std::string file = image_file(image, ImageFormat::kWebp, 100, "a fox");
   int width = 0, height = 0;
   uint8_t* rgb = WebPDecodeRGB(reinterpret_cast<const uint8_t*>(file.data()), file.size(), &width, &height);
   ASSERT_TRUE(rgb);
@@ -85,13 +86,13 @@ TEST(PictureFile, webp_of_100_is_lossless_and_has_an_exif_comment) {
   EXPECT_EQ(std::vector<uint8_t>(rgb, rgb + image.rgb.size()), image.rgb);
   WebPFree(rgb);
   EXPECT_THAT(file, HasSubstr(std::string("UNICODE\0\0a\0 \0f", 14)));
-  EXPECT_EQ(file, picture_file(image, PictureFormat::kWebp, 100, "a fox")) << "the same bytes each time";
-  EXPECT_LT(picture_file(image, PictureFormat::kWebp, 10, "").size(), file.size());
+  EXPECT_EQ(file, image_file(image, ImageFormat::kWebp, 100, "a fox")) << "the same bytes each time";
+  EXPECT_LT(image_file(image, ImageFormat::kWebp, 10, "").size(), file.size());
 }
 
-TEST(PictureFile, jpeg_is_near_the_picture_and_has_an_exif_comment) {
+TEST(ImageFile, jpeg_is_near_the_image_and_has_an_exif_comment) {
   const Image image = gradient(64, 48);
-  const std::string file = picture_file(image, PictureFormat::kJpeg, 95, "a fox \xf0\x9f\xa6\x8a");
+  const std::string file = image_file(image, ImageFormat::kJpeg, 95, "a fox \xf0\x9f\xa6\x8a");
   EXPECT_TRUE(file.starts_with("\xff\xd8"));
   EXPECT_THAT(file, HasSubstr(std::string("UNICODE\0\0a\0 \0f\0o\0x\0 \xd8\x3e\xdd\x8a", 24)));
   jpeg_decompress_struct jpeg{};
@@ -111,18 +112,18 @@ TEST(PictureFile, jpeg_is_near_the_picture_and_has_an_exif_comment) {
   EXPECT_GT(psnr(image, decoded), 30);
 }
 
-TEST(PictureFile, parameters_too_long_for_exif_are_left_out) {
+TEST(ImageFile, parameters_too_long_for_exif_are_left_out) {
   const Image image = gradient(16, 16);
   const std::string text(70000, 'x');
-  for (const PictureFormat format : {PictureFormat::kJpeg, PictureFormat::kWebp})
-    EXPECT_EQ(picture_file(image, format, 90, text), picture_file(image, format, 90, ""));
+  for (const ImageFormat format : {ImageFormat::kJpeg, ImageFormat::kWebp})
+    EXPECT_EQ(image_file(image, format, 90, text), image_file(image, format, 90, ""));
 }
 
-TEST(PictureFile, what_is_no_picture_is_refused) {
-  for (const PictureFormat format : {PictureFormat::kPng, PictureFormat::kJpeg, PictureFormat::kWebp}) {
-    EXPECT_THROW(picture_file({2, 2, {1}}, format, 90, ""), Error);
-    EXPECT_THROW(picture_file({0, 0, {}}, format, 90, ""), Error);
-    EXPECT_THROW(picture_file(gradient(2, 2), format, 0, ""), Error);
+TEST(ImageFile, what_is_no_image_is_refused) {
+  for (const ImageFormat format : {ImageFormat::kPng, ImageFormat::kJpeg, ImageFormat::kWebp}) {
+    EXPECT_THROW(image_file({2, 2, {1}}, format, 90, ""), Error);
+    EXPECT_THROW(image_file({0, 0, {}}, format, 90, ""), Error);
+    EXPECT_THROW(image_file(gradient(2, 2), format, 0, ""), Error);
   }
 }
 
@@ -142,7 +143,7 @@ TEST(ParametersText, names_the_models_own_scheduler) {
   ModelCard card;
   card.name = "demo";
   card.scheduler = "pndm";
-  PictureRequest request;
+  ImageRequest request;
   request.prompt = "a fox";
   EXPECT_THAT(parameters_text(request, card), HasSubstr("Sampler: PLMS,"));
   request.scheduler = "dpm++-2m";
@@ -206,4 +207,4 @@ TEST(Infotext, anything_is_read_somehow) {
 }
 
 }  // namespace
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -5,7 +5,7 @@ import threading
 import time
 import unittest
 
-from pictures import of_base64, size_of, texts_of
+from images import of_base64, size_of, texts_of
 from server import Server
 
 SMALL = {"prompt": "a fox", "width": 64, "height": 64, "steps": 3, "seed": 1}
@@ -39,7 +39,7 @@ class A1111(unittest.TestCase):
             self.assertIn(name, info)
         self.assertEqual(info["index_of_first_image"], 0)  # no grid
 
-    def test_the_picture_carries_its_parameters(self):
+    def test_the_image_carries_its_parameters(self):
         texts = texts_of(of_base64(self.draw(negative_prompt="blurry")["images"][0]))
         self.assertIn("parameters", texts)
         for words in ("a fox\n", "Negative prompt: blurry\n", "Steps: 3", "Seed: 1", "Size: 64x64"):

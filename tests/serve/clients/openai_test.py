@@ -5,7 +5,7 @@ import urllib.request
 
 import openai
 
-from pictures import of_base64, pixels_of, size_of
+from images import of_base64, pixels_of, size_of
 from server import Server
 
 KEY = "correct-horse"
@@ -31,17 +31,17 @@ class OpenAiClient(unittest.TestCase):
         with self.assertRaises(openai.NotFoundError):
             self.client.models.retrieve("nobody")
 
-    def test_a_picture(self):
+    def test_an_image(self):
         answer = self.draw(model=self.model)
         self.assertEqual(len(answer.data), 1)
         self.assertGreater(answer.created, 1_600_000_000)
         self.assertGreater(min(size_of(of_base64(answer.data[0].b64_json))), 0)
 
-    def test_the_same_request_gives_the_same_picture(self):
+    def test_the_same_request_gives_the_same_image(self):
         self.assertEqual(pixels_of(self.png()), pixels_of(self.png()))
         self.assertNotEqual(pixels_of(self.png()), pixels_of(self.png(extra={**QUICK, "seed": 6})))
 
-    def test_several_pictures_are_those_of_following_seeds(self):
+    def test_several_images_are_those_of_following_seeds(self):
         both = [of_base64(one.b64_json) for one in self.draw(n=2).data]
         self.assertEqual(len(both), 2)
         self.assertEqual(pixels_of(both[0]), pixels_of(self.png()))
@@ -53,11 +53,11 @@ class OpenAiClient(unittest.TestCase):
         self.assertTrue(url.startswith(self.server.url + "/"), url)
         self.assertGreater(min(size_of(urllib.request.urlopen(url, timeout=30).read())), 0)
 
-    def test_a_stream_has_partial_images_in_order_and_then_the_picture(self):
+    def test_a_stream_has_partial_images_in_order_and_then_the_image(self):
         steps = {"num_inference_steps": 40, "seed": 5}
         events = list(self.client.images.generate(prompt="a fox", stream=True, partial_images=2, extra_body=steps))
         kinds = [event.type for event in events]
-        partials = len(kinds) - 1  # a quick picture may have fewer than were asked for, in OpenAI's contract too
+        partials = len(kinds) - 1  # a quick image may have fewer than were asked for, in OpenAI's contract too
         self.assertIn(partials, (1, 2))
         self.assertEqual(kinds, ["image_generation.partial_image"] * partials + ["image_generation.completed"])
         self.assertEqual([event.partial_image_index for event in events[:-1]], list(range(partials)))

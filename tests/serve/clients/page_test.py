@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from pictures import size_of, texts_of
+from images import size_of, texts_of
 from server import Server
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -75,11 +75,11 @@ class Browser(unittest.TestCase):
                 field.clear()
                 field.send_keys(str(value))
 
-    def draw(self, kept, **fields):
+    def generate(self, kept, **fields):
         self.fill(**fields)
-        self.find("#draw").click()
-        self.until(lambda: self.count(".gallery img") == kept, f"{kept} kept pictures")
-        self.until(lambda: self.find("#draw").is_enabled(), "the end")
+        self.find("#generate").click()
+        self.until(lambda: self.count(".gallery img") == kept, f"{kept} kept images")
+        self.until(lambda: self.find("#generate").is_enabled(), "the end")
 
 
 class Page(Browser):
@@ -89,18 +89,18 @@ class Page(Browser):
 
     def test_type_watch_and_keep(self):
         self.fill(prompt="a fox on a teal background", steps=40, seed=7)
-        self.find("#draw").click()
-        self.until(lambda: "step" in self.text("#course"), "a step")
-        self.until(lambda: self.count(".easel img.preview"), "a preview")
-        self.until(lambda: self.count(".easel img.finished"), "the picture")
-        self.assertGreater(self.browser.execute_script("return document.querySelector('.easel img').naturalWidth"), 0)
-        self.assertIn("seed 7", self.text(".easel figcaption"))
-        self.until(lambda: self.count(".gallery img") == 1, "the kept picture")
+        self.find("#generate").click()
+        self.until(lambda: "step" in self.text("#status"), "a step")
+        self.until(lambda: self.count(".tiles img.preview"), "a preview")
+        self.until(lambda: self.count(".tiles img.finished"), "the image")
+        self.assertGreater(self.browser.execute_script("return document.querySelector('.tiles img').naturalWidth"), 0)
+        self.assertIn("seed 7", self.text(".tiles figcaption"))
+        self.until(lambda: self.count(".gallery img") == 1, "the kept image")
 
     def test_reload_keeps_the_history_and_its_parameters(self):
-        self.draw(1, prompt="a red apple", negative="blurry", steps=4, guidance=2, scheduler="euler", seed="18446744073709551615")
+        self.generate(1, prompt="a red apple", negative="blurry", steps=4, guidance=2, scheduler="euler", seed="18446744073709551615")
         self.browser.refresh()
-        self.until(lambda: self.count(".gallery img") == 1, "the kept picture")
+        self.until(lambda: self.count(".gallery img") == 1, "the kept image")
         self.find(".gallery button").click()
         facts = self.text("#viewer-facts")
         for words in ("18446744073709551615", "blurry", "euler", "4", "2"):
@@ -110,7 +110,7 @@ class Page(Browser):
         self.assertEqual(self.find("#seed").get_attribute("value"), "18446744073709551615")
 
     def test_download(self):
-        self.draw(1, prompt="A Bee!", steps=4, seed=3)
+        self.generate(1, prompt="A Bee!", steps=4, seed=3)
         self.find(".gallery button").click()
         self.find("#viewer-save").click()
         path = os.path.join(self.folder, "a-bee-3.png")
@@ -123,54 +123,54 @@ class Page(Browser):
     def test_cancel_frees_the_server(self):
         for cancel in (lambda: self.find("#cancel").click(), lambda: self.find("body").send_keys(Keys.ESCAPE)):
             self.fill(prompt="a castle", steps=200, count=4)
-            self.find("#draw").click()
-            self.until(lambda: "step" in self.text("#course"), "a step")
+            self.find("#generate").click()
+            self.until(lambda: "step" in self.text("#status"), "a step")
             cancel()
-            self.until(lambda: self.text("#course") == "Cancelled", "the cancelling")
+            self.until(lambda: self.text("#status") == "Cancelled", "the cancelling")
             self.assertTrue(self.server.until_idle())
-            self.assertTrue(self.find("#draw").is_enabled())
+            self.assertTrue(self.find("#generate").is_enabled())
         self.assertEqual(self.count(".gallery img"), 0)
 
     def test_closing_the_tab_frees_the_server(self):
         self.fill(prompt="a castle", steps=200, count=4)
-        self.find("#draw").click()
-        self.until(lambda: "step" in self.text("#course"), "a step")
+        self.find("#generate").click()
+        self.until(lambda: "step" in self.text("#status"), "a step")
         self.browser.get("about:blank")
         self.assertTrue(self.server.until_idle())
         self.browser.get(self.server.url)
 
-    def test_several_pictures_by_the_keyboard_alone(self):
+    def test_several_images_by_the_keyboard_alone(self):
         self.fill(steps=4, count=3, seed=10)
         self.find("#prompt").send_keys("three snowmen", Keys.CONTROL, Keys.ENTER)
-        self.until(lambda: self.count(".easel img.finished") == 3, "three pictures")
-        self.assertEqual([item.text for item in self.browser.find_elements(By.CSS_SELECTOR, ".easel figcaption")],
+        self.until(lambda: self.count(".tiles img.finished") == 3, "three images")
+        self.assertEqual([item.text for item in self.browser.find_elements(By.CSS_SELECTOR, ".tiles figcaption")],
                          ["seed 10", "seed 11", "seed 12"])
 
     def test_two_tabs_draw_at_once_and_share_what_they_keep(self):
         first = self.browser.current_window_handle
         self.fill(prompt="a fox", steps=60, seed=1)
-        self.find("#draw").click()
+        self.find("#generate").click()
         self.browser.switch_to.new_window("tab")
         self.browser.get(self.server.url)
         self.until(lambda: self.text("#model"), "the model's name")
         self.fill(prompt="a bee", steps=60, seed=2)
-        self.find("#draw").click()
+        self.find("#generate").click()
         for tab in (self.browser.current_window_handle, first):
             self.browser.switch_to.window(tab)
-            self.until(lambda: self.count(".gallery img") == 2, "both pictures in each tab")
+            self.until(lambda: self.count(".gallery img") == 2, "both images in each tab")
 
     def test_a_refusal_is_a_sentence(self):
         self.fill(prompt="a fox", steps=4)
         self.browser.execute_script("document.getElementById('width').removeAttribute('max')")
         multiple = int(self.find("#width").get_attribute("step"))
         self.fill(width=multiple * 1000)
-        self.find("#draw").click()
+        self.find("#generate").click()
         self.until(lambda: "width" in self.text("#trouble"), "the reason")
-        self.assertTrue(self.find("#draw").is_enabled())
+        self.assertTrue(self.find("#generate").is_enabled())
 
     def test_removing(self):
-        self.draw(1, prompt="a fox", steps=4)
-        self.draw(2, prompt="a bee", steps=4)
+        self.generate(1, prompt="a fox", steps=4)
+        self.generate(2, prompt="a bee", steps=4)
         self.find(".gallery button").click()
         self.find("#viewer-remove").click()
         self.until(lambda: self.count(".gallery img") == 1, "one left")
@@ -184,7 +184,7 @@ class Page(Browser):
     def test_on_a_phone_nothing_is_wider_than_the_screen(self):
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
                                      {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True})
-        self.draw(1, prompt="a fox", steps=4)
+        self.generate(1, prompt="a fox", steps=4)
         self.assertLessEqual(self.browser.execute_script("return document.documentElement.scrollWidth"), 360)
 
     def test_every_field_has_a_name_for_those_who_hear_the_page(self):
@@ -200,10 +200,10 @@ class PageWithKeys(Browser):
 
     def test_the_page_asks_for_a_key_until_it_is_right_and_keeps_it_for_the_tab(self):
         for key in ("a-wrong-key", "a-good-key"):
-            self.until(lambda: self.find("#door").is_displayed(), "the question")
+            self.until(lambda: self.find("#key-dialog").is_displayed(), "the question")
             self.find("#key").send_keys(key, Keys.ENTER)
         self.until(lambda: self.text("#model"), "the model's name")
-        self.draw(1, prompt="a fox", steps=4)
+        self.generate(1, prompt="a fox", steps=4)
         self.browser.refresh()
         self.until(lambda: self.text("#model"), "the model's name")
-        self.assertFalse(self.find("#door").is_displayed())
+        self.assertFalse(self.find("#key-dialog").is_displayed())

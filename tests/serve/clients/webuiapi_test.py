@@ -18,14 +18,14 @@ class WebUiClient(unittest.TestCase):
         place = urlsplit(cls.server.url)
         cls.api = webuiapi.WebUIApi(host=place.hostname, port=place.port)
 
-    def test_a_picture_of_the_size_that_was_asked_for(self):
+    def test_an_image_of_the_size_that_was_asked_for(self):
         result = self.api.txt2img(prompt="a fox", **QUICK)
         self.assertEqual(result.image.size, (64, 64))
         self.assertEqual(result.info["seed"], 5)
         self.assertEqual(result.info["all_seeds"], [5])
         self.assertIn("Steps: 4", result.info["infotexts"][0])
 
-    def test_a_batch_has_following_seeds_and_the_same_pictures_as_alone(self):
+    def test_a_batch_has_following_seeds_and_the_same_images_as_alone(self):
         batch = self.api.txt2img(prompt="a fox", batch_size=2, **QUICK)
         self.assertEqual(batch.info["all_seeds"], [5, 6])
         for image, seed in zip(batch.images, (5, 6)):
@@ -60,7 +60,7 @@ class WebUiClient(unittest.TestCase):
         self.api.set_options({"send_seed": True})
         self.assertIs(self.api.get_options()["send_seed"], True)
 
-    def test_progress_is_the_callers_and_interrupt_gives_the_picture_early(self):
+    def test_progress_is_the_callers_and_interrupt_gives_the_image_early(self):
         self.api.util_wait_for_ready(check_interval=0.05)
         results = []
         thread = threading.Thread(target=lambda: results.append(

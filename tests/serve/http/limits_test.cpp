@@ -1,4 +1,5 @@
-// Nobody can hold the server up: not by being slow, not by being large, not by being many, not by speaking in tongues.
+// Nobody can hold the server up: not by being slow, not by being large, not by being many, not by
+// speaking in tongues.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <malloc.h>
@@ -9,9 +10,9 @@
 #include <chrono>
 
 #include "sanitized.h"
-#include "serve/http/http_house.h"
+#include "serve/http/server_fixture.h"
 
-namespace inkstone {
+namespace inkstone::http {
 namespace {
 
 size_t heap_bytes() { return mallinfo2().uordblks; }
@@ -23,28 +24,28 @@ void allow_descriptors() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-HttpSettings many() {
-  HttpSettings settings = HttpHouse::quick();
-  settings.most_connections = settings.most_per_client = 8192;
+Settings many() {
+  Settings settings = ServerFixture::quick();
+  settings.max_connections = settings.max_per_client = 8192;
   settings.header_seconds = settings.body_seconds = settings.write_seconds = 60;
   return settings;
 }
 
 TEST(HttpLimits, slow_heads_and_bodies_end) {
-  HttpHouse house;
+  ServerFixture fixture;
   for (const std::string& begun : {std::string("G"), std::string("GET /echo HTTP/1.1\r\nHost: localhost\r\nX: "),
                                    post("/echo", "{}").substr(0, post("/echo", "{}").size() - 1)}) {
-    HttpClient client = house.client();
+    Client client = fixture.client();
     client.send(begun);
     EXPECT_EQ(client.answer().status, 408) << begun;
     EXPECT_TRUE(client.closed());
   }
-  EXPECT_EQ(house.figures().timed_out, 3);
+  EXPECT_EQ(fixture.figures().timed_out, 3);
 }
 
 TEST(HttpLimits, dripping_does_not_buy_time) {
-  HttpHouse house;
-  HttpClient client = house.client();
+  ServerFixture fixture;
+  Client client = fixture.client();
   client.send("GET /echo HTTP/1.1\r\nX: ");
   client.set_limit(0.02);
   int drops = 0;
@@ -53,17 +54,17 @@ TEST(HttpLimits, dripping_does_not_buy_time) {
 }
 
 TEST(HttpLimits, a_client_that_does_not_read_is_dropped) {
-  HttpHouse house;
-  HttpClient client = house.client(4096);
-  client.send(get("/picture"));
-  EXPECT_TRUE(house.becomes([&] { return house.server->figures().timed_out == 1; }));
-  EXPECT_TRUE(house.becomes([&] { return house.server->figures().connections == 0 && house.server->idle(); }));
+  ServerFixture fixture;
+  Client client = fixture.client(4096);
+  client.send(get("/image"));
+  EXPECT_TRUE(fixture.becomes([&] { return fixture.server->figures().timed_out == 1; }));
+  EXPECT_TRUE(fixture.becomes([&] { return fixture.server->figures().connections == 0 && fixture.server->idle(); }));
 }
 
 TEST(HttpLimits, a_client_that_reads_slowly_gets_everything) {
-  HttpHouse house;
-  HttpClient client = house.client(65536);
-  client.send(get("/picture"));
+  ServerFixture fixture;
+  Client client = fixture.client(65536);
+  client.send(get("/image"));
   for (size_t i = 1; i <= 15; ++i) {  // twice write_seconds in all
     std::this_thread::sleep_for(std::chrono::milliseconds(40));
     client.receive_until(std::string(1, '\0'));
@@ -74,25 +75,25 @@ TEST(HttpLimits, a_client_that_reads_slowly_gets_everything) {
   EXPECT_EQ(client.answer().body.size(), 32u << 20);
 }
 
-TEST(HttpLimits, a_stream_holds_no_more_than_most_unsent) {
-  HttpSettings settings = HttpHouse::quick();
+TEST(HttpLimits, a_stream_holds_no_more_than_max_unsent) {
+  Settings settings = ServerFixture::quick();
   settings.write_seconds = 60;
-  settings.most_unsent = 1 << 20;
-  HttpHouse house(settings);
-  HttpClient client = house.client(4096);
+  settings.max_unsent = 1 << 20;
+  ServerFixture fixture(settings);
+  Client client = fixture.client(4096);
   client.send(get("/stream"));
-  ASSERT_TRUE(house.becomes([&] { return house.held.size() == 1; }));
+  ASSERT_TRUE(fixture.becomes([&] { return fixture.held.size() == 1; }));
   const size_t before = heap_bytes();
   size_t written = 0;
   const std::string chunk(100'000, 'x');
-  ASSERT_TRUE(house.becomes([&] {
-    if (house.gone == 0) house.held[0]->write(chunk);
+  ASSERT_TRUE(fixture.becomes([&] {
+    if (fixture.gone == 0) fixture.held[0]->write(chunk);
     written += chunk.size();
-    EXPECT_LT(house.held[0]->unsent(), settings.most_unsent + 2 * chunk.size());
-    EXPECT_LT(heap_bytes(), before + settings.most_unsent + 8 * chunk.size());
-    return house.gone == 1;
+    EXPECT_LT(fixture.held[0]->unsent(), settings.max_unsent + 2 * chunk.size());
+    EXPECT_LT(heap_bytes(), before + settings.max_unsent + 8 * chunk.size());
+    return fixture.gone == 1;
   }));
-  EXPECT_GT(written, settings.most_unsent);
+  EXPECT_GT(written, settings.max_unsent);
 }
 
 struct Malformed {
@@ -197,12 +198,12 @@ std::vector<Malformed> malformed() {
 }
 
 TEST(HttpLimits, what_is_malformed_is_refused_and_nothing_else_happens) {
-  HttpHouse house(many());
+  ServerFixture fixture(many());
   for (const Malformed& row : malformed())
     for (const bool dripped : {false, true}) {
       if (dripped && row.bytes.size() > 1000) continue;
       SCOPED_TRACE(row.name);
-      HttpClient client = house.client();
+      Client client = fixture.client();
       if (dripped) {
         for (const char c : row.bytes) client.send({&c, 1});
       } else {
@@ -211,20 +212,20 @@ TEST(HttpLimits, what_is_malformed_is_refused_and_nothing_else_happens) {
       EXPECT_EQ(client.answer().status, row.status);
       EXPECT_TRUE(row.status != 400 || client.closed());
     }
-  EXPECT_EQ(house.client().ask(get("/echo")).status, 200);
-  EXPECT_TRUE(house.becomes([&] { return house.server->figures().connections == 0; }));
-  EXPECT_GT(house.figures().malformed, 50);
+  EXPECT_EQ(fixture.client().ask(get("/echo")).status, 200);
+  EXPECT_TRUE(fixture.becomes([&] { return fixture.server->figures().connections == 0; }));
+  EXPECT_GT(fixture.figures().malformed, 50);
 }
 
 TEST(HttpLimits, what_only_looks_odd_is_served) {
-  HttpHouse house;
-  HttpClient drop = house.client();
+  ServerFixture fixture;
+  Client drop = fixture.client();
   for (const char c : chunked("0\r\n\r\n")) {
     drop.send({&c, 1});
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   EXPECT_EQ(drop.answer().status, 200);
-  HttpClient client = house.client();
+  Client client = fixture.client();
   for (const std::string& bytes :
        {chunked("2;a=b\r\n{}\r\n0\r\nTrailer: x\r\n\r\n"), chunked("0002\r\n{}\r\n0\r\n\r\n"), "\r\n" + get("/echo"),
         post("/echo", ""), std::string("POST /echo?prompt=a HTTP/1.1\r\nHost: localhost\r\n\r\n"),
@@ -237,18 +238,18 @@ TEST(HttpLimits, what_only_looks_odd_is_served) {
 }
 
 TEST(HttpLimits, ten_thousand_pipelined_requests_take_no_memory) {
-  HttpHouse house;
+  ServerFixture fixture;
   const std::string all = get("/hold") + repeated(get("/jobs/1"), 10'000);
-  HttpClient client = house.client();
+  Client client = fixture.client();
   client.ask(get("/echo"));
   const size_t before = heap_bytes();
   std::thread sender([&] { client.send(all); });
-  ASSERT_TRUE(house.becomes([&] { return house.held.size() == 1; }));
+  ASSERT_TRUE(fixture.becomes([&] { return fixture.held.size() == 1; }));
   for (int i = 0; i < 20; ++i) {
-    EXPECT_LT(house.at([] { return heap_bytes(); }), before + (256 << 10));
+    EXPECT_LT(fixture.at([] { return heap_bytes(); }), before + (256 << 10));
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  house.at([&] { house.held[0]->reply({}); });
+  fixture.at([&] { fixture.held[0]->reply({}); });
   int answered = 0;
   while (answered <= 10'000 && client.answer().status == 200) ++answered;
   sender.join();
@@ -256,44 +257,44 @@ TEST(HttpLimits, ten_thousand_pipelined_requests_take_no_memory) {
 }
 
 TEST(HttpLimits, connections_are_counted_for_each_address) {
-  HttpSettings settings = HttpHouse::quick();
-  settings.most_per_client = 3;
-  HttpHouse house(settings);
-  std::vector<HttpClient> clients;
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(clients.emplace_back(house.port).ask(get("/echo")).status, 200);
-  EXPECT_EQ(house.client().answer().status, 503);
-  EXPECT_EQ(house.figures().turned_away, 1);
+  Settings settings = ServerFixture::quick();
+  settings.max_per_client = 3;
+  ServerFixture fixture(settings);
+  std::vector<Client> clients;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(clients.emplace_back(fixture.port).ask(get("/echo")).status, 200);
+  EXPECT_EQ(fixture.client().answer().status, 503);
+  EXPECT_EQ(fixture.figures().turned_away, 1);
   clients.pop_back();
-  EXPECT_TRUE(house.becomes([&] { return house.server->figures().connections == 2; }));
-  EXPECT_EQ(house.client().ask(get("/echo")).status, 200);
+  EXPECT_TRUE(fixture.becomes([&] { return fixture.server->figures().connections == 2; }));
+  EXPECT_EQ(fixture.client().ask(get("/echo")).status, 200);
 }
 
 TEST(HttpLimits, who_rests_longest_gives_way) {
-  HttpSettings settings = HttpHouse::quick();
-  settings.most_connections = 3;
-  HttpHouse house(settings);
-  HttpClient working = house.client();
+  Settings settings = ServerFixture::quick();
+  settings.max_connections = 3;
+  ServerFixture fixture(settings);
+  Client working = fixture.client();
   working.send(get("/hold"));
-  ASSERT_TRUE(house.becomes([&] { return house.held.size() == 1; }));
-  HttpClient first = house.client(), second = house.client();
+  ASSERT_TRUE(fixture.becomes([&] { return fixture.held.size() == 1; }));
+  Client first = fixture.client(), second = fixture.client();
   EXPECT_EQ(second.ask(get("/echo")).status, 200);
   EXPECT_EQ(first.ask(get("/echo")).status, 200);
-  HttpClient third = house.client();
+  Client third = fixture.client();
   EXPECT_EQ(third.ask(get("/echo")).status, 200);
   EXPECT_TRUE(second.closed());
   EXPECT_EQ(first.ask(get("/echo")).status, 200);
-  EXPECT_EQ(house.gone, 0) << "who works is let be";
+  EXPECT_EQ(fixture.gone, 0) << "who works is let be";
 }
 
 TEST(HttpLimits, without_descriptors_it_neither_spins_nor_stops) {
   if (kSanitized) GTEST_SKIP() << "the sanitizers look at memory through a pipe, for which there is no descriptor";
-  HttpHouse house;
-  HttpClient known = house.client();
+  ServerFixture fixture;
+  Client known = fixture.client();
   ASSERT_EQ(known.ask(get("/echo")).status, 200);
   std::promise<void> go;
-  boost::asio::post(house.events, [&] { go.get_future().wait(); });
-  std::vector<HttpClient> waiting;
-  for (int i = 0; i < 10; ++i) waiting.emplace_back(house.port);
+  boost::asio::post(fixture.events, [&] { go.get_future().wait(); });
+  std::vector<Client> waiting;
+  for (int i = 0; i < 10; ++i) waiting.emplace_back(fixture.port);
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   const int next = dup(0);
@@ -301,61 +302,61 @@ TEST(HttpLimits, without_descriptors_it_neither_spins_nor_stops) {
   rlimit none = limit;
   none.rlim_cur = static_cast<rlim_t>(next);
   setrlimit(RLIMIT_NOFILE, &none);
-  const int64_t before = house.turns;
+  const int64_t before = fixture.turns;
   go.set_value();
   EXPECT_EQ(known.ask(get("/echo")).status, 200);
-  for (HttpClient& client : waiting) EXPECT_TRUE(client.closed()) << "none is left hanging";
-  EXPECT_LT(house.turns - before, 100);
+  for (Client& client : waiting) EXPECT_TRUE(client.closed()) << "none is left hanging";
+  EXPECT_LT(fixture.turns - before, 100);
   setrlimit(RLIMIT_NOFILE, &limit);
-  EXPECT_EQ(house.figures().turned_away, 10);
-  EXPECT_EQ(house.client().ask(get("/echo")).status, 200);
+  EXPECT_EQ(fixture.figures().turned_away, 10);
+  EXPECT_EQ(fixture.client().ask(get("/echo")).status, 200);
 }
 
 TEST(HttpLimits, a_thousand_idle_connections_are_cheap) {
   allow_descriptors();
   constexpr int kCount = 1000;
-  HttpHouse house(many());
-  std::vector<HttpClient> clients;
+  ServerFixture fixture(many());
+  std::vector<Client> clients;
   clients.reserve(kCount);
   const size_t before = heap_bytes();
-  for (int i = 0; i < kCount; ++i) clients.emplace_back(house.port);
-  ASSERT_TRUE(house.becomes([&] { return house.server->figures().connections == kCount; }));
+  for (int i = 0; i < kCount; ++i) clients.emplace_back(fixture.port);
+  ASSERT_TRUE(fixture.becomes([&] { return fixture.server->figures().connections == kCount; }));
   const size_t fresh = (heap_bytes() - before) / kCount;
-  for (HttpClient& client : clients) ASSERT_EQ(client.ask(get("/echo")).status, 200);
+  for (Client& client : clients) ASSERT_EQ(client.ask(get("/echo")).status, 200);
   const size_t used = (heap_bytes() - before) / kCount;
   EXPECT_LT(fresh, 8u << 10);
   EXPECT_LT(used, 8u << 10) << "what a request took is given back";
   RecordProperty("bytes_fresh", static_cast<int>(fresh));
   RecordProperty("bytes_used", static_cast<int>(used));
-  const int64_t turns = house.turns;
+  const int64_t turns = fixture.turns;
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  EXPECT_LT(house.turns - turns, 10) << "idle connections cost no time";
+  EXPECT_LT(fixture.turns - turns, 10) << "idle connections cost no time";
 }
 
 TEST(HttpLimits, a_thousand_idle_and_a_thousand_slow_do_not_hold_up_health) {
   allow_descriptors();
-  HttpHouse house(many());
-  std::vector<HttpClient> idle, slow;
+  ServerFixture fixture(many());
+  std::vector<Client> idle, slow;
   for (int i = 0; i < 1000; ++i) {
-    idle.emplace_back(house.port);
-    slow.emplace_back(house.port).send(i % 2 ? "GET /echo HTTP/1.1\r\nX: " : post("/echo", "{    }").substr(0, 100));
+    idle.emplace_back(fixture.port);
+    slow.emplace_back(fixture.port).send(i % 2 ? "GET /echo HTTP/1.1\r\nX: " : post("/echo", "{    }").substr(0, 100));
   }
-  ASSERT_TRUE(house.becomes([&] { return house.server->figures().connections == 2000; }));
-  HttpClient probe = house.client();
+  ASSERT_TRUE(fixture.becomes([&] { return fixture.server->figures().connections == 2000; }));
+  Client probe = fixture.client();
   std::vector<double> micros;
   for (int i = 0; i < 2000; ++i) {
     for (int k = 0; k < 5; ++k) slow[static_cast<size_t>(i * 10 + 2 * k + 1) % 1000].send("x");
-    const int64_t turns = house.turns;
+    const int64_t turns = fixture.turns;
     const auto start = std::chrono::steady_clock::now();
     ASSERT_EQ(probe.ask(get("/health/live")).status, 200);
     micros.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
-    EXPECT_LT(house.turns - turns, 40) << "an answer waits for what came before it and no more";
+    EXPECT_LT(fixture.turns - turns, 40) << "an answer waits for what came before it and no more";
   }
   std::ranges::sort(micros);
   RecordProperty("p50_micros", static_cast<int>(micros[micros.size() / 2]));
   RecordProperty("p99_micros", static_cast<int>(micros[micros.size() * 99 / 100]));
-  EXPECT_EQ(house.figures().timed_out, 0);
+  EXPECT_EQ(fixture.figures().timed_out, 0);
 }
 
 }  // namespace
-}  // namespace inkstone
+}  // namespace inkstone::http

@@ -7,7 +7,7 @@
 #include "serve/http/http.h"
 #include "serve/http/target.h"
 
-namespace inkstone {
+namespace inkstone::http {
 namespace {
 
 using testing::ElementsAre;
@@ -59,7 +59,7 @@ TEST(Router, where_nothing_is_the_nearest_family_answers) {
 
 TEST(Router, a_route_twice_is_our_mistake) {
   Router routes = router();
-  EXPECT_THROW(routes.add({"GET", "/", {}, ErrorShape::kOwn}), Error);
+  EXPECT_THROW(routes.add({"GET", "/", {}, ErrorShape::kOwn}), inkstone::Error);
 }
 
 TEST(Target, text_is_utf8_or_refused) {
@@ -79,7 +79,7 @@ TEST(Target, is_path_and_query) {
 }
 
 TEST(ErrorReply, has_the_shape_of_its_api) {
-  const HttpError error{429, "queue_full", "the queue is full", "prompt", 2.1};
+  const Error error{429, "queue_full", "the queue is full", "prompt", 2.1};
   const auto body = [&](ErrorShape shape) { return error_reply(shape, error, "id-1").body; };
   EXPECT_EQ(
       body(ErrorShape::kOwn),
@@ -107,4 +107,4 @@ TEST(ErrorReply, says_when_to_try_again) {
 }
 
 }  // namespace
-}  // namespace inkstone
+}  // namespace inkstone::http

@@ -61,7 +61,7 @@ def ask(server, body, headers=None):
         connection.close()
 
 
-def picture(server, body):
+def image(server, body):
     status, _, png = ask(server, body, {"Accept": "image/png"})
     return status, hashlib.sha256(png).hexdigest()
 
@@ -84,9 +84,9 @@ def mixed(count, seed=1):
 
 
 class Signals(unittest.TestCase):
-    def test_sigterm_under_load_ends_what_was_let_in_and_lets_nobody_in(self):
+    def test_sigterm_under_load_ends_what_was_admitted_and_admits_nothing_new(self):
         with Server() as server, concurrent.futures.ThreadPoolExecutor(12) as pool:
-            answers = [pool.submit(picture, server, {"prompt": "a fox", "seed": i, "num_inference_steps": 30 // SLOW}) for i in range(12)]
+            answers = [pool.submit(image, server, {"prompt": "a fox", "seed": i, "num_inference_steps": 30 // SLOW}) for i in range(12)]
             self.assertTrue(until(lambda: server.get("/queue")["running"] + server.get("/queue")["queued"] == 12))
             held = http.client.HTTPConnection(urllib.parse.urlsplit(server.url).netloc, timeout=LIMIT)
             held.connect()
@@ -98,7 +98,7 @@ class Signals(unittest.TestCase):
             self.assertEqual(server.process.wait(LIMIT), 0)
 
     def test_a_second_signal_ends_it_at_once(self):
-        with Server("--most-side", "256") as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        with Server("--max-side", "256") as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
             for seed in range(8):
                 pool.submit(ask, server, {**LONG, "width": 256, "height": 256, "seed": seed})
             self.assertTrue(until(lambda: server.get("/queue")["running"] > 0))
@@ -111,9 +111,9 @@ class Signals(unittest.TestCase):
 
     def test_sighup_replaces_the_workers_and_loses_nothing(self):
         with Server() as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
-            alone = picture(server, {"prompt": "a bee", "num_inference_steps": 30 // SLOW})
+            alone = image(server, {"prompt": "a bee", "num_inference_steps": 30 // SLOW})
             workers = children(server.process.pid)
-            answers = [pool.submit(picture, server, {"prompt": "a bee", "num_inference_steps": 30 // SLOW}) for _ in range(8)]
+            answers = [pool.submit(image, server, {"prompt": "a bee", "num_inference_steps": 30 // SLOW}) for _ in range(8)]
             self.assertTrue(until(lambda: server.get("/queue")["running"] > 0))
             server.process.send_signal(signal.SIGHUP)
             self.assertEqual([answer.result() for answer in answers], [alone] * 8)
@@ -121,13 +121,13 @@ class Signals(unittest.TestCase):
 
 
 class Deaths(unittest.TestCase):
-    def test_pictures_are_the_same_though_workers_are_killed_and_stopped(self):
+    def test_images_are_the_same_though_workers_are_killed_and_stopped(self):
         requests = mixed(60 // SLOW)
-        with Server("--workers", "2", "--threads", "1", "--watchdog-least", "2") as server, \
+        with Server("--workers", "2", "--threads", "1", "--watchdog-min", "2") as server, \
                 concurrent.futures.ThreadPoolExecutor(20) as pool:
-            alone = [picture(server, request) for request in requests]
+            alone = [image(server, request) for request in requests]
             self.assertEqual({status for status, _ in alone}, {200})
-            answers = [pool.submit(picture, server, request) for request in requests]
+            answers = [pool.submit(image, server, request) for request in requests]
             for kind in (signal.SIGKILL, signal.SIGSTOP, signal.SIGKILL):
                 time.sleep(0.3)
                 victims = children(server.process.pid)
@@ -145,7 +145,7 @@ class Deaths(unittest.TestCase):
                 server.process.kill()
                 self.assertTrue(until(lambda: not any(map(alive, workers))))
 
-    def test_full_disks_and_closed_pipes_stop_no_picture(self):
+    def test_full_disks_and_closed_pipes_stop_no_image(self):
         with tempfile.TemporaryDirectory() as folder, open("/dev/full", "w") as full:
             process = subprocess.Popen([os.environ["INKSTONE_BINARY"], "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=full,
                                        text=True, cwd=folder)
@@ -154,7 +154,7 @@ class Deaths(unittest.TestCase):
                 server.url = process.stdout.readline().split()[-1]
                 process.stdout.close()
                 self.assertTrue(until(lambda: ready(server)))
-                self.assertEqual(picture(server, {"prompt": "a fox", "num_inference_steps": 3})[0], 200)
+                self.assertEqual(image(server, {"prompt": "a fox", "num_inference_steps": 3})[0], 200)
             finally:
                 process.terminate()
                 self.assertEqual(process.wait(LIMIT), 0)
@@ -180,7 +180,7 @@ class Floods(unittest.TestCase):
             self.assertGreater(len(statuses) - statuses.count(200), 8)
             self.assertTrue(all(int(headers["retry-after"]) > 0 for status, headers, _ in answers if status != 200))
             self.assertTrue(server.until_idle())
-            self.assertEqual(picture(server, {"prompt": "a fox", "num_inference_steps": 3})[0], 200)
+            self.assertEqual(image(server, {"prompt": "a fox", "num_inference_steps": 3})[0], 200)
 
     def test_health_is_answered_with_a_thousand_idle_and_slow_connections_and_a_busy_device(self):
         with Server("--max-connections", "1300") as server, concurrent.futures.ThreadPoolExecutor(4) as pool:
@@ -233,7 +233,7 @@ class Floods(unittest.TestCase):
                 self.assertEqual(set(pool.map(visit, range(begin, begin + visits))), {200})
                 self.assertTrue(server.until_idle())
                 seen.append((memory(server.process.pid), descriptors(server.process.pid)))
-            self.assertLess(seen[2][0] - seen[1][0], 8 << 10, seen)  # kept pictures among them
+            self.assertLess(seen[2][0] - seen[1][0], 8 << 10, seen)  # kept images among them
             self.assertLessEqual(abs(seen[2][1] - seen[1][1]), 8, seen)
 
 

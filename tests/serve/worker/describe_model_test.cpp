@@ -1,4 +1,5 @@
-// A model's card: what its files say, and the hash of its U-Net, which is kept until the file changes.
+// A model's card: what its files say, and the hash of its U-Net, which is kept until the file
+// changes.
 #include "serve/worker/describe_model.h"
 
 #include <gtest/gtest.h>
@@ -10,7 +11,7 @@
 
 #include "base/digest.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 namespace fs = std::filesystem;
@@ -63,4 +64,4 @@ TEST(ModelCard, keeps_the_hash_until_the_file_changes) {
 }
 
 }  // namespace
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -1,4 +1,4 @@
-// The small pictures: least squares find the map that there is, and what was not learnt is grey.
+// The small images: least squares find the map that there is, and what was not learnt is grey.
 #include "serve/worker/latent_colours.h"
 
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 constexpr float kMap[4][3] = {{0.3f, 0.1f, -0.2f}, {-0.1f, 0.2f, 0.3f}, {0.05f, -0.3f, 0.1f}, {0, 0, 0}};
@@ -24,7 +24,7 @@ Tensor latent_of(int seed, bool constant_last) {
   return latent;
 }
 
-Image picture_of(const Tensor& latent, int scale) {
+Image image_of(const Tensor& latent, int scale) {
   Image image{10 * scale, 6 * scale, {}};
   for (int y = 0; y < image.height; ++y)
     for (int x = 0; x < image.width; ++x)
@@ -36,24 +36,24 @@ Image picture_of(const Tensor& latent, int scale) {
   return image;
 }
 
-int most_off(const Image& a, const Image& b) {
+int max_off(const Image& a, const Image& b) {
   int off = 0;
   for (size_t i = 0; i < a.rgb.size(); ++i) off = std::max(off, std::abs(a.rgb[i] - b.rgb[i]));
   return off;
 }
 
-TEST(LatentColours, find_the_linear_map_of_the_pictures) {
+TEST(LatentColours, find_the_linear_map_of_the_images) {
   for (const bool constant_last : {false, true}) {
     LatentColours colours;
     for (int i = 0; i < 3; ++i) {
       const Tensor latent = latent_of(i, constant_last);
-      colours.learn(latent, picture_of(latent, 8));
+      colours.learn(latent, image_of(latent, 8));
     }
     const Tensor other = latent_of(9, constant_last);
     const Image drawn = colours.draw(other);
     EXPECT_EQ(drawn.width, 10);
     EXPECT_EQ(drawn.height, 6);
-    EXPECT_LE(most_off(drawn, picture_of(other, 1)), 1);
+    EXPECT_LE(max_off(drawn, image_of(other, 1)), 1);
   }
 }
 
@@ -61,7 +61,7 @@ TEST(LatentColours, are_grey_before_they_learnt_and_where_there_is_no_number) {
   LatentColours colours;
   Tensor latent = latent_of(1, false);
   for (const uint8_t value : colours.draw(latent).rgb) EXPECT_EQ(value, 128);
-  colours.learn(latent, picture_of(latent, 8));
+  colours.learn(latent, image_of(latent, 8));
   latent.floats()[0] = std::numeric_limits<float>::quiet_NaN();
   const Image drawn = colours.draw(latent);
   EXPECT_EQ(drawn.rgb[0], 128);
@@ -69,4 +69,4 @@ TEST(LatentColours, are_grey_before_they_learnt_and_where_there_is_no_number) {
 }
 
 }  // namespace
-}  // namespace inkstone
+}  // namespace inkstone::serve

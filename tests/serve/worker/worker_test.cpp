@@ -1,5 +1,5 @@
-// A worker over a real socket pair, in a thread: what it draws is what the engine draws alone, whatever the company, and whatever goes
-// wrong ends where it belongs.
+// A worker over a real socket pair, in a thread: what it draws is what the engine draws alone,
+// whatever the company, and whatever goes wrong ends where it belongs.
 #include "serve/worker/worker.h"
 
 #include <gmock/gmock.h>
@@ -15,11 +15,11 @@
 #include "base/image.h"
 #include "diffusion/generate.h"
 #include "sanitized.h"
-#include "serve/packet.h"
-#include "serve/wire.h"
+#include "serve/wire/packet.h"
+#include "serve/wire/wire.h"
 #include "serve/worker/measuring.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 using testing::HasSubstr;
@@ -37,14 +37,15 @@ class Served {
     int both[2];
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both), 0);
     gateway_ = Descriptor(both[0]);
-    const timeval patience{60, 0};  // a test that waits for what never comes fails
+    // A test that waits for what never comes fails.
+    const timeval patience{60, 0};
     setsockopt(gateway_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     settings.measuring_seconds = 0;
     thread_ = std::thread([this, socket = both[1], settings] {
       const Descriptor worker(socket);
       Engine engine = demo_engine();
       try {
-        code_ = serve_orders(worker.get(), engine, {}, settings);
+        code_ = serve_commands(worker.get(), engine, {}, settings);
       } catch (const Error&) {
         code_ = 2;
       }
@@ -65,17 +66,17 @@ class Served {
   const Hello& hello() const { return hello_; }
   int socket() const { return gateway_.get(); }
   WorkerReport report() { return receive_report(gateway_.get()).value(); }
-  WorkerReport ask(const WorkerOrder& order) {
-    send_order(gateway_.get(), order);
+  WorkerReport ask(const WorkerCommand& command) {
+    send_command(gateway_.get(), command);
     return report();
   }
-  Started start(JobId job, const PictureRequest& request) { return std::get<Started>(ask(StartOrder{job, request})); }
+  Started start(JobId job, const ImageRequest& request) { return std::get<Started>(ask(StartCommand{job, request})); }
   Stepped step(std::vector<JobId> jobs, std::vector<JobId> previews = {}) {
-    return std::get<Stepped>(ask(StepOrder{std::move(jobs), std::move(previews)}));
+    return std::get<Stepped>(ask(StepCommand{std::move(jobs), std::move(previews)}));
   }
-  Image finish(JobId job) { return std::get<Finished>(ask(FinishOrder{job})).image; }
-  JobFault refusal(const WorkerOrder& order) { return std::get<Failed>(ask(order)).fault; }
-  Image draw(JobId job, const PictureRequest& request) {
+  Image finish(JobId job) { return std::get<Finished>(ask(FinishCommand{job})).image; }
+  JobFault refusal(const WorkerCommand& command) { return std::get<Failed>(ask(command)).fault; }
+  Image draw(JobId job, const ImageRequest& request) {
     const int calls = start(job, request).calls;
     for (int call = 0; call < calls; ++call) EXPECT_TRUE(step({job}).faults.empty());
     return finish(job);
@@ -88,8 +89,8 @@ class Served {
   Hello hello_;
 };
 
-PictureRequest request(const std::string& prompt, uint64_t seed, const std::string& scheduler = "", int steps = 3) {
-  PictureRequest r;
+ImageRequest request(const std::string& prompt, uint64_t seed, const std::string& scheduler = "", int steps = 3) {
+  ImageRequest r;
   r.prompt = prompt;
   r.seed = seed;
   r.steps = steps;
@@ -99,7 +100,7 @@ PictureRequest request(const std::string& prompt, uint64_t seed, const std::stri
   return r;
 }
 
-Image alone(const PictureRequest& request) {
+Image alone(const ImageRequest& request) {
   static Engine engine = demo_engine();
   return generate(engine, engine_request(engine, request)).image;
 }
@@ -109,27 +110,27 @@ TEST(Worker, says_what_it_is_and_how_fast) {
   const Hello& hello = served.hello();
   EXPECT_EQ(hello.device, "cpu");
   EXPECT_EQ(hello.precision, "fp32");
-  EXPECT_EQ(hello.most_jobs, 3);
-  EXPECT_EQ(hello.model.most_side, 256);
-  EXPECT_EQ(hello.model.most_pixels, 256 * 128);
+  EXPECT_EQ(hello.max_jobs, 3);
+  EXPECT_EQ(hello.model.max_side, 256);
+  EXPECT_EQ(hello.model.max_pixels, 256 * 128);
   ASSERT_EQ(hello.times.size(), 1u);
   ASSERT_GE(hello.times[0].steps.size(), 2u);
-  EXPECT_EQ(hello.times[0].steps[0].rows, 2);
-  EXPECT_EQ(hello.times[0].steps[1].rows, 4);
-  for (const RowTime& time : hello.times[0].steps) EXPECT_GT(time.seconds, 0);
-  EXPECT_GT(hello.times[0].text_seconds, 0);
-  EXPECT_GT(hello.times[0].vae_seconds, 0);
+  EXPECT_EQ(hello.times[0].steps[0].batch_rows, 2);
+  EXPECT_EQ(hello.times[0].steps[1].batch_rows, 4);
+  for (const BatchTime& time : hello.times[0].steps) EXPECT_GT(time.seconds, 0);
+  EXPECT_GT(hello.times[0].encode_seconds, 0);
+  EXPECT_GT(hello.times[0].decode_seconds, 0);
   ASSERT_FALSE(hello.memory.empty());
-  EXPECT_THAT(hello.memory[0], HasSubstr("3 pictures"));
+  EXPECT_THAT(hello.memory[0], HasSubstr("3 images"));
   EXPECT_GT(hello.figures.memory_used, 0u);
   EXPECT_EQ(hello.figures.health, "ok");
   EXPECT_EQ(served.leave(), 0);
 }
 
-TEST(Worker, draws_the_same_picture_as_the_engine_alone) {
+TEST(Worker, draws_the_same_image_as_the_engine_alone) {
   Served served;
-  std::vector<PictureRequest> requests{request("a fox", 1), request("a bee", 2, "euler-ancestral", 2),
-                                       request("a fox", 3, "dpm++-2m", 4), request("", UINT64_MAX, "ddim", 1)};
+  std::vector<ImageRequest> requests{request("a fox", 1), request("a bee", 2, "euler-ancestral", 2),
+                                     request("a fox", 3, "dpm++-2m", 4), request("", UINT64_MAX, "ddim", 1)};
   requests[1].guidance = 1;
   requests[2].karras = true;
   requests[2].negative_prompt = "a dog";
@@ -139,11 +140,12 @@ TEST(Worker, draws_the_same_picture_as_the_engine_alone) {
     EXPECT_EQ(served.draw(i, requests[i]).rgb, alone(requests[i]).rgb) << "request " << i;
 }
 
-TEST(Worker, draws_the_same_pictures_in_any_company) {
+TEST(Worker, draws_the_same_images_in_any_company) {
   Served served({3, 128, 128 * 128, 8, {}});
-  std::vector<PictureRequest> requests;
+  std::vector<ImageRequest> requests;
   const char* schedulers[] = {"", "euler-ancestral", "ddim", "unipc"};
-  for (int i = 0; i < 9; ++i) {  // more than have their keys in memory at a time
+  // More than have their keys in memory at a time.
+  for (int i = 0; i < 9; ++i) {
     requests.push_back(request("prompt " + std::to_string(i % 7), 100 + i, schedulers[i % 4], 2 + i % 3));
     if (i % 4 == 3) requests.back().guidance = 1;
   }
@@ -155,7 +157,7 @@ TEST(Worker, draws_the_same_pictures_in_any_company) {
       if ((job + turn) % 3 != 0 || left.size() < 3) batch.push_back(job);
     EXPECT_TRUE(served.step(batch, batch).faults.empty());
     if (turn == 1) {
-      send_order(served.socket(), DropOrder{{2, 77}});
+      send_command(served.socket(), DropCommand{{2, 77}});
       left.erase(2);
       std::erase(batch, 2);
     }
@@ -165,26 +167,26 @@ TEST(Worker, draws_the_same_pictures_in_any_company) {
         left.erase(job);
       }
   }
-  EXPECT_EQ(served.refusal(FinishOrder{2}).code, "internal");  // it was dropped
+  EXPECT_EQ(served.refusal(FinishCommand{2}).code, "internal");  // it was dropped
   EXPECT_EQ(served.draw(2, requests[2]).rgb, alone(requests[2]).rgb);
 }
 
-TEST(Worker, ends_early_with_the_picture_as_it_is) {
+TEST(Worker, ends_early_with_the_image_as_it_is) {
   Served served;
-  const PictureRequest r = request("a fox", 1, "ddim", 4);
+  const ImageRequest r = request("a fox", 1, "ddim", 4);
   served.start(1, r);
   for (int i = 0; i < 2; ++i) served.step({1});
   const Image early = served.finish(1);
   EXPECT_EQ(early.width, 64);
   const Image whole = alone(r);
   EXPECT_NE(early.rgb, whole.rgb);
-  EXPECT_GT(psnr(early, whole), 15) << "the picture as the step saw it, not its noise";
-  EXPECT_EQ(served.refusal(FinishOrder{1}).code, "internal");
+  EXPECT_GT(psnr(early, whole), 15) << "the image as the step saw it, not its noise";
+  EXPECT_EQ(served.refusal(FinishCommand{1}).code, "internal");
 }
 
-TEST(Worker, shows_small_pictures_of_what_comes) {
+TEST(Worker, shows_small_images_of_what_comes) {
   Served served;
-  PictureRequest r = request("a fox on a teal background", 42, "ddim", 6);
+  ImageRequest r = request("a fox on a teal background", 42, "ddim", 6);
   r.width = 96;
   const Image right = alone(r);
   served.start(1, r);
@@ -206,24 +208,24 @@ TEST(Worker, shows_small_pictures_of_what_comes) {
 TEST(Worker, refuses_requests_that_cannot_run_in_words_for_the_client) {
   Served served({1, 256, 128 * 128, 8, {}});
   const auto refusal = [&](auto change) {
-    PictureRequest r = request("a fox", 1);
+    ImageRequest r = request("a fox", 1);
     change(r);
-    const JobFault fault = served.refusal(StartOrder{1, r});
+    const JobFault fault = served.refusal(StartCommand{1, r});
     EXPECT_EQ(fault.code, "bad_request") << fault.message;
     EXPECT_EQ(fault.job, 1u);
     EXPECT_THAT(fault.message, Not(HasSubstr("/model")));
     return fault.message;
   };
-  EXPECT_THAT(refusal([](PictureRequest& r) { r.width = 100; }), HasSubstr("width 100"));
-  EXPECT_THAT(refusal([](PictureRequest& r) { r.width = r.height = 256; }), HasSubstr("at most 16384"));
-  EXPECT_THAT(refusal([](PictureRequest& r) { r.height = -1; }), HasSubstr("height -1"));
-  EXPECT_THAT(refusal([](PictureRequest& r) { r.steps = 0; }), HasSubstr("steps 0"));
-  EXPECT_THAT(refusal([](PictureRequest& r) { r.guidance = 1001; }), HasSubstr("guidance"));
-  EXPECT_THAT(refusal([](PictureRequest& r) { r.scheduler = "best"; }), HasSubstr("dpm++-2m"));
-  EXPECT_THAT(refusal([](PictureRequest& r) { r.scheduler = "ddim", r.karras = true; }), HasSubstr("karras"));
-  EXPECT_THAT(refusal([](PictureRequest& r) { r.eta = 0.5f; }), HasSubstr("eta"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 100; }), HasSubstr("width 100"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = r.height = 256; }), HasSubstr("at most 16384"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.height = -1; }), HasSubstr("height -1"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.steps = 0; }), HasSubstr("steps 0"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.guidance = 1001; }), HasSubstr("guidance"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.scheduler = "best"; }), HasSubstr("dpm++-2m"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.scheduler = "ddim", r.karras = true; }), HasSubstr("karras"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.eta = 0.5f; }), HasSubstr("eta"));
   served.start(1, request("a fox", 1));
-  EXPECT_EQ(served.refusal(StartOrder{1, request("a fox", 1)}).code, "internal");
+  EXPECT_EQ(served.refusal(StartCommand{1, request("a fox", 1)}).code, "internal");
   EXPECT_EQ(served.draw(2, request("a fox", 1)).rgb, alone(request("a fox", 1)).rgb);
 }
 
@@ -238,7 +240,7 @@ TEST(Worker, warns_of_a_prompt_that_was_cut_whatever_its_characters) {
 
 WorkerSettings spoiling(const std::string& prompt) {
   WorkerSettings settings;
-  settings.sabotage.started = [prompt](const PictureRequest& request, Job& job) {
+  settings.sabotage.started = [prompt](const ImageRequest& request, Job& job) {
     if (request.prompt == prompt) job.latent.floats()[0] = std::numeric_limits<float>::quiet_NaN();
   };
   return settings;
@@ -246,7 +248,7 @@ WorkerSettings spoiling(const std::string& prompt) {
 
 TEST(Worker, a_nan_ends_its_own_job_alone) {
   Served served(spoiling("spoil me"));
-  const PictureRequest good = request("a fox", 1), bad = request("spoil me", 2);
+  const ImageRequest good = request("a fox", 1), bad = request("spoil me", 2);
   served.start(1, good);
   served.start(2, bad);
   served.start(3, good);
@@ -255,11 +257,12 @@ TEST(Worker, a_nan_ends_its_own_job_alone) {
   EXPECT_EQ(first.faults[0].job, 2u);
   EXPECT_EQ(first.faults[0].code, "nan_output");
   EXPECT_THAT(first.faults[0].message, HasSubstr("NaN"));
-  const Stepped second = served.step({1, 2, 3, 3});  // 2 is forgotten, 3 stands there twice
+  // 2 is forgotten, 3 stands there twice.
+  const Stepped second = served.step({1, 2, 3, 3});
   ASSERT_EQ(second.faults.size(), 2u);
   EXPECT_EQ(second.faults[0].code, "internal");
   served.start(2, bad);
-  EXPECT_EQ(served.refusal(FinishOrder{2}).code, "nan_output");  // the VAE's
+  EXPECT_EQ(served.refusal(FinishCommand{2}).code, "nan_output");  // the VAE's
   EXPECT_EQ(served.draw(4, good).rgb, alone(good).rgb);
 }
 
@@ -270,10 +273,10 @@ TEST(Worker, a_step_that_finds_no_memory_moves_nobody_and_a_lone_job_is_told) {
     if (jobs == 2) throw Error("no memory at /secret/path", "", Error::Kind::kOutOfMemory);
   };
   Served served(settings);
-  const PictureRequest r = request("a fox", 1, "ddim", 1);
+  const ImageRequest r = request("a fox", 1, "ddim", 1);
   for (const JobId job : {1, 2, 3}) served.start(job, r);
-  EXPECT_TRUE(std::holds_alternative<DidNotFit>(served.ask(StepOrder{{1, 2, 3}, {}})));
-  EXPECT_TRUE(std::holds_alternative<DidNotFit>(served.ask(StepOrder{{1, 2}, {}})));
+  EXPECT_TRUE(std::holds_alternative<DidNotFit>(served.ask(StepCommand{{1, 2, 3}, {}})));
+  EXPECT_TRUE(std::holds_alternative<DidNotFit>(served.ask(StepCommand{{1, 2}, {}})));
   for (const JobId job : {1, 2, 3}) {
     EXPECT_TRUE(served.step({job}).faults.empty());
     EXPECT_EQ(served.finish(job).rgb, alone(r).rgb);
@@ -306,7 +309,7 @@ TEST(Worker, leaves_where_its_device_is_lost) {
   settings.sabotage.stepping = [](size_t) { throw Error("the card is gone", "", Error::Kind::kDeviceLost); };
   Served served(settings);
   served.start(1, request("a fox", 1));
-  EXPECT_THAT(std::get<Unusable>(served.ask(StepOrder{{1}, {}})).message, HasSubstr("the card is gone"));
+  EXPECT_THAT(std::get<Unusable>(served.ask(StepCommand{{1}, {}})).message, HasSubstr("the card is gone"));
   EXPECT_EQ(served.join(), 1);
 }
 
@@ -324,21 +327,21 @@ TEST(Worker, leaves_where_the_orders_are_not_to_be_understood) {
 }
 
 TEST(Worker, leaves_at_whatever_moment_the_gateway_does) {
-  const PictureRequest r = request("a fox", 1, "ddim", 1);
-  const std::vector<WorkerOrder> orders{StartOrder{1, r}, StepOrder{{1}, {1}}, FinishOrder{1}};
+  const ImageRequest r = request("a fox", 1, "ddim", 1);
+  const std::vector<WorkerCommand> commands{StartCommand{1, r}, StepCommand{{1}, {1}}, FinishCommand{1}};
   Served(WorkerSettings{}, false).leave();  // before it said hello
-  for (size_t told = 0; told <= orders.size(); ++told)
+  for (size_t told = 0; told <= commands.size(); ++told)
     for (const bool hears : {true, false}) {
       if (kSanitized && hears != (told % 2 == 0)) continue;
       Served served;
       for (size_t i = 0; i < told; ++i) {
-        send_order(served.socket(), orders[i]);
+        send_command(served.socket(), commands[i]);
         if (hears) served.report();
       }
       const int code = served.leave();
-      EXPECT_TRUE(code == 0 || (!hears && told > 0 && code == 1)) << told << " orders, code " << code;
+      EXPECT_TRUE(code == 0 || (!hears && told > 0 && code == 1)) << told << " commands, code " << code;
     }
 }
 
 }  // namespace
-}  // namespace inkstone
+}  // namespace inkstone::serve

@@ -1,6 +1,7 @@
-// A worker without a model. How long it takes comes from its flags (NAME=NUMBER), what goes wrong from words of a prompt:
-// WHAT@WHERE, as in die@text, die@step:3, stop@pixels; WHAT is die, stop (SIGSTOP), garbage, unusable, nan, wrong, slow or leave.
-// "times:N:FILE" in the prompt: only N times, counted in that file over the lives of workers.
+// A worker without a model. How long it takes comes from its flags (NAME=NUMBER), what goes wrong
+// from words of a prompt: WHAT@WHERE, as in die@encode, die@step:3, stop@decode; WHAT is die, stop
+// (SIGSTOP), garbage, unusable, nan, wrong, slow or leave. "times:N:FILE" in the prompt: only N
+// times, counted in that file over the lives of workers.
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,16 +12,16 @@
 #include <sstream>
 #include <thread>
 
-#include "serve/gateway/worker/simulated_picture.h"
-#include "serve/wire.h"
+#include "serve/gateway/worker/simulated_image.h"
+#include "serve/wire/wire.h"
 
-namespace inkstone {
+namespace inkstone::serve {
 namespace {
 
 constexpr int kSocket = 3;
 
 struct Job {
-  PictureRequest request;
+  ImageRequest request;
   uint64_t state = 0;
   int call = 0;
 };
@@ -33,7 +34,8 @@ class SimulatedWorker {
     wait(flags_["hello_ms"]);
     if (flags_["never_ready"] > 0) return 1;
     hello();
-    while (std::optional<WorkerOrder> order = receive_order(kSocket)) std::visit([this](auto& o) { obey(o); }, *order);
+    while (std::optional<WorkerCommand> command = receive_command(kSocket))
+      std::visit([this](auto& o) { obey(o); }, *command);
     return 0;
   }
 
@@ -46,16 +48,16 @@ class SimulatedWorker {
     hello.description = "simulated";
     hello.precision = "fp32";
     hello.model = simulated_card();
-    hello.most_jobs = 8;
+    hello.max_jobs = 8;
     const double row = std::max(flags_["row_ms"], 0.01) / 1000, step = std::max(flags_["step_ms"], 0.1) / 1000;
-    ShapeTimes times{64, 64, {}, std::max(flags_["text_ms"], 0.1) / 1000, std::max(flags_["vae_ms"], 0.1) / 1000};
+    ShapeTimes times{64, 64, {}, std::max(flags_["encode_ms"], 0.1) / 1000, std::max(flags_["decode_ms"], 0.1) / 1000};
     for (const int rows : {1, 2, 4, 8, 16}) times.steps.push_back({rows, step + row * rows});
     hello.times = {times};
     hello.memory = {"no memory at all"};
     send_report(kSocket, hello);
   }
 
-  // True where this order must not be answered as it should.
+  // True where this command must not be answered as it should.
   bool goes_wrong(const Job& job, const std::string& where) {
     std::istringstream words(job.request.prompt);
     std::string word, what, counter;
@@ -92,59 +94,62 @@ class SimulatedWorker {
     return job.request.prompt.find("nan@" + where) != std::string::npos;
   }
 
-  void obey(const StartOrder& order) {
-    wait(flags_["text_ms"]);
-    Job& job = jobs_[order.job] = {order.request, noise_of(order.request)};
-    if (goes_wrong(job, "text")) {
-      if (is_nan(job, "text")) send_report(kSocket, Failed{{order.job, "nan_output", "the text is not a number"}});
+  void obey(const StartCommand& command) {
+    wait(flags_["encode_ms"]);
+    Job& job = jobs_[command.job] = {command.request, noise_of(command.request)};
+    if (goes_wrong(job, "encode")) {
+      if (is_nan(job, "encode")) send_report(kSocket, Failed{{command.job, "nan_output", "the text is not a number"}});
       return;
     }
-    send_report(
-        kSocket,
-        Started{order.job, flags_["text_ms"] / 1000, order.request.guidance > 1 ? 2 : 1, calls_of(order.request), {}});
+    send_report(kSocket, Started{command.job,
+                                 flags_["encode_ms"] / 1000,
+                                 command.request.guidance > 1 ? 2 : 1,
+                                 calls_of(command.request),
+                                 {}});
   }
 
-  void obey(const StepOrder& order) {
-    if (flags_["fits"] > 0 && static_cast<double>(order.jobs.size()) > flags_["fits"])
+  void obey(const StepCommand& command) {
+    if (flags_["fits"] > 0 && static_cast<double>(command.jobs.size()) > flags_["fits"])
       return send_report(kSocket, DidNotFit{});
     double ms = flags_["step_ms"];
     Stepped stepped;
     bool answers = true;
-    for (const JobId id : order.jobs) {
+    for (const JobId id : command.jobs) {
       Job& job = jobs_.at(id);
       ms += flags_["row_ms"] * (job.request.guidance > 1 ? 2 : 1);
       const std::string where = "step:" + std::to_string(job.call + 1);
       if (!goes_wrong(job, where)) continue;
       if (is_nan(job, where))
-        stepped.faults.push_back({id, "nan_output", "the picture is not a number"});
+        stepped.faults.push_back({id, "nan_output", "the image is not a number"});
       else
         answers = false;
     }
     wait(ms);
-    for (const JobId id : order.jobs) {
+    for (const JobId id : command.jobs) {
       Job& job = jobs_.at(id);
       job.state = mixed(job.state, static_cast<uint64_t>(job.call++));
     }
     for (const JobFault& fault : stepped.faults) jobs_.erase(fault.job);
-    for (const JobId id : order.previews)
+    for (const JobId id : command.previews)
       if (jobs_.contains(id)) stepped.previews.push_back({id, jobs_.at(id).call, Image{1, 1, {1, 2, 3}}});
     stepped.seconds = ms / 1000;
     if (answers) send_report(kSocket, stepped);
   }
 
-  void obey(const FinishOrder& order) {
-    wait(flags_["vae_ms"]);
-    const Job job = jobs_.at(order.job);
-    jobs_.erase(order.job);
-    if (goes_wrong(job, "pixels")) {
-      if (is_nan(job, "pixels")) send_report(kSocket, Failed{{order.job, "nan_output", "the pixels are not numbers"}});
+  void obey(const FinishCommand& command) {
+    wait(flags_["decode_ms"]);
+    const Job job = jobs_.at(command.job);
+    jobs_.erase(command.job);
+    if (goes_wrong(job, "decode")) {
+      if (is_nan(job, "decode"))
+        send_report(kSocket, Failed{{command.job, "nan_output", "the pixels are not numbers"}});
       return;
     }
-    send_report(kSocket, Finished{order.job, flags_["vae_ms"] / 1000, pixels_of(job.request, job.state), {}});
+    send_report(kSocket, Finished{command.job, flags_["decode_ms"] / 1000, pixels_of(job.request, job.state), {}});
   }
 
-  void obey(const DropOrder& order) {
-    for (const JobId id : order.jobs) jobs_.erase(id);
+  void obey(const DropCommand& command) {
+    for (const JobId id : command.jobs) jobs_.erase(id);
   }
 
   std::map<std::string, double> flags_;
@@ -152,7 +157,7 @@ class SimulatedWorker {
 };
 
 }  // namespace
-}  // namespace inkstone
+}  // namespace inkstone::serve
 
 int main(int count, char** values) {
   std::map<std::string, double> flags;
@@ -161,7 +166,7 @@ int main(int count, char** values) {
     flags[flag.substr(0, flag.find('='))] = std::stod(flag.substr(flag.find('=') + 1));
   }
   try {
-    return inkstone::SimulatedWorker(flags).run();
+    return inkstone::serve::SimulatedWorker(flags).run();
   } catch (const std::exception& error) {
     return 1;  // the gateway has left
   }

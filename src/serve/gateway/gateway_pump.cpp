@@ -1,0 +1,221 @@
+// What happens as time passes: commands for workers, news for watchers, deadlines, the canary, the
+// replacement of workers, the end.
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "serve/gateway/gateway_impl.h"
+#include "serve/support/log.h"
+
+namespace inkstone::serve {
+namespace {
+
+constexpr std::chrono::milliseconds kTick{50};
+// Seconds between ticks: this process itself stood still.
+constexpr double kStandstill = 1;
+// Seconds between forecasts, and between looks for what to forget.
+constexpr double kForesight = 0.3, kSweep = 1;
+constexpr int kEncoders = 2;
+
+BrokerSettings broker_settings() {
+  BrokerSettings settings;
+  // Whoever leases is this process, which ends with the broker.
+  settings.lease_seconds = 1e12;
+  settings.kept_seconds = 1;  // answers are kept as orders
+  return settings;
+}
+
+}  // namespace
+
+Gateway::Impl::Impl(boost::asio::io_context& loop, ServeSettings wanted, WorkerProgram program)
+    : events(loop),
+      settings(std::move(wanted)),
+      broker(broker_settings()),
+      store(settings.kept_seconds, settings.max_kept_bytes),
+      timer(loop) {
+  encoder =
+      std::make_unique<ImageEncoder>(events, kEncoders, [this](EncodedImage image) { encoded(std::move(image)); });
+  for (const std::string& device : settings.devices)
+    for (int i = 0; i < settings.workers; i++)
+      slots.push_back(std::make_unique<WorkerSlot>(events, *this, settings, device, program(device)));
+  canary.away_since = 0;
+  next_tick();
+  for (const auto& slot : slots) slot->tick(now());
+}
+
+Gateway::Impl::~Impl() {
+  alive.reset();
+  slots.clear();
+}
+
+void Gateway::Impl::stop() {
+  if (std::exchange(stopped, true)) return;
+  timer.cancel();
+  for (OrderEntry* entry : store.live())
+    cancel(*entry, {"shutting_down", "this server shuts down: ask again in a moment", true});
+  for (const auto& slot : slots) slot->close();
+  jobs.clear();
+  pump();
+}
+
+void Gateway::Impl::pump() {
+  if (stopped) return tell_watchers();
+  assign_queued();
+  for (const auto& slot : slots) slot->pump();
+  rebalance();
+  tell_watchers();
+  if (draining && store.live_orders() == 0 && on_drained) boost::asio::post(events, std::exchange(on_drained, nullptr));
+}
+
+void Gateway::Impl::pump_later() {
+  if (std::exchange(pump_scheduled, true)) return;
+  boost::asio::post(events, [this, there = std::weak_ptr(alive)] {
+    if (there.expired()) return;
+    pump_scheduled = false;
+    pump();
+  });
+}
+
+void Gateway::Impl::assign_queued() {
+  if (!any_accepts()) return;
+  while (const auto lease = broker.lease(1 << 20, now())) {
+    ServedJob& job = jobs.at(lease->id);
+    job.lease = lease->attempt;
+    if (job.slot) continue;  // it has just been admitted there
+    Admission admission;
+    job.slot = best_slot(job.batch, &admission);
+    // It was admitted before: whatever its forecast, someone takes it.
+    for (const auto& slot : slots) {
+      if (job.slot) break;
+      if (!slot->accepts()) continue;
+      job.slot = slot.get();
+      job.batch.bucket.model = slot->hello()->model.name;
+    }
+    job.slot->take(job.batch);
+  }
+}
+
+void Gateway::Impl::rebalance() {
+  if (slots.size() < 2) return;
+  for (const auto& idle : slots) {
+    if (!idle->idle()) continue;
+    WorkerSlot* busiest = nullptr;
+    for (const auto& slot : slots)
+      if (slot->spare() && (!busiest || slot->jobs() > busiest->jobs())) busiest = slot.get();
+    if (!busiest) return;
+    ServedJob& job = jobs.at(*busiest->spare());
+    busiest->withdraw(job.batch.id);
+    job.slot = idle.get();
+    job.batch.bucket.model = idle->hello()->model.name;
+    idle->take(job.batch);
+    idle->pump();
+  }
+}
+
+// Watchers may do anything here: unwatch, cancel, place, stop.
+void Gateway::Impl::tell_watchers() {
+  if (std::exchange(telling, true)) return;
+  const std::weak_ptr there(alive);
+  while (!news.empty()) {
+    for (const auto& [id, image] : std::exchange(news, {})) {
+      OrderEntry* entry = store.find(id);
+      if (!entry || entry->told_end) continue;
+      store.refresh_position(*entry);
+      const bool last = entry->state.ended();
+      for (OrderWatcher* watcher : std::vector(entry->watchers)) {
+        if (std::ranges::count(entry->watchers, watcher) == 0) continue;
+        watcher->changed(entry->state, image);
+        if (there.expired()) return;
+      }
+      if (!last) continue;
+      entry->told_end = true;
+      entry->watchers.clear();
+    }
+  }
+  telling = false;
+}
+
+void Gateway::Impl::next_tick() {
+  timer.expires_after(kTick);
+  timer.async_wait([this, there = std::weak_ptr(alive)](const boost::system::error_code& error) {
+    if (!error && !there.expired() && !stopped) tick();
+  });
+}
+
+void Gateway::Impl::tick() {
+  const double time = now();
+  if (time - last_tick > kStandstill)
+    for (const auto& slot : slots) slot->allow(time - last_tick);
+  last_tick = time;
+  for (const auto& slot : slots) slot->tick(time);
+  pass_deadlines(time);
+  replace_next(time);
+  keep_canary(time);
+  if (time - foreseen > kForesight) foresee(time);
+  if (draining && time > drain_until)
+    for (OrderEntry* entry : store.live())
+      cancel(*entry, {"shutting_down", "this server shuts down: ask again in a moment", true});
+  if (time - swept > kSweep) {
+    swept = time;
+    store.forget(time);
+  }
+  const std::weak_ptr there(alive);
+  pump();
+  if (!there.expired() && !stopped) next_tick();
+}
+
+// What has its pixels yet to come is late for good; what is being decoded ends.
+void Gateway::Impl::pass_deadlines(double time) {
+  for (OrderEntry* entry : store.live()) {
+    if (entry->deadline <= 0 || time < entry->deadline) continue;
+    for (const JobId id : std::vector(entry->jobs)) {
+      const auto job = jobs.find(id);
+      if (job == jobs.end() || image_of(job->second)->stage == Stage::kDecode) continue;
+      end_job(id, End::kCancelled, {"deadline", "its deadline passed before it was done", true});
+    }
+  }
+}
+
+void Gateway::Impl::foresee(double time) {
+  foreseen = time;
+  for (const auto& slot : slots) {
+    if (!slot->ready() || slot->jobs() == 0) continue;
+    for (const auto& [id, end] : slot->forecast())
+      if (const auto job = jobs.find(id); job != jobs.end())
+        if (ImageState* image = image_of(job->second)) image->seconds_left = std::max(0.0, end - time);
+  }
+}
+
+void Gateway::Impl::replace_next(double time) {
+  if (replaced && replaced->accepts()) replaced = nullptr;
+  if (replaced || to_replace.empty()) return;
+  WorkerSlot* next = to_replace.front();
+  to_replace.pop_front();
+  if (!next->accepts()) return;  // it starts anew as it is
+  replaced = next;
+  next->retire(time + settings.grace);
+}
+
+void Gateway::Impl::keep_canary(double time) {
+  if (!canary.due(time) || !any_accepts()) return;
+  ServedJob job;
+  job.request.steps = 1;
+  job.request.guidance = 1;
+  job.request.scheduler = "euler";
+  job.request.width = job.request.height = card->size_multiple;
+  if (!canary.small) {
+    job.request.width = card->width;
+    job.request.height = card->height;
+  }
+  job.batch = batch_job(job.request, Priority::kHigh, {});
+  Admission admission;
+  job.slot = best_slot(job.batch, &admission);
+  canary.submitted = time;
+  // Only where more waits than is allowed to.
+  if (!job.slot) return;
+  canary.expected = job.slot->take(job.batch) - time;
+  canary.job = job.batch.id;
+  enqueue(std::move(job));
+}
+
+}  // namespace inkstone::serve

@@ -1,0 +1,139 @@
+#include "serve/gateway/order_store.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+
+#include "base/error.h"
+#include "base/random.h"
+
+namespace inkstone::serve {
+namespace {
+
+constexpr size_t kMaxKept = 4096;  // orders
+
+int64_t seconds_since_1970() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+bool asks_the_same(const Order& a, const Order& b) {
+  return a.images == b.images && a.format == b.format && a.quality == b.quality;
+}
+
+bool may_come_with_another_attempt(const OrderState& order) {
+  return order.ended() && std::ranges::any_of(order.images, [](const ImageState& image) {
+           return image.stage == Stage::kCancelled || (image.stage == Stage::kFailed && image.failure.again);
+         });
+}
+
+size_t bytes_of(const OrderState& order) {
+  size_t bytes = 1024;
+  for (const ImageState& image : order.images)
+    bytes += (image.file ? image.file->size() : 0) + 2 * image.request.prompt.size() +
+             2 * image.request.negative_prompt.size() + 2 * image.parameters.size() + 512;
+  return bytes;
+}
+
+}  // namespace
+
+std::string OrderStore::key_of(const Order& order) { return order.client + "\n" + order.idempotency; }
+
+OrderEntry& OrderStore::add(Order order, double now) {
+  std::string id = random_id(16);
+  OrderEntry& entry = entries_[id];
+  if (!order.idempotency.empty()) keys_[key_of(order)] = id;
+  entry.number = orders_++;
+  if (order.deadline) entry.deadline = now + *order.deadline;
+  for (const ImageRequest& request : order.images) {
+    entry.state.images.emplace_back().request = request;
+    live_images_++;
+  }
+  entry.state.id = std::move(id);
+  entry.state.order = std::move(order);
+  entry.state.arrival = now;
+  entry.state.created = seconds_since_1970();
+  live_[entry.number] = &entry;
+  refresh_position(entry);
+  return entry;
+}
+
+OrderEntry* OrderStore::find(std::string_view id) {
+  const auto found = entries_.find(id);
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+const OrderEntry* OrderStore::find(std::string_view id) const {
+  const auto found = entries_.find(id);
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+OrderEntry* OrderStore::repeated(const Order& order, bool* same) {
+  const auto known = order.idempotency.empty() ? keys_.end() : keys_.find(key_of(order));
+  if (known == keys_.end()) return nullptr;
+  OrderEntry* entry = find(known->second);
+  if (!entry || may_come_with_another_attempt(entry->state)) return nullptr;
+  *same = asks_the_same(entry->state.order, order);
+  return entry;
+}
+
+std::vector<OrderEntry*> OrderStore::of_client(std::string_view client) {
+  std::vector<OrderEntry*> found;
+  for (auto& [id, entry] : entries_)
+    if (entry.state.order.client == client) found.push_back(&entry);
+  std::ranges::sort(found, {}, &OrderEntry::number);
+  return found;
+}
+
+std::vector<OrderEntry*> OrderStore::live() {
+  std::vector<OrderEntry*> live;
+  for (const auto& [number, entry] : live_) live.push_back(entry);
+  return live;
+}
+
+void OrderStore::has_ended(OrderEntry& entry, double now) {
+  if (live_.erase(entry.number) == 0) return;
+  live_images_ -= static_cast<int>(entry.state.images.size());
+  entry.ended_at = now;
+  entry.state.position = 0;
+  entry.kept_bytes = bytes_of(entry.state);
+  kept_bytes_ += static_cast<int64_t>(entry.kept_bytes);
+  kept_[orders_++] = &entry;
+}
+
+void OrderStore::forget(double now) {
+  const auto too_much = [&](const OrderEntry& entry) {
+    return now - entry.ended_at > kept_seconds_ || kept_bytes_ > max_kept_bytes_ || kept_.size() > kMaxKept;
+  };
+  for (auto it = kept_.begin(); it != kept_.end() && too_much(*it->second);) {
+    OrderEntry& entry = *it->second;
+    if (!entry.told_end || !entry.watchers.empty()) {
+      ++it;
+      continue;
+    }
+    const auto key = keys_.find(key_of(entry.state.order));
+    if (key != keys_.end() && key->second == entry.state.id) keys_.erase(key);
+    kept_bytes_ -= static_cast<int64_t>(entry.kept_bytes);
+    it = kept_.erase(it);
+    entries_.erase(std::string(entry.state.id));
+  }
+}
+
+void OrderStore::refresh_position(OrderEntry& entry) const {
+  const auto found = live_.find(entry.number);
+  entry.state.position = found == live_.end() ? 0 : static_cast<int>(std::distance(live_.begin(), found));
+}
+
+int OrderStore::live_images(std::string_view client) const {
+  int images = 0;
+  for (const auto& [number, entry] : live_)
+    if (entry->state.order.client == client) images += static_cast<int>(entry->state.images.size());
+  return images;
+}
+
+int OrderStore::watchers() const {
+  int watchers = 0;
+  for (const auto& [id, entry] : entries_) watchers += static_cast<int>(entry.watchers.size());
+  return watchers;
+}
+
+}  // namespace inkstone::serve

@@ -1,0 +1,144 @@
+// How a slot talks to its worker: batcher decisions become commands, and reports are applied.
+#include <algorithm>
+
+#include "base/error.h"
+#include "serve/gateway/worker_slot.h"
+
+namespace inkstone::serve {
+namespace {
+
+// More for a shape's first run: programs are compiled then.
+constexpr double kFirstRunSeconds = 120;
+
+using Kind = Decision::Kind;
+
+bool answers(const WorkerReport& report, const Decision& decision) {
+  const JobId job = decision.jobs.front();
+  if (const auto* started = std::get_if<Started>(&report)) return decision.kind == Kind::kEncode && started->job == job;
+  if (const auto* finished = std::get_if<Finished>(&report))
+    return decision.kind == Kind::kDecode && finished->job == job;
+  if (const auto* failed = std::get_if<Failed>(&report))
+    return decision.kind != Kind::kStep && failed->fault.job == job;
+  return decision.kind == Kind::kStep;
+}
+
+}  // namespace
+
+void WorkerSlot::pump() {
+  if (state_ != State::kReady || running_) return;
+  try {
+    if (!held_) {
+      const Decision& decision = batcher_.next(worker_events_.now());
+      if (decision.kind == Kind::kNothing) return tell_drops();
+      held_ = decision;
+    }
+    if (held_->kind == Kind::kDecode && !worker_events_.room_for_image()) return;
+    const Decision decision = *std::exchange(held_, {});
+    if (jobs_.contains(decision.jobs.front())) return give(decision);
+    batcher_.decoded(0);  // cancelled while it waited for room
+    pump();
+  } catch (const std::exception& error) {
+    die(error.what(), "dead", true);
+  }
+}
+
+void WorkerSlot::give(Decision decision) {
+  tell_drops();
+  const SizeBucket bucket = jobs_.at(decision.jobs.front()).bucket;
+  if (decision.kind == Kind::kEncode) {
+    jobs_.at(decision.jobs.front()).begun = true;
+    worker_events_.begun(decision.jobs.front());
+  }
+  if (decision.kind == Kind::kDecode) worker_events_.decode_begun(decision.jobs.front());
+  const double limit = limit_for(decision, bucket);
+  const WorkerCommand command = command_for(decision);
+  running_ = Running{std::move(decision), bucket, worker_events_.now(), limit};
+  process_->send(command);
+}
+
+WorkerCommand WorkerSlot::command_for(const Decision& decision) {
+  const JobId job = decision.jobs.front();
+  if (decision.kind == Kind::kEncode) return StartCommand{job, worker_events_.request_of(job)};
+  if (decision.kind == Kind::kDecode) return FinishCommand{job};
+  StepCommand command{decision.jobs, {}};
+  for (const JobId id : decision.jobs)
+    if (worker_events_.wants_preview(id)) command.previews.push_back(id);
+  return command;
+}
+
+double WorkerSlot::limit_for(const Decision& decision, const SizeBucket& bucket) const {
+  const double limit = std::max(settings_.watchdog_min, settings_.watchdog_factor * decision.seconds);
+  return seen_.contains({bucket, decision.kind}) ? limit : limit + kFirstRunSeconds;
+}
+
+void WorkerSlot::tell_drops() {
+  if (!drops_.empty()) process_->send(DropCommand{std::exchange(drops_, {})});
+}
+
+void WorkerSlot::drop(JobId job) {
+  const auto held = jobs_.find(job);
+  if (held == jobs_.end()) return;
+  if (held->second.begun) drops_.push_back(job);
+  jobs_.erase(held);
+  batcher_.cancel(job);
+}
+
+void WorkerSlot::cut_short(JobId job) { batcher_.cut_short(job); }
+
+void WorkerSlot::answer(WorkerReport report) {
+  INKSTONE_CHECK(answers(report, running_->decision), "its report is not of the command that it was given");
+  const Running run = *std::exchange(running_, {});
+  const double seconds = std::max(worker_events_.now() - run.since, 1e-6);
+  seen_.insert({run.bucket, run.decision.kind});
+  if (auto* started = std::get_if<Started>(&report)) on_start(*started, seconds);
+  if (auto* stepped = std::get_if<Stepped>(&report)) on_step(run.decision, std::move(*stepped), seconds);
+  if (std::holds_alternative<DidNotFit>(report)) on_misfit(run.decision);
+  if (auto* finished = std::get_if<Finished>(&report)) on_finish(std::move(*finished), seconds);
+  if (auto* failed = std::get_if<Failed>(&report)) on_failure(run.decision, failed->fault);
+}
+
+void WorkerSlot::on_start(const Started& report, double seconds) {
+  INKSTONE_CHECK(report.rows >= 1 && report.rows <= 2 && report.calls >= 1, "an image of ", report.rows, " rows and ",
+                 report.calls, " calls");
+  if (jobs_.contains(report.job)) batcher_.correct(report.job, report.rows, worker_events_.started(report.job, report));
+  batcher_.encoded(seconds);
+}
+
+void WorkerSlot::on_step(const Decision& decision, Stepped report, double seconds) {
+  if (report.figures) hello_->figures = std::move(*report.figures);
+  batcher_.stepped(seconds);
+  worker_events_.step_done(decision.jobs, report.seconds);
+  for (const JobFault& fault : report.faults) {
+    if (jobs_.erase(fault.job) == 0) continue;
+    batcher_.fail(fault.job);
+    worker_events_.failed(fault);
+  }
+  for (const JobId job : decision.jobs)
+    if (jobs_.contains(job)) worker_events_.step_made(job, report.seconds);
+  for (Preview& preview : report.previews)
+    if (jobs_.contains(preview.job)) worker_events_.previewed(std::move(preview));
+}
+
+void WorkerSlot::on_misfit(const Decision& decision) {
+  if (batcher_.did_not_fit()) return;
+  const JobId job = decision.jobs.front();
+  if (!jobs_.contains(job)) return;
+  drop(job);
+  worker_events_.failed(
+      {job, "out_of_memory", "the device has too little memory for this image: ask for a smaller one"});
+}
+
+void WorkerSlot::on_finish(Finished report, double seconds) {
+  if (report.figures) hello_->figures = std::move(*report.figures);
+  pause_ = 0;
+  batcher_.decoded(seconds);
+  if (jobs_.erase(report.job) > 0) worker_events_.finished(std::move(report));
+}
+
+void WorkerSlot::on_failure(const Decision& decision, const JobFault& fault) {
+  batcher_.fail(fault.job);
+  decision.kind == Kind::kEncode ? batcher_.encoded(0) : batcher_.decoded(0);
+  if (jobs_.erase(fault.job) > 0) worker_events_.failed(fault);
+}
+
+}  // namespace inkstone::serve

@@ -1,0 +1,109 @@
+#include "serve/http/request_policy.h"
+
+#include <algorithm>
+#include <boost/asio/ip/address.hpp>
+#include <boost/beast/core/string.hpp>
+
+#include "base/json.h"
+#include "base/random.h"
+#include "serve/http/refusal.h"
+
+namespace inkstone::http {
+namespace {
+
+using boost::beast::iequals;
+
+bool of_characters(std::string_view text, std::string_view others) {
+  return std::ranges::all_of(text, [&](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || others.find(c) != others.npos;
+  });
+}
+
+// "name" of "name:8080", "::1" of "[::1]:8080".
+std::string_view without_port(std::string_view host) {
+  if (host.starts_with('[')) {
+    const size_t end = host.find(']');
+    return end == host.npos ? std::string_view() : host.substr(1, end - 1);
+  }
+  return host.substr(0, host.find(':'));
+}
+
+// "http://host:80" as browsers write it: without the port that the scheme implies.
+std::string_view without_usual_port(std::string_view host, std::string_view scheme) {
+  const std::string_view port = scheme == "https://" ? ":443" : ":80";
+  return host.ends_with(port) ? host.substr(0, host.size() - port.size()) : host;
+}
+
+}  // namespace
+
+bool is_loopback(std::string_view name) {
+  if (iequals(name, "localhost") || iequals(name, "localhost.")) return true;
+  boost::system::error_code error;
+  const auto address = boost::asio::ip::make_address(std::string(name), error);
+  return !error && address.is_loopback();
+}
+
+std::string request_id(std::string_view asked) {
+  if (!asked.empty() && asked.size() <= 128 && of_characters(asked, "-_.:")) return std::string(asked);
+  return random_id(12);
+}
+
+RequestPolicy::RequestPolicy(const Settings& settings, bool loopback) : settings_(settings), loopback_(loopback) {}
+
+bool RequestPolicy::known_host(std::string_view name) const {
+  if (!loopback_ && settings_.host_names.empty()) return true;
+  if (is_loopback(name) || iequals(name, settings_.host)) return true;
+  return std::ranges::any_of(settings_.host_names, [&](const std::string& known) { return iequals(known, name); });
+}
+
+void RequestPolicy::check_host(const Request& request, int version) const {
+  const std::string_view host = request.header("host");
+  if (host.empty() && version == 10) return;  // no browser
+  if (host.empty() || !of_characters(host, "-._:[]"))
+    throw Refusal(400, "bad_host", "a Host header is missing or malformed");
+  if (!known_host(without_port(host)))
+    throw Refusal(
+        421, "unknown_host",
+        "this server does not answer to the name " + shown(host) + ": the operator can list it in host_names");
+}
+
+bool RequestPolicy::listed_origin(const Request& request) const {
+  const std::string_view origin = request.header("origin");
+  return !origin.empty() &&
+         std::ranges::any_of(settings_.origins, [&](const std::string& o) { return iequals(o, origin); });
+}
+
+void RequestPolicy::check_origin(const Request& request) const {
+  const std::string_view origin = request.header("origin");
+  if (origin.empty() || request.method == "GET" || request.method == "HEAD" || listed_origin(request)) return;
+  for (const std::string_view scheme : {"http://", "https://"})
+    if (origin.starts_with(scheme) && iequals(without_usual_port(origin.substr(scheme.size()), scheme),
+                                              without_usual_port(request.header("host"), scheme)))
+      return;
+  throw Refusal(403, "foreign_origin",
+                "pages of " + shown(origin) + " may not use this server: the operator can list them in origins");
+}
+
+void RequestPolicy::check_body(const Request& request, bool has_body) {
+  const std::string_view encoding = request.header("content-encoding");
+  if (!encoding.empty() && !iequals(encoding, "identity"))
+    throw Refusal(415, "bad_content_encoding", "bodies must come as they are, without content-encoding");
+  if (!has_body) return;
+  const std::string_view type = request.header("content-type");
+  const size_t end = std::min(type.find_first_of("; \t"), type.size());
+  std::string_view charset = type.substr(end);
+  charset.remove_prefix(std::min(charset.find_first_not_of("; \t"), charset.size()));
+  if (!iequals(type.substr(0, end), "application/json") ||
+      (!charset.empty() && !iequals(charset, "charset=utf-8") && !iequals(charset, "charset=\"utf-8\"")))
+    throw Refusal(415, "bad_content_type", "the body must be of content-type application/json, in UTF-8");
+}
+
+bool RequestPolicy::expects_continue(const Request& request, int version) {
+  const std::string_view expected = request.header("expect");
+  if (expected.empty() || version == 10) return false;
+  if (!iequals(expected, "100-continue"))
+    throw Refusal(417, "bad_expectation", "the only expectation here is 100-continue");
+  return true;
+}
+
+}  // namespace inkstone::http

@@ -1,0 +1,265 @@
+#include "serve/images/image_file.h"
+
+#include <jpeglib.h>
+#include <webp/encode.h>
+#include <webp/mux.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <csetjmp>
+#include <cstdlib>
+#include <memory>
+
+#include "base/error.h"
+#include "base/utf8.h"
+#include "diffusion/parameters.h"
+
+namespace inkstone::serve {
+namespace {
+
+void append_number(std::string& to, uint64_t value, int bytes) {  // big-endian
+  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) to += static_cast<char>(value >> shift & 0xff);
+}
+
+// A TIFF block of two folders: the first only points to the EXIF folder, which holds the user
+// comment as UTF-16.
+std::string exif_of(const std::string& parameters) {
+  constexpr int kLong = 4, kUndefined = 7;
+  std::string comment("UNICODE\0", 8);
+  for (size_t at = 0; at < parameters.size();) {
+    const char32_t code = next_code_point(parameters, at);
+    if (code < 0x10000) {
+      append_number(comment, code, 2);
+    } else {
+      append_number(comment, 0xD800 + ((code - 0x10000) >> 10), 2);
+      append_number(comment, 0xDC00 + ((code - 0x10000) & 0x3FF), 2);
+    }
+  }
+  std::string tiff("MM\0\x2a", 4);
+  const auto folder = [&](uint32_t tag, uint32_t type, uint64_t count, uint64_t value) {
+    append_number(tiff, 1, 2);
+    append_number(tiff, tag, 2);
+    append_number(tiff, type, 2);
+    append_number(tiff, count, 4);
+    append_number(tiff, value, 4);
+    append_number(tiff, 0, 4);  // no next folder
+  };
+  constexpr uint32_t kFolderBytes = 2 + 12 + 4, kFirst = 8;
+  append_number(tiff, kFirst, 4);
+  folder(0x8769, kLong, 1, kFirst + kFolderBytes);                                // ExifIFD
+  folder(0x9286, kUndefined, comment.size(), kFirst + 2 * size_t{kFolderBytes});  // UserComment
+  return tiff + comment;
+}
+
+// JPEG. libjpeg reports errors by a callback that must not return; what has a destructor lives
+// outside came_through().
+struct JpegFault {
+  jpeg_error_mgr manager;
+  std::jmp_buf way_out;
+  std::array<char, JMSG_LENGTH_MAX> message;
+};
+void on_jpeg_error(j_common_ptr jpeg) {
+  auto* fault = reinterpret_cast<JpegFault*>(jpeg->err);
+  (*jpeg->err->format_message)(jpeg, fault->message.data());
+  std::longjmp(fault->way_out, 1);
+}
+
+struct JpegJob {
+  const Image* image;
+  int quality;
+  const std::string* exif;
+  jpeg_compress_struct jpeg{};
+  JpegFault fault{};
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;
+};
+
+bool came_through(JpegJob& job) {
+  if (setjmp(job.fault.way_out)) return false;
+  jpeg_compress_struct& jpeg = job.jpeg;
+  jpeg_create_compress(&jpeg);
+  jpeg_mem_dest(&jpeg, &job.bytes, &job.size);
+  jpeg.image_width = static_cast<JDIMENSION>(job.image->width);
+  jpeg.image_height = static_cast<JDIMENSION>(job.image->height);
+  jpeg.input_components = 3;
+  jpeg.in_color_space = JCS_RGB;
+  jpeg_set_defaults(&jpeg);
+  jpeg_set_quality(&jpeg, job.quality, TRUE);
+  jpeg.dct_method = JDCT_ISLOW;
+  jpeg_start_compress(&jpeg, TRUE);
+  if (!job.exif->empty())
+    jpeg_write_marker(&jpeg, JPEG_APP0 + 1, reinterpret_cast<const JOCTET*>(job.exif->data()),
+                      static_cast<unsigned>(job.exif->size()));
+  while (jpeg.next_scanline < jpeg.image_height) {
+    auto* row = const_cast<JSAMPLE*>(job.image->rgb.data() + size_t{jpeg.next_scanline} * size_t{jpeg.image_width} * 3);
+    jpeg_write_scanlines(&jpeg, &row, 1);
+  }
+  jpeg_finish_compress(&jpeg);
+  return true;
+}
+
+// Of one JPEG segment, with its frame.
+constexpr size_t kMaxExif = 65000;
+
+std::string jpeg_file(const Image& image, int quality, const std::string& parameters) {
+  std::string exif;
+  if (!parameters.empty()) exif = std::string("Exif\0\0", 6) + exif_of(parameters);
+  if (exif.size() > kMaxExif) exif.clear();
+  JpegJob job{&image, quality, &exif};
+  job.jpeg.err = jpeg_std_error(&job.fault.manager);
+  job.fault.manager.error_exit = on_jpeg_error;
+  const bool done = came_through(job);
+  std::string file;
+  if (done) file.assign(reinterpret_cast<const char*>(job.bytes), job.size);
+  jpeg_destroy_compress(&job.jpeg);
+  std::free(job.bytes);
+  INKSTONE_CHECK(done, "jpeg: ", job.fault.message.data());
+  return file;
+}
+
+std::string with_exif(std::string_view webp, const std::string& exif) {
+  const std::unique_ptr<WebPMux, decltype(&WebPMuxDelete)> mux(WebPMuxNew(), WebPMuxDelete);
+  const auto data = [](std::string_view bytes) {
+    return WebPData{reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
+  };
+  const WebPData image = data(webp), chunk = data(exif);
+  WebPData assembled{nullptr, 0};
+  INKSTONE_CHECK(mux && WebPMuxSetImage(mux.get(), &image, 0) == WEBP_MUX_OK &&
+                     WebPMuxSetChunk(mux.get(), "EXIF", &chunk, 0) == WEBP_MUX_OK &&
+                     WebPMuxAssemble(mux.get(), &assembled) == WEBP_MUX_OK,
+                 "webp: the parameters could not be added");
+  const std::string file(reinterpret_cast<const char*>(assembled.bytes), assembled.size);
+  WebPDataClear(&assembled);
+  return file;
+}
+
+std::string webp_file(const Image& image, int quality, const std::string& parameters) {
+  constexpr int kMaxSide = 16383;
+  INKSTONE_CHECK(image.width <= kMaxSide && image.height <= kMaxSide, "webp: ", image.width, "x", image.height,
+                 " pixels; at most ", kMaxSide, " a side: ask for png");
+  uint8_t* bytes = nullptr;
+  const int stride = image.width * 3;
+  const size_t size = quality == 100
+                          ? WebPEncodeLosslessRGB(image.rgb.data(), image.width, image.height, stride, &bytes)
+                          : WebPEncodeRGB(image.rgb.data(), image.width, image.height, stride, float(quality), &bytes);
+  const std::unique_ptr<uint8_t, decltype(&WebPFree)> owner(bytes, WebPFree);
+  INKSTONE_CHECK(size > 0, "webp: ", image.width, "x", image.height, " could not be encoded");
+  const std::string_view file(reinterpret_cast<const char*>(bytes), size);
+  const std::string exif = parameters.empty() ? "" : exif_of(parameters);
+  return exif.empty() || exif.size() > kMaxExif ? std::string(file) : with_exif(file, exif);
+}
+
+// PNG's rows, each with its filter before it: Sub (differences to the pixel on the left) for the
+// first of the rows that repeat, Up (to the row above: all zero) for the others.
+std::string enlarged_rows(const Image& image, int width, int height) {
+  const int across = width / image.width, down = height / image.height;
+  const size_t row_bytes = 1 + size_t{3} * static_cast<size_t>(width);
+  std::string rows(row_bytes * static_cast<size_t>(height), '\0');
+  for (int y = 0; y < height; ++y) {
+    char* row = rows.data() + row_bytes * static_cast<size_t>(y);
+    row[0] = y % down == 0 ? 1 : 2;
+    if (y % down != 0) continue;
+    const uint8_t* from = image.rgb.data() + size_t{3} * static_cast<size_t>(y / down) * image.width;
+    for (int x = 0; x < image.width; ++x) {
+      for (int c = 0; c < 3; ++c) {
+        const uint8_t left = x > 0 ? from[3 * x - 3 + c] : 0;
+        row[1 + 3 * x * across + c] = static_cast<char>(from[3 * x + c] - left);
+      }
+    }
+  }
+  return rows;
+}
+
+// Zlib's quickest: good for rows that are zero nearly everywhere.
+std::string run_lengths(const std::string& rows) {
+  z_stream stream{};
+  INKSTONE_CHECK(deflateInit2(&stream, 1, Z_DEFLATED, 15, 8, Z_RLE) == Z_OK, "png: zlib does not start");
+  std::string packed(deflateBound(&stream, rows.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(rows.data()));
+  stream.avail_in = static_cast<uInt>(rows.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  const int end = deflate(&stream, Z_FINISH);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  INKSTONE_CHECK(end == Z_STREAM_END, "png: zlib ended with ", end);
+  return packed;
+}
+
+void append_chunk(std::string& png, std::string_view name, std::string_view data) {
+  append_number(png, data.size(), 4);
+  const size_t begin = png.size();
+  png += name;
+  png += data;
+  const auto* from = reinterpret_cast<const Bytef*>(png.data() + begin);
+  append_number(png, crc32(0, from, static_cast<uInt>(png.size() - begin)), 4);
+}
+
+}  // namespace
+
+std::string image_file(const Image& image, ImageFormat format, int quality, const std::string& parameters) {
+  INKSTONE_CHECK(image.width > 0 && image.height > 0 && quality >= 1 && quality <= 100 &&
+                     image.rgb.size() == size_t{3} * static_cast<size_t>(image.width) * image.height,
+                 "an image file: ", image.rgb.size(), " bytes for ", image.width, "x", image.height,
+                 " pixels, quality ", quality);
+  switch (format) {
+    case ImageFormat::kJpeg: return jpeg_file(image, quality, parameters);
+    case ImageFormat::kWebp: return webp_file(image, quality, parameters);
+    case ImageFormat::kPng: break;
+  }
+  TextChunks texts;
+  if (!parameters.empty()) texts.emplace_back(kParametersKeyword, parameters);
+  const std::vector<std::byte> png = encode_png(image, texts);
+  return {reinterpret_cast<const char*>(png.data()), png.size()};
+}
+
+std::string enlarged_png(const Image& image, int width, int height) {
+  INKSTONE_CHECK(image.width > 0 && image.height > 0 && width > 0 && height > 0 && width % image.width == 0 &&
+                     height % image.height == 0 &&
+                     image.rgb.size() == size_t{3} * static_cast<size_t>(image.width) * image.height,
+                 "a preview of ", image.width, "x", image.height, " pixels for an image of ", width, "x", height);
+  std::string png("\x89PNG\r\n\x1a\n"), header;
+  append_number(header, static_cast<uint64_t>(width), 4);
+  append_number(header, static_cast<uint64_t>(height), 4);
+  header += std::string("\x08\x02\0\0\0", 5);  // 8 bits, RGB, no choices
+  append_chunk(png, "IHDR", header);
+  append_chunk(png, "IDAT", run_lengths(enlarged_rows(image, width, height)));
+  append_chunk(png, "IEND", "");
+  return png;
+}
+
+std::string_view format_name(ImageFormat format) {
+  switch (format) {
+    case ImageFormat::kPng: return "png";
+    case ImageFormat::kJpeg: return "jpeg";
+    case ImageFormat::kWebp: return "webp";
+  }
+  return "";
+}
+
+std::string_view media_type(ImageFormat format) {
+  switch (format) {
+    case ImageFormat::kPng: return "image/png";
+    case ImageFormat::kJpeg: return "image/jpeg";
+    case ImageFormat::kWebp: return "image/webp";
+  }
+  return "";
+}
+
+std::string parameters_text(const ImageRequest& image, const ModelCard& card) {
+  Request request;
+  request.prompt = image.prompt;
+  request.negative_prompt = image.negative_prompt;
+  request.seed = image.seed;
+  request.steps = image.steps;
+  request.guidance = image.guidance;
+  request.width = image.width;
+  request.height = image.height;
+  request.scheduler.kind = scheduler_kind(image.scheduler.empty() ? card.scheduler : image.scheduler);
+  request.scheduler.karras = image.karras;
+  request.scheduler.eta = image.eta.value_or(0);
+  return parameters_text(request, card.name);
+}
+
+}  // namespace inkstone::serve

@@ -1,0 +1,89 @@
+// A client's order: one or more images, from its admission to its one answer.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/image.h"
+#include "serve/scheduling/batch_job.h"
+#include "serve/wire/image_request.h"
+
+namespace inkstone::serve {
+
+enum class ImageFormat { kPng, kJpeg, kWebp };
+
+struct Order {
+  // Whose: "key:NAME", "user:NAME" or "ip:ADDRESS"; nobody else sees or cancels it.
+  std::string client;
+  // "generate", "openai", "a1111", "oip": for logs and figures.
+  std::string api;
+  std::string request_id;   // of the HTTP request
+  std::string idempotency;  // the client's key; empty: none
+  // A name by which its client may ask for it (A1111's force_task_id); empty: none.
+  std::string tag;
+  std::vector<ImageRequest> images;  // at least one
+  ImageFormat format = ImageFormat::kPng;
+  // Of JPEG and WebP, 1 to 100; WebP is lossless at 100.
+  int quality = 95;
+  Priority priority = Priority::kNormal;
+  // Seconds from now, for all of its images.
+  std::optional<double> deadline;
+  // Goes on when nobody watches it (an answer by job URL).
+  bool stays = false;
+  bool previews = false;
+};
+
+// kQueued: until a worker begins it.
+enum class Stage { kQueued, kEncode, kDenoise, kDecode, kDone, kFailed, kCancelled };
+constexpr bool ended(Stage stage) { return stage >= Stage::kDone; }
+std::string_view stage_name(Stage stage);  // "queued", "encode", ...
+
+struct Failure {
+  std::string code;     // "nan_output", "out_of_memory", "worker_died", "deadline", "shutting_down", "internal"
+  std::string message;  // for the client
+  bool again = false;   // trying again may help
+};
+
+struct ImageTimes {  // seconds
+  // Unet: of the steps that it was in.
+  double queued = 0, text_encoder = 0, unet = 0, vae = 0, encoding = 0, total = 0;
+};
+
+struct ImageState {
+  ImageRequest request;
+  Stage stage = Stage::kQueued;
+  int call = 0, calls = 0;  // of the U-Net: done, in all
+  // 2 and 3: its worker died, it runs again from its start.
+  int attempt = 1;
+  double seconds_left = 0;  // as predicted
+  bool cut_short = false;   // finish() ended its steps early
+  ImageTimes times;
+  std::vector<std::string> warnings;
+  std::shared_ptr<const Image> preview;  // of the latent's size; the newest
+  int preview_call = 0;
+  // kDone: in the order's format, with the generation parameters in a text chunk.
+  std::shared_ptr<const std::string> file;
+  // kDone: that text, as AUTOMATIC1111 writes it.
+  std::string parameters;
+  Failure failure;  // kFailed
+};
+
+struct OrderState {
+  std::string id;  // 32 hex digits, unguessable
+  Order order;
+  double arrival = 0;   // on the service's clock
+  int64_t created = 0;  // seconds since 1970
+  std::vector<ImageState> images;
+  // Orders that arrived before it and have not ended.
+  int position = 0;
+
+  bool ended() const {
+    for (const ImageState& image : images)
+      if (!serve::ended(image.stage)) return false;
+    return true;
+  }
+};
+
+}  // namespace inkstone::serve

@@ -1,0 +1,39 @@
+// What the operator of a server can set. Times are seconds, sizes bytes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "serve/http/settings.h"
+#include "serve/scheduling/batcher.h"
+
+namespace inkstone::serve {
+
+struct ServeSettings {
+  http::Settings http;
+  std::vector<std::string> devices{"cpu"};
+  int workers = 1;      // for each device
+  int max_batch = 8;    // jobs in one step
+  int max_queue = 256;  // images admitted and not ended
+  // Images of one client, admitted and not ended.
+  int max_per_client = 64;
+  int max_images = 16;  // of one order
+  int max_steps = 200;
+  int max_side = 2048;
+  int64_t max_pixels = 1024 * 1024;  // of one image
+  double max_wait = 600;             // predicted, else refused
+  // For what runs, when told to stop.
+  double grace = 60;
+  double kept_seconds = 600;  // an ended order
+  int64_t max_kept_bytes = int64_t{256} << 20;
+  // Of the predicted time: a worker that takes longer is killed.
+  double watchdog_factor = 8;
+  double watchdog_min = 20;
+  // Without an image's end, until a tiny one of our own is drawn.
+  double canary_seconds = 10;
+  Batching batching = Batching::kStep;
+  bool log_json = false, log_prompts = false;
+};
+
+}  // namespace inkstone::serve

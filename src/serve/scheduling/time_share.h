@@ -1,0 +1,22 @@
+// Keeps one kind of work within a fraction f of the device's time. What the work takes becomes a
+// debt; each second that others take pays off f / (1 - f). The work may run when it owes nothing.
+// It cannot save up more than the others' last run paid.
+#pragma once
+
+#include <algorithm>
+
+namespace inkstone::serve {
+
+class TimeShare {
+ public:
+  explicit TimeShare(double fraction) : fraction_(std::clamp(fraction, 0.01, 0.99)) {}
+  bool may() const { return debt_ <= 1e-9; }
+  bool affords(double seconds) const { return debt_ + seconds <= 0; }
+  void took(double seconds) { debt_ += seconds; }
+  void others_took(double seconds) { debt_ = std::max(debt_, 0.0) - seconds * fraction_ / (1 - fraction_); }
+
+ private:
+  double fraction_, debt_ = 0;
+};
+
+}  // namespace inkstone::serve

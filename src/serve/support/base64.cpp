@@ -1,0 +1,56 @@
+#include "serve/support/base64.h"
+
+#include <array>
+#include <cstdint>
+
+namespace inkstone::serve {
+namespace {
+
+constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+constexpr std::array<int8_t, 256> values() {
+  std::array<int8_t, 256> result{};
+  for (int8_t& value : result) value = -1;
+  for (size_t i = 0; i < kDigits.size(); ++i) result[static_cast<uint8_t>(kDigits[i])] = static_cast<int8_t>(i);
+  return result;
+}
+constexpr std::array<int8_t, 256> kValues = values();
+
+}  // namespace
+
+std::string base64(std::string_view bytes) {
+  std::string text((bytes.size() + 2) / 3 * 4, '=');
+  size_t to = 0;
+  for (size_t at = 0; at < bytes.size(); at += 3) {
+    const size_t here = bytes.size() - at < 3 ? bytes.size() - at : 3;
+    uint32_t bits = 0;
+    for (size_t i = 0; i < 3; ++i) bits = bits << 8 | (i < here ? static_cast<uint8_t>(bytes[at + i]) : 0u);
+    for (size_t i = 0; i <= here; ++i) text[to + i] = kDigits[bits >> (18 - 6 * i) & 63];
+    to += 4;
+  }
+  return text;
+}
+
+std::optional<std::string> unbase64(std::string_view text) {
+  if (text.size() % 4 != 0) return std::nullopt;
+  size_t digits = text.size();
+  while (digits > 0 && text.size() - digits < 2 && text[digits - 1] == '=') --digits;
+  std::string bytes;
+  bytes.reserve(text.size() / 4 * 3);
+  uint32_t bits = 0;
+  int held = 0;
+  for (const char c : text.substr(0, digits)) {
+    const int8_t value = kValues[static_cast<uint8_t>(c)];
+    if (value < 0) return std::nullopt;
+    bits = bits << 6 | static_cast<uint32_t>(value);
+    held += 6;
+    if (held < 8) continue;
+    held -= 8;
+    bytes += static_cast<char>(bits >> held);
+    bits &= (1u << held) - 1;
+  }
+  if (bits != 0) return std::nullopt;
+  return bytes;
+}
+
+}  // namespace inkstone::serve

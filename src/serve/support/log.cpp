@@ -1,0 +1,117 @@
+#include "serve/support/log.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <boost/json/serialize.hpp>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+#include <string>
+
+#include "base/json.h"
+
+namespace inkstone::serve {
+namespace {
+
+constexpr size_t kMaxValue = 1000,
+                 // The latter is PIPE_BUF: a pipe takes such a line whole or not at all.
+    kMaxLine = 4096;
+std::atomic<bool> as_json = false;
+std::atomic<LogLevel> min_level = LogLevel::kInfo;
+
+const char* name_of(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug: return "debug";
+    case LogLevel::kInfo: return "info";
+    case LogLevel::kWarning: return "warning";
+    case LogLevel::kError: return "error";
+  }
+  return "";
+}
+
+std::string time_text() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const std::time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(now).count();
+  const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(now).count() % 1000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  std::array<char, 32> text;
+  const size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S.", &parts);
+  const std::string fraction = std::to_string(1000 + millis).substr(1);
+  return std::string(text.data(), size) + fraction + "Z";
+}
+
+// One line, no control characters, of bounded length, cut between characters.
+std::string plain(std::string_view text) {
+  const bool cut = text.size() > kMaxValue;
+  size_t size = std::min(text.size(), kMaxValue);
+  while (cut && size > 0 && (text[size] & 0xc0) == 0x80) --size;
+  std::string line(text.substr(0, size));
+  for (size_t i = 0; i < line.size(); ++i) {
+    const auto c = static_cast<unsigned char>(line[i]);
+    if (c < 0x20 || c == 0x7f) line[i] = '?';
+    if (c == 0xc2 && i + 1 < line.size() && static_cast<unsigned char>(line[i + 1]) < 0xa0)
+      line.replace(i, 2, "?");  // U+0080...
+  }
+  return cut ? line + "..." : line;
+}
+
+Json json_of(const LogValue& value) {
+  if (const auto* text = std::get_if<std::string>(&value.value())) return Json(plain(*text));
+  if (const auto* whole = std::get_if<int64_t>(&value.value())) return Json(*whole);
+  return Json(std::get<double>(value.value()));
+}
+
+std::string text_of(const LogValue& value) {
+  if (const auto* whole = std::get_if<int64_t>(&value.value())) return std::to_string(*whole);
+  if (const auto* number = std::get_if<double>(&value.value())) {
+    std::array<char, 400> digits;
+    return {digits.data(), static_cast<size_t>(std::snprintf(digits.data(), digits.size(), "%.6f", *number))};
+  }
+  std::string text = plain(std::get<std::string>(value.value()));
+  return text.empty() || text.find_first_of(" \"=\\") != text.npos ? boost::json::serialize(Json(text)) : text;
+}
+
+std::string line_of(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
+  if (as_json) {
+    JsonObject line{{"time", time_text()}, {"level", name_of(level)}, {"event", plain(event)}};
+    for (const LogField& field : fields) line[field.name] = json_of(field.value);
+    return json_text(line);
+  }
+  std::string line = time_text() + ' ' + name_of(level) + ' ' + plain(event);
+  for (const LogField& field : fields) line.append(" ").append(field.name).append("=") += text_of(field.value);
+  return line;
+}
+
+}  // namespace
+
+void set_log(bool json, LogLevel min) {
+  as_json = json;
+  min_level = min;
+}
+
+// A line goes out at once or is lost: who writes may be the event thread, and a full pipe must not
+// stop it.
+void log_line(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
+  if (level < min_level) return;
+  // A closed pipe is EPIPE, not the end.
+  static const auto no_signal = std::signal(SIGPIPE, SIG_IGN);
+  (void)no_signal;
+  std::string line = line_of(level, event, fields);
+  if (line.size() >= kMaxLine) {
+    if (as_json)
+      line = line_of(level, event, {{"problem", "the line was too long"}});
+    else
+      line.resize(kMaxLine - 1);
+  }
+  line += '\n';
+  pollfd error_output{STDERR_FILENO, POLLOUT, 0};
+  if (poll(&error_output, 1, 0) != 1 || !(error_output.revents & POLLOUT)) return;
+  if (write(STDERR_FILENO, line.data(), line.size()) < 0) return;
+}
+
+}  // namespace inkstone::serve

@@ -1,0 +1,115 @@
+// The messages between gateway and worker, over a socket pair of type SOCK_SEQPACKET. A message is
+// one packet of JSON with at most one file descriptor, a sealed memfd of pixels. The gateway sends
+// one command at a time, and the worker answers it with one report; DropCommand has no answer and
+// may come at any time. A worker begins with a Hello and ends when the socket closes.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/image.h"
+#include "serve/wire/batch_time.h"
+#include "serve/wire/image_request.h"
+#include "serve/wire/job_id.h"
+#include "serve/wire/model_card.h"
+
+namespace inkstone::serve {
+
+struct StartCommand {  // prompt -> text, seed -> noise
+  JobId job = 0;
+  ImageRequest request;
+};
+struct StepCommand {  // of one size
+  std::vector<JobId> jobs;
+  // Those of them whose latent is wanted as a small image afterwards.
+  std::vector<JobId> previews;
+};
+// Latent -> pixels, whatever steps are left; the job is forgotten afterwards.
+struct FinishCommand {
+  JobId job = 0;
+};
+struct DropCommand {
+  std::vector<JobId> jobs;
+};
+using WorkerCommand = std::variant<StartCommand, StepCommand, FinishCommand, DropCommand>;
+
+struct JobFault {  // ends this job alone
+  JobId job = 0;
+  std::string code;  // "nan_output", "out_of_memory", "bad_request", "internal"
+  // For the client: no path, no address.
+  std::string message;
+};
+struct Preview {
+  JobId job = 0;
+  int call = 0;  // U-Net calls done
+  Image image;   // of the latent's size
+};
+// Of the device and the worker's process; 0 or unset where unknown.
+struct DeviceFigures {
+  size_t memory_total = 0, memory_free = 0, memory_used = 0;  // bytes; used: by this worker
+  // 1 - largest free block / free.
+  double fragmentation = 0;
+  std::optional<double> utilisation, temperature;  // percent, degrees Celsius
+  std::string health;                              // "ok", or what the device says
+};
+struct ShapeTimes {  // measured when the worker began
+  int width = 0, height = 0;
+  std::vector<BatchTime> steps;
+  double encode_seconds = 0, decode_seconds = 0;
+};
+
+struct Hello {
+  std::string device;       // "cpu", "npu:0"
+  std::string description;  // "AMD EPYC, 2 threads, AVX-512 BF16"
+  std::string precision;
+  ModelCard model;
+  // That its memory was planned for, in one step.
+  int max_jobs = 1;
+  std::vector<ShapeTimes> times;  // at least the default size
+  // Lines for people: what it will do with its memory.
+  std::vector<std::string> memory;
+  DeviceFigures figures;
+};
+struct Started {
+  JobId job = 0;
+  double seconds = 0;
+  int rows = 2, calls = 20;
+  std::vector<std::string> warnings;
+};
+struct Stepped {
+  double seconds = 0;
+  // All others of the command have made their step.
+  std::vector<JobFault> faults;
+  std::vector<Preview> previews;
+  std::optional<DeviceFigures> figures;  // once a second or so
+};
+// Memory: no job of the step command has moved.
+struct DidNotFit {};
+struct Finished {
+  JobId job = 0;
+  double seconds = 0;
+  Image image;
+  std::optional<DeviceFigures> figures;
+};
+// Of a start or a finish; the job is forgotten.
+struct Failed {
+  JobFault fault;
+};
+// The device is: the worker ends after this, and another must take its place.
+struct Unusable {
+  std::string message;
+};
+using WorkerReport = std::variant<Hello, Started, Stepped, DidNotFit, Finished, Failed, Unusable>;
+
+// One packet each. send throws Error where the other side is gone; a blocking socket blocks.
+// receive gives nothing where the other side has closed or, on a non-blocking socket, where nothing
+// has come (`*closed` says which); throws Error for what is not a message: too long, malformed,
+// pixels of another size than said, an unsealed file.
+void send_command(int socket, const WorkerCommand& command);
+void send_report(int socket, const WorkerReport& report);
+std::optional<WorkerCommand> receive_command(int socket, bool* closed = nullptr);
+std::optional<WorkerReport> receive_report(int socket, bool* closed = nullptr);
+
+}  // namespace inkstone::serve

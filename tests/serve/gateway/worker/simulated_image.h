@@ -1,0 +1,58 @@
+// What the simulated worker draws: pixels that depend on the request and the steps made alone.
+#pragma once
+
+#include <algorithm>
+#include <boost/json/serialize.hpp>
+#include <string>
+
+#include "base/image.h"
+#include "diffusion/scheduler.h"
+#include "serve/wire/image_request.h"
+#include "serve/wire/message_fields.h"
+#include "serve/wire/model_card.h"
+
+namespace inkstone::serve {
+
+inline ModelCard simulated_card() {
+  ModelCard card;
+  card.name = "simulated";
+  card.width = card.height = 64;
+  card.scheduler = "pndm";
+  card.size_multiple = 8;
+  card.max_side = 256;
+  card.max_pixels = 256 * 256;
+  return card;
+}
+
+inline uint64_t mixed(uint64_t state, uint64_t value) {
+  state ^= value + 0x9e3779b97f4a7c15 + (state << 6) + (state >> 2);
+  return (state ^ (state >> 31)) * 0xbf58476d1ce4e5b9;
+}
+
+inline uint64_t noise_of(const ImageRequest& request) {
+  uint64_t state = 1;
+  for (const char c : boost::json::serialize(FieldWriter::object_of(request)))
+    state = mixed(state, static_cast<uint8_t>(c));
+  return state;
+}
+
+inline int calls_of(const ImageRequest& request) {
+  SchedulerConfig config;
+  config.kind = scheduler_kind(request.scheduler.empty() ? "pndm" : request.scheduler);
+  return static_cast<int>(make_scheduler(config, request.steps)->timesteps().size());
+}
+
+inline Image pixels_of(const ImageRequest& request, uint64_t state) {
+  Image image{request.width, request.height, {}};
+  image.rgb.resize(static_cast<size_t>(request.width) * static_cast<size_t>(request.height) * 3);
+  for (uint8_t& value : image.rgb) value = static_cast<uint8_t>((state = mixed(state, 1)) >> 56);
+  return image;
+}
+
+inline Image simulated_image(const ImageRequest& request, int calls) {
+  uint64_t state = noise_of(request);
+  for (int call = 0; call < calls; call++) state = mixed(state, static_cast<uint64_t>(call));
+  return pixels_of(request, state);
+}
+
+}  // namespace inkstone::serve

@@ -1,0 +1,334 @@
+// The batcher's rules, one by one, by hand.
+#include "serve/scheduling/batcher.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "serve/scheduling/simulation.h"
+
+namespace inkstone::serve {
+namespace {
+
+using Kind = Decision::Kind;
+using testing::ElementsAre;
+
+const SizeBucket kSmall{"m", 256, 256}, kLarge{"m", 512, 512};
+
+// A batcher whose runs take one second each.
+struct Bench {
+  explicit Bench(int max_batch_rows = 4, BatcherSettings settings = {}) : batcher(settings) {
+    for (const SizeBucket& bucket : {kSmall, kLarge})
+      batcher.add_bucket(bucket, StepTimes({{1, 1}, {2, 1}, {8, 1}}, 1, 1), max_batch_rows);
+  }
+  Admission admit(JobId id, int calls = 3, BatchJob job = {}) {
+    job.id = id;
+    job.calls_left = calls;
+    job.arrival = now;
+    if (job.bucket.model.empty()) job.bucket = kSmall;
+    return batcher.admit(job, now);
+  }
+  Decision next() { return batcher.next(now); }
+  void report(const Decision& decision) {
+    now += 1;
+    if (decision.kind == Kind::kStep) batcher.stepped(1);
+    if (decision.kind == Kind::kEncode) batcher.encoded(1);
+    if (decision.kind == Kind::kDecode) batcher.decoded(1);
+  }
+  Decision run() {
+    const Decision decision = next();
+    report(decision);
+    return decision;
+  }
+  Decision run_until(Kind kind) {
+    Decision decision = run();
+    for (int i = 0; i < 100 && decision.kind != kind; i++) decision = run();
+    return decision;
+  }
+  Batcher batcher;
+  double now = 0;
+};
+
+TEST(Batcher, takes_a_job_through_encode_denoise_and_decode) {
+  Bench bench;
+  EXPECT_TRUE(bench.admit(1, 2).accepted());
+  for (const Kind kind : {Kind::kEncode, Kind::kStep, Kind::kStep, Kind::kDecode}) EXPECT_EQ(bench.run().kind, kind);
+  EXPECT_EQ(bench.run().kind, Kind::kNothing);
+  EXPECT_EQ(bench.batcher.figures().ended, 1);
+}
+
+TEST(Batcher, says_nothing_while_a_run_is_not_reported) {
+  Bench bench;
+  bench.admit(1);
+  const Decision encode = bench.next();
+  EXPECT_EQ(bench.next().kind, Kind::kNothing);
+  bench.report(encode);
+  EXPECT_EQ(bench.next().kind, Kind::kStep);
+}
+
+TEST(Batcher, a_newcomer_joins_at_the_next_step) {
+  Bench bench;
+  bench.admit(1, 10);
+  bench.run_until(Kind::kStep);
+  bench.admit(2, 10);
+  EXPECT_EQ(bench.run().kind, Kind::kEncode);
+  EXPECT_THAT(bench.run().jobs, testing::UnorderedElementsAre(1, 2));
+}
+
+TEST(Batcher, counts_rows_not_jobs) {
+  Bench bench(4, {.first_step_first = false});
+  bench.admit(1, 20, {.rows = 2});
+  bench.admit(2, 20, {.rows = 1});
+  bench.admit(3, 20, {.rows = 2});
+  bench.admit(4, 20, {.rows = 1});
+  for (int i = 0; i < 12; i++) bench.run();
+  EXPECT_THAT(bench.run_until(Kind::kStep).jobs, ElementsAre(1, 2, 4));  // 3 does not fit, 4 does
+}
+
+TEST(Batcher, cancelled_rows_are_free_at_the_next_step) {
+  Bench bench(2);
+  bench.admit(1, 20);
+  bench.admit(2, 20);
+  for (int i = 0; i < 6; i++) bench.run();
+  const Decision step = bench.next();
+  ASSERT_THAT(step.jobs, ElementsAre(1));
+  EXPECT_TRUE(bench.batcher.cancel(1));
+  EXPECT_FALSE(bench.batcher.cancel(1));
+  // The device is still busy with it.
+  EXPECT_EQ(bench.next().kind, Kind::kNothing);
+  bench.report(step);
+  EXPECT_THAT(bench.run_until(Kind::kStep).jobs, ElementsAre(2));
+}
+
+TEST(Batcher, a_cancel_in_every_phase_leaves_nothing_behind) {
+  for (int runs = 0; runs < 5; runs++) {
+    for (const bool running : {false, true}) {
+      Bench bench;
+      bench.admit(1, 2);
+      for (int i = 0; i < runs; i++) bench.run();
+      const Decision decision = running ? bench.next() : Decision{};
+      EXPECT_EQ(bench.batcher.cancel(1), runs < 4);
+      bench.report(decision);
+      EXPECT_EQ(bench.next().kind, Kind::kNothing);
+      EXPECT_EQ(bench.batcher.figures().jobs, 0);
+    }
+  }
+}
+
+TEST(Batcher, one_job_fails_and_its_neighbours_go_on) {
+  Bench bench;
+  bench.admit(1, 5);
+  bench.admit(2, 5);
+  for (int i = 0; i < 4; i++) bench.run();
+  const Decision both = bench.next();
+  ASSERT_EQ(both.jobs.size(), 2U);
+  bench.batcher.fail(1);
+  bench.report(both);
+  EXPECT_THAT(bench.run().jobs, ElementsAre(2));
+  const Decision last = bench.next();
+  bench.batcher.fail(2);  // all that ran
+  bench.report(last);
+  EXPECT_EQ(bench.next().kind, Kind::kNothing);
+  EXPECT_EQ(bench.batcher.figures().failed, 2);
+}
+
+TEST(Batcher, a_step_that_did_not_fit_is_tried_with_fewer_rows) {
+  Bench bench(8);
+  for (JobId id = 1; id <= 4; id++) bench.admit(id, 20);
+  Decision step;
+  for (int i = 0; i < 20; i++) step = bench.run();
+  while (step.jobs.size() < 4) step = bench.run();
+  ASSERT_EQ(bench.next().jobs.size(), 4U);
+  EXPECT_TRUE(bench.batcher.did_not_fit());
+  EXPECT_EQ(bench.next().jobs.size(), 2U);
+  EXPECT_TRUE(bench.batcher.did_not_fit());
+  EXPECT_EQ(bench.next().jobs.size(), 1U);
+  EXPECT_FALSE(bench.batcher.did_not_fit());
+}
+
+TEST(Batcher, a_job_that_saw_a_death_steps_alone) {
+  Bench bench;
+  bench.admit(1, 20, {.alone = true});
+  bench.admit(2, 20);
+  for (int i = 0; i < 12; i++) {
+    const Decision decision = bench.run();
+    EXPECT_EQ(decision.jobs.size(), 1U);
+  }
+}
+
+TEST(Batcher, a_higher_priority_parks_a_lower_one_at_the_next_step) {
+  Bench bench(2, {.head_start = 50});
+  bench.admit(1, 20, {.priority = Priority::kLow});
+  for (int i = 0; i < 4; i++) bench.run();
+  bench.admit(2, 3, {.priority = Priority::kHigh});
+  EXPECT_EQ(bench.run().kind, Kind::kEncode);
+  EXPECT_THAT(bench.next().jobs, ElementsAre(2));
+  EXPECT_EQ(bench.batcher.figures().parked, 1);
+}
+
+TEST(Batcher, an_old_low_priority_goes_before_a_new_high_one) {
+  Bench bench(2, {.head_start = 10, .first_step_first = false});
+  bench.admit(1, 40, {.priority = Priority::kLow});
+  for (int i = 0; i < 30; i++) bench.run();
+  bench.admit(2, 3, {.priority = Priority::kHigh});
+  EXPECT_EQ(bench.run().kind, Kind::kEncode);
+  EXPECT_THAT(bench.run().jobs, ElementsAre(1));
+}
+
+TEST(Batcher, a_deadline_at_risk_goes_first) {
+  Bench bench(2, {.first_step_first = false});
+  for (JobId id = 1; id <= 5; id++) bench.admit(id, 20);
+  ASSERT_TRUE(bench.admit(6, 3, {.deadline = 30.0}).accepted());
+  while (bench.now < 30) bench.run();
+  EXPECT_EQ(bench.batcher.figures().ended, 1);
+  EXPECT_FALSE(bench.batcher.cancel(6));
+}
+
+TEST(Batcher, refuses_at_once_and_says_why) {
+  Bench bench(2, {.max_jobs = 3, .max_rows = 5, .max_wait = 60});
+  EXPECT_EQ(bench.admit(1, 3, {.bucket = {"other", 64, 64}}).refusal, Refusal::kNoBucket);
+  EXPECT_EQ(bench.admit(1, 3, {.rows = 3}).refusal, Refusal::kTooManyRows);
+  EXPECT_EQ(bench.admit(1, 3, {.deadline = 4.0}).refusal, Refusal::kDeadline);
+  EXPECT_EQ(bench.admit(1, 70).refusal, Refusal::kTooLong);
+  EXPECT_TRUE(bench.admit(1, 20).accepted());
+  EXPECT_EQ(bench.admit(1, 20).refusal, Refusal::kKnown);
+  EXPECT_TRUE(bench.admit(2, 20).accepted());
+  const Admission full = bench.admit(3, 3);
+  EXPECT_EQ(full.refusal, Refusal::kQueueFull);  // 6 rows
+  EXPECT_GT(full.retry_after, 0);
+  EXPECT_TRUE(bench.admit(3, 3, {.rows = 1}).accepted());
+  EXPECT_EQ(bench.admit(4, 3, {.rows = 1}).refusal, Refusal::kQueueFull);  // 4 jobs
+  EXPECT_EQ(bench.batcher.figures().jobs, 3);
+  EXPECT_EQ(bench.batcher.figures().refused[static_cast<size_t>(Refusal::kQueueFull)], 2);
+  bench.batcher.readmit({.id = 9, .bucket = kSmall}, bench.now);  // was admitted before
+  EXPECT_EQ(bench.batcher.figures().jobs, 4);
+}
+
+TEST(Batcher, a_deadline_that_would_break_an_earlier_promise_is_refused) {
+  Bench bench(2);
+  ASSERT_TRUE(bench.admit(1, 20, {.deadline = 28.0}).accepted());
+  EXPECT_EQ(bench.admit(2, 10, {.deadline = 20.0}).refusal, Refusal::kDeadline);
+  EXPECT_TRUE(bench.admit(3, 10, {.deadline = 60.0}).accepted());
+}
+
+TEST(Batcher, predicts_the_end_of_a_job_alone_exactly) {
+  Bench bench;
+  EXPECT_DOUBLE_EQ(bench.admit(1, 7).end, 9);
+}
+
+TEST(Batcher, static_lets_nobody_join_a_batch_that_runs) {
+  Bench bench(4, {.batching = Batching::kStatic});
+  bench.admit(1, 5);
+  EXPECT_EQ(bench.run().kind, Kind::kEncode);
+  bench.admit(2, 5);
+  for (int i = 0; i < 5; i++) EXPECT_THAT(bench.run().jobs, ElementsAre(1));
+  EXPECT_EQ(bench.run().kind, Kind::kDecode);
+  bench.admit(3, 5);
+  EXPECT_THAT(bench.run_until(Kind::kStep).jobs, ElementsAre(2, 3));
+}
+
+TEST(Batcher, off_runs_one_job_at_a_time_in_order) {
+  Bench bench(4, {.batching = Batching::kOff});
+  bench.admit(1, 2);
+  bench.admit(2, 2, {.priority = Priority::kHigh});
+  std::vector<JobId> ran;
+  for (int i = 0; i < 8; i++) ran.push_back(bench.run().jobs.at(0));
+  EXPECT_THAT(ran, ElementsAre(1, 1, 1, 1, 2, 2, 2, 2));
+}
+
+TEST(Batcher, a_bucket_is_added_once) {
+  Bench bench;
+  EXPECT_THROW(bench.batcher.add_bucket(kSmall, StepTimes({{1, 1}}, 1, 1), 2), Error);
+  EXPECT_THROW(bench.batcher.times({"other", 1, 1}), Error);
+}
+
+TEST(Batcher, to_consider_a_job_changes_nothing) {
+  Bench bench;
+  bench.admit(1, 20);
+  const BatchJob job{.id = 2, .bucket = kSmall, .calls_left = 10};
+  const double end = bench.batcher.consider(job, 0).end;
+  EXPECT_EQ(bench.batcher.figures().jobs, 1);
+  EXPECT_EQ(bench.batcher.figures().admitted, 1);
+  EXPECT_EQ(bench.batcher.admit(job, 0).end, end);
+  EXPECT_EQ(bench.batcher.consider(job, 0).refusal, Refusal::kKnown);
+  EXPECT_EQ(bench.batcher.figures().refused[static_cast<size_t>(Refusal::kKnown)], 0);
+}
+
+TEST(Batcher, a_job_withdrawn_for_another_device_counts_there_alone) {
+  Bench bench;
+  bench.admit(1);
+  EXPECT_TRUE(bench.batcher.withdraw(1));
+  EXPECT_FALSE(bench.batcher.withdraw(1));
+  EXPECT_EQ(bench.next().kind, Kind::kNothing);
+  EXPECT_EQ(bench.batcher.figures().admitted, 0);
+  EXPECT_EQ(bench.batcher.figures().cancelled, 0);
+}
+
+TEST(Batcher, a_job_cut_short_has_its_pixels_next_after_one_step_at_least) {
+  // Runs: none, its text, one step, two.
+  for (int after = 0; after < 4; after++) {
+    Bench bench;
+    bench.admit(1, 20);
+    for (int i = 0; i < after; i++) bench.run();
+    EXPECT_TRUE(bench.batcher.cut_short(1));
+    int steps = std::max(0, after - 1);
+    for (Decision decision = bench.run(); decision.kind != Kind::kNothing; decision = bench.run())
+      steps += decision.kind == Kind::kStep;
+    EXPECT_EQ(steps, std::max(1, after - 1)) << after;
+    EXPECT_EQ(bench.batcher.figures().ended, 1);
+    EXPECT_FALSE(bench.batcher.cut_short(1));
+  }
+  Bench bench;  // in the step that runs
+  bench.admit(1, 20);
+  bench.run();
+  bench.run();
+  const Decision step = bench.next();
+  bench.batcher.cut_short(1);
+  bench.report(step);
+  EXPECT_EQ(bench.next().kind, Kind::kDecode);
+}
+
+TEST(Batcher, what_was_estimated_is_corrected) {
+  Bench bench;
+  bench.admit(1, 20);
+  const Decision text = bench.next();
+  bench.batcher.correct(1, 1, 2);
+  bench.report(text);
+  for (const Kind kind : {Kind::kStep, Kind::kStep, Kind::kDecode}) EXPECT_EQ(bench.run().kind, kind);
+  EXPECT_EQ(bench.batcher.figures().rows_stepped, 2);
+}
+
+TEST(Batcher, a_wave_that_did_not_fit_leaves_some_for_the_next) {
+  Bench bench(8, {.batching = Batching::kStatic});
+  for (JobId id = 1; id <= 4; id++) bench.admit(id, 3);
+  bench.run_until(Kind::kStep);
+  Decision decision = bench.next();
+  ASSERT_EQ(decision.jobs.size(), 4U);
+  EXPECT_TRUE(bench.batcher.did_not_fit());
+  for (decision = bench.run(); decision.kind != Kind::kNothing; decision = bench.run())
+    EXPECT_LE(decision.jobs.size(), 2U);
+  EXPECT_EQ(bench.batcher.figures().ended, 4);
+}
+
+TEST(Batcher, a_job_of_more_rows_than_its_bucket_has_by_now_is_taken_back) {
+  Bench bench(1);
+  EXPECT_EQ(bench.admit(1).refusal, Refusal::kTooManyRows);
+  bench.batcher.readmit({.id = 1, .bucket = kSmall, .calls_left = 1}, 0);
+  EXPECT_EQ(bench.run_until(Kind::kDecode).jobs, std::vector<JobId>{1});
+}
+
+TEST(Batcher, passing_buckets_are_forgotten_when_they_are_idle) {
+  Bench bench;
+  const StepTimes times({{1, 1}}, 1, 1);
+  bench.batcher.add_bucket({"m", 8, 8}, times, 2, true);
+  bench.batcher.readmit({.id = 1, .bucket = {"m", 8, 8}}, 0);
+  for (int side = 16; side < 16 + 1000; side++) bench.batcher.add_bucket({"m", side, 8}, times, 2, true);
+  EXPECT_LT(bench.batcher.figures().buckets.size(), 50U);
+  EXPECT_TRUE(bench.batcher.has_bucket({"m", 8, 8}));
+  EXPECT_TRUE(bench.batcher.has_bucket(kSmall));
+  EXPECT_TRUE(bench.batcher.has_bucket({"m", 1015, 8}));
+  EXPECT_EQ(bench.run().jobs, std::vector<JobId>{1});
+}
+
+}  // namespace
+}  // namespace inkstone::serve
