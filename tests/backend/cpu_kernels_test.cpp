@@ -667,7 +667,7 @@ TEST(TimeEmbedding, has_the_published_frequencies) {
   }
 }
 
-TEST(kernels::Table, portable_is_always_there_and_the_choice_is_one_of_the_runnable) {
+TEST(Kernels, portable_is_always_there_and_the_choice_is_one_of_the_runnable) {
   EXPECT_STREQ(kernels::runnable_tables().back()->name, "portable");
   const auto all = kernels::runnable_tables();
   EXPECT_NE(std::find(all.begin(), all.end(), &kernels::table()), all.end());

@@ -258,7 +258,8 @@ TEST(Hoist, parts_and_rest_are_the_whole) {
         const bool bf16 = setting.precision == Precision::kBf16;
         const compile::Hoisted hoisted =
             compile::hoist(compile::sink_repeat(plain), unet_groups(bf16 ? DType::kBF16 : DType::kF32));
-        for (const compile::HoistedPart& part : hoisted.parts) verify(part.graph);
+        for (const compile::HoistedPart& part : hoisted.parts)
+          if (!part.names.empty()) verify(part.graph);
         verify(hoisted.rest);
         const auto backend = open_backend(setting.device);
         const Tensor right = run_once(*backend, plain, weights, inputs, {.precision = setting.precision});
