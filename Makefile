@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh Debian 12 machine:
-#   make generate PROMPT="a fox on a teal background"     sets up, builds, draws a picture
+#   make generate PROMPT="a fox on a teal background"     sets up, builds, draws an image
 #   make test                                             sets up, builds, runs the tests
 PRESET ?= release
 PROMPT ?= a fox on a teal background
@@ -57,7 +57,7 @@ fuzz:
 	@cmake --build --preset asan --parallel $(JOBS)
 	@for target in build/asan/tests/fuzz/*_fuzz; do $$target -max_total_time=$(SECONDS) -print_final_stats=1 || exit 1; done
 
-# Cross-builds for 64-bit Arm; its tests and a picture under qemu-user.
+# Cross-builds for 64-bit Arm; its tests and an image under qemu-user.
 aarch64:
 	@tools/aarch64.sh all
 

@@ -31,10 +31,9 @@ Graph graph_of(const Pipeline& model, const GraphRecord& record, const Gear& gea
   if (record.part == "text_encoder") return clip_graph(model.clip_config, 1);
   if (record.part == "vae_decoder") return vae_decoder_graph(model.vae_config, 1, height, width);
   if (record.part == "vae_encoder") return vae_encoder_graph(model.vae_config, 1, record.height, record.width);
-  if (record.part == "prompt" || record.part == "time") {
-    UnetParts parts = unet_parts(model.unet_config, {1, side, side, model.clip_config.tokens}, DType::kF32);
-    return record.part == "prompt" ? std::move(parts.prompt) : std::move(parts.time);
-  }
+  UnetParts small = unet_parts(model.unet_config, {1, side, side, model.clip_config.tokens}, DType::kF32);
+  for (ConditioningPart& part : small.before)
+    if (record.part == part.name) return std::move(part.graph);
   LatentSize size{gear.batch, height, width, model.clip_config.tokens, record.copies};
   return unet_parts(model.unet_config, size, DType::kF32).step;
 }

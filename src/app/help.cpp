@@ -36,7 +36,7 @@ std::string setting_rows(Command command) {
   return result + row("-h, --help", "this text");
 }
 
-constexpr const char* kGenerateHead = R"(Draws a picture from a text.
+constexpr const char* kGenerateHead = R"(Draws an image from a text.
 Usage: inkstone generate PROMPT [flags]
 
 Examples:
@@ -48,14 +48,14 @@ Examples:
 )";
 
 constexpr const char* kGenerateTail = R"(
-In brackets: what holds where the flag is not given. Nearest first: flag, --config file, the model's own files,
-the general default. Width and height must be multiples of what the model needs: inkstone info says it.
-The picture is a PNG that carries its parameters as AUTOMATIC1111 reads them.
+Defaults are in brackets. Precedence: flag, --config file, the model's own files, default.
+Width and height must be multiples of what the model needs: inkstone info says it.
+The image is a PNG that carries its parameters as AUTOMATIC1111 reads them.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 )";
 
 constexpr const char* kInfoHead =
-    R"(Shows a model: components, parameters, scheduler, and the memory that a picture would take.
+    R"(Shows a model: components, parameters, scheduler, and the memory that an image would take.
 It reads the files' headers only and takes a moment.
 Usage: inkstone info [MODEL] [flags]
 
@@ -77,17 +77,17 @@ Examples:
 )";
 
 constexpr const char* kBenchTail = R"(
-How to read it. A picture of one step warms up, and gives the time from opening the model to the end of the first step.
-Then --repeat pictures of --steps steps are drawn; seconds are medians. GFLOP of a stage is the work of the model as it
+How to read it. An image of one step warms up, and gives the time from opening the model to the end of the first step.
+Then --repeat images of --steps steps are drawn; seconds are medians. GFLOP of a stage is the work of the model as it
 is written (2 for a multiply-add), whatever the engine saves of it; GFLOP of an op is what its calls did. The peak is
-probed before every picture and the highest counts; shares of it can be compared between machines, seconds cannot.
+probed before every image and the highest counts; shares of it can be compared between machines, seconds cannot.
 Bytes moved are those of the values and weights that each call reads and writes, each counted once.
 Memory is the kernel's: resident at most (VmHWM) in each stage, and its anonymous and file-backed parts after each run.
 )";
 
 constexpr const char* kExportHead =
     R"(Writes a model as ONNX files and has Ascend's compiler, ATC, make .om files of them, which --device npu:N runs.
-No device is needed, and without ATC neither: compile.sh is written then, to be run where ATC is.
+No device is needed. Without ATC, compile.sh is written; run it where ATC is installed.
 Usage: inkstone export --out DIR [flags]
 
 Examples:
@@ -175,12 +175,12 @@ const char* command_name(Command command) {
 }
 
 std::string general_help() {
-  std::string result = R"(Inkstone draws pictures from text with Stable Diffusion models.
+  std::string result = R"(Inkstone draws images from text with Stable Diffusion models.
 Usage: inkstone COMMAND [flags]
 
 Commands:
 )";
-  result += row("generate PROMPT", "draw a picture and write it as PNG");
+  result += row("generate PROMPT", "draw an image and write it as PNG");
   result += row("info [MODEL]", "show a model and the memory that it takes");
   result += row("bench", "measure speed and memory on this machine");
   result += row("export", "write a model as ONNX files for Ascend's compiler");

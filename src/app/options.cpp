@@ -20,7 +20,7 @@ constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = 
                    kE = bit(Command::kExport), kD = bit(Command::kDevices), kW = bit(Command::kWorker),
                    kS = bit(Command::kServe);
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
-constexpr double kMostThreads = 1024;
+constexpr double kMaxThreads = 1024;
 
 std::vector<std::string> precisions() { return {"auto", "fp32", "bf16", "fp16", "mixed"}; }
 std::vector<std::string> export_precisions() { return {"fp16", "mixed", "fp32"}; }
@@ -33,29 +33,29 @@ std::vector<std::string> switches() { return {"auto", "on", "off"}; }
 
 // clang-format off
 const Setting kSettings[] = {
-    {"prompt", "Picture", "PROMPT", "what to draw; - reads it from standard input", kG, &Options::prompt},
-    {"negative", "Picture", "TEXT", "what to keep out of the picture", kG, &Options::negative},
-    {"seed", "Picture", "N", "the same seed gives the same picture; 0 to 2^64-1 [drawn and printed]", kG, &Options::seed},
-    {"steps", "Picture", "N", "denoising steps [the model's own, else 20]", kG, &Options::steps, 1},
-    {"guidance", "Picture", "X", "how closely to follow the prompt; 1 or less: no guidance [the model's own, else 7.5]", kG, &Options::guidance, 0, kUnbounded},
-    {"scheduler", "Picture", "NAME", "pndm, ddim, euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc or lcm\n[the model's own, else pndm]", kG, &Options::scheduler, 0, 0, scheduler_names},
-    {"karras", "Picture", "", "Karras' noise levels (euler, dpm++-2m, dpm++-2m-sde, unipc); --no-karras: not", kG, &Options::karras},
-    {"eta", "Picture", "X", "noise added in each step, 0 to 1 (ddim) [0]", kG, &Options::eta, 0, 1},
-    {"width", "Picture", "PIXELS", "[the model's own, else 512]", kG | kI | kB, &Options::width, 1, 65536},
-    {"height", "Picture", "PIXELS", "[the model's own, else 512]", kG | kI | kB, &Options::height, 1, 65536},
-    {"count", "Picture", "N", "pictures, with the seeds seed, seed+1, ... each as if drawn alone [1]", kG, &Options::count, 1, 1e6},
-    {"out", "Picture", "FILE.png", "where to write [a name from prompt and seed]; a folder: such a name in it;\nwith --count, the seed is added: FILE-SEED.png", kG, &Options::out},
+    {"prompt", "Image", "PROMPT", "what to draw; - reads it from standard input", kG, &Options::prompt},
+    {"negative", "Image", "TEXT", "what to keep out of the image", kG, &Options::negative},
+    {"seed", "Image", "N", "the same seed gives the same image; 0 to 2^64-1 [drawn and printed]", kG, &Options::seed},
+    {"steps", "Image", "N", "denoising steps [the model's own, else 20]", kG, &Options::steps, 1},
+    {"guidance", "Image", "X", "how closely to follow the prompt; 1 or less: no guidance [the model's own, else 7.5]", kG, &Options::guidance, 0, kUnbounded},
+    {"scheduler", "Image", "NAME", "pndm, ddim, euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc or lcm\n[the model's own, else pndm]", kG, &Options::scheduler, 0, 0, scheduler_names},
+    {"karras", "Image", "", "Karras' noise levels (euler, dpm++-2m, dpm++-2m-sde, unipc); --no-karras: not", kG, &Options::karras},
+    {"eta", "Image", "X", "noise added in each step, 0 to 1 (ddim) [0]", kG, &Options::eta, 0, 1},
+    {"width", "Image", "PIXELS", "[the model's own, else 512]", kG | kI | kB, &Options::width, 1, 65536},
+    {"height", "Image", "PIXELS", "[the model's own, else 512]", kG | kI | kB, &Options::height, 1, 65536},
+    {"count", "Image", "N", "images, with the seeds seed, seed+1, ... each as if drawn alone [1]", kG, &Options::count, 1, 1e6},
+    {"out", "Image", "FILE.png", "where to write [a name from prompt and seed]; a folder: such a name in it;\nwith --count, the seed is added: FILE-SEED.png", kG, &Options::out},
 
-    {"cache-interval", "Approximations", "N", "of N U-Net calls one is whole, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another picture, near the exact one [1: all whole]", kG | kI | kB, &Options::cache_interval, 1, 1000},
+    {"cache-interval", "Approximations", "N", "of N U-Net evaluations one is full, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another image, near the exact one [1: all full]", kG | kI | kB, &Options::cache_interval, 1, 1000},
     {"guidance-interval", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", kG | kI | kB, &Options::guidance_interval},
 
     {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
     {"device", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW, &Options::device, 0, 0, known_devices},
     {"precision", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB | kW | kS, &Options::precision, 0, 0, precisions},
     {"compiled", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB | kW | kS, &Options::compiled},
-    {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB | kE | kW | kS, &Options::threads, 1, kMostThreads},
+    {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB | kE | kW | kS, &Options::threads, 1, kMaxThreads},
     {"memory-budget", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB | kW | kS, &Options::memory_budget},
-    {"vae-tiling", "Model and machine", "WHEN", "decode the picture in bands: less memory, the same picture;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::vae_tiling, 0, 0, switches},
+    {"vae-tiling", "Model and machine", "WHEN", "decode the image in bands: less memory, the same image;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::vae_tiling, 0, 0, switches},
     {"attention-slicing", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::attention_slicing, 0, 0, switches},
 
     {"device", "Model and machine", "LIST", "cpu, or Ascend cards (which need --compiled): npu:0,npu:1 [cpu]", kS, &Options::devices},
@@ -89,23 +89,23 @@ const Setting kSettings[] = {
     {"log-format", "Operation", "NAME", "text or json, a line an event, on standard error [text]", kS, &Options::log_format, 0, 0, log_formats},
     {"log-prompts", "Operation", "", "log prompts too", kS, &Options::log_prompts},
 
-    {"steps", "Measurement", "N", "guided denoising steps of each picture, all timed [2]", kB, &Options::steps, 1, 1000},
-    {"repeat", "Measurement", "N", "pictures to draw; of all runs of a stage the median and the least are reported [1]", kB, &Options::repeat, 1, 1000},
+    {"steps", "Measurement", "N", "guided denoising steps of each image, all timed [2]", kB, &Options::steps, 1, 1000},
+    {"repeat", "Measurement", "N", "images to draw; of all runs of a stage the median and the least are reported [1]", kB, &Options::repeat, 1, 1000},
     {"compare", "Measurement", "FILE.json", "an earlier result of --out or --json: adds ratios now / before", kB, &Options::compare},
     {"out", "Measurement", "FILE.json", "write the result as JSON into this file", kB, &Options::out},
     {"trace", "Measurement", "FILE.json", "write every stage and call with its time, for chrome://tracing or ui.perfetto.dev", kB, &Options::trace},
 
     {"out", "Export", "DIR", "the folder to write into: a new or empty one, or an earlier export of this model", kE, &Options::out},
     {"soc", "Export", "NAME", "the chip, as npu-smi names it after \"Ascend\": Ascend910B4, Ascend310P3; auto: the\none in this machine; the ONNX files are the same for all", kE, &Options::soc},
-    {"sizes", "Export", "LIST", "pictures' sizes: 512,768x512 (one number: a square; else WIDTHxHEIGHT)\n[the model's own]", kE, &Options::sizes},
-    {"batch", "Export", "LIST", "pictures at once: 1,2,4,8 [1]", kE, &Options::batch},
+    {"sizes", "Export", "LIST", "images' sizes: 512,768x512 (one number: a square; else WIDTHxHEIGHT)\n[the model's own]", kE, &Options::sizes},
+    {"batch", "Export", "LIST", "images at once: 1,2,4,8 [1]", kE, &Options::batch},
     {"gears", "Export", "", "one file for all batches of a size, its rows left open, instead of one for each", kE, &Options::gears},
     {"precision", "Export", "NAME", "fp16: U-Net and text encoder are stored and computed in fp16, the time embedding in\nfp32; the VAE is stored in fp32, and ATC makes fp16 of it but for its norms\nmixed: fp32 files, of which ATC computes products in fp16; fp32: all in fp32 [fp16]", kE, &Options::precision, 0, 0, export_precisions},
     {"attention-slicing", "Export", "N", "N attention heads at a time: less memory, slower [all]", kE, &Options::attention_heads, 1, 1024},
-    {"vae-tile", "Export", "N", "besides the VAE decoder, one that works in bands of N latent rows: the same picture,\nless memory, slower", kE, &Options::vae_tile, 1, 8192},
+    {"vae-tile", "Export", "N", "besides the VAE decoder, one that works in bands of N latent rows: the same image,\nless memory, slower", kE, &Options::vae_tile, 1, 8192},
     {"encoder", "Export", "", "the VAE's encoder too", kE, &Options::encoder},
     {"timestep", "Export", "TYPE", "of unet_time's input: fp32, or int32 for schedulers whose timesteps are whole (euler and\neuler-ancestral have fractions: 266.4) [fp32]", kE, &Options::timestep, 0, 0, timestep_types},
-    {"calibration", "Export", "FILE", "a text file, a prompt a line: their pictures are computed here, and what goes into the\nU-Net and the VAE is written for AMCT, which makes INT8 models", kE, &Options::calibration},
+    {"calibration", "Export", "FILE", "a text file, a prompt a line: their images are computed here, and what goes into the\nU-Net and the VAE is written for AMCT, which makes INT8 models", kE, &Options::calibration},
     {"opset", "Export", "N", "of ONNX, 14 to 17 [17: LayerNormalization is one node]", kE, &Options::opset, 14, 17},
     {"compile", "Export", "WHEN", "call ATC for each file: auto (where there is no ATC, compile.sh is written, to run where\nthere is one), never, require [auto where --soc is given, else never]", kE, &Options::compile, 0, 0, compile_choices},
     {"host-cpu", "Export", "NAME", "where the files will run, if not on a processor like this one's: x86_64 or aarch64", kE, &Options::host_cpu, 0, 0, host_choices},

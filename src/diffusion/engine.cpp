@@ -81,10 +81,10 @@ void Engine::check(const Request& request) const {
 void Engine::check_capacity(const Request& request) const {
   if (!capacity_) return;
   const int64_t pixels = int64_t{request.width} * request.height;
-  INKSTONE_CHECK_USAGE(std::max(request.width, request.height) <= capacity_->most_side, request.width, "x",
-                       request.height, ": a side has at most ", capacity_->most_side, " pixels here");
-  INKSTONE_CHECK_USAGE(pixels <= capacity_->most_pixels, request.width, "x", request.height, ": an image of ", pixels,
-                       " pixels, and at most ", capacity_->most_pixels, " are taken here: ask for a smaller one");
+  INKSTONE_CHECK_USAGE(std::max(request.width, request.height) <= capacity_->max_side, request.width, "x",
+                       request.height, ": a side has at most ", capacity_->max_side, " pixels here");
+  INKSTONE_CHECK_USAGE(pixels <= capacity_->max_pixels, request.width, "x", request.height, ": an image of ", pixels,
+                       " pixels, and at most ", capacity_->max_pixels, " are taken here: ask for a smaller one");
   INKSTONE_CHECK_USAGE(request.cache_interval == 1 && request.guidance_interval == Interval{},
                        "approximations: none are taken here, because the memory was planned without them");
 }

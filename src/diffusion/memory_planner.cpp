@@ -264,16 +264,16 @@ const EnginePlan& MemoryPlanner::plan(const PlanKey& key) {
 // The shapes that need the most: square, and as wide and as high as may be, of the most pixels. Where programs are compiled
 // ahead and there are none for these, the model's own size.
 std::vector<std::pair<int, int>> MemoryPlanner::extreme_sizes(const Capacity& capacity) const {
-  const int multiple = pipeline_.size_multiple(), side = capacity.most_side / multiple * multiple;
+  const int multiple = pipeline_.size_multiple(), side = capacity.max_side / multiple * multiple;
   const auto down = [&](int64_t pixels) {
     return static_cast<int>(std::min<int64_t>(pixels, side)) / multiple * multiple;
   };
-  INKSTONE_CHECK_USAGE(side >= multiple && side <= kMaxPixels && capacity.most_pixels >= int64_t{multiple} * multiple,
-                       "an image of at most ", capacity.most_pixels, " pixels and ", capacity.most_side,
+  INKSTONE_CHECK_USAGE(side >= multiple && side <= kMaxPixels && capacity.max_pixels >= int64_t{multiple} * multiple,
+                       "an image of at most ", capacity.max_pixels, " pixels and ", capacity.max_side,
                        " a side: this model's are at least ", multiple, "x", multiple, ", and at most ", kMaxPixels,
                        " a side");
-  const int square = down(static_cast<int64_t>(std::sqrt(static_cast<double>(capacity.most_pixels))));
-  const int narrow = std::max(down(capacity.most_pixels / side), multiple);
+  const int square = down(static_cast<int64_t>(std::sqrt(static_cast<double>(capacity.max_pixels))));
+  const int narrow = std::max(down(capacity.max_pixels / side), multiple);
   std::vector<std::pair<int, int>> sizes{{square, square}};
   if (narrow < square) sizes.insert(sizes.end(), {{side, narrow}, {narrow, side}});
   const Precision precision = precision_of(options_, backend_.info());
@@ -288,7 +288,7 @@ std::vector<std::pair<int, int>> MemoryPlanner::extreme_sizes(const Capacity& ca
 // Fewer jobs in a call before anything that makes a step slower.
 EnginePlan MemoryPlanner::reserve(const Capacity& capacity) {
   INKSTONE_CHECK_USAGE(capacity.jobs >= 1, "a step of ", capacity.jobs, " jobs");
-  const PlanKey key{capacity.most_side, capacity.most_side, !pipeline_.distilled()};
+  const PlanKey key{capacity.max_side, capacity.max_side, !pipeline_.distilled()};
   const std::vector<std::pair<int, int>> sizes = extreme_sizes(capacity);
   Draft one(*this, key, sizes, 1, true);
   const EnginePlan least = one.climb();

@@ -24,8 +24,8 @@ struct PlanOptions {
 struct Capacity {
   static constexpr int kKeyedJobs = 2;  // jobs that hold what their prompts gave, for each in a call
   int jobs = 1;                         // in one call of the U-Net, at most
-  int most_side = 2048;                 // pixels
-  int64_t most_pixels = 1024 * 1024;    // of one image
+  int max_side = 2048;                  // pixels
+  int64_t max_pixels = 1024 * 1024;     // of one image
 };
 
 struct PlanKey {  // what a plan depends on
