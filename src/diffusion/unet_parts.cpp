@@ -15,12 +15,14 @@ struct Named {
 constexpr Named kParts[] = {
     {"prompt", DependsOn::kPrompt}, {"time", DependsOn::kTimestep}, {"added", DependsOn::kRequest}};
 
-// What depends on two of the groups stays in the step.
-std::vector<compile::HoistGroup> groups(DType type) {
+// What depends on two of the groups stays in the step. Values are carried in the type in which the whole graph would store
+// them, so that nothing is rounded otherwise: resnets add their time embeddings in fp32; with added conditioning it is the sum's
+// two terms that are carried.
+std::vector<compile::HoistGroup> groups(const UnetConfig& config, DType type) {
   std::vector<compile::HoistGroup> result;
   for (const Named& part : kParts) {
     compile::HoistGroup& group = result.emplace_back();
-    group.type = part.depends == DependsOn::kPrompt ? type : DType::kF32;
+    group.type = part.depends == DependsOn::kPrompt || config.added ? type : DType::kF32;
     for (const ConditioningInput& input : kConditioning)
       if (input.depends == part.depends) group.inputs.emplace_back(input.name);
   }
@@ -28,7 +30,7 @@ std::vector<compile::HoistGroup> groups(DType type) {
 }
 
 compile::Hoisted hoisted(const UnetConfig& config, const LatentSize& size, DType type) {
-  return compile::hoist(compile::sink_repeat(unet_graph(config, size)), groups(type));
+  return compile::hoist(compile::sink_repeat(unet_graph(config, size)), groups(config, type));
 }
 
 }  // namespace

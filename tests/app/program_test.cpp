@@ -392,7 +392,7 @@ TEST_F(Info, shows_the_model_and_the_memory_plan) {
 TEST_F(Info, plans_approximations) {
   const Outcome outcome = program_.run({"info", "--cache-interval", "3"});
   ASSERT_EQ(outcome.code, 0) << outcome.error;
-  EXPECT_THAT(outcome.output, AllOf(HasSubstr("shallow part"), HasSubstr("of 3 U-Net calls one is whole")));
+  EXPECT_THAT(outcome.output, AllOf(HasSubstr("unet_shallow"), HasSubstr("of 3 U-Net calls one is whole")));
 }
 
 TEST_F(Info, json_has_the_same) {

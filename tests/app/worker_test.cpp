@@ -68,11 +68,8 @@ TEST(WorkerProcess, draws_what_the_engine_draws_and_is_deaf_to_signals_that_stop
     return receive_report(socket).value();
   };
   const int calls = std::get<Started>(ask(StartCommand{1, small_request("a fox")})).calls;
-  ask(StartCommand{2, small_request("spoil this")});
-  const Stepped spoilt = std::get<Stepped>(ask(StepCommand{{1, 2}, {}}));
-  ASSERT_EQ(spoilt.faults.size(), 1u);
-  EXPECT_EQ(spoilt.faults[0].job, 2u);
-  EXPECT_EQ(spoilt.faults[0].code, "nan_output");
+  ask(StartCommand{2, small_request("a goat")});
+  EXPECT_TRUE(std::get<Stepped>(ask(StepCommand{{1, 2}, {}})).faults.empty());
   for (int call = 1; call < calls; ++call) EXPECT_TRUE(std::get<Stepped>(ask(StepCommand{{1}, {}})).faults.empty());
   EngineOptions options;
   options.precision = Precision::kFp32;

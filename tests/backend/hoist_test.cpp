@@ -18,8 +18,9 @@
 namespace inkstone {
 namespace {
 
-std::vector<compile::HoistGroup> unet_groups(DType text = DType::kF32) {
-  return {{{"text"}, text}, {{"timestep", "guidance"}, DType::kF32}, {{"added"}, DType::kF32}};
+std::vector<compile::HoistGroup> unet_groups(DType text = DType::kF32, bool added = false) {
+  const DType other = added ? text : DType::kF32;
+  return {{{"text"}, text}, {{"timestep", "guidance"}, other}, {{"added"}, other}};
 }
 
 int count_nodes(const Graph& graph, const std::string& name) {
@@ -256,8 +257,8 @@ TEST(Hoist, parts_and_rest_are_the_whole) {
       const std::vector<Tensor> inputs = random_inputs(plain);
       for (const Setting& setting : kSettings) {
         const bool bf16 = setting.precision == Precision::kBf16;
-        const compile::Hoisted hoisted =
-            compile::hoist(compile::sink_repeat(plain), unet_groups(bf16 ? DType::kBF16 : DType::kF32));
+        const compile::Hoisted hoisted = compile::hoist(
+            compile::sink_repeat(plain), unet_groups(bf16 ? DType::kBF16 : DType::kF32, config.added > 0));
         for (const compile::HoistedPart& part : hoisted.parts)
           if (!part.names.empty()) verify(part.graph);
         verify(hoisted.rest);

@@ -36,7 +36,7 @@ TEST(UnetParts, a_timestep_s_embedding_does_not_read_what_a_request_brings) {
   EXPECT_THAT(inputs(parts.part(DependsOn::kRequest).graph), ElementsAre("added"));
   const ConditioningPart& added = parts.part(DependsOn::kRequest);
   EXPECT_EQ(added.values.size(), 1u);
-  EXPECT_EQ(added.graph.node(added.graph.outputs()[0]).type, DType::kF32);
+  EXPECT_EQ(added.graph.node(added.graph.outputs()[0]).type, DType::kBF16);  // as the whole graph stores it
   std::vector<std::string> expected{"latent"};
   for (const ConditioningPart& part : parts.before)
     expected.insert(expected.end(), part.values.begin(), part.values.end());
