@@ -15,9 +15,8 @@ struct Named {
 constexpr Named kParts[] = {
     {"prompt", DependsOn::kPrompt}, {"time", DependsOn::kTimestep}, {"added", DependsOn::kRequest}};
 
-// What depends on two of the groups stays in the step. Values are carried in the type in which the whole graph would store
-// them, so that nothing is rounded otherwise: resnets add their time embeddings in fp32; with added conditioning it is the sum's
-// two terms that are carried.
+// What depends on two of the groups stays in the step. Resnets add their time embeddings in fp32, and so they are carried.
+// With added conditioning the terms of a sum are carried instead, in the type in which the programs compute.
 std::vector<compile::HoistGroup> groups(const UnetConfig& config, DType type) {
   std::vector<compile::HoistGroup> result;
   for (const Named& part : kParts) {

@@ -265,7 +265,8 @@ TEST(Hoist, parts_and_rest_are_the_whole) {
         const auto backend = open_backend(setting.device);
         const Tensor right = run_once(*backend, plain, weights, inputs, {.precision = setting.precision});
         const Tensor found = run_hoisted(*backend, hoisted, weights, named(plain, inputs), setting.precision);
-        EXPECT_TRUE(same_bits(found, right))
+        // A sum of two parts' values is fused with neither: in bf16 it is rounded once more.
+        EXPECT_TRUE(bf16 && config.added ? relative_rms(found, right) < 3e-2 : same_bits(found, right))
             << setting.device << (bf16 ? " bf16, " : " fp32, ") << copies << " copies: " << relative_rms(found, right);
       }
     }
