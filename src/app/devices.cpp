@@ -17,7 +17,7 @@
 namespace inkstone {
 namespace {
 
-// On a terminal each image of the devices takes the place of the one before, line by line, so that nothing flickers.
+// On a terminal each listing of the devices takes the place of the one before, line by line, so that nothing flickers.
 std::string redrawn(const std::string& text, bool first) {
   std::string result = first ? "\x1b[2J\x1b[H" : "\x1b[H";
   for (char c : text) {

@@ -1,5 +1,7 @@
 #include "diffusion/bound_program.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace inkstone {
@@ -46,6 +48,13 @@ void BoundProgram::drop_inputs() {
   for (Tensor& tensor : inputs_) tensor = Tensor();
 }
 
+void BoundProgram::run_into(std::span<Tensor* const> outputs) {
+  for (size_t i = 0; i < in_.size(); ++i)
+    INKSTONE_CHECK(in_[i], "the input \"", shapes_[i].name, "\" of a program of ", component_, " is not bound");
+  program_->run(in_, outputs);
+  std::ranges::fill(in_, nullptr);
+}
+
 void BoundProgram::run() {
   if (outputs_.empty()) {
     for (const NamedShape& result : results_)
@@ -53,7 +62,7 @@ void BoundProgram::run() {
                                           : backend_.tensor(result.shape, result.type));
     for (Tensor& tensor : outputs_) out_.push_back(&tensor);
   }
-  program_->run(in_, out_);
+  run_into(out_);
 }
 
 void BoundProgram::take_rows(size_t output, Tensor& rows, size_t job) const {
@@ -68,7 +77,7 @@ std::vector<Tensor> BoundProgram::run_for_new_outputs() {
   std::vector<Tensor*> out;
   for (const NamedShape& result : results_) made.push_back(backend_.tensor(result.shape, result.type));
   for (Tensor& tensor : made) out.push_back(&tensor);
-  program_->run(in_, out);
+  run_into(out);
   return made;
 }
 

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,9 @@ class BoundProgram {
   int jobs() const { return jobs_; }
   bool reads(const std::string& input) const { return slots_.contains(input); }
 
+  // Each run needs every input bound anew: a tensor of an earlier run is never read by mistake.
   Tensor& host_input(const std::string& input);               // for the host to fill
-  void lend(const std::string& input, const Tensor& tensor);  // read whole, as it is, by the runs to come
+  void lend(const std::string& input, const Tensor& tensor);  // read whole, as it is, by the next run
   // One job's rows: the last ones that the input has for a job. Where the tensor has more, the first are of the
   // unconditional half, which is not asked for. The only job lends a tensor that is read whole for the next run.
   void bind(const std::string& input, const Tensor& rows, size_t job);
@@ -35,6 +37,7 @@ class BoundProgram {
   std::vector<Tensor> run_for_new_outputs();                      // on the device
 
  private:
+  void run_into(std::span<Tensor* const> outputs);
   size_t slot(const std::string& input) const;
 
   Backend& backend_;

@@ -13,7 +13,6 @@ namespace {
 
 constexpr int kMaxSteps = 1000;
 constexpr float kMaxGuidance = 1000;
-constexpr size_t kHeavyPacking = size_t{64} << 20;  // bytes of packed weights that are not made before their turn
 
 void check_side(const char* name, int pixels, int multiple) {
   const int below = pixels / multiple * multiple, above = below + multiple;
@@ -119,9 +118,7 @@ void Engine::replace_plan(EnginePlan plan) {
 void Engine::prepare(const Request& request, const std::function<void(const std::string&)>& on_component) {
   check(request);
   use_plan_for(request);
-  const EnginePlan& plan = programs_.plan();
-  const auto heavy = [](const PlannedStage& stage) { return stage.use.weights > kHeavyPacking; };
-  if (plan.components_in_turn && std::ranges::any_of(plan.stages, heavy)) return;  // packed when their turn comes
+  if (programs_.packs_in_turn()) return;  // when each component's turn comes
   std::string told;
   const auto tell = [&](const std::string& component) {
     if (on_component && component != told) on_component(component);
@@ -163,12 +160,12 @@ Job Engine::start(const Request& request) {
   const std::vector<float>& timesteps = job.scheduler->timesteps();
   job.schedule = unet_schedule(request, job.rows == 2, static_cast<int>(timesteps.size()));
 
-  for (const std::string* prompt : prompts_of(job))  // all of them before the U-Net's turn
+  job.cross_kv = conditioner_.cross_kv_of(prompts_of(job));
+  for (const std::string* prompt : prompts_of(job))
     if (const std::string& cut = conditioner_.text_of(*prompt).cut; !cut.empty())
       job.warnings.push_back(std::string(prompt == &job.request.prompt ? "the prompt" : "the negative prompt") +
                              " is longer than " + std::to_string(pipeline_.clip_config.tokens) +
                              " tokens; this part was cut: \"" + cut + "\"");
-  job.cross_kv = conditioner_.cross_kv_of(prompts_of(job));
   for (size_t call = 0; call < std::min(kTimestepsKept, timesteps.size()); ++call)
     conditioner_.time_embeddings(timesteps[call], request.guidance);
 

@@ -49,6 +49,11 @@ bool ProgramCache::replace_plan(EnginePlan next) {
   return others;
 }
 
+bool ProgramCache::packs_in_turn() const {
+  const auto heavy = [](const PlannedStage& stage) { return stage.use.weights > kHeavyPacking; };
+  return plan_.components_in_turn && std::ranges::any_of(plan_.stages, heavy);
+}
+
 CompileOptions ProgramCache::compile_options(const PipelineStage& stage) const {
   return {plan_.precision, plan_.attention_slicing, stage.takes_tiling && plan_.vae_tiling,
           plan_.weight_streaming ? plan_.use(stage.name).mapped : SIZE_MAX};

@@ -23,6 +23,9 @@ class ProgramCache {
   // Programs that another plan made otherwise are dropped; true where they were.
   bool replace_plan(EnginePlan next);
 
+  // Components take turns, and some pack so much that their programs are made when their turn comes, not ahead.
+  bool packs_in_turn() const;
+
   const std::vector<PipelineStage>& before_steps();  // in the plan's precision
   BoundProgram& before_steps(const std::string& stage);
   BoundProgram& step(const StageShape& shape);      // throws what the backend says where there is none

@@ -7,12 +7,14 @@
 namespace inkstone {
 namespace {
 
-UnetParts parts_of(const Pipeline& pipeline, const StageShape& shape, Precision precision) {
+DType carried_type(Precision precision) { return precision == Precision::kBf16 ? DType::kBF16 : DType::kF32; }
+
+LatentSize latent_size(const Pipeline& pipeline, const StageShape& shape) {
   const int scale = pipeline.vae_scale();
   LatentSize size{shape.jobs, shape.height / scale, shape.width / scale, pipeline.clip_config.tokens};
   size.copies = shape.cfg_copies;
   size.part = shape.part;
-  return unet_parts(pipeline.unet_config, size, precision == Precision::kBf16 ? DType::kBF16 : DType::kF32);
+  return size;
 }
 
 }  // namespace
@@ -22,7 +24,8 @@ std::vector<PipelineStage> stages_before_steps(const Pipeline& pipeline, Precisi
   stages.push_back({"text_encoder", "text_encoder", StagePosition::kBeforeSteps, clip_graph(pipeline.clip_config, 1)});
   stages.back().results_kept = kTextsKept;
   const int side = pipeline.size_multiple();
-  for (ConditioningPart& part : parts_of(pipeline, {1, 1, side, side}, precision).before) {
+  for (ConditioningPart& part :
+       conditioning_parts(pipeline.unet_config, latent_size(pipeline, {1, 1, side, side}), carried_type(precision))) {
     if (part.values.empty()) continue;
     PipelineStage& stage = stages.emplace_back(
         PipelineStage{"unet", "unet_" + part.name, StagePosition::kBeforeSteps, std::move(part.graph)});
@@ -37,7 +40,7 @@ std::vector<PipelineStage> stages_before_steps(const Pipeline& pipeline, Precisi
 PipelineStage step_stage(const Pipeline& pipeline, const StageShape& shape, Precision precision) {
   const bool shallow = shape.part == UnetPart::kShallow;
   PipelineStage stage{"unet", shallow ? "unet_shallow" : "unet", StagePosition::kEachStep,
-                      parts_of(pipeline, shape, precision).step};
+                      unet_step(pipeline.unet_config, latent_size(pipeline, shape), carried_type(precision))};
   stage.shares_packed = shallow;
   return stage;
 }

@@ -38,26 +38,22 @@ const ConditioningPart& UnetParts::part(DependsOn depends) const {
   return *std::ranges::find(before, depends, &ConditioningPart::depends);
 }
 
-UnetParts unet_parts(const UnetConfig& config, const LatentSize& size, DType type) {
+std::vector<ConditioningPart> conditioning_parts(const UnetConfig& config, const LatentSize& size, DType type) {
+  compile::Hoisted one = hoisted(config, {1, size.height, size.width, size.tokens}, type);
+  std::vector<ConditioningPart> parts;
+  for (size_t i = 0; i < std::size(kParts); ++i)
+    parts.push_back({kParts[i].name, kParts[i].depends, std::move(one.parts[i].graph), std::move(one.parts[i].names)});
+  return parts;
+}
+
+Graph unet_step(const UnetConfig& config, const LatentSize& size, DType type) {
   LatentSize typed = size;
   typed.cached_feature = type;
-  compile::Hoisted one = hoisted(config, {1, size.height, size.width, size.tokens}, type);
-  compile::Hoisted all = hoisted(config, typed, type);
-  UnetParts parts;
-  parts.step = std::move(all.rest);
-  size_t carried = 0;
-  for (size_t i = 0; i < std::size(kParts); ++i) {
-    for (const std::string& name : all.parts[i].names)
-      INKSTONE_CHECK(std::ranges::count(one.parts[i].names, name), "a step of the U-Net reads ", name,
-                     ", which nothing computes before it");
-    carried += all.parts[i].names.size();
-    parts.before.push_back(
-        {kParts[i].name, kParts[i].depends, std::move(one.parts[i].graph), std::move(one.parts[i].names)});
-  }
-  const size_t own = size.part == UnetPart::kShallow ? 2 : 1, inputs = inputs_of(parts.step).size();
-  INKSTONE_CHECK(inputs == own + carried, "a step of the U-Net reads ", inputs, " inputs, not its ", own, " own and ",
-                 carried, " carried ones");
-  return parts;
+  return hoisted(config, typed, type).rest;
+}
+
+UnetParts unet_parts(const UnetConfig& config, const LatentSize& size, DType type) {
+  return {conditioning_parts(config, size, type), unet_step(config, size, type)};
 }
 
 }  // namespace inkstone

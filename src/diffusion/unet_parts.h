@@ -30,6 +30,8 @@ struct UnetParts {
 
 // `type` is what keys, values and the cached feature are carried in: the type that the programs compute in. The parts
 // before the step are the same for all sizes and all `size.part`.
-UnetParts unet_parts(const UnetConfig& config, const LatentSize& size, DType type);
+std::vector<ConditioningPart> conditioning_parts(const UnetConfig& config, const LatentSize& size, DType type);
+Graph unet_step(const UnetConfig& config, const LatentSize& size, DType type);
+UnetParts unet_parts(const UnetConfig& config, const LatentSize& size, DType type);  // both
 
 }  // namespace inkstone
