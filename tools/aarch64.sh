@@ -79,7 +79,7 @@ image() {
   build/aarch64/inkstone.sh "${request[@]}" --out "$arm"
   if [ -x "$program" ]; then
     "$program" "${request[@]}" --out "$x86"
-    python3 tools/compare_png.py "$arm" "$x86" --least 60
+    python3 tools/compare_png.py "$arm" "$x86" --min 60
   else
     echo "aarch64: no $program to compare with: the image is decoded only"
     python3 tools/compare_png.py "$arm"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How near two images of inkstone are, or whether one decodes: 8-bit RGB, not interlaced. Needs Python alone.
 
-    compare_png.py FILE.png [OTHER.png] [--least DECIBEL]
+    compare_png.py FILE.png [OTHER.png] [--min DECIBEL]
 """
 import argparse, math, pathlib, struct, sys, zlib
 
@@ -40,7 +40,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file")
     parser.add_argument("other", nargs="?")
-    parser.add_argument("--least", type=float, default=0)
+    parser.add_argument("--min", type=float, default=0)
     options = parser.parse_args()
     width, height, pixels = decode(options.file)
     print(f"{options.file}: {width}x{height}, values {min(pixels)} to {max(pixels)}")

@@ -34,7 +34,7 @@ Graph graph_of(const Pipeline& model, const GraphRecord& record, const Gear& gea
   UnetParts small = unet_parts(model.unet_config, {1, side, side, model.clip_config.tokens}, DType::kF32);
   for (ConditioningPart& part : small.before)
     if (record.part == part.name) return std::move(part.graph);
-  LatentSize size{gear.batch, height, width, model.clip_config.tokens, record.copies};
+  LatentSize size{gear.batch, height, width, model.clip_config.tokens, record.cfg_copies};
   return unet_parts(model.unet_config, size, DType::kF32).step;
 }
 
@@ -74,7 +74,7 @@ JsonObject run(const Pipeline& model, const GraphRecord& record, const Gear& gea
                const fs::path& out) {
   const Graph graph = graph_of(model, record, gear);
   INKSTONE_CHECK(identity(graph) == gear.graph, record.name, ": the manifest's graph is another than the engine's");
-  std::mt19937 random(static_cast<uint32_t>(gear.batch * 10 + record.copies));
+  std::mt19937 random(static_cast<uint32_t>(gear.batch * 10 + record.cfg_copies));
   std::vector<Tensor> inputs, outputs;
   for (const NamedShape& input : inputs_of(graph)) inputs.push_back(random_input(input, model, random));
   for (const int id : graph.outputs()) outputs.emplace_back(graph.node(id).shape);

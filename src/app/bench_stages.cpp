@@ -16,7 +16,7 @@ namespace inkstone {
 constexpr int kMaxSteps = 1000;  // in so many every kind of step is met
 
 size_t BenchResult::kind_of(const UnetEvaluation& call) const {
-  return (call.copies < texts ? 1 : 0) + (call.part == UnetPart::kShallow ? 2 : 0);
+  return (call.cfg_copies < texts ? 1 : 0) + (call.part == UnetPart::kShallow ? 2 : 0);
 }
 
 std::optional<double> BenchResult::seconds_of(int number) const {
@@ -64,7 +64,7 @@ Bench::Programs Bench::text_programs() {
 Bench::Programs Bench::step_programs(const Job& job) {
   return [this, call = job.next()] {
     const Request& request = result_.request;
-    const StageShape shape{1, call.copies, request.width, request.height, call.part};
+    const StageShape shape{1, call.cfg_copies, request.width, request.height, call.part};
     return std::vector{&engine_.programs().step(shape).program()};
   };
 }
@@ -102,12 +102,12 @@ void Bench::count_work(int rows) {
   const int scale = model.vae_scale(), height = request.height / scale, width = request.width / scale;
   result_.texts = rows;
   result_.text_encoder.work = flops(clip_graph(model.clip_config, 1));
-  const auto work = [&](int copies, UnetPart part) {
-    return flops(unet_graph(model.unet_config, {copies, height, width, model.clip_config.tokens, 1, part}));
+  const auto work = [&](int cfg_copies, UnetPart part) {
+    return flops(unet_graph(model.unet_config, {cfg_copies, height, width, model.clip_config.tokens, 1, part}));
   };
   for (const UnetEvaluation& call : unet_schedule(request, result_.guided(), kMaxSteps))
     if (Measurement& step = result_.steps[result_.kind_of(call)]; step.work == 0)
-      step.work = work(call.copies, call.part);
+      step.work = work(call.cfg_copies, call.part);
   result_.vae.work = flops(vae_decoder_graph(model.vae_config, 1, height, width));
   result_.whole.work = result_.work_of(request.steps);
 }

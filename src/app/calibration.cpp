@@ -64,9 +64,9 @@ const GraphRecord& record_of(const Manifest& manifest, const std::string& part, 
   for (const GraphRecord& graph : manifest.graphs) {
     if (graph.part != part || graph.vae_tile) continue;
     if (like && (graph.width != like->width || graph.height != like->height)) continue;
-    const bool better =
-        !best || (graph.width == best->width && graph.height == best->height &&
-                  std::pair(-graph.copies, graph.gears[0].batch) < std::pair(-best->copies, best->gears[0].batch));
+    const bool better = !best || (graph.width == best->width && graph.height == best->height &&
+                                  std::pair(-graph.cfg_copies, graph.gears[0].batch) <
+                                      std::pair(-best->cfg_copies, best->gears[0].batch));
     if (better) best = &graph;
   }
   INKSTONE_CHECK(best, "the export has no ", part, " to calibrate");
@@ -98,7 +98,7 @@ Request request_for(const Pipeline& model, const GraphRecord& step, const std::s
   request.prompt = prompt;
   request.seed = seed;
   request.steps = kSteps;
-  request.guidance = step.copies == 2 ? std::max(1.5f, model.defaults.guidance) : model.defaults.guidance;
+  request.guidance = step.cfg_copies == 2 ? std::max(1.5f, model.defaults.guidance) : model.defaults.guidance;
   request.width = step.width;
   request.height = step.height;
   request.scheduler = scheduler_config(*model.scheduler_json, model.folder.string());

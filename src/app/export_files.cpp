@@ -68,7 +68,7 @@ GraphRecord record_of(const ComponentGraph& graph, const OnnxFile& file) {
   record.part = graph.part;
   record.width = graph.size.width;
   record.height = graph.size.height;
-  record.copies = graph.copies;
+  record.cfg_copies = graph.cfg_copies;
   record.vae_tile = graph.vae_tile;
   record.onnx = {file.name, file.bytes, file.sha256};
   for (const OnnxPort& port : file.inputs) record.inputs.push_back({port.name, port.shape, port.type});

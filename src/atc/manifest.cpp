@@ -131,7 +131,7 @@ GraphRecord graph_of(const Fields& fields) {
   graph.part = fields.text("part");
   graph.width = fields.small("width");
   graph.height = fields.small("height");
-  graph.copies = fields.small("copies", 1);
+  graph.cfg_copies = fields.small("copies", 1);
   graph.vae_tile = fields.small("vae_tile");
   graph.onnx = file_of(fields.inside(fields.at("onnx"), "onnx"));
   graph.weights = file_name(fields, "weights");
@@ -188,7 +188,7 @@ JsonObject json_of(const GraphRecord& graph) {
           {"part", graph.part},
           {"width", graph.width},
           {"height", graph.height},
-          {"copies", graph.copies},
+          {"copies", graph.cfg_copies},
           {"vae_tile", graph.vae_tile},
           {"onnx", json_of(graph.onnx)},
           {"weights", graph.weights},

@@ -52,7 +52,7 @@ struct GraphRecord {
   // of the image; 0: of all sizes
   int width = 0, height = 0;
   // texts for each latent: 2 with guidance
-  int copies = 1;
+  int cfg_copies = 1;
   // rows of latents in a band; 0: whole
   int vae_tile = 0;
   FileRecord onnx;

@@ -87,9 +87,9 @@ class Lister {
         "unet";
   }
 
-  UnetParts parts(const ImageSize& size, int batch, int copies) const {
+  UnetParts parts(const ImageSize& size, int batch, int cfg_copies) const {
     LatentSize latent{batch, size.height / scale_, size.width / scale_, model_.clip_config.tokens};
-    latent.copies = copies;
+    latent.cfg_copies = cfg_copies;
     return unet_parts(model_.unet_config, latent, DType::kF32);
   }
 
@@ -99,18 +99,18 @@ class Lister {
       if (!part.values.empty()) add_unet_part(std::move(part));
     const bool distilled = model_.unet_config.guidance_channels > 0;
     for (const ImageSize& size : choice_.sizes)
-      for (int copies = 1; copies <= (distilled ? 1 : 2); ++copies) add_steps(size, copies);
+      for (int cfg_copies = 1; cfg_copies <= (distilled ? 1 : 2); ++cfg_copies) add_steps(size, cfg_copies);
   }
 
-  void add_steps(const ImageSize& size, int copies) {
-    const std::string guided = copies == 2 ? "_guided" : "";
+  void add_steps(const ImageSize& size, int cfg_copies) {
+    const std::string guided = cfg_copies == 2 ? "_guided" : "";
     const auto named = [&](int batch, const std::string& name) -> ComponentGraph& {
-      UnetParts unet = parts(size, batch, copies);
+      UnetParts unet = parts(size, batch, cfg_copies);
       std::vector<std::string> inputs = short_inputs(unet);
       ComponentGraph& step = add(name, "step", std::move(unet.step), std::move(inputs), {"noise"});
       step.component = "unet";
       step.size = size;
-      step.copies = copies;
+      step.cfg_copies = cfg_copies;
       step.batches = {batch};
       return step;
     };
@@ -123,9 +123,9 @@ class Lister {
     step.batches = choice_.batches;
     std::ranges::sort(step.batches);
     step.engine.clear();
-    for (const int batch : step.batches) step.engine.push_back(parts(size, batch, copies).step);
-    step.graph = compile::fold(parts(size, 2, copies).step);
-    step.other = compile::fold(parts(size, 3, copies).step);
+    for (const int batch : step.batches) step.engine.push_back(parts(size, batch, cfg_copies).step);
+    step.graph = compile::fold(parts(size, 2, cfg_copies).step);
+    step.other = compile::fold(parts(size, 3, cfg_copies).step);
   }
 
   void add_vae(const ImageSize& size) {

@@ -21,7 +21,7 @@ struct ComponentGraph {
   std::string component;      // "text_encoder", "unet", "vae_decoder", "vae_encoder"
   std::string part;           // "prompt", "time" or "step" of the U-Net; else as the component
   ImageSize size{0, 0};       // 0x0: of all sizes
-  int copies = 1;             // texts for each latent: 2 with guidance
+  int cfg_copies = 1;         // texts for each latent: 2 with guidance
   int vae_tile = 0;           // latent rows in a band; 0: whole
   std::vector<int> batches;   // images at once: one, or several where the rows are left open
   std::vector<Graph> engine;  // for each of them, the graph that the engine compiles

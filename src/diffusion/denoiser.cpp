@@ -16,7 +16,7 @@ bool finite(std::span<const float> values) {
 
 // Classifier-free guidance. rows: the unconditional prediction, then the conditional one, or the conditional one alone.
 void guide(const Job& job, const float* rows, std::span<float> to) {
-  if (job.next().copies == 1) return static_cast<void>(std::copy_n(rows, to.size(), to.begin()));
+  if (job.next().cfg_copies == 1) return static_cast<void>(std::copy_n(rows, to.size(), to.begin()));
   const float guidance = job.request.guidance;
   for (size_t i = 0; i < to.size(); ++i) to[i] = rows[i] + guidance * (rows[to.size() + i] - rows[i]);
 }
@@ -53,9 +53,9 @@ std::vector<RowFault> Denoiser::step(std::span<Job* const> jobs, size_t max_jobs
 // Steps those that fit into one call, and returns how many.
 size_t Denoiser::step_alike(std::span<Job* const> jobs, size_t max_jobs, std::vector<RowFault>& faults) {
   const Request& request = jobs[0]->request;
-  const auto [copies, part] = jobs[0]->next();
+  const auto [cfg_copies, part] = jobs[0]->next();
   const size_t most = std::min(jobs.size(), max_jobs);
-  const StageShape shape{static_cast<int>(most), copies, request.width, request.height, part};
+  const StageShape shape{static_cast<int>(most), cfg_copies, request.width, request.height, part};
   for (;;) {
     int tried = 0;
     try {
@@ -75,8 +75,8 @@ size_t Denoiser::step_alike(std::span<Job* const> jobs, size_t max_jobs, std::ve
 
 // Where the program takes more jobs than these, the first one's rows fill it.
 void Denoiser::run_step(BoundProgram& program, std::span<Job* const> jobs, std::vector<RowFault>& faults) {
-  const auto [copies, part] = jobs[0]->next();
-  programs_.claim_shared_inputs({program.jobs(), copies, jobs[0]->request.width, jobs[0]->request.height, part});
+  const auto [cfg_copies, part] = jobs[0]->next();
+  programs_.claim_shared_inputs({program.jobs(), cfg_copies, jobs[0]->request.width, jobs[0]->request.height, part});
   for (size_t i = 0; i < static_cast<size_t>(program.jobs()); ++i) bind_job(program, *jobs[i < jobs.size() ? i : 0], i);
   program.run();
   if (part == UnetPart::kFullKeepFeature)
@@ -84,7 +84,7 @@ void Denoiser::run_step(BoundProgram& program, std::span<Job* const> jobs, std::
   const float* rows = program.output(0).floats().data();
   for (Job* job : jobs) {
     advance(*job, rows, faults);
-    rows += copies * job->latent.size();
+    rows += cfg_copies * job->latent.size();
   }
 }
 

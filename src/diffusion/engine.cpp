@@ -26,6 +26,11 @@ bool is_guided(const Pipeline& pipeline, const Request& request) {
   return request.guidance > 1 && !pipeline.distilled();
 }
 
+PlanKey plan_key(const Pipeline& pipeline, const Request& request) {
+  return {request.width, request.height, is_guided(pipeline, request), request.cache_interval > 1,
+          request.guidance_interval != Interval{}};
+}
+
 void check_guidance_interval(const Pipeline& pipeline, const Request& request) {
   if (request.guidance_interval == Interval{}) return;
   const auto [from, to] = request.guidance_interval;
@@ -36,6 +41,22 @@ void check_guidance_interval(const Pipeline& pipeline, const Request& request) {
   INKSTONE_CHECK_USAGE(is_guided(pipeline, request), "guidance interval ", from, ",", to,
                        ": there is none with guidance ", request.guidance,
                        ": ask for more than 1, or leave the interval out");
+}
+
+void check_capacity(const Capacity& capacity, const Request& request) {
+  const int64_t pixels = int64_t{request.width} * request.height;
+  INKSTONE_CHECK_USAGE(std::max(request.width, request.height) <= capacity.max_side, request.width, "x", request.height,
+                       ": a side has at most ", capacity.max_side, " pixels here");
+  INKSTONE_CHECK_USAGE(pixels <= capacity.max_pixels, request.width, "x", request.height, ": an image of ", pixels,
+                       " pixels, and at most ", capacity.max_pixels, " are taken here: ask for a smaller one");
+  INKSTONE_CHECK_USAGE(request.cache_interval == 1 && request.guidance_interval == Interval{},
+                       "approximations: none are taken here, because the memory was planned without them");
+}
+
+// The unconditional one first.
+std::vector<const std::string*> prompts_of(const Job& job) {
+  if (job.rows == 1) return {&job.request.prompt};
+  return {&job.request.negative_prompt, &job.request.prompt};
 }
 
 Image to_image(const Tensor& pixels) {
@@ -74,18 +95,7 @@ void Engine::check(const Request& request) const {
   INKSTONE_CHECK_USAGE(request.cache_interval >= 1 && request.cache_interval <= kMaxSteps, "cache interval ",
                        request.cache_interval, " is not between 1 (every U-Net evaluation is full) and ", kMaxSteps);
   check_guidance_interval(pipeline_, request);
-  check_capacity(request);
-}
-
-void Engine::check_capacity(const Request& request) const {
-  if (!capacity_) return;
-  const int64_t pixels = int64_t{request.width} * request.height;
-  INKSTONE_CHECK_USAGE(std::max(request.width, request.height) <= capacity_->max_side, request.width, "x",
-                       request.height, ": a side has at most ", capacity_->max_side, " pixels here");
-  INKSTONE_CHECK_USAGE(pixels <= capacity_->max_pixels, request.width, "x", request.height, ": an image of ", pixels,
-                       " pixels, and at most ", capacity_->max_pixels, " are taken here: ask for a smaller one");
-  INKSTONE_CHECK_USAGE(request.cache_interval == 1 && request.guidance_interval == Interval{},
-                       "approximations: none are taken here, because the memory was planned without them");
+  if (capacity_) check_capacity(*capacity_, request);
 }
 
 void Engine::set_memory_budget(size_t bytes) {
@@ -96,8 +106,7 @@ void Engine::set_memory_budget(size_t bytes) {
 
 EnginePlan Engine::plan(const Request& request) {
   if (capacity_) return programs_.plan();
-  return planner_.plan({request.width, request.height, is_guided(pipeline_, request), request.cache_interval > 1,
-                        request.guidance_interval != Interval{}});
+  return planner_.plan(plan_key(pipeline_, request));
 }
 
 const EnginePlan& Engine::reserve(const Capacity& capacity) {
@@ -107,17 +116,13 @@ const EnginePlan& Engine::reserve(const Capacity& capacity) {
   return programs_.plan();
 }
 
-void Engine::use_plan_for(const Request& request) {
-  if (!capacity_) replace_plan(plan(request));
-}
-
 void Engine::replace_plan(EnginePlan plan) {
   if (programs_.replace_plan(std::move(plan))) conditioner_.forget();
 }
 
 void Engine::prepare(const Request& request, const std::function<void(const std::string&)>& on_component) {
   check(request);
-  use_plan_for(request);
+  if (!capacity_) replace_plan(planner_.plan(plan_key(pipeline_, request)));
   if (programs_.packs_in_turn()) return;  // when each component's turn comes
   std::string told;
   const auto tell = [&](const std::string& component) {
@@ -132,7 +137,7 @@ void Engine::prepare(const Request& request, const std::function<void(const std:
   const int calls = static_cast<int>(make_scheduler(request.scheduler, request.steps)->timesteps().size());
   std::set<StageShape> shapes;
   for (const UnetEvaluation& one : unet_schedule(request, is_guided(pipeline_, request), calls))
-    shapes.insert({1, one.copies, request.width, request.height, one.part});
+    shapes.insert({1, one.cfg_copies, request.width, request.height, one.part});
   for (const StageShape& shape : shapes) {
     if (programs_.has_step(shape)) continue;
     tell("unet");
@@ -144,12 +149,6 @@ void Engine::prepare(const Request& request, const std::function<void(const std:
 }
 
 const Tensor& Engine::encode_text(const std::string& prompt) { return conditioner_.text_of(prompt).embedding; }
-
-// The unconditional one first.
-std::vector<const std::string*> Engine::prompts_of(const Job& job) const {
-  if (job.rows == 1) return {&job.request.prompt};
-  return {&job.request.negative_prompt, &job.request.prompt};
-}
 
 Job Engine::start(const Request& request) {
   prepare(request);

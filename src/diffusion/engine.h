@@ -56,10 +56,7 @@ class Engine {
   void offload(Job& job);        // what is large of a job that waits leaves memory until its next step
 
  private:
-  void use_plan_for(const Request& request);
   void replace_plan(EnginePlan plan);
-  void check_capacity(const Request& request) const;
-  std::vector<const std::string*> prompts_of(const Job& job) const;
 
   const Pipeline pipeline_;
   EngineOptions options_;

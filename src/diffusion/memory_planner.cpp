@@ -150,7 +150,7 @@ size_t MemoryPlanner::Draft::carried(int jobs) const {
   sum += rows * held;
   if (key_.partly_guided) sum += held;  // the conditional halves, for the programs without the other
   if (!capacity_) return sum;
-  sum += static_cast<size_t>(Capacity::kKeyedJobs * jobs - 1) * rows * held;
+  sum += static_cast<size_t>(Capacity::kJobsWithCrossKv * jobs - 1) * rows * held;
   if (jobs > 1) sum += static_cast<size_t>(jobs) * rows * held;  // as a call's inputs
   size_t pixels = 0;
   for (const Graph& graph : stages_.back().graphs) pixels = std::max(pixels, outputs_bytes(graph));

@@ -22,10 +22,10 @@ struct PlanOptions {
 
 // What a server promises to take, whatever the requests: its memory is planned once, and never again for a single one.
 struct Capacity {
-  static constexpr int kKeyedJobs = 2;  // jobs that hold what their prompts gave, for each in a call
-  int jobs = 1;                         // in one call of the U-Net, at most
-  int max_side = 2048;                  // pixels
-  int64_t max_pixels = 1024 * 1024;     // of one image
+  static constexpr int kJobsWithCrossKv = 2;  // jobs that hold what their prompts gave, for each in a call
+  int jobs = 1;                               // in one call of the U-Net, at most
+  int max_side = 2048;                        // pixels
+  int64_t max_pixels = 1024 * 1024;           // of one image
 };
 
 struct PlanKey {  // what a plan depends on

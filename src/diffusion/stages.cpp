@@ -12,7 +12,7 @@ DType carried_type(Precision precision) { return precision == Precision::kBf16 ?
 LatentSize latent_size(const Pipeline& pipeline, const StageShape& shape) {
   const int scale = pipeline.vae_scale();
   LatentSize size{shape.jobs, shape.height / scale, shape.width / scale, pipeline.clip_config.tokens};
-  size.copies = shape.cfg_copies;
+  size.cfg_copies = shape.cfg_copies;
   size.part = shape.part;
   return size;
 }

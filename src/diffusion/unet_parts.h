@@ -21,8 +21,8 @@ struct UnetParts {
   // time: timestep [1] (and guidance [1, width]) -> the time embedding of each resnet, [1, c].
   // added: added conditioning [1, width] -> its embedding, [1, c]; empty where the model takes none.
   std::vector<ConditioningPart> before;
-  // latent [rows, ...], where it is shallow cached_feature [rows * copies, ...], then values of the parts before it: those
-  // of a prompt and of a request [rows * copies, ...], those of a timestep [rows, ...]. A shallow one reads few of them.
+  // latent [rows, ...], where it is shallow cached_feature [rows * cfg_copies, ...], then values of the parts before it: those
+  // of a prompt and of a request [rows * cfg_copies, ...], those of a timestep [rows, ...]. A shallow one reads few of them.
   Graph step;
 
   const ConditioningPart& part(DependsOn depends) const;

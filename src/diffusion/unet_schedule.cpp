@@ -7,10 +7,10 @@ std::vector<UnetEvaluation> unet_schedule(const Request& request, bool guided, i
   std::vector<UnetEvaluation> schedule;
   for (int call = 0; call < calls; ++call) {
     const float middle = (static_cast<float>(call) + 0.5f) / static_cast<float>(calls);
-    const int copies = guided && middle >= from && middle <= to ? 2 : 1;
-    const bool whole = call % request.cache_interval == 0 || copies > schedule.back().copies;
+    const int cfg_copies = guided && middle >= from && middle <= to ? 2 : 1;
+    const bool whole = call % request.cache_interval == 0 || cfg_copies > schedule.back().cfg_copies;
     const UnetPart first = request.cache_interval > 1 ? UnetPart::kFullKeepFeature : UnetPart::kFull;
-    schedule.push_back({copies, whole ? first : UnetPart::kShallow});
+    schedule.push_back({cfg_copies, whole ? first : UnetPart::kShallow});
   }
   return schedule;
 }

@@ -10,7 +10,7 @@
 namespace inkstone {
 
 struct UnetEvaluation {
-  int copies = 1;  // rows of its batch: 2 with the unconditional half
+  int cfg_copies = 1;  // rows of its batch: 2 with the unconditional half
   UnetPart part = UnetPart::kFull;
   auto operator<=>(const UnetEvaluation&) const = default;
 };

@@ -140,14 +140,14 @@ Graph unet_graph(const UnetConfig& config, LatentSize size) {
   INKSTONE_CHECK(size.height > 0 && size.width > 0 && size.height % factor == 0 && size.width % factor == 0,
                  "a latent of ", size.width, "x", size.height, " does not divide by ", factor);
   Graph graph;
-  const int64_t all = size.rows * size.copies;
+  const int64_t all = size.rows * size.cfg_copies;
   const Value latent = input(graph, "latent", {size.rows, config.in_channels, size.height, size.width});
   const Value timestep = input(graph, "timestep", {size.rows});
-  UnetInputs in{repeat(latent, size.copies), repeat(timestep, size.copies),
+  UnetInputs in{repeat(latent, size.cfg_copies), repeat(timestep, size.cfg_copies),
                 input(graph, "text", {all, size.tokens, config.context})};
   if (config.added) in.added = input(graph, "added", {all, config.added});
   if (config.guidance_channels)
-    in.guidance = repeat(input(graph, "guidance", {size.rows, config.guidance_channels}), size.copies);
+    in.guidance = repeat(input(graph, "guidance", {size.rows, config.guidance_channels}), size.cfg_copies);
   if (size.part == UnetPart::kShallow) in.cached_feature = size.cached_feature;  // finish() drops what nothing reads
   const auto [output, cached_feature] = unet({&graph, ""}, config, in);
   if (size.part != UnetPart::kFullKeepFeature) return finish(graph, output);

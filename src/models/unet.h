@@ -37,12 +37,12 @@ inline constexpr int kShallowLayers = 1;  // why not 2: docs/performance.md
 
 struct LatentSize {
   int64_t rows, height, width, tokens = 77;
-  int64_t copies = 1;  // texts for each latent: 2 with classifier-free guidance
+  int64_t cfg_copies = 1;  // texts for each latent: 2 with classifier-free guidance
   UnetPart part = UnetPart::kFull;
   DType cached_feature = DType::kF32;  // the type in which the cached feature goes out and comes in
 };
 // Inputs "latent" and "timestep" (and "guidance", where the config has it), a row for each latent; "text" (and "added"), a row for each copy of
-// it, and so the output: [rows * copies, ...], the copies of a latent one after another. Throws Error where the size does not divide.
+// it, and so the output: [rows * cfg_copies, ...], the copies of a latent one after another. Throws Error where the size does not divide.
 Graph unet_graph(const UnetConfig& config, LatentSize size);
 
 }  // namespace inkstone

@@ -64,8 +64,8 @@ TEST_F(Export, writes_only_nodes_that_atc_takes_at_every_opset_and_choice) {
 TEST_F(Export, names_the_graphs_that_the_engine_compiles) {
   choice_.graphs.batches = {1, 2};
   const Manifest manifest = run();
-  const auto unet = [&](int rows, int copies) {
-    return unet_parts(model_.unet_config, {rows, 8, 16, model_.clip_config.tokens, copies}, DType::kF32);
+  const auto unet = [&](int rows, int cfg_copies) {
+    return unet_parts(model_.unet_config, {rows, 8, 16, model_.clip_config.tokens, cfg_copies}, DType::kF32);
   };
   EXPECT_EQ(find(manifest, "text_encoder").gears.at(0).graph, identity(clip_graph(model_.clip_config, 1)));
   EXPECT_EQ(find(manifest, "unet_prompt").gears.at(0).graph, identity(unet(1, 1).part(DependsOn::kPrompt).graph));

@@ -22,7 +22,7 @@ Manifest example() {
   graph.component = "unet";
   graph.part = "step";
   graph.width = graph.height = 512;
-  graph.copies = 2;
+  graph.cfg_copies = 2;
   graph.onnx = {"a.onnx", 5, "bb"};
   graph.weights = "unet.bin";
   graph.fingerprint = "cc";

@@ -85,10 +85,10 @@ compile::Hoisted hoisted(const Graph& graph, DType carried) {
 
 TEST(Shallow, with_the_whole_s_own_deep_feature_is_the_whole) {
   for (const UnetConfig& config : configs())
-    for (const int64_t copies : {1, 2})
+    for (const int64_t cfg_copies : {1, 2})
       for (const Setting& setting : kSettings) {
         const auto graph = [&](UnetPart part) {
-          return unet_graph(config, {2, 8, 12, 5, copies, part, setting.carried()});
+          return unet_graph(config, {2, 8, 12, 5, cfg_copies, part, setting.carried()});
         };
         const auto backend = open_backend(setting.device);
         const Graph whole = graph(UnetPart::kFull);

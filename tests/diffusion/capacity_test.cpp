@@ -90,7 +90,7 @@ TEST(Faults, of_the_only_job_are_thrown) {
   }
 }
 
-TEST(Job, a_parked_one_goes_on_to_the_same_bits) {
+TEST(Job, an_offloaded_one_goes_on_to_the_same_bits) {
   Engine engine = demo_engine();
   const Request r = request(engine, "a fox", 1);
   const Image alone = generate(engine, r).image;

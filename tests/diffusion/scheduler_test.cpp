@@ -50,8 +50,8 @@ void model(float t, float scale, const std::vector<float>& x, std::vector<float>
 }
 
 // A latent going through its calls; copyable midway.
-struct Course {
-  Course(const Scheduler& with, size_t size, uint64_t seed)
+struct Trajectory {
+  Trajectory(const Scheduler& with, size_t size, uint64_t seed)
       : scheduler(&with), noise(seed), x(size), out(size), fresh(size) {
     noise.fill(x);
     for (float& value : x) value *= with.init_noise_sigma();
@@ -215,9 +215,9 @@ TEST(Scheduler, one_step_works_for_all) {
       config.karras = karras;
       const auto scheduler = make_scheduler(config, 1);
       ASSERT_EQ(scheduler->timesteps().size(), 1u) << name_of(kind);
-      Course schedule(*scheduler, 16, 1);
-      schedule.step();
-      for (const float value : schedule.x) EXPECT_TRUE(std::isfinite(value)) << name_of(kind);
+      Trajectory trajectory(*scheduler, 16, 1);
+      trajectory.step();
+      for (const float value : trajectory.x) EXPECT_TRUE(std::isfinite(value)) << name_of(kind);
     }
   }
 }
@@ -288,12 +288,12 @@ TEST(Scheduler, a_state_copied_midway_goes_on_to_the_same_bits) {
     config.eta = 0.5f;
     const auto scheduler = make_scheduler(config, 9);
     for (const int at : {1, 2, 5, 8}) {
-      Course schedule(*scheduler, 48, 4);
-      while (schedule.call < at) schedule.step();
-      Course copy = schedule;
-      while (!schedule.done()) schedule.step();
+      Trajectory trajectory(*scheduler, 48, 4);
+      while (trajectory.call < at) trajectory.step();
+      Trajectory copy = trajectory;
+      while (!trajectory.done()) trajectory.step();
       while (!copy.done()) copy.step();
-      EXPECT_EQ(schedule.x, copy.x) << name_of(kind) << " copied after " << at;
+      EXPECT_EQ(trajectory.x, copy.x) << name_of(kind) << " copied after " << at;
     }
   }
 }
@@ -301,9 +301,9 @@ TEST(Scheduler, a_state_copied_midway_goes_on_to_the_same_bits) {
 TEST(Scheduler, the_same_inputs_give_the_same_bits) {
   for (const SchedulerKind kind : kinds()) {
     const auto first = make_scheduler(read(kSd15, kind), 8), second = make_scheduler(read(kSd15, kind), 8);
-    Course one(*first, 64, 9), two(*second, 64, 9), other(*second, 64, 10);
-    for (Course* schedule : {&one, &other, &two}) {
-      while (!schedule->done()) schedule->step();
+    Trajectory one(*first, 64, 9), two(*second, 64, 9), other(*second, 64, 10);
+    for (Trajectory* trajectory : {&one, &other, &two}) {
+      while (!trajectory->done()) trajectory->step();
     }
     EXPECT_EQ(one.x, two.x) << name_of(kind);
     EXPECT_NE(one.x, other.x) << name_of(kind);
@@ -313,17 +313,17 @@ TEST(Scheduler, the_same_inputs_give_the_same_bits) {
 TEST(Scheduler, history_is_made_at_the_start_and_stays_where_it_is) {
   for (const SchedulerKind kind : kinds()) {
     const auto scheduler = make_scheduler(read(kSd15, kind), 30);
-    Course schedule(*scheduler, 32, 2);
-    const size_t buffers = schedule.state.history.size();
+    Trajectory trajectory(*scheduler, 32, 2);
+    const size_t buffers = trajectory.state.history.size();
     std::vector<const float*> places;
-    for (const auto& buffer : schedule.state.history) places.push_back(buffer.data());
-    while (!schedule.done()) schedule.step();
-    ASSERT_EQ(schedule.state.history.size(), buffers);
+    for (const auto& buffer : trajectory.state.history) places.push_back(buffer.data());
+    while (!trajectory.done()) trajectory.step();
+    ASSERT_EQ(trajectory.state.history.size(), buffers);
     for (size_t i = 0; i < buffers; ++i) {
-      EXPECT_EQ(schedule.state.history[i].data(), places[i]) << name_of(kind);
-      EXPECT_EQ(schedule.state.history[i].size(), 32u) << name_of(kind);
+      EXPECT_EQ(trajectory.state.history[i].data(), places[i]) << name_of(kind);
+      EXPECT_EQ(trajectory.state.history[i].size(), 32u) << name_of(kind);
     }
-    EXPECT_EQ(schedule.state.calls, static_cast<int>(scheduler->timesteps().size()));
+    EXPECT_EQ(trajectory.state.calls, static_cast<int>(scheduler->timesteps().size()));
   }
 }
 

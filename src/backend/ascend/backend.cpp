@@ -31,7 +31,7 @@ std::string contents_of(const Manifest& manifest) {
   for (const GraphRecord& record : manifest.graphs) {
     std::string name = record.component == record.part ? record.component : record.component + " " + record.part;
     if (record.width) name += " " + std::to_string(record.width) + "x" + std::to_string(record.height);
-    if (record.part == "step") name += record.copies > 1 ? " guided" : " unguided";
+    if (record.part == "step") name += record.cfg_copies > 1 ? " guided" : " unguided";
     if (record.vae_tile) name += " in tiles";
     if (!record.compiled) name += ", not compiled";
     for (const Gear& gear : record.gears) batches[name].insert(gear.batch);

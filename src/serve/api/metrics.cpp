@@ -115,7 +115,7 @@ void add_worker(Families& to, const WorkerFigures& worker, size_t number) {
   to.gauge("inkstone_worker_jobs", "Jobs that it has.", batcher.jobs, labels);
   to.gauge("inkstone_worker_rows", "Rows of those jobs.", batcher.rows, labels);
   to.gauge("inkstone_worker_batch_rows", "Rows of the step that runs.", batcher.batch_rows, labels);
-  to.gauge("inkstone_worker_parked", "Jobs between two of their steps.", batcher.parked, labels);
+  to.gauge("inkstone_worker_between_steps", "Jobs between two of their steps.", batcher.between_steps, labels);
   to.gauge("inkstone_worker_backlog_seconds", "Of all that is left, one job at a time.", batcher.backlog_seconds,
            labels);
   to.counter("inkstone_worker_steps_total", "Steps made.", double(batcher.steps), labels);

@@ -38,7 +38,7 @@ JsonObject worker_json(const WorkerFigures& worker) {
           {"restarts", worker.restarts},
           {"jobs", worker.batcher.jobs},
           {"batch_rows", worker.batcher.batch_rows},
-          {"parked", worker.batcher.parked},
+          {"between_steps", worker.batcher.between_steps},
           {"backlog_seconds", worker.batcher.backlog_seconds},
           {"buckets", std::move(buckets)},
           {"curves", std::move(curves)},

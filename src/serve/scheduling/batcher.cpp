@@ -178,7 +178,7 @@ BatcherFigures Batcher::figures() const {
     figures.wait_for_encode += entry.phase == Phase::kEncode;
     figures.wait_for_denoise += waits;
     figures.wait_for_decode += entry.phase == Phase::kDecode;
-    figures.parked += waits && !entry.fresh && !steps;
+    figures.between_steps += waits && !entry.fresh && !steps;
     figures.batch_rows += steps ? entry.job.rows : 0;
     figures.backlog_seconds += alone_seconds(entry);
     figures.buckets[entry.bucket].jobs++;

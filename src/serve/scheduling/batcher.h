@@ -76,7 +76,7 @@ struct BatcherFigures {
   int jobs = 0, rows = 0;
   int wait_for_encode = 0, wait_for_denoise = 0, wait_for_decode = 0;
   // Jobs that have stepped and are not in the step that runs.
-  int parked = 0;
+  int between_steps = 0;
   int batch_rows = 0;  // in the step that runs
   // To finish all jobs, one at a time.
   double backlog_seconds = 0;

@@ -45,7 +45,7 @@ class Worker {
   WorkerReport answer(const FinishCommand& command);
 
   std::vector<Job*> jobs_of(const StepCommand& command, Stepped& report);
-  void park_others(const std::vector<Job*>& jobs);
+  void offload_others(const std::vector<Job*>& jobs);
   Preview preview_of(JobId id, const Job& job) const;
   DeviceFigures figures();
   std::optional<DeviceFigures> figures_in_time();
@@ -112,7 +112,7 @@ WorkerReport Worker::answer(const StartCommand& command) {
     Started report{command.job, 0, job.rows, job.calls(), {}};
     for (const std::string& warning : job.warnings) report.warnings.push_back(clean_utf8(warning));
     InFlight& flying = jobs_[command.job] = {std::move(job), steps_};
-    park_others({&flying.job});
+    offload_others({&flying.job});
     report.seconds = seconds_since(begin);
     return report;
   } catch (...) {
@@ -135,16 +135,16 @@ std::vector<Job*> Worker::jobs_of(const StepCommand& command, Stepped& report) {
   return jobs;
 }
 
-// Keys of texts are large, and the memory was planned for those of a few jobs.
-void Worker::park_others(const std::vector<Job*>& jobs) {
-  const size_t max = static_cast<size_t>(Capacity::kKeyedJobs * jobs_in_step_);
-  std::vector<InFlight*> keyed;
+// What prompts gave is large, and the memory was planned for that of a few jobs: those that stepped longest ago go.
+void Worker::offload_others(const std::vector<Job*>& jobs) {
+  const size_t max = static_cast<size_t>(Capacity::kJobsWithCrossKv * jobs_in_step_);
+  std::vector<InFlight*> holding;
   for (auto& [id, other] : jobs_)
-    if (!other.job.cross_kv.empty() && std::ranges::find(jobs, &other.job) == jobs.end()) keyed.push_back(&other);
-  if (keyed.size() + jobs.size() <= max) return;
-  std::ranges::sort(keyed, {}, &InFlight::stepped);
-  const size_t parked = std::min(keyed.size(), keyed.size() + jobs.size() - max);
-  for (size_t i = 0; i < parked; ++i) engine_.offload(keyed[i]->job);
+    if (!other.job.cross_kv.empty() && std::ranges::find(jobs, &other.job) == jobs.end()) holding.push_back(&other);
+  if (holding.size() + jobs.size() <= max) return;
+  std::ranges::sort(holding, {}, &InFlight::stepped);
+  const size_t offloaded = std::min(holding.size(), holding.size() + jobs.size() - max);
+  for (size_t i = 0; i < offloaded; ++i) engine_.offload(holding[i]->job);
 }
 
 WorkerReport Worker::answer(const StepCommand& command) {
@@ -152,7 +152,7 @@ WorkerReport Worker::answer(const StepCommand& command) {
   Stepped report;
   const std::vector<Job*> jobs = jobs_of(command, report);
   try {
-    park_others(jobs);
+    offload_others(jobs);
     if (settings_.sabotage.stepping) settings_.sabotage.stepping(jobs.size());
     std::vector<RowFault> faults;
     if (!jobs.empty()) faults = engine_.step(jobs);

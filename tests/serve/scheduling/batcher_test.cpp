@@ -163,7 +163,7 @@ TEST(Batcher, a_higher_priority_parks_a_lower_one_at_the_next_step) {
   bench.admit(2, 3, {.priority = Priority::kHigh});
   EXPECT_EQ(bench.run().kind, Kind::kEncode);
   EXPECT_THAT(bench.next().jobs, ElementsAre(2));
-  EXPECT_EQ(bench.batcher.figures().parked, 1);
+  EXPECT_EQ(bench.batcher.figures().between_steps, 1);
 }
 
 TEST(Batcher, an_old_low_priority_goes_before_a_new_high_one) {
