@@ -50,7 +50,7 @@ def main():
     error = sum(d * d for d in apart) / len(apart)
     near = 10 * math.log10(255**2 / error) if error else math.inf
     print(f"{options.other}: {near:.2f} dB, at most {max(map(abs, apart))} of 255 apart" if error else f"{options.other}: the same pixels")
-    sys.exit(near < options.least)
+    sys.exit(near < options.min)
 
 if __name__ == "__main__":
     main()
