@@ -68,6 +68,7 @@ std::string plan_table(const EnginePlan& plan) {
   text += fmt::format("  {:<14}{:>60}\n", "program", byte_text(plan.program_bytes));
   for (const PlannedStage& stage : plan.stages) text += use_row(stage.name, stage.use);
   text += fmt::format("  {:<14}{:>60}\n", "carried", byte_text(plan.carried_bytes));
+  if (plan.owned_bytes) text += fmt::format("  {:<14}{:>60}\n", "owned weights", byte_text(plan.owned_bytes));
   text += fmt::format("  {:<14}{:>60}\n", "peak", byte_text(plan.peak_bytes));
   text +=
       "  weights are mapped from the model's files, shared by processes, and may be taken back by the system;\n"

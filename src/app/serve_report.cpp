@@ -53,7 +53,7 @@ std::string serve_report(const serve::ServiceFigures& figures, const serve::Mode
   text += fmt::format("batching   {}\n", batching_text(settings.batching));
   text += fmt::format("queue      {} images, {} of one client, {:g} s of waiting at most\n", settings.max_queue,
                       settings.max_per_client, settings.max_wait);
-  text += fmt::format("images   up to {} pixels, {} steps, {} in one order; kept {:g} s, {} of them\n",
+  text += fmt::format("images     up to {} pixels, {} steps, {} in one order; kept {:g} s, {} of them\n",
                       settings.max_pixels, settings.max_steps, settings.max_images, settings.kept_seconds,
                       byte_text(static_cast<size_t>(settings.max_kept_bytes)));
   return text;

@@ -97,6 +97,10 @@ TEST(Report, the_plan_says_what_was_given_up) {
   plan.reasons = {"the VAE is tiled, which saves 40 MiB"};
   EXPECT_THAT(plan_table(plan), testing::HasSubstr("given up: the VAE is tiled, which saves 40 MiB\n"));
   EXPECT_THAT(plan_table(plan), testing::HasSubstr("151 MiB"));
+  EXPECT_THAT(plan_table(plan), testing::Not(testing::HasSubstr("owned weights")));
+  plan.owned_bytes = size_t{7} << 20;
+  EXPECT_THAT(plan_table(plan), testing::HasSubstr("7.00 MiB"));
+  EXPECT_EQ(plan_json(plan).at("owned_bytes").as_uint64(), plan.owned_bytes);
   EXPECT_EQ(plan_line(plan), "200 MiB planned, one component in memory at a time, VAE tiled");
   EXPECT_EQ(plan_json(plan).at("given_up").as_array().size(), 1u);
 }
