@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 
 Graph graph_of(const Pipeline& model, const GraphRecord& record, const Gear& gear) {
   const int scale = model.vae_scale(), height = record.height / scale, width = record.width / scale;
-  const int side = model.size_multiple() / scale;
+  const int side = model.traits.size_multiple / scale;
   if (record.part == "text_encoder") return clip_graph(model.clip_config, 1);
   if (record.part == "vae_decoder") return vae_decoder_graph(model.vae_config, 1, height, width);
   if (record.part == "vae_encoder") return vae_encoder_graph(model.vae_config, 1, record.height, record.width);

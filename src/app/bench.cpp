@@ -18,14 +18,15 @@
 namespace inkstone {
 namespace {
 
-Request bench_request(const Options& options, const Pipeline& model) {
+ResolvedRequest bench_request(const Options& options, const Engine& engine) {
   constexpr int kSteps = 2;
-  Request request = request_of(options, model);
+  ImageRequest request = options.request;
   request.prompt = "a red apple to the left of a bee";
-  request.guidance = std::max(request.guidance, 2.0f);  // guided, whatever the model asks for
-  request.steps = options.steps.value_or(kSteps);
-  request.scheduler.kind = SchedulerKind::kDdim;  // one call of the U-Net a step
-  return request;
+  request.guidance_scale =
+      std::max(engine.pipeline().traits.guidance_scale, 2.0f);  // guided, whatever the model asks for
+  request.steps = options.timed_steps.value_or(kSteps);
+  request.scheduler = "ddim";  // one evaluation of the U-Net a step
+  return resolve_request(engine, request);
 }
 
 void write_text(const std::string& path, const std::string& text) { write_file(path, std::as_bytes(std::span(text))); }
@@ -39,7 +40,7 @@ void check_files(const Options& options) {
   if (options.trace) check_writable(*options.trace, kTraceBytes);
 }
 
-JsonObject read_comparable(const std::string& path, const Loaded& loaded, const Request& request) {
+JsonObject read_comparable(const std::string& path, const Loaded& loaded, const ResolvedRequest& request) {
   JsonObject before = read_bench(path);
   expect_same_work(before, path, {{"model", model_json(loaded)}, {"width", request.width}, {"height", request.height}});
   return before;
@@ -53,7 +54,7 @@ int run_bench(const Options& options) {
   check_files(options);
   const double opening = steady_seconds();
   const Loaded loaded = load(options);
-  const Request request = bench_request(options, loaded.model());
+  const ResolvedRequest request = bench_request(options, *loaded.engine);
   JsonObject before;
   if (options.compare) before = read_comparable(*options.compare, loaded, request);
 

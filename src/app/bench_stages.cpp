@@ -21,7 +21,7 @@ size_t BenchResult::kind_of(const UnetEvaluation& call) const {
 
 std::optional<double> BenchResult::seconds_of(int number) const {
   double sum = texts * text_encoder.seconds() + vae.seconds();
-  for (const UnetEvaluation& call : unet_schedule(request, guided(), number)) {
+  for (const UnetEvaluation& call : unet_schedule(request, number)) {
     const Measurement& step = steps[kind_of(call)];
     if (step.runs.empty()) return std::nullopt;
     sum += step.seconds();
@@ -31,11 +31,11 @@ std::optional<double> BenchResult::seconds_of(int number) const {
 
 double BenchResult::work_of(int number) const {
   double sum = texts * text_encoder.work + vae.work;
-  for (const UnetEvaluation& call : unet_schedule(request, guided(), number)) sum += steps[kind_of(call)].work;
+  for (const UnetEvaluation& call : unet_schedule(request, number)) sum += steps[kind_of(call)].work;
   return sum;
 }
 
-Bench::Bench(Engine& engine, const Request& request, int repeat, const Console& console, double opening)
+Bench::Bench(Engine& engine, const ResolvedRequest& request, int repeat, const Console& console, double opening)
     : engine_(engine),
       console_(console),
       view_(progress_kind(console.quiet), repeat),
@@ -63,7 +63,7 @@ Bench::Programs Bench::text_programs() {
 
 Bench::Programs Bench::step_programs(const Job& job) {
   return [this, call = job.next()] {
-    const Request& request = result_.request;
+    const ResolvedRequest& request = result_.request;
     const StageShape shape{1, call.cfg_copies, request.width, request.height, call.part};
     return std::vector{&engine_.programs().step(shape).program()};
   };
@@ -96,16 +96,16 @@ void Bench::timed(Measurement& measurement, const Programs& programs, const std:
 }
 
 // Of the models' own graphs: what the engine saves of this work counts as speed.
-void Bench::count_work(int rows) {
+void Bench::count_work(int texts) {
   const Pipeline& model = engine_.pipeline();
-  const Request& request = result_.request;
+  const ResolvedRequest& request = result_.request;
   const int scale = model.vae_scale(), height = request.height / scale, width = request.width / scale;
-  result_.texts = rows;
+  result_.texts = texts;
   result_.text_encoder.work = flops(clip_graph(model.clip_config, 1));
   const auto work = [&](int cfg_copies, UnetPart part) {
     return flops(unet_graph(model.unet_config, {cfg_copies, height, width, model.clip_config.tokens, 1, part}));
   };
-  for (const UnetEvaluation& call : unet_schedule(request, result_.guided(), kMaxSteps))
+  for (const UnetEvaluation& call : unet_schedule(request, kMaxSteps))
     if (Measurement& step = result_.steps[result_.kind_of(call)]; step.work == 0)
       step.work = work(call.cfg_copies, call.part);
   result_.vae.work = flops(vae_decoder_graph(model.vae_config, 1, height, width));
@@ -127,9 +127,9 @@ void Bench::start_up() {
     return seconds;
   };
   first.open = part("open the model");
-  Request request = result_.request;
-  request.steps = 1;
-  engine_.check(request);
+  ImageRequest one_step = result_.request.said();
+  one_step.steps = 1;
+  const ResolvedRequest request = engine_.resolve(one_step);
   result_.plan = engine_.plan(request);
   first.plan = part("plan");
   result_.text_encoder.planned = result_.plan.use("text_encoder").total();
@@ -158,7 +158,7 @@ void Bench::start_up() {
   first.step = lap();
   first.memory.raise_to(step.memory);
 
-  count_work(job.rows);
+  count_work(request.cfg_copies());
   engine_.prepare(result_.request);  // the programs of approximations that one step does not show
   progress.decoding();
   timed(vae, vae_programs(), [&] { engine_.finish(job); });
@@ -174,7 +174,7 @@ void Bench::probe_peaks() {
 
 void Bench::image(int number) {
   const Progress progress = view_.callbacks(number);
-  Request request = result_.request;
+  ResolvedRequest request = result_.request;
   request.prompt += fmt::format(" {}", number);  // the engine keeps the last texts: these are new
   request.negative_prompt = fmt::format("nothing {}", number);
 

@@ -29,7 +29,7 @@ struct FirstStep {  // seconds, one after another, from opening the model to the
 };
 
 struct BenchResult {
-  Request request;
+  ResolvedRequest request;
   int repeat = 1;
   EnginePlan plan;
   Peaks peaks;  // the highest of the probes
@@ -53,7 +53,7 @@ struct BenchResult {
 class Bench {
  public:
   // `opening`: when loading began. The request's steps are those of each image.
-  Bench(Engine& engine, const Request& request, int repeat, const Console& console, double opening);
+  Bench(Engine& engine, const ResolvedRequest& request, int repeat, const Console& console, double opening);
   BenchResult run();
   const Trace& trace() const { return trace_; }
 
@@ -64,7 +64,7 @@ class Bench {
   void image(int number);
   void probe_peaks();
   void timed(Measurement& measurement, const Programs& programs, const std::function<void()>& work);
-  void count_work(int rows);
+  void count_work(int texts);
   Measurement& measurement_of(const Job& job) { return result_.steps[result_.kind_of(job.next())]; }
   Programs text_programs();
   Programs step_programs(const Job& job);

@@ -77,11 +77,11 @@ const GraphRecord& record_of(const Manifest& manifest, const std::string& part, 
 class StepInputs {
  public:
   StepInputs(Engine& engine, const Job& job) : latent_(job.latent.clone()) {
-    for (float& value : latent_.floats()) value *= job.scheduler->input_scale(job.call);
+    for (float& value : latent_.floats()) value *= job.request.scheduler->input_scale(job.call);
     by_port_["latent"] = &latent_;
     for (size_t i = 0; i < job.cross_kv.size(); ++i) by_port_["text_" + std::to_string(i)] = &job.cross_kv[i].tensor;
     BoundProgram& time = engine.programs().before_steps("unet_time");
-    time.host_input("timestep").floats()[0] = job.scheduler->timesteps()[static_cast<size_t>(job.call)];
+    time.host_input("timestep").floats()[0] = job.request.scheduler->timesteps()[static_cast<size_t>(job.call)];
     times_ = time.run_for_new_outputs();
     for (size_t i = 0; i < times_.size(); ++i) by_port_["time_" + std::to_string(i)] = &times_[i];
   }
@@ -93,16 +93,16 @@ class StepInputs {
   std::map<std::string, const Tensor*> by_port_;
 };
 
-Request request_for(const Pipeline& model, const GraphRecord& step, const std::string& prompt, uint64_t seed) {
-  Request request;
+ResolvedRequest request_for(const Engine& engine, const GraphRecord& step, const std::string& prompt, uint64_t seed) {
+  constexpr float kGuided = 1.5f;  // at least
+  ImageRequest request;
   request.prompt = prompt;
   request.seed = seed;
   request.steps = kSteps;
-  request.guidance = step.cfg_copies == 2 ? std::max(1.5f, model.defaults.guidance) : model.defaults.guidance;
+  if (step.cfg_copies == 2) request.guidance_scale = std::max(kGuided, engine.pipeline().traits.guidance_scale);
   request.width = step.width;
   request.height = step.height;
-  request.scheduler = scheduler_config(*model.scheduler_json, model.folder.string());
-  return request;
+  return engine.resolve(request);
 }
 
 }  // namespace
@@ -131,7 +131,7 @@ void write_calibration(const fs::path& model, const std::vector<std::string>& pr
                        "--calibration: a model distilled with guidance is not calibrated");
   for (size_t i = 0; i < prompts.size(); ++i) {
     tell(fmt::format("calibration: prompt {} of {}", i + 1, prompts.size()));
-    Job job = engine.start(request_for(engine.pipeline(), step, prompts[i], i));
+    Job job = engine.start(request_for(engine, step, prompts[i], i));
     for (int kept = 0; !job.done(); engine.step(job)) {
       if (job.call * kStepsKept < kept * job.calls()) continue;
       ++kept;

@@ -19,20 +19,17 @@ std::string place(const std::string& source, const toml::source_region& region) 
   return fmt::format("{}:{}:{}", source, region.begin.line, region.begin.column);
 }
 
-const char* kind_text(const Member& member) {
-  struct Kinds {
-    const char* operator()(std::optional<std::string> Options::*) const { return "a text in quotes"; }
-    const char* operator()(std::optional<uint64_t> Options::*) const { return "a whole number"; }
-    const char* operator()(std::optional<int> Options::*) const { return "a whole number"; }
-    const char* operator()(std::optional<float> Options::*) const { return "a number"; }
-    const char* operator()(std::optional<ByteSize> Options::*) const {
-      return "a text such as \"2GiB\", or a number of bytes";
-    }
-    const char* operator()(std::optional<Interval> Options::*) const { return "a text such as \"0.1,0.8\""; }
-    const char* operator()(std::optional<bool> Options::*) const { return "true or false"; }
-  };
-  return std::visit(Kinds{}, member);
-}
+struct Kinds {  // of what a setting sets
+  const char* operator()(const std::optional<std::string>&) const { return "a text in quotes"; }
+  const char* operator()(const std::optional<uint64_t>&) const { return "a whole number"; }
+  const char* operator()(const std::optional<int>&) const { return "a whole number"; }
+  const char* operator()(const std::optional<float>&) const { return "a number"; }
+  const char* operator()(const std::optional<ByteSize>&) const {
+    return "a text such as \"2GiB\", or a number of bytes";
+  }
+  const char* operator()(const std::optional<Interval>&) const { return "a text such as \"0.1,0.8\""; }
+  const char* operator()(const std::optional<bool>&) const { return "true or false"; }
+};
 
 const char* kind_text(const toml::node& node) {
   if (node.is_table()) return "a table";
@@ -45,18 +42,33 @@ const char* kind_text(const toml::node& node) {
 }
 
 // The value as a flag would write it; nothing where its type does not fit.
-std::optional<std::string> text_of(const toml::node& node, const Member& member) {
-  const bool text = std::holds_alternative<std::optional<std::string> Options::*>(member);
-  const bool interval = std::holds_alternative<std::optional<Interval> Options::*>(member);
-  const bool size = std::holds_alternative<std::optional<ByteSize> Options::*>(member);
-  const bool number = std::holds_alternative<std::optional<float> Options::*>(member);
-  const bool flag = std::holds_alternative<std::optional<bool> Options::*>(member);
-  if (const auto* value = node.as_string(); value && (text || size || interval)) return value->get();
-  if (const auto* value = node.as_integer(); value && !text && !flag && !interval) return std::to_string(value->get());
-  if (const auto* value = node.as_floating_point(); value && number) return fmt::format("{}", value->get());
-  if (const auto* value = node.as_boolean(); value && flag) return value->get() ? "true" : "false";
-  return {};
-}
+struct TextOf {
+  const toml::node& node;
+
+  std::optional<std::string> quoted() const {
+    if (const auto* value = node.as_string()) return value->get();
+    return {};
+  }
+  std::optional<std::string> whole() const {
+    if (const auto* value = node.as_integer()) return std::to_string(value->get());
+    return {};
+  }
+  std::optional<std::string> operator()(const std::optional<std::string>&) const { return quoted(); }
+  std::optional<std::string> operator()(const std::optional<Interval>&) const { return quoted(); }
+  std::optional<std::string> operator()(const std::optional<uint64_t>&) const { return whole(); }
+  std::optional<std::string> operator()(const std::optional<int>&) const { return whole(); }
+  std::optional<std::string> operator()(const std::optional<float>&) const {
+    if (const auto* value = node.as_floating_point()) return fmt::format("{}", value->get());
+    return whole();
+  }
+  std::optional<std::string> operator()(const std::optional<ByteSize>&) const {
+    return node.is_string() ? quoted() : whole();
+  }
+  std::optional<std::string> operator()(const std::optional<bool>&) const {
+    if (const auto* value = node.as_boolean()) return value->get() ? "true" : "false";
+    return {};
+  }
+};
 
 constexpr Command kConfigured[] = {Command::kGenerate, Command::kServe};
 
@@ -84,9 +96,9 @@ void apply_entry(const toml::key& key, const toml::node& node, const std::string
     fail<UsageError>(INKSTONE_HERE, {place(source, key.source()), ": unknown key \"", name, "\"",
                                      meant.empty() ? "; keys are " + listed(known) : "; did you mean " + meant + "?"});
   }
-  const std::optional<std::string> text = text_of(node, setting->member);
-  INKSTONE_CHECK_USAGE(text, place(source, node.source()), ": ", name, " must be ", kind_text(setting->member),
-                       ", not ", kind_text(node));
+  const std::optional<std::string> text = visit_target(options, *setting, TextOf{node});
+  INKSTONE_CHECK_USAGE(text, place(source, node.source()), ": ", name, " must be ",
+                       visit_target(options, *setting, Kinds{}), ", not ", kind_text(node));
   Options checked = options;
   assign(checked, *setting, *text, fmt::format("{}: {} = {}", place(source, node.source()), name, *text));
   if (!is_set(options, *setting)) options = std::move(checked);

@@ -42,7 +42,7 @@ bool read_number(std::string_view text, int most, int& value) {
 }
 
 std::vector<ImageSize> sizes_of(const Options& options, const Pipeline& model) {
-  if (!options.sizes) return {{model.defaults.width, model.defaults.height}};
+  if (!options.sizes) return {{model.traits.width, model.traits.height}};
   std::vector<ImageSize> sizes;
   for (const std::string& piece : pieces_of(*options.sizes)) {
     const std::string_view text = piece;

@@ -25,6 +25,7 @@
 #include "base/version.h"
 #include "diffusion/parameters.h"
 #include "diffusion/process.h"
+#include "diffusion/request_json.h"
 
 namespace inkstone {
 namespace {
@@ -40,42 +41,42 @@ struct Session {
   Options options;
   Console console;
   Loaded loaded;
-  Request request;  // of the first image
+  ResolvedRequest request;  // of the first image
   int count = 1;
   EnginePlan plan;
   double seconds = 0;  // of everything
 };
 
-void read_prompts(Options& options) {
-  INKSTONE_CHECK_USAGE(options.prompt, "no prompt: say what to draw, inkstone generate \"a fox on a teal background\"");
-  if (options.prompt == "-") {
+void read_prompts(ImageRequest& request) {
+  INKSTONE_CHECK_USAGE(request.prompt, "no prompt: say what to draw, inkstone generate \"a fox on a teal background\"");
+  if (request.prompt == "-") {
     constexpr size_t kMaxBytes = size_t{16} << 20;
-    options.prompt = read_input(kMaxBytes);
-    while (!options.prompt->empty() && (options.prompt->back() == '\n' || options.prompt->back() == '\r'))
-      options.prompt->pop_back();
+    request.prompt = read_input(kMaxBytes);
+    while (!request.prompt->empty() && (request.prompt->back() == '\n' || request.prompt->back() == '\r'))
+      request.prompt->pop_back();
   }
-  options.prompt = clean_utf8(*options.prompt);
-  if (options.negative) options.negative = clean_utf8(*options.negative);
+  request.prompt = clean_utf8(*request.prompt);
+  if (request.negative_prompt) request.negative_prompt = clean_utf8(*request.negative_prompt);
 }
 
-void draw_seed(Options& options) {
-  if (!options.seed) options.seed = random_seed();
-  const uint64_t more = static_cast<uint64_t>(options.count.value_or(1) - 1);
-  INKSTONE_CHECK_USAGE(*options.seed <= UINT64_MAX - more, "--seed ", *options.seed, " --count ", more + 1,
+void draw_seed(ImageRequest& request, int count) {
+  if (!request.seed) request.seed = random_seed();
+  const uint64_t more = static_cast<uint64_t>(count - 1);
+  INKSTONE_CHECK_USAGE(*request.seed <= UINT64_MAX - more, "--seed ", *request.seed, " --count ", count,
                        ": the last seed would be more than ", UINT64_MAX);
 }
 
 void report_loaded(const Session& session) {
   const Loaded& loaded = session.loaded;
-  const Request& request = session.request;
+  const ResolvedRequest& request = session.request;
   std::string text = fmt::format("model      {} ({})\n{}", loaded.name, loaded.model().folder.string(),
                                  components_table(loaded.model()));
   text += fmt::format("device     {}, {} threads\n", device_text(loaded.engine->backend().info()), threads());
   text += fmt::format("precision  {}\nmemory     {}\n", name_of(session.plan.precision), plan_line(session.plan));
   for (const std::string& reason : session.plan.reasons) text += fmt::format("  given up: {}\n", reason);
   text += fmt::format("image      {}x{}, {} steps of {}{}, guidance {}, seed {}", request.width, request.height,
-                      request.steps, name_of(request.scheduler.kind), request.scheduler.karras ? " (Karras)" : "",
-                      request.guidance, request.seed);
+                      request.steps, name_of(request.scheduler_config.kind),
+                      request.scheduler_config.karras ? " (Karras)" : "", request.guidance_scale, request.seed);
   if (session.count > 1) text += fmt::format(" to {}", request.seed + static_cast<uint64_t>(session.count - 1));
   if (const std::string less = approximations_text(request); !less.empty()) text += "\napproximate  " + less;
   session.console.say(text);
@@ -92,7 +93,7 @@ void report_image(const Console& console, const ImageFile& image) {
 }
 
 ImageFile draw(Session& session, int number, ProgressView& progress) {
-  Request request = session.request;
+  ResolvedRequest request = session.request;
   request.seed += static_cast<uint64_t>(number);
   Generated generated = generate(*session.loaded.engine, request, progress.callbacks(number + 1));
   progress.clear();
@@ -120,7 +121,8 @@ JsonObject result_json(const Session& session, const std::vector<ImageFile>& fil
       for (const std::string& warning : image.warnings) warnings.emplace_back(clean_utf8(warning));
   }
   sum.total = session.seconds;
-  JsonObject parameters = request_json(session.request), times = times_json(sum), memory = plan_json(session.plan);
+  JsonObject parameters = request_json(session.request.said()), times = times_json(sum),
+             memory = plan_json(session.plan);
   parameters["count"] = session.count;
   times["load_seconds"] = session.loaded.seconds;
   const size_t budget = session.loaded.engine->options().memory_budget;
@@ -148,17 +150,16 @@ int run_generate(Options options) {
   Session session;
   session.console = {options.quiet.value_or(false), options.verbose.value_or(false)};
   session.count = options.count.value_or(1);
-  read_prompts(options);
-  draw_seed(options);
+  read_prompts(options.request);
+  draw_seed(options.request, session.count);
   if (options.out) check_extension(*options.out, ".png");
   set_threads(options.threads.value_or(usable_cores()));
 
   session.loaded = load(options);
   Engine& engine = *session.loaded.engine;
-  session.request = request_of(options, engine.pipeline());
+  session.request = resolve_request(engine, options.request);
   session.options = std::move(options);
-  const Request& request = session.request;
-  engine.check(request);
+  const ResolvedRequest& request = session.request;
   const uint64_t pixel_bytes =
       uint64_t{3} * static_cast<uint64_t>(request.width) * static_cast<uint64_t>(request.height);
   check_writable(image_path(session.options.out, request.prompt, request.seed, session.count > 1), pixel_bytes);

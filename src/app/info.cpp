@@ -1,28 +1,28 @@
 // inkstone info: what a model is and the memory that an image of it takes, from headers alone.
 #include <fmt/format.h>
 
-#include <boost/json/serialize.hpp>
-
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/loading.h"
 #include "app/report.h"
+#include "base/json.h"
 #include "base/utf8.h"
 #include "base/version.h"
+#include "diffusion/request_json.h"
 
 namespace inkstone {
 namespace {
 
 JsonObject scheduler_settings(const Pipeline& model) {
   JsonObject settings;
-  if (!model.scheduler_json->is_object()) return settings;
-  for (const auto& [key, value] : model.scheduler_json->get_object())
+  if (!model.traits.scheduler->is_object()) return settings;
+  for (const auto& [key, value] : model.traits.scheduler->get_object())
     if (!key.starts_with('_')) settings[key] = value;
   return settings;
 }
 
 std::string setting_text(const Json& value) {
-  return value.is_double() ? fmt::format("{}", value.get_double()) : one_line(boost::json::serialize(value));
+  return value.is_double() ? fmt::format("{}", value.get_double()) : one_line(json_text(value));
 }
 
 std::string scheduler_text(const Pipeline& model, const SchedulerConfig& scheduler) {
@@ -37,8 +37,7 @@ std::string scheduler_text(const Pipeline& model, const SchedulerConfig& schedul
 int run_info(const Options& options) {
   const Loaded loaded = load(options);
   const Pipeline& model = loaded.model();
-  const Request request = request_of(options, model);
-  loaded.engine->check(request);
+  const ResolvedRequest request = resolve_request(*loaded.engine, options.request);
   const EnginePlan plan = loaded.engine->plan(request);
   const DeviceInfo device = loaded.engine->backend().info();
 
@@ -46,13 +45,13 @@ int run_info(const Options& options) {
     JsonObject memory = plan_json(plan);
     memory["width"] = request.width;
     memory["height"] = request.height;
-    JsonObject defaults = request_json(request);
+    JsonObject defaults = request_json(request.said());
     for (const char* key : {"prompt", "negative_prompt", "seed"}) defaults.erase(key);
-    defaults["size_multiple"] = model.size_multiple();
+    defaults["size_multiple"] = model.traits.size_multiple;
     print_json({{"version", kVersion},
                 {"model", model_json(loaded)},
-                {"scheduler", JsonObject{{"name", name_of(request.scheduler.kind)},
-                                         {"class", diffusers_class(request.scheduler.kind)},
+                {"scheduler", JsonObject{{"name", name_of(request.scheduler_config.kind)},
+                                         {"class", diffusers_class(request.scheduler_config.kind)},
                                          {"settings", scheduler_settings(model)}}},
                 {"defaults", std::move(defaults)},
                 {"device", device_json(device)},
@@ -60,15 +59,15 @@ int run_info(const Options& options) {
     return 0;
   }
 
-  const ModelDefaults& defaults = model.defaults;
+  const ModelTraits& defaults = model.traits;
   std::string text = fmt::format("model      {} ({})\n{}", loaded.name, model.folder.string(), components_table(model));
-  text += scheduler_text(model, request.scheduler);
+  text += scheduler_text(model, request.scheduler_config);
   text += fmt::format("defaults   {}x{}, {} steps, guidance {}; width and height in multiples of {}\n", defaults.width,
-                      defaults.height, defaults.steps, defaults.guidance, model.size_multiple());
+                      defaults.height, defaults.steps, defaults.guidance_scale, defaults.size_multiple);
   text += fmt::format("device     {}\n", device_text(device));
   const std::string less = approximations_text(request);
   text += fmt::format("memory     for {}x{} in {}{}{}{}\n{}", request.width, request.height, name_of(plan.precision),
-                      request.guidance > 1 ? ", with guidance" : "", less.empty() ? "" : "; ", less, plan_table(plan));
+                      request.guided ? ", with guidance" : "", less.empty() ? "" : "; ", less, plan_table(plan));
   write_output(text);
   return 0;
 }

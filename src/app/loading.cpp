@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "diffusion/hub.h"
-#include "diffusion/scheduler_choice.h"
+#include "diffusion/request_fields.h"
 
 namespace inkstone {
 namespace {
@@ -40,24 +40,14 @@ Loaded load(const Options& options) {
   return loaded;
 }
 
-SchedulerConfig scheduler_of(const Options& options, const Pipeline& model) {
-  const SchedulerChoice choice{options.scheduler.value_or(""), options.karras, options.eta};
-  return scheduler_config(model, choice, (model.folder / "scheduler" / "scheduler_config.json").string(), "--");
-}
-
-Request request_of(const Options& options, const Pipeline& model) {
-  Request request;
-  request.prompt = options.prompt.value_or("");
-  request.negative_prompt = options.negative.value_or("");
-  request.seed = options.seed.value_or(request.seed);
-  request.steps = options.steps.value_or(model.defaults.steps);
-  request.guidance = options.guidance.value_or(model.defaults.guidance);
-  request.width = options.width.value_or(model.defaults.width);
-  request.height = options.height.value_or(model.defaults.height);
-  request.scheduler = scheduler_of(options, model);
-  request.cache_interval = options.cache_interval.value_or(request.cache_interval);
-  request.guidance_interval = options.guidance_interval.value_or(request.guidance_interval);
-  return request;
+ResolvedRequest resolve_request(const Engine& engine, const ImageRequest& request) {
+  try {
+    return engine.resolve(request);
+  } catch (const RequestError& error) {
+    if (error.rule().empty()) throw;
+    const std::string own = is_set(error.field(), request) ? "" : " (the model's own)";
+    fail<UsageError>(INKSTONE_HERE, {"--", error.field().flag, " ", error.value(), own, ": must be ", error.rule()});
+  }
 }
 
 }  // namespace inkstone

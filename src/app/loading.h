@@ -21,10 +21,7 @@ Loaded load(const Options& options);
 
 EngineOptions engine_options(const Options& options);
 
-// The model's scheduler, or the one asked for with the model's settings. UsageError where --karras or --eta does nothing for it.
-SchedulerConfig scheduler_of(const Options& options, const Pipeline& model);
-
-// Options, else the model's defaults. The seed is the first image's; prompt and seed must be set.
-Request request_of(const Options& options, const Pipeline& model);
+// Flags and config, else the model's defaults; errors name the flag.
+ResolvedRequest resolve_request(const Engine& engine, const ImageRequest& request);
 
 }  // namespace inkstone

@@ -11,7 +11,6 @@
 #include "backend/backend.h"
 #include "base/error.h"
 #include "base/spelling.h"
-#include "diffusion/scheduler.h"
 
 namespace inkstone {
 namespace {
@@ -33,21 +32,8 @@ std::vector<std::string> switches() { return {"auto", "on", "off"}; }
 
 // clang-format off
 const Setting kSettings[] = {
-    {"prompt", "Image", "PROMPT", "what to draw; - reads it from standard input", kG, &Options::prompt},
-    {"negative", "Image", "TEXT", "what to keep out of the image", kG, &Options::negative},
-    {"seed", "Image", "N", "the same seed gives the same image; 0 to 2^64-1 [drawn and printed]", kG, &Options::seed},
-    {"steps", "Image", "N", "denoising steps [the model's own, else 20]", kG, &Options::steps, 1},
-    {"guidance", "Image", "X", "how closely to follow the prompt; 1 or less: no guidance [the model's own, else 7.5]", kG, &Options::guidance, 0, kUnbounded},
-    {"scheduler", "Image", "NAME", "pndm, ddim, euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc or lcm\n[the model's own, else pndm]", kG, &Options::scheduler, 0, 0, scheduler_names},
-    {"karras", "Image", "", "Karras' noise levels (euler, dpm++-2m, dpm++-2m-sde, unipc); --no-karras: not", kG, &Options::karras},
-    {"eta", "Image", "X", "noise added in each step, 0 to 1 (ddim) [0]", kG, &Options::eta, 0, 1},
-    {"width", "Image", "PIXELS", "[the model's own, else 512]", kG | kI | kB, &Options::width, 1, 65536},
-    {"height", "Image", "PIXELS", "[the model's own, else 512]", kG | kI | kB, &Options::height, 1, 65536},
     {"count", "Image", "N", "images, with the seeds seed, seed+1, ... each as if drawn alone [1]", kG, &Options::count, 1, 1e6},
     {"out", "Image", "FILE.png", "where to write [a name from prompt and seed]; a folder: such a name in it;\nwith --count, the seed is added: FILE-SEED.png", kG, &Options::out},
-
-    {"cache-interval", "Approximations", "N", "of N U-Net evaluations one is full, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another image, near the exact one [1: all full]", kG | kI | kB, &Options::cache_interval, 1, 1000},
-    {"guidance-interval", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", kG | kI | kB, &Options::guidance_interval},
 
     {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
     {"device", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW, &Options::device, 0, 0, known_devices},
@@ -89,7 +75,7 @@ const Setting kSettings[] = {
     {"log-format", "Operation", "NAME", "text or json, a line an event, on standard error [text]", kS, &Options::log_format, 0, 0, log_formats},
     {"log-prompts", "Operation", "", "log prompts too", kS, &Options::log_prompts},
 
-    {"steps", "Measurement", "N", "guided denoising steps of each image, all timed [2]", kB, &Options::steps, 1, 1000},
+    {"steps", "Measurement", "N", "guided denoising steps of each image, all timed [2]", kB, &Options::timed_steps, 1, 1000},
     {"repeat", "Measurement", "N", "images to draw; of all runs of a stage the median and the least are reported [1]", kB, &Options::repeat, 1, 1000},
     {"compare", "Measurement", "FILE.json", "an earlier result of --out or --json: adds ratios now / before", kB, &Options::compare},
     {"out", "Measurement", "FILE.json", "write the result as JSON into this file", kB, &Options::out},
@@ -118,9 +104,24 @@ const Setting kSettings[] = {
 };
 // clang-format on
 
-std::string range_text(const Setting& setting, const char* kind) {
-  if (setting.most >= 1e9) return fmt::format("must be {} of at least {}", kind, setting.least);
-  return fmt::format("must be {} from {} to {}", kind, setting.least, setting.most);
+// What the settings of one group are, of the request's fields.
+void add_request_settings(std::vector<Setting>& settings, std::string_view group) {
+  for (const RequestField& field : request_fields()) {
+    if (field.group != group) continue;
+    const unsigned commands = field.planned ? kG | kI | kB : kG;
+    settings.push_back(
+        {field.flag, field.group, field.value, std::string(field.about) + field.on_command_line, commands, &field});
+  }
+}
+
+std::vector<Setting> all_settings() {
+  std::vector<Setting> all;
+  add_request_settings(all, "Image");
+  for (const Setting& setting : kSettings) {
+    if (setting.name == std::string_view("model")) add_request_settings(all, "Approximations");
+    all.push_back(setting);
+  }
+  return all;
 }
 
 template <typename T>
@@ -139,13 +140,20 @@ bool is_choice(std::string_view choice, std::string_view text) {
                           parse_number(text.substr(name.size() + 1), number) && number >= 0);
 }
 
+// A text becomes a value. What a number or a choice may be is checked here for the settings of the program, and by the
+// table of fields for those of a request.
 struct Assign {
-  Options& options;
   const Setting& setting;
   std::string_view text;
   const std::string& subject;
 
-  void operator()(std::optional<std::string> Options::*member) const {
+  bool of_request() const { return std::holds_alternative<const RequestField*>(setting.target); }
+  std::string rule(const char* kind) const {
+    if (of_request()) return allowed(*std::get<const RequestField*>(setting.target));
+    return range_rule(kind, setting.least, setting.most);
+  }
+
+  void operator()(std::optional<std::string>& to) const {
     if (setting.choices) {
       const std::vector<std::string> choices = setting.choices();
       if (std::ranges::none_of(choices, [&](const std::string& choice) { return is_choice(choice, text); })) {
@@ -154,62 +162,62 @@ struct Assign {
                                          meant.empty() ? "" : "; did you mean " + meant + "?"});
       }
     }
-    options.*member = std::string(text);
+    to = std::string(text);
   }
-  void operator()(std::optional<uint64_t> Options::*member) const {
-    uint64_t value = 0;
-    INKSTONE_CHECK_USAGE(parse_number(text, value), subject, ": must be a whole number from 0 to ", UINT64_MAX);
-    options.*member = value;
+  template <typename T>
+  void number(std::optional<T>& to, const char* kind) const {
+    T value = 0;
+    const bool good = parse_number(text, value) && std::isfinite(static_cast<double>(value)) &&
+                      (of_request() || (value >= setting.least && value <= setting.most));
+    INKSTONE_CHECK_USAGE(good, subject, ": must be ", rule(kind));
+    to = value;
   }
-  void operator()(std::optional<int> Options::*member) const {
-    int value = 0;
-    INKSTONE_CHECK_USAGE(parse_number(text, value) && value >= setting.least && value <= setting.most, subject, ": ",
-                         range_text(setting, "a whole number"));
-    options.*member = value;
-  }
-  void operator()(std::optional<float> Options::*member) const {
-    float value = 0;
-    INKSTONE_CHECK_USAGE(
-        parse_number(text, value) && std::isfinite(value) && value >= setting.least && value <= setting.most, subject,
-        ": ", range_text(setting, "a number"));
-    options.*member = value;
-  }
-  void operator()(std::optional<Interval> Options::*member) const {
+  void operator()(std::optional<uint64_t>& to) const { number(to, "a whole number"); }
+  void operator()(std::optional<int>& to) const { number(to, "a whole number"); }
+  void operator()(std::optional<float>& to) const { number(to, "a number"); }
+  void operator()(std::optional<Interval>& to) const {
     const size_t comma = std::min(text.find(','), text.size());
     Interval value;
     INKSTONE_CHECK_USAGE(comma < text.size() && parse_number(text.substr(0, comma), value.from) &&
-                             parse_number(text.substr(comma + 1), value.to) && value.from >= 0 &&
-                             value.from <= value.to && value.to <= 1,
-                         subject, ": must be FROM,TO with 0 <= FROM <= TO <= 1, such as 0.1,0.8");
-    options.*member = value;
+                             parse_number(text.substr(comma + 1), value.to),
+                         subject, ": must be ", rule(""));
+    to = value;
   }
-  void operator()(std::optional<ByteSize> Options::*member) const { options.*member = parse_byte_size(text, subject); }
-  void operator()(std::optional<bool> Options::*member) const { options.*member = text == "true"; }
+  void operator()(std::optional<ByteSize>& to) const { to = parse_byte_size(text, subject); }
+  void operator()(std::optional<bool>& to) const { to = text == "true"; }
 };
 
 }  // namespace
 
-std::span<const Setting> settings() { return kSettings; }
+std::span<const Setting> settings() {
+  static const std::vector<Setting> all = all_settings();
+  return all;
+}
 
 const Setting* find_setting(Command command, std::string_view name) {
-  for (const Setting& setting : kSettings)
+  for (const Setting& setting : settings())
     if ((setting.commands & bit(command)) && setting.name == name) return &setting;
   return nullptr;
 }
 
 std::vector<std::string> setting_names(Command command, bool in_file) {
   std::vector<std::string> names;
-  for (const Setting& setting : kSettings)
+  for (const Setting& setting : settings())
     if ((setting.commands & bit(command)) && (setting.in_file || !in_file)) names.push_back(setting.name);
   return names;
 }
 
 void assign(Options& options, const Setting& setting, std::string_view text, const std::string& subject) {
-  std::visit(Assign{options, setting, text, subject}, setting.member);
+  visit_target(options, setting, Assign{setting, text, subject});
+  if (const auto* field = std::get_if<const RequestField*>(&setting.target)) try {
+      check_field(**field, options.request);
+    } catch (const RequestError& error) {
+      fail<UsageError>(INKSTONE_HERE, {subject, ": must be ", error.rule()});
+    }
 }
 
 bool is_set(const Options& options, const Setting& setting) {
-  return std::visit([&](auto member) { return (options.*member).has_value(); }, setting.member);
+  return visit_target(options, setting, [](const auto& value) { return value.has_value(); });
 }
 
 }  // namespace inkstone

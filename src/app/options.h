@@ -9,29 +9,27 @@
 #include <vector>
 
 #include "app/byte_size.h"
-#include "diffusion/request.h"
+#include "diffusion/request_fields.h"
 
 namespace inkstone {
 
-// Unset: not given, so that the next nearest source of a default is asked.
+// Unset: not given, so that the next nearest source of a default is asked. What is said of an image
+// stands in `request`; its settings come from the table of a request's fields.
 struct Options {
-  std::optional<std::string> prompt, negative, model, out, scheduler, device, precision, vae_tiling, attention_slicing,
-      config, compare, trace, compiled, sizes, batch, compile, soc, timestep, calibration, host_cpu, devices, host,
-      host_names, origins, key_file, batching, log_format;
-  std::optional<uint64_t> seed;
-  std::optional<int> steps, width, height, count, threads, repeat, cache_interval, opset, attention_heads, vae_tile,
-      jobs, max_side, max_pixels, workers, port, max_batch, max_queue, max_per_client, max_images, max_steps,
-      max_connections;
-  std::optional<float> guidance, eta, watch, max_wait, grace, keep, watchdog, watchdog_min;
+  ImageRequest request;
+  std::optional<std::string> model, out, device, precision, vae_tiling, attention_slicing, config, compare, trace,
+      compiled, sizes, batch, compile, soc, timestep, calibration, host_cpu, devices, host, host_names, origins,
+      key_file, batching, log_format;
+  std::optional<int> timed_steps, count, threads, repeat, opset, attention_heads, vae_tile, jobs, max_side, max_pixels,
+      workers, port, max_batch, max_queue, max_per_client, max_images, max_steps, max_connections;
+  std::optional<float> watch, max_wait, grace, keep, watchdog, watchdog_min;
   std::optional<ByteSize> memory_budget, keep_bytes, max_body;
-  std::optional<Interval> guidance_interval;
-  std::optional<bool> karras, gears, encoder, json, quiet, verbose, log_prompts;
+  std::optional<bool> gears, encoder, json, quiet, verbose, log_prompts;
 };
 
 using Member =
-    std::variant<std::optional<std::string> Options::*, std::optional<uint64_t> Options::*,
-                 std::optional<int> Options::*, std::optional<float> Options::*, std::optional<ByteSize> Options::*,
-                 std::optional<Interval> Options::*, std::optional<bool> Options::*>;
+    std::variant<std::optional<std::string> Options::*, std::optional<int> Options::*, std::optional<float> Options::*,
+                 std::optional<ByteSize> Options::*, std::optional<bool> Options::*>;
 
 enum class Command { kGenerate, kInfo, kBench, kExport, kDevices, kServe, kWorker };
 inline constexpr unsigned bit(Command command) { return 1u << static_cast<unsigned>(command); }
@@ -40,9 +38,9 @@ struct Setting {
   const char* name;   // "steps": the flag --steps, the config key steps
   const char* group;  // its heading in the help
   const char* value;  // how the help calls its value; "" for a switch; in brackets: it may be left away
-  const char* help;   // may have several lines
+  std::string help;   // may have several lines
   unsigned commands;  // bits of those that take it
-  Member member;
+  std::variant<Member, const RequestField*> target;
   double least = 0;  // of a number
   double most = 1e9;
   std::vector<std::string> (*choices)() = nullptr;  // of a text: these alone
@@ -57,5 +55,15 @@ std::vector<std::string> setting_names(Command command, bool in_file = false);
 // Sets it from text. Throws UsageError that begins with `subject` ("--steps 0") and says what is allowed.
 void assign(Options& options, const Setting& setting, std::string_view text, const std::string& subject);
 bool is_set(const Options& options, const Setting& setting);
+
+// Calls f with what the setting sets: an optional of one of the types in Options and ImageRequest.
+template <typename AnyOptions, typename F>
+auto visit_target(AnyOptions& options, const Setting& setting, F&& f) {
+  const auto of_request = [&](auto member) { return f(options.request.*member); };
+  const auto of_options = [&](auto member) { return f(options.*member); };
+  if (const auto* field = std::get_if<const RequestField*>(&setting.target))
+    return std::visit(of_request, (*field)->member);
+  return std::visit(of_options, std::get<Member>(setting.target));
+}
 
 }  // namespace inkstone

@@ -47,8 +47,6 @@ int64_t all_parameters(const Pipeline& model) {
   return sum;
 }
 
-double shortest(float value) { return std::strtod(fmt::format("{}", value).c_str(), nullptr); }
-
 std::string components_table(const Pipeline& model) {
   std::string text =
       fmt::format("  {:<14}{:<24}{:>16}  {:<6}{:>12}\n", "component", "kind", "parameters", "stored", "file");
@@ -85,7 +83,7 @@ std::string plan_line(const EnginePlan& plan) {
                      plan.attention_slicing ? ", attention sliced" : "");
 }
 
-std::string approximations_text(const Request& request) {
+std::string approximations_text(const ResolvedRequest& request) {
   std::string text;
   if (request.cache_interval > 1) text += fmt::format("of {} U-Net calls one is whole", request.cache_interval);
   if (const auto [from, to] = request.guidance_interval; request.guidance_interval != Interval{})
@@ -172,22 +170,6 @@ JsonObject times_json(const StageTimes& times) {
           {"unet_seconds", times.unet},
           {"vae_seconds", times.vae},
           {"total_seconds", times.total}};
-}
-
-JsonObject request_json(const Request& request) {
-  return {{"prompt", request.prompt},
-          {"negative_prompt", request.negative_prompt},
-          {"seed", request.seed},
-          {"steps", request.steps},
-          {"guidance", shortest(request.guidance)},
-          {"scheduler", name_of(request.scheduler.kind)},
-          {"karras", request.scheduler.karras},
-          {"eta", shortest(request.scheduler.eta)},
-          {"width", request.width},
-          {"height", request.height},
-          {"cache_interval", request.cache_interval},
-          {"guidance_interval",
-           JsonArray{shortest(request.guidance_interval.from), shortest(request.guidance_interval.to)}}};
 }
 
 }  // namespace inkstone

@@ -13,7 +13,6 @@ namespace inkstone {
 std::string grouped(int64_t number);   // "859,520,964"
 std::string millions(int64_t number);  // "859.52M"
 int64_t all_parameters(const Pipeline& model);
-double shortest(float value);  // the double that a person would write for it: 0.1f -> 0.1
 
 // Lines for people, each ended.
 std::string components_table(const Pipeline& model);
@@ -21,7 +20,7 @@ std::string device_text(const DeviceInfo& device);  // "cpu (AMD EPYC, 2 threads
 std::string plan_table(const EnginePlan& plan);     // a row for each component, the peak, what was given up
 std::string plan_line(const EnginePlan& plan);      // the same in a line, without its end
 
-std::string approximations_text(const Request& request);  // "" where there is none
+std::string approximations_text(const ResolvedRequest& request);  // "" where there is none
 
 JsonObject model_json(const Loaded& loaded);
 JsonObject device_json(const DeviceInfo& device);
@@ -29,6 +28,5 @@ JsonObject card_json(const AscendStatus& card);
 std::string card_text(const AscendStatus& card);  // what went to and fro, and its memory, in a line without its end
 JsonObject plan_json(const EnginePlan& plan);
 JsonObject times_json(const StageTimes& times);
-JsonObject request_json(const Request& request);
 
 }  // namespace inkstone

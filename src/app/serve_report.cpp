@@ -46,9 +46,9 @@ std::string address_text(const http::Settings& http, uint16_t port) {
 
 std::string serve_report(const serve::ServiceFigures& figures, const serve::ModelCard& card,
                          const serve::ServeSettings& settings) {
-  std::string text =
-      fmt::format("model      {}, {} parameters, {}x{}, {} steps of {}, guidance {}\n", card.name,
-                  millions(card.parameters), card.width, card.height, card.steps, card.scheduler, card.guidance);
+  std::string text = fmt::format("model      {}, {} parameters, {}x{}, {} steps of {}, guidance {}\n", card.name,
+                                 millions(card.parameters), card.traits.width, card.traits.height, card.traits.steps,
+                                 name_of(scheduler_config(card.traits).kind), card.traits.guidance_scale);
   for (const serve::WorkerFigures& worker : figures.workers) text += worker_text(worker);
   text += fmt::format("batching   {}\n", batching_text(settings.batching));
   text += fmt::format("queue      {} images, {} of one client, {:g} s of waiting at most\n", settings.max_queue,

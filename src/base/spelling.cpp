@@ -1,7 +1,10 @@
 #include "base/spelling.h"
 
 #include <algorithm>
+#include <charconv>
 #include <vector>
+
+#include "base/error.h"
 
 namespace inkstone {
 namespace {
@@ -23,6 +26,12 @@ size_t edits(std::string_view a, std::string_view b) {
     }
   }
   return at(a.size(), b.size());
+}
+
+std::string number_text(double value) {
+  constexpr double kExact = 1e15;
+  const auto whole = static_cast<long long>(std::clamp(value, -kExact, kExact));
+  return static_cast<double>(whole) == value ? std::to_string(whole) : text_of({value});
 }
 
 }  // namespace
@@ -50,6 +59,20 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
 std::string listed(std::span<const std::string> words) {
   std::string result;
   for (const std::string& word : words) result += (result.empty() ? "" : ", ") + word;
+  return result;
+}
+
+std::string range_rule(std::string_view kind, double min, double max) {
+  constexpr double kUnlimited = 1e9;
+  if (max >= kUnlimited) return text_of({kind, " of at least ", number_text(min)});
+  return text_of({kind, " from ", number_text(min), " to ", number_text(max)});
+}
+
+double shortest(float value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  double result = 0;
+  std::from_chars(text, end, result);
   return result;
 }
 

@@ -14,4 +14,9 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
 
 std::string listed(std::span<const std::string> words);  // "a, b, c"
 
+// "a whole number from 1 to 1000"; a limit of 1e9 or more is none: "a number of at least 0".
+std::string range_rule(std::string_view kind, double min, double max);
+
+double shortest(float value);  // the double that a person would write for it: 0.1f -> 0.1
+
 }  // namespace inkstone

@@ -53,7 +53,7 @@ std::vector<std::string> own_inputs(const Graph& graph) {
 class Lister {
  public:
   Lister(const Pipeline& model, const GraphChoice& choice) : model_(model), choice_(choice), scale_(model.vae_scale()) {
-    const int multiple = model.size_multiple();
+    const int multiple = model.traits.size_multiple;
     for (const ImageSize& size : choice.sizes)
       INKSTONE_CHECK_USAGE(
           size.width > 0 && size.height > 0 && size.width % multiple == 0 && size.height % multiple == 0, "a size of ",
@@ -94,7 +94,7 @@ class Lister {
   }
 
   void add_unet() {
-    UnetParts small = parts({model_.size_multiple(), model_.size_multiple()}, 1, 1);
+    UnetParts small = parts({model_.traits.size_multiple, model_.traits.size_multiple}, 1, 1);
     for (ConditioningPart& part : small.before)
       if (!part.values.empty()) add_unet_part(std::move(part));
     const bool distilled = model_.unet_config.guidance_channels > 0;

@@ -96,7 +96,7 @@ NamedTensors Conditioner::cross_kv_of(const std::vector<const std::string*>& pro
 }
 
 const NamedTensors& Conditioner::time_embeddings(float timestep, float guidance_scale) {
-  const bool distilled = pipeline_.distilled();
+  const bool distilled = pipeline_.traits.distilled;
   const std::pair key{timestep, distilled ? guidance_scale : 0};
   if (const NamedTensors* kept = time_embeddings_.find(key)) return *kept;
   const PipelineStage* stage = stage_of(DependsOn::kTimestep);

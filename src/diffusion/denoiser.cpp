@@ -17,12 +17,12 @@ bool finite(std::span<const float> values) {
 // Classifier-free guidance. rows: the unconditional prediction, then the conditional one, or the conditional one alone.
 void guide(const Job& job, const float* rows, std::span<float> to) {
   if (job.next().cfg_copies == 1) return static_cast<void>(std::copy_n(rows, to.size(), to.begin()));
-  const float guidance = job.request.guidance;
+  const float guidance = job.request.guidance_scale;
   for (size_t i = 0; i < to.size(); ++i) to[i] = rows[i] + guidance * (rows[to.size() + i] - rows[i]);
 }
 
 void estimate_image(Job& job) {
-  const Estimate estimate = job.scheduler->image_estimate(job.call);
+  const Estimate estimate = job.request.scheduler->image_estimate(job.call);
   std::ranges::transform(
       job.latent.floats(), job.output.floats(), job.estimate.floats().begin(),
       [&](float x, float m) { return static_cast<float>(estimate.sample * x + estimate.output * m); });
@@ -52,7 +52,7 @@ std::vector<RowFault> Denoiser::step(std::span<Job* const> jobs, size_t max_jobs
 
 // Steps those that fit into one call, and returns how many.
 size_t Denoiser::step_alike(std::span<Job* const> jobs, size_t max_jobs, std::vector<RowFault>& faults) {
-  const Request& request = jobs[0]->request;
+  const ResolvedRequest& request = jobs[0]->request;
   const auto [cfg_copies, part] = jobs[0]->next();
   const size_t most = std::min(jobs.size(), max_jobs);
   const StageShape shape{static_cast<int>(most), cfg_copies, request.width, request.height, part};
@@ -89,13 +89,14 @@ void Denoiser::run_step(BoundProgram& program, std::span<Job* const> jobs, std::
 }
 
 void Denoiser::bind_job(BoundProgram& program, const Job& job, size_t place) {
-  const float scale = job.scheduler->input_scale(job.call);
+  const float scale = job.request.scheduler->input_scale(job.call);
   const std::span<const float> latent = job.latent.floats();
   std::ranges::transform(latent, program.host_input("latent").floats().subspan(place * latent.size()).begin(),
                          [&](float value) { return value * scale; });
   if (program.reads("cached_feature")) program.bind("cached_feature", job.cached_feature, place);
-  const float timestep = job.scheduler->timesteps()[static_cast<size_t>(job.call)];
-  for (const NamedTensors* values : {&job.cross_kv, &conditioner_.time_embeddings(timestep, job.request.guidance)})
+  const float timestep = job.request.scheduler->timesteps()[static_cast<size_t>(job.call)];
+  for (const NamedTensors* values :
+       {&job.cross_kv, &conditioner_.time_embeddings(timestep, job.request.guidance_scale)})
     for (const NamedTensor& value : *values)
       if (program.reads(value.name)) program.bind(value.name, value.tensor, place);
 }
@@ -108,8 +109,8 @@ void Denoiser::advance(Job& job, const float* rows, std::vector<RowFault>& fault
     return;
   }
   estimate_image(job);
-  if (job.scheduler->needs_noise(job.call)) job.noise.fill(job.fresh_noise.floats());
-  job.scheduler->step(job.call, job.output.floats(), job.fresh_noise.floats(), job.latent.floats(), job.state);
+  if (job.request.scheduler->needs_noise(job.call)) job.noise.fill(job.fresh_noise.floats());
+  job.request.scheduler->step(job.call, job.output.floats(), job.fresh_noise.floats(), job.latent.floats(), job.state);
   ++job.call;
 }
 

@@ -11,51 +11,14 @@
 namespace inkstone {
 namespace {
 
-constexpr int kMaxSteps = 1000;
-constexpr float kMaxGuidance = 1000;
-
-void check_side(const char* name, int pixels, int multiple) {
-  const int below = pixels / multiple * multiple, above = below + multiple;
-  INKSTONE_CHECK_USAGE(pixels > 0 && pixels <= MemoryPlanner::kMaxPixels, name, " ", pixels, " is not between ",
-                       multiple, " and ", MemoryPlanner::kMaxPixels);
-  INKSTONE_CHECK_USAGE(pixels % multiple == 0, name, " ", pixels, " is not a multiple of ", multiple,
-                       ", which this model needs: try ", below ? std::to_string(below) + " or " : "", above);
-}
-
-bool is_guided(const Pipeline& pipeline, const Request& request) {
-  return request.guidance > 1 && !pipeline.distilled();
-}
-
-PlanKey plan_key(const Pipeline& pipeline, const Request& request) {
-  return {request.width, request.height, is_guided(pipeline, request), request.cache_interval > 1,
+PlanKey plan_key(const ResolvedRequest& request) {
+  return {request.width, request.height, request.guided, request.cache_interval > 1,
           request.guidance_interval != Interval{}};
-}
-
-void check_guidance_interval(const Pipeline& pipeline, const Request& request) {
-  if (request.guidance_interval == Interval{}) return;
-  const auto [from, to] = request.guidance_interval;
-  INKSTONE_CHECK_USAGE(from >= 0 && from <= to && to <= 1, "guidance interval ", from, ",", to,
-                       ": it must be FROM,TO with 0 <= FROM <= TO <= 1, such as 0.1,0.8");
-  INKSTONE_CHECK_USAGE(!pipeline.distilled(), "guidance interval ", from, ",", to,
-                       ": this model was distilled with guidance and has it in every call: leave the interval out");
-  INKSTONE_CHECK_USAGE(is_guided(pipeline, request), "guidance interval ", from, ",", to,
-                       ": there is none with guidance ", request.guidance,
-                       ": ask for more than 1, or leave the interval out");
-}
-
-void check_capacity(const Capacity& capacity, const Request& request) {
-  const int64_t pixels = int64_t{request.width} * request.height;
-  INKSTONE_CHECK_USAGE(std::max(request.width, request.height) <= capacity.max_side, request.width, "x", request.height,
-                       ": a side has at most ", capacity.max_side, " pixels here");
-  INKSTONE_CHECK_USAGE(pixels <= capacity.max_pixels, request.width, "x", request.height, ": an image of ", pixels,
-                       " pixels, and at most ", capacity.max_pixels, " are taken here: ask for a smaller one");
-  INKSTONE_CHECK_USAGE(request.cache_interval == 1 && request.guidance_interval == Interval{},
-                       "approximations: none are taken here, because the memory was planned without them");
 }
 
 // The unconditional one first.
 std::vector<const std::string*> prompts_of(const Job& job) {
-  if (job.rows == 1) return {&job.request.prompt};
+  if (!job.request.guided) return {&job.request.prompt};
   return {&job.request.negative_prompt, &job.request.prompt};
 }
 
@@ -84,35 +47,27 @@ Engine::Engine(Pipeline pipeline, EngineOptions options)
 
 Engine::~Engine() = default;
 
-void Engine::check(const Request& request) const {
-  const int multiple = pipeline_.size_multiple();
-  check_side("width", request.width, multiple);
-  check_side("height", request.height, multiple);
-  INKSTONE_CHECK_USAGE(request.steps >= 1 && request.steps <= kMaxSteps, "steps ", request.steps,
-                       " is not between 1 and ", kMaxSteps);
-  INKSTONE_CHECK_USAGE(request.guidance >= 0 && request.guidance <= kMaxGuidance, "guidance ", request.guidance,
-                       " is not between 0 and ", kMaxGuidance);
-  INKSTONE_CHECK_USAGE(request.cache_interval >= 1 && request.cache_interval <= kMaxSteps, "cache interval ",
-                       request.cache_interval, " is not between 1 (every U-Net evaluation is full) and ", kMaxSteps);
-  check_guidance_interval(pipeline_, request);
-  if (capacity_) check_capacity(*capacity_, request);
+ResolvedRequest Engine::resolve(const ImageRequest& request) const {
+  return inkstone::resolve(request, pipeline_.traits, limits_);
 }
 
 void Engine::set_memory_budget(size_t bytes) {
   capacity_.reset();
+  limits_ = {};
   options_.memory_budget = bytes;
   planner_.set_budget(bytes);
 }
 
-EnginePlan Engine::plan(const Request& request) {
+EnginePlan Engine::plan(const ResolvedRequest& request) {
   if (capacity_) return programs_.plan();
-  return planner_.plan(plan_key(pipeline_, request));
+  return planner_.plan(plan_key(request));
 }
 
 const EnginePlan& Engine::reserve(const Capacity& capacity) {
   capacity_.reset();
   replace_plan(planner_.reserve(capacity));
   capacity_ = capacity;
+  limits_ = capacity.limits();
   return programs_.plan();
 }
 
@@ -120,9 +75,8 @@ void Engine::replace_plan(EnginePlan plan) {
   if (programs_.replace_plan(std::move(plan))) conditioner_.forget();
 }
 
-void Engine::prepare(const Request& request, const std::function<void(const std::string&)>& on_component) {
-  check(request);
-  if (!capacity_) replace_plan(planner_.plan(plan_key(pipeline_, request)));
+void Engine::prepare(const ResolvedRequest& request, const std::function<void(const std::string&)>& on_component) {
+  if (!capacity_) replace_plan(planner_.plan(plan_key(request)));
   if (programs_.packs_in_turn()) return;  // when each component's turn comes
   std::string told;
   const auto tell = [&](const std::string& component) {
@@ -134,9 +88,8 @@ void Engine::prepare(const Request& request, const std::function<void(const std:
     tell(stage.component);
     programs_.before_steps(stage.name);
   }
-  const int calls = static_cast<int>(make_scheduler(request.scheduler, request.steps)->timesteps().size());
   std::set<StageShape> shapes;
-  for (const UnetEvaluation& one : unet_schedule(request, is_guided(pipeline_, request), calls))
+  for (const UnetEvaluation& one : unet_schedule(request, request.evaluations()))
     shapes.insert({1, one.cfg_copies, request.width, request.height, one.part});
   for (const StageShape& shape : shapes) {
     if (programs_.has_step(shape)) continue;
@@ -150,14 +103,13 @@ void Engine::prepare(const Request& request, const std::function<void(const std:
 
 const Tensor& Engine::encode_text(const std::string& prompt) { return conditioner_.text_of(prompt).embedding; }
 
-Job Engine::start(const Request& request) {
-  prepare(request);
+Job Engine::start(ResolvedRequest resolved) {
+  prepare(resolved);
   Job job;
-  job.request = request;
-  job.rows = is_guided(pipeline_, request) ? 2 : 1;
-  job.scheduler = make_scheduler(request.scheduler, request.steps);
-  const std::vector<float>& timesteps = job.scheduler->timesteps();
-  job.schedule = unet_schedule(request, job.rows == 2, static_cast<int>(timesteps.size()));
+  job.request = std::move(resolved);
+  const ResolvedRequest& request = job.request;
+  const std::vector<float>& timesteps = request.scheduler->timesteps();
+  job.schedule = unet_schedule(request, request.evaluations());
 
   job.cross_kv = conditioner_.cross_kv_of(prompts_of(job));
   for (const std::string* prompt : prompts_of(job))
@@ -166,7 +118,7 @@ Job Engine::start(const Request& request) {
                              " is longer than " + std::to_string(pipeline_.clip_config.tokens) +
                              " tokens; this part was cut: \"" + cut + "\"");
   for (size_t call = 0; call < std::min(kTimestepsKept, timesteps.size()); ++call)
-    conditioner_.time_embeddings(timesteps[call], request.guidance);
+    conditioner_.time_embeddings(timesteps[call], request.guidance_scale);
 
   const int scale = pipeline_.vae_scale();
   const Shape latent{1, pipeline_.unet_config.in_channels, request.height / scale, request.width / scale};
@@ -176,8 +128,8 @@ Job Engine::start(const Request& request) {
   job.estimate = Tensor(latent);
   job.noise = NoiseGenerator(request.seed);
   job.noise.fill(job.latent.floats());
-  for (float& value : job.latent.floats()) value *= job.scheduler->init_noise_sigma();
-  job.state = job.scheduler->start(static_cast<size_t>(job.latent.size()));
+  for (float& value : job.latent.floats()) value *= request.scheduler->init_noise_sigma();
+  job.state = request.scheduler->start(static_cast<size_t>(job.latent.size()));
   return job;
 }
 

@@ -34,21 +34,22 @@ class Engine {
   Backend& backend() { return *backend_; }        // to be asked how it fares
   ProgramCache& programs() { return programs_; }  // for measurements and tests
 
-  // UsageError for a request that cannot run (sizes, steps, guidance), or is beyond what was reserved.
-  void check(const Request& request) const;
+  // RequestError for a request that cannot run here (sizes, steps, guidance), or is beyond what was reserved.
+  ResolvedRequest resolve(const ImageRequest& request) const;
   // For the requests that start from now on, and without what was reserved; 0: what the machine has free.
   void set_memory_budget(size_t bytes);
   // UsageError for a budget that cannot be kept, with the least that can.
-  EnginePlan plan(const Request& request);
-  // From now on one plan for all requests (MemoryPlanner::reserve). check() refuses what is beyond it.
+  EnginePlan plan(const ResolvedRequest& request);
+  // From now on one plan for all requests (MemoryPlanner::reserve). resolve() refuses what is beyond it.
   const EnginePlan& reserve(const Capacity& capacity);
 
   // Packs weights and compiles for this size; `on_component` is told before each one. start() does what is left of it.
-  void prepare(const Request& request, const std::function<void(const std::string& component)>& on_component = {});
+  void prepare(const ResolvedRequest& request,
+               const std::function<void(const std::string& component)>& on_component = {});
   const Tensor& encode_text(const std::string& prompt);  // [1, 77, context]; the last few are kept
 
-  Job start(const Request& request);  // prompt -> conditioning; seed -> noise
-  void step(Job& job);                // U-Net, guidance, one scheduler step; throws Error where the model gave NaN
+  Job start(ResolvedRequest request);  // prompt -> conditioning; seed -> noise
+  void step(Job& job);                 // U-Net, guidance, one scheduler step; throws Error where the model gave NaN
   // The same for jobs of one size, guided or not (Denoiser::step).
   std::vector<RowFault> step(std::span<Job* const> jobs);
   Image finish(Job& job);        // latent -> pixels
@@ -66,6 +67,7 @@ class Engine {
   Conditioner conditioner_;
   Denoiser denoiser_;
   std::optional<Capacity> capacity_;
+  RequestLimits limits_;  // of what was reserved
 };
 
 }  // namespace inkstone

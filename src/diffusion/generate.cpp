@@ -11,7 +11,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 }  // namespace
 
-Generated generate(Engine& engine, const Request& request, const Progress& progress) {
+Generated generate(Engine& engine, const ResolvedRequest& request, const Progress& progress) {
   Generated made;
   const auto begun = Clock::now();
   engine.prepare(request, progress.preparing);

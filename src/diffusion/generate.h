@@ -24,6 +24,6 @@ struct Generated {
   std::vector<std::string> warnings;
 };
 
-Generated generate(Engine& engine, const Request& request, const Progress& progress = {});
+Generated generate(Engine& engine, const ResolvedRequest& request, const Progress& progress = {});
 
 }  // namespace inkstone

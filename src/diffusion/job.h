@@ -1,7 +1,6 @@
 // One image in flight.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,14 +8,13 @@
 #include "base/tensor.h"
 #include "diffusion/conditioning.h"
 #include "diffusion/noise.h"
-#include "diffusion/request.h"
+#include "diffusion/resolved_request.h"
 #include "diffusion/unet_schedule.h"
 
 namespace inkstone {
 
 struct Job {  // ends before its engine
-  Request request;
-  std::unique_ptr<Scheduler> scheduler;
+  ResolvedRequest request;
   SchedulerState state;
   NoiseGenerator noise{0};
   Tensor latent;                         // [1, 4, h, w]
@@ -26,7 +24,6 @@ struct Job {  // ends before its engine
   Tensor fresh_noise;                    // like latent, for the schedulers that ask
   Tensor output;                         // like latent: the model's, after guidance
   Tensor estimate;                       // like latent: the image as the last evaluation saw it
-  int rows = 2;                          // of cross_kv: 2 with classifier-free guidance, else 1
   std::vector<UnetEvaluation> schedule;  // what each evaluation of the U-Net runs
   int call = 0;                          // evaluations done
   std::vector<std::string> warnings;     // a prompt that was cut

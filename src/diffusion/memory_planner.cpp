@@ -244,6 +244,14 @@ void MemoryPlanner::Draft::take_choices_of(const EnginePlan& plan) {
   measure();
 }
 
+RequestLimits Capacity::limits() const {
+  RequestLimits limits;
+  limits.max_side = std::min(limits.max_side, max_side);
+  limits.max_pixels = max_pixels;
+  limits.approximations = false;
+  return limits;
+}
+
 MemoryPlanner::MemoryPlanner(const Pipeline& pipeline, Backend& backend, PlanOptions options)
     : pipeline_(pipeline),
       backend_(backend),
@@ -264,7 +272,7 @@ const EnginePlan& MemoryPlanner::plan(const PlanKey& key) {
 // The shapes that need the most: square, and as wide and as high as may be, of the most pixels. Where programs are compiled
 // ahead and there are none for these, the model's own size.
 std::vector<std::pair<int, int>> MemoryPlanner::extreme_sizes(const Capacity& capacity) const {
-  const int multiple = pipeline_.size_multiple(), side = capacity.max_side / multiple * multiple;
+  const int multiple = pipeline_.traits.size_multiple, side = capacity.max_side / multiple * multiple;
   const auto down = [&](int64_t pixels) {
     return static_cast<int>(std::min<int64_t>(pixels, side)) / multiple * multiple;
   };
@@ -277,18 +285,18 @@ std::vector<std::pair<int, int>> MemoryPlanner::extreme_sizes(const Capacity& ca
   std::vector<std::pair<int, int>> sizes{{square, square}};
   if (narrow < square) sizes.insert(sizes.end(), {{side, narrow}, {narrow, side}});
   const Precision precision = precision_of(options_, backend_.info());
-  const int cfg_copies = pipeline_.distilled() ? 1 : 2;
+  const int cfg_copies = pipeline_.traits.distilled ? 1 : 2;
   std::erase_if(sizes, [&](const auto& size) {
     return !backend_.has(step_stage(pipeline_, {1, cfg_copies, size.first, size.second}, precision).graph, {precision});
   });
-  if (sizes.empty()) sizes.emplace_back(pipeline_.defaults.width, pipeline_.defaults.height);
+  if (sizes.empty()) sizes.emplace_back(pipeline_.traits.width, pipeline_.traits.height);
   return sizes;
 }
 
 // Fewer jobs in a call before anything that makes a step slower.
 EnginePlan MemoryPlanner::reserve(const Capacity& capacity) {
   INKSTONE_CHECK_USAGE(capacity.jobs >= 1, "a step of ", capacity.jobs, " jobs");
-  const PlanKey key{capacity.max_side, capacity.max_side, !pipeline_.distilled()};
+  const PlanKey key{capacity.max_side, capacity.max_side, !pipeline_.traits.distilled};
   const std::vector<std::pair<int, int>> sizes = extreme_sizes(capacity);
   Draft one(*this, key, sizes, 1, true);
   const EnginePlan least = one.climb();

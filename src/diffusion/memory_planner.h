@@ -10,6 +10,7 @@
 #include "backend/backend.h"
 #include "diffusion/memory_plan.h"
 #include "diffusion/pipeline.h"
+#include "diffusion/resolved_request.h"
 
 namespace inkstone {
 
@@ -26,6 +27,8 @@ struct Capacity {
   int jobs = 1;                               // in one call of the U-Net, at most
   int max_side = 2048;                        // pixels
   int64_t max_pixels = 1024 * 1024;           // of one image
+
+  RequestLimits limits() const;  // what a request may then ask
 };
 
 struct PlanKey {  // what a plan depends on

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <boost/json/serialize.hpp>
-
 #include "base/json.h"
 #include "base/version.h"
+#include "diffusion/request_fields.h"
 
 namespace inkstone {
 namespace {
@@ -13,7 +12,7 @@ namespace {
 // A value with a comma, a colon or a line break would end its field early: such a one stands as a JSON string.
 std::string quoted(const std::string& value) {
   if (value.find_first_of(",:\n") == std::string::npos) return value;
-  return boost::json::serialize(boost::json::string(value));
+  return json_text(Json(value));
 }
 
 // The noise levels by the name of the web UI's schedule types. "Automatic" stands for the sampler's own there, which for
@@ -49,17 +48,16 @@ const char* sampler_name(SchedulerKind kind) {
   return "";
 }
 
-std::string parameters_text(const Request& request, const std::string& model_name) {
+std::string parameters_text(const ResolvedRequest& request, const std::string& model_name) {
   std::string text = request.prompt + "\n";
   if (!request.negative_prompt.empty()) text += "Negative prompt: " + request.negative_prompt + "\n";
   text += fmt::format("Steps: {}, Sampler: {}, Schedule type: {}, CFG scale: {}, Seed: {}, Size: {}x{}", request.steps,
-                      sampler_name(request.scheduler.kind), schedule_type(request.scheduler), request.guidance,
-                      request.seed, request.width, request.height);
-  if (request.scheduler.kind == SchedulerKind::kDdim && request.scheduler.eta != 0)
-    text += fmt::format(", Eta DDIM: {}", request.scheduler.eta);
-  if (request.cache_interval > 1) text += fmt::format(", Cache interval: {}", request.cache_interval);
-  if (const auto [from, to] = request.guidance_interval; request.guidance_interval != Interval{})
-    text += ", Guidance interval: " + quoted(fmt::format("{},{}", from, to));
+                      sampler_name(request.scheduler_config.kind), schedule_type(request.scheduler_config),
+                      request.guidance_scale, request.seed, request.width, request.height);
+  const ImageRequest said = request.said(), usual = ResolvedRequest{}.said();
+  for (const RequestField& field : request_fields())
+    if (field.infotext && value_text(field, said) != value_text(field, usual))
+      text += fmt::format(", {}: {}", field.infotext, quoted(value_text(field, said)));
   return text + fmt::format(", Model: {}, Version: inkstone {}", quoted(model_name), kVersion);
 }
 

@@ -3,14 +3,14 @@
 
 #include <string>
 
-#include "diffusion/request.h"
+#include "diffusion/resolved_request.h"
 
 namespace inkstone {
 
 inline constexpr const char* kParametersKeyword = "parameters";
 
 // prompt, a line "Negative prompt: ..." where there is one, then "Steps: 20, Sampler: PLMS, ..., Version: inkstone 0.1.0".
-std::string parameters_text(const Request& request, const std::string& model_name);
+std::string parameters_text(const ResolvedRequest& request, const std::string& model_name);
 
 const char* sampler_name(SchedulerKind kind);  // as AUTOMATIC1111 calls it: "Euler a"
 

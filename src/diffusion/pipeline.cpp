@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "diffusion/request_fields.h"
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
@@ -51,24 +52,43 @@ Component open_component(const fs::path& model, const char* name, const char* ki
   return component;
 }
 
-ModelDefaults defaults_of(const fs::path& folder, const UnetConfig& unet, int scale) {
-  ModelDefaults out;
-  out.width = out.height = unet.sample_size * scale;
-  const fs::path path = folder / "generation_config.json";
+// A field of generation_config.json, in its range; unset where the file does not say it.
+ImageRequest generation_defaults(const fs::path& path) {
+  ImageRequest out;
   if (!fs::exists(path)) return out;
   const Json json = read_json(path, kMaxConfigBytes);
   INKSTONE_CHECK(json.is_object(), path.string(), ": the document is not an object");
-  if (const Json* steps = json.get_object().if_contains("num_inference_steps")) {
-    INKSTONE_CHECK(steps->is_int64() && steps->get_int64() >= 1 && steps->get_int64() <= 1000, path.string(),
-                   ": \"num_inference_steps\" must be an integer from 1 to 1000");
-    out.steps = static_cast<int>(steps->get_int64());
-  }
-  if (const Json* guidance = json.get_object().if_contains("guidance_scale")) {
-    INKSTONE_CHECK(guidance->is_number() && guidance->to_number<double>() >= 0 && guidance->to_number<double>() <= 1000,
-                   path.string(), ": \"guidance_scale\" must be a number from 0 to 1000");
-    out.guidance = guidance->to_number<float>();
-  }
+  const auto number = [&](auto member) {
+    const RequestField& field = request_field(member);
+    const Json* value = json.get_object().if_contains(field.name);
+    if (!value) return;
+    const bool whole = value->is_int64() || std::is_same_v<decltype(member), std::optional<float> ImageRequest::*>;
+    try {
+      if (!value->is_number() || !whole) throw RequestError::rule(field, json_text(*value), allowed(field));
+      const double real = std::clamp(value->to_number<double>(), -1e9, 1e9);
+      out.*member = static_cast<typename std::decay_t<decltype(out.*member)>::value_type>(real);
+      check_field(field, out);
+    } catch (const RequestError& error) {
+      fail(INKSTONE_HERE, {path.string(), ": \"", field.name, "\" must be ", error.rule()});
+    }
+  };
+  number(&ImageRequest::steps);
+  number(&ImageRequest::guidance_scale);
   return out;
+}
+
+ModelTraits traits_of(const Pipeline& m) {
+  ModelTraits traits;
+  const ImageRequest defaults = generation_defaults(m.folder / "generation_config.json");
+  traits.steps = defaults.steps.value_or(traits.steps);
+  traits.guidance_scale = defaults.guidance_scale.value_or(traits.guidance_scale);
+  traits.width = traits.height = m.unet_config.sample_size * m.vae_scale();
+  traits.size_multiple = m.vae_scale() << (m.unet_config.channels.size() - 1);
+  traits.distilled = m.unet_config.guidance_channels > 0;
+  const fs::path scheduler = part(m.folder, "scheduler") / "scheduler_config.json";
+  traits.scheduler = std::make_shared<const Json>(read_json(scheduler, kMaxConfigBytes));
+  traits.scheduler_file = scheduler.string();
+  return traits;
 }
 
 void check_fit(const Pipeline& m) {
@@ -98,8 +118,7 @@ Pipeline Pipeline::open(const fs::path& folder) {
   m.clip_config = inkstone::clip_config(config_of(text), (text / "config.json").string());
   m.unet_config = inkstone::unet_config(config_of(unet), (unet / "config.json").string());
   m.vae_config = inkstone::vae_config(config_of(vae), (vae / "config.json").string());
-  m.scheduler_json =
-      std::make_shared<const Json>(read_json(part(folder, "scheduler") / "scheduler_config.json", kMaxConfigBytes));
+  m.traits = traits_of(m);
   m.tokenizer = std::make_unique<Tokenizer>(Tokenizer::open(part(folder, "tokenizer")));
   check_fit(m);
 
@@ -110,7 +129,6 @@ Pipeline Pipeline::open(const fs::path& folder) {
   m.components.push_back(
       open_component(folder, "vae", "AutoencoderKL",
                      {vae_decoder_graph(m.vae_config, 1, 1, 1), vae_encoder_graph(m.vae_config, 1, scale, scale)}));
-  m.defaults = defaults_of(folder, m.unet_config, m.vae_scale());
   return m;
 }
 
@@ -121,8 +139,6 @@ const Component& Pipeline::component(std::string_view name) const {
 }
 
 int Pipeline::vae_scale() const { return inkstone::vae_scale(vae_config); }
-
-int Pipeline::size_multiple() const { return vae_scale() << (unet_config.channels.size() - 1); }
 
 std::string Pipeline::name() const {
   for (const fs::path& piece : folder)  // .../models--OWNER--NAME/snapshots/HASH

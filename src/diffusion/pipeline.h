@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/json_fwd.h"
 #include "diffusion/hub.h"
+#include "diffusion/model_traits.h"
 #include "diffusion/tokenizer.h"
 #include "models/config.h"
 #include "weights/weights.h"
@@ -27,28 +27,19 @@ struct Component {   // one network and its weights
   size_t file_bytes = 0;
 };
 
-struct ModelDefaults {  // of the model's own files, else the general ones
-  int steps = 20;
-  float guidance = 7.5f;
-  int width = 512, height = 512;
-};
-
 struct Pipeline {
   std::filesystem::path folder;
   ClipConfig clip_config;
   UnetConfig unet_config;
   VaeConfig vae_config;
   std::unique_ptr<Tokenizer> tokenizer;
-  std::shared_ptr<const Json> scheduler_json;  // for scheduler_config()
-  ModelDefaults defaults;
+  ModelTraits traits;                 // what requests depend on
   std::vector<Component> components;  // in the order they run
 
   static Pipeline open(const std::filesystem::path& folder);
   const Component& component(std::string_view name) const;  // Error where there is none of that name
   std::string name() const;                                 // of the folder, or the hub id it was cached under
-  int size_multiple() const;                                // width and height must be multiples of this
-  bool distilled() const { return unet_config.guidance_channels > 0; }  // with guidance: no unconditional half
-  int vae_scale() const;                                                // pixels for each latent pixel: 8 for SD 1.5
+  int vae_scale() const;                                    // pixels for each latent pixel: 8 for SD 1.5
 };
 
 }  // namespace inkstone

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/spelling.h"
 #include "diffusion/scheduler_tables.h"
 
 namespace inkstone {
@@ -43,13 +44,15 @@ void check(const SchedulerConfig& config, int steps) {
 
 }  // namespace
 
+std::optional<SchedulerKind> find_scheduler(std::string_view name) {
+  for (const Named& known : kKinds)
+    if (lower(name) == known.name || name == known.diffusers) return known.kind;
+  return std::nullopt;
+}
+
 SchedulerKind scheduler_kind(const std::string& name) {
-  for (const Named& known : kKinds) {
-    if (name == known.name) return known.kind;
-  }
-  std::string all;
-  for (const Named& known : kKinds) all += (all.empty() ? "" : ", ") + std::string(known.name);
-  fail<UsageError>(INKSTONE_HERE, {"no scheduler is called \"", name, "\"; there are ", all});
+  if (const auto kind = find_scheduler(name)) return *kind;
+  fail<UsageError>(INKSTONE_HERE, {"no scheduler is called \"", name, "\"; there are ", listed(scheduler_names())});
 }
 
 std::string name_of(SchedulerKind kind) { return row(kind).name; }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json_fwd.h"
@@ -60,7 +61,9 @@ struct SchedulerConfig {
 // flow sigmas, learned variances, solver_p, predict_x0 false, orders past 3.
 SchedulerConfig scheduler_config(const Json& config, const std::string& source, std::optional<SchedulerKind> kind = {});
 
-// "pndm", "ddim", "euler", "euler-ancestral", "dpm++-2m", "dpm++-2m-sde", "unipc", "lcm"; UsageError listing them all
+// By one of scheduler_names(), in any case, or by its class in diffusers; nothing for another name.
+std::optional<SchedulerKind> find_scheduler(std::string_view name);
+// The same; "pndm", "ddim", "euler", "euler-ancestral", "dpm++-2m", "dpm++-2m-sde", "unipc", "lcm"; UsageError listing them all
 // for another name.
 SchedulerKind scheduler_kind(const std::string& name);
 std::string name_of(SchedulerKind kind);

@@ -23,7 +23,7 @@ std::vector<PipelineStage> stages_before_steps(const Pipeline& pipeline, Precisi
   std::vector<PipelineStage> stages;
   stages.push_back({"text_encoder", "text_encoder", StagePosition::kBeforeSteps, clip_graph(pipeline.clip_config, 1)});
   stages.back().results_kept = kTextsKept;
-  const int side = pipeline.size_multiple();
+  const int side = pipeline.traits.size_multiple;
   for (ConditioningPart& part :
        conditioning_parts(pipeline.unet_config, latent_size(pipeline, {1, 1, side, side}), carried_type(precision))) {
     if (part.values.empty()) continue;

@@ -2,12 +2,12 @@
 
 namespace inkstone {
 
-std::vector<UnetEvaluation> unet_schedule(const Request& request, bool guided, int calls) {
+std::vector<UnetEvaluation> unet_schedule(const ResolvedRequest& request, int evaluations) {
   const auto [from, to] = request.guidance_interval;
   std::vector<UnetEvaluation> schedule;
-  for (int call = 0; call < calls; ++call) {
-    const float middle = (static_cast<float>(call) + 0.5f) / static_cast<float>(calls);
-    const int cfg_copies = guided && middle >= from && middle <= to ? 2 : 1;
+  for (int call = 0; call < evaluations; ++call) {
+    const float middle = (static_cast<float>(call) + 0.5f) / static_cast<float>(evaluations);
+    const int cfg_copies = request.guided && middle >= from && middle <= to ? 2 : 1;
     const bool whole = call % request.cache_interval == 0 || cfg_copies > schedule.back().cfg_copies;
     const UnetPart first = request.cache_interval > 1 ? UnetPart::kFullKeepFeature : UnetPart::kFull;
     schedule.push_back({cfg_copies, whole ? first : UnetPart::kShallow});

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "diffusion/request.h"
+#include "diffusion/resolved_request.h"
 #include "models/unet.h"
 
 namespace inkstone {
@@ -15,9 +15,9 @@ struct UnetEvaluation {
   auto operator<=>(const UnetEvaluation&) const = default;
 };
 
-// `guided`: the image has an unconditional half at all. Evaluations 0, N, 2N, ... of the cache interval N are full, counted
+// Evaluations 0, N, 2N, ... of the cache interval N are full, counted
 // as the scheduler makes them (PNDM evaluates twice at its second timestep, and both count). So is any evaluation in which
 // guidance sets in: none before it made the unconditional half's cached feature.
-std::vector<UnetEvaluation> unet_schedule(const Request& request, bool guided, int calls);
+std::vector<UnetEvaluation> unet_schedule(const ResolvedRequest& request, int evaluations);
 
 }  // namespace inkstone

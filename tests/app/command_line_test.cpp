@@ -69,16 +69,16 @@ TEST(CommandLine, every_flag_of_generate_reaches_its_option) {
   ASSERT_FALSE(line.text);
   EXPECT_EQ(line.command, Command::kGenerate);
   const Options& options = line.options;
-  EXPECT_EQ(options.prompt, "a fox");
-  EXPECT_EQ(options.negative, "blurry");
-  EXPECT_EQ(options.seed, UINT64_MAX);
-  EXPECT_EQ(options.steps, 30);
-  EXPECT_EQ(options.guidance, 5.5f);
-  EXPECT_EQ(options.scheduler, "dpm++-2m");
-  EXPECT_EQ(options.karras, true);
-  EXPECT_EQ(options.eta, 0.5f);
-  EXPECT_EQ(options.width, 768);
-  EXPECT_EQ(options.height, 640);
+  EXPECT_EQ(options.request.prompt, "a fox");
+  EXPECT_EQ(options.request.negative_prompt, "blurry");
+  EXPECT_EQ(options.request.seed, UINT64_MAX);
+  EXPECT_EQ(options.request.steps, 30);
+  EXPECT_EQ(options.request.guidance_scale, 5.5f);
+  EXPECT_EQ(options.request.scheduler, "dpm++-2m");
+  EXPECT_EQ(options.request.karras, true);
+  EXPECT_EQ(options.request.eta, 0.5f);
+  EXPECT_EQ(options.request.width, 768);
+  EXPECT_EQ(options.request.height, 640);
   EXPECT_EQ(options.count, 3);
   EXPECT_EQ(options.out, "fox.png");
   EXPECT_EQ(options.model, "dir");
@@ -105,20 +105,21 @@ TEST(CommandLine, what_is_not_given_is_unset) {
 
 TEST(CommandLine, every_scheduler_is_taken) {
   for (const std::string& name : scheduler_names())
-    EXPECT_EQ(parse_command_line({"generate", "x", "--scheduler", name}).options.scheduler, name);
+    EXPECT_EQ(parse_command_line({"generate", "x", "--scheduler", name}).options.request.scheduler, name);
 }
 
 TEST(CommandLine, prompts_are_taken_as_they_stand) {
   for (const std::string prompt :
        {"[a fox]", "a, b", "info", "generate", "", "-", "'quoted' \"twice\"", "{x}", "%d\\n", "-1"})
-    EXPECT_EQ(parse_command_line({"generate", prompt, "--steps", "3"}).options.prompt, prompt);
-  EXPECT_EQ(parse_command_line({"generate", "--", "--steps"}).options.prompt, "--steps");
-  EXPECT_EQ(parse_command_line({"generate", "x", "--negative", "--blurry"}).options.negative, "--blurry");
+    EXPECT_EQ(parse_command_line({"generate", prompt, "--steps", "3"}).options.request.prompt, prompt);
+  EXPECT_EQ(parse_command_line({"generate", "--", "--steps"}).options.request.prompt, "--steps");
+  EXPECT_EQ(parse_command_line({"generate", "x", "--negative", "--blurry"}).options.request.negative_prompt,
+            "--blurry");
 }
 
 TEST(CommandLine, the_last_of_two_equal_flags_holds) {
-  EXPECT_EQ(parse_command_line({"generate", "x", "--steps", "3", "--steps", "4"}).options.steps, 4);
-  EXPECT_EQ(parse_command_line({"generate", "x", "--karras", "--no-karras"}).options.karras, false);
+  EXPECT_EQ(parse_command_line({"generate", "x", "--steps", "3", "--steps", "4"}).options.request.steps, 4);
+  EXPECT_EQ(parse_command_line({"generate", "x", "--karras", "--no-karras"}).options.request.karras, false);
 }
 
 TEST(CommandLine, info_takes_the_model_with_and_without_its_flag) {
@@ -135,15 +136,15 @@ TEST(CommandLine, wrong_values_are_refused_with_what_is_allowed) {
     std::string message;
   };
   const Row rows[] = {
-      {{"--steps", "0"}, "--steps 0: must be a whole number of at least 1"},
-      {{"--steps", "-3"}, "--steps -3: must be a whole number of at least 1"},
-      {{"--steps", "2.5"}, "--steps 2.5: must be a whole number of at least 1"},
-      {{"--steps", "many"}, "--steps many: must be a whole number of at least 1"},
-      {{"--steps", ""}, "--steps : must be a whole number of at least 1"},
-      {{"--guidance", "-1"}, "--guidance -1: must be a number of at least 0"},
-      {{"--guidance", "nan"}, "--guidance nan: must be a number of at least 0"},
-      {{"--guidance", "inf"}, "--guidance inf: must be a number of at least 0"},
-      {{"--guidance", "1e99"}, "--guidance 1e99: must be a number of at least 0"},
+      {{"--steps", "0"}, "--steps 0: must be a whole number from 1 to 1000"},
+      {{"--steps", "-3"}, "--steps -3: must be a whole number from 1 to 1000"},
+      {{"--steps", "2.5"}, "--steps 2.5: must be a whole number from 1 to 1000"},
+      {{"--steps", "many"}, "--steps many: must be a whole number from 1 to 1000"},
+      {{"--steps", ""}, "--steps : must be a whole number from 1 to 1000"},
+      {{"--guidance", "-1"}, "--guidance -1: must be a number from 0 to 100"},
+      {{"--guidance", "nan"}, "--guidance nan: must be a number from 0 to 100"},
+      {{"--guidance", "inf"}, "--guidance inf: must be a number from 0 to 100"},
+      {{"--guidance", "1e99"}, "--guidance 1e99: must be a number from 0 to 100"},
       {{"--eta", "1.5"}, "--eta 1.5: must be a number from 0 to 1"},
       {{"--count", "0"}, "--count 0: must be a whole number from 1 to 1000000"},
       {{"--threads", "0"}, "--threads 0: must be a whole number from 1 to 1024"},

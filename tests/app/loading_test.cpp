@@ -7,56 +7,53 @@
 #include "app/report.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/spelling.h"
+#include "diffusion/request_fields.h"
 
 namespace inkstone {
 namespace {
 
-Pipeline model() {
-  Pipeline result;
-  result.defaults = {12, 3.0f, 64, 96};
-  result.scheduler_json = std::make_shared<const Json>(parse_json(
+ModelTraits model() {
+  ModelTraits result{.steps = 12, .guidance_scale = 3.0f, .width = 64, .height = 128, .scheduler = {}};
+  result.scheduler = std::make_shared<const Json>(parse_json(
       R"({"_class_name": "EulerDiscreteScheduler", "beta_start": 0.001, "steps_offset": 1, "use_karras_sigmas": false})",
       "x"));
   return result;
 }
 
-TEST(Request, the_models_own_files_say_what_nobody_else_says) {
-  const Request request = request_of({}, model());
-  EXPECT_EQ(request.steps, 12);
-  EXPECT_EQ(request.guidance, 3.0f);
-  EXPECT_EQ(request.width, 64);
-  EXPECT_EQ(request.height, 96);
-  EXPECT_EQ(request.scheduler.kind, SchedulerKind::kEuler);
-  EXPECT_DOUBLE_EQ(request.scheduler.beta_start, 0.001);
-}
-
 TEST(Request, the_nearest_source_of_a_default_holds) {
   Options options;
-  options.steps = 5;
+  options.request.steps = 5;
   apply_config("steps = 6\nguidance = 2\nscheduler = \"ddim\"\n", "c.toml", options);
-  const Request request = request_of(options, model());
-  EXPECT_EQ(request.steps, 5);        // flag
-  EXPECT_EQ(request.guidance, 2.0f);  // file
-  EXPECT_EQ(request.scheduler.kind, SchedulerKind::kDdim);
-  EXPECT_DOUBLE_EQ(request.scheduler.beta_start, 0.001);  // the model's setting for the file's scheduler
-  EXPECT_EQ(request.height, 96);                          // model
+  const ResolvedRequest request = resolve(options.request, model());
+  EXPECT_EQ(request.steps, 5);              // flag
+  EXPECT_EQ(request.guidance_scale, 2.0f);  // file
+  EXPECT_EQ(request.scheduler_config.kind, SchedulerKind::kDdim);
+  EXPECT_DOUBLE_EQ(request.scheduler_config.beta_start, 0.001);  // the model's setting for the file's scheduler
+  EXPECT_EQ(request.height, 128);                                // model
 }
 
-TEST(Request, karras_and_eta_are_for_the_schedulers_that_have_them) {
-  for (const std::string& name : scheduler_names()) {
-    Options karras, eta;
-    karras.scheduler = eta.scheduler = name;
-    karras.karras = true;
-    eta.eta = 0.5f;
-    if (name == "euler" || name == "dpm++-2m" || name == "dpm++-2m-sde" || name == "unipc")
-      EXPECT_TRUE(scheduler_of(karras, model()).karras) << name;
-    else
-      EXPECT_THROW(scheduler_of(karras, model()), UsageError) << name;
-    if (name == "ddim")
-      EXPECT_EQ(scheduler_of(eta, model()).eta, 0.5f);
-    else
-      EXPECT_THROW(scheduler_of(eta, model()), UsageError) << name;
-  }
+TEST(Request, a_fault_names_the_flag) {
+  EngineOptions engine_options;
+  engine_options.precision = Precision::kFp32;
+  const Engine engine(Pipeline::open(demo_model()), engine_options);
+  const auto refusal = [&](auto change) -> std::string {
+    ImageRequest request;
+    change(request);
+    try {
+      resolve_request(engine, request);
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_EQ(refusal([](ImageRequest&) {}), "accepted");
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 100; }),
+              testing::StartsWith("--width 100: must be a multiple of"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.karras = true; }),
+              testing::StartsWith("--karras true: must be false with"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.steps = 3, r.guidance_scale = 101; }),
+              testing::StartsWith("--guidance 101: must be a number from 0 to 100"));
 }
 
 TEST(Engine, options_reach_the_engine) {

@@ -168,7 +168,7 @@ TEST_F(Generate, json_is_one_object_with_everything) {
   EXPECT_EQ(json.at("images").at(0).at("width").as_int64(), image("fox.png").image.width);
   EXPECT_EQ(json.at("parameters").at("prompt").as_string(), "a \"fox\"\xEF\xBF\xBD");
   EXPECT_EQ(json.at("parameters").at("scheduler").as_string(), "euler");
-  EXPECT_EQ(json.at("parameters").at("guidance").as_double(), 2.1);
+  EXPECT_EQ(json.at("parameters").at("guidance_scale").as_double(), 2.1);
   EXPECT_EQ(json.at("precision").as_string(), "fp32");
   EXPECT_GT(json.at("times").at("unet_seconds").as_double(), 0);
   EXPECT_GT(json.at("memory").at("measured_peak_bytes").to_number<int64_t>(), 0);
@@ -246,9 +246,9 @@ TEST_F(BadInput, of_approximations_says_the_way_out) {
 TEST_F(BadInput, of_flags_is_wrong_usage) {
   expect_refusal({"generate"}, 2, HasSubstr("no prompt"));
   expect_refusal({"generate", "a fox", "--steps", "0"}, 2,
-                 HasSubstr("--steps 0: must be a whole number of at least 1"));
+                 HasSubstr("--steps 0: must be a whole number from 1 to 1000"));
   expect_refusal({"generate", "a fox", "--guidance", "-1"}, 2,
-                 HasSubstr("--guidance -1: must be a number of at least 0"));
+                 HasSubstr("--guidance -1: must be a number from 0 to 100"));
   expect_refusal({"generate", "a fox", "--scheduler", "foo"}, 2,
                  HasSubstr("pndm, ddim, euler, euler-ancestral, dpm++-2m"));
   expect_refusal({"generate", "a fox", "--karras"}, 2, HasSubstr("--karras: works with euler"));

@@ -59,7 +59,7 @@ TEST(ServeSettings, a_flag_is_nearer_than_the_environment_and_that_nearer_than_a
   EXPECT_EQ(options.port, 90);
   EXPECT_EQ(options.workers, 4);
   EXPECT_EQ(options.log_prompts, true);
-  EXPECT_FALSE(options.steps) << "that is for inkstone generate";
+  EXPECT_FALSE(options.request.steps) << "that is for inkstone generate";
 }
 
 TEST(ServeSettings, what_is_wrong_is_named) {

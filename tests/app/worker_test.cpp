@@ -75,7 +75,7 @@ TEST(WorkerProcess, draws_what_the_engine_draws_and_is_deaf_to_signals_that_stop
   options.precision = Precision::kFp32;
   Engine engine(Pipeline::open(demo_model()), options);
   EXPECT_EQ(std::get<Finished>(ask(FinishCommand{1})).image.rgb,
-            generate(engine, engine_request(engine, small_request("a fox"))).image.rgb);
+            generate(engine, engine.resolve(small_request("a fox"))).image.rgb);
   pair.gateway = Descriptor();
   int status = -1;
   ASSERT_EQ(waitpid(child, &status, 0), child);

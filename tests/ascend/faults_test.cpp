@@ -21,7 +21,7 @@ struct Row {
   bool lost = false;  // the card
 };
 
-std::optional<Error::Kind> fate(Engine& engine, const Request& request) {
+std::optional<Error::Kind> fate(Engine& engine, const ImageRequest& request) {
   try {
     draw(engine, request);
   } catch (const Error& error) {
@@ -36,13 +36,13 @@ TEST_P(Faults, end_in_the_right_error_and_the_next_image_is_drawn) {
   const Row& row = GetParam();
   SimulatedCard card;
   auto host = host_engine();
-  const Request request = demo_request(*host, "a fox", 1);
+  const ImageRequest request = demo_request(*host, "a fox", 1);
   const Image right = draw(*host, request);
   {
     auto npu = npu_engine();
     EXPECT_GE(psnr(draw(*npu, request), right), 45);
     card.set(row.fault);
-    Request other = request;
+    ImageRequest other = request;
     other.width = 96;  // programs that are not loaded yet
     std::string said;
     bool lost = false;
@@ -113,7 +113,8 @@ TEST(Faults, where_the_card_is_too_small_for_four_it_takes_fewer_and_the_images_
     auto npu = npu_engine();
     std::vector<Job> jobs;
     std::vector<Job*> all;
-    for (uint64_t seed = 1; seed <= 4; ++seed) jobs.push_back(npu->start(demo_request(*npu, "a fox", seed)));
+    for (uint64_t seed = 1; seed <= 4; ++seed)
+      jobs.push_back(npu->start(npu->resolve(demo_request(*npu, "a fox", seed))));
     for (Job& job : jobs) all.push_back(&job);
     const int64_t before = card.report().at("executions").as_int64();
     while (!all[0]->done()) npu->step(all);
@@ -127,7 +128,7 @@ TEST(Faults, where_the_card_is_too_small_for_four_it_takes_fewer_and_the_images_
 TEST(Faults, without_a_compiled_file_of_the_size_the_command_is_named) {
   const SimulatedCard card;
   auto npu = npu_engine();
-  Request request = demo_request(*npu, "a fox", 1);
+  ImageRequest request = demo_request(*npu, "a fox", 1);
   request.width = 80;
   try {
     draw(*npu, request);

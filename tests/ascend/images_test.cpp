@@ -19,12 +19,13 @@ struct Row {
 
 class Images : public testing::TestWithParam<Row> {
  protected:
-  Request request(const Engine& engine, uint64_t seed) const {
+  ImageRequest request(const Engine& engine, uint64_t seed) const {
     const Row& row = GetParam();
-    Request made = demo_request(engine, "a red apple to the left of a bee", seed, row.scheduler, kSanitized ? 2 : 4);
+    ImageRequest made =
+        demo_request(engine, "a red apple to the left of a bee", seed, row.scheduler, kSanitized ? 2 : 4);
     made.width = row.width;
     made.height = row.height;
-    if (!row.guided) made.guidance = 1;
+    if (!row.guided) made.guidance_scale = 1;
     return made;
   }
 };
@@ -36,7 +37,7 @@ TEST_P(Images, are_those_of_the_cpu_alone_and_in_batches) {
     auto npu = npu_engine();
     std::vector<Job> jobs;
     std::vector<Job*> all;
-    for (uint64_t seed = 1; seed <= 7; ++seed) jobs.push_back(npu->start(request(*npu, seed)));
+    for (uint64_t seed = 1; seed <= 7; ++seed) jobs.push_back(npu->start(npu->resolve(request(*npu, seed))));
     for (Job& job : jobs) all.push_back(&job);
     const std::span<Job* const> apart(all);
     while (!all[0]->done()) {
@@ -84,7 +85,8 @@ TEST(Images, in_batches_that_were_not_compiled_use_those_that_were) {
   auto npu = npu_engine();
   std::vector<Job> jobs;
   std::vector<Job*> all;
-  for (uint64_t seed = 1; seed <= 3; ++seed) jobs.push_back(npu->start(demo_request(*npu, "a fox", seed)));
+  for (uint64_t seed = 1; seed <= 3; ++seed)
+    jobs.push_back(npu->start(npu->resolve(demo_request(*npu, "a fox", seed))));
   for (Job& job : jobs) all.push_back(&job);
   while (!all[0]->done()) npu->step(all);
   for (Job& job : jobs)

@@ -82,17 +82,18 @@ std::unique_ptr<Engine> host_engine(const std::string& device) {
   return std::make_unique<Engine>(Pipeline::open(kDemo), options);
 }
 
-Request demo_request(const Engine& engine, const std::string& prompt, uint64_t seed, SchedulerKind kind, int steps) {
-  Request request;
+ImageRequest demo_request(const Engine& engine, const std::string& prompt, uint64_t seed, SchedulerKind kind,
+                          int steps) {
+  ImageRequest request;
   request.prompt = prompt;
   request.seed = seed;
   request.steps = steps;
-  request.guidance = engine.pipeline().defaults.guidance;
+  request.guidance_scale = engine.pipeline().traits.guidance_scale;
   request.width = request.height = 64;
-  request.scheduler = scheduler_config(*engine.pipeline().scheduler_json, "scheduler_config.json", kind);
+  request.scheduler = name_of(kind);
   return request;
 }
 
-Image draw(Engine& engine, const Request& request) { return generate(engine, request).image; }
+Image draw(Engine& engine, const ImageRequest& request) { return generate(engine, engine.resolve(request)).image; }
 
 }  // namespace inkstone

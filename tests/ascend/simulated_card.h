@@ -29,8 +29,8 @@ std::string compiled_demo(const std::string& name = "fp32");  // the folder
 std::unique_ptr<Engine> npu_engine(const std::string& compiled = compiled_demo(), size_t memory_budget = 0);
 std::unique_ptr<Engine> host_engine(const std::string& device = "cpu");  // fp32
 
-Request demo_request(const Engine& engine, const std::string& prompt, uint64_t seed,
-                     SchedulerKind kind = SchedulerKind::kDdim, int steps = 4);
-Image draw(Engine& engine, const Request& request);
+ImageRequest demo_request(const Engine& engine, const std::string& prompt, uint64_t seed,
+                          SchedulerKind kind = SchedulerKind::kDdim, int steps = 4);
+Image draw(Engine& engine, const ImageRequest& request);
 
 }  // namespace inkstone

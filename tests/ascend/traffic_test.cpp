@@ -12,10 +12,10 @@ TEST(Traffic, twenty_steps_make_forty_latent_copies) {
   auto npu = npu_engine();
   draw(*npu, demo_request(*npu, "a bee", 1));
   for (const bool guided : {true, false}) {
-    Request request = demo_request(*npu, "a fox", 2, SchedulerKind::kDdim, 20);
-    if (!guided) request.guidance = 1;
+    ImageRequest request = demo_request(*npu, "a fox", 2, SchedulerKind::kDdim, 20);
+    if (!guided) request.guidance_scale = 1;
     draw(*npu, request);
-    Job job = npu->start(request);
+    Job job = npu->start(npu->resolve(request));
     ASSERT_EQ(job.calls(), 20);
     const int64_t up = card.copies("h2d"), down = card.copies("d2h"), across = card.copies("d2d");
     while (!job.done()) npu->step(job);
@@ -29,8 +29,8 @@ TEST(Traffic, no_device_memory_is_taken_after_the_first_image) {
   const SimulatedCard card;
   auto npu = npu_engine();
   const auto two_at_once = [&](uint64_t seed) {
-    Job jobs[] = {npu->start(demo_request(*npu, "a fox " + std::to_string(seed), seed)),
-                  npu->start(demo_request(*npu, "a bee " + std::to_string(seed), seed + 1))};
+    Job jobs[] = {npu->start(npu->resolve(demo_request(*npu, "a fox " + std::to_string(seed), seed))),
+                  npu->start(npu->resolve(demo_request(*npu, "a bee " + std::to_string(seed), seed + 1)))};
     Job* both[] = {&jobs[0], &jobs[1]};
     while (!jobs[0].done()) npu->step(both);
     for (Job& job : jobs) npu->finish(job);

@@ -21,15 +21,15 @@ Engine demo_engine(Precision precision = Precision::kFp32) {
   return Engine(Pipeline::open(fs::path(INKSTONE_SOURCE_DIR) / "demo" / "model"), options);
 }
 
-Request request(const Engine& engine, int cache_interval, Interval guidance = {},
-                SchedulerKind kind = SchedulerKind::kPndm, int steps = 5) {
-  Request r;
+ImageRequest request(int cache_interval, Interval guidance = {}, SchedulerKind kind = SchedulerKind::kPndm,
+                     int steps = 5) {
+  ImageRequest r;
   r.prompt = "a red apple";
   r.seed = 3;
   r.steps = steps;
-  r.guidance = 3;
+  r.guidance_scale = 3;
   r.width = r.height = 64;
-  r.scheduler = scheduler_config(*engine.pipeline().scheduler_json, "scheduler_config.json", kind);
+  r.scheduler = name_of(kind);
   r.cache_interval = cache_interval;
   r.guidance_interval = guidance;
   return r;
@@ -37,23 +37,23 @@ Request request(const Engine& engine, int cache_interval, Interval guidance = {}
 
 TEST(Approximations, off_change_nothing_whatever_was_drawn_before) {
   Engine plain = demo_engine(), used = demo_engine();
-  const Image right = generate(plain, request(plain, 1)).image;
-  const Image cached = generate(used, request(used, 2)).image,
-              partly = generate(used, request(used, 1, {0, 0.5f})).image;
+  const Image right = generate(plain, plain.resolve(request(1))).image;
+  const Image cached = generate(used, used.resolve(request(2))).image,
+              partly = generate(used, used.resolve(request(1, {0, 0.5f}))).image;
   EXPECT_NE(cached.rgb, right.rgb);
   EXPECT_NE(partly.rgb, right.rgb);
-  EXPECT_EQ(generate(used, request(used, 1)).image.rgb, right.rgb);
-  EXPECT_EQ(generate(used, request(used, 2)).image.rgb, cached.rgb);
-  EXPECT_EQ(generate(used, request(used, 1, {0, 0.5f})).image.rgb, partly.rgb);
+  EXPECT_EQ(generate(used, used.resolve(request(1))).image.rgb, right.rgb);
+  EXPECT_EQ(generate(used, used.resolve(request(2))).image.rgb, cached.rgb);
+  EXPECT_EQ(generate(used, used.resolve(request(1, {0, 0.5f}))).image.rgb, partly.rgb);
 }
 
 TEST(Approximations, stay_near_the_image) {
   Engine engine = demo_engine();
   const auto drawn = [&](int cache_interval, Interval guidance) {
-    Request r = request(engine, cache_interval, guidance, SchedulerKind::kPndm, 20);
+    ImageRequest r = request(cache_interval, guidance, SchedulerKind::kPndm, 20);
     r.prompt = "a fox on a teal background";
     r.seed = 42;
-    return generate(engine, r).image;
+    return generate(engine, engine.resolve(r)).image;
   };
   const Image right = drawn(1, {});
   EXPECT_GE(psnr(drawn(2, {}), right), 30);
@@ -64,17 +64,17 @@ TEST(Approximations, stay_near_the_image) {
 TEST(Approximations, images_are_the_same_alone_and_in_any_company) {
   for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
     Engine engine = demo_engine(precision);
-    std::vector<Request> requests{request(engine, 3), request(engine, 3, {0.2f, 0.7f}),
-                                  request(engine, 2), request(engine, 1, {0.3f, 1}),
-                                  request(engine, 1), request(engine, 2, {}, SchedulerKind::kEulerAncestral, 4)};
+    std::vector<ImageRequest> requests{request(3), request(3, {0.2f, 0.7f}),
+                                       request(2), request(1, {0.3f, 1}),
+                                       request(1), request(2, {}, SchedulerKind::kEulerAncestral, 4)};
     requests[1].seed = 7;
     requests[2].prompt = "a fox";
-    requests[2].guidance = 1;
+    requests[2].guidance_scale = 1;
     std::vector<Image> alone;
-    for (const Request& r : requests) alone.push_back(generate(engine, r).image);
+    for (const ImageRequest& r : requests) alone.push_back(generate(engine, engine.resolve(r)).image);
 
     std::vector<Job> jobs;
-    for (const Request& r : requests) jobs.push_back(engine.start(r));
+    for (const ImageRequest& r : requests) jobs.push_back(engine.start(engine.resolve(r)));
     engine.step(jobs[0]);  // the others follow at other places of their intervals
     engine.step(jobs[2]);
     for (;;) {
@@ -93,10 +93,10 @@ TEST(Approximations, several_jobs_in_one_program_are_those_alone) {
   std::vector<Image> alone;
   std::vector<Job> jobs;
   for (const uint64_t seed : {1, 2, 3}) {
-    Request r = request(engine, 2, {0.2f, 0.8f});
+    ImageRequest r = request(2, {0.2f, 0.8f});
     r.seed = seed;
-    alone.push_back(generate(engine, r).image);
-    jobs.push_back(engine.start(r));
+    alone.push_back(generate(engine, engine.resolve(r)).image);
+    jobs.push_back(engine.start(engine.resolve(r)));
   }
   std::vector<Job*> all{&jobs[2], &jobs[0], &jobs[1]};
   while (!jobs[0].done()) engine.step(all);
@@ -105,7 +105,7 @@ TEST(Approximations, several_jobs_in_one_program_are_those_alone) {
 
 TEST(Approximations, a_shallow_call_runs_less_and_keeps_its_feature_until_a_whole_one) {
   Engine engine = demo_engine(Precision::kBf16);
-  Job job = engine.start(request(engine, 3, {}, SchedulerKind::kDdim));
+  Job job = engine.start(engine.resolve(request(3, {}, SchedulerKind::kDdim)));
   const auto flops = [&](UnetPart part) {
     Program& program = engine.programs().step({1, 2, 64, 64, part}).program();
     double sum = 0;
@@ -131,9 +131,9 @@ TEST(Approximations, a_shallow_call_runs_less_and_keeps_its_feature_until_a_whol
 
 TEST(Approximations, are_in_the_plan) {
   Engine engine = demo_engine();
-  const EnginePlan plain = engine.plan(request(engine, 1)), cached = engine.plan(request(engine, 3)),
-                   partly = engine.plan(request(engine, 1, {0, 0.5f}));
-  EXPECT_EQ(plain.peak_bytes, engine.plan(request(engine, 1)).peak_bytes);
+  const EnginePlan plain = engine.plan(engine.resolve(request(1))), cached = engine.plan(engine.resolve(request(3))),
+                   partly = engine.plan(engine.resolve(request(1, {0, 0.5f})));
+  EXPECT_EQ(plain.peak_bytes, engine.plan(engine.resolve(request(1))).peak_bytes);
   EXPECT_EQ(plain.use("unet_shallow").total(), 0u);
   EXPECT_GT(cached.use("unet_shallow").total(), 0u);
   EXPECT_LT(cached.use("unet_shallow").total(), cached.use("unet").total());
@@ -144,32 +144,32 @@ TEST(Approximations, are_in_the_plan) {
 
 TEST(Approximations, keep_to_a_budget) {
   Engine engine = demo_engine();
-  const Request r = request(engine, 2, {0.1f, 0.9f});
-  const Image right = generate(engine, r).image;
-  engine.set_memory_budget(engine.plan(r).peak_bytes - 1);
-  ASSERT_TRUE(engine.plan(r).components_in_turn);
-  EXPECT_EQ(generate(engine, r).image.rgb, right.rgb);
+  const ImageRequest r = request(2, {0.1f, 0.9f});
+  const Image right = generate(engine, engine.resolve(r)).image;
+  engine.set_memory_budget(engine.plan(engine.resolve(r)).peak_bytes - 1);
+  ASSERT_TRUE(engine.plan(engine.resolve(r)).components_in_turn);
+  EXPECT_EQ(generate(engine, engine.resolve(r)).image.rgb, right.rgb);
   size_t least = 0;
   engine.set_memory_budget(1 << 20);
   try {
-    engine.plan(r);
+    engine.plan(engine.resolve(r));
   } catch (const UsageError& error) {
     const std::string text = error.what();
     least = std::stoul(text.substr(text.find("works is ") + 9)) << 20;
   }
   engine.set_memory_budget(least);
-  EXPECT_LE(engine.plan(r).peak_bytes, least);
-  EXPECT_TRUE(engine.plan(r).weight_streaming);
-  EXPECT_EQ(generate(engine, r).image.rgb, right.rgb);
+  EXPECT_LE(engine.plan(engine.resolve(r)).peak_bytes, least);
+  EXPECT_TRUE(engine.plan(engine.resolve(r)).weight_streaming);
+  EXPECT_EQ(generate(engine, engine.resolve(r)).image.rgb, right.rgb);
 }
 
 TEST(Approximations, that_cannot_be_are_refused_with_the_way_out) {
   Engine engine = demo_engine();
   const auto refusal = [&](int cache_interval, Interval guidance, float scale = 3) -> std::string {
-    Request r = request(engine, cache_interval, guidance);
-    r.guidance = scale;
+    ImageRequest r = request(cache_interval, guidance);
+    r.guidance_scale = scale;
     try {
-      engine.check(r);
+      engine.resolve(r);
     } catch (const UsageError& error) {
       return error.what();
     }
@@ -178,12 +178,12 @@ TEST(Approximations, that_cannot_be_are_refused_with_the_way_out) {
   EXPECT_EQ(refusal(1, {}), "accepted");
   EXPECT_EQ(refusal(1000, {0.5f, 0.5f}), "accepted");
   EXPECT_EQ(refusal(2, {}, 1), "accepted");
-  EXPECT_THAT(refusal(0, {}), HasSubstr("cache interval 0 is not between 1"));
-  EXPECT_THAT(refusal(-3, {}), HasSubstr("cache interval -3"));
-  EXPECT_THAT(refusal(1, {0.6f, 0.5f}), HasSubstr("guidance interval 0.6,0.5: it must be FROM,TO"));
+  EXPECT_THAT(refusal(0, {}), HasSubstr("cache_interval 0: must be a whole number from 1 to 1000"));
+  EXPECT_THAT(refusal(-3, {}), HasSubstr("cache_interval -3"));
+  EXPECT_THAT(refusal(1, {0.6f, 0.5f}), HasSubstr("guidance_interval 0.6,0.5: must be FROM,TO"));
   EXPECT_THAT(refusal(1, {-1, 0.5f}), HasSubstr("such as 0.1,0.8"));
   EXPECT_THAT(refusal(1, {0, NAN}), HasSubstr("such as 0.1,0.8"));
-  EXPECT_THAT(refusal(1, {0, 0.5f}, 1), HasSubstr("with guidance 1: ask for more than 1, or leave the interval out"));
+  EXPECT_THAT(refusal(1, {0, 0.5f}, 1), HasSubstr("0,1 without guidance: the guidance scale is 1, not more than 1"));
 }
 
 }  // namespace

@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "diffusion/generate.h"
-#include "diffusion/scheduler_choice.h"
 #include "sanitized.h"
 
 namespace inkstone {
@@ -24,21 +23,21 @@ Engine demo_engine(Precision precision = Precision::kFp32, size_t budget = 0) {
   return Engine(Pipeline::open(std::filesystem::path(INKSTONE_SOURCE_DIR) / "demo" / "model"), options);
 }
 
-Request request(const Engine& engine, const std::string& prompt, uint64_t seed, const std::string& scheduler = "",
-                int steps = 3) {
-  Request r;
+ImageRequest request(const Engine& engine, const std::string& prompt, uint64_t seed, const std::string& scheduler = "",
+                     int steps = 3) {
+  ImageRequest r;
   r.prompt = prompt;
   r.seed = seed;
   r.steps = steps;
-  r.guidance = engine.pipeline().defaults.guidance;
+  r.guidance_scale = engine.pipeline().traits.guidance_scale;
   r.width = r.height = 64;
-  r.scheduler = scheduler_config(engine.pipeline(), {scheduler, {}, {}}, "scheduler_config.json");
+  if (!scheduler.empty()) r.scheduler = scheduler;
   return r;
 }
 
-std::vector<Job> started(Engine& engine, const std::vector<Request>& requests) {
+std::vector<Job> started(Engine& engine, const std::vector<ImageRequest>& requests) {
   std::vector<Job> jobs;
-  for (const Request& r : requests) jobs.push_back(engine.start(r));
+  for (const ImageRequest& r : requests) jobs.push_back(engine.start(engine.resolve(r)));
   return jobs;
 }
 
@@ -46,12 +45,12 @@ TEST(Faults, a_nan_ends_one_job_and_the_others_go_on_to_the_same_bits) {
   for (const Precision precision : {Precision::kFp32, Precision::kBf16})
     for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
       Engine engine = demo_engine(precision);
-      std::vector<Request> requests;
+      std::vector<ImageRequest> requests;
       for (int i = 0; i < 5; ++i)
         requests.push_back(request(engine, "a fox", 10 + i, i % 2 ? "euler-ancestral" : "ddim", 3));
-      requests[4].guidance = 1;  // steps in a call of its own
+      requests[4].guidance_scale = 1;  // steps in a call of its own
       std::vector<Image> alone;
-      for (const Request& r : requests) alone.push_back(generate(engine, r).image);
+      for (const ImageRequest& r : requests) alone.push_back(generate(engine, engine.resolve(r)).image);
 
       std::vector<Job> jobs = started(engine, requests);
       std::vector<Job*> open;
@@ -67,13 +66,13 @@ TEST(Faults, a_nan_ends_one_job_and_the_others_go_on_to_the_same_bits) {
       std::erase(open, &jobs[1]);
       EXPECT_TRUE(engine.step(open).empty());  // what it left in memory is nobody's
       for (const size_t i : {0, 2, 3, 4}) EXPECT_EQ(engine.finish(jobs[i]).rgb, alone[i].rgb) << "job " << i;
-      EXPECT_EQ(generate(engine, requests[1]).image.rgb, alone[1].rgb);
+      EXPECT_EQ(generate(engine, engine.resolve(requests[1])).image.rgb, alone[1].rgb);
     }
 }
 
 TEST(Faults, of_the_only_job_are_thrown) {
   Engine engine = demo_engine();
-  Job job = engine.start(request(engine, "a fox", 1));
+  Job job = engine.start(engine.resolve(request(engine, "a fox", 1)));
   std::ranges::fill(job.latent.floats(), NAN);
   try {
     engine.step(job);
@@ -92,23 +91,23 @@ TEST(Faults, of_the_only_job_are_thrown) {
 
 TEST(Job, an_offloaded_one_goes_on_to_the_same_bits) {
   Engine engine = demo_engine();
-  const Request r = request(engine, "a fox", 1);
-  const Image alone = generate(engine, r).image;
-  Job job = engine.start(r);
+  const ImageRequest r = request(engine, "a fox", 1);
+  const Image alone = generate(engine, engine.resolve(r)).image;
+  Job job = engine.start(engine.resolve(r));
   engine.offload(job);
   EXPECT_TRUE(job.cross_kv.empty());
   engine.step(job);
   EXPECT_FALSE(job.cross_kv.empty());
   engine.offload(job);
   for (int i = 0; i < 20; ++i)
-    engine.start(request(engine, "prompt " + std::to_string(i), 1));  // nothing of it is kept
+    engine.start(engine.resolve(request(engine, "prompt " + std::to_string(i), 1)));  // nothing of it is kept
   while (!job.done()) engine.step(job);
   EXPECT_EQ(engine.finish(job).rgb, alone.rgb);
 }
 
 TEST(Job, can_be_decoded_whatever_steps_are_left) {
   Engine engine = demo_engine();
-  Job job = engine.start(request(engine, "a fox", 1));
+  Job job = engine.start(engine.resolve(request(engine, "a fox", 1)));
   engine.step(job);
   EXPECT_THROW(engine.finish(job), Error);
   const Image early = engine.decode(job);
@@ -129,11 +128,12 @@ TEST(Capacity, images_are_the_same_with_it_and_without) {
       const EnginePlan plan = engine.reserve(capacity);
       EXPECT_EQ(plan.components_in_turn, small);
       for (const auto& [width, height] : {std::pair{64, 64}, {128, 128}, {256, 64}, {64, 128}}) {
-        Request r = request(engine, "a bee", 3, "", 2);
+        ImageRequest r = request(engine, "a bee", 3, "", 2);
         r.width = width;
         r.height = height;
-        EXPECT_EQ(generate(engine, r).image.rgb, generate(plain, r).image.rgb) << width << "x" << height;
-        EXPECT_EQ(engine.plan(r).peak_bytes, plan.peak_bytes);
+        EXPECT_EQ(generate(engine, engine.resolve(r)).image.rgb, generate(plain, plain.resolve(r)).image.rgb)
+            << width << "x" << height;
+        EXPECT_EQ(engine.plan(engine.resolve(r)).peak_bytes, plan.peak_bytes);
       }
     }
 }
@@ -142,19 +142,19 @@ TEST(Capacity, refuses_what_is_beyond_it) {
   Engine engine = demo_engine();
   engine.reserve({2, 256, 128 * 128});
   const auto refusal = [&](auto change) -> std::string {
-    Request r = request(engine, "a bee", 1);
+    ImageRequest r = request(engine, "a bee", 1);
     change(r);
     try {
-      engine.check(r);
+      engine.resolve(r);
     } catch (const UsageError& error) {
       return error.what();
     }
     return "accepted";
   };
-  EXPECT_EQ(refusal([](Request& r) { r.width = 256; }), "accepted");
-  EXPECT_THAT(refusal([](Request& r) { r.width = 272; }), HasSubstr("a side has at most 256"));
-  EXPECT_THAT(refusal([](Request& r) { r.width = r.height = 144; }), HasSubstr("at most 16384"));
-  EXPECT_THAT(refusal([](Request& r) { r.cache_interval = 3; }), HasSubstr("approximations"));
+  EXPECT_EQ(refusal([](ImageRequest& r) { r.width = 256; }), "accepted");
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 272; }), HasSubstr("a multiple of 16 from 16 to 256"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = r.height = 144; }), HasSubstr("at most 16384"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.cache_interval = 3; }), HasSubstr("planned without approximations"));
   EXPECT_THROW(engine.reserve({0, 256, 128 * 128}), UsageError);
   EXPECT_THROW(engine.reserve({1, 8, 128 * 128}), UsageError);
   EXPECT_THROW(engine.reserve({1, 256, 8}), UsageError);
@@ -174,7 +174,7 @@ TEST(Capacity, counts_the_memory_of_a_call_of_so_many_jobs) {
   ASSERT_FALSE(plan.reasons.empty());
   EXPECT_THAT(plan.reasons.back(), HasSubstr("not 4"));
 
-  std::vector<Job> jobs = started(engine, std::vector<Request>(4, request(engine, "a bee", 1)));  // in pieces
+  std::vector<Job> jobs = started(engine, std::vector<ImageRequest>(4, request(engine, "a bee", 1)));  // in pieces
   std::vector<Job*> open;
   for (Job& job : jobs) open.push_back(&job);
   EXPECT_TRUE(engine.step(open).empty());
@@ -192,36 +192,16 @@ TEST(Capacity, counts_the_memory_of_a_call_of_so_many_jobs) {
 TEST(Capacity, programs_of_many_sizes_do_not_pile_up) {
   Engine engine = demo_engine();
   engine.reserve({2, 1024, 64 * 1024});
-  const Request first = request(engine, "a bee", 1, "", 1);
-  const Image right = generate(engine, first).image;
+  const ImageRequest first = request(engine, "a bee", 1, "", 1);
+  const Image right = generate(engine, engine.resolve(first)).image;
   for (int i = 1; i <= 40; ++i) {
-    Request r = first;
+    ImageRequest r = first;
     r.width = 16 * i;
     r.height = 32;
-    generate(engine, r);
+    generate(engine, engine.resolve(r));
     EXPECT_LE(engine.programs().size(), 28u);
   }
-  EXPECT_EQ(generate(engine, first).image.rgb, right.rgb);
-}
-
-TEST(SchedulerChoice, is_the_models_own_or_the_named_one_with_the_models_settings) {
-  const Engine engine = demo_engine();
-  const auto chosen = [&](SchedulerChoice choice) { return scheduler_config(engine.pipeline(), choice, "model"); };
-  EXPECT_EQ(chosen({}).kind, scheduler_config(*engine.pipeline().scheduler_json, "model").kind);
-  EXPECT_EQ(chosen({"euler", true, {}}).kind, SchedulerKind::kEuler);
-  EXPECT_TRUE(chosen({"euler", true, {}}).karras);
-  EXPECT_EQ(chosen({"ddim", {}, 0.5f}).eta, 0.5f);
-  const auto refusal = [&](SchedulerChoice choice) -> std::string {
-    try {
-      chosen(choice);
-    } catch (const UsageError& error) {
-      return error.what();
-    }
-    return "accepted";
-  };
-  EXPECT_THAT(refusal({"eular", {}, {}}), HasSubstr("euler"));
-  EXPECT_EQ(refusal({"ddim", true, {}}).substr(0, 7), "karras:");
-  EXPECT_EQ(refusal({"euler", {}, 0.5f}).substr(0, 4), "eta:");
+  EXPECT_EQ(generate(engine, engine.resolve(first)).image.rgb, right.rgb);
 }
 
 }  // namespace

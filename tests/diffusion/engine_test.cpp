@@ -26,20 +26,20 @@ Engine demo_engine(EngineOptions options = {}) {
   return Engine(Pipeline::open(kDemo), options);
 }
 
-Request request(const Engine& engine, const std::string& prompt, uint64_t seed,
-                SchedulerKind kind = SchedulerKind::kPndm, int steps = 3) {
-  Request r;
+ImageRequest request(const Engine& engine, const std::string& prompt, uint64_t seed,
+                     SchedulerKind kind = SchedulerKind::kPndm, int steps = 3) {
+  ImageRequest r;
   r.prompt = prompt;
   r.seed = seed;
   r.steps = steps;
-  r.guidance = engine.pipeline().defaults.guidance;
+  r.guidance_scale = engine.pipeline().traits.guidance_scale;
   r.width = r.height = 64;
-  r.scheduler = scheduler_config(*engine.pipeline().scheduler_json, "scheduler_config.json", kind);
+  r.scheduler = name_of(kind);
   return r;
 }
 
-Request of_size(int width, int height) {
-  Request r;
+ImageRequest of_size(int width, int height) {
+  ImageRequest r;
   r.width = width;
   r.height = height;
   return r;
@@ -50,16 +50,16 @@ TEST(Engine, an_image_is_the_same_alone_and_in_any_company) {
     EngineOptions options;
     options.precision = precision;
     Engine engine = demo_engine(options);
-    std::vector<Request> requests{request(engine, "a red apple", 1),
-                                  request(engine, "a fox", 2, SchedulerKind::kEulerAncestral, 4),
-                                  request(engine, "two cats", 3, SchedulerKind::kDdim, 2)};
-    requests[1].guidance = 1;  // no unconditional half
+    std::vector<ImageRequest> requests{request(engine, "a red apple", 1),
+                                       request(engine, "a fox", 2, SchedulerKind::kEulerAncestral, 4),
+                                       request(engine, "two cats", 3, SchedulerKind::kDdim, 2)};
+    requests[1].guidance_scale = 1;  // no unconditional half
     requests[2].negative_prompt = "a dog";
     std::vector<Image> alone;
-    for (const Request& r : requests) alone.push_back(generate(engine, r).image);
+    for (const ImageRequest& r : requests) alone.push_back(generate(engine, engine.resolve(r)).image);
 
     std::vector<Job> jobs;
-    for (const Request& r : requests) jobs.push_back(engine.start(r));
+    for (const ImageRequest& r : requests) jobs.push_back(engine.start(engine.resolve(r)));
     for (;;) {  // each leaves when it is done, so the batch changes under the others
       std::vector<Job*> open;
       for (Job& job : jobs)
@@ -81,9 +81,9 @@ size_t runs(Program& program, size_t outputs) {
 
 TEST(Engine, what_a_prompt_or_a_schedule_decides_is_computed_once) {
   Engine engine = demo_engine();
-  Request r = request(engine, "a fox", 1, SchedulerKind::kDdim, 4);
+  ImageRequest r = request(engine, "a fox", 1, SchedulerKind::kDdim, 4);
   r.negative_prompt = "a dog";
-  engine.prepare(r);
+  engine.prepare(engine.resolve(r));
   const auto program = [&](const char* stage) -> Program& { return engine.programs().before_steps(stage).program(); };
   const auto watch = [&] {
     for (const char* stage : {"text_encoder", "unet_prompt", "unet_time"}) program(stage).start_profile();
@@ -97,7 +97,7 @@ TEST(Engine, what_a_prompt_or_a_schedule_decides_is_computed_once) {
     EXPECT_EQ(runs(program("unet_time"), times), timesteps);
   };
   watch();
-  Job job = engine.start(r);
+  Job job = engine.start(engine.resolve(r));
   expect_runs(2, 2, 4);
   watch();
   while (!job.done()) engine.step(job);
@@ -105,28 +105,28 @@ TEST(Engine, what_a_prompt_or_a_schedule_decides_is_computed_once) {
   r.prompt = "two cats";  // the negative prompt and the schedule are known
   r.seed = 2;
   watch();
-  generate(engine, r);
+  generate(engine, engine.resolve(r));
   expect_runs(1, 1, 0);
   r.steps = 2;
   watch();
-  generate(engine, r);
+  generate(engine, engine.resolve(r));
   EXPECT_EQ(runs(program("text_encoder"), 1), 0u);
 }
 
 TEST(Engine, jobs_outlive_what_the_engine_keeps) {
   Engine engine = demo_engine();
-  const Request first = request(engine, "a red apple", 1, SchedulerKind::kEuler, 3);
-  const Image alone = generate(engine, first).image;
-  Job job = engine.start(first);
+  const ImageRequest first = request(engine, "a red apple", 1, SchedulerKind::kEuler, 3);
+  const Image alone = generate(engine, engine.resolve(first)).image;
+  Job job = engine.start(engine.resolve(first));
   for (const char* prompt : {"a fox", "two cats", "a bee", "a dog", "an owl", "a boat"})
-    generate(engine, request(engine, prompt, 2, SchedulerKind::kDdim, 50));
+    generate(engine, engine.resolve(request(engine, prompt, 2, SchedulerKind::kDdim, 50)));
   while (!job.done()) engine.step(job);
   EXPECT_EQ(engine.finish(job).rgb, alone.rgb);
 }
 
 TEST(Engine, counts_what_is_carried_to_the_steps) {
   Engine engine = demo_engine();
-  const EnginePlan plan = engine.plan(of_size(64, 64));
+  const EnginePlan plan = engine.plan(engine.resolve(of_size(64, 64)));
   const UnetParts parts = unet_parts(engine.pipeline().unet_config, {1, 8, 8}, DType::kF32);
   size_t prompt = 0, time = 0;
   const Graph &of_prompt = parts.part(DependsOn::kPrompt).graph, &of_time = parts.part(DependsOn::kTimestep).graph;
@@ -156,22 +156,22 @@ TEST(Engine, the_demo_image_is_diffusers_one) {
     EngineOptions options;
     options.precision = precision;
     Engine engine = demo_engine(options);
-    Request r = request(engine, "a fox on a teal background", 42, SchedulerKind::kPndm, 20);
-    r.guidance = 3;
-    EXPECT_GE(psnr(generate(engine, r).image, right), least);
+    ImageRequest r = request(engine, "a fox on a teal background", 42, SchedulerKind::kPndm, 20);
+    r.guidance_scale = 3;
+    EXPECT_GE(psnr(generate(engine, engine.resolve(r)).image, right), least);
   }
 }
 
 TEST(Engine, tiling_slicing_and_turns_do_not_change_the_image) {
   Engine plain = demo_engine();
-  const Request r = request(plain, "a fox on a teal background", 5);
-  const Image right = generate(plain, r).image;
+  const ImageRequest r = request(plain, "a fox on a teal background", 5);
+  const Image right = generate(plain, plain.resolve(r)).image;
   EngineOptions options;
   options.vae_tiling = options.attention_slicing = Choice::kOn;
   Engine frugal = demo_engine(options);
-  EXPECT_TRUE(frugal.plan(of_size(64, 64)).vae_tiling);
-  EXPECT_TRUE(frugal.plan(of_size(64, 64)).attention_slicing);
-  const Image tiled = generate(frugal, r).image;
+  EXPECT_TRUE(frugal.plan(frugal.resolve(of_size(64, 64))).vae_tiling);
+  EXPECT_TRUE(frugal.plan(frugal.resolve(of_size(64, 64))).attention_slicing);
+  const Image tiled = generate(frugal, frugal.resolve(r)).image;
   int off = 0;
   for (size_t i = 0; i < right.rgb.size(); ++i) off = std::max(off, std::abs(right.rgb[i] - tiled.rgb[i]));
   EXPECT_LE(off, 1);
@@ -179,19 +179,19 @@ TEST(Engine, tiling_slicing_and_turns_do_not_change_the_image) {
 
 TEST(Engine, a_budget_makes_components_take_turns_or_is_refused_with_the_least_that_works) {
   Engine engine = demo_engine();
-  const Request r = request(engine, "a bee", 9);
-  const Image right = generate(engine, r).image;
-  const size_t budget = engine.plan(of_size(64, 64)).peak_bytes - 1;
+  const ImageRequest r = request(engine, "a bee", 9);
+  const Image right = generate(engine, engine.resolve(r)).image;
+  const size_t budget = engine.plan(engine.resolve(of_size(64, 64))).peak_bytes - 1;
   engine.set_memory_budget(budget);
-  const EnginePlan plan = engine.plan(of_size(64, 64));
+  const EnginePlan plan = engine.plan(engine.resolve(of_size(64, 64)));
   EXPECT_TRUE(plan.components_in_turn);
   EXPECT_LE(plan.peak_bytes, budget);
   EXPECT_FALSE(plan.reasons.empty());
-  EXPECT_EQ(generate(engine, r).image.rgb, right.rgb);
+  EXPECT_EQ(generate(engine, engine.resolve(r)).image.rgb, right.rgb);
 
   engine.set_memory_budget(1 << 20);
   try {
-    engine.plan(of_size(64, 64));
+    engine.plan(engine.resolve(of_size(64, 64)));
     FAIL();
   } catch (const UsageError& error) {
     EXPECT_THAT(error.what(), HasSubstr("the least that works is"));
@@ -200,46 +200,50 @@ TEST(Engine, a_budget_makes_components_take_turns_or_is_refused_with_the_least_t
 
 TEST(Engine, weights_that_pass_through_memory_draw_the_same_image) {
   Engine engine = demo_engine();
-  const Request r = request(engine, "a bee", 9);
-  const Image right = generate(engine, r).image;
-  const EnginePlan everything = engine.plan(of_size(64, 64));
+  const ImageRequest r = request(engine, "a bee", 9);
+  const Image right = generate(engine, engine.resolve(r)).image;
+  const EnginePlan everything = engine.plan(engine.resolve(of_size(64, 64)));
   EnginePlan plan = everything;
   for (size_t budget = plan.peak_bytes; !plan.weight_streaming; budget -= size_t{1} << 18) {
     engine.set_memory_budget(budget);
-    plan = engine.plan(of_size(64, 64));
+    plan = engine.plan(engine.resolve(of_size(64, 64)));
   }
   EXPECT_TRUE(plan.components_in_turn);
   EXPECT_LT(plan.use("unet").mapped, everything.use("unet").mapped);
-  EXPECT_EQ(generate(engine, r).image.rgb, right.rgb);
-  EXPECT_EQ(generate(engine, r).image.rgb, right.rgb);
+  EXPECT_EQ(generate(engine, engine.resolve(r)).image.rgb, right.rgb);
+  EXPECT_EQ(generate(engine, engine.resolve(r)).image.rgb, right.rgb);
 }
 
 TEST(Engine, refuses_requests_with_the_way_out) {
   Engine engine = demo_engine();
   const auto refusal = [&](auto change) -> std::string {
-    Request r = request(engine, "a bee", 1);
+    ImageRequest r = request(engine, "a bee", 1);
     change(r);
     try {
-      engine.check(r);
+      engine.resolve(r);
     } catch (const UsageError& error) {
       return error.what();
     }
     return "accepted";
   };
-  EXPECT_THAT(refusal([](Request& r) { r.width = 100; }), HasSubstr("try 96 or 112"));
-  EXPECT_THAT(refusal([](Request& r) { r.height = 8; }), HasSubstr("try 16"));
-  EXPECT_THAT(refusal([](Request& r) { r.height = -16; }), HasSubstr("height -16"));
-  EXPECT_THAT(refusal([](Request& r) { r.width = 1 << 30; }), HasSubstr("width"));
-  EXPECT_THAT(refusal([](Request& r) { r.steps = 0; }), HasSubstr("steps 0"));
-  EXPECT_THAT(refusal([](Request& r) { r.guidance = -1; }), HasSubstr("guidance -1"));
-  EXPECT_THAT(refusal([](Request& r) { r.guidance = NAN; }), HasSubstr("guidance"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 100; }),
+              HasSubstr("a multiple of 16 from 16 to 16384: the nearest are 96 and 112"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.height = 8; }), HasSubstr("height 8: must be a multiple of 16"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.height = -16; }), HasSubstr("height -16"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 1 << 30; }), HasSubstr("width"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.steps = 0; }),
+              HasSubstr("num_inference_steps 0: must be a whole number from 1 to 1000"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.guidance_scale = -1; }),
+              HasSubstr("guidance_scale -1: must be a number from 0 to 100"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.guidance_scale = NAN; }), HasSubstr("guidance"));
 }
 
 TEST(Engine, a_long_prompt_is_cut_with_a_warning_that_quotes_it) {
   Engine engine = demo_engine();
   std::string prompt;
   for (int i = 0; i < 100; ++i) prompt += "apple ";
-  const Generated made = generate(engine, request(engine, prompt + "zebra", 1, SchedulerKind::kPndm, 1));
+  const Generated made =
+      generate(engine, engine.resolve(request(engine, prompt + "zebra", 1, SchedulerKind::kPndm, 1)));
   ASSERT_EQ(made.warnings.size(), 1u);
   EXPECT_THAT(made.warnings[0], HasSubstr("zebra"));
 }

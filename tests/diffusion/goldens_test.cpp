@@ -136,19 +136,18 @@ TEST_P(WholePipeline, latents_and_images_are_diffusers_ones) {
   Engine engine(Pipeline::open(folder), options);
   int seen = 0;
   for (const Json& item : list.at("runs").as_array()) {
-    Request request;
+    ImageRequest request;
     const std::string name(item.at("name").as_string());
-    request.prompt = item.at("prompt").as_string();
-    request.negative_prompt = item.at("negative_prompt").as_string();
+    request.prompt = std::string(item.at("prompt").as_string());
+    request.negative_prompt = std::string(item.at("negative_prompt").as_string());
     request.seed = std::stoull(std::string(item.at("seed").as_string()));
     request.steps = item.at("steps").to_number<int>();
-    request.guidance = item.at("guidance").to_number<float>();
+    request.guidance_scale = item.at("guidance").to_number<float>();
     request.width = item.at("width").to_number<int>();
     request.height = item.at("height").to_number<int>();
-    request.scheduler = scheduler_config(*engine.pipeline().scheduler_json, "scheduler",
-                                         scheduler_kind(std::string(item.at("scheduler").as_string())));
-    if (item.as_object().contains("scheduler_overrides")) request.scheduler.karras = true;  // the only one in the list
-    Job job = engine.start(request);
+    request.scheduler = std::string(item.at("scheduler").as_string());
+    if (item.as_object().contains("scheduler_overrides")) request.karras = true;  // the only one in the list
+    Job job = engine.start(engine.resolve(request));
     while (!job.done()) engine.step(job);
     const Tensor latents = golden.read(name + "/latents");
     double worst = 0;

@@ -7,8 +7,8 @@
 namespace inkstone {
 namespace {
 
-Request request() {
-  Request result;
+ResolvedRequest request() {
+  ResolvedRequest result;
   result.prompt = "a red apple, shiny";
   result.seed = 42;
   return result;
@@ -22,12 +22,12 @@ TEST(Parameters, are_written_as_automatic1111_reads_them) {
 }
 
 TEST(Parameters, a_negative_prompt_has_its_line) {
-  Request with = request();
+  ResolvedRequest with = request();
   with.negative_prompt = "blurry: very";
-  with.guidance = 7;
+  with.guidance_scale = 7;
   with.width = 640;
-  with.scheduler.kind = SchedulerKind::kDpmpp2M;
-  with.scheduler.karras = true;
+  with.scheduler_config.kind = SchedulerKind::kDpmpp2M;
+  with.scheduler_config.karras = true;
   with.seed = UINT64_MAX;
   EXPECT_EQ(
       parameters_text(with, "demo"),
@@ -50,14 +50,14 @@ TEST(Parameters, values_that_would_end_their_field_are_quoted) {
 }
 
 TEST(Parameters, noise_of_ddim_is_told) {
-  Request with = request();
-  with.scheduler.kind = SchedulerKind::kDdim;
-  with.scheduler.eta = 0.5f;
+  ResolvedRequest with = request();
+  with.scheduler_config.kind = SchedulerKind::kDdim;
+  with.scheduler_config.eta = 0.5f;
   EXPECT_NE(parameters_text(with, "demo").find(", Eta DDIM: 0.5, Model"), std::string::npos);
 }
 
 TEST(Parameters, approximations_are_told) {
-  Request with = request();
+  ResolvedRequest with = request();
   with.cache_interval = 3;
   EXPECT_NE(parameters_text(with, "demo").find(", Cache interval: 3, Model"), std::string::npos);
   with.guidance_interval = {0.1f, 0.8f};

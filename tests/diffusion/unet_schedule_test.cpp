@@ -10,11 +10,12 @@ namespace {
 
 // A letter a call: W whole, S shallow; small without the unconditional half.
 std::string schedule(int cache_interval, Interval guidance, bool guided, int calls) {
-  Request request;
+  ResolvedRequest request;
+  request.guided = guided;
   request.cache_interval = cache_interval;
   request.guidance_interval = guidance;
   std::string text;
-  for (const UnetEvaluation& call : unet_schedule(request, guided, calls)) {
+  for (const UnetEvaluation& call : unet_schedule(request, calls)) {
     EXPECT_EQ(call.part == UnetPart::kFull, cache_interval == 1);
     const bool shallow = call.part == UnetPart::kShallow;
     text += call.cfg_copies == 2 ? (shallow ? 'S' : 'W') : (shallow ? 's' : 'w');

@@ -49,19 +49,25 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   ModelCard card;
   card.name = "demo";
   card.hash = std::string(64, 'a');
-  card.scheduler = "pndm";
+  card.traits.scheduler = std::make_shared<const Json>(
+      JsonObject{{"_class_name", "PNDMScheduler"}, {"skip_prk_steps", true}, {"steps_offset", 1}});
   Limits limits;
-  limits.max_pixels = 1 << 20;
+  limits.image.max_side = 2048;
+  limits.image.max_pixels = 1 << 20;
+  limits.image.max_steps = 200;
+  limits.image.max_prompt_bytes = kMaxPromptBytes;
+  limits.image.approximations = false;
   http::Request request;
   request.headers = {{"content-type", "application/json"}};
   request.body.assign(reinterpret_cast<const char*>(data) + 1, size - 1);
   try {
     const Order order = order_of(data[0], request, card, limits);
-    const ImageRequest& image = order.images.at(0);
+    const ResolvedRequest& image = *order.images.at(0);
     const bool good = order.images.size() <= size_t(limits.max_images) && image.steps >= 1 &&
-                      image.steps <= limits.max_steps && image.width % limits.multiple == 0 &&
-                      int64_t{image.width} * image.height <= limits.max_pixels && image.width > 0 && image.height > 0 &&
-                      image.guidance >= 0 && order.quality >= 1 && order.quality <= 100;
+                      image.steps <= limits.image.max_steps && image.width % card.traits.size_multiple == 0 &&
+                      int64_t{image.width} * image.height <= limits.image.max_pixels && image.width > 0 &&
+                      image.height > 0 && image.guidance_scale >= 0 && image.guidance_scale <= 100 && image.scheduler &&
+                      order.quality >= 1 && order.quality <= 100;
     if (!good) std::abort();
   } catch (const ApiFault& fault) {
     if (fault.error().status < 400 || fault.error().status > 499 || fault.error().message.size() > 4000) std::abort();

@@ -4,6 +4,7 @@
 
 #include <ctime>
 
+#include "base/spelling.h"
 #include "base/version.h"
 #include "serve/api/a1111_request.h"
 #include "serve/api/answers.h"
@@ -24,7 +25,7 @@ std::string time_text(int64_t seconds) {
 }
 
 JsonObject info_json(const OrderState& order, const A1111Request& asked, const ModelCard* card) {
-  const ImageRequest& first = order.order.images.front();
+  const ResolvedRequest& first = *order.order.images.front();
   JsonArray prompts, negatives, subseeds, infotexts, warnings = warnings_json(order);
   for (const std::string& warning : asked.warnings) warnings.emplace_back(warning);
   for (const ImageState& image : order.images) {
@@ -45,7 +46,7 @@ JsonObject info_json(const OrderState& order, const A1111Request& asked, const M
           {"width", first.width},
           {"height", first.height},
           {"sampler_name", asked.sampler},
-          {"cfg_scale", first.guidance},
+          {"cfg_scale", shortest(first.guidance_scale)},
           {"steps", first.steps},
           {"batch_size", asked.batch_size},
           {"restore_faces", false},

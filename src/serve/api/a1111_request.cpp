@@ -8,11 +8,24 @@
 #include "serve/api/a1111_samplers.h"
 #include "serve/api/fault.h"
 #include "serve/api/generate_request.h"
+#include "serve/api/request_reader.h"
 
 namespace inkstone::serve {
 namespace {
 
-constexpr FieldInfo kA1111Fields[] = {
+constexpr FieldName kA1111Names[] = {{"prompt", "prompt"},
+                                     {"negative_prompt", "negative_prompt"},
+                                     {"seed", "seed"},
+                                     {"steps", "num_inference_steps"},
+                                     {"cfg_scale", "guidance_scale"},
+                                     {"width", "width"},
+                                     {"height", "height"},
+                                     {"sampler_name", "scheduler", false},
+                                     {"scheduler", "karras", false},
+                                     {"eta", "eta", false}};
+
+// All fields, as the web UI answers them back.
+const FieldInfo kA1111Fields[] = {
     {"prompt", "string", "What to draw; weights and alternations are plain text here.", "\"\""},
     {"negative_prompt", "string", "What not to draw.", "\"\""},
     {"styles", "array", "Empty.", "[]"},
@@ -78,23 +91,23 @@ bool asks_nothing(const Json& value) {
 }
 
 void refuse_what_is_not_here(const Fields& fields) {
-  static constexpr std::string_view kNames[] = {"styles",
-                                                "subseed_strength",
-                                                "seed_resize_from_h",
-                                                "seed_resize_from_w",
-                                                "restore_faces",
-                                                "tiling",
-                                                "s_min_uncond",
-                                                "s_churn",
-                                                "refiner_checkpoint",
-                                                "enable_hr",
-                                                "script_name",
-                                                "alwayson_scripts",
-                                                "infotext",
-                                                "init_images",
-                                                "mask"};
+  static constexpr std::string_view kAbsent[] = {"styles",
+                                                 "subseed_strength",
+                                                 "seed_resize_from_h",
+                                                 "seed_resize_from_w",
+                                                 "restore_faces",
+                                                 "tiling",
+                                                 "s_min_uncond",
+                                                 "s_churn",
+                                                 "refiner_checkpoint",
+                                                 "enable_hr",
+                                                 "script_name",
+                                                 "alwayson_scripts",
+                                                 "infotext",
+                                                 "init_images",
+                                                 "mask"};
   std::vector<std::string> asked;
-  for (const std::string_view name : kNames)
+  for (const std::string_view name : kAbsent)
     if (const Json* value = fields.find(name); value && !asks_nothing(*value)) asked.emplace_back(name);
   if (const auto noise = fields.number("s_noise", 0, 1e6); noise && *noise != 1) asked.emplace_back("s_noise");
   if (asked.empty()) return;
@@ -121,17 +134,12 @@ void read_sampler(const Fields& fields, const JsonObject& options, A1111Request&
   image.eta = static_cast<float>(fields.number("eta", 0, 1).value_or(options.at("eta_ddim").to_number<double>()));
 }
 
-ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, const ModelCard& card,
-                              const Limits& limits, A1111Request& result) {
-  ImageRequest image;
-  image.width = card.width;
-  image.height = card.height;
-  image.prompt = fields.text("prompt", kMaxPromptBytes).value_or("");
-  image.negative_prompt = fields.text("negative_prompt", kMaxPromptBytes).value_or("");
-  image.seed = fields.has("seed") ? *fields.seed("seed") : random_seed();
-  image.steps = static_cast<int>(fields.integer("steps", 1, limits.max_steps).value_or(std::min(50, limits.max_steps)));
-  image.guidance = static_cast<float>(fields.number("cfg_scale", 0, kMaxGuidance).value_or(7));
-  read_size(fields, {"width", "height"}, limits, image);
+ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, const Limits& limits,
+                              A1111Request& result) {
+  ImageRequest image = read_request(fields, kA1111Names);
+  if (!image.seed) image.seed = random_seed();
+  if (!image.steps) image.steps = std::min(50, limits.image.max_steps);
+  if (!image.guidance_scale) image.guidance_scale = 7;
   read_sampler(fields, options, result, image);
   return image;
 }
@@ -199,12 +207,13 @@ A1111Request a1111_request(const http::Request& request, const Fields& fields, c
     used = with_changes(std::move(used), changes->as_object(), card);
   }
   const int count = read_count(fields, limits, result);
-  result.order.images = series(read_a1111_image(fields, used, card, limits, result), count, "seed");
+  result.order.images =
+      resolve_images(fields, kA1111Names, read_a1111_image(fields, used, limits, result), card, limits, count);
   use_options(used, result.order);
   result.order.tag = fields.text("force_task_id", kMaxWordBytes).value_or("");
   result.order.previews = true;
   result.send_images = fields.flag("send_images").value_or(true);
-  const ImageRequest& image = result.order.images.front();
+  const ResolvedRequest& image = *result.order.images.front();
   if (has_prompt_syntax(image.prompt) || has_prompt_syntax(image.negative_prompt))
     result.warnings.emplace_back("weights, alternations and tags in prompts are read as plain text here");
   result.echo = echo_of(fields);

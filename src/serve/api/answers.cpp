@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "diffusion/request_json.h"
 #include "serve/api/fault.h"
 #include "serve/images/image_file.h"
 #include "serve/support/base64.h"
@@ -96,19 +97,9 @@ ImageTimes times_of(const OrderState& order) {
 }
 
 JsonObject parameters_json(const OrderState& order, const ModelCard* card) {
-  const ImageRequest& image = order.order.images.front();
-  JsonObject json{{"prompt", image.prompt},
-                  {"negative_prompt", image.negative_prompt},
-                  {"seed", image.seed},
-                  {"num_inference_steps", image.steps},
-                  {"guidance_scale", image.guidance},
-                  {"width", image.width},
-                  {"height", image.height},
-                  {"scheduler", image.scheduler.empty() && card ? card->scheduler : image.scheduler},
-                  {"karras", image.karras},
-                  {"num_images_per_prompt", order.order.images.size()},
-                  {"output_format", format_name(order.order.format)}};
-  if (image.eta) json["eta"] = *image.eta;
+  JsonObject json = request_json(order.order.images.front()->said());
+  json["num_images_per_prompt"] = order.order.images.size();
+  json["output_format"] = format_name(order.order.format);
   if (order.order.format != ImageFormat::kPng) json["quality"] = order.order.quality;
   if (card) json["model"] = card->name;
   return json;
@@ -124,7 +115,7 @@ JsonArray warnings_json(const OrderState& order) {
 
 JsonArray seeds_json(const OrderState& order) {
   JsonArray json;
-  for (const ImageRequest& image : order.order.images) json.emplace_back(image.seed);
+  for (const RequestPtr& image : order.order.images) json.emplace_back(image->seed);
   return json;
 }
 
@@ -163,7 +154,7 @@ JsonObject image_json(const OrderState& order, size_t index) {
   const ImageState& image = order.images[index];
   JsonObject json{{"index", index},
                   {"status", stage_name(image.stage)},
-                  {"seed", order.order.images[index].seed},
+                  {"seed", order.order.images[index]->seed},
                   {"step", image.call},
                   {"steps", image.calls},
                   {"progress", progress_of(image)},
@@ -217,7 +208,7 @@ http::Reply image_reply(const OrderState& order, size_t image) {
   reply.headers = {{"cache-control", "private, max-age=300"},
                    {"x-content-type-options", "nosniff"},
                    {"inkstone-job", order.id},
-                   {"inkstone-seed", std::to_string(order.order.images[image].seed)}};
+                   {"inkstone-seed", std::to_string(order.order.images[image]->seed)}};
   return reply;
 }
 

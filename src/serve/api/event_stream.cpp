@@ -103,7 +103,7 @@ class OrderStream : public OrderListener {
     if (image.stage != Stage::kDone || !image.file || told_[index].done) return;
     told_[index].done = true;
     JsonObject data{{"index", index},
-                    {"seed", order.order.images[index].seed},
+                    {"seed", order.order.images[index]->seed},
                     {"url", "/jobs/" + order.id + "/images/" + std::to_string(index)},
                     {"parameters_text", image.parameters},
                     {"timings", timings_json(image.times)}};

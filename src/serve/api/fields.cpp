@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <sstream>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -126,7 +125,7 @@ std::optional<std::string> Fields::text(std::string_view name, size_t max_bytes)
   return clean_utf8(text);
 }
 
-std::optional<int64_t> Fields::integer(std::string_view name, int64_t min, int64_t max) const {
+std::optional<int64_t> Fields::integer(std::string_view name, int64_t min, int64_t max, const std::string& rule) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
   std::optional<int64_t> result;
@@ -134,7 +133,7 @@ std::optional<int64_t> Fields::integer(std::string_view name, int64_t min, int64
   if (value->is_double()) result = whole_of(value->as_double());
   if (is_text_number(name, *value)) result = whole<int64_t>(value->as_string());
   if (!result || *result < min || *result > max)
-    wrong(name, "a whole number from " + std::to_string(min) + " to " + std::to_string(max));
+    wrong(name, rule.empty() ? range_rule("a whole number", double(min), double(max)) : rule);
   return result;
 }
 
@@ -144,12 +143,27 @@ std::optional<double> Fields::number(std::string_view name, double min, double m
   std::optional<double> result;
   if (value->is_number()) result = value->to_number<double>();
   if (is_text_number(name, *value)) result = whole<double>(value->as_string());
-  if (!result || !std::isfinite(*result) || *result < min || *result > max) {
-    std::ostringstream allowed;
-    allowed << "a number from " << min << " to " << max;
-    wrong(name, allowed.str());
-  }
+  if (!result || !std::isfinite(*result) || *result < min || *result > max)
+    wrong(name, range_rule("a number", min, max));
   return result;
+}
+
+std::optional<std::pair<double, double>> Fields::interval(std::string_view name) const {
+  const Json* value = find(name);
+  if (!value) return std::nullopt;
+  std::optional<double> from, to;
+  if (const JsonArray* ends = value->if_array();
+      ends && ends->size() == 2 && ends->at(0).is_number() && ends->at(1).is_number()) {
+    from = ends->at(0).to_number<double>();
+    to = ends->at(1).to_number<double>();
+  } else if (is_text_number(name, *value)) {
+    const std::string_view text = value->as_string();
+    const size_t comma = std::min(text.find(','), text.size());
+    from = whole<double>(text.substr(0, comma));
+    to = whole<double>(text.substr(std::min(comma + 1, text.size())));
+  }
+  if (!from || !to || !std::isfinite(*from) || !std::isfinite(*to)) wrong(name, "two numbers, as [0.1, 0.8]");
+  return std::pair(*from, *to);
 }
 
 std::optional<bool> Fields::flag(std::string_view name) const {

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -19,7 +20,7 @@ namespace inkstone::serve {
 struct FieldInfo {
   std::string_view name;
   std::string_view type;  // "string", "integer", "number", "boolean", "array", "object"
-  std::string_view about;
+  std::string about;
   std::string_view example;  // JSON that is accepted
 };
 
@@ -47,8 +48,11 @@ class Fields {
   // Null where it is not there, or where a null counts as that.
   const Json* find(std::string_view name) const;
   std::optional<std::string> text(std::string_view name, size_t max_bytes) const;
-  std::optional<int64_t> integer(std::string_view name, int64_t min, int64_t max) const;
+  // `rule`: what a fault says of it, where that is not "a whole number from min to max".
+  std::optional<int64_t> integer(std::string_view name, int64_t min, int64_t max, const std::string& rule = "") const;
   std::optional<double> number(std::string_view name, double min, double max) const;
+  // [from, to]; in a query from,to.
+  std::optional<std::pair<double, double>> interval(std::string_view name) const;
   std::optional<bool> flag(std::string_view name) const;
   std::optional<std::string> choice(std::string_view name, std::span<const std::string_view> words) const;
   // -1 and "random" are drawn, 32 bits long.

@@ -18,7 +18,7 @@ http::Reply images_reply(const OrderState& order, const ModelCard* card) {
   for (const ImageState& image : order.images)
     images.emplace_back(data_url(media_type(order.order.format), *image.file));
   JsonObject json{{"image", images.front()},
-                  {"seed", order.order.images.front().seed},
+                  {"seed", order.order.images.front()->seed},
                   {"seeds", seeds_json(order)},
                   {"parameters", parameters_json(order, card)},
                   {"timings", timings_json(times_of(order))},

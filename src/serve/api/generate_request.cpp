@@ -5,25 +5,19 @@
 
 #include "serve/api/accept.h"
 #include "serve/api/fault.h"
+#include "serve/api/request_reader.h"
 #include "serve/images/image_file.h"
 
 namespace inkstone::serve {
 namespace {
 
-constexpr FieldInfo kGenerateFields[] = {
-    {"prompt", "string", "What to draw. At most 16 KiB; what is beyond the model's 77 tokens has no effect.",
-     "\"a fox\""},
-    {"negative_prompt", "string", "What not to draw.", "\"blurry\""},
-    {"seed", "integer", "0 to 2^64-1; -1 or \"random\": drawn. 42 if not said. Image i of several has seed + i.", "7"},
-    {"num_inference_steps", "integer", "Denoising steps.", "4"},
-    {"guidance_scale", "number", "How closely to follow the prompt; 1 or less: no guidance.", "5.5"},
-    {"width", "integer", "Pixels.", "512"},
-    {"height", "integer", "Pixels.", "512"},
-    {"scheduler", "string",
-     "pndm, ddim, euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc or lcm; the model's own if not said.",
-     "\"euler\""},
-    {"karras", "boolean", "Karras' noise levels, with euler, dpm++-2m, dpm++-2m-sde and unipc.", "true"},
-    {"eta", "number", "Noise added in each step, 0 to 1, with ddim.", "0"},
+const std::vector<FieldName>& generate_names() {
+  static const std::vector<FieldName> all = own_names();
+  return all;
+}
+
+// Of the order; those of its images stand in the table of a request's fields.
+const FieldInfo kOrderFields[] = {
     {"num_images_per_prompt", "integer", "Images, with seeds that follow one another.", "2"},
     {"output_format", "string", "png, jpeg or webp; png if not said.", "\"webp\""},
     {"quality", "integer", "1 to 100, of jpeg and webp (100: lossless webp); 95 if not said.", "80"},
@@ -53,22 +47,6 @@ void read_terms(const Fields& fields, Order& order) {
   if (const auto deadline = fields.integer("deadline_ms", 1, kDay)) order.deadline = double(*deadline) / 1000;
 }
 
-ImageRequest read_generate_image(const Fields& fields, const ModelCard& card, const Limits& limits) {
-  ImageRequest image;
-  image.width = card.width;
-  image.height = card.height;
-  const auto prompt = fields.text("prompt", kMaxPromptBytes);
-  if (!prompt) refuse(400, "missing_parameter", "\"prompt\" is missing: say what to draw", "prompt");
-  image.prompt = *prompt;
-  image.negative_prompt = fields.text("negative_prompt", kMaxPromptBytes).value_or("");
-  image.seed = fields.seed("seed").value_or(image.seed);
-  image.steps = static_cast<int>(fields.integer("num_inference_steps", 1, limits.max_steps).value_or(card.steps));
-  image.guidance = static_cast<float>(fields.number("guidance_scale", 0, kMaxGuidance).value_or(card.guidance));
-  read_size(fields, {"width", "height"}, limits, image);
-  read_scheduler(fields, card, image);
-  return image;
-}
-
 // The answer's kind; an image's type that is accepted becomes the order's format.
 AnswerAs read_answer(const http::Request& request, const Fields& fields, Order& order) {
   const bool async = fields.flag("async").value_or(false) || prefers_async(request.header("prefer"));
@@ -96,7 +74,14 @@ AnswerAs read_answer(const http::Request& request, const Fields& fields, Order& 
 
 }  // namespace
 
-std::span<const FieldInfo> generate_fields() { return kGenerateFields; }
+std::span<const FieldInfo> generate_fields() {
+  static const std::vector<FieldInfo> all = [] {
+    std::vector<FieldInfo> rows = request_rows(generate_names());
+    rows.insert(rows.end(), std::begin(kOrderFields), std::end(kOrderFields));
+    return rows;
+  }();
+  return all;
+}
 
 Order order_from(const http::Request& request, std::string api) {
   constexpr size_t kMaxKey = 255;
@@ -116,7 +101,7 @@ Order order_from(const http::Request& request, std::string api) {
 Fields read_generate_fields(const http::Request& request) {
   Fields fields = Fields::of_body(request, Manner::kStrict);
   fields.add_query(request);
-  fields.check_names(kGenerateFields);
+  fields.check_names(generate_fields());
   return fields;
 }
 
@@ -125,7 +110,9 @@ GenerateRequest generate_request(const http::Request& request, const Fields& fie
   GenerateRequest result;
   result.order = order_from(request, "generate");
   const int count = static_cast<int>(fields.integer("num_images_per_prompt", 1, limits.max_images).value_or(1));
-  result.order.images = series(read_generate_image(fields, card, limits), count, "seed");
+  const ImageRequest image = read_request(fields, generate_names());
+  if (!image.prompt) refuse(400, "missing_parameter", "\"prompt\" is missing: say what to draw", "prompt");
+  result.order.images = resolve_images(fields, generate_names(), image, card, limits, count);
   read_generate_format(fields, result.order);
   read_terms(fields, result.order);
   result.answer = read_answer(request, fields, result.order);

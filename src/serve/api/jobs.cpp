@@ -45,7 +45,7 @@ void show_image(ApiContext& context, const http::ExchangePtr& exchange) {
   http::Reply reply = image_reply(order, index);
   if (request.parameter("download"))
     reply.headers.emplace_back("content-disposition", "attachment; filename=\"inkstone-" +
-                                                          std::to_string(order.order.images[index].seed) + "." +
+                                                          std::to_string(order.order.images[index]->seed) + "." +
                                                           std::string(format_name(order.order.format)) + "\"");
   exchange->reply(std::move(reply));
 }

@@ -16,7 +16,7 @@ namespace inkstone::serve {
 namespace {
 
 std::string size_text(const OrderState& order) {
-  const ImageRequest& image = order.order.images.front();
+  const ResolvedRequest& image = *order.order.images.front();
   return std::to_string(image.width) + "x" + std::to_string(image.height);
 }
 
@@ -38,7 +38,7 @@ http::Reply openai_reply(const OrderState& order, ImageLinks* links, const std::
     } else {
       one["b64_json"] = base64(*order.images[i].file);
     }
-    one["seed"] = order.order.images[i].seed;
+    one["seed"] = order.order.images[i]->seed;
     data.push_back(std::move(one));
   }
   return json_reply(200, JsonObject{{"created", order.created},
@@ -95,7 +95,7 @@ class ImageStream : public OrderListener {
     if (!image.preview || ended(image.stage) || told.partials >= partial_images_) return;
     const int64_t due = int64_t{image.calls} * (told.partials + 1) / (partial_images_ + 1);
     if (image.preview_call < due || exchange().unsent() > kMaxUnsentForPreviews) return;
-    const ImageRequest& request = order.order.images[index];
+    const ResolvedRequest& request = *order.order.images[index];
     tell("image_generation.partial_image", order, index, "png",
          {{"b64_json", base64(enlarged_png(*image.preview, request.width, request.height))},
           {"partial_image_index", told.partials++}});
@@ -106,7 +106,7 @@ class ImageStream : public OrderListener {
     if (image.stage != Stage::kDone || !image.file || told_[index].completed) return;
     told_[index].completed = true;
     tell("image_generation.completed", order, index, format_name(order.order.format),
-         {{"b64_json", base64(*image.file)}, {"seed", order.order.images[index].seed}, {"usage", usage_json()}});
+         {{"b64_json", base64(*image.file)}, {"seed", order.order.images[index]->seed}, {"usage", usage_json()}});
   }
 
   void tell_error(const http::Error& error) {

@@ -6,14 +6,26 @@
 #include "base/random.h"
 #include "serve/api/fault.h"
 #include "serve/api/generate_request.h"
+#include "serve/api/request_reader.h"
 
 namespace inkstone::serve {
 namespace {
 
 constexpr int kMaxImages = 10;
 
-constexpr FieldInfo kOpenAiFields[] = {
-    {"prompt", "string", "What to draw.", "\"a fox\""},
+// Our own fields are taken as well.
+const std::vector<FieldName>& openai_names() {
+  static const std::vector<FieldName> all = [] {
+    constexpr std::string_view kSides[] = {"width", "height"};
+    std::vector<FieldName> names = own_names(kSides);
+    names.push_back({"steps", "num_inference_steps"});
+    for (const std::string_view side : kSides) names.push_back({"size", side, false});
+    return names;
+  }();
+  return all;
+}
+
+const FieldInfo kOpenAiOwnFields[] = {
     {"model", "string", "The served model's id, as GET /v1/models lists it.", "null"},
     {"n", "integer", "Images, 1 to 10.", "2"},
     {"size", "string", "auto, or WIDTHxHEIGHT.", "\"512x512\""},
@@ -27,14 +39,6 @@ constexpr FieldInfo kOpenAiFields[] = {
     {"moderation", "string", "Taken, without effect.", "\"low\""},
     {"style", "string", "Taken, without effect.", "\"vivid\""},
     {"user", "string", "Taken, without effect.", "\"u1\""},
-    {"negative_prompt", "string", "What not to draw.", "\"blurry\""},
-    {"seed", "integer", "0 to 2^64-1; drawn if not said.", "7"},
-    {"num_inference_steps", "integer", "Denoising steps.", "4"},
-    {"steps", "integer", "The same.", "4"},
-    {"guidance_scale", "number", "How closely to follow the prompt.", "5.5"},
-    {"scheduler", "string", "As for POST /generate.", "\"euler\""},
-    {"karras", "boolean", "As for POST /generate.", "false"},
-    {"eta", "number", "As for POST /generate.", "0"},
 };
 
 constexpr std::string_view kQualities[] = {"auto", "standard", "hd", "low", "medium", "high"};
@@ -44,7 +48,7 @@ constexpr std::string_view kBackgrounds[] = {"auto", "opaque"};
 constexpr std::string_view kModerations[] = {"auto", "low"};
 constexpr std::string_view kStyles[] = {"vivid", "natural"};
 
-void read_openai_size(const Fields& fields, const Limits& limits, ImageRequest& image) {
+void read_openai_size(const Fields& fields, ImageRequest& image) {
   const auto size = fields.text("size", kMaxWordBytes);
   if (!size || *size == "auto") return;
   int sides[2] = {0, 0};
@@ -56,27 +60,15 @@ void read_openai_size(const Fields& fields, const Limits& limits, ImageRequest& 
       fields.wrong("size", "\"auto\" or WIDTHxHEIGHT, as \"512x512\"");
     at = next + 1;
   }
-  check_size(fields, {"size", "size"}, limits, sides[0], sides[1]);
   image.width = sides[0];
   image.height = sides[1];
 }
 
-ImageRequest read_openai_image(const Fields& fields, const ModelCard& card, const Limits& limits) {
-  ImageRequest image;
-  image.width = card.width;
-  image.height = card.height;
-  const auto prompt = fields.text("prompt", kMaxPromptBytes);
-  if (!prompt) refuse(400, "missing_required_parameter", "Missing required parameter: 'prompt'.", "prompt");
-  image.prompt = *prompt;
-  image.negative_prompt = fields.text("negative_prompt", kMaxPromptBytes).value_or("");
-  image.seed = fields.seed("seed").value_or(random_seed());
-  if (fields.has("steps") && fields.has("num_inference_steps"))
-    refuse(400, "invalid_value", "\"steps\" and \"num_inference_steps\" are the same; say one of them", "steps");
-  const std::string_view steps = fields.has("steps") ? "steps" : "num_inference_steps";
-  image.steps = static_cast<int>(fields.integer(steps, 1, limits.max_steps).value_or(card.steps));
-  image.guidance = static_cast<float>(fields.number("guidance_scale", 0, kMaxGuidance).value_or(card.guidance));
-  read_openai_size(fields, limits, image);
-  read_scheduler(fields, card, image);
+ImageRequest read_openai_image(const Fields& fields) {
+  ImageRequest image = read_request(fields, openai_names());
+  if (!image.prompt) refuse(400, "missing_required_parameter", "Missing required parameter: 'prompt'.", "prompt");
+  if (!image.seed) image.seed = random_seed();
+  read_openai_size(fields, image);
   return image;
 }
 
@@ -98,7 +90,14 @@ void read_what_has_no_effect(const Fields& fields) {
 
 }  // namespace
 
-std::span<const FieldInfo> openai_fields() { return kOpenAiFields; }
+std::span<const FieldInfo> openai_fields() {
+  static const std::vector<FieldInfo> all = [] {
+    std::vector<FieldInfo> rows = request_rows(openai_names());
+    rows.insert(rows.end(), std::begin(kOpenAiOwnFields), std::end(kOpenAiOwnFields));
+    return rows;
+  }();
+  return all;
+}
 
 void refuse_model(std::string_view name, const ModelCard& card) {
   refuse(404, "model_not_found", "The model '" + shown(name) + "' does not exist here; there is '" + card.name + "'.",
@@ -111,7 +110,7 @@ OpenAiRequest openai_request(const http::Request& request, const Fields& fields,
   result.order = order_from(request, "openai");
   if (const auto model = fields.text("model", kMaxWordBytes); model && *model != card.name) refuse_model(*model, card);
   const int count = static_cast<int>(fields.integer("n", 1, std::min(kMaxImages, limits.max_images)).value_or(1));
-  result.order.images = series(read_openai_image(fields, card, limits), count, "seed");
+  result.order.images = resolve_images(fields, openai_names(), read_openai_image(fields), card, limits, count);
   read_openai_format(fields, result.order);
   read_what_has_no_effect(fields);
   result.urls = fields.choice("response_format", kAnswers).value_or("url") == "url";

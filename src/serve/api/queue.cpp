@@ -1,6 +1,8 @@
 // GET /queue and GET /v1/info: the server's state, model and limits. No client, prompt or job is
 // named.
+#include "base/spelling.h"
 #include "base/version.h"
+#include "diffusion/request_fields.h"
 #include "diffusion/scheduler.h"
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
@@ -70,28 +72,30 @@ void show_queue(ApiContext& context, const http::ExchangePtr& exchange) {
 void show_info(ApiContext& context, const http::ExchangePtr& exchange) {
   const ModelCard& card = ready_model(context.service);
   const Limits limits = limits_of(context, card);
+  const ModelTraits& traits = card.traits;
   JsonArray schedulers;
   for (const std::string& name : scheduler_names()) schedulers.emplace_back(name);
-  exchange->reply(json_reply(200, JsonObject{{"name", "inkstone"},
-                                             {"version", kVersion},
-                                             {"model", JsonObject{{"name", card.name},
-                                                                  {"hash", card.hash},
-                                                                  {"parameters", card.parameters},
-                                                                  {"tokens", card.tokens}}},
-                                             {"defaults", JsonObject{{"width", card.width},
-                                                                     {"height", card.height},
-                                                                     {"num_inference_steps", card.steps},
-                                                                     {"guidance_scale", card.guidance},
-                                                                     {"scheduler", card.scheduler},
-                                                                     {"seed", 42}}},
-                                             {"limits", JsonObject{{"size_multiple", limits.multiple},
-                                                                   {"max_side", limits.max_side},
-                                                                   {"max_pixels", limits.max_pixels},
-                                                                   {"max_steps", limits.max_steps},
-                                                                   {"max_images", limits.max_images},
-                                                                   {"max_guidance", kMaxGuidance},
-                                                                   {"max_prompt_bytes", kMaxPromptBytes}}},
-                                             {"schedulers", std::move(schedulers)}}));
+  exchange->reply(json_reply(
+      200, JsonObject{{"name", "inkstone"},
+                      {"version", kVersion},
+                      {"model", JsonObject{{"name", card.name},
+                                           {"hash", card.hash},
+                                           {"parameters", card.parameters},
+                                           {"tokens", card.tokens}}},
+                      {"defaults", JsonObject{{"width", traits.width},
+                                              {"height", traits.height},
+                                              {"num_inference_steps", traits.steps},
+                                              {"guidance_scale", shortest(traits.guidance_scale)},
+                                              {"scheduler", name_of(scheduler_config(traits).kind)},
+                                              {"seed", ResolvedRequest{}.seed}}},
+                      {"limits", JsonObject{{"size_multiple", traits.size_multiple},
+                                            {"max_side", limits.image.max_side},
+                                            {"max_pixels", limits.image.max_pixels},
+                                            {"max_steps", limits.image.max_steps},
+                                            {"max_images", limits.max_images},
+                                            {"max_guidance", request_field(&ImageRequest::guidance_scale).max},
+                                            {"max_prompt_bytes", limits.image.max_prompt_bytes}}},
+                      {"schedulers", std::move(schedulers)}}));
 }
 
 }  // namespace

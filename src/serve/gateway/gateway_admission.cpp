@@ -4,23 +4,13 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "diffusion/scheduler.h"
 #include "serve/gateway/gateway_impl.h"
 #include "serve/support/log.h"
 
 namespace inkstone::serve {
 namespace {
 
-// Bytes, both prompts: a command to a worker is one packet.
-constexpr size_t kMaxPrompt = 32 << 10;
 constexpr double kNever = std::numeric_limits<double>::infinity();
-
-int unet_calls(const ImageRequest& request, const ModelCard& card) {
-  SchedulerConfig config;
-  const std::string& name = request.scheduler.empty() ? card.scheduler : request.scheduler;
-  if (!name.empty()) config.kind = scheduler_kind(name);
-  return static_cast<int>(make_scheduler(config, request.steps)->timesteps().size());
-}
 
 Rejection rejection_of(const Admission& admission) {
   switch (admission.refusal) {
@@ -52,35 +42,6 @@ std::string text_of(const Parts&... parts) {
 
 }  // namespace
 
-Rejection Gateway::Impl::invalid(const ImageRequest& request) const {
-  const auto side = [&](int pixels, const char* name) -> Rejection {
-    if (pixels >= card->size_multiple && pixels <= std::min(settings.max_side, card->max_side) &&
-        pixels % card->size_multiple == 0)
-      return {};
-    return {"invalid",
-            text_of(name, " ", pixels, " must be a multiple of ", card->size_multiple, " up to ",
-                    std::min(settings.max_side, card->max_side)),
-            name};
-  };
-  for (Rejection rejection : {side(request.width, "width"), side(request.height, "height")})
-    if (!rejection.code.empty()) return rejection;
-  const int64_t pixels = int64_t{request.width} * request.height;
-  const int64_t max = card->max_pixels > 0 ? std::min(settings.max_pixels, card->max_pixels) : settings.max_pixels;
-  if (pixels > max)
-    return {"invalid", text_of(request.width, " x ", request.height, " are ", pixels, " pixels: at most ", max),
-            "width"};
-  if (request.steps < 1 || request.steps > settings.max_steps)
-    return {"invalid", text_of("steps ", request.steps, " must be from 1 to ", settings.max_steps), "steps"};
-  if (request.prompt.size() + request.negative_prompt.size() > kMaxPrompt)
-    return {"invalid", text_of("the prompts have more than ", kMaxPrompt, " bytes"), "prompt"};
-  try {
-    unet_calls(request, *card);
-  } catch (const Error& error) {
-    return {"invalid", error.what(), "scheduler"};
-  }
-  return {};
-}
-
 double Gateway::Impl::seconds_to_room() const {
   double first = kNever;
   for (const auto& slot : slots)
@@ -95,8 +56,6 @@ Rejection Gateway::Impl::refusal(const Order& order) {
   if (!card) return {"not_ready", "the model is being loaded: try again in a moment", "", 5};
   if (images < 1 || images > settings.max_images)
     return {"invalid", text_of(images, " images: from 1 to ", settings.max_images, " in one order"), "n"};
-  for (const ImageRequest& request : order.images)
-    if (Rejection rejection = invalid(request); !rejection.code.empty()) return rejection;
   if (order.deadline && *order.deadline <= 0) return {"deadline", "the deadline has passed already", "deadline"};
   if (store.live_images(order.client) + images > settings.max_per_client)
     return {"quota",
@@ -115,12 +74,12 @@ SubmitResult Gateway::Impl::refuse(Rejection rejection) {
   return {nullptr, false, std::move(rejection)};
 }
 
-BatchJob Gateway::Impl::batch_job(const ImageRequest& request, Priority priority, std::optional<double> deadline) {
+BatchJob Gateway::Impl::batch_job(const ResolvedRequest& request, Priority priority, std::optional<double> deadline) {
   BatchJob job;
   job.id = next_job++;
   job.bucket = {card->name, request.width, request.height};
-  job.rows = request.guidance > 1 && !card->distilled ? 2 : 1;
-  job.calls_left = unet_calls(request, *card);
+  job.rows = request.cfg_copies();
+  job.calls_left = request.evaluations();
   job.priority = priority;
   job.arrival = now();
   if (deadline) job.deadline = now() + *deadline;
@@ -129,8 +88,8 @@ BatchJob Gateway::Impl::batch_job(const ImageRequest& request, Priority priority
 
 std::vector<ServedJob> Gateway::Impl::jobs_of(const Order& order) {
   std::vector<ServedJob> made;
-  for (const ImageRequest& request : order.images) {
-    made.push_back({batch_job(request, order.priority, order.deadline), request});
+  for (const RequestPtr& request : order.images) {
+    made.push_back({batch_job(*request, order.priority, order.deadline), request});
     made.back().image = made.size() - 1;
   }
   return made;
@@ -196,7 +155,7 @@ SubmitResult Gateway::Impl::submit(Order order) {
             {"client", submitted.client},
             {"api", submitted.api},
             {"images", submitted.images.size()},
-            {"prompt", settings.log_prompts ? submitted.images[0].prompt : "-"}});
+            {"prompt", settings.log_prompts ? submitted.images[0]->prompt : "-"}});
   foreseen = 0;
   pump_later();
   return {&entry.state, false, {}};

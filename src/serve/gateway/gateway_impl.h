@@ -22,7 +22,7 @@ namespace inkstone::serve {
 
 struct ServedJob {  // an image that has not ended
   BatchJob batch;
-  ImageRequest request;
+  RequestPtr request;
   OrderEntry* order = nullptr;  // null: the canary's
   size_t image = 0;             // of the order
   // Null: it waits in the broker, or for its encoding.
@@ -53,18 +53,17 @@ struct Gateway::Impl final : WorkerEvents {
   }
 
   // gateway_admission.cpp: which orders are admitted
-  Rejection invalid(const ImageRequest& request) const;
   Rejection refusal(const Order& order);
   SubmitResult refuse(Rejection rejection);
   std::vector<ServedJob> jobs_of(const Order& order);
-  BatchJob batch_job(const ImageRequest& request, Priority priority, std::optional<double> deadline);
+  BatchJob batch_job(const ResolvedRequest& request, Priority priority, std::optional<double> deadline);
   Rejection admit(std::vector<ServedJob>& jobs);
   double seconds_to_room() const;
   bool any_accepts() const;
   WorkerSlot* best_slot(BatchJob& job, Admission* admission);
 
   // gateway_jobs.cpp: the life of a job
-  const ImageRequest& request_of(JobId job) const override { return jobs.at(job).request; }
+  const ResolvedRequest& request_of(JobId job) const override { return *jobs.at(job).request; }
   bool wants_preview(JobId job) override;
   bool room_for_image() const override;
   void joined(WorkerSlot& slot) override;

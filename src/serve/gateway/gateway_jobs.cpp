@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "diffusion/parameters.h"
 #include "serve/gateway/gateway_impl.h"
-#include "serve/images/image_file.h"
 #include "serve/support/log.h"
 
 namespace inkstone::serve {
@@ -124,10 +124,10 @@ void Gateway::Impl::decode_begun(JobId id) {
 void Gateway::Impl::finished(Finished report) {
   ServedJob& job = jobs.at(report.job);
   job.slot = nullptr;
-  if (report.image.width != job.request.width || report.image.height != job.request.height)
+  if (report.image.width != job.request->width || report.image.height != job.request->height)
     return failed({report.job, "internal", "an image of another size came out"});
   const OrderEntry* order = job.order;
-  std::string parameters = parameters_text(job.request, *card);
+  std::string parameters = parameters_text(*job.request, card->name);
   if (ImageState* image = image_of(job)) {
     image->stage = Stage::kDecode;
     image->times.vae = report.seconds;

@@ -199,15 +199,14 @@ void Gateway::Impl::replace_next(double time) {
 void Gateway::Impl::keep_canary(double time) {
   if (!canary.due(time) || !any_accepts()) return;
   ServedJob job;
-  job.request.steps = 1;
-  job.request.guidance = 1;
-  job.request.scheduler = "euler";
-  job.request.width = job.request.height = card->size_multiple;
-  if (!canary.small) {
-    job.request.width = card->width;
-    job.request.height = card->height;
-  }
-  job.batch = batch_job(job.request, Priority::kHigh, {});
+  ImageRequest request;
+  request.prompt = "";
+  request.steps = 1;
+  request.guidance_scale = 1;
+  request.scheduler = "euler";
+  if (canary.small) request.width = request.height = card->traits.size_multiple;
+  job.request = std::make_shared<const ResolvedRequest>(resolve(request, card->traits, card->limits));
+  job.batch = batch_job(*job.request, Priority::kHigh, {});
   Admission admission;
   job.slot = best_slot(job.batch, &admission);
   canary.submitted = time;

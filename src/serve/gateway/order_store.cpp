@@ -17,7 +17,8 @@ int64_t seconds_since_1970() {
 }
 
 bool asks_the_same(const Order& a, const Order& b) {
-  return a.images == b.images && a.format == b.format && a.quality == b.quality;
+  const auto same = [](const RequestPtr& x, const RequestPtr& y) { return x->said() == y->said(); };
+  return std::ranges::equal(a.images, b.images, same) && a.format == b.format && a.quality == b.quality;
 }
 
 bool may_come_with_another_attempt(const OrderState& order) {
@@ -29,8 +30,9 @@ bool may_come_with_another_attempt(const OrderState& order) {
 size_t bytes_of(const OrderState& order) {
   size_t bytes = 1024;
   for (const ImageState& image : order.images)
-    bytes += (image.file ? image.file->size() : 0) + 2 * image.request.prompt.size() +
-             2 * image.request.negative_prompt.size() + 2 * image.parameters.size() + 512;
+    bytes += (image.file ? image.file->size() : 0) + 2 * image.parameters.size() + 512;
+  for (const RequestPtr& request : order.order.images)
+    bytes += request->prompt.size() + request->negative_prompt.size() + sizeof *request;
   return bytes;
 }
 
@@ -44,10 +46,8 @@ OrderEntry& OrderStore::add(Order order, double now) {
   if (!order.idempotency.empty()) keys_[key_of(order)] = id;
   entry.number = orders_++;
   if (order.deadline) entry.deadline = now + *order.deadline;
-  for (const ImageRequest& request : order.images) {
-    entry.state.images.emplace_back().request = request;
-    live_images_++;
-  }
+  entry.state.images.resize(order.images.size());
+  live_images_ += static_cast<int>(order.images.size());
   entry.state.id = std::move(id);
   entry.state.order = std::move(order);
   entry.state.arrival = now;

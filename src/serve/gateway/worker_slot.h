@@ -27,7 +27,7 @@ class WorkerEvents {
  public:
   virtual ~WorkerEvents() = default;
   virtual double now() const = 0;
-  virtual const ImageRequest& request_of(JobId job) const = 0;
+  virtual const ResolvedRequest& request_of(JobId job) const = 0;
   virtual bool wants_preview(JobId job) = 0;
   virtual bool room_for_image() const = 0;
 

@@ -58,7 +58,7 @@ void WorkerSlot::give(Decision decision) {
 
 WorkerCommand WorkerSlot::command_for(const Decision& decision) {
   const JobId job = decision.jobs.front();
-  if (decision.kind == Kind::kEncode) return StartCommand{job, worker_events_.request_of(job)};
+  if (decision.kind == Kind::kEncode) return StartCommand{job, worker_events_.request_of(job).said()};
   if (decision.kind == Kind::kDecode) return FinishCommand{job};
   StepCommand command{decision.jobs, {}};
   for (const JobId id : decision.jobs)

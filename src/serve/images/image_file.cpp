@@ -247,19 +247,4 @@ std::string_view media_type(ImageFormat format) {
   return "";
 }
 
-std::string parameters_text(const ImageRequest& image, const ModelCard& card) {
-  Request request;
-  request.prompt = image.prompt;
-  request.negative_prompt = image.negative_prompt;
-  request.seed = image.seed;
-  request.steps = image.steps;
-  request.guidance = image.guidance;
-  request.width = image.width;
-  request.height = image.height;
-  request.scheduler.kind = scheduler_kind(image.scheduler.empty() ? card.scheduler : image.scheduler);
-  request.scheduler.karras = image.karras;
-  request.scheduler.eta = image.eta.value_or(0);
-  return parameters_text(request, card.name);
-}
-
 }  // namespace inkstone::serve

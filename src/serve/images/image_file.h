@@ -6,7 +6,6 @@
 
 #include "base/image.h"
 #include "serve/jobs/order.h"
-#include "serve/wire/model_card.h"
 
 namespace inkstone::serve {
 
@@ -21,8 +20,5 @@ std::string enlarged_png(const Image& image, int width, int height);
 
 std::string_view format_name(ImageFormat format);  // "png", "jpeg", "webp"
 std::string_view media_type(ImageFormat format);   // "image/png"
-
-// The text "parameters" of a request; `name` of the model.
-std::string parameters_text(const ImageRequest& request, const ModelCard& card);
 
 }  // namespace inkstone::serve

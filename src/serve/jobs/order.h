@@ -7,10 +7,13 @@
 #include <vector>
 
 #include "base/image.h"
+#include "diffusion/resolved_request.h"
 #include "serve/scheduling/batch_job.h"
-#include "serve/wire/image_request.h"
 
 namespace inkstone::serve {
+
+// Checked once, then passed along as it is.
+using RequestPtr = std::shared_ptr<const ResolvedRequest>;
 
 enum class ImageFormat { kPng, kJpeg, kWebp };
 
@@ -23,7 +26,7 @@ struct Order {
   std::string idempotency;  // the client's key; empty: none
   // A name by which its client may ask for it (A1111's force_task_id); empty: none.
   std::string tag;
-  std::vector<ImageRequest> images;  // at least one
+  std::vector<RequestPtr> images;  // at least one
   ImageFormat format = ImageFormat::kPng;
   // Of JPEG and WebP, 1 to 100; WebP is lossless at 100.
   int quality = 95;
@@ -52,7 +55,6 @@ struct ImageTimes {  // seconds
 };
 
 struct ImageState {
-  ImageRequest request;
   Stage stage = Stage::kQueued;
   int call = 0, calls = 0;  // of the U-Net: done, in all
   // 2 and 3: its worker died, it runs again from its start.

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,6 +48,7 @@ class FieldWriter {
     INKSTONE_CHECK(std::isfinite(value), "a message: ", value, " is no number that can be sent");
     return Json(static_cast<double>(value));
   }
+  Json json_of(const std::shared_ptr<const Json>& value) { return value ? *value : Json(); }
   Json json_of(const Image& value) {
     INKSTONE_CHECK(images_, "a message: there is no place for an image");
     images_->push_back(&value);
@@ -120,6 +122,7 @@ class FieldReader {
     check(std::abs(number) <= static_cast<double>(std::numeric_limits<T>::max()), "a number in its range");
     value = static_cast<T>(number);
   }
+  void read(const Json& json, std::shared_ptr<const Json>& value) const { value = std::make_shared<const Json>(json); }
   void read(const Json& json, Image& image) const {
     check(json.is_object() && pixels_, "an image");
     Size size;

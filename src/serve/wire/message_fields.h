@@ -1,23 +1,43 @@
 // The members of all messages between gateway and worker, by their names in JSON.
 #pragma once
 
+#include "diffusion/request_fields.h"
 #include "serve/wire/fields.h"
 #include "serve/wire/wire.h"
 
 namespace inkstone::serve {
 
+template <typename V, Of<Interval> M>
+void fields(V& visit, M& interval) {
+  visit("from", interval.from);
+  visit("to", interval.to);
+}
+
 template <typename V, Of<ImageRequest> M>
 void fields(V& visit, M& request) {
-  visit("prompt", request.prompt);
-  visit("negative_prompt", request.negative_prompt);
-  visit("seed", request.seed);
-  visit("steps", request.steps);
-  visit("guidance", request.guidance);
-  visit("width", request.width);
-  visit("height", request.height);
-  visit("scheduler", request.scheduler);
-  visit("karras", request.karras);
-  visit("eta", request.eta);
+  for (const RequestField& field : request_fields())
+    std::visit([&](auto member) { visit(field.name, request.*member); }, field.member);
+}
+
+template <typename V, Of<ModelTraits> M>
+void fields(V& visit, M& traits) {
+  visit("steps", traits.steps);
+  visit("guidance_scale", traits.guidance_scale);
+  visit("width", traits.width);
+  visit("height", traits.height);
+  visit("size_multiple", traits.size_multiple);
+  visit("distilled", traits.distilled);
+  visit("scheduler", traits.scheduler);
+  visit("scheduler_file", traits.scheduler_file);
+}
+
+template <typename V, Of<RequestLimits> M>
+void fields(V& visit, M& limits) {
+  visit("max_side", limits.max_side);
+  visit("max_pixels", limits.max_pixels);
+  visit("max_steps", limits.max_steps);
+  visit("max_prompt_bytes", limits.max_prompt_bytes);
+  visit("approximations", limits.approximations);
 }
 
 template <typename V, Of<ModelCard> M>
@@ -26,16 +46,9 @@ void fields(V& visit, M& card) {
   visit("hash", card.hash);
   visit("parameters", card.parameters);
   visit("created", card.created);
-  visit("width", card.width);
-  visit("height", card.height);
-  visit("steps", card.steps);
-  visit("guidance", card.guidance);
-  visit("scheduler", card.scheduler);
-  visit("size_multiple", card.size_multiple);
   visit("tokens", card.tokens);
-  visit("max_side", card.max_side);
-  visit("max_pixels", card.max_pixels);
-  visit("distilled", card.distilled);
+  visit("traits", card.traits);
+  visit("limits", card.limits);
 }
 
 template <typename V, Of<StartCommand> M>

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "diffusion/resolved_request.h"
+
 namespace inkstone::serve {
 
 struct ModelCard {
@@ -11,17 +13,11 @@ struct ModelCard {
   std::string name;
   // 64 hex digits: SHA-256 of the U-Net's weight files.
   std::string hash;
-  int64_t parameters = 0;                     // of all components
-  int64_t created = 0;                        // seconds since 1970, of its files
-  int width = 512, height = 512, steps = 20;  // defaults
-  float guidance = 7.5f;
-  std::string scheduler;   // its own, as `--scheduler` calls it
-  int size_multiple = 64;  // of width and height, in pixels
+  int64_t parameters = 0;  // of all components
+  int64_t created = 0;     // seconds since 1970, of its files
   int tokens = 77;
-  int max_side = 2048;  // pixels
-  // Width * height that the worker planned its memory for.
-  int64_t max_pixels = 0;
-  bool distilled = false;  // with guidance: no unconditional half
+  ModelTraits traits;
+  RequestLimits limits;  // of its workers
 };
 
 }  // namespace inkstone::serve

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/image.h"
+#include "diffusion/image_request.h"
 #include "serve/wire/batch_time.h"
-#include "serve/wire/image_request.h"
 #include "serve/wire/job_id.h"
 #include "serve/wire/model_card.h"
 
@@ -19,7 +19,7 @@ namespace inkstone::serve {
 
 struct StartCommand {  // prompt -> text, seed -> noise
   JobId job = 0;
-  ImageRequest request;
+  ImageRequest request;  // says every field
 };
 struct StepCommand {  // of one size
   std::vector<JobId> jobs;

@@ -11,7 +11,6 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "diffusion/scheduler_choice.h"
 
 namespace inkstone::serve {
 namespace {
@@ -86,14 +85,9 @@ ModelCard describe_model(const Pipeline& model, const fs::path& cache) {
     struct stat status {};
     if (stat(file.c_str(), &status) == 0) card.created = std::max<int64_t>(card.created, status.st_mtim.tv_sec);
   }
-  card.width = model.defaults.width;
-  card.height = model.defaults.height;
-  card.steps = model.defaults.steps;
-  card.guidance = model.defaults.guidance;
-  card.scheduler = name_of(scheduler_config(model, {}, "the model's scheduler_config.json").kind);
-  card.size_multiple = model.size_multiple();
   card.tokens = model.clip_config.tokens;
-  card.distilled = model.unet_config.guidance_channels > 0;
+  card.traits = model.traits;
+  card.traits.scheduler_file = ModelTraits{}.scheduler_file;  // clients are told no path
   return card;
 }
 

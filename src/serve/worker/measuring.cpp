@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
-
-#include "diffusion/scheduler_choice.h"
+#include <optional>
 
 namespace inkstone::serve {
 namespace {
@@ -25,18 +24,15 @@ double seconds_of(Work&& work) {
   return std::max(std::chrono::duration<double>(Clock::now() - begin).count(), 1e-9);
 }
 
-ImageRequest default_request(const Pipeline& model, int steps) {
+ResolvedRequest default_request(const Engine& engine, std::optional<int> steps = {}) {
   ImageRequest request;
   request.prompt = kPrompt;
   request.steps = steps;
-  request.guidance = model.defaults.guidance;
-  request.width = model.defaults.width;
-  request.height = model.defaults.height;
-  return request;
+  return engine.resolve(request);
 }
 
 // A step of all jobs; one that is done starts again.
-double step_seconds(Engine& engine, const Request& request, std::vector<Job>& jobs) {
+double step_seconds(Engine& engine, const ResolvedRequest& request, std::vector<Job>& jobs) {
   std::vector<Job*> all;
   for (Job& job : jobs) {
     if (job.done()) job = engine.start(request);
@@ -49,11 +45,11 @@ double step_seconds(Engine& engine, const Request& request, std::vector<Job>& jo
 
 // Compiles what a step of these jobs runs. Files that were compiled ahead may hold no program for so many jobs: the engine
 // then runs others, as it does in step().
-void compile_step(Engine& engine, const Request& request, const std::vector<Job>& jobs) {
-  engine.programs().step_for({static_cast<int>(jobs.size()), jobs[0].rows, request.width, request.height});
+void compile_step(Engine& engine, const ResolvedRequest& request, const std::vector<Job>& jobs) {
+  engine.programs().step_for({static_cast<int>(jobs.size()), request.cfg_copies(), request.width, request.height});
 }
 
-double shortest_step(Engine& engine, const Request& request, std::vector<Job>& jobs) {
+double shortest_step(Engine& engine, const ResolvedRequest& request, std::vector<Job>& jobs) {
   compile_step(engine, request, jobs);
   double shortest = step_seconds(engine, request, jobs);
   for (int i = 1; i < kRepeats && shortest < kShort; ++i)
@@ -63,7 +59,7 @@ double shortest_step(Engine& engine, const Request& request, std::vector<Job>& j
 
 // The first images: a text and an image's decoding timed where all is compiled.
 void draw(Engine& engine, ShapeTimes& times, LatentColours& colours) {
-  Request request = engine_request(engine, default_request(engine.pipeline(), kImageSteps));
+  ResolvedRequest request = default_request(engine, kImageSteps);
   engine.prepare(request);
   Job job = engine.start(request);
   while (!job.done()) engine.step(job);
@@ -78,27 +74,10 @@ void draw(Engine& engine, ShapeTimes& times, LatentColours& colours) {
 
 }  // namespace
 
-Request engine_request(const Engine& engine, const ImageRequest& asked) {
-  Request request;
-  request.prompt = asked.prompt;
-  request.negative_prompt = asked.negative_prompt;
-  request.seed = asked.seed;
-  request.steps = asked.steps;
-  request.guidance = asked.guidance;
-  request.width = asked.width;
-  request.height = asked.height;
-  const SchedulerChoice choice{asked.scheduler, asked.karras ? std::optional(true) : std::nullopt, asked.eta};
-  request.scheduler = scheduler_config(engine.pipeline(), choice, "the model's scheduler_config.json");
-  engine.check(request);
-  make_scheduler(request.scheduler, request.steps);
-  return request;
-}
-
 ShapeTimes measure(Engine& engine, int max_jobs, double seconds, LatentColours& colours) {
   const Clock::time_point begin = Clock::now();
-  const ImageRequest asked = default_request(engine.pipeline(), engine.pipeline().defaults.steps);
-  const Request request = engine_request(engine, asked);
-  ShapeTimes times{asked.width, asked.height, {}, 0, 0};
+  const ResolvedRequest request = default_request(engine);
+  ShapeTimes times{request.width, request.height, {}, 0, 0};
   draw(engine, times, colours);
   std::vector<Job> jobs;
   double cheapest = std::numeric_limits<double>::infinity();  // of a row
@@ -106,7 +85,7 @@ ShapeTimes measure(Engine& engine, int max_jobs, double seconds, LatentColours& 
     const double spent = std::chrono::duration<double>(Clock::now() - begin).count();
     if (count > 2 && spent + times.steps.back().seconds > seconds) break;
     jobs.push_back(engine.start(request));
-    const int rows = jobs[0].rows * count;
+    const int rows = request.cfg_copies() * count;
     times.steps.push_back({rows, shortest_step(engine, request, jobs)});
     const double row = times.steps.back().seconds / rows;
     no_gain = row < (1 - kMinGain) * cheapest ? 0 : no_gain + 1;

@@ -7,9 +7,6 @@
 
 namespace inkstone::serve {
 
-// The request in the engine's words; UsageError, fit for the client, where it cannot run.
-Request engine_request(const Engine& engine, const ImageRequest& request);
-
 // Of the model's default size, by its own scheduler. Steps of 1, 2, ... jobs, until a row no longer
 // gets cheaper or the seconds are spent; but one and two are always measured. Throws Error where
 // the model fails.

@@ -62,10 +62,10 @@ class Worker {
 };
 
 void Worker::begin(ModelCard card) {
-  const EnginePlan plan = engine_.reserve({settings_.max_jobs, settings_.max_side, settings_.max_pixels});
+  const Capacity capacity{settings_.max_jobs, settings_.max_side, settings_.max_pixels};
+  const EnginePlan plan = engine_.reserve(capacity);
   jobs_in_step_ = plan.jobs;
-  card.max_side = settings_.max_side;
-  card.max_pixels = settings_.max_pixels;
+  card.limits = capacity.limits();
   Hello hello;
   hello.times.push_back(measure(engine_, plan.jobs, settings_.measuring_seconds, colours_));
   const DeviceInfo device = engine_.backend().info();
@@ -99,7 +99,7 @@ WorkerReport Worker::answer(const StartCommand& command) {
   const Clock::time_point begin = Clock::now();
   if (jobs_.contains(command.job)) return Failed{fault_of(command.job, Error::Kind::kOther, "it was started twice")};
   try {
-    const Request request = engine_request(engine_, command.request);
+    const ResolvedRequest request = engine_.resolve(command.request);
     Job job;
     try {
       job = engine_.start(request);
@@ -109,7 +109,7 @@ WorkerReport Worker::answer(const StartCommand& command) {
                                        " cannot be generated on this device: it has no programs for this size"});
     }
     if (settings_.sabotage.started) settings_.sabotage.started(command.request, job);
-    Started report{command.job, 0, job.rows, job.calls(), {}};
+    Started report{command.job, 0, request.cfg_copies(), job.calls(), {}};
     for (const std::string& warning : job.warnings) report.warnings.push_back(clean_utf8(warning));
     InFlight& flying = jobs_[command.job] = {std::move(job), steps_};
     offload_others({&flying.job});

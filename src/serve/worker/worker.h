@@ -6,7 +6,6 @@
 #include <functional>
 
 #include "diffusion/engine.h"
-#include "serve/wire/image_request.h"
 #include "serve/wire/model_card.h"
 
 namespace inkstone::serve {

@@ -37,9 +37,9 @@ TEST(A1111, what_webuiapi_sends_is_answered_as_it_reads_it) {
   ASSERT_FALSE(exchange->answer) << exchange->answer->body;
   const Order& order = server.service.last().order;
   ASSERT_EQ(order.images.size(), 4u);
-  EXPECT_EQ(order.images[3].seed, 14u);
-  EXPECT_EQ(order.images[0].scheduler, "euler-ancestral");
-  EXPECT_FALSE(order.images[0].eta);
+  EXPECT_EQ(order.images[3]->seed, 14u);
+  EXPECT_EQ(order.images[0]->said().scheduler, "euler-ancestral");
+  EXPECT_EQ(order.images[0]->scheduler_config.eta, 0);
   server.service.finish_all();
   ASSERT_EQ(exchange->answer->status, 200) << exchange->answer->body;
   const JsonObject json = exchange->json().as_object();
@@ -57,8 +57,8 @@ TEST(A1111, what_webuiapi_sends_is_answered_as_it_reads_it) {
 TEST(A1111, the_defaults_are_taken_as_they_are_echoed) {
   FakeServer server;
   const auto first = server.ask(post("txt2img", R"({"prompt": "p"})"));
-  EXPECT_EQ(server.service.last().order.images[0].steps, 50);
-  EXPECT_EQ(server.service.last().order.images[0].scheduler, "euler");
+  EXPECT_EQ(server.service.last().order.images[0]->steps, 50);
+  EXPECT_EQ(server.service.last().order.images[0]->said().scheduler, "euler");
   server.service.finish_all();
   const std::string echo(boost::json::serialize(first->json().at("parameters")));
   EXPECT_FALSE(server.ask(post("txt2img", echo))->answer) << echo;
@@ -147,8 +147,8 @@ TEST(A1111, texts_that_are_numbers_are_taken) {
   const auto exchange =
       server.ask(post("txt2img", R"({"steps": "5", "seed": "8", "cfg_scale": "4.5", "width": null})"));
   ASSERT_FALSE(exchange->answer) << exchange->answer->body;
-  EXPECT_EQ(server.service.last().order.images[0].steps, 5);
-  EXPECT_EQ(server.service.last().order.images[0].seed, 8u);
+  EXPECT_EQ(server.service.last().order.images[0]->steps, 5);
+  EXPECT_EQ(server.service.last().order.images[0]->seed, 8u);
 }
 
 TEST(A1111, prompt_syntax_is_plain_text_and_said_to_be) {
@@ -159,7 +159,7 @@ TEST(A1111, prompt_syntax_is_plain_text_and_said_to_be) {
   EXPECT_TRUE(has_prompt_syntax(std::string(100000, '(')));
   FakeServer server;
   const auto exchange = server.ask(post("txt2img", "{\"prompt\": \"(x:1.1)\"}"));
-  EXPECT_EQ(server.service.last().order.images[0].prompt, "(x:1.1)");
+  EXPECT_EQ(server.service.last().order.images[0]->prompt, "(x:1.1)");
   server.service.finish_all();
   EXPECT_THAT(std::string(exchange->json().at("info").as_string()), HasSubstr("plain text"));
 }

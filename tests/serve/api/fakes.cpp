@@ -7,8 +7,10 @@ namespace inkstone::serve {
 FakeImageService::FakeImageService() {
   card.name = "demo";
   card.hash = std::string(64, 'a');
-  card.scheduler = "pndm";
-  card.max_pixels = 1024 * 1024;
+  card.traits.scheduler = std::make_shared<const Json>(
+      JsonObject{{"_class_name", "PNDMScheduler"}, {"skip_prk_steps", true}, {"steps_offset", 1}});
+  card.limits.max_pixels = 1024 * 1024;
+  card.limits.approximations = false;
   card.created = 1700000000;
   told_figures.ready = true;
   told_figures.canary_limit = 60;
@@ -23,10 +25,9 @@ SubmitResult FakeImageService::submit(Order order) {
   OrderState state;
   state.id = std::string(31, '0') + std::to_string(orders.size());
   state.created = 1700000001;
-  for (const ImageRequest& request : order.images) {
+  for (const RequestPtr& request : order.images) {
     ImageState image;
-    image.request = request;
-    image.calls = request.steps;
+    image.calls = request->steps;
     image.seconds_left = 3;
     state.images.push_back(image);
   }

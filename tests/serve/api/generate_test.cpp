@@ -17,8 +17,8 @@ TEST(Generate, query_parameters_are_enough_and_the_seed_is_42) {
   FakeServer server;
   const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "a fox"}, {"num_inference_steps", "4"}}});
   ASSERT_FALSE(exchange->answer);
-  EXPECT_EQ(server.service.last().order.images[0].seed, 42u);
-  EXPECT_EQ(server.service.last().order.images[0].steps, 4);
+  EXPECT_EQ(server.service.last().order.images[0]->seed, 42u);
+  EXPECT_EQ(server.service.last().order.images[0]->steps, 4);
   EXPECT_FALSE(server.service.last().order.stays);
   server.service.step();
   EXPECT_FALSE(exchange->answer);
@@ -53,8 +53,21 @@ TEST(Generate, fields_reach_the_image) {
     "guidance_scale": 3.5, "width": 768, "height": 256, "scheduler": "DPMSolverMultistepScheduler", "karras": true,
     "output_format": "webp", "quality": 80, "priority": "high", "deadline_ms": 2500, "previews": true})"));
   const Order& order = server.service.last().order;
-  const ImageRequest expected{"p", "n", UINT64_MAX, 7, 3.5f, 768, 256, "dpm++-2m", true, {}};
-  EXPECT_EQ(order.images, std::vector{expected});
+  ImageRequest expected;
+  expected.prompt = "p";
+  expected.negative_prompt = "n";
+  expected.seed = UINT64_MAX;
+  expected.steps = 7;
+  expected.guidance_scale = 3.5f;
+  expected.scheduler = "dpm++-2m";
+  expected.karras = true;
+  expected.eta = 0;
+  expected.width = 768;
+  expected.height = 256;
+  expected.cache_interval = 1;
+  expected.guidance_interval = Interval{};
+  ASSERT_EQ(order.images.size(), 1u);
+  EXPECT_EQ(order.images[0]->said(), expected);
   EXPECT_EQ(order.format, ImageFormat::kWebp);
   EXPECT_EQ(order.quality, 80);
   EXPECT_EQ(order.priority, Priority::kHigh);
@@ -81,7 +94,7 @@ TEST(Generate, a_drawn_seed_is_told) {
   for (const char* seed : {"-1", "\"random\""}) {
     FakeServer server;
     server.ask(generate("{\"prompt\": \"p\", \"seed\": " + std::string(seed) + "}"));
-    EXPECT_LE(server.service.last().order.images[0].seed, UINT32_MAX);
+    EXPECT_LE(server.service.last().order.images[0]->seed, UINT32_MAX);
   }
 }
 
@@ -138,6 +151,14 @@ TEST(Generate, faults_name_the_field_the_value_and_what_is_allowed) {
       {R"({"prompt": "p", "scheduler": "eulr"})", 400, "invalid_value", "scheduler", "did you mean euler?"},
       {R"({"prompt": "p", "scheduler": "../etc/passwd"})", 400, "invalid_value", "scheduler", "one of pndm"},
       {R"({"prompt": "p", "karras": true})", 400, "invalid_value", "karras", "false with pndm"},
+      {R"({"prompt": "p", "cache_interval": 3})", 400, "invalid_value", "cache_interval",
+       "3; it must be 1, because the memory here is planned without approximations"},
+      {R"({"prompt": "p", "cache_interval": "x"})", 400, "invalid_value", "cache_interval",
+       "\"x\"; it must be a whole number from 1 to 1000"},
+      {R"({"prompt": "p", "guidance_interval": [0, 0.5]})", 400, "invalid_value", "guidance_interval", "must be 0,1"},
+      {R"({"prompt": "p", "guidance_interval": [0.5]})", 400, "invalid_value", "guidance_interval",
+       "two numbers, as [0.1, 0.8]"},
+      {R"({"prompt": "p", "guidance_interval": [1, 0]})", 400, "invalid_value", "guidance_interval", "FROM,TO"},
       {R"({"prompt": "p", "eta": 0.5})", 400, "invalid_value", "eta", "0 with pndm; ddim takes it"},
       {R"({"prompt": "p", "num_images_per_prompt": 17})", 400, "invalid_value", "num_images_per_prompt",
        "from 1 to 16"},
@@ -173,7 +194,7 @@ TEST(Generate, a_field_stands_once) {
   EXPECT_THAT(message_of(twice->json()), HasSubstr("twice in the query"));
   const auto mixed = server.ask({"POST", "/generate", R"({"prompt": "p"})", {{"seed", "9"}, {"karras", "0"}}});
   EXPECT_FALSE(mixed->answer);
-  EXPECT_EQ(server.service.last().order.images[0].seed, 9u);
+  EXPECT_EQ(server.service.last().order.images[0]->seed, 9u);
 }
 
 TEST(Generate, numbers_of_the_query_are_read_whole) {

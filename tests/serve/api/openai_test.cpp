@@ -19,9 +19,9 @@ TEST(OpenAi, answers_base64_where_it_is_asked_for) {
   FakeServer server;
   const auto exchange = server.ask(images(R"({"prompt": "p", "response_format": "b64_json", "n": 2, "seed": 3,
       "size": "256x512", "model": "demo"})"));
-  EXPECT_EQ(server.service.last().order.images[1].seed, 4u);
-  EXPECT_EQ(server.service.last().order.images[0].width, 256);
-  EXPECT_EQ(server.service.last().order.images[0].height, 512);
+  EXPECT_EQ(server.service.last().order.images[1]->seed, 4u);
+  EXPECT_EQ(server.service.last().order.images[0]->width, 256);
+  EXPECT_EQ(server.service.last().order.images[0]->height, 512);
   server.service.finish_all();
   const JsonObject json = exchange->json().as_object();
   EXPECT_EQ(json.at("created").as_int64(), 1700000001);
@@ -68,9 +68,9 @@ TEST(OpenAi, every_field_of_the_table_is_taken_and_so_are_nulls) {
 TEST(OpenAi, without_a_seed_one_is_drawn) {
   FakeServer server;
   server.ask(images(R"({"prompt": "p"})"));
-  const uint64_t first = server.service.last().order.images[0].seed;
+  const uint64_t first = server.service.last().order.images[0]->seed;
   server.ask(images(R"({"prompt": "p"})"));
-  EXPECT_NE(first, server.service.last().order.images[0].seed);
+  EXPECT_NE(first, server.service.last().order.images[0]->seed);
 }
 
 TEST(OpenAi, errors_have_all_four_keys) {

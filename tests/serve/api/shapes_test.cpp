@@ -139,18 +139,6 @@ TEST(EnlargedPng, repeats_every_pixel) {
   EXPECT_THROW(enlarged_png(small, 41, 12), Error);
 }
 
-TEST(ParametersText, names_the_models_own_scheduler) {
-  ModelCard card;
-  card.name = "demo";
-  card.scheduler = "pndm";
-  ImageRequest request;
-  request.prompt = "a fox";
-  EXPECT_THAT(parameters_text(request, card), HasSubstr("Sampler: PLMS,"));
-  request.scheduler = "dpm++-2m";
-  request.karras = true;
-  EXPECT_THAT(parameters_text(request, card), HasSubstr("Sampler: DPM++ 2M, Schedule type: Karras"));
-}
-
 TEST(Accept, takes_the_best_offer) {
   const std::vector<std::string_view> offers{"application/json", "image/png", "text/event-stream"};
   for (const auto& [header, best] :

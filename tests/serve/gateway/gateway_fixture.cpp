@@ -5,6 +5,7 @@
 #include <chrono>
 #include <fstream>
 
+#include "diffusion/parameters.h"
 #include "serve/gateway/worker/simulated_image.h"
 #include "serve/images/image_file.h"
 #include "serve/support/log.h"
@@ -75,8 +76,14 @@ Order order_of(const std::string& prompt, int steps) {
   request.steps = steps;
   request.width = request.height = 64;
   request.scheduler = "euler";
-  order.images = {request};
+  order.images = {std::make_shared<const ResolvedRequest>(resolved(request))};
   return order;
+}
+
+void say(Order& order, const std::function<void(ImageRequest&)>& change) {
+  ImageRequest request = order.images[0]->said();
+  change(request);
+  order.images[0] = std::make_shared<const ResolvedRequest>(resolved(request));
 }
 
 const OrderState* GatewayFixture::submit(const std::string& prompt, int steps, std::function<void(Order&)> change) {
@@ -107,11 +114,11 @@ std::vector<int> GatewayFixture::pids() const {
 std::string GatewayFixture::counter() { return (folder / std::to_string(counters_++)).string(); }
 
 bool as_alone(const OrderState& order) {
-  for (const ImageState& image : order.images) {
-    const ImageRequest& request = image.request;
-    const std::string file = image_file(simulated_image(request, calls_of(request)), order.order.format,
-                                        order.order.quality, parameters_text(request, simulated_card()));
-    if (!image.file || *image.file != file) return false;
+  for (size_t i = 0; i < order.images.size(); ++i) {
+    const ResolvedRequest& request = *order.order.images[i];
+    const std::string file = image_file(simulated_image(request.said(), request.evaluations()), order.order.format,
+                                        order.order.quality, parameters_text(request, simulated_card().name));
+    if (!order.images[i].file || *order.images[i].file != file) return false;
   }
   return true;
 }

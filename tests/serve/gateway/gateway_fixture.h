@@ -57,6 +57,8 @@ class GatewayFixture {
 
 ServeSettings quick_settings();
 Order order_of(const std::string& prompt, int steps = 3);
+// Changes what its first image asks.
+void say(Order& order, const std::function<void(ImageRequest&)>& change);
 // Whether each image is what its request gives alone.
 bool as_alone(const OrderState& order);
 int open_descriptors();

@@ -257,11 +257,12 @@ TEST(Workers, chaos) {
     int kills = 0;
     for (int i = 0; i < 500; i++) {
       const OrderState* order = fixture.submit("order " + std::to_string(i), 1 + of(20), [&](Order& asked) {
-        ImageRequest& image = asked.images[0];
-        image.width = 32 << of(3);
-        image.height = 32 << of(3);
-        image.guidance = of(3) ? 7.5f : 1;
-        image.scheduler = std::vector<std::string>{"euler", "pndm", "ddim", "unipc"}[static_cast<size_t>(of(4))];
+        say(asked, [&](ImageRequest& image) {
+          image.width = 32 << of(3);
+          image.height = 32 << of(3);
+          image.guidance_scale = of(3) ? 7.5f : 1;
+          image.scheduler = std::vector<std::string>{"euler", "pndm", "ddim", "unipc"}[static_cast<size_t>(of(4))];
+        });
         asked.priority = static_cast<Priority>(of(3));
         asked.previews = of(2);
       });

@@ -51,20 +51,26 @@ Image striped(int width, int height, int first) {
 }
 
 ImageRequest odd_request() {
-  return {"a fox \"in\" quotes\\ \n\t\x01\x7f \xf0\x9f\xa6\x8a",
-          std::string("nul\0within", 10),
-          UINT64_MAX,
-          37,
-          std::nextafter(7.5f, 8.0f),
-          768,
-          512,
-          "dpm++-2m",
-          true,
-          0.1f};
+  return {.prompt = "a fox \"in\" quotes\\ \n\t\x01\x7f \xf0\x9f\xa6\x8a",
+          .negative_prompt = std::string("nul\0within", 10),
+          .seed = UINT64_MAX,
+          .steps = 37,
+          .guidance_scale = std::nextafter(7.5f, 8.0f),
+          .scheduler = "dpm++-2m",
+          .karras = true,
+          .eta = 0.1f,
+          .width = 768,
+          .height = std::nullopt,
+          .cache_interval = 3,
+          .guidance_interval = Interval{0.1f, 0.7f}};
 }
 
 ModelCard odd_card() {
-  return {"demo", std::string(64, 'f'), int64_t{1} << 53 | 1, -1, 1, 2, 3, 1e-38f, "pndm", 64, 77, 9, INT64_MAX, true};
+  ModelCard card{"demo", std::string(64, 'f'), int64_t{1} << 53 | 1, -1, 77, {}, {}};
+  card.traits = {3,       1e-38f, 1, 2, 64, true, std::make_shared<const Json>(JsonObject{{"beta_start", 0.1 + 0.2}}),
+                 "a file"};
+  card.limits = {9, INT64_MAX, 8, SIZE_MAX, false};
+  return card;
 }
 
 DeviceFigures odd_figures() { return {SIZE_MAX, 1, 2, 0.1 + 0.2, std::nullopt, -0.0, "ok"}; }
@@ -100,6 +106,9 @@ void expect_a_field_for_each_member(const T& value = {}) {
 
 TEST(Wire, has_a_field_for_each_member) {
   expect_a_field_for_each_member<ImageRequest>();
+  expect_a_field_for_each_member<Interval>();
+  expect_a_field_for_each_member<ModelTraits>();
+  expect_a_field_for_each_member<RequestLimits>();
   expect_a_field_for_each_member<ModelCard>();
   expect_a_field_for_each_member<StartCommand>();
   expect_a_field_for_each_member<StepCommand>();
@@ -174,22 +183,26 @@ TEST(Wire, keeps_every_bit_of_numbers) {
   }
   for (const float value : floats) {
     ImageRequest request;
-    request.guidance = value;
+    request.guidance_scale = value;
     request.eta = -value;
     send_command(pair.left.get(), StartCommand{1, request});
     const auto command = std::get<StartCommand>(receive_command(pair.right.get()).value());
-    EXPECT_EQ(std::memcmp(&command.request.guidance, &request.guidance, sizeof(float)), 0) << value;
+    EXPECT_EQ(std::memcmp(&*command.request.guidance_scale, &*request.guidance_scale, sizeof(float)), 0) << value;
     EXPECT_EQ(std::memcmp(&*command.request.eta, &*request.eta, sizeof(float)), 0) << value;
   }
 }
 
 TEST(Wire, refuses_what_is_no_message) {
-  const std::string finish = "\"finish\":{\"job\":1}",
-                    start = boost::json::serialize(FieldWriter::object_of(ImageRequest{}));
+  const std::string finish = "\"finish\":{\"job\":1}", start = boost::json::serialize(FieldWriter::object_of([] {
+                                                         ImageRequest request;
+                                                         request.seed = 42;
+                                                         request.width = 512;
+                                                         return request;
+                                                       }()));
   std::string width = start, seed = start, eta = start;
   width.replace(width.find("512"), 3, "5e2");
   seed.replace(seed.find("42"), 2, "18446744073709551616");
-  eta.replace(eta.find("null"), 4, "1e39");
+  eta.replace(eta.find("\"eta\":null") + 6, 4, "1e39");
   const auto started = [](const std::string& request) { return "{\"start\":{\"job\":1,\"request\":" + request + "}}"; };
   const std::vector<std::pair<std::string, const char*>> rows{
       {"x", "malformed"},
@@ -353,7 +366,7 @@ TEST(Wire, refuses_what_is_too_long_or_cannot_be_said) {
   Pair pair;
   EXPECT_THROW(send_command(pair.left.get(), DropCommand{std::vector<JobId>(200'000, UINT64_MAX)}), Error);
   ImageRequest request;
-  request.guidance = std::numeric_limits<float>::quiet_NaN();
+  request.guidance_scale = std::numeric_limits<float>::quiet_NaN();
   EXPECT_THROW(send_command(pair.left.get(), StartCommand{1, request}), Error);
   EXPECT_THROW(send_report(pair.left.get(), Finished{1, 1, Image{8, 8, {1, 2}}, {}}), Error);
   EXPECT_THROW(send_report(pair.left.get(), Finished{1, 1, Image{}, {}}), Error);

@@ -35,13 +35,14 @@ TEST(ModelCard, says_what_the_files_say) {
   const ModelCard card = describe_model(model, "");
   EXPECT_EQ(card.name, model.name());
   EXPECT_EQ(card.hash, file_hash(demo / "unet" / "diffusion_pytorch_model.safetensors"));
-  EXPECT_EQ(card.scheduler, "pndm");
-  EXPECT_EQ(card.width, model.defaults.width);
-  EXPECT_EQ(card.size_multiple, model.size_multiple());
+  EXPECT_EQ(scheduler_config(card.traits).kind, SchedulerKind::kPndm);
+  EXPECT_EQ(card.traits.width, model.traits.width);
+  EXPECT_EQ(card.traits.size_multiple, 16);
+  EXPECT_EQ(card.traits.scheduler_file.find('/'), std::string::npos) << "clients are told no path";
   EXPECT_EQ(card.tokens, 77);
   EXPECT_GT(card.parameters, 1'000'000);
   EXPECT_GT(card.created, 0);
-  EXPECT_FALSE(card.distilled);
+  EXPECT_FALSE(card.traits.distilled);
 }
 
 TEST(ModelCard, keeps_the_hash_until_the_file_changes) {

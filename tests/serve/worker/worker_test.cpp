@@ -94,15 +94,15 @@ ImageRequest request(const std::string& prompt, uint64_t seed, const std::string
   r.prompt = prompt;
   r.seed = seed;
   r.steps = steps;
-  r.scheduler = scheduler;
-  r.guidance = 3;
+  if (!scheduler.empty()) r.scheduler = scheduler;
+  r.guidance_scale = 3;
   r.width = r.height = 64;
   return r;
 }
 
 Image alone(const ImageRequest& request) {
   static Engine engine = demo_engine();
-  return generate(engine, engine_request(engine, request)).image;
+  return generate(engine, engine.resolve(request)).image;
 }
 
 TEST(Worker, says_what_it_is_and_how_fast) {
@@ -111,8 +111,8 @@ TEST(Worker, says_what_it_is_and_how_fast) {
   EXPECT_EQ(hello.device, "cpu");
   EXPECT_EQ(hello.precision, "fp32");
   EXPECT_EQ(hello.max_jobs, 3);
-  EXPECT_EQ(hello.model.max_side, 256);
-  EXPECT_EQ(hello.model.max_pixels, 256 * 128);
+  EXPECT_EQ(hello.model.limits.max_side, 256);
+  EXPECT_EQ(hello.model.limits.max_pixels, 256 * 128);
   ASSERT_EQ(hello.times.size(), 1u);
   ASSERT_GE(hello.times[0].steps.size(), 2u);
   EXPECT_EQ(hello.times[0].steps[0].batch_rows, 2);
@@ -131,7 +131,7 @@ TEST(Worker, draws_the_same_image_as_the_engine_alone) {
   Served served;
   std::vector<ImageRequest> requests{request("a fox", 1), request("a bee", 2, "euler-ancestral", 2),
                                      request("a fox", 3, "dpm++-2m", 4), request("", UINT64_MAX, "ddim", 1)};
-  requests[1].guidance = 1;
+  requests[1].guidance_scale = 1;
   requests[2].karras = true;
   requests[2].negative_prompt = "a dog";
   requests[3].eta = 0.5f;
@@ -147,7 +147,7 @@ TEST(Worker, draws_the_same_images_in_any_company) {
   // More than have their keys in memory at a time.
   for (int i = 0; i < 9; ++i) {
     requests.push_back(request("prompt " + std::to_string(i % 7), 100 + i, schedulers[i % 4], 2 + i % 3));
-    if (i % 4 == 3) requests.back().guidance = 1;
+    if (i % 4 == 3) requests.back().guidance_scale = 1;
   }
   std::map<JobId, int> left;
   for (size_t i = 0; i < requests.size(); ++i) left[i] = served.start(i, requests[i]).calls;
@@ -219,8 +219,8 @@ TEST(Worker, refuses_requests_that_cannot_run_in_words_for_the_client) {
   EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 100; }), HasSubstr("width 100"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.width = r.height = 256; }), HasSubstr("at most 16384"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.height = -1; }), HasSubstr("height -1"));
-  EXPECT_THAT(refusal([](ImageRequest& r) { r.steps = 0; }), HasSubstr("steps 0"));
-  EXPECT_THAT(refusal([](ImageRequest& r) { r.guidance = 1001; }), HasSubstr("guidance"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.steps = 0; }), HasSubstr("num_inference_steps 0"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.guidance_scale = 1001; }), HasSubstr("guidance"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.scheduler = "best"; }), HasSubstr("dpm++-2m"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.scheduler = "ddim", r.karras = true; }), HasSubstr("karras"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.eta = 0.5f; }), HasSubstr("eta"));

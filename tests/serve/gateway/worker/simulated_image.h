@@ -6,8 +6,8 @@
 #include <string>
 
 #include "base/image.h"
-#include "diffusion/scheduler.h"
-#include "serve/wire/image_request.h"
+#include "base/json.h"
+#include "diffusion/resolved_request.h"
 #include "serve/wire/message_fields.h"
 #include "serve/wire/model_card.h"
 
@@ -16,11 +16,12 @@ namespace inkstone::serve {
 inline ModelCard simulated_card() {
   ModelCard card;
   card.name = "simulated";
-  card.width = card.height = 64;
-  card.scheduler = "pndm";
-  card.size_multiple = 8;
-  card.max_side = 256;
-  card.max_pixels = 256 * 256;
+  card.traits.width = card.traits.height = 64;
+  card.traits.size_multiple = 8;
+  card.traits.scheduler = std::make_shared<const Json>(
+      JsonObject{{"_class_name", "PNDMScheduler"}, {"skip_prk_steps", true}, {"steps_offset", 1}});
+  card.limits.max_side = 256;
+  card.limits.max_pixels = 256 * 256;
   return card;
 }
 
@@ -36,15 +37,15 @@ inline uint64_t noise_of(const ImageRequest& request) {
   return state;
 }
 
-inline int calls_of(const ImageRequest& request) {
-  SchedulerConfig config;
-  config.kind = scheduler_kind(request.scheduler.empty() ? "pndm" : request.scheduler);
-  return static_cast<int>(make_scheduler(config, request.steps)->timesteps().size());
+inline ResolvedRequest resolved(const ImageRequest& request) {
+  const ModelCard card = simulated_card();
+  return resolve(request, card.traits, card.limits);
 }
 
+// `request` says every field.
 inline Image pixels_of(const ImageRequest& request, uint64_t state) {
-  Image image{request.width, request.height, {}};
-  image.rgb.resize(static_cast<size_t>(request.width) * static_cast<size_t>(request.height) * 3);
+  Image image{request.width.value(), request.height.value(), {}};
+  image.rgb.resize(static_cast<size_t>(image.width) * static_cast<size_t>(image.height) * 3);
   for (uint8_t& value : image.rgb) value = static_cast<uint8_t>((state = mixed(state, 1)) >> 56);
   return image;
 }

@@ -59,7 +59,7 @@ class SimulatedWorker {
 
   // True where this command must not be answered as it should.
   bool goes_wrong(const Job& job, const std::string& where) {
-    std::istringstream words(job.request.prompt);
+    std::istringstream words(*job.request.prompt);
     std::string word, what, counter;
     int times = 1 << 30;
     while (words >> word) {
@@ -91,7 +91,7 @@ class SimulatedWorker {
   }
 
   bool is_nan(const Job& job, const std::string& where) const {
-    return job.request.prompt.find("nan@" + where) != std::string::npos;
+    return job.request.prompt->find("nan@" + where) != std::string::npos;
   }
 
   void obey(const StartCommand& command) {
@@ -103,8 +103,8 @@ class SimulatedWorker {
     }
     send_report(kSocket, Started{command.job,
                                  flags_["encode_ms"] / 1000,
-                                 command.request.guidance > 1 ? 2 : 1,
-                                 calls_of(command.request),
+                                 resolved(command.request).cfg_copies(),
+                                 resolved(command.request).evaluations(),
                                  {}});
   }
 
@@ -116,7 +116,7 @@ class SimulatedWorker {
     bool answers = true;
     for (const JobId id : command.jobs) {
       Job& job = jobs_.at(id);
-      ms += flags_["row_ms"] * (job.request.guidance > 1 ? 2 : 1);
+      ms += flags_["row_ms"] * (*job.request.guidance_scale > 1 ? 2 : 1);
       const std::string where = "step:" + std::to_string(job.call + 1);
       if (!goes_wrong(job, where)) continue;
       if (is_nan(job, where))

@@ -1,0 +1,35 @@
+// What a caller may say of one image. A field that is not set was not said: resolve() fills it in.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace inkstone {
+
+// A part of an image's U-Net evaluations, as fractions of them: those whose middle lies in it.
+struct Interval {
+  float from = 0, to = 1;
+  bool operator==(const Interval&) const = default;
+};
+
+// request_fields.cpp has the name, range and help of each member.
+struct ImageRequest {
+  std::optional<std::string> prompt, negative_prompt;
+  std::optional<uint64_t> seed;
+  std::optional<int> steps;
+  std::optional<float> guidance_scale;  // 1 or less: no unconditional half
+  std::optional<std::string> scheduler;
+  std::optional<bool> karras;
+  std::optional<float> eta;
+  std::optional<int> width, height;  // pixels
+  // Approximations (docs/performance.md says what they cost). Of so many U-Net evaluations in a
+  // row the first is full, the others are shallow; 1: all are full.
+  std::optional<int> cache_interval;
+  // Evaluations outside of it run without the unconditional half.
+  std::optional<Interval> guidance_interval;
+
+  bool operator==(const ImageRequest&) const = default;
+};
+
+}  // namespace inkstone

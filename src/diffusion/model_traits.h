@@ -1,0 +1,24 @@
+// What the defaults and limits of a request depend on, of a model. It needs no weights: a gateway
+// has it as well as an engine.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/json_fwd.h"
+
+namespace inkstone {
+
+struct ModelTraits {
+  // Defaults: of the model's own files, else these.
+  int steps = 20;
+  float guidance_scale = 7.5f;
+  int width = 512, height = 512;
+
+  int size_multiple = 64;                                            // width and height must be multiples of it
+  bool distilled = false;                                            // with guidance: there is no unconditional half
+  std::shared_ptr<const Json> scheduler;                             // scheduler_config.json
+  std::string scheduler_file = "the model's scheduler_config.json";  // how errors call it
+};
+
+}  // namespace inkstone

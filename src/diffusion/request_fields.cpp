@@ -1,0 +1,117 @@
+#include "diffusion/request_fields.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <type_traits>
+
+#include "base/spelling.h"
+#include "diffusion/scheduler.h"
+
+namespace inkstone {
+namespace {
+
+using Request = ImageRequest;
+
+// clang-format off
+const RequestField kFields[] = {
+    {"prompt", "prompt", "Image", "PROMPT", "what to draw", "; - reads it from standard input", "; what is beyond the model's 77 tokens has no effect", R"("a fox")", &Request::prompt},
+    {"negative_prompt", "negative", "Image", "TEXT", "what to keep out of the image", "", "", R"("blurry")", &Request::negative_prompt},
+    {"seed", "seed", "Image", "N", "the same seed gives the same image; 0 to 2^64-1", " [drawn and printed]", "; -1 or \"random\": drawn; image i of several has seed + i [42]", "7", &Request::seed},
+    {"num_inference_steps", "steps", "Image", "N", "denoising steps [the model's own, else 20]", "", "", "4", &Request::steps, 1, 1000},
+    {"guidance_scale", "guidance", "Image", "X", "how closely to follow the prompt; 1 or less: no guidance [the model's own, else 7.5]", "", "", "5.5", &Request::guidance_scale, 0, 100},
+    {"scheduler", "scheduler", "Image", "NAME", "pndm, ddim, euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc or lcm\n[the model's own, else pndm]", "", "", R"("euler")", &Request::scheduler, 0, 0, scheduler_names},
+    {"karras", "karras", "Image", "", "Karras' noise levels (euler, dpm++-2m, dpm++-2m-sde, unipc)", "; --no-karras: not", "; false: not [as the model says]", "false", &Request::karras},
+    {"eta", "eta", "Image", "X", "noise added in each step, 0 to 1 (ddim) [0]", "", "", "0", &Request::eta, 0, 1, nullptr, false, "Eta DDIM"},
+    {"width", "width", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::width, 1, 65536, nullptr, true},
+    {"height", "height", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::height, 1, 65536, nullptr, true},
+    {"cache_interval", "cache-interval", "Approximations", "N", "of N U-Net evaluations one is full, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another image, near the exact one [1: all full]", "", "; a server takes 1 alone", "1", &Request::cache_interval, 1, 1000, nullptr, true, "Cache interval"},
+    {"guidance_interval", "guidance-interval", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", "", "; a server takes [0, 1] alone", "[0, 1]", &Request::guidance_interval, 0, 1, nullptr, true, "Guidance interval"},
+};
+// clang-format on
+
+std::string text_of(const std::string& value) { return value; }
+std::string text_of(bool value) { return value ? "true" : "false"; }
+std::string text_of(const Interval& value) { return fmt::format("{},{}", value.from, value.to); }
+std::string text_of(auto value) { return fmt::format("{}", value); }
+
+std::string choice_rule(const std::vector<std::string>& choices, const std::string& value) {
+  const std::string meant = nearest(value, choices);
+  return "one of " + listed(choices) + (meant.empty() ? "" : "; did you mean " + meant + "?");
+}
+
+}  // namespace
+
+std::span<const RequestField> request_fields() { return kFields; }
+
+const RequestField& request_field(const RequestMember& member) {
+  const auto found = std::ranges::find(kFields, member, &RequestField::member);
+  INKSTONE_CHECK(found != std::end(kFields), "a member of ImageRequest has no row in request_fields.cpp");
+  return *found;
+}
+
+const RequestField* find_request_field(std::string_view name) {
+  const auto found =
+      std::ranges::find(kFields, name, [](const RequestField& field) { return std::string_view(field.name); });
+  return found == std::end(kFields) ? nullptr : &*found;
+}
+
+bool is_set(const RequestField& field, const ImageRequest& request) {
+  return std::visit([&](auto member) { return (request.*member).has_value(); }, field.member);
+}
+
+std::string value_text(const RequestField& field, const ImageRequest& request) {
+  return std::visit([&](auto member) { return request.*member ? text_of(*(request.*member)) : ""; }, field.member);
+}
+
+std::string allowed(const RequestField& field, std::optional<double> max) {
+  struct Rules {
+    const RequestField& field;
+    double max;
+    std::string operator()(std::optional<std::string> ImageRequest::*) const {
+      return field.choices ? "one of " + listed(field.choices()) : "a text";
+    }
+    std::string operator()(std::optional<uint64_t> ImageRequest::*) const {
+      return fmt::format("a whole number from 0 to {}", UINT64_MAX);
+    }
+    std::string operator()(std::optional<int> ImageRequest::*) const {
+      return range_rule("a whole number", field.min, max);
+    }
+    std::string operator()(std::optional<float> ImageRequest::*) const {
+      return range_rule("a number", field.min, max);
+    }
+    std::string operator()(std::optional<Interval> ImageRequest::*) const {
+      return "FROM,TO with 0 <= FROM <= TO <= 1, such as 0.1,0.8";
+    }
+    std::string operator()(std::optional<bool> ImageRequest::*) const { return "true or false"; }
+  };
+  return std::visit(Rules{field, max ? std::min(*max, field.max) : field.max}, field.member);
+}
+
+RequestError RequestError::rule(const RequestField& field, const std::string& value, const std::string& rule) {
+  return {field, value, rule, fmt::format("{} {}: must be {}", field.name, value, rule)};
+}
+
+RequestError RequestError::sentence(const RequestField& field, const std::string& value, const std::string& text) {
+  return {field, value, "", text};
+}
+
+void check_field(const RequestField& field, const ImageRequest& request, std::optional<double> max) {
+  const auto in_range = [&](const auto& value) {
+    using Number = std::decay_t<decltype(value)>;
+    if constexpr (std::is_same_v<Number, int> || std::is_same_v<Number, float>)
+      return value >= field.min && value <= std::min(field.max, max.value_or(field.max));
+    else if constexpr (std::is_same_v<Number, Interval>)
+      return value.from >= 0 && value.from <= value.to && value.to <= 1;
+    else
+      return true;
+  };
+  const bool good =
+      std::visit([&](auto member) { return !(request.*member) || in_range(*(request.*member)); }, field.member);
+  if (!good) throw RequestError::rule(field, value_text(field, request), allowed(field, max));
+  if (field.member == RequestMember(&ImageRequest::scheduler) && request.scheduler &&
+      !find_scheduler(*request.scheduler))
+    throw RequestError::rule(field, *request.scheduler, choice_rule(field.choices(), *request.scheduler));
+}
+
+}  // namespace inkstone

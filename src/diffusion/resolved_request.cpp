@@ -1,0 +1,158 @@
+#include "diffusion/resolved_request.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/spelling.h"
+#include "diffusion/request_fields.h"
+
+namespace inkstone {
+namespace {
+
+struct Check {
+  const ImageRequest& filled;
+  const ModelTraits& model;
+  const RequestLimits& limits;
+
+  void texts() const {
+    for (const auto member : {&ImageRequest::prompt, &ImageRequest::negative_prompt}) {
+      const std::string& text = *(filled.*member);
+      if (text.size() <= limits.max_prompt_bytes) continue;
+      const RequestField& field = request_field(member);
+      throw RequestError::sentence(
+          field, "",
+          fmt::format("{} has {} bytes; at most {} are taken", field.name, text.size(), limits.max_prompt_bytes));
+    }
+  }
+
+  void side(std::optional<int> ImageRequest::*member) const {
+    const int pixels = *(filled.*member), multiple = model.size_multiple;
+    if (pixels >= multiple && pixels <= limits.max_side && pixels % multiple == 0) return;
+    std::string rule = fmt::format("a multiple of {0} from {0} to {1}", multiple, limits.max_side);
+    if (pixels > multiple && pixels < limits.max_side) {
+      const int below = pixels / multiple * multiple;
+      rule += fmt::format(": the nearest are {} and {}", below, below + multiple);
+    }
+    throw RequestError::rule(request_field(member), std::to_string(pixels), rule);
+  }
+
+  void pixels() const {
+    const int64_t pixels = int64_t{*filled.width} * *filled.height;
+    if (pixels <= limits.max_pixels) return;
+    throw RequestError::sentence(request_field(&ImageRequest::width), std::to_string(*filled.width),
+                                 fmt::format("{}x{} are {} pixels; at most {} are taken here: ask for a smaller image",
+                                             *filled.width, *filled.height, pixels, limits.max_pixels));
+  }
+
+  void numbers() const {
+    for (const RequestField& field : request_fields()) {
+      const bool is_steps = field.member == RequestMember(&ImageRequest::steps);
+      check_field(field, filled, is_steps ? std::optional<double>(limits.max_steps) : std::nullopt);
+    }
+  }
+
+  void approximations(bool guided) const {
+    const RequestField &cache = request_field(&ImageRequest::cache_interval),
+                       &interval = request_field(&ImageRequest::guidance_interval);
+    const bool has_interval = filled.guidance_interval != Interval{};
+    const auto refuse = [&](const RequestField& field, const std::string& rule) {
+      throw RequestError::rule(field, value_text(field, filled), rule);
+    };
+    constexpr const char* kNone = ", because the memory here is planned without approximations";
+    if (filled.cache_interval != 1 && !limits.approximations) refuse(cache, std::string("1") + kNone);
+    if (has_interval && !limits.approximations) refuse(interval, std::string("0,1") + kNone);
+    if (has_interval && model.distilled)
+      refuse(interval, "0,1 with this model, which was distilled with guidance and has it in every evaluation");
+    if (has_interval && !guided)
+      refuse(interval,
+             fmt::format("0,1 without guidance: the guidance scale is {}, not more than 1", *filled.guidance_scale));
+  }
+};
+
+SchedulerConfig scheduler_of(const ImageRequest& request, const ModelTraits& model) {
+  SchedulerConfig config = scheduler_config(model, request.scheduler.value_or(""));
+  if (request.karras) {
+    if (*request.karras && !takes_karras(config.kind))
+      throw RequestError::rule(
+          request_field(&ImageRequest::karras), "true",
+          "false with " + name_of(config.kind) + "; euler, dpm++-2m, dpm++-2m-sde and unipc take it");
+    config.karras = *request.karras;
+  }
+  if (request.eta) {
+    if (*request.eta != 0 && config.kind != SchedulerKind::kDdim)
+      throw RequestError::rule(request_field(&ImageRequest::eta), fmt::format("{}", *request.eta),
+                               "0 with " + name_of(config.kind) + "; ddim takes it");
+    config.eta = *request.eta;
+  }
+  return config;
+}
+
+std::shared_ptr<const Scheduler> scheduler_for(const SchedulerConfig& config, int steps) {
+  try {
+    return make_scheduler(config, steps);
+  } catch (const UsageError& error) {  // not so many steps, or not so few
+    throw RequestError::sentence(request_field(&ImageRequest::steps), std::to_string(steps), error.what());
+  }
+}
+
+}  // namespace
+
+RequestLimits tighter(const RequestLimits& a, const RequestLimits& b) {
+  return {std::min(a.max_side, b.max_side), std::min(a.max_pixels, b.max_pixels), std::min(a.max_steps, b.max_steps),
+          std::min(a.max_prompt_bytes, b.max_prompt_bytes), a.approximations && b.approximations};
+}
+
+ImageRequest ResolvedRequest::said() const {
+  ImageRequest request;
+  request.prompt = prompt;
+  request.negative_prompt = negative_prompt;
+  request.seed = seed;
+  request.steps = steps;
+  request.guidance_scale = guidance_scale;
+  request.scheduler = name_of(scheduler_config.kind);
+  request.karras = scheduler_config.karras;
+  request.eta = scheduler_config.eta;
+  request.width = width;
+  request.height = height;
+  request.cache_interval = cache_interval;
+  request.guidance_interval = guidance_interval;
+  return request;
+}
+
+ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, const RequestLimits& limits) {
+  ResolvedRequest result;
+  result.prompt = request.prompt.value_or("");
+  result.negative_prompt = request.negative_prompt.value_or("");
+  result.seed = request.seed.value_or(result.seed);
+  result.steps = request.steps.value_or(model.steps);
+  result.guidance_scale = request.guidance_scale.value_or(model.guidance_scale);
+  result.width = request.width.value_or(model.width);
+  result.height = request.height.value_or(model.height);
+  result.cache_interval = request.cache_interval.value_or(result.cache_interval);
+  result.guidance_interval = request.guidance_interval.value_or(result.guidance_interval);
+  result.guided = result.guidance_scale > 1 && !model.distilled;
+  check_field(request_field(&ImageRequest::scheduler), request);
+  result.scheduler_config = scheduler_of(request, model);
+
+  const ImageRequest filled = result.said();
+  const Check check{filled, model, limits};
+  check.texts();
+  check.side(&ImageRequest::width);
+  check.side(&ImageRequest::height);
+  check.pixels();
+  check.numbers();
+  check.approximations(result.guided);
+  result.scheduler = scheduler_for(result.scheduler_config, result.steps);
+  return result;
+}
+
+SchedulerConfig scheduler_config(const ModelTraits& model, const std::string& name) {
+  INKSTONE_CHECK(model.scheduler, "a model without a scheduler's configuration");
+  std::optional<SchedulerKind> kind;
+  if (!name.empty()) kind = scheduler_kind(name);
+  return scheduler_config(*model.scheduler, model.scheduler_file, kind);
+}
+
+}  // namespace inkstone

@@ -1,0 +1,50 @@
+// A request with every default filled in and every value checked, made by resolve() alone: all that
+// an image depends on, besides the model and the build.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+
+#include "diffusion/image_request.h"
+#include "diffusion/model_traits.h"
+#include "diffusion/scheduler.h"
+
+namespace inkstone {
+
+// What this process takes, where that is less than what the table of fields allows.
+struct RequestLimits {
+  int max_side = 16384;  // pixels
+  int64_t max_pixels = std::numeric_limits<int64_t>::max();
+  int max_steps = 1000;
+  size_t max_prompt_bytes = size_t{16} << 20;
+  bool approximations = true;  // cache_interval and guidance_interval
+};
+RequestLimits tighter(const RequestLimits& a, const RequestLimits& b);  // what both take
+
+struct ResolvedRequest {
+  std::string prompt, negative_prompt;
+  uint64_t seed = 42;
+  int steps = 20;
+  float guidance_scale = 7.5f;
+  int width = 512, height = 512;
+  SchedulerConfig scheduler_config;
+  std::shared_ptr<const Scheduler> scheduler;  // made of it for these steps
+  int cache_interval = 1;
+  Interval guidance_interval;
+  bool guided = true;  // has an unconditional half, in some evaluations at least
+
+  int cfg_copies() const { return guided ? 2 : 1; }
+  int evaluations() const { return static_cast<int>(scheduler->timesteps().size()); }  // of the U-Net
+  ImageRequest said() const;  // the same as a request that says everything
+};
+
+// Throws RequestError with the field, its value and what is allowed; Error where the model's
+// scheduler file cannot be used.
+ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, const RequestLimits& limits = {});
+
+// The model's own scheduler, where `name` is empty, or that one with the model's settings.
+SchedulerConfig scheduler_config(const ModelTraits& model, const std::string& name = "");
+
+}  // namespace inkstone

@@ -1,0 +1,135 @@
+#include "serve/api/request_reader.h"
+
+#include <algorithm>
+
+#include "diffusion/request_fields.h"
+#include "serve/api/fault.h"
+
+namespace inkstone::serve {
+namespace {
+
+const RequestField& field_of(const FieldName& name) {
+  const RequestField* field = find_request_field(name.ours);
+  INKSTONE_CHECK(field, "an API's table names no field of a request: ", name.ours);
+  return *field;
+}
+
+std::string_view type_of(const RequestField& field) {
+  struct Types {
+    std::string_view operator()(std::optional<std::string> ImageRequest::*) const { return "string"; }
+    std::string_view operator()(std::optional<uint64_t> ImageRequest::*) const { return "integer"; }
+    std::string_view operator()(std::optional<int> ImageRequest::*) const { return "integer"; }
+    std::string_view operator()(std::optional<float> ImageRequest::*) const { return "number"; }
+    std::string_view operator()(std::optional<Interval> ImageRequest::*) const { return "array"; }
+    std::string_view operator()(std::optional<bool> ImageRequest::*) const { return "boolean"; }
+  };
+  return std::visit(Types{}, field.member);
+}
+
+// Leaves what is not there as it is. Ranges are resolve()'s, but for what does not fit the type.
+struct ReadField {
+  const Fields& fields;
+  std::string_view name;
+  const RequestField& field;
+
+  void operator()(std::optional<std::string>& to) const {
+    if (auto text = fields.text(name, SIZE_MAX)) to = std::move(*text);
+  }
+  void operator()(std::optional<uint64_t>& to) const {
+    if (const auto seed = fields.seed(name)) to = *seed;
+  }
+  void operator()(std::optional<int>& to) const {
+    if (const auto number = fields.integer(name, INT32_MIN, INT32_MAX, allowed(field))) to = static_cast<int>(*number);
+  }
+  void operator()(std::optional<float>& to) const {
+    if (const auto number = fields.number(name, field.min, field.max)) to = static_cast<float>(*number);
+  }
+  void operator()(std::optional<Interval>& to) const {
+    if (const auto ends = fields.interval(name)) to = Interval{float(ends->first), float(ends->second)};
+  }
+  void operator()(std::optional<bool>& to) const {
+    if (const auto flag = fields.flag(name)) to = *flag;
+  }
+};
+
+// An API's name for the field, one that was said where there are several.
+std::string_view their_name(const Fields& fields, std::span<const FieldName> names, const RequestField& field) {
+  std::string_view found = field.name;
+  for (const FieldName& name : names) {
+    if (name.ours != field.name) continue;
+    found = name.theirs;
+    if (fields.has(found)) break;
+  }
+  return found;
+}
+
+[[noreturn]] void refuse_request(const RequestError& error, const Fields& fields, std::span<const FieldName> names) {
+  const std::string_view name = their_name(fields, names, error.field());
+  if (error.rule().empty()) refuse(400, "invalid_value", error.what(), std::string(name));
+  if (fields.has(name)) fields.wrong(name, error.rule());
+  refuse(400, "invalid_value",
+         "\"" + std::string(name) + "\" is " + shown(error.value()) + " by default; it must be " + error.rule(),
+         std::string(name));
+}
+
+}  // namespace
+
+std::vector<FieldName> own_names(std::span<const std::string_view> left_out) {
+  std::vector<FieldName> names;
+  for (const RequestField& field : request_fields())
+    if (std::ranges::find(left_out, field.name) == left_out.end()) names.push_back({field.name, field.name});
+  return names;
+}
+
+std::vector<FieldInfo> request_rows(std::span<const FieldName> names) {
+  std::vector<FieldInfo> rows;
+  for (const FieldName& name : names) {
+    if (!name.read) continue;
+    const RequestField& field = field_of(name);
+    std::string about = std::string(field.about) + field.over_http;
+    std::ranges::replace(about, '\n', ' ');
+    rows.push_back({name.theirs, type_of(field), std::move(about), field.example});
+  }
+  return rows;
+}
+
+ImageRequest read_request(const Fields& fields, std::span<const FieldName> names) {
+  ImageRequest request;
+  for (const FieldName& name : names) {
+    if (!name.read || !fields.has(name.theirs)) continue;
+    const RequestField& field = field_of(name);
+    if (is_set(field, request))
+      refuse(400, "invalid_value",
+             "\"" + std::string(name.theirs) + "\" is another name for what was said already; say it once",
+             std::string(name.theirs));
+    std::visit([&](auto member) { ReadField{fields, name.theirs, field}(request.*member); }, field.member);
+  }
+  return request;
+}
+
+std::vector<RequestPtr> resolve_images(const Fields& fields, std::span<const FieldName> names,
+                                       const ImageRequest& request, const ModelCard& card, const Limits& limits,
+                                       int count) {
+  ResolvedRequest first;
+  try {
+    first = resolve(request, card.traits, limits.image);
+  } catch (const RequestError& error) {
+    refuse_request(error, fields, names);
+  }
+  const uint64_t more = static_cast<uint64_t>(count) - 1;
+  const std::string name(their_name(fields, names, request_field(&ImageRequest::seed)));
+  if (first.seed > UINT64_MAX - more)
+    refuse(400, "invalid_value",
+           name + " " + std::to_string(first.seed) + " with " + std::to_string(count) +
+               " images: the last seed would be more than " + std::to_string(UINT64_MAX),
+           name);
+  std::vector<RequestPtr> images;
+  for (uint64_t i = 0; i <= more; ++i) {
+    auto image = std::make_shared<ResolvedRequest>(first);
+    image->seed += i;
+    images.push_back(std::move(image));
+  }
+  return images;
+}
+
+}  // namespace inkstone::serve

@@ -1,0 +1,33 @@
+// Reads a request's fields under an API's own names, and tells faults under them. An API is a table
+// of renamings over the table of fields (diffusion/request_fields.h).
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "serve/api/fields.h"
+#include "serve/api/limits.h"
+#include "serve/jobs/order.h"
+
+namespace inkstone::serve {
+
+struct FieldName {
+  std::string_view theirs;  // "cfg_scale"
+  std::string_view ours;    // "guidance_scale": in the table of fields
+  // False: the API reads it itself, and gives its name for faults alone.
+  bool read = true;
+};
+
+// The fields under our own names, without those in `left_out`.
+std::vector<FieldName> own_names(std::span<const std::string_view> left_out = {});
+// Their rows of the API's table.
+std::vector<FieldInfo> request_rows(std::span<const FieldName> names);
+
+ImageRequest read_request(const Fields& fields, std::span<const FieldName> names);
+// Resolves it, for `count` images whose seeds follow one another. Throws ApiFault 400.
+std::vector<RequestPtr> resolve_images(const Fields& fields, std::span<const FieldName> names,
+                                       const ImageRequest& request, const ModelCard& card, const Limits& limits,
+                                       int count);
+
+}  // namespace inkstone::serve

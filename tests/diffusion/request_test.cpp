@@ -1,0 +1,218 @@
+// The table of a request's fields, and what resolve() makes of a request.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <set>
+
+#include "base/json.h"
+#include "diffusion/request_fields.h"
+#include "diffusion/request_json.h"
+#include "diffusion/resolved_request.h"
+
+namespace inkstone {
+namespace {
+
+using testing::HasSubstr;
+
+ModelTraits model() {
+  ModelTraits traits{.steps = 12, .guidance_scale = 3.0f, .width = 256, .height = 128, .scheduler = {}};
+  traits.scheduler = std::make_shared<const Json>(parse_json(
+      R"({"_class_name": "EulerDiscreteScheduler", "beta_start": 0.001, "use_karras_sigmas": true})", "scheduler"));
+  return traits;
+}
+
+ImageRequest everything() {
+  ImageRequest request;
+  request.prompt = "a fox";
+  request.negative_prompt = "blurry";
+  request.seed = UINT64_MAX;
+  request.steps = 7;
+  request.guidance_scale = 2.5f;
+  request.scheduler = "ddim";
+  request.karras = false;
+  request.eta = 0.25f;
+  request.width = 192;
+  request.height = 64;
+  request.cache_interval = 3;
+  request.guidance_interval = Interval{0.1f, 0.8f};
+  return request;
+}
+
+TEST(RequestFields, each_has_names_of_its_own_and_a_row_reaches_one_member) {
+  std::set<std::string> names, flags;
+  for (const RequestField& field : request_fields()) {
+    EXPECT_TRUE(names.insert(field.name).second) << field.name;
+    EXPECT_TRUE(flags.insert(field.flag).second) << field.flag;
+    EXPECT_EQ(find_request_field(field.name), &field);
+    EXPECT_EQ(&request_field(field.member), &field) << "two rows for one member";
+    EXPECT_FALSE(is_set(field, {})) << field.name;
+    EXPECT_TRUE(is_set(field, everything())) << field.name;
+    parse_json(field.example, field.name);
+  }
+  EXPECT_EQ(find_request_field("steps"), nullptr);
+}
+
+// A member that the table forgets would be lost on its way to a worker.
+TEST(RequestFields, the_table_has_every_member_of_a_request) {
+  ImageRequest copy;
+  const ImageRequest from = everything();
+  for (const RequestField& field : request_fields())
+    std::visit([&](auto member) { copy.*member = from.*member; }, field.member);
+  EXPECT_EQ(copy, from);
+}
+
+TEST(RequestFields, json_has_what_is_set_by_diffusers_names) {
+  EXPECT_TRUE(request_json({}).empty());
+  EXPECT_EQ(request_json(everything()),
+            parse_json(R"({"prompt": "a fox", "negative_prompt": "blurry", "seed": 18446744073709551615,
+              "num_inference_steps": 7, "guidance_scale": 2.5, "scheduler": "ddim", "karras": false, "eta": 0.25,
+              "width": 192, "height": 64, "cache_interval": 3, "guidance_interval": [0.1, 0.8]})",
+                       "expected"));
+}
+
+TEST(Resolve, the_models_own_files_say_what_the_request_does_not) {
+  const ResolvedRequest request = resolve({}, model());
+  EXPECT_EQ(request.prompt, "");
+  EXPECT_EQ(request.seed, 42u);
+  EXPECT_EQ(request.steps, 12);
+  EXPECT_EQ(request.guidance_scale, 3.0f);
+  EXPECT_EQ(request.width, 256);
+  EXPECT_EQ(request.height, 128);
+  EXPECT_EQ(request.scheduler_config.kind, SchedulerKind::kEuler);
+  EXPECT_TRUE(request.scheduler_config.karras);
+  EXPECT_DOUBLE_EQ(request.scheduler_config.beta_start, 0.001);
+  EXPECT_EQ(request.evaluations(), 12);
+  EXPECT_TRUE(request.guided);
+}
+
+TEST(Resolve, what_is_said_holds_and_is_said_again) {
+  EXPECT_EQ(resolve(everything(), model()).said(), everything());
+  const ImageRequest said = resolve({}, model()).said();
+  EXPECT_EQ(resolve(said, model()).said(), said) << "a worker must find what the gateway found";
+}
+
+TEST(Resolve, schedulers_go_by_our_names_in_any_case_and_by_diffusers_classes) {
+  for (const char* name : {"dpm++-2m", "DPM++-2M", "DPMSolverMultistepScheduler"}) {
+    ImageRequest request;
+    request.scheduler = name;
+    EXPECT_EQ(resolve(request, model()).scheduler_config.kind, SchedulerKind::kDpmpp2M) << name;
+  }
+}
+
+TEST(Resolve, karras_may_be_refused_where_the_models_file_asks_for_it) {
+  ImageRequest request;
+  request.karras = false;
+  EXPECT_FALSE(resolve(request, model()).scheduler_config.karras);
+  request.scheduler = "pndm";
+  EXPECT_FALSE(resolve(request, model()).scheduler_config.karras) << "false is for every scheduler";
+}
+
+TEST(Resolve, guidance_needs_more_than_1_and_a_model_that_was_not_distilled) {
+  ImageRequest request;
+  request.guidance_scale = 1;
+  EXPECT_FALSE(resolve(request, model()).guided);
+  ModelTraits distilled = model();
+  distilled.distilled = true;
+  EXPECT_FALSE(resolve({}, distilled).guided);
+}
+
+struct Refusal {
+  const char* field;
+  std::function<void(ImageRequest&)> change;
+  const char* says;
+};
+
+TEST(Resolve, refuses_with_the_field_its_value_and_what_is_allowed) {
+  RequestLimits limits;
+  limits.max_side = 512;
+  limits.max_pixels = 512 * 256;
+  limits.max_steps = 50;
+  limits.max_prompt_bytes = 10;
+  const Refusal refusals[] = {
+      {"prompt", [](ImageRequest& r) { r.prompt = "12345678901"; }, "prompt has 11 bytes; at most 10"},
+      {"negative_prompt", [](ImageRequest& r) { r.negative_prompt = "12345678901"; }, "11 bytes"},
+      {"num_inference_steps", [](ImageRequest& r) { r.steps = 0; }, "0: must be a whole number from 1 to 50"},
+      {"num_inference_steps", [](ImageRequest& r) { r.steps = 51; }, "51: must be a whole number from 1 to 50"},
+      {"guidance_scale", [](ImageRequest& r) { r.guidance_scale = 100.5f; }, "100.5: must be a number from 0 to 100"},
+      {"guidance_scale", [](ImageRequest& r) { r.guidance_scale = NAN; }, "nan: must be a number"},
+      {"width", [](ImageRequest& r) { r.width = 100; },
+       "100: must be a multiple of 64 from 64 to 512: the nearest are 64 and 128"},
+      {"height", [](ImageRequest& r) { r.height = -64; }, "-64: must be a multiple of 64"},
+      {"height", [](ImageRequest& r) { r.height = 576; }, "from 64 to 512"},
+      {"width", [](ImageRequest& r) { r.width = r.height = 512; }, "512x512 are 262144 pixels; at most 131072"},
+      {"scheduler", [](ImageRequest& r) { r.scheduler = "eulr"; }, "eulr: must be one of pndm, ddim, euler"},
+      {"scheduler", [](ImageRequest& r) { r.scheduler = ""; }, "must be one of pndm"},
+      {"karras", [](ImageRequest& r) { r.karras = true, r.scheduler = "ddim"; },
+       "true: must be false with ddim; euler"},
+      {"eta", [](ImageRequest& r) { r.eta = 0.5f; }, "0.5: must be 0 with euler; ddim takes it"},
+      {"eta", [](ImageRequest& r) { r.eta = 1.5f, r.scheduler = "ddim"; }, "1.5: must be a number from 0 to 1"},
+      {"cache_interval", [](ImageRequest& r) { r.cache_interval = 0; }, "0: must be a whole number from 1 to 1000"},
+      {"guidance_interval",
+       [](ImageRequest& r) {
+         r.guidance_interval = Interval{0.6f, 0.5f};
+       },
+       "0.6,0.5: must be FROM,TO"},
+      {"guidance_interval",
+       [](ImageRequest& r) {
+         r.guidance_interval = Interval{0, 0.5f}, r.guidance_scale = 1;
+       },
+       "0,0.5: must be 0,1 without guidance"},
+  };
+  for (const Refusal& refusal : refusals) {
+    ImageRequest request;
+    refusal.change(request);
+    try {
+      resolve(request, model(), limits);
+      ADD_FAILURE() << "taken: " << refusal.says;
+    } catch (const RequestError& error) {
+      EXPECT_STREQ(error.field().name, refusal.field) << refusal.says;
+      EXPECT_THAT(error.what(), HasSubstr(refusal.says));
+    }
+  }
+}
+
+TEST(Resolve, refuses_approximations_where_the_memory_was_planned_without) {
+  RequestLimits limits;
+  limits.approximations = false;
+  ImageRequest request;
+  request.cache_interval = 1;
+  request.guidance_interval = Interval{};
+  EXPECT_NO_THROW(resolve(request, model(), limits));
+  request.cache_interval = 3;
+  EXPECT_THROW(resolve(request, model(), limits), RequestError);
+  request = {};
+  request.guidance_interval = Interval{0, 0.5f};
+  EXPECT_THROW(resolve(request, model(), limits), RequestError);
+}
+
+TEST(Resolve, steps_that_the_scheduler_cannot_make_are_a_fault_of_the_steps) {
+  ModelTraits traits = model();
+  traits.scheduler = std::make_shared<const Json>(
+      parse_json(R"({"_class_name": "LCMScheduler", "original_inference_steps": 50})", "scheduler"));
+  ImageRequest request;
+  request.steps = 60;
+  try {
+    resolve(request, traits);
+    FAIL();
+  } catch (const RequestError& error) {
+    EXPECT_STREQ(error.field().name, "num_inference_steps");
+    EXPECT_THAT(error.what(), HasSubstr("60 steps are more than the 50"));
+  }
+}
+
+TEST(Limits, the_tighter_of_two_holds) {
+  RequestLimits a, b;
+  a.max_side = 100, b.max_side = 200;
+  a.max_steps = 30, b.max_steps = 20;
+  b.approximations = false;
+  const RequestLimits both = tighter(a, b);
+  EXPECT_EQ(both.max_side, 100);
+  EXPECT_EQ(both.max_steps, 20);
+  EXPECT_EQ(both.max_pixels, a.max_pixels);
+  EXPECT_FALSE(both.approximations);
+}
+
+}  // namespace
+}  // namespace inkstone
