@@ -16,7 +16,7 @@ int usable_cores();
 void set_threads(int threads);
 int threads();
 
-// A borrowed callable: no allocation, valid while what it borrows lives.
+// A reference to a callable, without allocation; valid as long as the callable is.
 class RangeBody {
  public:
   template <typename F>

@@ -137,7 +137,8 @@ class Lister {
       ComponentGraph& tiled = add(name, "vae_decoder", decoder, {"latent"}, {"image"});
       tiled.size = size;
       tiled.vae_tile = tile;
-      // The largest maps, those of the image's size and of half of it, are the ones that memory is for.
+      // The largest maps, those of the image's size and of half of it, are the ones that memory is
+      // for.
       tiled.graph =
           compile::tile_rows(compile::fuse(tiled.graph), int64_t{size.height} * size.width / 4, int64_t{tile} * scale_);
     }

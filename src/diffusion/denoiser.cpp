@@ -14,7 +14,8 @@ bool finite(std::span<const float> values) {
   return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
 }
 
-// Classifier-free guidance. rows: the unconditional prediction, then the conditional one, or the conditional one alone.
+// Classifier-free guidance. rows: the unconditional prediction, then the conditional one, or the
+// conditional one alone.
 void guide(const Job& job, const float* rows, std::span<float> to) {
   if (job.next().cfg_copies == 1) return static_cast<void>(std::copy_n(rows, to.size(), to.begin()));
   const float guidance = job.request.guidance;

@@ -1,4 +1,5 @@
-// The cache's layout: models--OWNER--NAME/refs/REVISION holds a commit, snapshots/COMMIT/ the files.
+// The cache's layout: models--OWNER--NAME/refs/REVISION holds a commit, snapshots/COMMIT/ the
+// files.
 #include "diffusion/hub.h"
 
 #include <algorithm>

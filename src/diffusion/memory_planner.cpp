@@ -41,12 +41,14 @@ class MemoryPlanner::Draft {
   using Sizes = std::vector<std::pair<int, int>>;
   Draft(const MemoryPlanner& planner, const PlanKey& key, const Sizes& sizes, int jobs, bool capacity);
   bool fits() const { return !limited_ || plan_.peak_bytes <= limit_; }
-  EnginePlan climb();                            // gives up what must be; UsageError where that is not enough
+  // gives up what must be; UsageError where that is not enough
+  EnginePlan climb();
   void take_choices_of(const EnginePlan& plan);  // what it gave up
   const EnginePlan& plan() const { return plan_; }
 
  private:
-  struct Sized {  // a stage, and its graph for each size: one where it is the same for all
+  // a stage, and its graph for each size: one where it is the same for all
+  struct Sized {
     PipelineStage stage;
     std::vector<Graph> graphs;
   };
@@ -138,7 +140,8 @@ void MemoryPlanner::Draft::add_sized(size_t size, std::vector<PipelineStage> sta
 // What one program makes for another: kept for the next requests, and of the jobs in flight.
 size_t MemoryPlanner::Draft::carried(int jobs) const {
   const size_t rows = key_.guided ? 2 : 1;
-  size_t sum = 0, held = 0;  // held: by a job, for one row
+  // held: by a job, for one row
+  size_t sum = 0, held = 0;
   for (const Sized& sized : stages_) {
     const size_t results = outputs_bytes(sized.graphs[0]);
     sum += sized.stage.results_kept * results;
@@ -148,7 +151,8 @@ size_t MemoryPlanner::Draft::carried(int jobs) const {
       sum += 2 * bytes_of(sized.graphs[0], sized.graphs[0].outputs().back());
   }
   sum += rows * held;
-  if (key_.partly_guided) sum += held;  // the conditional halves, for the programs without the other
+  // the conditional halves, for the programs without the other
+  if (key_.partly_guided) sum += held;
   if (!capacity_) return sum;
   sum += static_cast<size_t>(Capacity::kJobsWithCrossKv * jobs - 1) * rows * held;
   if (jobs > 1) sum += static_cast<size_t>(jobs) * rows * held;  // as a call's inputs
@@ -162,12 +166,14 @@ MemoryUse MemoryPlanner::Draft::use_of(const Sized& sized, const Graph& graph) c
   CompileOptions options{plan_.precision, plan_.attention_slicing, sized.stage.takes_tiling && plan_.vae_tiling};
   const MemoryUse all = planner_.backend_.plan(graph, weights, options);
   if (!plan_.weight_streaming) return all;
-  // Where weights pass through memory, all of a stage's that shares another's do: the other's stay as far as they may.
+  // Where weights pass through memory, all of a stage's that shares another's do: the other's stay
+  // as far as they may.
   if (sized.stage.shares_packed) {
     options.mapped_limit = 0;
     return planner_.backend_.plan(graph, weights, options);
   }
-  // The programs of a component are there together; what they pack was measured before any weight passes.
+  // The programs of a component are there together; what they pack was measured before any weight
+  // passes.
   size_t packed = 0;
   int stages = 0;
   for (const PlannedStage& other : plan_.stages) {
@@ -261,8 +267,8 @@ const EnginePlan& MemoryPlanner::plan(const PlanKey& key) {
   return plans_[key] = Draft(*this, key, {{key.width, key.height}}, 1, false).climb();
 }
 
-// The shapes that need the most: square, and as wide and as high as may be, of the most pixels. Where programs are compiled
-// ahead and there are none for these, the model's own size.
+// The shapes that need the most: square, and as wide and as high as may be, of the most pixels.
+// Where programs are compiled ahead and there are none for these, the model's own size.
 std::vector<std::pair<int, int>> MemoryPlanner::extreme_sizes(const Capacity& capacity) const {
   const int multiple = pipeline_.size_multiple(), side = capacity.max_side / multiple * multiple;
   const auto down = [&](int64_t pixels) {

@@ -1,5 +1,5 @@
-// MT19937 (Matsumoto and Nishimura, 1998) and the two ways in which torch's CPU generator makes normal values of its
-// words.
+// MT19937 (Matsumoto and Nishimura, 1998) and the two ways in which torch's CPU generator makes
+// normal values of its words.
 #include "diffusion/noise.h"
 
 #include <cmath>
@@ -55,7 +55,8 @@ void NoiseGenerator::fill(std::span<float> out) {
   const size_t whole = out.size() / 16 * 16;
   for (size_t i = 0; i < whole; i += 16) fill_block(out.subspan(i).first<16>());
   if (whole == out.size()) return;
-  // The rest draws its words in order too, then gives way, with what stands before it, to 16 fresh ones.
+  // The rest draws its words in order too, then gives way, with what stands before it, to 16 fresh
+  // ones.
   for (size_t i = whole; i < out.size(); ++i) next();
   fill_block(out.last<16>());
 }
@@ -65,7 +66,8 @@ void NoiseGenerator::fill_block(std::span<float, 16> out) {
   box_muller(out);
 }
 
-// 53 bits a uniform value, the first word high; the pair is cos and sin, the sin kept for the next call.
+// 53 bits a uniform value, the first word high; the pair is cos and sin, the sin kept for the next
+// call.
 double NoiseGenerator::scalar() {
   if (has_cached_) {
     has_cached_ = false;

@@ -10,7 +10,8 @@ namespace {
 
 constexpr size_t kStepsKept = 24, kAbsentKept = 4096;
 constexpr int kMaxJobs = 64;  // of a program
-// Bytes of packed weights: a program with more is dropped where its component's turn is over, not put to rest.
+// Bytes of packed weights: a program with more is dropped where its component's turn is over, not
+// put to rest.
 constexpr size_t kHeavyPacking = size_t{64} << 20;
 
 // Clients choose the sizes: what was used longest ago goes.
@@ -96,7 +97,8 @@ BoundProgram* ProgramCache::find_step(const StageShape& shape) {
 
 BoundProgram& ProgramCache::step(const StageShape& shape) {
   if (BoundProgram* program = find_step(shape)) return *program;
-  build(step_stage(pipeline_, shape, plan_.precision), shape.jobs);  // its backend says what there is instead
+  // its backend says what there is instead
+  build(step_stage(pipeline_, shape, plan_.precision), shape.jobs);
   fail(INKSTONE_HERE, {"a step of ", shape.jobs, " jobs has no program"});
 }
 

@@ -1,6 +1,6 @@
-// scheduler_config.json, with the defaults of the class that reads it. diffusers keeps which values a file had, passes
-// only those on to another class, and its pipeline sets steps_offset to 1 and clip_sample to false: all three are
-// followed here.
+// scheduler_config.json, with the defaults of the class that reads it. diffusers keeps which values
+// a file had, passes only those on to another class, and its pipeline sets steps_offset to 1 and
+// clip_sample to false: all three are followed here.
 #include <boost/json/serialize.hpp>
 #include <cmath>
 #include <initializer_list>

@@ -1,5 +1,6 @@
-// DPMSolverMultistepScheduler as dpmsolver++ and sde-dpmsolver++ (Lu et al. 2022): an exponential integrator in half
-// the log of the signal-to-noise ratio, over the last one to three estimates of the image.
+// DPMSolverMultistepScheduler as dpmsolver++ and sde-dpmsolver++ (Lu et al. 2022): an exponential
+// integrator in half the log of the signal-to-noise ratio, over the last one to three estimates of
+// the image.
 #include <algorithm>
 #include <cmath>
 
@@ -94,7 +95,8 @@ class Dpmpp : public Scheduler {
     mix.sample = next.sigma / now.sigma * (stochastic_ ? std::exp(-h) : 1);
     mix.images[0] = next.alpha * gain;
     mix.noise = stochastic_ ? next.sigma * std::sqrt(gain) : 0;
-    if (order == 1 || h == 0) return mix;  // no way to go: the last step of Karras sigmas to sigma_min
+    // no way to go: the last step of Karras sigmas to sigma_min
+    if (order == 1 || h == 0) return mix;
 
     const double h0 = now.lambda - Level(sigmas_[call - 1]).lambda;
     // First and second divided differences of the images: D1 = d1 . images, D2 = d2 . images.

@@ -1,6 +1,6 @@
-// EulerDiscreteScheduler and EulerAncestralDiscreteScheduler: samples of growing variance (x = image + sigma *
-// noise), one Euler step of dx/dsigma = (x - image) / sigma, the ancestral one to a lower sigma with fresh noise on
-// top (Karras et al. 2022; k-diffusion).
+// EulerDiscreteScheduler and EulerAncestralDiscreteScheduler: samples of growing variance (x =
+// image + sigma * noise), one Euler step of dx/dsigma = (x - image) / sigma, the ancestral one to a
+// lower sigma with fresh noise on top (Karras et al. 2022; k-diffusion).
 #include <algorithm>
 #include <cmath>
 

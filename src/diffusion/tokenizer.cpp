@@ -41,7 +41,8 @@ const Pattern* pattern_at(TextView text, size_t at, const std::vector<Pattern>& 
 
 struct Tokenizer::Data {
   Merges merges;
-  std::array<int32_t, 256> inner, last;              // token of a byte inside a word, and at its end
+  // token of a byte inside a word, and at its end
+  std::array<int32_t, 256> inner, last;
   std::vector<Pattern> raw_added, normalized_added;  // longest first
   int32_t start, end, padding;
   int max_length, vocabulary = 0;
@@ -82,7 +83,8 @@ Tokenizer::Data::Data(TokenizerFiles files)
 
 namespace {
 
-// Takes tokens until there is no more room, and remembers where the first that did not fit (or its word) began.
+// Takes tokens until there is no more room, and remembers where the first that did not fit (or its
+// word) began.
 class Page {
  public:
   explicit Page(size_t room) : room_(room) {}
@@ -145,7 +147,8 @@ Tokens Tokenizer::encode(std::string_view prompt) const {
     for (const Word& word : words(text)) {
       if (page.full()) return;
       const TextView letters = text.subspan(word.begin, word.end - word.begin);
-      size_t first = kAll;  // marks may have changed places, so the least of all
+      // marks may have changed places, so the least of all
+      size_t first = kAll;
       for (const Letter& letter : letters) first = std::min(first, letter.at);
       bytes = encode_utf8(letters);
       tokens.clear();

@@ -1,5 +1,6 @@
-// The folder as transformers 5 reads it: tokenizer.json where there is one, else vocab.json and merges.txt;
-// tokenizer_config.json; special_tokens_map.json and added_tokens.json unless the config lists added_tokens_decoder.
+// The folder as transformers 5 reads it: tokenizer.json where there is one, else vocab.json and
+// merges.txt; tokenizer_config.json; special_tokens_map.json and added_tokens.json unless the
+// config lists added_tokens_decoder.
 #include "diffusion/tokenizer_files.h"
 
 #include <algorithm>
@@ -306,7 +307,8 @@ TokenizerFiles read_tokenizer(const fs::path& folder) {
 }
 
 TokenizerFiles tokenizer_of_merges(std::string_view merges_text) {
-  constexpr size_t kMaxMerges = 49152 - 256 - 2;  // CLIP leaves the rest of its file alone
+  // CLIP leaves the rest of its file alone
+  constexpr size_t kMaxMerges = 49152 - 256 - 2;
   TokenizerFiles files;
   const auto add = [&](const std::string& token) {
     files.vocabulary.emplace(token, static_cast<int32_t>(files.vocabulary.size()));

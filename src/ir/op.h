@@ -13,12 +13,8 @@
 
 namespace inkstone {
 
-enum class Activation {
-  kNone,
-  kSilu,
-  kGelu,
-  kQuickGelu
-};  // gelu: the exact one, by erf; quick gelu: x * sigmoid(1.702 x)
+// GELU is the exact one, by erf. Quick GELU is x * sigmoid(1.702 x).
+enum class Activation { kNone, kSilu, kGelu, kQuickGelu };
 
 namespace op {
 // clang-format off

@@ -125,7 +125,8 @@ class Unet {
   const UnetConfig& c_;
   UnetInputs in_;
   Value cached_feature_;
-  Value time_;  // after its activation, which every resnet applies first
+  // after its activation, which every resnet applies first
+  Value time_;
   std::vector<Value> skips_;
 };
 
