@@ -32,7 +32,7 @@ struct DecodedPng {
 // for).
 DecodedPng decode_png(std::span<const std::byte> png, int64_t max_pixels = int64_t{1} << 26);
 
-// dB over all channels; infinity where equal; throws where sizes differ
+// In dB over all channels; infinity if equal. Throws if sizes differ.
 double psnr(const Image& a, const Image& b);
 
 }  // namespace inkstone

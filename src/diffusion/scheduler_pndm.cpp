@@ -11,7 +11,7 @@
 namespace inkstone {
 namespace {
 
-// outputs kept, in a ring; SchedulerState::order counts those put in
+// Outputs that are kept, in a ring. SchedulerState::order counts those that were added.
 constexpr int kPast = 4;
 // the sample that a repeated or Runge-Kutta step starts from
 constexpr int kSaved = kPast;
@@ -88,7 +88,7 @@ class Pndm : public Scheduler {
                                               {23. / 12, -16. / 12, 5. / 12, 0},
                                               {55. / 24, -59. / 24, 37. / 24, -9. / 24}};
     const int t = timestep(call);
-    // the first step again, with the mean of both outputs; this one is not kept
+    // The first step again, with the mean of both outputs. This output is not kept.
     const bool repeat = state.calls == 1;
     if (repeat) {
       const Estimate next = step_between(t + ratio_, t);

@@ -124,8 +124,8 @@ std::vector<double> spaced_timesteps(const SchedulerConfig& config, int steps, P
       break;
     }
     case TimestepSpacing::kTrailing: {
-      // numpy.arange's arithmetic. For some step counts (61, 103, ...) rounding gives it one value
-      // too many, and diffusers a last call at timestep -1; that one is left out.
+      // numpy.arange's arithmetic. For some step counts (61, 103, ...) rounding gives one value too
+      // many, and diffusers then makes a last call at timestep -1. That call is left out here.
       const double ratio = static_cast<double>(train) / steps;
       const auto length = std::min<double>(steps, std::ceil(last / ratio));
       const double delta = (last - ratio) - last;

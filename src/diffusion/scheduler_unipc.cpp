@@ -1,5 +1,5 @@
 // UniPCMultistepScheduler predicting the image (Zhao et al. 2023): a multistep predictor, and a
-// corrector that takes each step again once the model has seen where it led. Both solve a small
+// corrector that repeats each step when the model's output at its end is known. Both solve a small
 // Vandermonde system for their weights.
 #include <algorithm>
 #include <array>
@@ -13,8 +13,8 @@ namespace {
 
 constexpr int kMaxOrder = 3;
 
-// One prediction or correction: of the sample it starts from, the image where it ends (correction
-// only), and those before, newest first.
+// The factors of one prediction or correction: for the sample at its start, the image at its end
+// (correction only), and earlier images, newest first.
 struct UniPcMix {
   double sample = 0, reached = 0;
   std::array<double, kMaxOrder> images{};
@@ -83,7 +83,7 @@ class UniPc : public Scheduler {
   }
 
  protected:
-  // SchedulerState::order is that of the last prediction, which its correction takes too.
+  // SchedulerState::order is the order of the last prediction; its correction uses the same.
   void advance(int call, std::span<const float> model_output, std::span<const float>, std::span<float> sample,
                SchedulerState& state) const override {
     const int calls = static_cast<int>(timesteps_.size()), ring = config_.solver_order;

@@ -19,7 +19,7 @@ inline constexpr size_t kTextsKept = 16, kPromptsKept = 4, kTimestepsKept = 128;
 // When a stage runs. This decides which memory is used at the same time (memory_planner.cpp).
 enum class StagePosition { kBeforeSteps, kEachStep, kAfterSteps };
 
-// of a step, or of the decoding
+// The shape of a step or of a decoding.
 struct StageShape {
   int jobs = 1;
   // rows of a job: 2 with the unconditional half

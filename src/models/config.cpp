@@ -57,7 +57,7 @@ void read_added(ConfigReader& r, UnetConfig& c) {
   if (!c.added) r.refuse("projection_class_embeddings_input_dim", "text_time needs it");
 }
 
-// What diffusers' U-Net can also do and Stable Diffusion never asks for.
+// Options of diffusers' U-Net that Stable Diffusion does not use.
 void refuse_other_unets(ConfigReader& r) {
   for (const char* key :
        {"class_embed_type", "num_class_embeds", "cross_attention_norm", "encoder_hid_dim", "encoder_hid_dim_type",
@@ -180,7 +180,7 @@ VaeConfig vae_config(const Json& json, const std::string& source) {
   c.activation = activation(r, "act_fn", "silu");
   r.only("latents_mean", nullptr);
   r.only("latents_std", nullptr);
-  // advice for fp16, which is never computed in
+  // advice for computing in fp16, which we never do
   r.ignore({"force_upcast"});
   r.finish();
   return c;

@@ -1,4 +1,4 @@
-// The numbers of one component of a model: safetensors files, mapped read-only, by name.
+// The weights of one component of a model, by name: safetensors files, mapped read-only.
 #pragma once
 
 #include <filesystem>
@@ -21,7 +21,7 @@ struct WeightView {
   std::span<const std::byte> bytes;
 };
 
-struct WeightSpec {  // what a model asks for
+struct WeightSpec {  // a weight that a model needs
   // as SD 1.5 publishes it (diffusers; text encoder with "text_model.")
   std::string name;
   Shape shape;
