@@ -1,5 +1,5 @@
 // inkstone_load: asks a server for images at times that were fixed before, and says how it fared
-// (docs/serving.md).
+// (docs/operating.md).
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/json/serialize.hpp>

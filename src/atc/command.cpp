@@ -18,7 +18,7 @@ std::string joined(const Shape& shape) {
   return text;
 }
 
-// ATC parts the value at these; a name with one would be read as something else.
+// ATC splits the value at these characters, so a name that contains one would be misread.
 void check_names(const GraphRecord& graph) {
   for (const Port& port : graph.inputs)
     INKSTONE_CHECK(!port.name.empty() && port.name.find_first_of(":;,\"'= \n\t") == std::string::npos, graph.onnx.file,
@@ -80,7 +80,7 @@ std::string precision_mode(const GraphRecord& graph, const AtcTarget& target) {
   INKSTONE_CHECK_USAGE(target.precision == "fp16" || target.precision == "mixed" || target.precision == "fp32",
                        "--precision ", shown(target.precision), ": exports for Ascend are fp16, mixed or fp32");
   if (graph.part == "time" || target.precision == "fp32")
-    // sines of the timestep mean nothing in fp16
+    // sines of the timestep are useless in fp16
     return "origin";
   return target.precision == "fp16" ? "fp16" : "mixed_float16";
 }
@@ -102,8 +102,8 @@ AtcCommand atc_command(const GraphRecord& graph, const AtcTarget& target, uint64
 
   AtcCommand command;
   const std::string mode = precision_mode(graph, target);
-  // ND: our inputs are images, rows and scalars in one file, and gears are taken with ND alone;
-  // convolutions find their own layout.
+  // ND, because our inputs are images, rows and scalars in one file, and gears need ND;
+  // convolutions choose their own layout.
   command.flags = {"--framework=5", std::string("--soc_version=") + target.soc->name, "--input_format=ND",
                    "--input_shape=" + input_shape(graph)};
   if (graph.gears.size() > 1) command.flags.push_back("--dynamic_dims=" + dynamic_dims(graph));

@@ -1,5 +1,5 @@
-// The command line by which ATC makes an `.om` of one graph; what ATC would refuse is refused
-// before, with the way out.
+// The command line by which ATC makes an `.om` of one graph. Graphs that ATC would refuse are
+// refused here, with what to do.
 #pragma once
 
 #include <string>
@@ -17,28 +17,28 @@ struct AtcTarget {
 };
 
 struct AtcCommand {
-  // all that say nothing of where files are
+  // All flags except those that name files.
   std::vector<std::string> flags;
-  // nodes that keep fp32: one a line in the file of --keep_dtype; empty: no such file
+  // Nodes that keep fp32, one a line in the file of --keep_dtype. Empty: no such file.
   std::vector<std::string> keep;
-  // in a folder `weight` beside the `.om`
+  // The weights are in a folder `weight` beside the `.om`.
   bool has_external_weights = false;
 };
 
 // `weight_bytes` is the size of the graph's weight file. Throws UsageError for a precision that the
-// chip or we do not have, Error for a graph whose ports or gears ATC would not take.
+// chip or this program does not support, Error for ports or gears that ATC would not take.
 AtcCommand atc_command(const GraphRecord& graph, const AtcTarget& target, uint64_t weight_bytes);
 
 struct AtcPaths {
   std::string model, output;  // `output` without ".om"
-  // read only where the command has nodes to keep
+  // Used only if the command has nodes to keep.
   std::string keep_dtype;
 };
 std::vector<std::string> arguments(const AtcCommand& command, const AtcPaths& paths);
 
-// of the file of --keep_dtype, beside the graph's
+// The name of the file of --keep_dtype, beside the graph's.
 std::string keep_dtype_name(const GraphRecord& graph);
-// as one word of a shell's command line
+// Quotes a word for a shell's command line.
 std::string quoted(const std::string& word);
 
 }  // namespace inkstone

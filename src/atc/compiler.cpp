@@ -30,7 +30,7 @@ struct Work {
   FileRecord weights;
   AtcCommand command;
   std::string recipe;
-  // the command as it is run in the folder itself
+  // the command as it would be run inside the folder
   std::vector<std::string> recorded;
 };
 
@@ -117,7 +117,7 @@ class Compiler {
     return all;
   }
 
-  // What there is already: in the folder, made by the script, in the cache.
+  // Takes what exists already: in the folder, made by the script, in the cache.
   bool settle(const Work& work) {
     if (has(work)) {
       ++summary_.had;

@@ -1,5 +1,5 @@
-// The `.om` files of an export folder: taken from the cache, made by ATC, or left to compile.sh
-// where there is no ATC.
+// The `.om` files of an export folder: taken from the cache, made by ATC, or left to compile.sh if
+// there is no ATC.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,7 @@
 namespace inkstone {
 
 enum class CompilePolicy {
-  // where there is no ATC, compile.sh is written in its place
+  // If there is no ATC, compile.sh is written.
   kAuto,
   kNever,  // nothing is done
   kRequire
@@ -22,31 +22,32 @@ CompilePolicy compile_policy(const std::string& name);  // "auto", "never", "req
 struct AtcOptions {
   CompilePolicy policy = CompilePolicy::kAuto;
   std::string soc = "auto";  // a chip's name
-  // what "auto" is: of AscendCL or npu-smi; "": none is seen
+  // The chip that "auto" stands for, from AscendCL or npu-smi; "": none was found.
   std::string detected_soc;
-  // where it will run, if not on a processor like this one: "x86_64", "aarch64"
+  // The processor of the target machine, if it differs from this one: "x86_64", "aarch64".
   std::string host_cpu;
   std::filesystem::path cache;  // see default_om_cache(); "": none
   Surroundings around = Surroundings::ours();
 };
 
 struct AtcProgress {
-  // what is done next, what it gave, warnings
+  // Reports each step, its result, and warnings.
   std::function<void(const std::string& line)> say;
   std::function<void(std::string_view line)> atc_line;                        // ATC's own output
   std::function<bool(const GraphRecord& graph, double seconds)> still_going;  // twice a second; false: stop
 };
 
 struct CompileSummary {
-  // graphs; taken in: those that compile.sh made
+  // Numbers of graphs; taken_in: made by compile.sh.
   int had = 0, from_cache = 0, taken_in = 0, made = 0;
   int left = 0;  // to compile.sh
 };
 
 // Fills `compiled` of every graph of `manifest`, whose files are in `folder`, and writes the
-// manifest after each: interrupted, it goes on where it was. Everything is checked before the first
-// is compiled. Throws UsageError for a chip or precision that is none; Error where ATC is missing
-// and required, or fails: with what to do, the exact command, and the file of its output.
+// manifest after each, so that an interrupted run continues where it was. Everything is checked
+// before the first graph is compiled. Throws UsageError for an unknown chip or precision; Error if
+// ATC is missing and required, or fails: with what to do, the exact command, and the file of its
+// output.
 CompileSummary compile_for_ascend(Manifest& manifest, const std::filesystem::path& folder, const AtcOptions& options,
                                   const AtcProgress& progress = {});
 

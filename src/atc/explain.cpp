@@ -12,7 +12,7 @@ constexpr const char* kPlog = "more is in ~/ascend/log/debug/plog ($ASCEND_PROCE
 
 struct Known {
   const char* code;
-  // of several codes the lowest is quoted first: causes before consequences
+  // Of several codes the one with the lowest rank is quoted first: causes before consequences.
   int rank;
   const char* advice;
 };
@@ -99,7 +99,7 @@ bool is_chatter(std::string_view line) {
   return line.find("ATC start working") != line.npos || line.find("ATC run failed, Please check") != line.npos;
 }
 
-// What CANN itself says under the code's line: its causes and ways out.
+// What CANN itself prints under the code's line: causes and solutions.
 void quote_from(const std::vector<std::string_view>& lines, size_t at, std::vector<std::string>& quoted) {
   for (size_t i = at; i < lines.size() && quoted.size() < kMaxQuoted; ++i) {
     if (i > at && (!code_in(lines[i], 'E').empty() || lines[i].find("TraceBack") != std::string_view::npos)) break;
@@ -107,7 +107,7 @@ void quote_from(const std::vector<std::string_view>& lines, size_t at, std::vect
   }
 }
 
-// Failures that have no code of their own.
+// Failures without a code.
 std::optional<std::string> without_code(std::string_view output) {
   const auto has = [&](const char* text) { return output.find(text) != std::string_view::npos; };
   if (has("libascend_hal.so"))

@@ -44,7 +44,7 @@ std::vector<fs::path> candidates(const Surroundings& around) {
   return result;
 }
 
-// The folders that a toolkit may be, seen from its program: bin/atc, compiler/bin/atc,
+// The folders that may be the toolkit, judged by the program's path: bin/atc, compiler/bin/atc,
 // x86_64-linux/bin/atc.
 std::vector<fs::path> toolkits_of(const fs::path& program) {
   std::vector<fs::path> result;
@@ -102,8 +102,8 @@ std::string version_of(const std::vector<fs::path>& toolkits) {
   return "";
 }
 
-// A machine without a card has no driver; the toolkit brings a stand-in for its library, that
-// set_env.sh leaves out.
+// A machine without a card has no driver. The toolkit has a stand-in for the driver's library,
+// which set_env.sh does not add.
 std::vector<std::string> stand_in_driver(const std::vector<fs::path>& toolkits, const Surroundings& around) {
   std::error_code ignored;
   if (fs::exists(around.root / "usr/local/Ascend/driver/lib64", ignored)) return {};

@@ -1,5 +1,5 @@
-// Where ATC is, what CANN it belongs to, and whether its environment is set; where there is none,
-// where was looked and how to get it.
+// Finds ATC, the CANN that it belongs to, and whether its environment is set. If there is none, it
+// tells where it looked and how to get it.
 #pragma once
 
 #include <filesystem>
@@ -14,30 +14,31 @@ namespace inkstone {
 
 struct AtcTool {
   std::filesystem::path program;
-  // "8.1.RC1" of the toolkit's files; "": they say nothing
+  // The version from the toolkit's files, "8.1.RC1"; "" if they do not say.
   std::string cann;
-  // the script that has not been sourced; "": it has, or there is none
+  // The script that should be sourced; "" if it was, or if there is none.
   std::string set_env;
-  // "NAME=value" that ATC needs more than we have
+  // Variables that ATC needs besides ours, as "NAME=value".
   std::vector<std::string> environment;
-  // the version, or what else tells two compilers apart
+  // The version, or something else that differs between two compilers.
   std::string stamp() const;
 };
 
 struct AtcSearch {
   std::optional<AtcTool> tool;
   std::vector<std::string> looked;  // in this order
-  std::string advice() const;       // one line for who has none
+  // one line on how to get ATC
+  std::string advice() const;
 };
 
-// what a search depends on; a test has others
+// What a search depends on, so that tests can replace it.
 struct Surroundings {
   std::function<std::optional<std::string>(Variable)> variable;  // of the environment
   std::filesystem::path root = "/";
   static Surroundings ours();
 };
 
-// Throws Error where $INKSTONE_ATC names no program.
+// Throws Error if $INKSTONE_ATC names no program.
 AtcSearch find_atc(const Surroundings& around = Surroundings::ours());
 
 }  // namespace inkstone

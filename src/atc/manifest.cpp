@@ -21,7 +21,7 @@ DType type_of(const std::string& name, const std::string& source) {
   fail(INKSTONE_HERE, {source, ": no such type: ", shown(name)});
 }
 
-// Fields of one object, each with its place in the document when it is not what it must be.
+// Reads the fields of one object. An error names the field's place in the document.
 class Fields {
  public:
   Fields(const Json& value, std::string source) : source_(std::move(source)) {

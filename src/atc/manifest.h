@@ -1,6 +1,6 @@
-// What an export folder holds: manifest.json names every ONNX file and the `.om` that ATC made of
-// it, with all that is needed to choose, check and load one before a device is touched. Written by
-// `inkstone export`, read by the backend `ascend`.
+// The contents of an export folder. manifest.json names every ONNX file and the `.om` that ATC made
+// of it, with everything that is needed to choose and check a file before a device is touched.
+// `inkstone export` writes it, the backend `ascend` reads it.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +15,7 @@ namespace inkstone {
 
 inline constexpr const char* kManifestName = "manifest.json";
 
-// an input or output of a file
+// An input or output of a file.
 struct Port {
   std::string name;
   Shape shape;  // -1 where the gears differ
@@ -31,9 +31,9 @@ struct FileRecord {
 // One of the shapes that a file can run. A static file has one, a file with gears several.
 struct Gear {
   int batch = 1;  // images at once
-  // identity() of the graph whose program this is
+  // identity() of the graph that it runs.
   std::string graph;
-  std::vector<Shape> inputs, outputs;  // of every port
+  std::vector<Shape> inputs, outputs;  // one for every port
 };
 
 struct Compiled {  // by ATC
@@ -61,7 +61,7 @@ struct GraphRecord {
   std::string fingerprint;
   std::vector<Port> inputs, outputs;
   std::vector<Gear> gears;  // by batch, at least one
-  // overflow or lose their meaning in fp16: "keep their type" for ATC
+  // Nodes that would overflow or lose precision in fp16; ATC must keep their type.
   std::vector<std::string> fp32_nodes;
   std::optional<Compiled> compiled;
 };
@@ -77,11 +77,12 @@ struct Manifest {
   // Throws Error naming the file and what is missing or wrong in it; paths that leave the folder
   // are refused.
   static Manifest read(const std::filesystem::path& folder);
-  // beside, then renamed; the same bytes for the same content
+  // Writes under a temporary name and renames. The same content gives the same bytes.
   void write(const std::filesystem::path& folder) const;
 };
 
-// The same for two graphs exactly when they say the same, weights aside: SHA-256 of print(graph).
+// SHA-256 of print(graph). It is equal for two graphs if and only if they are the same, apart from
+// the weights' values.
 std::string identity(const Graph& graph);
 
 }  // namespace inkstone

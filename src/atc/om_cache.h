@@ -1,5 +1,5 @@
-// Compiled graphs by what they were made of: a folder for each key, complete or not there, checked
-// whole on every hit.
+// A cache of compiled graphs, by a hash of everything that they were made of. There is a folder for
+// each key; it is complete or absent, and its files are checked on every hit.
 #pragma once
 
 #include <filesystem>
@@ -11,21 +11,21 @@
 
 namespace inkstone {
 
-// SHA-256 of all that decides an `.om`, the compiler aside: the ONNX file's and its weights'
-// SHA-256, every flag, the nodes that keep fp32.
+// SHA-256 of everything that decides an `.om`, except the compiler: the SHA-256 of the ONNX file
+// and its weights, every flag, the nodes that keep fp32.
 std::string recipe_of(const GraphRecord& graph, const FileRecord& weights, const AtcCommand& command);
 
 std::filesystem::path
 default_om_cache();  // $INKSTONE_CACHE/om, $XDG_CACHE_HOME/inkstone/om, ~/.cache/inkstone/om; "": none
 
-// The `.om` that ATC made of --output=folder/stem: it adds "_linux_x86_64" where there is code for
+// The `.om` that ATC made of --output=folder/stem: ATC adds "_linux_x86_64" if there is code for
 // the host in it. nullopt: there is none.
 std::optional<std::filesystem::path> find_om(const std::filesystem::path& folder, const std::string& stem);
 
 // Sizes and SHA-256 of the `.om` and, where it has them, of the files in `weight` beside it.
 std::vector<FileRecord> records_of(const std::filesystem::path& om, bool has_external_weights);
 
-// Each file of `info` at `to` under its name: linked where the disk is the same, else copied;
+// Each file of `info` at `to` under its name: linked if it is on the same disk, else copied, and
 // renamed into place.
 void place_files(const OmInfo& info, const std::filesystem::path& from, const std::filesystem::path& to);
 
@@ -37,10 +37,10 @@ class OmCache {
     std::filesystem::path folder;
     OmInfo info;
   };
-  // one that is not as it was written is removed
+  // An entry that was damaged is removed.
   std::optional<Entry> find(const std::string& key) const;
-  // Puts the files of `info`, which lie in `from`. Throws Error where the disk is full or may not
-  // be written.
+  // Puts the files of `info`, which lie in `from`. Throws Error if the disk is full or can't be
+  // written.
   void put(const std::string& key, const OmInfo& info, const std::string& text,
            const std::filesystem::path& from) const;
 

@@ -24,7 +24,7 @@ class Head {
     return value;
   }
   uint32_t word(size_t offset) const { return static_cast<uint32_t>(number(offset, 4)); }
-  // up to a zero; what cannot be shown becomes '?'
+  // Up to a zero byte. Characters that cannot be shown become '?'.
   std::string text(size_t offset, size_t size) const {
     std::string result;
     for (size_t i = 0; i < size && bytes_[offset + i] != std::byte{0}; ++i) {
@@ -57,7 +57,7 @@ OmHeader parse_om_header(std::span<const std::byte> head, uint64_t file_bytes, c
   header.platform_version = at.text(160, 20);
   header.is_host_bound = at.number(192, 1) != 0;
   header.is_dynamic = at.number(193, 1) != 0;
-  // the second is of 32 bits, all that older CANN writes
+  // The second has 32 bits; older CANN writes only this one.
   const size_t length_offset = at.number(184, 8) != 0 ? 184 : 76;
   header.model_bytes = at.number(length_offset, length_offset == 184 ? 8 : 4);
   const uint64_t rest = file_bytes - kOmHeaderBytes;

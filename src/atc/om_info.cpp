@@ -25,7 +25,7 @@ std::string_view cut_word(std::string_view& text) {
   return word;
 }
 
-// Inside the folder, whatever the file says.
+// Whether the name stays inside the folder, whatever the file says.
 bool is_inside(std::string_view name) {
   return !name.empty() && name.front() != '/' && name.find("..") == name.npos && name.find('\0') == name.npos;
 }

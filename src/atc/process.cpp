@@ -30,7 +30,7 @@ constexpr auto kTick = std::chrono::milliseconds(500);
 constexpr size_t kLongestLine = 4096;
 
 std::mutex one_at_a_time;
-// whose leader is our child, not yet reaped
+// The group whose leader is our child, which is not yet reaped.
 std::atomic<pid_t> running_group{0};
 struct sigaction before[std::size(kStops)];
 static_assert(std::atomic<pid_t>::is_always_lock_free);
@@ -40,7 +40,7 @@ bool has_ended(pid_t child) {
   return waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == child;
 }
 
-// Async-signal-safe. The leader stays a zombie, so that the group's number stays its own.
+// Async-signal-safe. The leader stays a zombie, so that the group's number can't be reused.
 void stop_group(pid_t group) {
   kill(-group, SIGTERM);
   for (int waited = 0; waited < kGraceMs && !has_ended(group); waited += 20) {
@@ -102,7 +102,7 @@ class Pipe {
   std::array<int, 2> ends_ = {-1, -1};
 };
 
-// The first and the last of a long text.
+// Keeps the beginning and the end of a long text.
 class Kept {
  public:
   explicit Kept(size_t max_bytes) : half_(max_bytes / 2) {}
@@ -164,7 +164,7 @@ std::vector<std::string> environment_of(const ProcessCommand& command) {
   return result;
 }
 
-// The child, ended and reaped when this leaves its scope in whatever way.
+// The child. The destructor ends and reaps it.
 class Child {
  public:
   Child(const ProcessCommand& command, const Pipe& pipe) {
@@ -200,7 +200,7 @@ class Child {
   }
   bool ended() const { return has_ended(id_); }
   void stop() const { stop_group(id_); }
-  // ends what is left of the group too
+  // also ends what is left of the group
   int wait() {
     if (!ended()) stop();
     running_group = 0;
@@ -242,7 +242,7 @@ ProcessResult run_process(const ProcessCommand& command, const ProcessWatch& wat
       kept.add({buffer.data(), static_cast<size_t>(got)});
       lines.add({buffer.data(), static_cast<size_t>(got)});
     }
-    // who holds the pipe yet does not hold us
+    // A grandchild that still holds the pipe must not keep us waiting.
     if (got == 0 || (got < 0 && ended)) open = false;
     if (Clock::now() < next_tick || !open) continue;
     next_tick = Clock::now() + kTick;
@@ -251,7 +251,7 @@ ProcessResult run_process(const ProcessCommand& command, const ProcessWatch& wat
       child.stop();
     }
   }
-  // it closed its streams and goes on
+  // The program closed its streams and still runs.
   while (!child.ended() && !result.told_to_stop) {
     poll(nullptr, 0, kPollMs / 10);
     if (Clock::now() < next_tick) continue;

@@ -1,6 +1,6 @@
-// A program run without a shell, in a folder and a process group of its own. It never outlives us
-// where we are told to stop: SIGINT, SIGTERM and SIGHUP are passed on to its whole group, which has
-// two seconds to leave, and then do to us what they did before.
+// A program run without a shell, in a folder and a process group of its own. If this process gets
+// SIGINT, SIGTERM or SIGHUP, it passes the signal on to the whole group, waits two seconds for it
+// to end, and then treats the signal as it did before.
 #pragma once
 
 #include <filesystem>
@@ -16,29 +16,29 @@ struct ProcessCommand {
   std::vector<std::string> arguments;
   std::filesystem::path folder;          // where it runs
   std::vector<std::string> environment;  // "NAME=value", in place of ours
-  // bytes that are kept: the first and the last halves
+  // Bytes of output that are kept: half from the beginning, half from the end.
   size_t max_output = size_t{1} << 20;
 };
 
 struct ProcessWatch {
   std::function<void(std::string_view line)>
-      // of both streams, as it comes: no control characters, cut at 4096 bytes
+      // A line of either stream, as it comes, without control characters, cut at 4096 bytes.
       line;
-  // about twice a second; false: stop it
+  // Called about twice a second; returns false to stop the program.
   std::function<bool(double seconds)> tick;
 };
 
 struct ProcessResult {
-  // 128 + its number where a signal ended it
+  // 128 + the signal's number if a signal ended it.
   int code = -1;
   bool told_to_stop = false;
   double seconds = 0;
-  // both streams in the order of writing
+  // Both streams, in the order in which they were written.
   std::string output;
 };
 
-// One at a time: a second caller waits. Throws Error where it cannot be started; what a callback
-// throws ends the program first.
+// Runs one program at a time; a second caller waits. Throws Error if it cannot be started. If a
+// callback throws, the program is ended first.
 ProcessResult run_process(const ProcessCommand& command, const ProcessWatch& watch = {});
 
 }  // namespace inkstone

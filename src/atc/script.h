@@ -1,4 +1,4 @@
-// compile.sh: ATC's commands for a machine that has it, where this one does not.
+// compile.sh: ATC's commands, to be run on a machine that has ATC.
 #pragma once
 
 #include <string>
@@ -17,9 +17,9 @@ struct ScriptEntry {
   std::string recipe;
 };
 
-// For sh. It stands in the folder of the files; checks that ATC is there and the files are whole;
-// goes on where it was when it is run again; leaves beside each `.om` its om_info_name(), by which
-// inkstone knows it again.
+// A script for sh, in the folder of the files. It checks that ATC is there and that the files are
+// complete. If it is run again it continues where it was. Beside each `.om` it leaves a file
+// om_info_name(), by which inkstone recognises it.
 std::string compile_script(const std::vector<ScriptEntry>& entries);
 
 std::string om_info_name(const GraphRecord& graph);

@@ -11,8 +11,8 @@ namespace {
 
 constexpr const char* kPrefix = "Ascend";
 constexpr const char* kHowToSee = "`npu-smi info` shows the chip's name on the machine that has it";
-// A chip of 2019. What is called "910B" since 2023 has other kernels, and does not load what was
-// compiled under this name.
+// A chip of 2019. The chips that are called "910B" since 2023 have other kernels, and do not load
+// files that were compiled under this name.
 constexpr const char* kMistakenName = "Ascend910B";
 
 const Soc kSocs[] = {
@@ -44,7 +44,7 @@ const Soc kSocs[] = {
     {"Ascend910PremiumA", "Ascend910", 32, false, "Atlas 800 of the first generation"},
 };
 
-// Letters and digits alone, small: "ascend_910b4" is "Ascend910B4" to a reader.
+// Keeps letters and digits, in lower case, so that "ascend_910b4" equals "Ascend910B4".
 std::string plain(std::string_view text) {
   std::string result;
   for (const char c : text) {
@@ -68,7 +68,7 @@ size_t differences(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
-// The chip whose name is written otherwise, or the nearest few.
+// The chip with this name in another spelling, or the nearest few.
 std::string suggestion(std::string_view asked) {
   constexpr size_t kLongest = 32, kMax = 4;
   const std::string word = plain(asked.substr(0, kLongest));

@@ -1,5 +1,4 @@
-// The chips that ATC compiles for, under the names that it takes, and what people write instead of
-// them.
+// The chips that ATC compiles for, by the names that ATC takes, and other names that people use.
 #pragma once
 
 #include <span>
@@ -9,19 +8,20 @@
 namespace inkstone {
 
 struct Soc {
-  // as --soc_version takes it and aclrtGetSocName() gives it
+  // As --soc_version takes it and aclrtGetSocName() returns it.
   const char* name;
-  const char* family;   // that shares kernels
+  const char* family;   // chips that share kernels
   int memory_gb;        // of one chip
   bool bf16;            // whether its kernels know the type
   const char* sold_as;  // the card or machine
 };
 
 std::span<const Soc> known_socs();
-const Soc* soc_named(std::string_view name);  // exactly so; nullptr: no such chip
+const Soc* soc_named(std::string_view name);  // by its exact name, or nullptr
 
-// `asked` is a name, or "auto" for `detected`: what AscendCL or npu-smi call the chip here
-// ("Ascend910B4", "910B4", "": none). Throws UsageError with the name that was probably meant.
+// `asked` is a name, or "auto" for `detected`: the name that AscendCL or npu-smi gives this
+// machine's chip ("Ascend910B4", "910B4", "": none). Throws UsageError with the name that was
+// probably meant.
 const Soc& choose_soc(const std::string& asked, const std::string& detected);
 
 }  // namespace inkstone

@@ -14,7 +14,7 @@
 
 namespace inkstone {
 
-// fp16 and mixed (products in fp16): of compiled files
+// fp16 and mixed (products in fp16) are for files that are compiled ahead.
 enum class Precision { kFp32, kBf16, kFp16, kMixed };
 
 constexpr const char* name_of(Precision precision) {
@@ -32,38 +32,38 @@ struct DeviceInfo {
   std::string description;  // "AMD EPYC, 2 threads, AVX-512 BF16"
   size_t memory_total = 0;  // bytes
   size_t memory_free = 0;
-  // runs bf16 at more than fp32's rate
+  // bf16 is faster than fp32
   bool bf16 = false;
-  // the only one that its programs have
+  // Set if all its programs have this precision.
   std::optional<Precision> precision;
-  // memory apart from the host's; the sizes above and every MemoryUse are of it
+  // The device has memory of its own; the sizes above and every MemoryUse are about it.
   bool own_memory = false;
 };
 
 struct MemoryUse {  // bytes, known before the first run
-  // as packed for the device; shared between programs of one backend that use the same weights
+  // Weights packed for the device; programs of one backend share them.
   size_t weights = 0;
-  // of the model's files, read where they lie: shared with every process, and the system may take
-  // them back; tensors that no file holds are not among them (Weights::owned_bytes)
+  // Weights read where the model's files hold them. Processes share them, and the system may take
+  // them back. Tensors that are in no file do not count (Weights::owned_bytes).
   size_t mapped = 0;
   size_t arena = 0;    // activations, by the plan
   size_t scratch = 0;  // inside kernels
-  // Arena and scratch are the same bytes for all programs of a backend: of several, the largest
-  // counts.
+  // All programs of a backend use the same bytes for arena and scratch, so of several only the
+  // largest counts.
   size_t work() const { return arena + scratch; }
   size_t total() const { return weights + mapped + work(); }
 };
 
-// of now, told without asking the device
+// The present state, known without asking the device.
 struct BackendState {
-  // of the memory kept for tensors: 1 - largest free piece / all that is free
+  // Of the memory kept for tensors: 1 - largest free piece / all free bytes.
   double fragmentation = 0;
-  // the error that lost the device; empty while it works
+  // The error by which the device was lost; empty while it works.
   std::string unusable;
 };
 
 struct BackendOptions {
-  // the folder that `inkstone export` wrote, for devices whose programs are compiled ahead
+  // For devices whose programs are compiled ahead: the folder that `inkstone export` wrote.
   std::string compiled;
 };
 
@@ -71,30 +71,31 @@ struct CompileOptions {
   Precision precision = Precision::kFp32;
   // one head of one row at a time
   bool attention_slicing = false;
-  // wide convolutions in row bands (exact: see compile/tile.h)
+  // wide convolutions in row bands (exact: see compile/passes.h)
   bool vae_tiling = false;
-  // bytes of the model's files in memory at a time: what is beyond passes through, call by call
+  // Bytes of the model's files that are in memory at a time; what is beyond passes through, call by
+  // call.
   size_t mapped_limit = SIZE_MAX;
 };
 
-// Where a run's time went, one entry a call, filled only when asked for.
+// The time of one call of a run. Recorded only on request.
 struct CallProfile {
   std::string op;      // class: "conv2d", "attention", ...
   std::string detail;  // shapes
   double seconds = 0;
   double flops = 0;  // 2 per multiply-add; 0: not counted
-  // of the values and weights that it reads and writes, each counted once
+  // Values and weights that it reads and writes, each counted once.
   double bytes = 0;
   double begin = 0;  // seconds of std::chrono::steady_clock since its epoch
 };
 
-// a graph compiled for one device: fixed shapes, fixed memory
+// A graph compiled for one device, with fixed shapes and fixed memory.
 class Program {
  public:
   virtual ~Program() = default;
-  // inputs in the order of inputs_of(graph), outputs in that of graph.outputs(); host tensors of
-  // the graph's shapes and types (fp32, int32; bf16 where an input or output is declared so).
-  // Allocates nothing. Programs of one backend run one at a time.
+  // `inputs` are in the order of inputs_of(graph), `outputs` in that of graph.outputs(). They are
+  // host tensors of the graph's shapes and types (fp32, int32; bf16 if declared so), or tensors
+  // from tensor(). Allocates nothing. Programs of one backend run one at a time.
   virtual void run(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) = 0;
   virtual MemoryUse memory() const = 0;
   // The pages of the model's files that it reads leave this process's memory; the next run maps
@@ -112,28 +113,28 @@ class Backend {
   // The weights outlive the program, which may read them whenever it runs.
   virtual std::unique_ptr<Program> compile(const Graph& graph, const Weights& weights,
                                            const CompileOptions& options) = 0;
-  // Whether there is a program for this graph: always, unless programs are compiled ahead.
+  // Whether there is a program for this graph. Always true unless programs are compiled ahead.
   virtual bool has(const Graph&, const CompileOptions&) { return true; }
-  // Memory that stays on the device between runs, for what one program makes and another reads; the
-  // host's where they are one. Freed before the backend. A program takes host tensors and these
-  // alike.
+  // A tensor that stays on the device between runs, for values that one program makes and another
+  // reads. It is on the host if the device has no memory of its own. Must be freed before the
+  // backend. A program takes host tensors and these alike.
   virtual Tensor tensor(const Shape& shape, DType type) { return Tensor(shape, type); }
-  // Of tensors on the host or here; between two of the device nothing passes through the host. Done
-  // before the next run begins.
+  // Copies between tensors of the host or of this device; between two of the device nothing passes
+  // through the host. Done before the next run begins.
   virtual void copy(const Tensor& from, size_t from_byte, Tensor& to, size_t to_byte, size_t bytes);
-  // What compile() would ask for, without asking for it.
+  // The memory that compile() would take, without taking it.
   virtual MemoryUse plan(const Graph& graph, const Weights& weights, const CompileOptions& options) = 0;
-  // FLOP/s at most, measured now in well under a second; 0 where the device does not multiply the
+  // The peak in FLOP/s, measured now, in well under a second. 0 if the device does not multiply the
   // type or cannot tell.
   virtual double peak_flops(DType) { return 0; }
-  // Memory that no run needs now: the programs' work, and packed weights that only programs now
-  // destroyed used.
+  // Gives back memory that is not needed between runs: the programs' work memory, and packed
+  // weights whose programs are destroyed.
   virtual void trim() {}
   virtual BackendState state() { return {}; }
 };
 
 // "cpu", "reference" or "npu:N"; throws UsageError listing the known devices for another name, and
-// Error where a device is absent, with what is missing and how to get it.
+// Error if the device is absent, with what is missing and how to get it.
 std::unique_ptr<Backend> open_backend(const std::string& device, const BackendOptions& options = {});
 std::vector<std::string> known_devices();
 

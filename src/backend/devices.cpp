@@ -22,7 +22,7 @@ std::string first_line(const fs::path& file) {
   return line;
 }
 
-// PCI addresses of what this maker (0x19e5) has of this class ("0x12": accelerators; "0x03":
+// PCI addresses of devices of this maker (0x19e5) and class ("0x12": accelerators; "0x03":
 // displays).
 std::vector<std::string> cards_on_bus(const fs::path& root, std::string_view vendor, std::string_view kind) {
   std::vector<std::string> cards;

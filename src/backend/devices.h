@@ -1,6 +1,5 @@
-// The devices of this machine and how they do, for `inkstone devices` and for a server to export.
-// It asks, it holds nothing: no device is opened for work. A value that a device does not give is
-// unset, never 0.
+// The devices of this machine and their state, for `inkstone devices` and for a server's metrics.
+// No device is opened for work or held. A value that a device does not report is unset, never 0.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +27,7 @@ struct DeviceStatus {
 
   std::optional<uint64_t> memory_total, memory_free;  // bytes
   std::optional<uint64_t> memory_used_by_us;          // by this process
-  // largest piece that one allocation can have
+  // The largest piece that can be allocated.
   std::optional<uint64_t> largest_free_block;
   std::optional<double> ai_core_percent, vector_percent;
   std::optional<double> temperature_c, power_w;
@@ -39,21 +38,21 @@ struct DeviceStatus {
   std::vector<DeviceProcess> processes;
 
   std::string driver_version;
-  // of the toolkit that this environment or the usual folders have
+  // CANN's version, from the environment's toolkit or the usual folders.
   std::string cann_version;
-  std::string cann_file;  // where that stands
-  // "DCMI", "npu-smi", "AscendCL", "system": who said all this
+  std::string cann_file;  // the file that says so
+  // The source of these values: "DCMI", "npu-smi", "AscendCL", "system".
   std::string source;
-  // what failed to be read, what is still to be set up
+  // What could not be read, and what still has to be set up.
   std::vector<std::string> notes;
   bool simulated = false;  // a simulator's library answered
 };
 
-// cpu, then cuda, then npu; a kind without a device is one entry that says why. Files are looked
-// for below `root`.
+// First cpu, then cuda, then npu. A kind without a device has one entry that says why. Files are
+// looked for below `root`.
 std::vector<DeviceStatus> device_status(const std::filesystem::path& root = "/");
 
-// 0: all that is free is one block; near 1: it is crumbs.
+// 0: all free memory is one block. Near 1: it is in small pieces.
 double fragmentation(uint64_t largest_free, uint64_t free);
 
 }  // namespace inkstone

@@ -1,4 +1,4 @@
-// The devices there are. The one file that knows the folders of the backends.
+// The known devices. This is the only file that knows the backends' folders.
 #include <charconv>
 #include <optional>
 

@@ -1,4 +1,4 @@
-// Where Inkstone keeps what it can make again.
+// The folder for files that Inkstone can make again.
 #pragma once
 
 #include <filesystem>
@@ -6,8 +6,8 @@
 
 namespace inkstone {
 
-// $INKSTONE_CACHE/NAME, $XDG_CACHE_HOME/inkstone/NAME or ~/.cache/inkstone/NAME, the first that is
-// set; "" where none is.
+// $INKSTONE_CACHE/NAME, $XDG_CACHE_HOME/inkstone/NAME or ~/.cache/inkstone/NAME, whichever is set
+// first; "" if none is.
 std::filesystem::path cache_folder(const std::string& name);
 
 }  // namespace inkstone

@@ -1,4 +1,4 @@
-// SHA-256, fed piece by piece, as `sha256sum` prints it.
+// SHA-256 of bytes that come piece by piece, as `sha256sum` prints it.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ class Digest {
  public:
   Digest();
   void add(std::span<const std::byte> bytes);
-  std::string text();  // ends it
+  std::string text();  // nothing may be added afterwards
 
  private:
   struct Free {

@@ -44,7 +44,7 @@ float from_f16(uint16_t bits);
 // rounds to nearest, ties to even; overflow becomes infinity
 uint16_t to_f16(float value);
 
-// count elements of type at from become floats at to.
+// Converts `count` elements of `type` at `from` to floats at `to`.
 void to_float(DType type, const void* from, float* to, size_t count);
 
 }  // namespace inkstone

@@ -1,5 +1,5 @@
-// The environment: every variable that the program reads, and the only place that reads one.
-// environment.cpp has the table: what each variable does, and who asks for it.
+// The environment variables that the program reads. Only environment.cpp reads them; its table says
+// what each one does and which files use it.
 #pragma once
 
 #include <optional>
@@ -36,19 +36,18 @@ enum class Variable {
 struct VariableInfo {
   Variable variable;
   const char* name;  // "INKSTONE_ISA"
-  // what it does, in a sentence's end
+  // The end of a sentence that begins with the name: "is the folder ..."
   const char* effect;
   const char* readers;  // files below src/
 };
 std::span<const VariableInfo> environment_variables();  // in the order of Variable
 const char* name_of(Variable variable);
 
-// The value as it is set, perhaps to nothing; none where it is not set.
+// The variable's value, which may be empty; nothing if it is not set.
 std::optional<std::string> environment(Variable variable);
-// The same, and set to nothing counts as not set.
+// As environment(), but an empty value counts as not set.
 std::optional<std::string> nonempty_environment(Variable variable);
-// The same as environment() for a variable that is named after a flag: INKSTONE_MAX_QUEUE stands
-// for --max-queue.
+// As environment(), for a variable that stands for a flag: INKSTONE_MAX_QUEUE for --max-queue.
 std::optional<std::string> flag_environment(const std::string& name);
 
 }  // namespace inkstone

@@ -1,5 +1,5 @@
-// The one way to fail. A broken promise throws Error with the values that broke it;
-// whoever can answer (a request, a command line, a test) catches it, nobody in between.
+// How errors are reported. A check that fails throws Error with the values that were wrong. Only
+// code that can answer catches it: a request's handler, main, a test.
 #pragma once
 
 #include <concepts>
@@ -10,15 +10,15 @@
 
 namespace inkstone {
 
-// what() is one line for the user: it names the file, the number and the way out.
+// what() is one line for the user: it names the file, the number and what to do.
 class Error : public std::runtime_error {
  public:
   enum class Kind {
     kOther,
-    // a device has not the memory: less at a time may work
+    // The device is out of memory; less at a time may work.
     kOutOfMemory,
     kNotFinite,  // a model gave NaN or infinity
-    // nothing in this process can use the device any more; another process may start it anew
+    // This process has lost the device; a new process may get it back.
     kDeviceLost
   };
   explicit Error(const std::string& what, const char* where = "", Kind kind = Kind::kOther)

@@ -184,7 +184,7 @@ struct FileWriter::State {
 FileWriter::FileWriter(const fs::path& path) {
   std::error_code ignored;
   const bool link = fs::is_symlink(path, ignored);
-  // the link stays, its file is replaced
+  // A symbolic link stays; its target is replaced.
   const fs::path target = link ? fs::weakly_canonical(path, ignored) : path;
   INKSTONE_CHECK(!target.filename().empty() && !fs::is_directory(target, ignored), "cannot write ", path.string(),
                  ": it is a folder");

@@ -1,4 +1,4 @@
-// Files: read whole with a limit, mapped read-only, or written beside and renamed.
+// Files: read whole up to a limit, mapped read-only, or written under a temporary name and renamed.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace inkstone {
 
-// The whole file; throws Error naming the file where it is missing, not a file, unreadable or
-// larger than max_bytes.
+// The whole file; throws Error naming the file if it is missing, not a file, unreadable or larger
+// than max_bytes.
 std::string read_file(const std::filesystem::path& path, size_t max_bytes);
 
 // A file mapped read-only and shared; the pages can be given back with release().
@@ -34,13 +34,14 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// Writes a temporary file in the same folder, syncs it and renames it onto path; on any failure
-// (disk full, no such folder, no permission) removes the temporary and throws Error with the path
-// and the reason. While it is being written the temporary's name stands in unfinished_file(), for a
-// signal handler to unlink.
+// Writes a temporary file in the same folder, syncs it and renames it onto path. On any failure
+// (disk full, no such folder, no permission) it removes the temporary and throws Error with the
+// path and the reason. Until the rename, unfinished_file() returns the temporary's name, so that a
+// signal handler can unlink it.
 void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
 
-// The same, piece by piece. One at a time: while it lives, write_file() and other writers wait.
+// As write_file(), but piece by piece. While a FileWriter exists, write_file() and other writers
+// wait.
 class FileWriter {
  public:
   explicit FileWriter(const std::filesystem::path& path);

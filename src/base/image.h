@@ -18,9 +18,9 @@ struct Image {
 
 using TextChunks = std::vector<std::pair<std::string, std::string>>;  // keyword, UTF-8 text
 
-// tEXt where the text is Latin-1, iTXt where it is not (as Pillow does). Deterministic bytes.
-// Keywords are 1 to 79 printable ASCII characters; NUL and invalid UTF-8, which PNG texts cannot
-// hold, become U+FFFD.
+// A text becomes a tEXt chunk if it is Latin-1, else an iTXt chunk (as Pillow does). Deterministic
+// bytes. Keywords are 1 to 79 printable ASCII characters; NUL and invalid UTF-8, which PNG texts
+// cannot hold, become U+FFFD.
 std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts = {});
 
 struct DecodedPng {
@@ -32,7 +32,7 @@ struct DecodedPng {
 // for).
 DecodedPng decode_png(std::span<const std::byte> png, int64_t max_pixels = int64_t{1} << 26);
 
-// dB over all channels; infinity where equal; throws where sizes differ
+// In dB over all channels; infinity if equal. Throws if sizes differ.
 double psnr(const Image& a, const Image& b);
 
 }  // namespace inkstone

@@ -1,6 +1,6 @@
-// Boost.JSON's parser with a handler of our own, because its DOM parser keeps the last of two equal
-// keys without a word and reads decimals to within an ulp; here a key stands once and a number is
-// the nearest double.
+// Boost.JSON's parser with our own handler. Boost's DOM parser silently keeps the last of two equal
+// keys and reads decimals only to within an ulp; here equal keys are refused and a number is the
+// nearest double.
 #include "base/json.h"
 
 #include <algorithm>
@@ -25,8 +25,8 @@ using Text = json::string_view;
 
 constexpr size_t kDepth = 64;
 
-// Builds the document as the parser reports its parts; `fault` says what we refuse beyond the
-// grammar.
+// Builds the document from the parts that the parser reports. `fault` says what is refused although
+// the grammar allows it.
 struct Builder {
   static constexpr size_t max_object_size = JsonObject::max_size();
   static constexpr size_t max_array_size = JsonArray::max_size();
@@ -138,8 +138,8 @@ std::string describe(const ErrorCode& code, const std::string& fault, std::strin
   return std::string("malformed JSON at '") + text[at] + "'";
 }
 
-// Outside strings, Python's words for what JSON has no number for become null (padded, so that
-// columns stay; NaN moves them by one).
+// Replaces Python's NaN and Infinity outside of strings by null, padded so that columns stay the
+// same (NaN moves them by one).
 void replace_non_numbers(std::string& text) {
   bool quoted = false;
   for (size_t i = 0; i < text.size(); ++i) {

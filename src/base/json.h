@@ -15,12 +15,12 @@ namespace inkstone {
 // Throws Error "source:line:column: what" for malformed text, a nesting over 64 levels, or
 // duplicate keys.
 Json parse_json(std::string_view text, const std::string& source);
-// A file of ours or of Python's: json.dump writes bare NaN, Infinity and -Infinity (diffusers does
-// for its DPM++ settings), which are read as null, the value that is not there.
+// Reads a file that we or Python wrote. Python's json.dump writes bare NaN, Infinity and -Infinity
+// (diffusers does for its DPM++ settings); these are read as null.
 Json read_json(const std::filesystem::path& path, size_t max_bytes = size_t{64} << 20);
 
-// One line. Doubles as short as they are exact, always with a point or an exponent ("0.1", "2.0");
-// what is no number is null.
+// The document on one line. A double has the fewest digits that read back exactly, and always a
+// point or an exponent ("0.1", "2.0"); NaN and infinity become null.
 std::string json_text(const Json& value);
 
 // Text from a document as an error shows it: one line, no control characters, at most 120 bytes.

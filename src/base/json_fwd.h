@@ -1,5 +1,5 @@
-// JSON's types by name alone, for headers that hand documents on. Who looks into one includes
-// base/json.h.
+// Declares JSON's types, for headers that only pass documents on. Code that reads a document
+// includes base/json.h.
 #pragma once
 
 #include <boost/json/fwd.hpp>

@@ -1,6 +1,6 @@
-// Work shared among the cores this process may use. One pool for the whole program (OpenMP's, which
-// oneDNN uses too), so that libraries and our kernels never compete. How work is split never
-// changes a result.
+// Divides work among the cores that this process may use. One pool for the whole program (OpenMP's,
+// which oneDNN uses too), so that libraries and our kernels never compete. The result never depends
+// on how work is divided.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +12,11 @@ namespace inkstone {
 // Cores by affinity mask and cgroup quota (v1 and v2, rounded up), at least 1.
 int usable_cores();
 
-// at least 1; for the calling thread's parallel regions from now on
+// At least 1; applies to later parallel regions of the calling thread.
 void set_threads(int threads);
 int threads();
 
-// A borrowed callable: no allocation, valid while what it borrows lives.
+// A reference to a callable, without allocation; valid as long as the callable is.
 class RangeBody {
  public:
   template <typename F>

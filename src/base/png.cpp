@@ -1,7 +1,7 @@
-// PNG by libpng, which reports errors by longjmp. So everything with a destructor lives outside
-// guarded(), and what runs inside it (functions named *_raw and the callbacks) holds plain values
-// only. libpng sees no chunk but those that carry pixels or text: a walk over the file leaves the
-// rest out and checks sizes before any memory is asked for.
+// PNG by libpng, which reports errors by longjmp. So everything with a destructor is outside of
+// guarded(), and functions that run inside it (named *_raw, and the callbacks) have plain values
+// only. libpng sees only chunks with pixels or text: a walk over the file leaves out the others,
+// and checks sizes before any memory is allocated.
 #include <png.h>
 
 #include <array>
@@ -18,7 +18,7 @@ namespace {
 // of one chunk, as stored or unpacked
 constexpr size_t kMaxTextBytes = size_t{1} << 20;
 constexpr int kMaxTexts = 1000;
-// zTXt and iTXt: a few bytes may unpack to the most
+// zTXt and iTXt: a few bytes may unpack to the maximum
 constexpr int kMaxPackedTexts = 32;
 constexpr uint32_t kMaxSide = 1'000'000;  // keeps libpng's row buffers small
 
@@ -77,7 +77,7 @@ void on_write(png_structp png, png_bytep from, size_t length) {
 }
 void on_flush(png_structp) {}
 
-// The one setjmp. True when body came to its end.
+// The only setjmp. Returns true if `body` came to its end.
 bool came_through(Png& self, void (*body)(Png&)) {
   if (setjmp(png_jmpbuf(self.png))) return false;
   body(self);
@@ -174,7 +174,7 @@ uint32_t big_endian(std::span<const std::byte> at) {
   return value;
 }
 
-// The pieces of the file that libpng shall see: signature, and chunks of pixels and of text.
+// The pieces of the file that libpng will see: the signature, and chunks of pixels and text.
 struct Walk {
   std::vector<std::span<const std::byte>> pieces;
   uint32_t width = 0, height = 0;

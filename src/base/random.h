@@ -1,4 +1,4 @@
-// Chance, from the system's generator.
+// Random numbers from the system's generator.
 #pragma once
 
 #include <cstddef>
@@ -8,11 +8,11 @@
 
 namespace inkstone {
 
-// throws Error with the reason where the system gives none
+// Throws Error with the reason if the system has none.
 void random_bytes(std::span<std::byte> to);
 uint32_t random_seed();
-// So many random bytes as lower-case hexadecimal digits: with 16 nobody guesses it, and no two are
-// alike.
+// `bytes` random bytes as lower-case hexadecimal digits. An id of 16 bytes can't be guessed and
+// never occurs twice.
 std::string random_id(size_t bytes);
 
 }  // namespace inkstone

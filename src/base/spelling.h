@@ -1,4 +1,4 @@
-// Words that were probably meant, and lists of words for a message.
+// For messages: the word that a misspelled one probably meant, and lists of words.
 #pragma once
 
 #include <span>

@@ -14,13 +14,13 @@ namespace inkstone {
 
 using Shape = std::vector<int64_t>;
 
-// Elements in a shape, and their bytes; throws Error where a size is negative or the product
-// overflows.
+// The number of elements in a shape, and of their bytes. Throws Error if a size is negative or the
+// product overflows.
 int64_t count(const Shape& shape);
 size_t bytes(const Shape& shape, DType type);
 std::string to_string(const Shape& shape);  // "[2, 4, 64, 64]"
 
-// Whose memory it is, where it is not the host's heap. Outlives it.
+// Owns memory that is not on the host's heap, and outlives it.
 class MemoryOwner {
  public:
   virtual ~MemoryOwner() = default;
@@ -33,7 +33,7 @@ struct FreeMemory {
   void operator()(void* memory) const;
 };
 using Memory = std::unique_ptr<std::byte[], FreeMemory>;
-// throws Error with the size where the machine refuses
+// Throws Error with the size if the machine refuses.
 Memory allocate(size_t bytes);
 
 class Tensor {
@@ -52,7 +52,7 @@ class Tensor {
   bool on_device() const { return memory_.get_deleter().owner != nullptr; }
   std::byte* data() { return memory_.get(); }  // on a device: an address there
   const std::byte* data() const { return memory_.get(); }
-  // throw unless the type is that, and on a device
+  // They throw if the type is another, or the tensor is on a device.
   std::span<float> floats();
   std::span<const float> floats() const;
   std::span<int32_t> ints();

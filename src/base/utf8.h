@@ -1,4 +1,4 @@
-// Text from outside, made safe to write into images, JSON and terminals.
+// Makes text from outside safe for images, JSON and terminals.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@
 
 namespace inkstone {
 
-// The code point that begins at `at`, which then stands behind it. An ill-formed sequence is one
-// U+FFFD for each of its maximal parts, as the Unicode standard recommends.
+// Returns the code point at `at` and moves `at` past it. An ill-formed sequence gives one U+FFFD
+// for each of its maximal parts, as the Unicode standard recommends.
 char32_t next_code_point(std::string_view text, size_t& at);
 void append_utf8(std::string& text, char32_t code_point);
 

@@ -17,7 +17,7 @@ bool counts_up(const op::Constant& ids, int64_t rows) {
   return true;
 }
 
-// The new node that a foldable node becomes, or -1.
+// The new node for a node that can be folded, or -1.
 class Folder {
  public:
   explicit Folder(const Graph& graph) : graph_(graph), out_(graph) {}

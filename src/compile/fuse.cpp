@@ -44,8 +44,8 @@ class Fuser {
     return out_.add(op, before.inputs);
   }
 
-  // The later of the two sums takes the other as its residual; through ToImage too (views of the
-  // same bytes).
+  // The second operand takes the first as its residual if it can, else the first takes the second.
+  // This works through ToImage too (a view of the same bytes).
   int fuse_op(const op::Add&, const Node& node, const std::vector<int>& in) {
     for (int i : {1, 0}) {
       const int sum = in[i], other = in[1 - i];

@@ -1,6 +1,7 @@
-// Finds for every value its owner: the one group of inputs that it depends on, if there is one. A
-// value that a group owns and something else reads is computed in that group's graph and carried to
-// the rest. Where such a value only reshapes, casts or repeats another, that other one is carried.
+// Finds the owner of every value: the group of inputs that it depends on, if there is exactly one.
+// A value that a group owns and that something outside the group reads is computed in the group's
+// graph and passed to the rest. If such a value only reshapes, casts or repeats another value, the
+// other value is passed.
 #include "compile/hoist.h"
 
 #include <algorithm>
@@ -13,8 +14,8 @@
 namespace inkstone::compile {
 namespace {
 
-// Owners that are no group. The first is that of what depends on weights and constants alone; the
-// second, of what depends on inputs of several groups or of none.
+// Owners that are not groups. kAnybody: the value depends on weights and constants alone. kNobody:
+// it depends on inputs of several groups, or on an input of no group.
 constexpr int kAnybody = -1;
 constexpr int kNobody = -2;
 
@@ -62,7 +63,7 @@ class Hoister {
     return found;
   }
 
-  // Carries a value that is read outside of its group, if that saves work.
+  // Passes on a value that is read outside of its group, if that saves work.
   void carry(int id) {
     if (owners_[id] < 0) return;
     while (is_no_work(graph_.node(id).op)) id = graph_.node(id).inputs[0];
@@ -75,7 +76,7 @@ class Hoister {
     return ids;
   }
 
-  // Which nodes these values need, where those in `known` need not be computed.
+  // The nodes that are needed to compute `values`, if those in `known` are given.
   std::vector<bool> needed(const std::vector<int>& values, const std::set<int>& known) const {
     std::vector<bool> result(graph_.nodes().size());
     for (const int id : values) result[id] = true;
@@ -85,7 +86,7 @@ class Hoister {
     return result;
   }
 
-  // The old node on its new inputs.
+  // Copies the old node; its inputs are the new nodes.
   void copy(Graph& to, std::vector<int>& placed, int id) const {
     const Node& node = graph_.node(id);
     std::vector<int> inputs;
@@ -134,7 +135,7 @@ class Hoister {
     return prune(made);
   }
 
-  // Names a value after the nearest weight that it was made with.
+  // Names a value after the nearest weight that was used to compute it.
   std::string name_of_value(int id) {
     std::string name = "hoisted.value";
     for (const Node* node = &graph_.node(id); !node->inputs.empty(); node = &graph_.node(node->inputs[0])) {

@@ -1,6 +1,6 @@
-// Values are gathered into storages (a value with all that lies inside it), each alive from its
-// first write to its last read. Storages are placed one by one, each in the tightest gap left by
-// those alive at the same time.
+// A storage is a value with all values that lie inside it. It is alive from its first write to its
+// last read. Storages are placed one by one, each in the smallest gap that is left by those alive
+// at the same time.
 #include "compile/memory.h"
 
 #include <algorithm>
@@ -55,10 +55,11 @@ class Storages {
 
   void live(int value, int call) { lives_[place(value).root].meet(call); }
 
-  // The result of `call` replaces `old`: allowed where nothing reads any of old's storage later,
-  // nothing of the result's is written before, this call reads old's only once, and the two values
-  // are of one size. The smaller storage then lies inside the other, so that the two meet; not if
-  // it is less than half of it, which would live on in vain.
+  // Lets the result of `call` overwrite `old`. That is possible if nothing reads old's storage
+  // later, nothing of the result's storage is written before, this call reads old's storage only
+  // once, and the two values have the same size. The smaller storage then lies inside the larger
+  // one. It is not done if the smaller one is less than half of the larger, which would keep too
+  // much memory alive.
   bool replace(const ArenaCall& call, int index, int old) {
     const Place from = place(old), to = place(call.writes);
     if (from.root == to.root || values_[call.writes].bytes != values_[old].bytes) return false;
@@ -73,7 +74,7 @@ class Storages {
   bool is_root(int value) const { return values_[value].inside < 0; }
 
  private:
-  // `inner`'s storage goes into `outer`'s, so that the two places are one.
+  // Puts `inner`'s storage into `outer`'s, so that both places have the same address.
   bool put_inside(Place inner, Place outer) {
     const size_t room = values_[outer.root].bytes, size = values_[inner.root].bytes;
     if (outer.at < inner.at || (outer.at - inner.at) % kArenaAlignment != 0) return false;
@@ -99,8 +100,8 @@ struct Block {
   Life life;
 };
 
-// The tightest gap of at least `bytes` between blocks (sorted by offset), else the first byte above
-// them all.
+// The offset of the smallest gap of at least `bytes` between blocks (sorted by offset), else the
+// end of the last block.
 size_t best_gap(const std::vector<Block>& blocks, const Life& life, size_t bytes) {
   size_t end = 0, best = 0;
   std::optional<size_t> tightest;
@@ -115,8 +116,9 @@ size_t best_gap(const std::vector<Block>& blocks, const Life& life, size_t bytes
   return tightest ? best : end;
 }
 
-// No order is the best for every program; each is cheap, so all are tried, each a few times with
-// the storages that made the arena so high placed first, and the smallest arena is taken.
+// No order is the best for every program. Each is cheap, so all are tried, and the smallest arena
+// is taken. Each is tried several times: storages that ended at the top of the arena are placed
+// first in the next round.
 constexpr int kRounds = 32;
 using Order = bool (*)(const Storages&, int, int);
 constexpr Order kOrders[] = {
@@ -142,7 +144,7 @@ ArenaPlan lay_out(const Storages& storages, std::span<const int> roots, size_t v
   return plan;
 }
 
-// The most bytes that are alive at once: no plan can be below.
+// The most bytes that are alive at once. No plan can be smaller.
 size_t peak_alive(const Storages& storages, std::span<const int> roots, size_t calls) {
   std::vector<ptrdiff_t> change(calls + 1);
   for (const int root : roots) {

@@ -1,8 +1,7 @@
-// Where the values of a program lie: one arena, an offset for each value, known before anything
-// runs.
-// Pure arithmetic on sizes and on who reads what. Two values share bytes only where one is declared
-// to lie inside the other, where a call may write over a value that nothing reads later, or where
-// their lives do not meet.
+// Gives each value of a program an offset in one arena, before anything runs. It computes only with
+// sizes and with which call reads which value. Two values share bytes only if one is declared to
+// lie inside the other, if a call may write over a value that nothing reads later, or if they are
+// never alive at the same time.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +14,7 @@ constexpr size_t kArenaAlignment = 64;
 
 struct ArenaValue {
   size_t bytes = 0;
-  // the value that it is a part of (a view of it, or a piece of a concatenation)
+  // The value that contains this one (this one is a view, or a piece of a concatenation).
   int inside = -1;
   size_t at = 0;  // bytes from that value's first
 };
@@ -23,7 +22,7 @@ struct ArenaValue {
 struct ArenaCall {
   std::vector<int> reads;
   int writes = -1;  // -1: nothing in the arena
-  // reads whose bytes the result may replace while it is computed
+  // Values that it reads and whose bytes the result may overwrite.
   std::vector<int> overwrites;
 };
 
@@ -32,8 +31,9 @@ struct ArenaPlan {
   size_t bytes = 0;             // of the arena
 };
 
-// Calls run in their order. A value that no call writes or reads costs nothing unless its parts do.
-// Throws Error where a part does not fit into its whole, or where the sum overflows.
+// Calls run in the order given. A value that no call writes or reads takes no bytes unless its
+// parts do. Throws Error if a part does not fit into the value that contains it, or if the sum
+// overflows.
 ArenaPlan plan_arena(std::span<const ArenaValue> values, std::span<const ArenaCall> calls);
 
 }  // namespace inkstone::compile

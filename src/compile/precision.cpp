@@ -6,8 +6,8 @@
 namespace inkstone::compile {
 namespace {
 
-// A convolution of so few channels costs nothing in fp32, and what it reads (a latent, an image) is
-// the model's input itself.
+// A convolution with so few input channels costs almost nothing in fp32, and reads the model's own
+// input (a latent, an image).
 constexpr int64_t kFewChannels = 8;
 
 enum class Rule {
@@ -42,8 +42,8 @@ class Chooser {
     return graph_.node(node.inputs[0]).shape[1] <= kFewChannels ? Rule::kFp32 : Rule::kStored;
   }
 
-  // A conv or linear rounds once, at its end: where every reader wants fp32 (an output, a
-  // GroupNorm's addend) it gives fp32.
+  // A conv or linear rounds once, at its end. If every reader needs fp32 (an output, a GroupNorm's
+  // addend), its result is fp32.
   void find_results_wanted_in_fp32() {
     std::vector<int> wanted(graph_.nodes().size(), 0), uses(graph_.nodes().size(), 0);
     for (const Node& node : graph_.nodes()) {
@@ -55,7 +55,7 @@ class Chooser {
     }
     for (int id : graph_.outputs()) ++uses[id], ++wanted[id];
     gives_fp32_.resize(uses.size());
-    // readers first: a concat of bands passes on what its readers want
+    // Readers first, because a concat of bands needs what its readers need.
     for (size_t id = uses.size(); id-- > 0;) {
       const Node& node = graph_.node(static_cast<int>(id));
       const bool passes_on = as<op::Concat>(node) || as<op::Repeat>(node);

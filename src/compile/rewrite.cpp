@@ -25,7 +25,7 @@ int Rewrite::copy(int old_id) {
 
 int Rewrite::add(Op op, std::vector<int> inputs, Shape declared) {
   const int id = out_.add_node(std::move(op), std::move(inputs), std::move(declared)).id;
-  // a node that a pass makes for one reader; place() says otherwise
+  // A node that a pass adds has one reader, unless place() says otherwise.
   uses_.push_back(1);
   return id;
 }

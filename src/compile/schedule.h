@@ -1,5 +1,5 @@
-// Puts the nodes of a graph into the order in which they are to run. A pass that makes many small
-// values gives each node a position, so that a value is made shortly before it is read.
+// Sorts a graph's nodes into the order in which they will run. A pass that makes many small values
+// gives each node a position, so that a value is made shortly before it is read.
 #pragma once
 
 #include <span>
@@ -14,9 +14,9 @@ struct SchedulePosition {
   double place = 0;
 };
 
-// The graph with its nodes in that order: all inputs and what the outputs need, nothing else. A
-// node stands behind everything that it reads; of the nodes for which that holds, the one of the
-// earliest position is next. Nodes of one position keep their order. `positions` is by node.
+// The graph with its nodes sorted: all inputs, and the nodes that the outputs need. A node comes
+// after everything that it reads; of the nodes that could be next, the one with the earliest
+// position is. Nodes with equal positions keep their order. `positions` is indexed by node.
 Graph in_schedule_order(const Graph& graph, std::span<const SchedulePosition> positions);
 
 }  // namespace inkstone::compile

@@ -1,5 +1,6 @@
-// Walks the graph once. A new node stands for an old one, or for one copy of its rows (the base),
-// with the number of copies. Where a reader needs all rows, a Repeat makes them of the base.
+// Walks the graph once. A new node stands for an old node, or for one copy of its rows (the base)
+// together with the number of copies. If a reader needs all rows, a Repeat makes them from the
+// base.
 #include <algorithm>
 #include <map>
 
@@ -9,8 +10,8 @@
 namespace inkstone::compile {
 namespace {
 
-// Whether a row of the result reads only the same row of input k. The other inputs belong to all
-// rows alike (weights).
+// Whether a row of the result reads only the same row of input k. Other inputs (weights) are the
+// same for all rows.
 bool by_row(const op::Input&, int) { return false; }
 bool by_row(const op::Weight&, int) { return false; }
 bool by_row(const op::Constant&, int) { return false; }
@@ -24,10 +25,10 @@ bool by_row(const op::TimeEmbedding&, int) { return true; }
 bool by_row(const op::Activate&, int) { return true; }
 bool by_row(const op::Add&, int) { return true; }
 bool by_row(const op::Mul&, int) { return true; }
-// along the rows too: they are repeated in place
+// Along the axis of rows too, because each row is repeated in its place.
 bool by_row(const op::Concat&, int) { return true; }
 bool by_row(const op::Slice& o, int) { return o.axis != 0; }
-bool by_row(const op::Reshape&, int) { return true; }  // where it keeps them: see Sinker::sinks
+bool by_row(const op::Reshape&, int) { return true; }  // if it keeps rows: see Sinker::sinks
 bool by_row(const op::ToTokens&, int) { return true; }
 bool by_row(const op::ToImage&, int) { return true; }
 bool by_row(const op::Upsample2x&, int) { return true; }
@@ -37,7 +38,7 @@ bool by_row(const op::Cast&, int) { return true; }
 bool by_row(const op::GroupStats&, int) { return true; }
 bool by_row(const op::GroupApply&, int k) { return k <= 1; }
 
-// Ops that work along the last axis: of a vector that is the axis of rows.
+// Ops that work along the last axis, which in a vector is the axis of rows.
 bool along_last_axis(const Op& op) {
   return std::holds_alternative<op::Linear>(op) || std::holds_alternative<op::LayerNorm>(op) ||
          std::holds_alternative<op::Geglu>(op);
@@ -60,7 +61,7 @@ class Sinker {
  private:
   struct Placed {
     int base = -1;  // the new node
-    // that its rows are to be repeated
+    // How often its rows must be repeated.
     int times = 1;
   };
 
@@ -80,8 +81,8 @@ class Sinker {
     return {base, times};
   }
 
-  // How often every row of the node's result is there, by its inputs; 1 where the node has to be
-  // computed whole.
+  // How many copies of each row the node's result has, judged by its inputs; 1 if all rows must be
+  // computed.
   int sinks(const Node& node) const {
     int times = 1;
     for (const int input : node.inputs) times = std::max(times, placed_[input].times);
@@ -103,7 +104,7 @@ class Sinker {
     return at.times == 1 ? at.base : repeated(at.base, at.times);
   }
 
-  // Repeats stand before reshapes: fuse() looks for the reshape.
+  // A Repeat goes before a reshape, because fuse() looks for the reshape.
   int repeated(int base, int times) {
     const auto found = repeated_.find({base, times});
     if (found != repeated_.end()) return found->second;

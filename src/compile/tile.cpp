@@ -1,8 +1,9 @@
-// Row bands. A large map is a list of bands, each a value of its own, from where it is made to its
-// last reader; GroupNorm and Upsample2x are never stored but applied to the rows that somebody
-// reads. A band that is read together with rows of its neighbours gets room for them at its ends:
-// those few rows are copied, the band is computed in its place. Between two statistics the work
-// goes band by band through all ops, so that a map dies while the next one grows.
+// Row bands. From the op that makes it to its last reader, a large map is a list of bands, each a
+// value of its own. GroupNorm and Upsample2x are not stored: they are applied to the rows that a
+// reader needs. If a reader needs a band and some rows of its neighbours, the band gets room for
+// them at its ends: those few rows are copied, and the band itself is computed in place. Between
+// two statistics the work goes band by band through all ops, so that a map is freed while the next
+// one grows.
 #include <algorithm>
 #include <utility>
 
@@ -23,14 +24,14 @@ struct Band {
   bool holds(int64_t from, int64_t to) const { return begin <= from && to <= end; }
 };
 
-// Where an old value is now.
+// The new values that stand for an old one.
 struct Map {
-  // top to bottom, or the whole; none where it is applied on reading
+  // From top to bottom, or one band for the whole map. None if it is applied on reading.
   std::vector<Band> bands;
   std::vector<Band> wider;  // bands with rows of their neighbours
-  // of a GroupNorm that is applied on reading
+  // The statistics of a GroupNorm that is applied on reading.
   int stats = -1;
-  // when it is made, and the latest stage so far in which it is read
+  // The stage in which it is made, and the latest stage so far in which it is read.
   int stage = 0, read = 0;
 };
 
@@ -59,7 +60,7 @@ class Tiler {
   bool applied_on_reading(int id) const { return maps_[id].bands.empty(); }
   bool in_bands(int id) const { return maps_[id].bands.size() != 1; }
 
-  // Which inputs give rows for the result's rows; none for an op that does not work row by row.
+  // The inputs whose rows become the result's rows; none for an op that does not work row by row.
   static std::vector<int> row_inputs(const Graph& graph, const Node& node) {
     if (const auto* conv = as<op::Conv2d>(node))
       return conv->residual ? std::vector<int>{node.inputs[0], node.inputs.back()} : std::vector<int>{node.inputs[0]};
@@ -101,8 +102,8 @@ class Tiler {
     if (!large(node)) whole(id);
   }
 
-  // A map is ready once it is made and its earlier readers have had it: who comes last lets go of
-  // it band by band.
+  // A map is ready when it has been made and earlier readers have read it. The last reader then
+  // frees it band by band.
   int ready(int id) const {
     const Map& map = maps_[id];
     const int own = std::max(map.stage, map.read);
@@ -133,7 +134,7 @@ class Tiler {
     maps_[id].stats = add(op::GroupStats{norm.groups, norm.epsilon}, std::move(inputs), DType::kF32);
   }
 
-  // Rows [begin, end) of a node's result.
+  // Adds a node for rows [begin, end) of a node's result.
   int band(const Node& node, int64_t begin, int64_t end) {
     Op op = node.op;
     std::vector<int> inputs;
@@ -180,7 +181,7 @@ class Tiler {
     return slice(wider.id, begin - wider.begin, end - wider.begin);
   }
 
-  // The band that has most of the rows, with what is missing around it.
+  // Extends the band that has most of these rows by the rows that are missing.
   Band widen(Map& map, int64_t begin, int64_t end) {
     const auto shared = [&](const Band& band) { return std::min(end, band.end) - std::max(begin, band.begin); };
     const Band home = *std::max_element(map.bands.begin(), map.bands.end(),
@@ -212,9 +213,9 @@ class Tiler {
     return map.bands[0].id;
   }
 
-  // The bands of a result: those of what it reads, cut again where they would be too high. Cuts are
-  // at multiples of kAligned rows where that leaves a band: a kernel that works on squares of rows
-  // then finds the same squares as in the whole map.
+  // The bands of a result: those of its input, cut again if they would be too high. If possible,
+  // cuts are at multiples of kAligned rows, so that a kernel that works on square tiles has the
+  // same tiles as in the whole map.
   std::vector<std::pair<int64_t, int64_t>> cuts(int id) const {
     const Node& node = graph_.node(id);
     const auto* conv = as<op::Conv2d>(node);
@@ -244,7 +245,7 @@ class Tiler {
   std::vector<Map> maps_;  // by old node
   Graph out_;
   std::vector<SchedulePosition> positions_;  // by new node
-  // of the nodes that are being added
+  // The position of nodes that are being added.
   SchedulePosition position_;
 };
 

@@ -13,7 +13,7 @@ namespace inkstone {
 
 class BoundProgram {
  public:
-  // Of `jobs` jobs: each brings its rows of every input. `backend` outlives it.
+  // A program for `jobs` jobs; each job has its rows of every input. `backend` outlives it.
   BoundProgram(Backend& backend, std::unique_ptr<Program> program, const Graph& graph, std::string component,
                int jobs = 1);
 
@@ -22,19 +22,24 @@ class BoundProgram {
   int jobs() const { return jobs_; }
   bool reads(const std::string& input) const { return slots_.contains(input); }
 
-  // Each run needs every input bound anew: a tensor of an earlier run is never read by mistake.
-  Tensor& host_input(const std::string& input);               // for the host to fill
-  void lend(const std::string& input, const Tensor& tensor);  // read whole, as it is, by the next run
-  // One job's rows: the last ones that the input has for a job. Where the tensor has more, the first are of the
-  // unconditional half, which is not asked for. The only job lends a tensor that is read whole for the next run.
+  // Every input must be bound again before each run, so that no run reads a tensor of an earlier
+  // one by mistake.
+  Tensor& host_input(const std::string& input);  // for the host to fill
+  // the next run reads it in place
+  void lend(const std::string& input, const Tensor& tensor);
+  // Binds one job's rows. If `rows` has more rows than the input takes for a job, the last ones are
+  // used: the first belong to the unconditional half, which this evaluation does not run. A lone
+  // job's tensor of the right size is lent instead of copied.
   void bind(const std::string& input, const Tensor& rows, size_t job);
-  void drop_inputs();  // their memory; the next run fills them anew
+  // frees their memory; the next run fills them again
+  void drop_inputs();
 
-  // Into outputs that it keeps: the first one is for the host, what else it gives is for the next program.
+  // Runs into outputs that it keeps. The first is for the host, the others are for the next
+  // program.
   void run();
   const Tensor& output(size_t i) const { return outputs_[i]; }
   void take_rows(size_t output, Tensor& rows, size_t job) const;  // a job's rows of an output
-  std::vector<Tensor> run_for_new_outputs();                      // on the device
+  std::vector<Tensor> run_for_new_outputs();                      // they stay on the device
 
  private:
   void run_into(std::span<Tensor* const> outputs);

@@ -12,7 +12,7 @@
 namespace inkstone {
 namespace {
 
-// What a part gives is called by its number: "text_0", "time_21".
+// The outputs of a part are numbered: "text_0", "time_21".
 const char* output_name(DependsOn depends) {
   switch (depends) {
     case DependsOn::kPrompt: return "text";
@@ -29,7 +29,7 @@ std::vector<std::string> numbered(const ConditioningPart& part) {
   return names;
 }
 
-// The step's inputs by these names.
+// The step's inputs, under these names.
 std::vector<std::string> short_inputs(const UnetParts& parts) {
   std::map<std::string, std::string> known;
   for (const ConditioningPart& part : parts.before) {
@@ -137,7 +137,7 @@ class Lister {
       ComponentGraph& tiled = add(name, "vae_decoder", decoder, {"latent"}, {"image"});
       tiled.size = size;
       tiled.vae_tile = tile;
-      // The largest maps, those of the image's size and of half of it, are the ones that memory is for.
+      // The largest maps, of the image's size and half of it, need the memory.
       tiled.graph =
           compile::tile_rows(compile::fuse(tiled.graph), int64_t{size.height} * size.width / 4, int64_t{tile} * scale_);
     }

@@ -1,5 +1,5 @@
-// The graphs that images are made with, for whoever compiles them ahead of time: ONNX files for Ascend. Each says which of the
-// engine's own graphs it stands for, so that the engine finds what was made of it.
+// The graphs that draw an image, to be compiled ahead of time (ONNX files for Ascend). Each names
+// the engine's own graph that it stands for, so that the engine finds the compiled file.
 #pragma once
 
 #include <optional>
@@ -17,30 +17,40 @@ struct ImageSize {
 };
 
 struct ComponentGraph {
-  std::string name;           // "unet_step_512x512_b2_guided"
-  std::string component;      // "text_encoder", "unet", "vae_decoder", "vae_encoder"
-  std::string part;           // "prompt", "time" or "step" of the U-Net; else as the component
-  ImageSize size{0, 0};       // 0x0: of all sizes
-  int cfg_copies = 1;         // texts for each latent: 2 with guidance
-  int vae_tile = 0;           // latent rows in a band; 0: whole
-  std::vector<int> batches;   // images at once: one, or several where the rows are left open
-  std::vector<Graph> engine;  // for each of them, the graph that the engine compiles
-  Graph graph;                // to be written: of the first batch, or of open rows with `other` telling what is open
+  std::string name;       // "unet_step_512x512_b2_guided"
+  std::string component;  // "text_encoder", "unet", "vae_decoder", "vae_encoder"
+  // "prompt", "time" or "step" of the U-Net; else as the component
+  std::string part;
+  ImageSize size{0, 0};  // 0x0: for all sizes
+  // texts for each latent: 2 with guidance
+  int cfg_copies = 1;
+  // latent rows in a band; 0: whole
+  int vae_tile = 0;
+  // images at once: one, or several where the rows are left open
+  std::vector<int> batches;
+  // for each batch, the graph that the engine compiles
+  std::vector<Graph> engine;
+  // The graph to write: of the first batch. With open rows, `other` is the graph of another batch;
+  // sizes that differ between the two are open.
+  Graph graph;
   std::optional<Graph> other;
-  std::vector<std::string> inputs,
-      outputs;  // short names; what `prompt` and `time` give, the steps take by the same name
+  // Short names. The steps' inputs have the same names as the outputs of `prompt` and `time`.
+  std::vector<std::string> inputs, outputs;
 };
 
 struct GraphChoice {
   std::vector<ImageSize> sizes{{}};
   std::vector<int> batches{1};
-  bool open_rows = false;  // one step for all batches of a size
-  int vae_tile = 0;        // besides the whole VAE decoder, one in bands of so many latent rows; 0: none
-  bool encoder = false;    // the VAE's encoder too
+  // one step for all batches of a size
+  bool open_rows = false;
+  // Also writes a VAE decoder in bands of so many latent rows; 0: none.
+  int vae_tile = 0;
+  bool encoder = false;  // the VAE's encoder too
 };
 
-// Text encoder, the U-Net's three parts (a step for each size, batch, and with guidance and without), VAE; by component. All but
-// the steps are of batch 1: the engine runs them one at a time. UsageError where a size is no multiple of what the model needs.
+// The graphs by component: text encoder, the U-Net's three parts (with a step for each size and
+// batch, with guidance and without), VAE. All but the steps have batch 1, because the engine runs
+// them one at a time. Throws UsageError if a size is no multiple of what the model needs.
 std::vector<ComponentGraph> component_graphs(const Pipeline& model, const GraphChoice& choice);
 
 }  // namespace inkstone

@@ -8,8 +8,9 @@
 namespace inkstone {
 namespace {
 
-// What a model distilled with guidance is told of it: sin and cos of 1000 (guidance - 1) at falling frequencies
-// (diffusers: pipelines/latent_consistency_models, get_guidance_scale_embedding).
+// The guidance embedding for a model that was distilled with guidance: sin and cos of 1000
+// (guidance - 1) at falling frequencies (diffusers: pipelines/latent_consistency_models,
+// get_guidance_scale_embedding).
 void embed_guidance(float guidance, std::span<float> to) {
   const size_t half = to.size() / 2;
   for (size_t i = 0; i < half; ++i) {
@@ -78,7 +79,8 @@ const NamedTensors& Conditioner::of_prompt(const std::string& prompt) {
 }
 
 NamedTensors Conditioner::cross_kv_of(const std::vector<const std::string*>& prompts) {
-  for (const std::string* prompt : prompts) text_of(*prompt);  // all of them before the U-Net's turn
+  // all prompts, before it is the U-Net's turn
+  for (const std::string* prompt : prompts) text_of(*prompt);
   NamedTensors made;
   for (size_t row = 0; row < prompts.size(); ++row) {
     const NamedTensors& own = of_prompt(*prompts[row]);

@@ -1,5 +1,5 @@
-// What runs before the steps: prompts become text, text becomes keys and values, timesteps become embeddings. Each result
-// is cached by exactly what it depends on (conditioning.h).
+// Runs the stages before the steps: a prompt becomes text, text becomes keys and values, a timestep
+// becomes embeddings. Each result is cached by exactly what it depends on (conditioning.h).
 #pragma once
 
 #include <string>
@@ -14,7 +14,8 @@ namespace inkstone {
 
 struct EncodedText {
   Tensor embedding;  // [1, 77, context]
-  std::string cut;   // of the prompt: what was too long
+  // the end of the prompt that did not fit
+  std::string cut;
 };
 
 class Conditioner {
@@ -22,14 +23,15 @@ class Conditioner {
   Conditioner(const Pipeline& pipeline, Backend& backend, ProgramCache& programs);
 
   const EncodedText& text_of(const std::string& prompt);
-  // The rows of a job: for each prompt (the negative one first) its row of every tensor that prompts decide.
+  // A job's cross_kv: of every tensor one row for each prompt, the negative one first.
   NamedTensors cross_kv_of(const std::vector<const std::string*>& prompts);
-  // [1, c] each. `guidance_scale` counts where the model was distilled with it.
+  // Tensors [1, c]. `guidance_scale` matters only if the model was distilled with it.
   const NamedTensors& time_embeddings(float timestep, float guidance_scale);
-  void forget();  // all results: another plan is in force
+  void forget();  // all results, when the plan changes
 
  private:
-  const PipelineStage* stage_of(DependsOn depends);  // null where nothing of the step depends on that alone
+  // Null if nothing in the step depends on this alone.
+  const PipelineStage* stage_of(DependsOn depends);
   const NamedTensors& of_prompt(const std::string& prompt);
   NamedTensors named(const PipelineStage& stage, std::vector<Tensor> tensors) const;
 
@@ -38,7 +40,7 @@ class Conditioner {
   ProgramCache& programs_;
   LruCache<std::string, EncodedText> texts_;                         // by prompt
   LruCache<std::string, NamedTensors> of_prompt_;                    // by prompt
-  LruCache<std::pair<float, float>, NamedTensors> time_embeddings_;  // by timestep and, where distilled, guidance
+  LruCache<std::pair<float, float>, NamedTensors> time_embeddings_;  // by timestep and guidance (if distilled)
 };
 
 void check_finite(std::span<const float> values, const char* what);  // Error of kind kNotFinite

@@ -1,5 +1,6 @@
-// What conditions the U-Net, as named tensors, and what each depends on. A tensor is cached by exactly that: two requests
-// with one prompt share its cross-attention keys and values, two requests at one timestep share its embeddings.
+// The inputs that condition the U-Net, and what each depends on. Values made of an input are cached
+// by exactly that: requests with the same prompt share cross-attention keys and values, requests at
+// the same timestep share embeddings.
 #pragma once
 
 #include <string>
@@ -10,9 +11,11 @@
 namespace inkstone {
 
 enum class DependsOn {
-  kPrompt,    // a prompt, positive or negative
-  kTimestep,  // a timestep of a schedule, and the guidance scale of a model that was distilled with it
-  kRequest,   // all that a request says besides: sizes, pooled prompts
+  kPrompt,  // a prompt, positive or negative
+  // A timestep of a schedule; if the model was distilled with guidance, also the guidance scale.
+  kTimestep,
+  // the rest of a request: sizes, pooled prompts
+  kRequest,
 };
 
 struct ConditioningInput {  // of the U-Net's graph
@@ -27,7 +30,7 @@ inline constexpr ConditioningInput kConditioning[] = {
 };
 
 struct NamedTensor {
-  std::string name;  // of the U-Net's input that it is for
+  std::string name;  // of the U-Net's input
   Tensor tensor;
 };
 using NamedTensors = std::vector<NamedTensor>;

@@ -14,7 +14,8 @@ bool finite(std::span<const float> values) {
   return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
 }
 
-// Classifier-free guidance. rows: the unconditional prediction, then the conditional one, or the conditional one alone.
+// Classifier-free guidance. `rows` has the unconditional prediction, then the conditional one; or
+// only the conditional one.
 void guide(const Job& job, const float* rows, std::span<float> to) {
   if (job.next().cfg_copies == 1) return static_cast<void>(std::copy_n(rows, to.size(), to.begin()));
   const float guidance = job.request.guidance_scale;
@@ -50,7 +51,7 @@ std::vector<RowFault> Denoiser::step(std::span<Job* const> jobs, size_t max_jobs
   return faults;
 }
 
-// Steps those that fit into one call, and returns how many.
+// Steps as many of the jobs as one program takes, and returns how many.
 size_t Denoiser::step_alike(std::span<Job* const> jobs, size_t max_jobs, std::vector<RowFault>& faults) {
   const ResolvedRequest& request = jobs[0]->request;
   const auto [cfg_copies, part] = jobs[0]->next();
@@ -73,7 +74,7 @@ size_t Denoiser::step_alike(std::span<Job* const> jobs, size_t max_jobs, std::ve
   }
 }
 
-// Where the program takes more jobs than these, the first one's rows fill it.
+// If the program takes more jobs than there are, copies of the first job's rows fill it.
 void Denoiser::run_step(BoundProgram& program, std::span<Job* const> jobs, std::vector<RowFault>& faults) {
   const auto [cfg_copies, part] = jobs[0]->next();
   programs_.claim_shared_inputs({program.jobs(), cfg_copies, jobs[0]->request.width, jobs[0]->request.height, part});

@@ -1,5 +1,6 @@
-// A step of a batch: jobs that run the same evaluation go together, as many at a time as there is a program and memory for,
-// and each goes on as if it were alone. What is wrong with one of them ends that one.
+// Advances a batch of jobs by one step. Jobs with the same kind of evaluation run together, as many
+// at a time as there is a program and memory for. Each gets the result that it would have alone,
+// and a fault of one job ends only that job.
 #pragma once
 
 #include <span>
@@ -15,8 +16,9 @@ class Denoiser {
  public:
   Denoiser(ProgramCache& programs, Conditioner& conditioner) : programs_(programs), conditioner_(conditioner) {}
 
-  // Jobs of one size, guided or not, each with its cross_kv: one evaluation, guidance and scheduler step of each, with the
-  // result it would have alone. At most `max_jobs` in a call. Where it throws Error of kind kOutOfMemory no job has moved.
+  // The jobs have one image size, may be guided or not, and have their cross_kv. Each makes one
+  // evaluation, applies guidance and takes one scheduler step; at most `max_jobs` share a call. If
+  // it throws Error of kind kOutOfMemory, no job has advanced.
   std::vector<RowFault> step(std::span<Job* const> jobs, size_t max_jobs);
 
  private:

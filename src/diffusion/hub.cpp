@@ -1,4 +1,5 @@
-// The cache's layout: models--OWNER--NAME/refs/REVISION holds a commit, snapshots/COMMIT/ the files.
+// The cache's layout: models--OWNER--NAME/refs/REVISION holds a commit, snapshots/COMMIT/ the
+// files.
 #include "diffusion/hub.h"
 
 #include <algorithm>
@@ -26,7 +27,7 @@ bool is_word(std::string_view text) {
   return !text.empty() && text.size() <= 96 && std::ranges::all_of(text, allowed) && text != "." && text != "..";
 }
 
-// "owner/name" or "owner/name@revision"; the name is empty where the text is neither.
+// "owner/name" or "owner/name@revision"; the name is empty if the text is neither.
 HubId parse_id(const std::string& text) {
   const size_t at = text.find('@'), slash = text.find('/');
   HubId id;
@@ -85,7 +86,7 @@ void check_layout(const fs::path& folder) {
            : ""});
 }
 
-// "" where the repository's folder does not say.
+// "" if the repository's folder does not say.
 std::string commit_of(const fs::path& repository, const std::string& revision) {
   if (is_folder(repository / "snapshots" / revision)) return revision;  // a commit
   const fs::path reference = repository / "refs" / revision;

@@ -1,4 +1,4 @@
-// The last few values made, by key: the one used longest ago makes room for the next.
+// Keeps the last few values by key. A new value replaces the one that was used longest ago.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@ class LruCache {
  public:
   explicit LruCache(size_t most) : most_(most) {}
 
-  // nullptr where it is not kept. What it points to stays until a put() drops it.
+  // nullptr if there is none. The pointer is valid until a put() drops the value.
   const T* find(const Key& key) {
     const auto found = entries_.find(key);
     if (found == entries_.end()) return nullptr;

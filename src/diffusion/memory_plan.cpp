@@ -8,12 +8,15 @@ namespace {
 
 size_t in_use(const MemoryUse& use) { return use.mapped + use.work(); }
 
-struct Sums {             // bytes of some stages
-  size_t packed = 0;      // weights
-  size_t before = 0;      // the most that one of those before the steps has mapped and works with
-  size_t step_pages = 0;  // mapped by what runs in each step
-  size_t end_pages = 0;   // and by what runs after them
-  size_t work = 0;        // the most of any that is not before the steps: all work in the same bytes
+struct Sums {         // bytes of some stages
+  size_t packed = 0;  // weights
+  // The most that a stage before the steps has mapped and uses for work.
+  size_t before = 0;
+  // Mapped by the stages of each step.
+  size_t step_pages = 0;
+  size_t end_pages = 0;  // mapped by stages after the steps
+  // The most work memory of any stage that is not before the steps; they share it.
+  size_t work = 0;
 };
 
 Sums sums_of(const EnginePlan& plan, std::string_view component) {
@@ -23,7 +26,8 @@ Sums sums_of(const EnginePlan& plan, std::string_view component) {
     if (!stage.shares_packed) sums.packed += stage.use.weights;
     switch (stage.position) {
       case StagePosition::kBeforeSteps: sums.before = std::max(sums.before, in_use(stage.use)); continue;
-      // The pages of a stage that shares its weights are among the other's, unless weights pass through memory.
+      // A stage that shares its weights reads the other stage's pages, unless weights pass through
+      // memory.
       case StagePosition::kEachStep:
         if (!stage.shares_packed || plan.weight_streaming) sums.step_pages += stage.use.mapped;
         break;
@@ -42,8 +46,9 @@ const MemoryUse& EnginePlan::use(std::string_view stage) const {
   return found == stages.end() ? none : found->use;
 }
 
-// What the stages before the steps read is given back as soon as they ran, and they run when the VAE's pages and the work
-// memory are given back. When components take turns, the pages of the steps are given back too.
+// Stages before the steps give back the pages that they read as soon as they have run. Before they
+// run, the VAE's pages and the work memory are given back. If components take turns, the steps'
+// pages are given back too.
 size_t peak_of(const EnginePlan& plan) {
   const size_t always = plan.program_bytes + plan.carried_bytes + plan.owned_bytes;
   if (!plan.components_in_turn) {

@@ -1,4 +1,4 @@
-// What an engine does with its memory, decided before anything runs.
+// How an engine will use its memory, decided before anything runs.
 #pragma once
 
 #include <string>
@@ -22,20 +22,29 @@ struct PlannedStage {
 struct EnginePlan {
   Precision precision = Precision::kFp32;
   bool vae_tiling = false, attention_slicing = false;
-  bool components_in_turn = false;   // text encoder, U-Net and VAE are not resident together
-  bool weight_streaming = false;     // weights pass through memory, call by call, as far as they do not fit
-  std::vector<PlannedStage> stages;  // in the order they run; a shallow step stands before the full one
-  size_t carried_bytes = 0;          // what is carried between them: for one job, and what is kept for the next
-  size_t program_bytes = 0;          // besides the components: code, libraries, tokenizer
-  size_t owned_bytes = 0;            // of weights that no file holds, such as merged ones: resident at all times
-  size_t peak_bytes = 0;             // of all of it, by the policy
-  int jobs = 1;                      // in one call of the U-Net
-  std::vector<std::string> reasons;  // a line for each thing given up, and what it saved
+  // only one of text encoder, U-Net, VAE resident
+  bool components_in_turn = false;
+  // Weights that do not fit pass through memory call by call.
+  bool weight_streaming = false;
+  // In the order in which they run; a shallow step comes before the full one.
+  std::vector<PlannedStage> stages;
+  // Values passed between stages: one job's, and those cached for later requests.
+  size_t carried_bytes = 0;
+  size_t program_bytes = 0;  // code, libraries, tokenizer
+  // Weights that are in no file, such as merged ones. They are always resident.
+  size_t owned_bytes = 0;
+  // the most that is resident at once
+  size_t peak_bytes = 0;
+  int jobs = 1;  // in one evaluation
+  // One line for each thing given up, with what it saved.
+  std::vector<std::string> reasons;
 
-  const MemoryUse& use(std::string_view stage) const;  // all zero where there is no such stage
+  // all zero if there is no such stage
+  const MemoryUse& use(std::string_view stage) const;
 };
 
-// Bytes that are resident at most, by the policy: which stages are there together, and what is given back between them.
+// The most bytes that are resident at once. The policy decides which stages are resident together,
+// and what is given back between them.
 size_t peak_of(const EnginePlan& plan);
 
 }  // namespace inkstone

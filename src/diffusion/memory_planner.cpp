@@ -11,7 +11,7 @@
 namespace inkstone {
 namespace {
 
-// oneDNN's code and the kernels that it generates, once used (seen: 14 to 21 MiB).
+// oneDNN's code and the kernels that it generates when it is used (measured: 14 to 21 MiB).
 constexpr size_t kLibraryBytes = size_t{20} << 20;
 
 std::string mebibytes(size_t bytes) {
@@ -35,18 +35,20 @@ Precision precision_of(const PlanOptions& options, const DeviceInfo& device) {
 
 }  // namespace
 
-// A plan in the making, for one kind of request or for a capacity's extremes.
+// A plan that is being made, for one kind of request or for the extreme sizes of a capacity.
 class MemoryPlanner::Draft {
  public:
   using Sizes = std::vector<std::pair<int, int>>;
   Draft(const MemoryPlanner& planner, const PlanKey& key, const Sizes& sizes, int jobs, bool capacity);
   bool fits() const { return !limited_ || plan_.peak_bytes <= limit_; }
-  EnginePlan climb();                            // gives up what must be; UsageError where that is not enough
-  void take_choices_of(const EnginePlan& plan);  // what it gave up
+  // Gives things up until the plan fits. Throws UsageError if it never does.
+  EnginePlan climb();
+  void take_choices_of(const EnginePlan& plan);  // takes over what `plan` gave up
   const EnginePlan& plan() const { return plan_; }
 
  private:
-  struct Sized {  // a stage, and its graph for each size: one where it is the same for all
+  // A stage and its graph for each size; one graph if it is the same for all sizes.
+  struct Sized {
     PipelineStage stage;
     std::vector<Graph> graphs;
   };
@@ -80,7 +82,7 @@ MemoryPlanner::Draft::Draft(const MemoryPlanner& planner, const PlanKey& key, co
     StageShape shape{jobs, key.guided ? 2 : 1, width, height,
                      key.cached ? UnetPart::kFullKeepFeature : UnetPart::kFull};
     PipelineStage step = step_stage(pipeline, shape, plan_.precision);
-    // Of programs that are compiled ahead there may be fewer jobs at a time.
+    // Programs that are compiled ahead may take fewer jobs at a time.
     while (shape.jobs > 1 && !planner.backend_.has(step.graph, {plan_.precision, plan_.attention_slicing})) {
       --shape.jobs;
       step = step_stage(pipeline, shape, plan_.precision);
@@ -123,7 +125,7 @@ void MemoryPlanner::Draft::add(PipelineStage stage) {
   sized.stage = std::move(stage);
 }
 
-// Of a further size: the graphs of stages that are there.
+// Adds stages; for further sizes, only their graphs.
 void MemoryPlanner::Draft::add_sized(size_t size, std::vector<PipelineStage> stages) {
   for (PipelineStage& stage : stages) {
     if (size == 0) {
@@ -135,20 +137,23 @@ void MemoryPlanner::Draft::add_sized(size_t size, std::vector<PipelineStage> sta
   }
 }
 
-// What one program makes for another: kept for the next requests, and of the jobs in flight.
+// Bytes of values that one program makes for another: those cached for later requests, and those of
+// the jobs in flight.
 size_t MemoryPlanner::Draft::carried(int jobs) const {
   const size_t rows = key_.guided ? 2 : 1;
-  size_t sum = 0, held = 0;  // held: by a job, for one row
+  // held: what a job holds for one row.
+  size_t sum = 0, held = 0;
   for (const Sized& sized : stages_) {
     const size_t results = outputs_bytes(sized.graphs[0]);
     sum += sized.stage.results_kept * results;
     if (sized.stage.held_by_jobs) held += results;
-    // The job's cached feature, and as the program gave it.
+    // The cached feature twice: the job's own, and the program's output.
     if (sized.stage.name == "unet" && key_.cached)
       sum += 2 * bytes_of(sized.graphs[0], sized.graphs[0].outputs().back());
   }
   sum += rows * held;
-  if (key_.partly_guided) sum += held;  // the conditional halves, for the programs without the other
+  // Copies of the conditional half, for programs without guidance.
+  if (key_.partly_guided) sum += held;
   if (!capacity_) return sum;
   sum += static_cast<size_t>(Capacity::kJobsWithCrossKv * jobs - 1) * rows * held;
   if (jobs > 1) sum += static_cast<size_t>(jobs) * rows * held;  // as a call's inputs
@@ -162,12 +167,14 @@ MemoryUse MemoryPlanner::Draft::use_of(const Sized& sized, const Graph& graph) c
   CompileOptions options{plan_.precision, plan_.attention_slicing, sized.stage.takes_tiling && plan_.vae_tiling};
   const MemoryUse all = planner_.backend_.plan(graph, weights, options);
   if (!plan_.weight_streaming) return all;
-  // Where weights pass through memory, all of a stage's that shares another's do: the other's stay as far as they may.
+  // If weights pass through memory, a stage that shares another's weights lets all of them pass;
+  // the other stage keeps as many as fit.
   if (sized.stage.shares_packed) {
     options.mapped_limit = 0;
     return planner_.backend_.plan(graph, weights, options);
   }
-  // The programs of a component are there together; what they pack was measured before any weight passes.
+  // A component's programs are resident together. What they pack was measured before any weight
+  // passes through memory.
   size_t packed = 0;
   int stages = 0;
   for (const PlannedStage& other : plan_.stages) {
@@ -181,7 +188,7 @@ MemoryUse MemoryPlanner::Draft::use_of(const Sized& sized, const Graph& graph) c
   return planner_.backend_.plan(graph, weights, options);
 }
 
-// Weights that pass through memory stay as far as they may beside the largest size's work.
+// If weights pass through memory, as many stay as fit beside the work memory of the largest size.
 MemoryUse MemoryPlanner::Draft::max_of(const Sized& sized) const {
   MemoryUse most = use_of(sized, sized.graphs[0]);
   for (size_t i = 1; i < sized.graphs.size(); ++i) {
@@ -200,7 +207,7 @@ size_t MemoryPlanner::Draft::measure() {
   return plan_.peak_bytes = peak_of(plan_);
 }
 
-// Each choice is kept only where it saves memory.
+// A choice is kept only if it saves memory.
 void MemoryPlanner::Draft::give_up(bool& flag, bool allowed, const char* what) {
   if (fits() || flag || !allowed) return;
   const size_t before = plan_.peak_bytes;
@@ -269,8 +276,8 @@ const EnginePlan& MemoryPlanner::plan(const PlanKey& key) {
   return plans_[key] = Draft(*this, key, {{key.width, key.height}}, 1, false).climb();
 }
 
-// The shapes that need the most: square, and as wide and as high as may be, of the most pixels. Where programs are compiled
-// ahead and there are none for these, the model's own size.
+// The sizes that need most memory: the largest square, the widest and the highest image. If
+// programs are compiled ahead and there are none for these sizes, the model's own size.
 std::vector<std::pair<int, int>> MemoryPlanner::extreme_sizes(const Capacity& capacity) const {
   const int multiple = pipeline_.traits.size_multiple, side = capacity.max_side / multiple * multiple;
   const auto down = [&](int64_t pixels) {
@@ -293,7 +300,7 @@ std::vector<std::pair<int, int>> MemoryPlanner::extreme_sizes(const Capacity& ca
   return sizes;
 }
 
-// Fewer jobs in a call before anything that makes a step slower.
+// Takes fewer jobs in a step before it gives up anything that makes a step slower.
 EnginePlan MemoryPlanner::reserve(const Capacity& capacity) {
   INKSTONE_CHECK_USAGE(capacity.jobs >= 1, "a step of ", capacity.jobs, " jobs");
   const PlanKey key{capacity.max_side, capacity.max_side, !pipeline_.traits.distilled};

@@ -1,4 +1,5 @@
-// The memory policy: what is given up, cheapest first, until a request or a server's capacity fits into the budget.
+// The memory policy: it gives things up, cheapest first, until a request or a server's capacity
+// fits into the budget.
 #pragma once
 
 #include <map>
@@ -15,18 +16,22 @@
 namespace inkstone {
 
 struct PlanOptions {
-  std::optional<Precision> precision;  // unset: bf16 where the device is faster in it, else fp32
+  // unset: bf16 if it is faster, else fp32
+  std::optional<Precision> precision;
   Choice vae_tiling = Choice::kAuto;
   Choice attention_slicing = Choice::kAuto;
-  size_t memory_budget = 0;  // bytes of memory for weights, arenas and scratch; 0: what the machine has free
+  // Bytes for weights, arenas and scratch; 0: what the machine has free.
+  size_t memory_budget = 0;
 };
 
-// What a server promises to take, whatever the requests: its memory is planned once, and never again for a single one.
+// What a server must be able to run. Its memory is planned once for this, and not again for single
+// requests.
 struct Capacity {
-  static constexpr int kJobsWithCrossKv = 2;  // jobs that hold what their prompts gave, for each in a call
-  int jobs = 1;                               // in one call of the U-Net, at most
-  int max_side = 2048;                        // pixels
-  int64_t max_pixels = 1024 * 1024;           // of one image
+  // Jobs that hold their cross_kv, for each job in a step.
+  static constexpr int kJobsWithCrossKv = 2;
+  int jobs = 1;                      // in one step, at most
+  int max_side = 2048;               // pixels
+  int64_t max_pixels = 1024 * 1024;  // of one image
 
   RequestLimits limits() const;  // what a request may then ask
 };
@@ -46,11 +51,13 @@ class MemoryPlanner {
 
   MemoryPlanner(const Pipeline& pipeline, Backend& backend, PlanOptions options);
   const PlanOptions& options() const { return options_; }
-  void set_budget(size_t bytes);  // for the plans from now on; 0: what the machine has free
-  // UsageError where it cannot fit, with the least that can.
+  // for later plans; 0: what is free
+  void set_budget(size_t bytes);
+  // Throws UsageError naming the smallest budget that works if it cannot fit.
   const EnginePlan& plan(const PlanKey& key);
-  // One plan for all requests, made for the largest, without approximations. Where memory is too small for so many jobs in
-  // a call, there are fewer (EnginePlan::jobs); UsageError where it is too small for one.
+  // One plan for all requests, made for the largest, without approximations. If memory is too small
+  // for that many jobs in a step, the plan has fewer (EnginePlan::jobs). Throws UsageError if it is
+  // too small for one.
   EnginePlan reserve(const Capacity& capacity);
 
  private:
@@ -60,7 +67,7 @@ class MemoryPlanner {
   const Pipeline& pipeline_;
   Backend& backend_;
   PlanOptions options_;
-  const size_t program_bytes_, memory_free_;  // when it was made
+  const size_t program_bytes_, memory_free_;  // when the planner was made
   std::map<PlanKey, EnginePlan> plans_;
 };
 

@@ -1,5 +1,5 @@
-// MT19937 (Matsumoto and Nishimura, 1998) and the two ways in which torch's CPU generator makes normal values of its
-// words.
+// MT19937 (Matsumoto and Nishimura, 1998) and the two ways in which torch's CPU generator turns its
+// words into normal values.
 #include "diffusion/noise.h"
 
 #include <cmath>
@@ -15,7 +15,7 @@ uint32_t twist(uint32_t high, uint32_t low) {
   return (mixed >> 1) ^ ((low & 1) ? 0x9908b0dfu : 0);
 }
 
-// 16 uniform values become 16 normal ones: the pairs stand 8 apart.
+// 16 uniform values become 16 normal ones; the two values of a pair are 8 apart.
 void box_muller(std::span<float, 16> block) {
   constexpr float kTwoPi = 2 * std::numbers::pi_v<float>;
   for (size_t i = 0; i < 8; ++i) {
@@ -55,7 +55,8 @@ void NoiseGenerator::fill(std::span<float> out) {
   const size_t whole = out.size() / 16 * 16;
   for (size_t i = 0; i < whole; i += 16) fill_block(out.subspan(i).first<16>());
   if (whole == out.size()) return;
-  // The rest draws its words in order too, then gives way, with what stands before it, to 16 fresh ones.
+  // As torch does: the remaining values draw their words in order, then the last 16 values are
+  // drawn again.
   for (size_t i = whole; i < out.size(); ++i) next();
   fill_block(out.last<16>());
 }
@@ -65,7 +66,8 @@ void NoiseGenerator::fill_block(std::span<float, 16> out) {
   box_muller(out);
 }
 
-// 53 bits a uniform value, the first word high; the pair is cos and sin, the sin kept for the next call.
+// A uniform value has 53 bits, the first word being the high one. The pair is cos and sin; the sin
+// is kept for the next call.
 double NoiseGenerator::scalar() {
   if (has_cached_) {
     has_cached_ = false;

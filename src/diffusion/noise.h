@@ -1,5 +1,5 @@
-// Noise, keyed by seed alone: the numbers of torch.randn(..., generator=torch.Generator("cpu").manual_seed(seed)) in
-// float32.
+// Noise that depends on the seed alone: the numbers of torch.randn(...,
+// generator=torch.Generator("cpu").manual_seed(seed)) in float32.
 #pragma once
 
 #include <array>
@@ -8,13 +8,15 @@
 
 namespace inkstone {
 
-// MT19937 seeded with the low 32 bits of the seed, as torch's CPU generator. A job owns one: its first draw is the
-// latent, later draws (ancestral, SDE, LCM, eta) continue the same stream. Copyable; no allocation.
+// MT19937 seeded with the low 32 bits of the seed, as torch's CPU generator. A job owns one: its
+// first draw is the latent, later draws (ancestral, SDE, LCM, eta) continue the same stream.
+// Copyable; no allocation.
 class NoiseGenerator {
  public:
   explicit NoiseGenerator(uint64_t seed);
-  // Standard normal values. 16 or more: torch's vectorised layout (Box-Muller over blocks of 16, the last 16 drawn
-  // again when the size is no multiple of 16); fewer: its scalar path in double. Equal to torch's to 1e-6.
+  // Standard normal values. 16 or more: torch's vectorised layout (Box-Muller over blocks of 16,
+  // the last 16 drawn again when the size is no multiple of 16); fewer: its scalar path in double.
+  // Equal to torch's to 1e-6.
   void fill(std::span<float> out);
 
  private:

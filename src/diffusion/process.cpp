@@ -26,7 +26,8 @@ size_t file_backed_bytes() { return status_line("RssFile:"); }
 
 bool forget_peak() {
   std::ofstream file("/proc/self/clear_refs");
-  file << "5" << std::flush;  // proc(5): resets VmHWM to what is resident now
+  // proc(5): resets VmHWM to what is resident now
+  file << "5" << std::flush;
   return file.good();
 }
 

@@ -1,4 +1,4 @@
-// What the kernel says of this process's memory, in bytes (0 where it says nothing).
+// This process's memory as the kernel reports it, in bytes (0 if it does not).
 #pragma once
 
 #include <cstddef>
@@ -6,9 +6,12 @@
 namespace inkstone {
 
 size_t resident_bytes();       // now
-size_t peak_resident_bytes();  // at most, since the start or since forget_peak()
-size_t anonymous_bytes();      // now: what is this process's own and in no file
-size_t file_backed_bytes();    // now: pages of mapped files, the program's own among them; the kernel may drop them
-bool forget_peak();            // peak_resident_bytes() begins anew from now; false where the kernel does not let us
+size_t peak_resident_bytes();  // since the start or forget_peak()
+// now: pages that are in no file
+size_t anonymous_bytes();
+// Now: pages of mapped files, including the program's own. The kernel may drop them.
+size_t file_backed_bytes();
+// Resets peak_resident_bytes(); returns false if the kernel does not allow it.
+bool forget_peak();
 
 }  // namespace inkstone

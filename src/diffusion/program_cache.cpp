@@ -10,10 +10,11 @@ namespace {
 
 constexpr size_t kStepsKept = 24, kAbsentKept = 4096;
 constexpr int kMaxJobs = 64;  // of a program
-// Bytes of packed weights: a program with more is dropped where its component's turn is over, not put to rest.
+// Bytes of packed weights. A program with more is dropped when its component's turn is over; others
+// are kept.
 constexpr size_t kHeavyPacking = size_t{64} << 20;
 
-// Clients choose the sizes: what was used longest ago goes.
+// Clients choose the sizes, so the program that was used longest ago is dropped.
 template <typename Programs>
 void make_room(Programs& programs, size_t most) {
   while (programs.size() >= most)
@@ -96,7 +97,8 @@ BoundProgram* ProgramCache::find_step(const StageShape& shape) {
 
 BoundProgram& ProgramCache::step(const StageShape& shape) {
   if (BoundProgram* program = find_step(shape)) return *program;
-  build(step_stage(pipeline_, shape, plan_.precision), shape.jobs);  // its backend says what there is instead
+  // throws the backend's error, which says what there is instead
+  build(step_stage(pipeline_, shape, plan_.precision), shape.jobs);
   fail(INKSTONE_HERE, {"a step of ", shape.jobs, " jobs has no program"});
 }
 

@@ -1,5 +1,5 @@
-// The programs of a pipeline's stages, compiled on first use by the plan in force. What clients choose cannot make it
-// grow: of steps and decoders those used longest ago are dropped.
+// The programs of a pipeline's stages, compiled on first use by the current plan. Requests cannot
+// make it grow without bound: of steps and decoders, those used longest ago are dropped.
 #pragma once
 
 #include <cstdint>
@@ -20,28 +20,32 @@ class ProgramCache {
   ProgramCache(const Pipeline& pipeline, Backend& backend) : pipeline_(pipeline), backend_(backend) {}
 
   const EnginePlan& plan() const { return plan_; }
-  // Programs that another plan made otherwise are dropped; true where they were.
+  // Drops programs that the new plan would make differently. Returns whether it dropped any.
   bool replace_plan(EnginePlan next);
 
-  // Components take turns, and some pack so much that their programs are made when their turn comes, not ahead.
+  // Whether components take turns and one of them packs so much that its programs are made only
+  // when its turn comes.
   bool packs_in_turn() const;
 
   const std::vector<PipelineStage>& before_steps();  // in the plan's precision
   BoundProgram& before_steps(const std::string& stage);
-  BoundProgram& step(const StageShape& shape);      // throws what the backend says where there is none
-  BoundProgram& step_for(const StageShape& shape);  // for as many of its jobs as there is one for, else for more
+  BoundProgram& step(const StageShape& shape);  // throws the backend's error if none
+  // For as many of the jobs as a program exists for; if there is none, for more.
+  BoundProgram& step_for(const StageShape& shape);
   BoundProgram& decoder(int width, int height);
   bool has_before_steps(const std::string& stage) const { return before_.contains(stage); }
   bool has_step(const StageShape& shape) const { return steps_.contains(shape); }
   bool has_decoder(int width, int height) const { return decoders_.contains({width, height}); }
 
-  // What a stage before the steps gives. Meanwhile nobody needs the decoders' pages or the work memory, and what it reads
-  // of the model's files does not stay.
+  // Runs a stage before the steps and returns its outputs. First it gives back the decoders' pages
+  // and the work memory; afterwards it gives back the pages of the model's files that the stage
+  // read.
   std::vector<Tensor> run_before_steps(BoundProgram& program);
-  // Inputs that several jobs share are copies: only one program of several jobs has them at a time.
+  // A program of several jobs has its own copy of their inputs. Only one such program keeps these
+  // copies at a time.
   void claim_shared_inputs(const StageShape& shape);
-  // After a step of `tried` jobs, or the first that could not be made (0), found no memory: there is none for so many from
-  // now on. False where it was for one.
+  // To be called after a step of `tried` jobs found no memory (0: the first one that could not be
+  // made). From now on no step has so many jobs. Returns false if it was for one job.
   bool retry_with_fewer(StageShape shape, int tried);
 
   size_t size() const { return steps_.size() + decoders_.size(); }
@@ -49,9 +53,9 @@ class ProgramCache {
  private:
   struct Entry {
     std::unique_ptr<BoundProgram> program;
-    uint64_t used = 0;  // when it was last asked for
+    uint64_t used = 0;  // time of last use, by clock_
   };
-  BoundProgram* find_step(const StageShape& shape);  // null where there is no program for it
+  BoundProgram* find_step(const StageShape& shape);  // null if there is no program
   std::unique_ptr<BoundProgram> build(const PipelineStage& stage, int jobs = 1) const;
   CompileOptions compile_options(const PipelineStage& stage) const;
   void mark_absent(const StageShape& shape);
@@ -66,9 +70,10 @@ class ProgramCache {
   std::map<std::string, std::unique_ptr<BoundProgram>> before_;  // by stage
   std::map<StageShape, Entry> steps_;
   std::map<std::pair<int, int>, Entry> decoders_;  // by width and height
-  std::set<StageShape> absent_;                    // steps that there is no program for, or no memory
-  std::unique_ptr<StageShape> shared_inputs_;      // the step of several jobs whose inputs are there
-  uint64_t clock_ = 0;                             // counts what is asked of programs
+  std::set<StageShape> absent_;                    // steps without a program or memory
+  // the step that has claimed shared inputs
+  std::unique_ptr<StageShape> shared_inputs_;
+  uint64_t clock_ = 0;  // counts uses of programs
 };
 
 }  // namespace inkstone

@@ -1,4 +1,4 @@
-// Names, the factory, and what every scheduler checks before a step.
+// Names, the factory, and the checks of every scheduler before a step.
 #include "diffusion/scheduler.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
-// Schedulers: sigmas, timesteps and the arithmetic of one denoising step, on the host in fp32, as diffusers' classes of
-// the same names do it. A Scheduler is immutable; what a job carries from step to step is its SchedulerState. Formulas
-// and their sources: scheduler_*.cpp.
+// Schedulers: sigmas, timesteps and the arithmetic of one denoising step, on the host in fp32, as
+// in diffusers' classes of the same names. A Scheduler is immutable; a job's SchedulerState holds
+// what changes from step to step. Formulas and their sources are in scheduler_*.cpp.
 #pragma once
 
 #include <limits>
@@ -20,64 +20,72 @@ enum class BetaSchedule { kLinear, kScaledLinear, kSquaredCosCap };
 enum class PredictionType { kEpsilon, kVPrediction, kSample };
 enum class TimestepSpacing { kLeading, kLinspace, kTrailing };
 
-// A field that the kind does not read changes nothing, as in diffusers.
+// A field that the kind does not read has no effect, as in diffusers.
 struct SchedulerConfig {
   SchedulerKind kind = SchedulerKind::kPndm;
   int train_timesteps = 1000;
   double beta_start = 0.00085, beta_end = 0.012;
   BetaSchedule beta_schedule = BetaSchedule::kScaledLinear;
-  std::vector<float> trained_betas;  // empty: from the three above; else one for each train timestep
+  // If empty, they follow from the three above; else one for each train timestep.
+  std::vector<float> trained_betas;
   PredictionType prediction = PredictionType::kEpsilon;
-  std::optional<TimestepSpacing> spacing;  // unset: the class's own default
+  std::optional<TimestepSpacing> spacing;  // unset: the class's default
   int steps_offset = 0;                    // of leading spacing
   bool set_alpha_to_one = true;            // PNDM, DDIM
   bool clip_sample = false;                // DDIM, LCM
   float clip_sample_range = 1;
-  bool rescale_betas_zero_snr = false;         // all but PNDM
-  bool karras = false;                         // Euler, DPM++, UniPC; at most one of the three
-  bool exponential = false;                    // the same
-  bool lu_lambdas = false;                     // DPM++
-  std::optional<double> sigma_min, sigma_max;  // ends of the Karras and exponential sigmas; unset: the schedule's own
-  bool final_sigma_min = false;       // Euler, DPM++, UniPC: the last sigma is the least one in training, not zero
-  bool log_linear = false;            // Euler: interpolation_type
-  bool continuous_timesteps = false;  // Euler with v_prediction: timestep_type
-  int solver_order = 2;               // DPM++, UniPC: 1 to 3
-  bool heun = false;                  // DPM++: solver_type heun, not midpoint
-  bool bh1 = false;                   // UniPC: solver_type bh1, not bh2
-  bool lower_order_final = true;      // DPM++, UniPC
-  bool euler_at_final = false;        // DPM++
+  bool rescale_betas_zero_snr = false;  // all but PNDM
+  // Euler, DPM++, UniPC; at most one of the three
+  bool karras = false;
+  bool exponential = false;  // the same
+  bool lu_lambdas = false;   // DPM++
+  // Ends of the Karras and exponential sigmas; unset: the schedule's own.
+  std::optional<double> sigma_min, sigma_max;
+  // Euler, DPM++, UniPC: the last sigma is the smallest one in training, not zero.
+  bool final_sigma_min = false;
+  bool log_linear = false;                                               // Euler: interpolation_type
+  bool continuous_timesteps = false;                                     // Euler with v_prediction: timestep_type
+  int solver_order = 2;                                                  // DPM++, UniPC: 1 to 3
+  bool heun = false;                                                     // DPM++: solver_type heun, not midpoint
+  bool bh1 = false;                                                      // UniPC: solver_type bh1, not bh2
+  bool lower_order_final = true;                                         // DPM++, UniPC
+  bool euler_at_final = false;                                           // DPM++
   double lambda_min_clipped = -std::numeric_limits<double>::infinity();  // DPM++
   std::vector<int> disable_corrector;                                    // UniPC: not after these steps
   float eta = 0;                                                         // DDIM, 0 to 1
-  bool skip_prk_steps = true;         // PNDM; false begins with three Runge-Kutta steps (12 calls)
+  // PNDM; false: begins with three Runge-Kutta steps (12 evaluations).
+  bool skip_prk_steps = true;
   int original_inference_steps = 50;  // LCM
   double timestep_scaling = 10;       // LCM
 };
 
-// `config` is scheduler_config.json. Values are those of StableDiffusionPipeline.from_pretrained(folder).scheduler
-// (which makes steps_offset 1 and clip_sample false), or, when `kind` is another class than the file's, of
-// X.from_config(pipe.scheduler.config): keys that the file does not have take the new class's defaults. Keys that the
-// class does not read are ignored. Throws Error naming the key and value that are not supported: thresholding, beta and
-// flow sigmas, learned variances, solver_p, predict_x0 false, orders past 3.
+// `config` is scheduler_config.json. Values are those of
+// StableDiffusionPipeline.from_pretrained(folder).scheduler (which makes steps_offset 1 and
+// clip_sample false), or, when `kind` is another class than the file's, of
+// X.from_config(pipe.scheduler.config): keys that the file does not have take the new class's
+// defaults. Keys that the class does not read are ignored. Throws Error naming the key and value
+// that are not supported: thresholding, beta and flow sigmas, learned variances, solver_p,
+// predict_x0 false, orders past 3.
 SchedulerConfig scheduler_config(const Json& config, const std::string& source, std::optional<SchedulerKind> kind = {});
 
 // By one of scheduler_names(), in any case, or by its class in diffusers; nothing for another name.
 std::optional<SchedulerKind> find_scheduler(std::string_view name);
-// The same; "pndm", "ddim", "euler", "euler-ancestral", "dpm++-2m", "dpm++-2m-sde", "unipc", "lcm"; UsageError listing them all
-// for another name.
+// The same, but UsageError, which lists them all, for another name.
 SchedulerKind scheduler_kind(const std::string& name);
 std::string name_of(SchedulerKind kind);
 std::vector<std::string> scheduler_names();
 std::string diffusers_class(SchedulerKind kind);  // "PNDMScheduler"
 bool takes_karras(SchedulerKind kind);            // Karras' noise levels
 
-struct SchedulerState {  // made by Scheduler::start(); no step allocates; a copy goes on to the same bits
+// Made by Scheduler::start(). No step allocates. A copy continues to the same bits.
+struct SchedulerState {
   std::vector<std::vector<float>> history;  // of earlier model outputs or samples
   int calls = 0;                            // steps taken
   int order = 0;
 };
 
-// sample * x + output * m, of a sample x = alpha * image + sigma * noise and the model's output m.
+// The estimate is sample * x + output * m, for a sample x = alpha * image + sigma * noise and the
+// model's output m.
 struct Estimate {
   double sample, output;
 };
@@ -85,20 +93,22 @@ struct Estimate {
 class Scheduler {
  public:
   virtual ~Scheduler() = default;
-  const std::vector<float>& timesteps() const {
-    return timesteps_;
-  }  // one for each call of the U-Net, in order (PNDM: steps + 1)
-  float init_noise_sigma() const { return init_noise_sigma_; }  // the first latent is noise times this
-  virtual float input_scale(int /*call*/) const { return 1; }   // the U-Net is given sample times this
-  virtual bool needs_noise(int /*call*/) const {
-    return false;
-  }                                         // whether step() reads `noise` (drawn for it, in order, and not otherwise)
-  SchedulerState start(size_t size) const;  // for a latent of that many values
-  // sample becomes the next one. model_output is after guidance. call counts up from 0; noise may be empty where it is
-  // not needed. Throws Error where sizes differ or the state is another scheduler's.
+  // One for each U-Net evaluation, in order (PNDM: steps + 1).
+  const std::vector<float>& timesteps() const { return timesteps_; }
+  // The first latent is noise times this.
+  float init_noise_sigma() const { return init_noise_sigma_; }
+  // The U-Net's input is the sample times this.
+  virtual float input_scale(int /*call*/) const { return 1; }
+  // Whether step() reads `noise`. Noise is drawn only then, in the order of the calls.
+  virtual bool needs_noise(int /*call*/) const { return false; }
+  // For a latent of `size` values.
+  SchedulerState start(size_t size) const;
+  // Replaces `sample` by the next one. `model_output` is after guidance. `call` counts U-Net
+  // evaluations from 0. `noise` may be empty if it is not needed. Throws Error if sizes differ or
+  // the state is another scheduler's.
   void step(int call, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,
             SchedulerState& state) const;
-  // Of the image, from the sample that a call starts with and the model's output after guidance.
+  // Estimates the image from a call's sample and the model's output after guidance.
   virtual Estimate image_estimate(int call) const = 0;
 
  protected:
@@ -111,7 +121,8 @@ class Scheduler {
   int history_ = 0;  // how many buffers start() makes
 };
 
-// UsageError where steps < 1 or > train_timesteps, or where the class cannot take so many (or so few) with this config.
+// Throws UsageError if steps < 1 or > train_timesteps, or if the class cannot make that many steps
+// with this config.
 std::unique_ptr<Scheduler> make_scheduler(const SchedulerConfig& config, int steps);
 
 }  // namespace inkstone

@@ -1,6 +1,6 @@
-// scheduler_config.json, with the defaults of the class that reads it. diffusers keeps which values a file had, passes
-// only those on to another class, and its pipeline sets steps_offset to 1 and clip_sample to false: all three are
-// followed here.
+// scheduler_config.json, with the defaults of the class that reads it. diffusers remembers which
+// values a file had and passes only those on to another class; its pipeline sets steps_offset to 1
+// and clip_sample to false. All of this is done here too.
 #include <boost/json/serialize.hpp>
 #include <cmath>
 #include <initializer_list>
@@ -75,7 +75,7 @@ class Reader {
     return values;
   }
 
-  // For keys that only one value of is implemented.
+  // For keys of which only one value is implemented.
   void only_false(const char* key) const {
     if (flag(key, false)) refuse(key, *object_.if_contains(key), "false");
   }
@@ -135,7 +135,7 @@ void read_sigmas(const Reader& reader, SchedulerConfig& config) {
   config.exponential = reader.flag("use_exponential_sigmas", false);
   reader.only_false("use_beta_sigmas");
   config.final_sigma_min = reader.choice("final_sigmas_type", false, {{"zero", false}, {"sigma_min", true}});
-  // Not among the arguments of DPM++ but kept in its config, where Karras sigmas look for them.
+  // Not arguments of DPM++, but kept in its config, where Karras sigmas read them.
   config.sigma_min = reader.maybe("sigma_min");
   config.sigma_max = reader.maybe("sigma_max");
 }
@@ -208,7 +208,7 @@ std::string class_in(const JsonObject& object, const std::string& source) {
   return std::string(value->get_string());
 }
 
-// The kind that the file itself asks for.
+// The kind that the file names.
 SchedulerKind kind_in(const JsonObject& object, const std::string& source, const std::string& file_class) {
   std::string known;
   for (const std::string& name : scheduler_names()) {
@@ -236,7 +236,8 @@ SchedulerConfig scheduler_config(const Json& json, const std::string& source, st
   const Reader reader(object, source, config.kind);
   read_common(reader, config);
   read_class(reader, config);
-  // What the pipeline sets is not passed on to another class where the file did not have the key.
+  // A value that the pipeline sets is not passed on to another class if the file did not have the
+  // key.
   const bool own = file_class == diffusers_class(config.kind);
   if (own || reader.has("steps_offset")) config.steps_offset = 1;
   if (own || reader.has("clip_sample")) config.clip_sample = false;

@@ -1,5 +1,5 @@
-// DDIMScheduler (Song et al. 2021, formula 12): the image estimated, clipped if asked, and noised again to the level
-// before; eta adds fresh noise.
+// DDIMScheduler (Song et al. 2021, formula 12): it estimates the image, clips it if asked, and adds
+// noise for the next level; eta adds fresh noise.
 #include <algorithm>
 #include <cmath>
 

@@ -1,5 +1,6 @@
-// DPMSolverMultistepScheduler as dpmsolver++ and sde-dpmsolver++ (Lu et al. 2022): an exponential integrator in half
-// the log of the signal-to-noise ratio, over the last one to three estimates of the image.
+// DPMSolverMultistepScheduler as dpmsolver++ and sde-dpmsolver++ (Lu et al. 2022): an exponential
+// integrator in half the log of the signal-to-noise ratio, over the last one to three estimates of
+// the image.
 #include <algorithm>
 #include <cmath>
 
@@ -9,7 +10,7 @@
 namespace inkstone {
 namespace {
 
-// What one call does with the sample, the images (newest first) and fresh noise.
+// The factors of one call for the sample, the images (newest first) and fresh noise.
 struct DpmppMix {
   double sample = 0, images[3] = {0, 0, 0}, noise = 0;
 };
@@ -24,7 +25,7 @@ class Dpmpp : public Scheduler {
     const auto alphas = alphas_cumprod(config);
     const auto table = train_sigmas(alphas, config.rescale_betas_zero_snr);
     const auto log_table = logs(table);
-    // As many timesteps as have half the log-SNR, -ln sigma, no less than asked.
+    // Keeps the timesteps whose half log-SNR, -ln sigma, is at least lambda_min_clipped.
     const int last =
         config.train_timesteps -
         static_cast<int>(std::ranges::count_if(log_table, [&](float ln) { return -ln < config.lambda_min_clipped; }));
@@ -94,7 +95,8 @@ class Dpmpp : public Scheduler {
     mix.sample = next.sigma / now.sigma * (stochastic_ ? std::exp(-h) : 1);
     mix.images[0] = next.alpha * gain;
     mix.noise = stochastic_ ? next.sigma * std::sqrt(gain) : 0;
-    if (order == 1 || h == 0) return mix;  // no way to go: the last step of Karras sigmas to sigma_min
+    // A step of no length: the last one of Karras sigmas to sigma_min.
+    if (order == 1 || h == 0) return mix;
 
     const double h0 = now.lambda - Level(sigmas_[call - 1]).lambda;
     // First and second divided differences of the images: D1 = d1 . images, D2 = d2 . images.

@@ -1,6 +1,6 @@
-// EulerDiscreteScheduler and EulerAncestralDiscreteScheduler: samples of growing variance (x = image + sigma *
-// noise), one Euler step of dx/dsigma = (x - image) / sigma, the ancestral one to a lower sigma with fresh noise on
-// top (Karras et al. 2022; k-diffusion).
+// EulerDiscreteScheduler and EulerAncestralDiscreteScheduler: samples of growing variance (x =
+// image + sigma * noise), one Euler step of dx/dsigma = (x - image) / sigma, the ancestral one to a
+// lower sigma with fresh noise on top (Karras et al. 2022; k-diffusion).
 #include <algorithm>
 #include <cmath>
 
@@ -14,7 +14,7 @@ struct EulerStep {
   double sample, output, noise;
 };
 
-// The model sees x / sqrt(sigma^2 + 1); in those terms its alpha is 1 / sqrt(sigma^2 + 1).
+// The model's input is x / sqrt(sigma^2 + 1), so its alpha is 1 / sqrt(sigma^2 + 1).
 Estimate image_at(PredictionType prediction, double sigma) {
   const double alpha = 1 / std::sqrt(sigma * sigma + 1);
   const Estimate image = image_of(prediction, alpha, sigma * alpha);
@@ -35,7 +35,7 @@ class Euler : public Scheduler {
     timesteps_ = to_floats(spaced_timesteps(config, steps, Points::kSteps, config.train_timesteps));
     std::vector<double> sigmas;
     if (config.log_linear && !ancestral_) {
-      // One more than the calls: the last step ends at the least sigma in training.
+      // One more than the calls, because the last step ends at the smallest sigma in training.
       const double high = std::log(table.back()), low = std::log(table.front());
       for (int i = 0; i <= steps; ++i) sigmas.push_back(std::exp(high + (low - high) * i / steps));
     } else {
@@ -67,7 +67,7 @@ class Euler : public Scheduler {
     return image_at(prediction_, sigmas_.at(static_cast<size_t>(call)));
   }
 
-  // Of the last ancestral step too, whose noise counts nothing: torch draws it.
+  // Also for the last ancestral step, whose noise has no effect, because torch draws it.
   bool needs_noise(int) const override { return ancestral_; }
 
  protected:

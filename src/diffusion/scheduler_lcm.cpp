@@ -1,5 +1,5 @@
-// LCMScheduler (Luo et al. 2023): few of the timesteps of a distilled schedule; each call estimates the image
-// outright, and all but the last noise it again.
+// LCMScheduler (Luo et al. 2023): it uses a few timesteps of a distilled schedule. Each call
+// estimates the image; all but the last add noise to it again.
 #include <algorithm>
 #include <cmath>
 
@@ -11,8 +11,9 @@ namespace {
 
 struct LcmStep {
   Estimate image;
-  double image_part, sample_part;  // of what is denoised
-  double keep, fresh_part;         // of that and of fresh noise, in the next sample
+  double image_part, sample_part;  // shares in the denoised image
+  // Shares of the denoised image and of fresh noise in the next sample.
+  double keep, fresh_part;
 };
 
 class Lcm : public Scheduler {

@@ -1,6 +1,6 @@
-// PNDMScheduler (Liu et al. 2022): linear multistep over the last four model outputs (PLMS). It begins with one step
-// taken twice (skip_prk_steps, as Stable Diffusion does: steps + 1 calls), or with three Runge-Kutta steps of four
-// calls (steps + 9).
+// PNDMScheduler (Liu et al. 2022): linear multistep over the last four model outputs (PLMS). It
+// begins with one step taken twice (skip_prk_steps, as Stable Diffusion does: steps + 1 calls), or
+// with three Runge-Kutta steps of four calls (steps + 9).
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -11,8 +11,10 @@
 namespace inkstone {
 namespace {
 
-constexpr int kPast = 4;         // outputs kept, in a ring; SchedulerState::order counts those put in
-constexpr int kSaved = kPast;    // the sample that a repeated or Runge-Kutta step starts from
+// Outputs that are kept, in a ring. SchedulerState::order counts those that were added.
+constexpr int kPast = 4;
+// the sample that a repeated or Runge-Kutta step starts from
+constexpr int kSaved = kPast;
 constexpr int kSum = kPast + 1;  // of a Runge-Kutta step's outputs
 
 class Pndm : public Scheduler {
@@ -86,7 +88,8 @@ class Pndm : public Scheduler {
                                               {23. / 12, -16. / 12, 5. / 12, 0},
                                               {55. / 24, -59. / 24, 37. / 24, -9. / 24}};
     const int t = timestep(call);
-    const bool repeat = state.calls == 1;  // the first step again, with the mean of both outputs; this one is not kept
+    // The first step again, with the mean of both outputs. This output is not kept.
+    const bool repeat = state.calls == 1;
     if (repeat) {
       const Estimate next = step_between(t + ratio_, t);
       const auto& saved = state.history[kSaved];

@@ -1,5 +1,6 @@
-// Tables keep torch's types: betas, alphas and sigmas in float, cumulative products in double and stored as float; what
-// numpy computes (timesteps, interpolated and respaced sigmas) is double until it is stored.
+// Tables keep torch's types: betas, alphas and sigmas in float, cumulative products in double and
+// stored as float; what numpy computes (timesteps, interpolated and respaced sigmas) is double
+// until it is stored.
 #include "diffusion/scheduler_tables.h"
 
 #include <algorithm>
@@ -58,7 +59,8 @@ std::vector<float> cumulative_product(std::span<const float> betas) {
   return products;
 }
 
-// Lin et al. (2024), algorithm 1: shifts sqrt(alphas_cumprod) so that the last is 0 and the first stays.
+// Lin et al. (2024), algorithm 1: shifts sqrt(alphas_cumprod) so that the last is 0 and the first
+// stays.
 void rescale_to_zero_snr(std::vector<float>& betas) {
   std::vector<float> alphas = cumulative_product(betas);
   for (float& alpha : alphas) alpha = std::sqrt(alpha);
@@ -122,8 +124,8 @@ std::vector<double> spaced_timesteps(const SchedulerConfig& config, int steps, P
       break;
     }
     case TimestepSpacing::kTrailing: {
-      // numpy.arange's arithmetic. For some step counts (61, 103, ...) rounding gives it one value too many, and
-      // diffusers a last call at timestep -1; that one is left out.
+      // numpy.arange's arithmetic. For some step counts (61, 103, ...) rounding gives one value too
+      // many, and diffusers then makes a last call at timestep -1. That call is left out here.
       const double ratio = static_cast<double>(train) / steps;
       const auto length = std::min<double>(steps, std::ceil(last / ratio));
       const double delta = (last - ratio) - last;

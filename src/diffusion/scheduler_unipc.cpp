@@ -1,5 +1,6 @@
-// UniPCMultistepScheduler predicting the image (Zhao et al. 2023): a multistep predictor, and a corrector that takes
-// each step again once the model has seen where it led. Both solve a small Vandermonde system for their weights.
+// UniPCMultistepScheduler predicting the image (Zhao et al. 2023): a multistep predictor, and a
+// corrector that repeats each step when the model's output at its end is known. Both solve a small
+// Vandermonde system for their weights.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -12,8 +13,8 @@ namespace {
 
 constexpr int kMaxOrder = 3;
 
-// One prediction or correction: of the sample it starts from, the image where it ends (correction only), and those
-// before, newest first.
+// The factors of one prediction or correction: for the sample at its start, the image at its end
+// (correction only), and earlier images, newest first.
 struct UniPcMix {
   double sample = 0, reached = 0;
   std::array<double, kMaxOrder> images{};
@@ -21,7 +22,8 @@ struct UniPcMix {
 
 using Row = std::array<double, kMaxOrder>;
 
-// Solves the first `size` rows and columns of matrix * x = right by elimination with the largest pivot.
+// Solves the first `size` rows and columns of matrix * x = right by elimination with the largest
+// pivot.
 Row solve(std::array<Row, kMaxOrder> matrix, Row right, int size) {
   for (int column = 0; column < size; ++column) {
     int pivot = column;
@@ -51,7 +53,8 @@ class UniPc : public Scheduler {
     INKSTONE_CHECK(
         config.final_sigma_min || config.lower_order_final || order == 1,
         "unipc: lower_order_final false cannot end at a sigma of zero; set final_sigmas_type to \"sigma_min\"");
-    history_ = order + 1;  // a ring of images, and the sample that the last prediction started from
+    // a ring of images, and the sample that the last prediction started from
+    history_ = order + 1;
     const auto table = train_sigmas(alphas_cumprod(config), config.rescale_betas_zero_snr);
     auto timesteps = spaced_timesteps(config, steps, Points::kStepsAndOne, config.train_timesteps);
     round_all(timesteps);
@@ -80,7 +83,7 @@ class UniPc : public Scheduler {
   }
 
  protected:
-  // SchedulerState::order is that of the last prediction, which its correction takes too.
+  // SchedulerState::order is the order of the last prediction; its correction uses the same.
   void advance(int call, std::span<const float> model_output, std::span<const float>, std::span<float> sample,
                SchedulerState& state) const override {
     const int calls = static_cast<int>(timesteps_.size()), ring = config_.solver_order;
@@ -91,7 +94,8 @@ class UniPc : public Scheduler {
     int order = std::min(ring, state.calls + 1);
     if (config_.lower_order_final) order = std::min(order, calls - call);
     const UniPcMix prediction = mix_to(call + 1, order, false);
-    std::array<float*, kMaxOrder> past{};  // images of the calls before, newest first
+    // images of the calls before, newest first
+    std::array<float*, kMaxOrder> past{};
     for (int i = 0; i < ring; ++i) past[i] = state.history[(state.calls + ring - 1 - i) % ring].data();
     float* newest = state.history[state.calls % ring].data();  // in place of the oldest
     auto& start = state.history[ring];

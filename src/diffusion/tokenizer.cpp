@@ -25,7 +25,7 @@ std::u32string codes(const Text& text) {
   return result;
 }
 
-// The longest pattern that begins at text[at]; patterns stand longest first.
+// The longest pattern that begins at text[at]. Patterns are sorted, the longest first.
 const Pattern* pattern_at(TextView text, size_t at, const std::vector<Pattern>& patterns) {
   for (const Pattern& pattern : patterns) {
     if (pattern.text.size() > text.size() - at) continue;
@@ -41,7 +41,8 @@ const Pattern* pattern_at(TextView text, size_t at, const std::vector<Pattern>& 
 
 struct Tokenizer::Data {
   Merges merges;
-  std::array<int32_t, 256> inner, last;              // token of a byte inside a word, and at its end
+  // The token of a byte inside a word, and at the word's end.
+  std::array<int32_t, 256> inner, last;
   std::vector<Pattern> raw_added, normalized_added;  // longest first
   int32_t start, end, padding;
   int max_length, vocabulary = 0;
@@ -82,7 +83,8 @@ Tokenizer::Data::Data(TokenizerFiles files)
 
 namespace {
 
-// Takes tokens until there is no more room, and remembers where the first that did not fit (or its word) began.
+// Takes tokens while there is room. Remembers the position of the first token, or its word, that
+// did not fit.
 class Page {
  public:
   explicit Page(size_t room) : room_(room) {}
@@ -102,7 +104,8 @@ class Page {
   std::vector<int32_t> ids_;
 };
 
-// Calls piece(text between) and puts the patterns' own tokens on the page, in order.
+// Calls piece() with each text between patterns, and adds the patterns' tokens to the page, in
+// order.
 template <typename Piece>
 void split(TextView text, const std::vector<Pattern>& patterns, Page& page, const Piece& piece) {
   size_t begin = 0;
@@ -145,7 +148,8 @@ Tokens Tokenizer::encode(std::string_view prompt) const {
     for (const Word& word : words(text)) {
       if (page.full()) return;
       const TextView letters = text.subspan(word.begin, word.end - word.begin);
-      size_t first = kAll;  // marks may have changed places, so the least of all
+      // Combining marks may have changed places, so the smallest position counts.
+      size_t first = kAll;
       for (const Letter& letter : letters) first = std::min(first, letter.at);
       bytes = encode_utf8(letters);
       tokens.clear();

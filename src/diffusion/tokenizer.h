@@ -1,5 +1,5 @@
-// CLIP's byte-pair encoding, as transformers.CLIPTokenizer (5.x): special tokens, NFC, white space folded, lower case,
-// words by CLIP's pattern, merges by rank.
+// CLIP's byte-pair encoding, as transformers.CLIPTokenizer (5.x): special tokens, NFC, white space
+// folded, lower case, words cut by CLIP's pattern, merges by rank.
 #pragma once
 
 #include <cstdint>
@@ -13,22 +13,25 @@ namespace inkstone {
 
 struct Tokens {
   std::vector<int32_t> ids;  // exactly model_max_length: start, text, end, padding
-  int used = 0;              // ids before the padding, start and end included
-  std::string cut;  // the text that did not fit, as it stood in the prompt ("" when all did): quote it in a warning
+  int used = 0;              // ids before the padding
+  // The end of the prompt that did not fit, for a warning; "" if all fitted.
+  std::string cut;
 };
 
 class Tokenizer {
  public:
-  // A diffusers tokenizer folder: vocab.json and merges.txt, or tokenizer.json (transformers 5), which goes first; with
-  // tokenizer_config.json, special_tokens_map.json and added_tokens.json, which may be missing. Malformed files are an
-  // Error with file and line (or token).
+  // A diffusers tokenizer folder: vocab.json and merges.txt, or tokenizer.json (transformers 5),
+  // which is preferred; with tokenizer_config.json, special_tokens_map.json and added_tokens.json,
+  // which may be missing. Throws Error with file and line (or token) for malformed files.
   static Tokenizer open(const std::filesystem::path& folder);
-  // From CLIP's merges alone (bpe_simple_vocab_16e6.txt): the vocabulary is built from them as CLIP does it.
+  // From CLIP's merges alone (bpe_simple_vocab_16e6.txt): the vocabulary is built from them as CLIP
+  // does it.
   static Tokenizer from_merges(std::string_view merges_text);
   Tokenizer(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  Tokens encode(std::string_view prompt) const;  // invalid UTF-8 becomes U+FFFD; any length, in time linear in it
+  // Any text: invalid UTF-8 becomes U+FFFD. The time is linear in its length.
+  Tokens encode(std::string_view prompt) const;
   int vocabulary() const;
   int max_length() const;  // 77
 

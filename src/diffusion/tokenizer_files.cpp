@@ -1,5 +1,6 @@
-// The folder as transformers 5 reads it: tokenizer.json where there is one, else vocab.json and merges.txt;
-// tokenizer_config.json; special_tokens_map.json and added_tokens.json unless the config lists added_tokens_decoder.
+// The folder as transformers 5 reads it: tokenizer.json if there is one, else vocab.json and
+// merges.txt; tokenizer_config.json; special_tokens_map.json and added_tokens.json unless the
+// config lists added_tokens_decoder.
 #include "diffusion/tokenizer_files.h"
 
 #include <algorithm>
@@ -70,7 +71,7 @@ void add_merge_line(TokenizerFiles& to, std::string_view line, const Place& wher
   add_merge(to, std::string(line.substr(0, space)), std::string(line.substr(space + 1)), where);
 }
 
-// visit(line, number) for each line but those of the version; empty lines at the end do not count.
+// Calls visit(line, number) for each line except version lines and empty lines at the end.
 template <typename Visit>
 void for_merge_lines(std::string_view text, const Visit& visit) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
@@ -104,7 +105,7 @@ AddedToken added_token(const Json& value, bool special, const std::string& sourc
   return {std::string(content->get_string()), flag("normalized", !special)};
 }
 
-// The settings of a folder, and where each stands.
+// The settings of a folder, and the file of each.
 struct Settings {
   JsonObject values;
   std::string source;  // tokenizer_config.json
@@ -132,7 +133,8 @@ JsonObject object_in(const fs::path& path) {
   return std::move(document.get_object());
 }
 
-// Special tokens by role, then those without one; the last word on a token counts.
+// Special tokens by role, then those without one. If a token is listed twice, the last entry
+// counts.
 std::vector<AddedToken> named_tokens(const Settings& settings) {
   std::vector<AddedToken> result;
   for (const char* key : kNamed) {
@@ -200,7 +202,7 @@ Settings read_settings(const fs::path& folder, const JsonObject* model) {
   return settings;
 }
 
-// Gives the tokens their ids: the vocabulary's, else the one that the list gives them.
+// Gives the tokens their ids: the vocabulary's, else the list's.
 void place_added(TokenizerFiles& to, const Settings& settings) {
   std::vector<AddedToken> all;
   std::unordered_map<std::string, int32_t> listed;
@@ -306,7 +308,8 @@ TokenizerFiles read_tokenizer(const fs::path& folder) {
 }
 
 TokenizerFiles tokenizer_of_merges(std::string_view merges_text) {
-  constexpr size_t kMaxMerges = 49152 - 256 - 2;  // CLIP leaves the rest of its file alone
+  // CLIP does not use the rest of its file.
+  constexpr size_t kMaxMerges = 49152 - 256 - 2;
   TokenizerFiles files;
   const auto add = [&](const std::string& token) {
     files.vocabulary.emplace(token, static_cast<int32_t>(files.vocabulary.size()));

@@ -1,4 +1,5 @@
-// What a tokenizer's files say, checked: the vocabulary, its merges and the tokens matched whole.
+// A tokenizer's files, read and checked: the vocabulary, its merges, and added tokens, which are
+// matched as a whole.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,8 @@
 
 namespace inkstone {
 
-// Found in a prompt before words are. `normalized`: in the normalized prompt, by its normalized content.
+// A token that is searched in the prompt before it is cut into words. `normalized`: its normalized
+// content is searched in the normalized prompt.
 struct AddedToken {
   std::string content;
   bool normalized = false;
@@ -27,11 +29,11 @@ struct TokenizerFiles {
   int max_length = 77;
 };
 
-// Throw Error naming file and line (or token).
+// They throw Error naming file and line (or token).
 TokenizerFiles read_tokenizer(const std::filesystem::path& folder);
 TokenizerFiles tokenizer_of_merges(std::string_view merges_text);
 
-// CLIP writes a byte as one character: itself where it prints, else one from U+0100 on.
+// CLIP writes a byte as one character: itself if it is printable, else one from U+0100 on.
 std::string written_byte(uint8_t byte);
 
 }  // namespace inkstone

@@ -19,7 +19,8 @@ Merges::Merges(std::vector<Merge> by_rank) : by_rank_(std::move(by_rank)) {
   slots_.resize(std::bit_ceil(2 * by_rank_.size() + 2));
   for (uint32_t rank = 0; rank < by_rank_.size(); ++rank) {
     const uint64_t pair = pair_of(by_rank_[rank].left, by_rank_[rank].right);
-    slots_[slot_of(pair)] = {pair, rank};  // of a pair listed twice the last counts
+    // If a pair is listed twice, the last one counts.
+    slots_[slot_of(pair)] = {pair, rank};
   }
 }
 
@@ -41,7 +42,8 @@ void Merges::apply(std::vector<int32_t>& word) const {
     uint32_t before, after;  // kNone at the ends
   };
   std::vector<Neighbours> links(size);
-  std::vector<uint64_t> first;  // rank and position of each pair that may merge: the queue's order
+  // Rank and position of each pair that may merge; the queue is sorted by them.
+  std::vector<uint64_t> first;
   const auto candidate = [](uint32_t rank, uint32_t at) { return uint64_t{rank} << 32 | at; };
   for (uint32_t i = 0; i < size; ++i) {
     links[i] = {i == 0 ? kNone : i - 1, i + 1 == size ? kNone : i + 1};
@@ -59,7 +61,8 @@ void Merges::apply(std::vector<int32_t>& word) const {
     queue.pop();
     const uint32_t after = links[at].after;
     if (word[at] == kGone || after == kNone) continue;
-    const uint32_t now = rank_of(word[at], word[after]);  // either may have merged with another meanwhile
+    // Either may have merged with another token meanwhile.
+    const uint32_t now = rank_of(word[at], word[after]);
     if (now == kNone || by_rank_[now].joined != joined) continue;
     word[at] = joined;
     word[after] = kGone;

@@ -1,4 +1,5 @@
-// Byte-pair merges: of all neighbours in a word that may merge, the pair of the lowest rank first, leftmost first.
+// Byte-pair merges. Of all neighbours in a word that may merge, the pair with the lowest rank is
+// merged first; of equal ranks, the leftmost.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,7 @@ class Merges {
  public:
   explicit Merges(std::vector<Merge> by_rank = {});
 
-  // Merges the word's tokens in place, in n log n steps whatever the word.
+  // Merges the word's tokens in place, in O(n log n) for any word.
   void apply(std::vector<int32_t>& word) const;
 
  private:
@@ -25,10 +26,11 @@ class Merges {
     uint32_t rank = kNone;
   };
   size_t slot_of(uint64_t pair) const;
-  uint32_t rank_of(int32_t left, int32_t right) const;  // kNone where the two do not merge
+  uint32_t rank_of(int32_t left, int32_t right) const;  // kNone if they do not merge
 
   std::vector<Merge> by_rank_;
-  std::vector<Slot> slots_;  // a power of two, at most half full
+  // a power of two, at most half full
+  std::vector<Slot> slots_;
 };
 
 }  // namespace inkstone

@@ -1,6 +1,8 @@
-// Unicode as the oracle knows it, which is three versions at once: canonical forms of Unicode 9, classes of Unicode 16,
-// lower case of Unicode 17 (measured over all code points). ICU has the first by a character's age; of the others, what
-// is newer than ICU 72 (Unicode 15) stands in two tables here, used only where ICU knows no such character.
+// Unicode as in the `tokenizers` library, which mixes three versions: canonical forms of Unicode 9,
+// classes of Unicode 16, lower case of Unicode 17 (found by testing all code points). ICU gives the
+// canonical forms, because it knows each character's age. Classes and lower case that are newer
+// than ICU 72 (Unicode 15) are in two tables here, which are used only for characters that ICU does
+// not know.
 #include "diffusion/tokenizer_text.h"
 
 #include <unicode/uchar.h>
@@ -36,7 +38,8 @@ constexpr NewRange kNewKinds[] = {
 };
 
 struct NewCase {
-  char32_t first, last, lower;  // lower is that of first; the others follow in step
+  // `lower` is first's lower case; the other characters follow in the same order.
+  char32_t first, last, lower;
 };
 constexpr NewCase kNewCases[] = {
     {0x1C89, 0x1C89, 0x1C8A},    {0xA7CB, 0xA7CB, 0x0264},    {0xA7CC, 0xA7CC, 0xA7CD}, {0xA7CE, 0xA7CE, 0xA7CF},
@@ -59,7 +62,8 @@ Kind kind_of(char32_t code) {
   return Kind::kOther;
 }
 
-// Canonical composition, one code point at a time: ICU's own is quadratic in a long run of marks out of order.
+// Canonical composition, one code point at a time: ICU's own takes quadratic time for a long run of
+// marks that are out of order.
 
 struct Decomposed {
   Letter letter;
@@ -125,7 +129,8 @@ Text composed(const std::vector<Decomposed>& text) {
   Text result;
   result.reserve(text.size());
   size_t starter = kNone;
-  uint8_t last = 0;  // class of the mark kept last behind the starter
+  // Class of the last mark that was kept after the starter.
+  uint8_t last = 0;
   for (const auto& [letter, mark] : text) {
     if (starter != kNone && (result.size() == starter + 1 || last < mark)) {
       const UChar32 pair =
@@ -154,7 +159,8 @@ Text canonical(TextView text) {
 
 void append_lower(Text& to, const Letter& letter) {
   constexpr char32_t kDottedI = 0x130;
-  if (letter.code == kDottedI) {  // the one code point with a lower case of two
+  // The only code point whose lower case has two code points.
+  if (letter.code == kDottedI) {
     to.push_back({U'i', letter.at});
     to.push_back({0x307, letter.at});
     return;
@@ -220,7 +226,8 @@ std::vector<Word> words(TextView text) {
   const auto push = [&](size_t length) { result.push_back({at, at + length}), at += length; };
   const auto found = [&](std::u32string_view what) { return starts_with(text.subspan(at), what); };
   while (at < text.size()) {
-    // The names of special tokens end where they end, though here (written in capitals, say) they are plain words.
+    // A special token's name is cut into "<|", a word and "|>", even if it is plain text here (for
+    // example because it was written in capitals).
     if (found(U"<|startoftext|>") || found(U"<|endoftext|>")) {
       for (const size_t length : {size_t{2}, found(U"<|s") ? size_t{11} : size_t{9}, size_t{2}}) push(length);
     } else if (found(U"'s") || found(U"'t") || found(U"'m") || found(U"'d")) {

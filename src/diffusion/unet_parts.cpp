@@ -15,8 +15,9 @@ struct Named {
 constexpr Named kParts[] = {
     {"prompt", DependsOn::kPrompt}, {"time", DependsOn::kTimestep}, {"added", DependsOn::kRequest}};
 
-// What depends on two of the groups stays in the step. Resnets add their time embeddings in fp32, and so they are carried.
-// With added conditioning the terms of a sum are carried instead, in the type in which the programs compute.
+// Values that depend on two groups stay in the step. Resnets add their time embeddings in fp32, so
+// they are passed in fp32. With added conditioning the terms of a sum are passed instead, in the
+// type in which the programs compute.
 std::vector<compile::HoistGroup> groups(const UnetConfig& config, DType type) {
   std::vector<compile::HoistGroup> result;
   for (const Named& part : kParts) {

@@ -30,10 +30,10 @@ struct Node {
 
 class Graph {
  public:
-  // `declared` is the shape of an Input, a Weight or a Constant; all others infer theirs. Throws
-  // Error where inputs do not fit.
+  // `declared` is the shape of an Input, a Weight or a Constant; all other shapes are inferred.
+  // Throws Error if inputs do not fit.
   Value add(Op op, const std::vector<Value>& inputs, Shape declared = {});
-  Value add_node(Op op, std::vector<int> inputs, Shape declared = {});  // the same by ids, for passes
+  Value add_node(Op op, std::vector<int> inputs, Shape declared = {});  // by ids, for passes
   void set_outputs(std::vector<int> outputs) { outputs_ = std::move(outputs); }
   // A pass may say that a node's result is stored in another type than inference gave it (bf16).
   void set_type(int id, DType type) { nodes_.at(id).type = type; }
@@ -47,12 +47,12 @@ class Graph {
   std::vector<int> outputs_;
 };
 
-// The inputs, all of them, in the order they were declared; then the nodes that the results need,
-// in the order they are read. C++ leaves the order in which f(g(), h()) calls g and h to the
-// compiler; after this the graph is the same from all of them.
+// The graph with all inputs first, in the order they were declared, then the nodes that the results
+// need, in the order they are read. C++ does not say in which order f(g(), h()) calls g and h;
+// after finish() every compiler gives the same graph.
 Graph finish(const Graph& graph, std::span<const Value> results);
 Graph finish(const Graph& graph, Value result);
-// finish() for its own outputs: drops what nothing reads
+// finish() for the graph's own outputs: drops nodes that nothing reads.
 Graph prune(const Graph& graph);
 
 struct NamedShape {
@@ -60,7 +60,7 @@ struct NamedShape {
   Shape shape;
   DType type = DType::kF32;
 };
-// in the order of their nodes: the order Program::run takes them in
+// In the order of their nodes, which is the order in which Program::run takes them.
 std::vector<NamedShape> inputs_of(const Graph& graph);
 std::vector<NamedShape> weights_of(const Graph& graph);  // each name once, by first use
 int64_t parameters(const Graph& graph);                  // elements of all weights

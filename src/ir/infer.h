@@ -1,4 +1,4 @@
-// What shape and type an op gives: one infer() for each, and no case for the rest.
+// The shape and type of an op's result. There is one infer() for each op, and no default case.
 #pragma once
 
 #include <vector>
@@ -12,8 +12,7 @@ struct Signature {
   DType type = DType::kF32;
 };
 
-// Throws Error "op: what is wrong with which sizes" where the inputs do not fit, their number
-// included.
+// Throws Error "op: what is wrong with which sizes" if the inputs, or their number, do not fit.
 Signature infer(const Op& op, const std::vector<Signature>& in);
 
 }  // namespace inkstone

@@ -1,7 +1,7 @@
-// The closed list of ops. A model is written in these and every backend runs all of them.
-// To add one, add a row here: the compiler then names every infer() and lower() that lacks it.
-// The first group is what models write; the second is what compile/ makes of it.
-// Inputs in brackets are there when the flag of that name is set, in the order shown.
+// The closed list of ops. Models are built of these ops, and every backend runs all of them. To add
+// one, add a row here: the compiler then names every infer() and lower() that is missing. The first
+// group is used by models; compile/ makes the second group from it. Inputs in brackets exist if the
+// flag of that name is set, in the order shown.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +13,8 @@
 
 namespace inkstone {
 
-enum class Activation {
-  kNone,
-  kSilu,
-  kGelu,
-  kQuickGelu
-};  // gelu: the exact one, by erf; quick gelu: x * sigmoid(1.702 x)
+// GELU is the exact one, by erf. Quick GELU is x * sigmoid(1.702 x).
+enum class Activation { kNone, kSilu, kGelu, kQuickGelu };
 
 namespace op {
 // clang-format off

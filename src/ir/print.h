@@ -1,5 +1,5 @@
-// A graph as text that says all of it, a line a node: "%7 = conv2d(%3, %5, %6) stride=1 pad=1 : [2,
-// 320, 64, 64] fp32".
+// A graph as text that shows everything in it, one node a line: "%7 = conv2d(%3, %5, %6) stride=1
+// pad=1 : [2, 320, 64, 64] fp32".
 #pragma once
 
 #include <string>

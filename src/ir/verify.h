@@ -1,4 +1,4 @@
-// What every graph must be, whoever made it: a pass, a model, a test.
+// The rules that every graph must follow, whether a model, a pass or a test made it.
 #pragma once
 
 #include "ir/graph.h"

@@ -1,4 +1,5 @@
-// CLIP's text encoder. Weight names are those of transformers, as Stable Diffusion publishes them ("text_model.").
+// CLIP's text encoder. Weight names are those of transformers, as Stable Diffusion publishes them
+// ("text_model.").
 #pragma once
 
 #include "models/config.h"
@@ -6,7 +7,8 @@
 
 namespace inkstone {
 
-Value clip(Scope s, const ClipConfig& config, Value ids);  // [n, 77] int32 -> last hidden state [n, 77, width]
+// [n, 77] int32 -> last hidden state [n, 77, width]
+Value clip(Scope s, const ClipConfig& config, Value ids);
 
 Graph clip_graph(const ClipConfig& config, int64_t rows);  // input "ids"
 

@@ -1,4 +1,5 @@
-// The keys of diffusers' UNet2DConditionModel and AutoencoderKL and of transformers' CLIPTextConfig, with their defaults.
+// The keys of diffusers' UNet2DConditionModel and AutoencoderKL and of transformers'
+// CLIPTextConfig, with their defaults.
 #include "models/config.h"
 
 #include <algorithm>
@@ -56,7 +57,7 @@ void read_added(ConfigReader& r, UnetConfig& c) {
   if (!c.added) r.refuse("projection_class_embeddings_input_dim", "text_time needs it");
 }
 
-// What diffusers' U-Net can also do and Stable Diffusion never asks for.
+// Options of diffusers' U-Net that Stable Diffusion does not use.
 void refuse_other_unets(ConfigReader& r) {
   for (const char* key :
        {"class_embed_type", "num_class_embeds", "cross_attention_norm", "encoder_hid_dim", "encoder_hid_dim_type",
@@ -145,7 +146,9 @@ ClipConfig clip_config(const Json& json, const std::string& source) {
     r.refuse("num_attention_heads", "hidden_size " + std::to_string(c.width) + " does not divide by it");
   const std::string type = r.text("model_type", "clip_text_model");
   if (type != "clip_text_model" && type != "clip") r.refuse("model_type", "only clip_text_model is supported");
-  return c;  // transformers' other keys (dropout, initializers, tokens' ids, versions) do not change what is computed
+  // transformers' other keys (dropout, initializers, tokens' ids, versions) do not change what is
+  // computed
+  return c;
 }
 
 VaeConfig vae_config(const Json& json, const std::string& source) {
@@ -177,7 +180,8 @@ VaeConfig vae_config(const Json& json, const std::string& source) {
   c.activation = activation(r, "act_fn", "silu");
   r.only("latents_mean", nullptr);
   r.only("latents_std", nullptr);
-  r.ignore({"force_upcast"});  // advice for fp16, which is never computed in
+  // advice for computing in fp16, which we never do
+  r.ignore({"force_upcast"});
   r.finish();
   return c;
 }

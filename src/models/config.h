@@ -1,4 +1,5 @@
-// What differs between the models, as data, read from each component's config.json. Everything else is in unet.cpp, clip.cpp, vae.cpp.
+// The differences between models, as data that is read from each component's config.json.
+// Everything else is in unet.cpp, clip.cpp and vae.cpp.
 #pragma once
 
 #include <string>
@@ -13,16 +14,21 @@ struct UnetConfig {
   int in_channels = 4, out_channels = 4;
   int sample_size = 64;                             // latent pixels
   std::vector<int> channels{320, 640, 1280, 1280};  // of each level
-  std::vector<int> blocks{2, 2, 2, 2};              // resnets of each level on the way down, one more on the way up
-  std::vector<int> depth{1, 1, 1, 0};               // transformer blocks at each level; 0: no cross-attention there
-  std::vector<int> up_depth{0, 1, 1, 1};            // the same on the way up, deepest level first
-  bool middle = true;                               // false: nothing between the way down and the way up
-  int mid_depth = 1;                                // transformer blocks in the middle
+  // resnets of each down level; up has one more
+  std::vector<int> blocks{2, 2, 2, 2};
+  // transformer blocks of each level; 0: no cross-attention
+  std::vector<int> depth{1, 1, 1, 0};
+  // of the up path, deepest level first
+  std::vector<int> up_depth{0, 1, 1, 1};
+  bool middle = true;  // false: no middle block
+  int mid_depth = 1;   // transformer blocks in the middle
   std::vector<int> heads{8, 8, 8, 8};
-  int context = 768;          // width of the text
-  int added = 0;              // width of SDXL's extra conditioning
-  int added_time = 0;         // SDXL: channels of each of its six size embeddings
-  int guidance_channels = 0;  // LCM: width of the guidance embedding (time_cond_proj_dim)
+  int context = 768;  // width of the text
+  int added = 0;      // SDXL: width of the added conditioning
+  // SDXL: channels of each of its six size embeddings
+  int added_time = 0;
+  // LCM: width of the guidance embedding (time_cond_proj_dim)
+  int guidance_channels = 0;
   bool linear_projection = false;
   int groups = 32;
   float epsilon = 1e-5f;
@@ -48,7 +54,8 @@ struct VaeConfig {
   Activation activation = Activation::kSilu;
 };
 
-// From a config.json; `source` names it in errors. A key that matters and has a value that is not supported is an Error that names both.
+// From a config.json; `source` names it in errors. Throws Error naming key and value if a value
+// that matters is not supported.
 UnetConfig unet_config(const Json& json, const std::string& source);
 ClipConfig clip_config(const Json& json, const std::string& source);
 VaeConfig vae_config(const Json& json, const std::string& source);

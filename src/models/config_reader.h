@@ -1,4 +1,5 @@
-// Reads a config.json key by key, with defaults, and remembers which keys were read: what is left must not matter.
+// Reads a config.json key by key, with defaults. It remembers which keys were read, so that
+// finish() can refuse keys that nobody understood.
 #pragma once
 
 #include <set>
@@ -13,22 +14,25 @@ class ConfigReader {
  public:
   ConfigReader(const Json& json, std::string source);
 
-  // The value, or the default where the key is missing or null. Throws Error naming file, key and value for another type,
-  // or a number outside [least, most].
+  // The value, or the default if the key is missing or null. Throws Error naming file, key and
+  // value for a wrong type or a number outside [least, most].
   int integer(const char* key, int otherwise, int least, int most);
   double number(const char* key, double otherwise);
   bool boolean(const char* key, bool otherwise);
   std::string text(const char* key, const std::string& otherwise);
   std::vector<std::string> texts(const char* key, std::vector<std::string> otherwise);
-  // A list of `size` integers; one integer stands for `size` equal ones. size 0: any length from 1 to 16.
+  // A list of `size` integers; one integer stands for `size` equal ones. size 0: any length from 1
+  // to 16.
   std::vector<int> integers(const char* key, int otherwise, size_t size, int most);
 
   bool has(const char* key) const;      // there, and not null
   bool is_null(const char* key) const;  // there, and null
-  // The key must be missing, null, or this value: another would change the model in a way that is not supported.
+  // The key must be missing, null, or this value. Another value would change the model in a way
+  // that is not supported.
   void only(const char* key, const Json& value);
   void ignore(std::initializer_list<const char*> keys);
-  // Keys that nobody read: "_"-names, null and false are harmless, anything else is an Error.
+  // Throws Error if a key was not read, unless its name begins with "_" or its value is null or
+  // false.
   void finish() const;
 
   [[noreturn]] void refuse(const char* key, const std::string& why) const;

@@ -1,5 +1,6 @@
-// The words models are written in. A layer takes the Scope its weights live under, says
-// their names and shapes once, here, and returns a Value.
+// The layers that models are built of. A layer takes the Scope under which its weights are named,
+// adds its nodes to the graph and returns their result. Names and shapes of weights are written
+// here and nowhere else.
 #pragma once
 
 #include <string>
@@ -8,7 +9,7 @@
 
 namespace inkstone {
 
-// A graph and a prefix of weight names: scope / "down_blocks" / 0.
+// A graph and a prefix for the names of weights: scope / "down_blocks" / 0.
 struct Scope {
   Graph* graph;
   std::string path;
@@ -23,7 +24,8 @@ Value constant(Graph& g, std::vector<float> values, Shape shape, DType type = DT
 
 Value linear(Scope s, Value x, int64_t out, bool bias = true);
 Value conv(Scope s, Value x, int64_t out, int kernel, int stride = 1);  // padded to keep the size
-Value conv_right_bottom(Scope s, Value x, int64_t out);                 // 3x3, stride 2, one zero row and column after
+// 3x3, stride 2, one zero row and column after
+Value conv_right_bottom(Scope s, Value x, int64_t out);
 Value group_norm(Scope s, Value x, int groups, float epsilon);
 Value layer_norm(Scope s, Value x, float epsilon = 1e-5f);
 Value embedding(Scope s, Value ids, int64_t rows, int64_t width);
@@ -41,7 +43,8 @@ Value cast(Value x, DType type);
 Value operator+(Value a, Value b);
 Value operator*(Value a, Value b);
 
-Value to_tokens(Value image);                        // [n, c, h, w] -> [n, h*w, c]
+// [n, c, h, w] -> [n, h*w, c]
+Value to_tokens(Value image);
 Value to_image(Value tokens, int64_t h, int64_t w);  // and back
 
 }  // namespace inkstone

@@ -115,7 +115,7 @@ class Unet {
     return level ? conv(s / "upsamplers" / 0 / "conv", upsample2x(x), c_.channels[level], 3) : x;
   }
 
-  // What the last layers of the way up read: the input of that name, where there is one.
+  // The input of the up path's last layers: the input "cached_feature" if there is one.
   Value cached_feature(Value x) {
     if (in_.cached_feature) x = cast(input(*s_.graph, "cached_feature", x.shape(), *in_.cached_feature), x.type());
     return cached_feature_ = x;
@@ -125,7 +125,8 @@ class Unet {
   const UnetConfig& c_;
   UnetInputs in_;
   Value cached_feature_;
-  Value time_;  // after its activation, which every resnet applies first
+  // after its activation, which each resnet applies first
+  Value time_;
   std::vector<Value> skips_;
 };
 

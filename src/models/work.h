@@ -1,12 +1,12 @@
-// What a model asks of a machine: the floating point operations of its graph as written, before any pass finds a way to do
-// with less. Effective rates are this work over the time it took, however it was done.
+// The floating point operations of a model's graph as it is written, before any pass removes some.
+// A speed is this work divided by the time it took, however it was computed.
 #pragma once
 
 #include "ir/graph.h"
 
 namespace inkstone {
 
-// Of convolutions, linears and attention, 2 for a multiply-add; the rest is not counted.
+// Counts convolutions, linears and attention, 2 for a multiply-add, and nothing else.
 double flops(const Graph& graph);
 
 }  // namespace inkstone

@@ -1,6 +1,6 @@
-// One ONNX graph while it is written: nodes with short names ("Conv_17": the op and the number of
-// the node it is made of), small constants in the file itself, weights by their place in the file
-// beside.
+// An ONNX graph that is being written. Nodes have short names ("Conv_17": the op, and the number of
+// the node that it is made of). Small constants are in the file itself, weights in the weight file
+// beside it.
 #pragma once
 
 #include <map>
@@ -30,21 +30,20 @@ class Build {
   Build(const OnnxOptions& options, WeightFile& weights, onnx::GraphProto& graph);
 
   const OnnxOptions& options() const { return options_; }
-  DType floating(DType type) const { return type == DType::kI32 ? type : options_.type; }  // as it stands in this file
-  // The nodes to come are made of this one; `varies`: its rows are of any number, and no constant
-  // may hold it.
+  DType floating(DType type) const { return type == DType::kI32 ? type : options_.type; }  // as written in this file
+  // The next nodes are made of node `id`. `varies`: its number of rows is open, so no constant may
+  // contain it.
   void begin(int id, bool varies) { id_ = id, varies_ = varies; }
   bool varies() const { return varies_; }
 
-  // New nodes; the names of their results.
+  // They add nodes and return the names of their results.
   std::string node(const char* type, const std::vector<std::string>& inputs, const std::vector<Attribute>& more = {});
   std::vector<std::string> nodes(const char* type, const std::vector<std::string>& inputs, size_t results,
                                  const std::vector<Attribute>& more = {});
 
-  // Constants; equal ones stand once.
-  // int64, as Reshape and Slice want them
+  // Constants; equal ones are stored once. int64, as Reshape and Slice need them.
   std::string sizes(const std::vector<int64_t>& values);
-  // of the file's type, checked against fp16's range
+  // In the file's type; checked against fp16's range.
   std::string numbers(const Shape& shape, const std::vector<float>& values);
   std::string numbers_of(DType type, const Shape& shape, const std::vector<float>& values);
   std::string number(float value) { return numbers({}, {value}); }
@@ -82,11 +81,11 @@ class Call {
   const Node& from(size_t i) const { return graph_.node(node_.inputs.at(i)); }
   const Shape& shape(size_t i) const { return from(i).shape; }
   DType type(size_t i) const { return values_.at(node_.inputs.at(i)).type; }  // as it stands in the file
-  // a value or a weight, as it is
+  // Input i, a value or a weight, as it is.
   std::string in(size_t i) const;
-  // reshaped: a weight is only declared so
+  // Input i reshaped. A weight is only declared with the other shape.
   std::string shaped(size_t i, const Shape& to) const;
-  // a matrix: a weight is stored so
+  // Input i, a matrix, transposed. A weight is stored transposed.
   std::string transposed(size_t i) const;
 
  private:

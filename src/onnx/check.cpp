@@ -10,7 +10,7 @@
 namespace inkstone::onnx_export {
 namespace {
 
-// The weights are declared without their numbers: their file does not exist yet.
+// The weights are declared without their numbers, because their file does not exist yet.
 void drop_weights(onnx::GraphProto& graph) {
   google::protobuf::RepeatedPtrField<onnx::TensorProto> kept;
   for (onnx::TensorProto& tensor : *graph.mutable_initializer()) {

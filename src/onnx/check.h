@@ -1,5 +1,5 @@
-// What ONNX's own library says of a model before it is written: every node against its schema,
-// every shape inferred anew.
+// Checks a model by ONNX's own library before it is written: every node by its schema, every shape
+// by inferring it again.
 #pragma once
 
 #include <map>
@@ -15,8 +15,8 @@ namespace inkstone::onnx_export {
 
 using KnownPorts = std::map<std::string, OnnxPort>;
 
-// Throws Error naming `file` and the node or value that is wrong; `known` are values whose shapes
-// and types are sure.
+// Throws Error naming `file` and the node or value that is wrong; `known` are the values whose
+// shapes and types are given.
 void check_model(const onnx::ModelProto& model, const KnownPorts& known, const std::string& file);
 
 }  // namespace inkstone::onnx_export

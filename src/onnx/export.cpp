@@ -18,7 +18,7 @@ namespace {
 
 using namespace onnx_export;
 
-// of opset 17; ATC takes 9 at most
+// For opset 17; ATC takes at most 9.
 constexpr int kIrVersion = 8;
 
 template <typename... Ops>
@@ -29,7 +29,7 @@ bool is_one_of(const Op& op) {
 bool moves_elements(const Op& op) { return is_one_of<op::Repeat, op::Reshape, op::Concat, op::Slice>(op); }
 bool is_norm(const Op& op) { return is_one_of<op::GroupNorm, op::GroupStats, op::GroupApply>(op); }
 
-// Which nodes have another number of rows in `other`; nothing else may differ.
+// The nodes that have another number of rows in `other`; nothing else may differ.
 std::vector<bool> varying_rows(const Graph& graph, const Graph* other) {
   std::vector<bool> varies(graph.nodes().size());
   if (!other) return varies;
@@ -47,7 +47,7 @@ std::vector<bool> varying_rows(const Graph& graph, const Graph* other) {
   return varies;
 }
 
-// Values that nothing but time embeddings reads: fp16 cannot hold a timestep.
+// Values that only time embeddings read. They stay fp32, because fp16 cannot hold a timestep.
 std::vector<bool> read_by_time_alone(const Graph& graph) {
   std::vector<bool> time(graph.nodes().size(), true);
   for (const int output : graph.outputs()) time[output] = false;
@@ -110,7 +110,7 @@ class Exporter {
     info.set_name(port.name);
     auto& tensor = *info.mutable_type()->mutable_tensor_type();
     tensor.set_elem_type(onnx_type(port.type));
-    // there also where the rank is 0
+    // also present if the rank is 0
     auto& shape = *tensor.mutable_shape();
     for (const int64_t size : port.shape)
       if (size >= 0)
@@ -162,7 +162,7 @@ class Exporter {
     }
   }
 
-  // What only moves elements keeps the type that its input has in the file.
+  // An op that only moves elements keeps the type that its input has in the file.
   DType type_of(const Node& node) const {
     return moves_elements(node.op) ? values_[node.inputs[0]].type : build_.floating(node.type);
   }
@@ -188,8 +188,8 @@ class Exporter {
     }
   }
 
-  // A result is given its port's name; where the value is a port already, or no node's, a copy of
-  // it.
+  // A result gets its port's name. If the value already is a port, or no node makes it, a copy gets
+  // the name.
   void name_result(const std::string& value, const std::string& port) {
     onnx::GraphProto& graph = *proto_.mutable_graph();
     const auto makes = [&](const onnx::NodeProto& node) { return node.output(0) == value; };
@@ -219,7 +219,7 @@ class Exporter {
   KnownPorts known_;
   int64_t rows_ = 0;
   std::set<std::string> result_ports_;
-  // values that are results, and their ports
+  // Values that are results, with their ports.
   std::map<std::string, std::string> renamed_;
 };
 

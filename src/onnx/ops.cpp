@@ -1,6 +1,6 @@
-// What each op is in ONNX: one typed function for each, in the forms that ATC's parser registers
-// for opsets 14 to 17 (docs/ascend.md). What has a fused node only on some chips is written in its
-// parts.
+// Writes each op in ONNX: one typed function for each, in the forms that ATC's parser registers for
+// opsets 14 to 17 (docs/ascend.md). An op that is one fused node on some chips only is written as
+// its parts.
 #include <algorithm>
 #include <cmath>
 
@@ -10,7 +10,7 @@
 namespace inkstone::onnx_export {
 namespace {
 
-// Far below any score, and inside fp16's range with the score added.
+// Far below any score; with the score added it is still in fp16's range.
 constexpr float kHidden = -10000;
 
 std::string write(const op::Input&, const Call&) { fail(INKSTONE_HERE, {"onnx: an input is no node"}); }
@@ -49,7 +49,7 @@ std::string write(const op::Linear& o, const Call& c) {
 
 Shape groups_of(const Shape& x, int groups) { return {x[0], groups, count(x) / std::max<int64_t>(1, x[0] * groups)}; }
 
-// [c], laid along the channels of x.
+// [c], reshaped to the channel axis of x.
 Shape along_channels(const Shape& x) {
   Shape shape(x.size() - 1, 1);
   shape[0] = x[1];
@@ -111,7 +111,7 @@ std::string attend(const Call& c, const std::string& q, const std::string& turne
   return b.node("MatMul", {b.node("Softmax", {scores}, {{"axis", int64_t{-1}}}), v});
 }
 
-// Queries take the scale, so that scores stay small in fp16.
+// Queries are scaled, so that scores stay small in fp16.
 std::string write(const op::Attention& o, const Call& c) {
   Build& b = c.build();
   const Shape &queries = c.shape(0), &keys = c.shape(1);
@@ -148,7 +148,8 @@ std::string cast(const Call& c, const std::string& x, DType type) {
   return c.build().node("Cast", {x}, {{"to", static_cast<int64_t>(onnx_type(type))}});
 }
 
-// In fp32 whatever the file's type: fp16 cannot tell a thousand timesteps apart in their sines.
+// In fp32, whatever the file's type is, because the sines of a thousand timesteps are not distinct
+// in fp16.
 std::string write(const op::TimeEmbedding& o, const Call& c) {
   Build& b = c.build();
   const int64_t rows = c.shape(0)[0], half = o.channels / 2;
@@ -191,8 +192,9 @@ std::string write(const op::ToImage&, const Call& c) {
   return c.build().reshape(c.build().transpose(c.in(0), {0, 2, 1}), c.node().shape);
 }
 
-// ATC reads the height and width of constant sizes, and rounds down whatever the mode says: so does
-// this. The sizes would hold the rows too; where those vary, each pixel is spread into a square.
+// ATC reads height and width from constant sizes and always rounds down, whatever the mode says;
+// this does the same. The sizes would contain the number of rows too; if that varies, each pixel is
+// expanded into a square instead.
 std::string write(const op::Upsample2x&, const Call& c) {
   Build& b = c.build();
   const Shape& x = c.shape(0);
@@ -227,8 +229,8 @@ std::string write(const op::Cast& o, const Call& c) {
   return c.type(0) == to ? c.in(0) : cast(c, c.in(0), to);
 }
 
-// Of bands the means are averaged by their shares of the whole, so that the whole never stands in
-// one piece.
+// The means of bands are averaged, weighted by their sizes, so that the whole map is never in one
+// piece.
 std::string write(const op::GroupStats& o, const Call& c) {
   Build& b = c.build();
   std::vector<std::string> bands;

@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kAlignment = 4096;
 constexpr int64_t kPiece = int64_t{1} << 22;  // elements converted at a time
 
-// Everything goes into the file and its digest.
+// Everything is written to the file and added to its digest.
 class Sink {
  public:
   explicit Sink(const std::filesystem::path& path) : file_(path) {}

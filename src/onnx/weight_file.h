@@ -1,6 +1,6 @@
 // External data: the weights of one component, one after another, each at a multiple of 4096 bytes
-// so that it can be mapped. Where a tensor will stand is known when it is placed; the numbers are
-// read, converted and written one tensor at a time.
+// so that it can be mapped. A tensor's offset is known when it is placed. The numbers are read,
+// converted and written one tensor at a time.
 #pragma once
 
 #include <filesystem>
@@ -16,7 +16,7 @@ namespace inkstone::onnx_export {
 
 enum class Layout {
   kAsStored,
-  // a matrix [out, in] as [in, out]
+  // A matrix [out, in], stored as [in, out].
   kTransposed
 };
 
@@ -30,9 +30,9 @@ class WeightFile {
 
   const std::string& name() const { return name_; }
   DType type() const { return type_; }
-  Place place(const std::string& weight, Layout layout);  // the same one once
+  Place place(const std::string& weight, Layout layout);  // equal ones are stored once
   size_t bytes() const { return bytes_; }
-  // Returns its SHA-256; `written` is told after each tensor how many bytes are there.
+  // Returns the file's SHA-256. `written` is called after each tensor with the bytes so far.
   std::string write(const std::filesystem::path& folder, const std::function<void(size_t bytes)>& written) const;
 
  private:

@@ -45,8 +45,8 @@ int64_t first_bad(DType type, const std::byte* data, int64_t begin, int64_t end)
   return std::numeric_limits<int64_t>::max();
 }
 
-// Without a branch and without subnormal arithmetic: the exponent is moved from a bias of 15 to one of 127; a subnormal, whose
-// exponent says 0 but means 1, is made by the subtraction (2^-14 + value) - 2^-14, which is exact.
+// Without branches or subnormal arithmetic. The exponent's bias is changed from 15 to 127. A
+// subnormal has exponent 0 but means 1; it is computed as (2^-14 + value) - 2^-14, which is exact.
 inline float finite_f16(uint16_t half) {
   const uint32_t magnitude = static_cast<uint32_t>(half & 0x7fff) << 13;
   const float small = std::bit_cast<float>(magnitude + (113u << 23)) - std::bit_cast<float>(113u << 23);

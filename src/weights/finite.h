@@ -1,4 +1,5 @@
-// Two passes over stored floating point, at about the speed of memory: is every value finite, and the values as fp32.
+// Checks that stored floating-point values are finite, and converts them to fp32, at about the
+// speed of memory.
 #pragma once
 
 #include <cstddef>

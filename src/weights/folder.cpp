@@ -22,7 +22,8 @@ bool is_pickle(const fs::path& file) {
   return std::ranges::find(kPickles, file.extension().string()) != kPickles.end();
 }
 
-// Shard names come from a file: a plain name of a safetensors file in the same folder, nothing else.
+// Shard names come from a file: a plain name of a safetensors file in the same folder, nothing
+// else.
 void check_shard_name(const std::string& name, const fs::path& index) {
   const bool plain =
       !name.empty() && name.size() <= 255 && name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;

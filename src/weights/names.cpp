@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::string_view kTextModel = "text_model.";
 
-// Of the VAE's attention: now, and before diffusers 0.18.
+// Names in the VAE's attention: today's, and those before diffusers 0.18.
 constexpr std::pair<std::string_view, std::string_view> kAttention[] = {
     {".to_q.", ".query."}, {".to_k.", ".key."}, {".to_v.", ".value."}, {".to_out.0.", ".proj_attn."}};
 

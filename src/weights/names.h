@@ -1,4 +1,4 @@
-// The names one weight goes by: as SD 1.5 publishes it, as transformers 5 writes it, as older diffusers wrote it.
+// The different names of one weight: SD 1.5's published name, transformers 5's, older diffusers'.
 #pragma once
 
 #include <string>
@@ -8,10 +8,11 @@
 
 namespace inkstone {
 
-// The name itself first, then its other names in the order they are tried.
+// The name itself, then its other names in the order in which they are tried.
 std::vector<std::string> known_names(const std::string& name);
 
-// Known to stand in published files though no graph reads it: buffers and heads of the training code.
+// Whether this tensor is known to be in published files although no graph reads it: buffers and
+// heads of the training code.
 bool is_harmless_extra(const std::string& name);
 
 // Equal, or [out, in, 1, 1] and [out, in].

@@ -37,7 +37,7 @@ struct Parsed {
   Range range;
 };
 
-// What a file that is no safetensors often is.
+// Recognises what a file that is not safetensors probably is.
 std::string known_stranger(std::string_view start) {
   if (start.starts_with("version https://git-lfs"))
     return "is a Git LFS pointer, not the weights: run `git lfs pull` there";
@@ -147,7 +147,7 @@ void check_layout(const std::vector<Parsed>& tensors, uint64_t header_bytes, uin
 }
 
 std::vector<Parsed> parse_header(std::string_view header, const std::string& source) {
-  // Each tensor is an object: too many are seen before any is built.
+  // Each tensor is a JSON object, so too many are noticed before any is built.
   INKSTONE_CHECK(static_cast<size_t>(std::ranges::count(header, '{')) <= kMaxTensors, source, " has more than ",
                  kMaxTensors, " tensors");
   const Json json = parse_json(header, source + " (header)");

@@ -1,6 +1,7 @@
 // The safetensors format: 8 bytes of little-endian header length, a JSON header
 //   {"NAME": {"dtype": "F16", "shape": [320, 4, 3, 3], "data_offsets": [begin, end]}, ..., "__metadata__": {...}}
-// and the tensors' bytes, one after the other without a gap. Nothing the header says is believed before it is checked.
+// and the tensors' bytes, one after the other without a gap. Everything in the header is checked
+// before it is used.
 #pragma once
 
 #include <cstddef>
@@ -13,11 +14,14 @@
 namespace inkstone {
 
 struct Safetensors {
-  std::vector<WeightView> tensors;                          // F32, F16 and BF16, in the order of their bytes
-  std::vector<std::pair<std::string, std::string>> unread;  // tensors of other element types: name, type
+  // F32, F16 and BF16, in the order of their bytes
+  std::vector<WeightView> tensors;
+  // tensors of other element types: name, type
+  std::vector<std::pair<std::string, std::string>> unread;
 };
 
-// Views into `file`; throws Error naming `source`, the tensor and the numbers. Asks for no memory beyond what the header's own text needs.
+// Views into `file`; throws Error naming `source`, the tensor and the numbers. Allocates no more
+// memory than the header's own text needs.
 Safetensors parse_safetensors(std::span<const std::byte> file, const std::string& source);
 
 struct StoredTensor {
@@ -25,7 +29,7 @@ struct StoredTensor {
   Shape shape;
   DType type = DType::kF32;
 };
-// All that comes before the tensors' bytes, padded to 8, for tensors written in this order.
+// The bytes before the tensors' bytes, padded to 8, for tensors that are written in this order.
 std::string safetensors_header(std::span<const StoredTensor> tensors);
 
 }  // namespace inkstone

@@ -1,4 +1,4 @@
-// The numbers of one component of a model: safetensors files, mapped read-only, by name.
+// The weights of one component of a model, by name: safetensors files, mapped read-only.
 #pragma once
 
 #include <filesystem>
@@ -13,68 +13,78 @@
 
 namespace inkstone {
 
-struct WeightView {  // borrowed from the mapped file; may be unaligned
+// borrowed from the mapped file; may be unaligned
+struct WeightView {
   std::string name;  // as the file writes it
   Shape shape;
   DType type = DType::kF32;  // F32, F16 or BF16
   std::span<const std::byte> bytes;
 };
 
-struct WeightSpec {  // what a model asks for
-  std::string name;  // as SD 1.5 publishes it (diffusers; text encoder with "text_model.")
+struct WeightSpec {  // a weight that a model needs
+  // as SD 1.5 publishes it (diffusers; text encoder with "text_model.")
+  std::string name;
   Shape shape;
 };
 
 class Weights {
  public:
   Weights() = default;
-  // A component's folder (".../unet"): STEM.safetensors, STEM.fp16.safetensors, or shards by STEM.safetensors.index.json, where STEM is
-  // "model" or "diffusion_pytorch_model". Errors say what was looked for; a .bin or .ckpt beside is refused by name (pickle runs code).
+  // A component's folder (".../unet"): STEM.safetensors, STEM.fp16.safetensors, or shards by
+  // STEM.safetensors.index.json, where STEM is "model" or "diffusion_pytorch_model". Errors say
+  // which files were looked for. A .bin or .ckpt file there is named and refused, because reading
+  // pickle runs code.
   static Weights open(const std::filesystem::path& folder);
   static Weights open_files(const std::vector<std::filesystem::path>& files);
   // Made in memory, for tests: the tensors are moved in.
   static Weights of(std::vector<std::pair<std::string, Tensor>> tensors);
 
-  // Finds every spec under its own name or one of its known other names (names.h); throws ONE Error that lists everything missing,
-  // misshapen and unused (the first 20 of each, then a count). [out, in, 1, 1] and [out, in] are the same shape.
-  // After it find() knows the specs by their own names, with the specs' shapes.
+  // Finds a tensor for each spec, under its own name or one of its other names (names.h). Throws
+  // one Error that lists everything missing, misshapen and unused (the first 20 of each, then a
+  // count). [out, in, 1, 1] and [out, in] are the same shape. Afterwards find() knows the tensors
+  // by the specs' names, with the specs' shapes.
   void bind(std::span<const WeightSpec> specs);
-  const WeightView& find(const std::string& name) const;  // throws where it is not there
-  // An overlay: from now on find() gives this tensor for the spec (a merged LoRA, a widened type). Its bytes are owned, in
-  // no file. Throws where the name is not bound or the shape is another.
+  const WeightView& find(const std::string& name) const;  // throws if there is none
+  // Replaces a tensor, for example by one with a merged LoRA: from now on find() returns this one.
+  // Its bytes are owned, in no file. Throws if the name is not bound or the shape is another.
   void replace(const std::string& name, Tensor tensor);
   size_t owned_bytes() const;  // of tensors that no file holds
   bool is_owned(const std::string& name) const;
 
-  // The values as fp32; throws Error naming tensor, file and index where one is NaN or infinite.
+  // The values as fp32. Throws Error naming tensor, file and index if one is NaN or infinite.
   Tensor read(const std::string& name) const;
   void check_finite(const std::string& name) const;
-  void release(const std::string& name) const;  // its pages leave this process's resident memory
+  // its pages leave this process's resident memory
+  void release(const std::string& name) const;
 
   std::vector<std::string> names() const;  // as the files write them
   size_t total_bytes() const;
-  // SHA-256 of every tensor's name, shape, type and first and last numbers: tells models apart without reading them whole.
+  // SHA-256 of every tensor's name, shape, type and first and last numbers: it tells models apart
+  // without reading all of them.
   std::string fingerprint() const;
-  DType type() const;  // of the most bytes
+  DType type() const;  // of most of the bytes
 
  private:
   static constexpr int kInMemory = -1, kOwned = -2;
   struct Entry {
     WeightView view;
-    int file;  // of files_; kInMemory: it stands for a file's; kOwned: an overlay's
+    // of files_; kInMemory: it stands for a file's; kOwned: an overlay's
+    int file;
   };
   const Entry& entry(const std::string& name) const;
   std::string source(const Entry& entry) const;  // "FILE: the tensor NAME"
   void add_file(const std::filesystem::path& file);
   static Weights open_index(const std::filesystem::path& index);
 
-  std::string source_ = "no weights";  // the folder or first file, for errors
+  // the folder or first file, for errors
+  std::string source_ = "no weights";
   std::vector<MappedFile> files_;
   std::vector<Tensor> memory_;
   std::vector<Entry> entries_;
-  std::map<std::string, size_t> by_name_;      // as the files write them
-  std::map<std::string, size_t> bound_;        // as the specs write them
-  std::map<std::string, std::string> unread_;  // tensors of other element types, and the type
+  std::map<std::string, size_t> by_name_;  // as the files write them
+  std::map<std::string, size_t> bound_;    // as the specs write them
+  // tensors of other element types, and the type
+  std::map<std::string, std::string> unread_;
 };
 
 }  // namespace inkstone

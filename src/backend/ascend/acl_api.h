@@ -17,10 +17,8 @@ enum MemoryPolicy : int { kHugePagesFirst = 0 };
 // HBM; the DDR of a chip that has none
 enum MemoryKind : int { kDeviceMemory = 1 };
 enum CopyKind : int { kHostToDevice = 1, kDeviceToHost = 2, kDeviceToDevice = 3 };
-enum RunMode : int {
-  kOnDevice = 0,
-  kOnHost = 1
-};  // where this process runs: on the chip's own processor, or on a server's
+// Where this process runs: on the chip's own processor, or on a server's.
+enum RunMode : int { kOnDevice = 0, kOnHost = 1 };
 enum ElementType : int { kAclFloat = 0, kAclFloat16 = 1, kAclInt32 = 3, kAclBFloat16 = 27 };
 enum PackageName : int { kPackageCann = 0, kPackageToolkit = 4 };
 inline constexpr uint64_t kStopOnFailure = 1;  // of a stream

@@ -1,6 +1,6 @@
-// The device's memory for tensors and ports: few large reservations, cut up here, so that nothing
-// is asked of the device while images are made. Arithmetic only: whoever makes an arena says how
-// memory is got and given back.
+// The device's memory for tensors and ports: a few large reservations, which are divided here, so
+// that the device is not asked for memory while images are drawn. It is arithmetic only: its maker
+// passes the functions that reserve and release memory.
 #pragma once
 
 #include <functional>
@@ -14,11 +14,12 @@
 
 namespace inkstone::ascend {
 
-// What a tensor takes: AscendCL reads in blocks of 32 bytes and up to one block past the end; every
-// slot starts at a multiple of 64.
+// The bytes that a tensor takes. AscendCL reads in blocks of 32 bytes and up to one block past the
+// end; every slot starts at a multiple of 64.
 size_t slot_bytes(size_t length);
 
-// One reservation, first fit; neighbours that are free become one.
+// One reservation. A tensor takes the first free piece that is large enough; neighbouring free
+// pieces are joined.
 class Chunk {
  public:
   explicit Chunk(size_t size) : size_(size) { free_[0] = size; }
@@ -38,7 +39,7 @@ struct ArenaUse {       // bytes
   size_t reserved = 0;  // on the device
   size_t used = 0;      // by tensors
   size_t free = 0;      // reserved, and not used
-  // in one piece: over `free` it tells how fragmented the rest is
+  // The largest free piece; divided by `free` it tells how fragmented memory is.
   size_t largest_free = 0;
   size_t reservations = 0;  // how many there are
 };
@@ -53,10 +54,10 @@ class Arena final : public MemoryOwner {
   Arena& operator=(const Arena&) = delete;
 
   Memory take(size_t bytes);
-  // from any thread; asks nothing of the device
+  // From any thread; does not call the device.
   void free(void* memory) noexcept override;
   bool owns(const std::byte* memory) const;
-  // reservations with nothing in them are given back; whether there were any
+  // Gives back empty reservations. Returns whether there were any.
   bool shrink();
   ArenaUse use() const;
 

@@ -1,5 +1,5 @@
-// The backend `ascend`: `.om` files that ATC made of our graphs, run by AscendCL, which is opened
-// at run time.
+// The backend `ascend`: it runs `.om` files, which ATC made of our graphs, by AscendCL, which is
+// opened at run time.
 #pragma once
 
 #include <cstdint>
@@ -26,15 +26,15 @@ struct AscendStatus {
   std::string unusable;
   size_t memory_free = 0, memory_total = 0;
   size_t weights = 0, work = 0;  // of the loaded models
-  // Memory of tensors and ports: largest_free over free tells how fragmented it is.
+  // Memory of tensors and ports. largest_free divided by free tells how fragmented it is.
   size_t tensors_reserved = 0, tensors_used = 0, tensors_free = 0, tensors_largest_free = 0;
 };
 
-// Device `index` of those that AscendCL lists. Throws Error where AscendCL or the device is absent,
+// Device `index` of those that AscendCL lists. Throws Error if AscendCL or the device is absent,
 // UsageError without a folder of compiled files.
 std::unique_ptr<Backend> open_ascend_backend(int index, const BackendOptions& options);
 
-// Of a backend that is this one; nothing of others.
+// The status of an `ascend` backend; nothing for other backends.
 std::optional<AscendStatus> ascend_status(Backend& backend);
 
 }  // namespace inkstone

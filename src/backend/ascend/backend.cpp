@@ -45,8 +45,8 @@ std::string contents_of(const Manifest& manifest) {
   return text.empty() ? "nothing" : text;
 }
 
-// "80x64": what an image of these inputs measures, by the scale of the files that there are; ""
-// where nothing tells.
+// "80x64": the size of an image with these inputs, judged by the files that exist; "" if they do
+// not tell.
 std::string image_of(const Graph& graph, const Manifest& manifest) {
   const std::vector<NamedShape> inputs = inputs_of(graph);
   if (inputs.empty() || inputs[0].shape.size() != 4) return "";
@@ -59,7 +59,7 @@ std::string image_of(const Graph& graph, const Manifest& manifest) {
   return "";
 }
 
-// The flags of an export with all that this one has, and `image`.
+// The flags for an export that has everything in this one, and `image`.
 std::string flags_with(const Manifest& manifest, const std::string& image) {
   std::set<std::string> sizes;
   std::set<int> batches;
@@ -120,7 +120,7 @@ AscendBackend::Found AscendBackend::find(const Graph& graph, const CompileOption
     if ((record.vae_tile > 0) != options.vae_tiling) continue;
     for (const Gear& gear : record.gears) {
       if (gear.graph != wanted) continue;
-      // What is compiled goes first, then what has no gears.
+      // Compiled files come first, then files without gears.
       const auto rank = [](const GraphRecord& r) { return std::pair(r.compiled.has_value(), r.gears.size() == 1); };
       if (!best.record || rank(record) > rank(*best.record)) best = {&record, &gear};
     }
@@ -233,8 +233,8 @@ void AscendBackend::copy(const Tensor& from, size_t from_byte, Tensor& to, size_
 }
 
 void AscendBackend::trim() {
-  // Tensors' reservations stay: the next image's tensors are as large. They go where memory is
-  // short.
+  // Tensors' reservations stay, because the next image's tensors have the same sizes. They are
+  // given back if memory is short.
   shared_.device.clean_up([this] { shared_.models.trim(); });
 }
 

@@ -55,7 +55,8 @@ dcmi::Functions functions_of(void* library) {
   return call;
 }
 
-// Calls it, and notes a failure that is not just a value that this chip or place does not give.
+// Calls the function. Notes a failure, unless this chip or environment just does not provide the
+// value.
 template <typename Call, typename... Arguments>
 bool asked(NpuChip& chip, const char* what, Call* call, Arguments... arguments) {
   if (!call) return false;
@@ -211,7 +212,7 @@ NpuChip Dcmi::read(int card, int number, int index) const {
   rate("AI core", dcmi::kRateAiCore, chip.ai_core_percent);
   rate("vector cores", dcmi::kRateVector, chip.vector_percent);
   int celsius = 0;
-  // beyond: a sensor that is not there
+  // beyond this range: there is no such sensor
   constexpr int kColdest = -60, kHottest = 200;
   if (asked(chip, "temperature", call_.temperature, card, number, &celsius) && celsius > kColdest && celsius < kHottest)
     chip.temperature_c = celsius;
@@ -221,7 +222,7 @@ NpuChip Dcmi::read(int card, int number, int index) const {
   return chip;
 }
 
-// 310P has no HBM, 910B no DDR, the first 910 both, and its models live in HBM.
+// 310P has no HBM, 910B has no DDR. The first 910 has both; its models are in HBM.
 void Dcmi::read_memory(NpuChip& chip) const {
   dcmi::HbmInfo hbm{};
   if (asked(chip, "HBM", call_.hbm_info, chip.card, chip.chip, &hbm) && hbm.total > 0 && hbm.total < kMaxMib) {
@@ -237,7 +238,7 @@ void Dcmi::read_memory(NpuChip& chip) const {
   }
 }
 
-// A 310P card has one meter for all its chips, on its controller.
+// A 310P card has one power meter for all its chips, on its controller.
 void Dcmi::read_power(NpuChip& chip) const {
   constexpr int kMaxDeciwatts = 100'000;
   int deciwatts = 0;

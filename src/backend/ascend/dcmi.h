@@ -1,4 +1,4 @@
-// DCMI, libdcmi.so of the Ascend driver, opened at run time: what the chips are and how they do,
+// DCMI, libdcmi.so of the Ascend driver, opened at run time: it tells the chips and their state
 // without CANN. INKSTONE_DCMI_LIBRARY names the one file to open instead, for tests.
 #pragma once
 
@@ -19,11 +19,11 @@ class Dcmi {
  public:
   enum class State { kNoLibrary, kRefused, kReady };
 
-  // Opens and initialises the library unless that is done. It stays open: drivers do not expect to
-  // be closed.
+  // Opens and initialises the library, once. It stays open, because drivers do not expect to be
+  // closed.
   State open();
   const NpuAbsence& absence() const { return absence_; }  // where it is not ready
-  // a file is there, if one that cannot be loaded
+  // Whether a file was found, even if it could not be loaded.
   bool found() const { return !path_.empty(); }
 
   // Those that the driver shows to this process; with no chip, absence() says why.

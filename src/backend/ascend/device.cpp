@@ -12,7 +12,7 @@ namespace {
 struct Process {
   std::mutex mutex;
   int devices = 0;
-  // else another library of this process began it, and ends it
+  // Otherwise another library of this process initialised it, and will end it.
   bool ours = false;
 };
 
@@ -101,20 +101,19 @@ void Device::open() {
   soc_ = soc;
 }
 
-// It stops at the first failure, rather than run on with what that left.
+// The stream stops at the first failure, instead of continuing with wrong data.
 void Device::open_stream() {
   INKSTONE_ACL(*this, aclrtCreateStream, &stream_);
   if (api().aclrtSetStreamFailureMode) INKSTONE_ACL(*this, aclrtSetStreamFailureMode, stream_, kStopOnFailure);
 }
 
-// What is queued is forgotten: the plain call would wait for it.
+// Queued work is dropped; the ordinary call would wait for it.
 void Device::drop_stream() noexcept {
   const Opaque stream = std::exchange(stream_, nullptr);
   if (stream) api().aclrtDestroyStreamForce ? api().aclrtDestroyStreamForce(stream) : api().aclrtDestroyStream(stream);
 }
 
-// Whatever was opened, in the opposite order; what a broken device answers to that is of no
-// interest.
+// Closes what was opened, in the opposite order. Errors of a broken device are ignored.
 void Device::close() noexcept {
   const bool lost = !unusable().empty();
   if (lost) drop_stream();
@@ -133,7 +132,7 @@ void Device::close() noexcept {
 
 void Device::check(Code code, const char* call, const char* where) {
   if (code == 0) return;
-  // of this thread, and gone with the next call
+  // It belongs to this thread and is gone after the next call.
   const char* message = api().aclGetRecentErrMsg();
   const AclError error({call, code, message ? message : "", name_, soc_, cann_, file_}, where);
   if (error.device_lost()) mark_lost(error);

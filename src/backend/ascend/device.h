@@ -1,6 +1,6 @@
-// One chip: an owner thread with a context and a stream, on which alone AscendCL is called. After
-// an error that breaks the context the device is unusable: everything later fails at once with that
-// error.
+// One chip, with an owner thread that has a context and a stream. AscendCL is called on that thread
+// only. After an error that breaks the context the device is unusable: every later call fails at
+// once with that error.
 #pragma once
 
 #include <chrono>
@@ -27,11 +27,11 @@ class Device {
   Device& operator=(const Device&) = delete;
 
   const std::string& name() const { return name_; }  // "npu:0"
-  // as it says: "Ascend910B4"; "(simulated)" stays with it
+  // As the chip says: "Ascend910B4". A simulator adds "(simulated)".
   const std::string& soc() const { return soc_; }
   const std::string& cann() const { return cann_; }  // empty: not told
   bool simulated() const { return soc_.find("simulated") != std::string::npos; }
-  // this process runs on the chip's own processor: its memory is the host's
+  // This process runs on the chip's own processor, so the chip's memory is the host's.
   bool unified() const { return unified_; }
   // the error that broke it; empty while it works
   std::string unusable() const;
@@ -50,7 +50,7 @@ class Device {
       return std::move(*result);
     }
   }
-  // The same for giving things back: also when the device is unusable; throws nothing.
+  // As above, for giving things back: it also runs when the device is unusable, and throws nothing.
   template <typename Work>
   void clean_up(Work&& work) noexcept {
     try {
@@ -59,26 +59,27 @@ class Device {
     }
   }
 
-  // All below: on the owner thread only.
+  // All methods below must be called on the owner thread.
   const Api& api() const { return library_.api; }
   Opaque stream() const { return stream_; }
   AscendCounters& counters() { return counters_; }
   // Throws AclError unless the code is 0, with what AscendCL says of it.
   void check(Code code, const char* call, const char* where);
-  [[noreturn]] void refuse(const std::string& why, const char* call, const char* where);  // a call that gave nothing
+  // for a call that returned nothing
+  [[noreturn]] void refuse(const std::string& why, const char* call, const char* where);
   std::byte* reserve(size_t bytes);
   void release(std::byte* memory) noexcept;
   std::byte* reserve_host(size_t bytes);  // pinned
   void release_host(std::byte* memory) noexcept;
   void copy(std::byte* to, const std::byte* from, size_t bytes, CopyKind kind);  // queued
-  // throws what failed since the last time, and where the device does not finish in time
+  // Throws what failed since the last time, or if the device does not finish in time.
   void synchronize();
   struct MemoryInfo {
     size_t free = 0, total = 0;
   };
   MemoryInfo memory();
 
-  // Errors while it lives name this file.
+  // While an About exists, errors name its file.
   class About {
    public:
     About(Device& device, std::string file) : device_(device), outer_(std::exchange(device.file_, std::move(file))) {}
@@ -110,7 +111,7 @@ class Device {
   mutable std::mutex lost_mutex_;
   std::string lost_;
   Code lost_code_ = 0;
-  // the last member: it ends before what it works on
+  // The last member, so that it ends before what it works on.
   OwnerThread thread_;
 };
 

@@ -8,7 +8,7 @@
 namespace inkstone::ascend {
 namespace {
 
-// What to do about codes; several share one.
+// Advice for codes; several codes share one.
 constexpr const char* kOurs = "this is a mistake of Inkstone's: please report it with this line";
 constexpr const char* kStub =
     "this is CANN's stub library for compiling only (devlib): let LD_LIBRARY_PATH or INKSTONE_ASCENDCL name the real "

@@ -1,5 +1,5 @@
-// What AscendCL's codes are called, what they mean for the device, and what a user can do; one
-// error for every failing call.
+// The names of AscendCL's codes, what they mean for the device, and what a user can do. A failing
+// call throws AclError.
 #pragma once
 
 #include <string>
@@ -9,14 +9,16 @@
 
 namespace inkstone::ascend {
 
-// by another library of this process: benign
+// Another library of this process has done it; harmless.
 inline constexpr Code kAlreadyInitialised = 100002;
 
 enum class Outcome {
-  kRefused,  // the call; the device goes on
-  // the same, and with less memory in use it may succeed
+  // The call failed; the device still works.
+  kRefused,
+  // As kRefused; with less memory in use the call may succeed.
   kOutOfMemory,
-  // the device's context is broken: nothing works until a new process, or a repair
+  // The device's context is broken: nothing works until a new process starts, or the card is
+  // repaired.
   kLost,
 };
 Outcome outcome_of(Code code);
@@ -26,10 +28,11 @@ std::string advice_for(Code code, const std::string& message, const std::string&
 struct Failure {
   std::string call;  // "aclrtMalloc"
   Code code = 0;
-  // aclGetRecentErrMsg, read on the thread that failed; may be empty
+  // From aclGetRecentErrMsg, read on the thread that failed. May be empty.
   std::string message;
   std::string device, soc, cann;  // "npu:0", "Ascend910B4", "8.1.RC1"; empty: unknown
-  std::string file;               // the model's, where one is concerned
+  // the model's, if it is about one
+  std::string file;
 };
 
 Error::Kind kind_of(Code code);

@@ -33,8 +33,8 @@ Opened open(const std::string& path) {
   return {nullptr, error ? error : "cannot be opened"};
 }
 
-// The loader says "cannot open shared object file" of a file that is not there, and of one that it
-// needs in turn.
+// The loader says "cannot open shared object file" both if a file is missing and if a library that
+// it needs is missing.
 std::string reason(const std::string& error) {
   if (error.find("libascend_hal.so") != std::string::npos)
     return error + " (that is the driver's: it is not installed, or not mounted in this container)";
@@ -43,7 +43,8 @@ std::string reason(const std::string& error) {
   return error;
 }
 
-// CANN 8.5 and later split the library; what the first lacks is looked for beside it, then by name.
+// CANN 8.5 and later split the library. Functions that the first file lacks are looked for in the
+// files beside it, then by name.
 struct Symbols {
   std::vector<void*> handles;
   std::string folder;
@@ -115,7 +116,7 @@ std::vector<std::string> library_candidates() {
 }
 
 Library open_library() {
-  // else CANN's tracer takes SIGINT and SIGTERM from this program
+  // Otherwise CANN's tracer replaces this program's handlers for SIGINT and SIGTERM.
   setenv("ASCEND_COREDUMP_SIGNAL", "none", 0);
   std::string looked, broken;
   for (const std::string& path : library_candidates()) {
@@ -126,7 +127,7 @@ Library open_library() {
       return {bind_all(symbols, path), path};
     }
     looked += (looked.empty() ? "" : ", ") + path;
-    // of the plain name the loader alone knows whether a file lacks, or one that it needs
+    // For a plain name only the loader knows whether the file is missing or one that it needs.
     std::error_code ignored;
     const bool there = path == kName ? opened.error.rfind(kName, 0) != 0 : fs::exists(path, ignored);
     if (there && broken.empty()) broken = reason(opened.error);

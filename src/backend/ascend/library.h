@@ -15,11 +15,12 @@ struct Library {
 };
 
 // Where libascendcl.so is looked for, in this order: INKSTONE_ASCENDCL (a file; then nowhere else),
-// the loader's own path, the folders that CANN's set_env.sh names, those that it is installed into.
+// the loader's own path, the folders that CANN's set_env.sh names, the folders that CANN is usually
+// installed into.
 std::vector<std::string> library_candidates();
 
 // Throws Error with what is missing, where it was looked for and how to get it. It stays open until
-// the process ends: CANN's threads outlive what was asked of them.
+// the process ends, because CANN's threads go on.
 Library open_library();
 
 }  // namespace inkstone::ascend

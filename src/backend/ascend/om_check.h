@@ -1,5 +1,5 @@
-// Whether a compiled file may be given to this device: its header, size, chip and CANN, before
-// anything is asked of the device.
+// Checks that a compiled file fits this device, by its header, size, chip and CANN, before the
+// device is touched.
 #pragma once
 
 #include <filesystem>
@@ -10,9 +10,9 @@
 namespace inkstone::ascend {
 
 struct Target {
-  // of this machine; cann empty: not told
+  // This machine's; `cann` may be empty (unknown).
   std::string device, soc, cann;
-  // for the command that makes the file right
+  // For the command that would make the right file.
   std::string model, folder;
 };
 

@@ -146,8 +146,8 @@ size_t OmModel::find_input(Opaque desc, const std::string& name) const {
        {path_.string(), " has no input \"", name, "\", which the manifest names: export the model again"});
 }
 
-// ATC calls an output "NODE:0:NAME", or "NODE:0" where it has dropped the name: then its place
-// tells.
+// ATC calls an output "NODE:0:NAME", or "NODE:0" if it has dropped the name. Then the output is
+// known by its position.
 size_t OmModel::find_output(Opaque desc, size_t index) const {
   const std::string& name = record_.outputs[index].name;
   for (size_t at = 0; at < device_.api().aclmdlGetNumOutputs(desc); ++at) {

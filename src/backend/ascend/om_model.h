@@ -1,5 +1,5 @@
-// One `.om` file: its sizes, its ports as the manifest names them, loaded with memory of ours and
-// unloaded when others need it.
+// One `.om` file: its sizes and its ports as the manifest names them. It is loaded into our memory,
+// and unloaded when others need the memory.
 #pragma once
 
 #include <filesystem>
@@ -13,8 +13,8 @@
 
 namespace inkstone::ascend {
 
-// The buffers of a run's inputs or outputs, in the file's order. Made once; where they point
-// changes.
+// The buffers of a run's inputs or outputs, in the file's order. Made once; only the addresses
+// change.
 class Dataset {
  public:
   Dataset(Device& device, size_t buffers);
@@ -34,11 +34,11 @@ class Dataset {
 
 struct OmPort {
   size_t at = 0;  // in the file's own order
-  // that it wants: of the largest gear
+  // Size of its buffer, for the largest gear.
   size_t bytes = 0;
 };
 
-// All but the plain facts on the device's owner thread.
+// All methods but the simple getters must be called on the device's owner thread.
 class OmModel {
  public:
   // Asks for the sizes; loads nothing.
@@ -53,12 +53,12 @@ class OmModel {
   size_t weight_bytes() const { return weight_bytes_; }
   bool loaded() const { return loaded_; }
 
-  // Throws AclError where memory lacks, Error where the file is not what the manifest says. `work`
-  // is shared with other models.
+  // Throws AclError if memory is short, Error if the file is not what the manifest says. `work` is
+  // shared with other models.
   void load(std::byte* work, size_t work_bytes);
   void unload() noexcept;
 
-  // Known once it has been loaded; they stay.
+  // Known after the first load.
   const std::vector<OmPort>& inputs() const { return inputs_; }  // in the manifest's order
   const std::vector<OmPort>& outputs() const { return outputs_; }
   const std::optional<OmPort>& gear_input() const { return gear_input_; }

@@ -1,5 +1,4 @@
-// A thread that runs what others hand to it, one thing at a time. Whoever hands something over
-// waits until it is done.
+// A thread that runs work for callers, one piece at a time. A caller waits until its work is done.
 #pragma once
 
 #include <condition_variable>
@@ -17,9 +16,9 @@ class OwnerThread {
   OwnerThread(const OwnerThread&) = delete;
   OwnerThread& operator=(const OwnerThread&) = delete;
 
-  // Runs `work` on the thread; what it throws is thrown here. When the caller's turn has come,
-  // `admit` runs first, on the caller's own thread: what it throws keeps `work` from running. What
-  // the thread itself hands over runs at once.
+  // Runs `work` on the thread; what it throws is thrown here. When it is the caller's turn, `admit`
+  // runs first, on the caller's own thread; if it throws, `work` does not run. Work that the owner
+  // thread itself submits runs at once.
   template <typename Work>
   void run(Work& work, const std::function<void()>& admit) {
     Task task{

@@ -5,7 +5,7 @@
 namespace inkstone::ascend {
 namespace {
 
-// of the arena: what it grows by at least
+// The arena grows by at least this.
 constexpr size_t kChunk = size_t{16} << 20;
 
 }  // namespace
@@ -86,8 +86,8 @@ void AscendProgram::run_here(std::span<const Tensor* const> inputs, std::span<Te
     model_->execute(*inputs_, *outputs_, gear_);
     queue_outputs(outputs);
   } catch (...) {
-    // What was queued reads and writes memory that the next run uses; what it says now is of less
-    // interest than what failed.
+    // Queued work uses memory that the next run needs, so wait for it. Its errors matter less than
+    // the one that failed.
     try {
       shared_.staging.synchronize();
     } catch (const AclError&) {
@@ -97,8 +97,8 @@ void AscendProgram::run_here(std::span<const Tensor* const> inputs, std::span<Te
   shared_.staging.synchronize();
 }
 
-// Gives every host tensor a place on the device and in staging: in the first run of this kind
-// memory may grow, never later.
+// Gives every host tensor memory on the device and in staging. Memory may grow in the first run of
+// this kind only.
 void AscendProgram::place(std::span<const Tensor* const> inputs, std::span<Tensor* const> outputs) {
   size_t on_device = 0, staged = 0;
   const auto count_in = [&](const Tensor& tensor, const OmPort& port, size_t moved) {
@@ -116,7 +116,7 @@ void AscendProgram::place(std::span<const Tensor* const> inputs, std::span<Tenso
   std::byte* next = on_device ? shared_.need_ports(on_device) : nullptr;
   if (!unified) shared_.staging.prepare(staged);
   const auto give = [&](Slot& slot, Dataset& dataset, const Tensor& tensor, const OmPort& port, size_t moved) {
-    // a file may ask for a little more than it holds; its slot has that
+    // A file may require a few bytes more than the tensor has; the slot has room for them.
     if (tensor.on_device()) {
       const bool fits = slot_bytes(port.bytes) <= slot_bytes(tensor.bytes());
       return dataset.point(port.at, const_cast<std::byte*>(tensor.data()), fits ? port.bytes : tensor.bytes());

@@ -1,5 +1,5 @@
-// One gear of a compiled file as a program: tensors of the device are read and written where they
-// are, those of the host pass through pinned staging, one copy each.
+// One gear of a compiled file as a program. It reads and writes tensors of the device in place;
+// tensors of the host pass through pinned staging, with one copy each.
 #pragma once
 
 #include <memory>
@@ -20,7 +20,7 @@ struct Shared {
   Residency models;
   Arena arena;
   Staging staging;
-  // where host tensors lie on the device during a run
+  // Device memory for host tensors during a run.
   Memory ports;
   size_t port_bytes = 0;
 
@@ -39,7 +39,7 @@ class AscendProgram : public Program {
  private:
   struct Slot {  // of a tensor on the host
     std::byte* device = nullptr;
-    // the same where the memory is one
+    // The same as `device` if host and device share memory.
     std::byte* staged = nullptr;
   };
   void check(const Tensor& tensor, const Port& port, const Shape& shape) const;

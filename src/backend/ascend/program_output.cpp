@@ -36,8 +36,8 @@ class Descriptor {
   int number_;
 };
 
-// In a process group of its own, so that all of it can be killed; with the signals as a shell would
-// leave them.
+// Starts it in a process group of its own, so that all of it can be killed, and with default signal
+// handling, as a shell would.
 int start(const std::vector<std::string>& command, int output, pid_t& child) {
   std::vector<char*> arguments;
   for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));

@@ -9,9 +9,9 @@ namespace inkstone {
 struct ProgramOutput {
   // standard output and standard error as they came
   std::string text;
-  // "took more than 5000 ms and was stopped"; "" where it ended by itself
+  // "took more than 5000 ms and was stopped"; "" if it ended by itself.
   std::string problem;
-  // 128 + the signal's number where a signal ended it
+  // 128 + the signal's number if a signal ended it.
   int exit_code = -1;
 };
 

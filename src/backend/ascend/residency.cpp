@@ -45,8 +45,8 @@ void Residency::load(OmModel& model) {
   with_room(model.weight_bytes(), what, [&] { model.load(work_, work_bytes_); });
 }
 
-// The largest that any model known by now needs, so that it rarely grows; where that does not fit,
-// what this one needs.
+// The size that the largest model known so far needs, so that it rarely grows; if that does not
+// fit, the size that this model needs.
 void Residency::need_work(size_t min_bytes) {
   if (work_bytes_ >= min_bytes) return;
   size_t largest = min_bytes;
@@ -95,7 +95,7 @@ bool Residency::unload_one() {
   return first;
 }
 
-// To what the model at hand needs, when it is the only one left.
+// Shrinks to the size that this model needs, when it is the only one left.
 bool Residency::shrink_work() {
   const auto loaded = [](const auto& at) { return at.second.model && at.second.model->loaded(); };
   if (!in_use_ || work_bytes_ <= in_use_->work_bytes() || std::ranges::any_of(entries_, loaded)) return false;

@@ -8,8 +8,8 @@
 
 namespace inkstone::ascend {
 
-// Pieces in a row, each good until the stream has been synchronized; grows before use, not while it
-// is used. Its device's owner thread alone calls it.
+// Pieces one after another, each valid until the stream is synchronized. It grows in prepare()
+// only. Only the device's owner thread may call it.
 class Staging {
  public:
   explicit Staging(Device& device) : device_(device) {}
@@ -17,10 +17,10 @@ class Staging {
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
 
-  // the next pieces, in all; waits for the device where older ones are in the way
+  // Makes room for the next pieces together; waits for the device if older pieces are in the way.
   void prepare(size_t bytes);
   std::byte* take(size_t bytes);
-  // waits for the device: all pieces are done with
+  // Waits for the device; afterwards all pieces are free.
   void synchronize();
   size_t bytes() const { return size_; }
 
@@ -32,8 +32,8 @@ class Staging {
   size_t size_ = 0, taken_ = 0;
 };
 
-// A tensor's elements as another type. UsageError where a number is not whole and must be, or too
-// large for fp16; `name` is the port's.
+// Converts a tensor's elements to another type. Throws UsageError naming the port `name` if a
+// number must be whole and is not, or is too large for fp16.
 void convert_to(DType type, const Tensor& from, std::byte* to, const std::string& name);
 void convert_from(DType type, const std::byte* from, Tensor& to, const std::string& name);
 

@@ -16,7 +16,7 @@ constexpr const char* kPassOn =
     "in a container pass on --device=/dev/davinci0 --device=/dev/davinci_manager --device=/dev/devmm_svm "
     "--device=/dev/hisi_hdc and mount /usr/local/Ascend/driver and /usr/local/dcmi from the host";
 
-// The driver's control device: whoever may not open it gets nothing from the driver.
+// The driver's control device. A process that may not open it gets nothing from the driver.
 fs::path manager(const fs::path& root) { return root / "dev/davinci_manager"; }
 
 bool is_forbidden(const fs::path& file) { return access(file.c_str(), R_OK | W_OK) != 0 && errno == EACCES; }

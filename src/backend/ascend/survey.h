@@ -1,5 +1,5 @@
-// Which Ascend chips this machine shows to this process, by DCMI, else by npu-smi; where there is
-// none, why.
+// The Ascend chips that this process can see, asked by DCMI or else npu-smi; if there is none, the
+// reason.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +15,7 @@ struct NpuSurvey {
   std::vector<NpuChip> chips;
   std::string source;          // "DCMI" or "npu-smi"
   std::string driver_version;  // "" where it is not known
-  // of the chips, where there is none
+  // Why there is no chip, if there is none.
   NpuAbsence absence;
 };
 

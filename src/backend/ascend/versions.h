@@ -1,5 +1,5 @@
-// The versions of CANN and of the Ascend driver by the files that their installers leave, where no
-// library was asked.
+// Reads the versions of CANN and of the Ascend driver from files that their installers leave,
+// without asking a library.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,7 @@ namespace inkstone {
 struct InstalledVersion {
   std::string version;         // "8.1.RC1"; "" where nothing is installed
   std::filesystem::path file;  // where it stands
-  // of the toolkit: it has set_env.sh, in it or beside it
+  // The toolkit's folder, which has set_env.sh in it or beside it.
   std::filesystem::path home;
 };
 

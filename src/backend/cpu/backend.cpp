@@ -1,4 +1,4 @@
-// The backend: passes, plan, program.
+// The backend `cpu`: it runs the passes, then makes plan and program.
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/device.h"
 #include "backend/cpu/kernels/peak.h"
@@ -9,7 +9,7 @@
 namespace inkstone::cpu {
 namespace {
 
-// Below this many pixels a map in bands saves too little to matter; a band of so many rows keeps
+// A map with fewer pixels would save too little memory in bands. A band of kBandRows rows keeps
 // every core busy.
 constexpr int64_t kTiledPixels = 128 * 128, kBandRows = 32;
 

@@ -1,5 +1,5 @@
-// A call: one launch of a kernel or a primitive. What it reads, writes and needs is known when a
-// graph is lowered; bind() makes it runnable once the memory is there.
+// A call is one launch of a kernel or a primitive. What it reads, writes and needs is known when a
+// graph is lowered. bind() makes it runnable when the memory has been allocated.
 #pragma once
 
 #include <dnnl.hpp>
@@ -17,7 +17,7 @@ namespace inkstone::cpu {
 // A weight or constant in the form in which a call reads it.
 struct Packing {
   int node;  // a Weight or a Constant
-  // of its row-major elements, in the order of packed's sizes
+  // Strides of its row-major elements, in the order of the sizes of `packed`.
   dnnl::memory::dims strides;
   dnnl::memory::desc packed;
 };
@@ -25,7 +25,7 @@ struct Packing {
 // A Weight that is read where the model's file holds it, or a Constant.
 struct MappedRead {
   int node;
-  // bytes of it that one run reads
+  // The most bytes of it that one run reads.
   size_t max_bytes = SIZE_MAX;
 };
 
@@ -33,7 +33,7 @@ struct Binding {
   std::span<std::byte* const> values;             // by node
   std::span<std::byte* const> weights;            // in the order of Call::weights
   std::span<const kernels::MappedWeight> mapped;  // in the order of Call::mapped
-  // shared by all calls, aligned to 64
+  // Shared by all calls; aligned to 64.
   std::byte* scratch;
   const dnnl::engine* engine;
   const dnnl::stream* stream;
@@ -48,7 +48,7 @@ using Launch = std::function<void(const HostTensors&)>;  // allocates nothing wh
 struct Call {
   std::string op, detail;  // for the profile
   double flops = 0;
-  // for the profile; 0: Lowering::add() sums what is read and written
+  // For the profile. If 0, Lowering::add() sums the bytes that are read and written.
   double bytes = 0;
   compile::ArenaCall arena;
   size_t scratch = 0;

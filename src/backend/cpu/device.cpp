@@ -33,7 +33,7 @@ size_t number(const std::filesystem::path& file) {
   return in >> value ? value : kNoLimit;  // "max", or no such file
 }
 
-// Pages of files that the kernel would give back, out of memory.stat.
+// Pages of files that the kernel would free, from memory.stat.
 size_t reclaimable(const std::filesystem::path& folder) {
   std::ifstream in(folder / "memory.stat");
   std::string key;

@@ -1,4 +1,4 @@
-// The walk over the graph, and the ops that are one kernel of kernels/.
+// Walks over the graph, and lowers the ops that are one kernel of kernels/.
 #include "backend/cpu/lower.h"
 
 #include <algorithm>
@@ -20,14 +20,14 @@ Dims row_major(const Shape& shape) {
   return strides;
 }
 
-// A value of this shape and type as it is stored.
+// How a value of this shape and type is stored.
 dnnl::memory::desc stored_desc(const Shape& shape, DType type) {
   if (shape.empty()) return {{1}, dnnl_type(type), Dims{1}};
   if (shape.size() == 4) return {shape, dnnl_type(type), dnnl::memory::format_tag::nhwc};
   return {shape, dnnl_type(type), row_major(shape)};
 }
 
-// The first axis is a row, the last one contiguous.
+// The first axis counts rows, the last one is contiguous.
 void expect_row_major(const Lowered& at, int k) {
   INKSTONE_CHECK(stored_row_major(at.in(k).shape), "cpu: ", print(at.node, at.id), ": images ",
                  to_string(at.in(k).shape), " have to become tokens first");
@@ -69,7 +69,7 @@ Lowering::Lowering(const Graph& graph, const CompileOptions& options, const dnnl
   }
 }
 
-// An input is copied in when its first reader comes: those read late take no room before.
+// An input is copied in right before its first reader, so that it takes no memory before.
 void Lowering::fetch(int value) {
   if (!std::holds_alternative<op::Input>(graph_.node(value).op) || is_written(value)) return;
   const auto before = std::span(graph_.nodes()).first(static_cast<size_t>(value));
@@ -186,7 +186,7 @@ kernels::GroupNormShape group_shape(const Shape& x, int groups, float epsilon, b
   return {x[0], count(x) / (x[0] * x[1]), x[1], groups, epsilon, silu};
 }
 
-// Rank 3 is stored [n, c, pixels]: no image, and too rare for a kernel of its own.
+// Rank 3 is stored [n, c, pixels], unlike an image, and is too rare for a kernel of its own.
 void expect_image(const Lowered& at) {
   INKSTONE_CHECK(at.in(0).shape.size() != 3, "cpu: ", print(at.node, at.id), ": ", to_string(at.in(0).shape),
                  " is neither an image nor a row");

@@ -1,4 +1,4 @@
-// From a graph to the calls that compute it, in order. Touches no weights and asks for no memory
+// Turns a graph into the calls that compute it, in order. It reads no weights and allocates nothing
 // but its own lists.
 #pragma once
 
@@ -19,22 +19,23 @@ class Lowering {
   std::span<const compile::ArenaValue> values() const { return values_; }
   std::span<const Call> calls() const { return calls_; }
 
-  // The Weight or Constant whose elements, in row-major order, `value` is; -1 where it is computed.
+  // The Weight or Constant that has the elements of `value`, in row-major order; -1 if `value` is
+  // computed.
   int weight_of(int value) const;
-  // the one node that reads it, -1 where none, several or an output does
+  // The only node that reads `value`; -1 if none or several do, or if it is an output.
   int only_reader(int value) const;
   bool is_written(int value) const { return written_[value]; }
 
   // For lower().
   void add(Call call);
   void view(int value, int of, size_t at = 0) { values_[value] = {values_[value].bytes, of, at}; }
-  // it holds something else, for its one reader
+  // `value` will hold something else, of this size, for its only reader.
   void resize(int value, size_t bytes) { values_[value].bytes = bytes; }
-  // false where the piece has to be copied into the whole
+  // Returns false if the piece must be copied into the whole.
   bool place_inside(int piece, int whole, size_t at);
 
  private:
-  // where it is an input, and not there yet
+  // Copies `value` in, if it is an input that was not copied yet.
   void fetch(int value);
 
   const Graph& graph_;
@@ -55,14 +56,14 @@ struct Lowered {
   const Node& in(int k) const { return to.graph().node(node.inputs[k]); }
   bool is_weight(int k) const { return to.weight_of(node.inputs[k]) >= 0; }
   Call call() const;  // that writes this node
-  // input k, in its own type; a weight in this node's
+  // Reads input k in its own type, or a weight in this node's type.
   Operand read(Call& call, int k) const;
-  // the same, and the result may replace it
+  // As read(), and the result may overwrite the input.
   Operand read_over(Call& call, int k) const;
-  // a weight, stored as a value of that type is
+  // Reads a weight in the layout that values of that type have.
   Operand read_packed(Call& call, int k, DType type) const;
   Operand read_packed(Call& call, int k, dnnl::memory::dims strides, dnnl::memory::desc packed) const;
-  // a weight, as the file holds it: its place in Call::mapped
+  // Reads a weight as the file holds it. Returns its index in Call::mapped.
   size_t read_mapped(Call& call, int k, size_t max_bytes = SIZE_MAX) const;
 };
 
@@ -74,15 +75,16 @@ void lower_output(Lowering& to, int value, size_t number);  // and out
 // (lower_onednn.cpp).
 void lower_onednn(const op::Conv2d& op, const Lowered& at);
 void lower_onednn(const op::Linear& op, const Lowered& at);
-// The convolution that alone reads this normalised or doubled map and makes it itself, on its way
-// in; -1 where none does.
+// The convolution that is the only reader of this normalised or doubled map, if it can normalise or
+// double while it reads; else -1.
 int fused_consumer(const Lowered& at);
-// The type that a product multiplies in, the Geglu that alone reads a linear (or -1).
+// compute_type(): the type in which a product multiplies. gate_of(): the Geglu that is the only
+// reader of a linear, or -1.
 DType compute_type(const Lowered& at);
 int gate_of(const op::Linear& op, const Lowered& at);
 
-// One for each op: products in lower_products.cpp, moves of data in lower_data_movement.cpp, the
-// rest in lower.cpp.
+// One for each op: products are in lower_products.cpp, data movement is in lower_data_movement.cpp,
+// the rest in lower.cpp.
 void lower(const op::Input& op, const Lowered& at);
 void lower(const op::Weight& op, const Lowered& at);
 void lower(const op::Constant& op, const Lowered& at);

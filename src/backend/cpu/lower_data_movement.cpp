@@ -1,4 +1,5 @@
-// Ops that move elements: views where the bytes already stand right, copies where not.
+// Ops that move elements. They become views if the bytes are already in the right order, else
+// copies.
 #include <algorithm>
 #include <cstring>
 

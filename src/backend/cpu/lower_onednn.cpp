@@ -1,7 +1,7 @@
-// Convolutions and linears by oneDNN, run image by image (a linear's image is one row of tokens):
-// one primitive for every batch size. That is what makes a row's bits independent of the rows
-// beside it, whatever blocking oneDNN prefers for a batch, and what lets programs of different
-// batch sizes share packed weights. It was measured to cost nothing.
+// Convolutions and linears by oneDNN. They run image by image (a linear's image is one row of
+// tokens), with one primitive for every batch size. So a row's bits do not depend on the rows
+// beside it, whatever blocking oneDNN would prefer for a batch, and programs of different batch
+// sizes share packed weights. Measured, it costs nothing.
 #include <algorithm>
 
 #include "backend/cpu/kernels/kernels.h"
@@ -51,7 +51,7 @@ void add_product(const Lowered& at, Call call, const OneDnnProduct& product) {
   at.to.add(std::move(call));
 }
 
-// of a linear: what one primitive multiplies, and how often
+// A linear's rows: one primitive multiplies `tokens` rows, `images` times.
 struct LinearRows {
   int64_t images, tokens;
 };
@@ -61,11 +61,11 @@ LinearRows linear_rows(const Shape& x) {
   return {images, count(x) / x.back() / images};
 }
 
-// A piece of so many bytes stays in the caches between the matmul and its gate.
+// A piece of this size stays in the caches between the matmul and its gate.
 constexpr int64_t kGatedBytes = 4 << 20;
 
 struct GatedLinear {
-  // the last piece of an image may be smaller
+  // The last piece of an image may be smaller.
   dnnl::matmul::primitive_desc first, last;
   int64_t images, pieces, piece_rows, last_rows, in, width;
   Operand x, weight, bias;
@@ -102,7 +102,7 @@ Launch bind_gated(const GatedLinear& g, std::byte* out, const Binding& b) {
   };
 }
 
-// False where oneDNN wants the weight in two forms for the two sizes of pieces.
+// False if oneDNN needs different forms of the weight for the two sizes of pieces.
 bool lower_gated(const op::Linear& op, const Lowered& at, int geglu) {
   const Shape& w = at.in(1).shape;
   const LinearRows rows = linear_rows(at.in(0).shape);

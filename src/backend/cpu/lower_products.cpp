@@ -1,7 +1,7 @@
-// Convolutions and linears by our own kernels: on whole batches, whose rows do not change one
-// another's bits, and on weights where the model's file holds them. What stands before a
-// convolution (GroupNorm, doubling) or after a linear (Geglu) is taken into its kernel, so that
-// those maps never exist.
+// Convolutions and linears by our own kernels. They work on whole batches, whose rows do not change
+// each other's bits, and read weights where the model's file holds them. A GroupNorm or doubling
+// before a convolution, and a Geglu after a linear, are done inside its kernel, so that those maps
+// are never stored.
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/layout.h"
 #include "backend/cpu/lower.h"
@@ -11,8 +11,8 @@
 namespace inkstone::cpu {
 namespace {
 
-// Normalising on the way in happens 1.5 times for each pixel (rows of tiles overlap): too often
-// where little else is done.
+// Normalising while reading happens 1.5 times for each pixel, because rows of tiles overlap. That
+// is too often for a convolution with little other work.
 constexpr int64_t kMinFusedOutputs = 32;
 
 template <typename O>
@@ -39,7 +39,7 @@ void read_bias_and_residual(const Op& op, const Lowered& at, Call& call, OwnProd
   product.residual = product.residual_type == at.node.type ? at.read_over(call, k) : at.read(call, k);
 }
 
-// Into `value`, a value of the node's type.
+// Writes into `value`, which has the node's type.
 template <typename ProductShape>
 void add_product(const Lowered& at, Call call, const OwnProduct& product, const ProductShape& shape,
                  void (*run)(const ProductShape&, const kernels::ProductData&)) {
@@ -66,7 +66,8 @@ ProductAlgorithm algorithm_of_node(const Node& node, const Graph& graph, DType x
   return algorithm_of(*as<op::Conv2d>(node), x_type, graph.node(node.inputs[1]).shape, node.shape);
 }
 
-// What makes a convolution's input: its own input, or the doubled image that this is some rows of.
+// The node that makes a convolution's input: the input itself, or the doubled image of which it is
+// some rows.
 struct Maker {
   int id;
   int64_t rows_above = 0, rows_below = 0;  // that the convolution does not read
@@ -82,7 +83,7 @@ Maker maker_of(const Graph& graph, const Node& convolution) {
   return {input.inputs[0], slice->begin, doubled.shape[kRows] - slice->end};
 }
 
-// What the convolution reads where its input is made on its way in.
+// What the convolution reads if it normalises or doubles its input itself.
 void read_fused(const Lowered& at, const Maker& maker, Call& call, OwnProduct& product,
                 kernels::ConvolutionShape& shape) {
   const Lowered input{at.to, maker.id, at.to.graph().node(maker.id)};

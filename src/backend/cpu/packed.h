@@ -1,6 +1,6 @@
-// Weights as calls want them: where the model's file holds them, or packed. A weight that several
-// programs read in the same form is packed once; the store counts its users, and what nobody uses
-// stays until free_unused().
+// Weights in the form that calls read: mapped from the model's file, or packed. A weight that
+// several programs read in the same form is packed once. The store counts its users; a weight
+// without users stays until free_unused().
 #pragma once
 
 #include <map>
@@ -14,8 +14,8 @@ namespace inkstone::cpu {
 
 size_t packed_bytes(const dnnl::memory::desc& desc);  // as the store counts them
 
-// Room for one tensor on its way from a file's type to a primitive's form; kept while a program is
-// being compiled.
+// A buffer for one tensor while it is converted from the file's type to a primitive's form. Kept
+// while a program is compiled.
 class Staging {
  public:
   std::byte* buffer(size_t bytes);
@@ -29,20 +29,21 @@ class PackedWeights {
  public:
   explicit PackedWeights(const dnnl::engine& engine) : engine_(engine) {}
 
-  // The weight's elements in the form of `packing`. Throws Error where one is NaN or infinite
-  // (naming it). The file's pages leave resident memory; at most one tensor is in memory twice.
+  // The weight's elements in the form of `packing`. Throws Error naming the element if one is NaN
+  // or infinite. The file's pages leave resident memory; at most one tensor is in memory twice.
   // Call release() once for every use().
   std::byte* use(const Weights& weights, const std::string& name, const Packing& packing, Staging& staging);
-  // The weight in place, for our own products. Throws Error where an element is NaN or infinite.
+  // The weight where the file holds it, for our own products. Throws Error if an element is NaN or
+  // infinite.
   kernels::MappedWeight mapped(const Weights& weights, const std::string& name);
   void release(const std::byte* packed);
   void free_unused();
-  size_t bytes() const;  // of all that is held
+  size_t bytes() const;  // of all packed weights
 
  private:
   struct Entry {
     const Weights* weights;
-    // of the file's data: another model at the same address differs here
+    // The file's first bytes: they tell that another model is at the same address.
     std::vector<std::byte> beginning;
     dnnl::memory::desc form;
     Memory memory;
@@ -53,7 +54,7 @@ class PackedWeights {
 
   const dnnl::engine& engine_;
   std::multimap<std::string, Entry> entries_;
-  // what was looked at: where it lies, its beginning
+  // Weights that were checked, by address, with their first bytes.
   std::map<const std::byte*, std::vector<std::byte>> finite_;
 };
 

@@ -20,7 +20,7 @@ Memory allocate_pages(size_t bytes) {
     fail(INKSTONE_HERE,
          {"out of memory: the machine refused ", bytes, " bytes; a smaller size or --memory-budget needs less"});
 #ifdef MADV_HUGEPAGE
-  // a wish: small pages do as well
+  // only a hint: small pages work too
   if (alignment == kLarge) madvise(memory, rounded / kLarge * kLarge, MADV_HUGEPAGE);
 #endif
   return Memory(static_cast<std::byte*>(memory));
@@ -28,7 +28,7 @@ Memory allocate_pages(size_t bytes) {
 
 void trim_heap() {
 #ifdef __GLIBC__
-  // blocks that came from the heap stay with the process otherwise
+  // otherwise freed blocks of the heap stay with the process
   malloc_trim(0);
 #endif
 }

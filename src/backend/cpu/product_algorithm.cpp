@@ -9,9 +9,9 @@
 namespace inkstone::cpu {
 namespace {
 
-// below it the transforms cost more than they save
+// With fewer channels the transforms cost more than they save.
 constexpr int64_t kMinWinogradChannels = 16;
-// of a batch; below it the transform of the weights weighs too much
+// Pixels of a batch. With fewer, transforming the weights costs too much.
 constexpr int64_t kMinWinogradPixels = 16 * 16;
 
 bool multiplies_in_tiles() { return dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx512_core_amx; }

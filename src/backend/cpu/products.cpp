@@ -10,8 +10,9 @@ namespace {
 using dnnl::memory;
 using Tag = memory::format_tag;
 
-// The sum comes last: activation(product + bias) + what the result holds. (A binary post-op would
-// do without the result being there, but convolutions then leave their fast kernels.)
+// The sum comes last: activation(product + bias) + what the result holds. (With a binary post-op
+// the residual would not have to be in the result, but oneDNN's convolutions then use slow
+// kernels.)
 dnnl::primitive_attr attributes(Activation activation, bool residual) {
   dnnl::post_ops after;
   switch (activation) {

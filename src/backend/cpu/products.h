@@ -8,21 +8,21 @@
 
 namespace inkstone::cpu {
 
-// activation(conv + bias), added to what the result holds where op.residual is set. One image [1,
-// c, h, w], channels-last.
+// Computes activation(conv + bias); if op.residual is set, adds it to what the result holds. One
+// image [1, c, h, w], channels-last.
 struct ImageShape {
   int64_t channels, height, width;
 };
 dnnl::convolution_forward::primitive_desc convolution(const op::Conv2d& op, const ImageShape& in, const ImageShape& out,
                                                       std::pair<DType, DType> types, const Shape& weight,
                                                       const dnnl::engine& engine);
-// The same for [rows, in] times [out, in] transposed. `weight` is [out, in].
+// As convolution(), for [rows, in] times the transpose of `weight` [out, in].
 dnnl::matmul::primitive_desc matmul(const op::Linear& op, int64_t rows, std::pair<DType, DType> types,
                                     const Shape& weight, const dnnl::engine& engine);
 dnnl::memory::desc bias_desc(const op::Conv2d& op, const Shape& weight);  // empty where the op has none
 dnnl::memory::desc bias_desc(const op::Linear& op, const Shape& weight);
 
-// A primitive and the addresses that it will be run on, one set for each run.
+// A primitive and the addresses that it works on, one set for each run.
 class Primitive {
  public:
   struct Addresses {
@@ -31,7 +31,7 @@ class Primitive {
   Primitive(const dnnl::primitive_desc& desc, const Binding& b);
   void add(const Addresses& at);
   size_t runs() const { return each_ ? arguments_.size() / each_ : 0; }
-  // allocates nothing but oneDNN's own few words
+  // Allocates nothing, except for oneDNN's own few words.
   void run(size_t index) const;
 
  private:

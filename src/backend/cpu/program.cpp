@@ -12,12 +12,12 @@
 namespace inkstone::cpu {
 namespace {
 
-// Each form of each weight or constant, once.
+// Collects each form of each weight or constant once.
 class Forms {
  public:
   explicit Forms(const Graph& graph) : graph_(graph) {}
 
-  // Where the form stands among those met so far.
+  // The index of the form among those found so far.
   std::pair<size_t, bool> meet(const Packing& packing) {
     const auto* weight = std::get_if<op::Weight>(&graph_.node(packing.node).op);
     const std::string key = weight ? weight->name : "\n" + std::to_string(packing.node);
@@ -34,8 +34,8 @@ class Forms {
   std::multimap<std::string, std::pair<dnnl::memory::desc, size_t>> met_;
 };
 
-// Runs on the threads that a program was compiled for: its primitives and its scratch were made for
-// them.
+// Sets the number of threads for which a program was compiled: its primitives and its scratch
+// depend on it.
 class ThreadsOf {
  public:
   explicit ThreadsOf(int wanted) : before_(threads()), wanted_(wanted) {
@@ -78,12 +78,12 @@ CpuPlan::CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine&
   plan_weights(options, weights);
 }
 
-// The first calls' weights stay, as far as the limit allows beside the largest of the others, which
-// pass through memory one call at a time.
+// The weights of the first calls stay in memory. The others pass through, one call at a time. As
+// many stay as the limit allows beside the largest call that passes.
 void CpuPlan::plan_weights(const CompileOptions& options, const Weights* weights) {
   const size_t assumed = options.precision == Precision::kBf16 ? 2 : 4;
   std::set<std::string> met;
-  // bytes that each call is the first to read
+  // Bytes of weights that no earlier call reads.
   std::vector<size_t> fresh;
   for (const Call& call : calls()) {
     size_t& sum = fresh.emplace_back();
@@ -97,7 +97,7 @@ void CpuPlan::plan_weights(const CompileOptions& options, const Weights* weights
   }
   passing_.resize(calls().size());
   if (memory_.mapped <= options.mapped_limit) return;
-  // From the last call on: what passes, until the rest fits.
+  // Beginning with the last call, lets weights pass until the rest fits.
   size_t staying = memory_.mapped, largest = 0;
   for (size_t i = calls().size(); i-- > 0 && staying + largest > options.mapped_limit;) {
     if (!fresh[i]) continue;

@@ -1,5 +1,5 @@
-// A graph made ready for the CPU: what it will need (Plan), then the calls with their memory
-// (CpuProgram).
+// A graph compiled for the CPU: CpuPlan has its calls and the memory they will need, CpuProgram
+// runs them.
 #pragma once
 
 #include <map>
@@ -11,24 +11,25 @@
 
 namespace inkstone::cpu {
 
-// All that is known without weights: the passes' graph, its calls and where values will lie.
+// Everything that is known without the weights: the graph after the passes, its calls, and the
+// offset of each value.
 class CpuPlan {
  public:
-  // `weights` tells how large they are in the model's files; without them the type that is computed
-  // in is assumed.
+  // `weights` gives the sizes in the model's files; without it, weights are assumed to have the
+  // type in which the program computes.
   CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine& engine, const Weights* weights = nullptr);
 
   const Graph& graph() const { return *graph_; }
   std::span<const Call> calls() const { return lowering_->calls(); }
   const compile::ArenaPlan& arena() const { return arena_; }
-  // Of each call: the weights in the model's files that leave memory when it is done.
+  // For each call: the mapped weights that leave memory when it is done.
   std::span<const std::vector<MappedRead>> passing() const { return passing_; }
   const MemoryUse& memory() const { return memory_; }
 
  private:
   void plan_weights(const CompileOptions& options, const Weights* weights);
 
-  // stays where it is: calls refer to it
+  // On the heap, because calls refer to it.
   std::unique_ptr<const Graph> graph_;
   std::unique_ptr<const Lowering> lowering_;
   compile::ArenaPlan arena_;
@@ -36,7 +37,8 @@ class CpuPlan {
   MemoryUse memory_;
 };
 
-struct CpuShared {  // by all programs of a backend
+// shared by all programs of a backend
+struct CpuShared {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   PackedWeights packed{engine};
   Workspace workspace;
@@ -68,7 +70,7 @@ class CpuProgram : public Program {
   std::vector<std::byte*> used_;  // of packed_
   std::vector<Memory> constants_;
   std::vector<Launch> launches_;  // of plan_.calls()
-  // that each of them reads and writes
+  // Bytes that each of them reads and writes.
   std::vector<double> bytes_;
   MemoryUse memory_;
   bool profiling_ = false;

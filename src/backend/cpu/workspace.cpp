@@ -22,7 +22,7 @@ Workspace::~Workspace() {
 
 std::byte* Workspace::grow(size_t bytes) {
   INKSTONE_CHECK(bytes <= kMax - kLarge, "a program that computes in ", bytes, " bytes");
-  // Where addresses are rationed (ulimit -v) less has to do.
+  // If the address space is limited (ulimit -v), a smaller reservation must do.
   for (reserved_ = begin_ ? reserved_ : kMax; !begin_ && reserved_ >= kMin; reserved_ /= 4) {
     void* const pages = mmap(nullptr, reserved_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (pages == MAP_FAILED) continue;
@@ -36,7 +36,7 @@ std::byte* Workspace::grow(size_t bytes) {
                     "); a smaller size or --memory-budget needs less",
                 INKSTONE_HERE, Error::Kind::kOutOfMemory);
 #ifdef MADV_HUGEPAGE
-  // a wish: small pages do as well
+  // only a hint: small pages work too
   madvise(begin_, rounded, MADV_HUGEPAGE);
 #endif
   bytes_ = rounded;

@@ -1,5 +1,5 @@
 // The memory that a backend's programs compute in. They run one at a time, so all of them use the
-// same bytes from the same address; it grows to what the largest needs.
+// same memory at the same address. It grows to the size that the largest needs.
 #pragma once
 
 #include <cstddef>
@@ -13,9 +13,9 @@ class Workspace {
   Workspace& operator=(const Workspace&) = delete;
   ~Workspace();
 
-  // at least so many, always at the same address; throws Error where the machine refuses
+  // At least `bytes`, always at the same address. Throws Error if the machine refuses.
   std::byte* grow(size_t bytes);
-  // its pages leave resident memory; what they held is lost
+  // Its pages leave resident memory; their contents are lost.
   void trim();
 
  private:

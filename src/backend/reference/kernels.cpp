@@ -31,7 +31,8 @@ struct Piece {  // of one group of channels
   int64_t pixels;
 };
 
-// Of x + addend (one value a channel, or none) over one group of channels, given in pieces.
+// Moments of x + addend (one value for each channel, or none) over one group of channels, given in
+// pieces.
 Moments moments(const std::vector<Piece>& pieces, const float* addend, int64_t channels, float epsilon) {
   const auto mean_of = [&](const auto& term) {
     double sum = 0;

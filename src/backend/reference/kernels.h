@@ -1,5 +1,5 @@
-// What each op means, on row-major fp32 tensors (NCHW images). Sums that are long are taken in
-// double. Integers are held as int32 tensors.
+// Defines each op, on row-major fp32 tensors (NCHW images). Long sums are computed in double.
+// Integers are int32 tensors.
 #pragma once
 
 #include <vector>

@@ -31,8 +31,8 @@ struct Runner {
 
 DType held(DType type) { return type == DType::kI32 ? DType::kI32 : DType::kF32; }  // everything but ids is fp32 here
 
-// A tensor for each node, made once; nodes that are dead share nothing: memory is not what this
-// backend is for.
+// One tensor for each node, made once. Values that are no longer needed do not share memory,
+// because this backend need not save any.
 class ReferenceProgram : public Program {
  public:
   ReferenceProgram(Graph graph, const Weights* weights) : graph_(std::move(graph)) {

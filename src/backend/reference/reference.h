@@ -1,5 +1,5 @@
-// The backend `reference`: plain fp32 loops, one for each op. It is the meaning of the language:
-// every other backend is tested against it.
+// The backend `reference`: plain fp32 loops, one for each op. It defines what the ops mean; every
+// other backend is tested against it.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// How each API says that something went wrong:
+// The shape of errors in each API:
 //   own, OpenAI  {"error": {"message", "type", "param", "code"}}, own with "request_id" too
 //   A1111        {"error": code, "detail": message, "body": "", "errors": message}
 //   OIP          {"error": message}

@@ -1,5 +1,5 @@
-// HTTP/1.1 as the APIs see it: requests with all limits kept and texts checked, and the ways to
-// answer one. No Beast here.
+// HTTP/1.1 as the APIs see it: requests within all limits and with checked texts, and the ways to
+// answer them. Beast does not appear here.
 #pragma once
 
 #include <functional>
@@ -20,14 +20,14 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::string body;
   std::string address;  // of the peer
-  // Whose request it is: "key:NAME", "user:NAME" (HTTP Basic with a known key) or "ip:ADDRESS".
+  // The client: "key:NAME", "user:NAME" (HTTP Basic with a known key) or "ip:ADDRESS".
   std::string client;
-  // The client's x-request-id where it is plain, else a new one; on every answer and log line.
+  // The client's x-request-id if it is plain, else a new one. It is on every answer and log line.
   std::string id;
-  std::vector<std::pair<std::string, std::string>> captured;  // what the route's {names} stand for
+  std::vector<std::pair<std::string, std::string>> captured;  // values of the route's {names}
 
-  std::string_view header(std::string_view lower_case_name) const;  // "" where it is not there
-  // Of the query; null where it is not there.
+  std::string_view header(std::string_view lower_case_name) const;  // "" if it is absent
+  // A parameter of the query; null if it is absent.
   const std::string* parameter(std::string_view name) const;
   std::string_view capture(std::string_view name) const;
 };
@@ -36,27 +36,28 @@ struct Reply {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
-  // Values with CR, LF or NUL are refused: Error.
+  // A value with CR, LF or NUL throws Error when the answer is sent.
   std::vector<std::pair<std::string, std::string>> headers;
 };
 
 // One request and its answer: either reply(), once, or begin_stream(), write()s and end_stream().
-// Event thread only. When the client is gone, on_gone's function is called once and everything else
-// does nothing.
+// Only for the event thread. When the client is gone, on_gone's function is called once, and the
+// other functions do nothing.
 class Exchange {
  public:
   virtual ~Exchange() = default;
   virtual const Request& request() const = 0;
   virtual void reply(Reply reply) = 0;
-  // The body is ignored; chunked; a comment ": ping" now and then where the type is
-  // text/event-stream.
+  // Begins a chunked answer; head.body is ignored. If the type is text/event-stream, a comment ":
+  // ping" is sent now and then.
   virtual void begin_stream(Reply head) = 0;
   // A client that does not read loses its connection at Settings::max_unsent.
   virtual void write(std::string_view chunk) = 0;
   virtual void end_stream() = 0;
-  // Bytes written and not yet taken by the client: time to leave previews out.
+  // Bytes that were written and that the client has not taken yet. If there are many, leave
+  // previews out.
   virtual size_t unsent() const = 0;
-  // Also where it already is; not after the answer is complete.
+  // Calls `gone` even if the client is already gone, but not after the answer is complete.
   virtual void on_gone(std::function<void()> gone) = 0;
 };
 using ExchangePtr = std::shared_ptr<Exchange>;
@@ -70,7 +71,7 @@ struct Route {
   Handler handler;
   ErrorShape errors = ErrorShape::kOwn;
   size_t max_body = 0;  // 0: Settings::max_body
-  bool open = false;    // needs no key: health, the page
+  bool open = false;    // needs no key
 };
 
 class Router {
@@ -79,9 +80,9 @@ class Router {
   struct Match {
     const Route* route = nullptr;
     std::vector<std::pair<std::string, std::string>> captured;
-    // Of the path, where the method alone is not there.
+    // If the path is known but not this method: the methods that it takes.
     std::vector<std::string> methods;
-    // Of the nearest family, where there is no route.
+    // The shape of errors; if there is no route, the nearest family's.
     ErrorShape errors = ErrorShape::kOwn;
   };
   Match match(std::string_view method, std::string_view path) const;
@@ -91,9 +92,9 @@ class Router {
   std::vector<Route> routes_;
 };
 
-// An error's answer in the shape of its API. `type` and `code` are words like
-// "invalid_request_error", "queue_full"; field: of the request, or empty; retry_after: seconds, 0:
-// none.
+// An error, which error_reply() answers in the shape of its API. `code` is a word such as
+// "queue_full"; `field` is the field of the request that is wrong, or empty; `retry_after` is in
+// seconds, 0: none.
 struct Error {
   int status = 400;
   std::string code, message, field;

@@ -1,5 +1,5 @@
 // API keys, from a file with lines NAME:KEY. Only digests stay in memory. A key is compared with
-// each of them, in constant time.
+// all of them, in constant time.
 #pragma once
 
 #include <chrono>
@@ -16,10 +16,11 @@ class Keys {
  public:
   // No keys: anyone may use the server.
   Keys() = default;
-  // Empty lines and lines that begin with # say nothing. Error names file and line, never a key.
+  // Ignores empty lines and lines that begin with #. Throws Error that names file and line, never a
+  // key.
   static Keys read(const std::filesystem::path& file);
   bool none() const { return entries_.empty(); }
-  // "key:NAME" for "Bearer KEY", "user:NAME" for "Basic base64(NAME:KEY)"; nothing where the key is
+  // "key:NAME" for "Bearer KEY", "user:NAME" for "Basic base64(NAME:KEY)"; nothing if the key is
   // not known.
   std::optional<std::string> client(std::string_view authorization) const;
 
@@ -30,11 +31,11 @@ class Keys {
   std::vector<Entry> entries_;
 };
 
-// Wrong keys are answered late, later with each one from the same address.
+// The answer to a wrong key is delayed, more for each further one from the same address.
 class WrongKeys {
  public:
   using Clock = std::chrono::steady_clock;
-  std::chrono::milliseconds delay(const std::string& address, Clock::time_point now);  // of one more wrong key
+  std::chrono::milliseconds delay(const std::string& address, Clock::time_point now);  // for one more wrong key
 
  private:
   struct Count {

@@ -86,8 +86,8 @@ void Listener::enter(Tcp::socket socket) {
   std::make_shared<Connection>(state_, std::move(socket), std::move(address))->start();
 }
 
-// Where all places are taken, who has rested longest gives way: resting is free, and must not keep
-// others out.
+// If all connections are taken, the one that has been idle longest is closed, because idle
+// connections must not keep others out.
 bool Listener::make_room(const std::string& address) {
   const auto same = state_->of_address.find(address);
   if (same != state_->of_address.end() && same->second >= state_->settings.max_per_client) return false;
@@ -99,7 +99,7 @@ bool Listener::make_room(const std::string& address) {
   return oldest;
 }
 
-// Without it the clients in the queue would wait for a descriptor that may not come for long.
+// Without this, clients in the queue could wait long for a free descriptor.
 void Listener::turn_one_away() {
   if (spare_ >= 0) {
     ::close(spare_);

@@ -1,5 +1,5 @@
-// The socket that new connections come to. What comes beyond the limits is turned away at once;
-// where descriptors have run out, it neither spins nor lets clients hang.
+// Accepts new connections. Connections beyond the limits are turned away at once. If descriptors
+// run out, it neither spins nor lets clients hang.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
@@ -29,11 +29,12 @@ class Listener : public std::enable_shared_from_this<Listener> {
   const std::shared_ptr<ServerState> state_;
   Tcp::acceptor acceptor_;
   boost::asio::steady_timer pause_;
-  // A descriptor to give up when there is no other.
+  // A spare descriptor, closed when no other is left.
   int spare_;
 };
 
-// Bound and listening; throws Error with the port and what holds it.
+// Returns a socket that is bound and listening. Throws Error with the port and the process that
+// holds it.
 Listener::Tcp::acceptor listen_at(boost::asio::io_context& events, const Settings& settings);
 
 }  // namespace inkstone::http

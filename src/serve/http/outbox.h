@@ -1,5 +1,5 @@
-// Bytes to send to a client that may be slow. Small pieces are joined, large ones kept as they are,
-// and nothing is held once sent.
+// Bytes to send to a client that may be slow. Small pieces are joined, large ones are kept as they
+// are. Bytes that were sent are freed.
 #pragma once
 
 #include <array>
@@ -14,13 +14,13 @@ class Outbox {
   void push(std::string bytes);
   bool empty() const { return size_ == 0; }
   size_t size() const { return size_; }
-  std::array<boost::asio::const_buffer, 8> front() const;  // what goes next
+  std::array<boost::asio::const_buffer, 8> front() const;  // what to send next
   void consume(size_t bytes);
   void clear();
 
  private:
   std::vector<std::string> pieces_;
-  size_t first_ = 0, offset_ = 0;  // of the byte that goes next
+  size_t first_ = 0, offset_ = 0;  // of the next byte to send
   size_t size_ = 0;
 };
 

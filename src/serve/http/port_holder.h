@@ -1,4 +1,4 @@
-// Who has a TCP port, for the error that says it is taken.
+// Finds the process that holds a TCP port, for the error that says the port is taken.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 
 namespace inkstone::http {
 
-// " (held by redis-server, process 12)", or empty where the system does not say.
+// " (held by redis-server, process 12)", or empty if the system does not say.
 std::string port_holder(uint16_t port);
 
 }  // namespace inkstone::http

@@ -13,7 +13,7 @@ class Refusal : public UsageError {
  public:
   Refusal(int status, std::string code, const std::string& message)
       : UsageError(message), error{status, std::move(code), message, "", 0} {}
-  // Not inkstone::Error, which is a base class.
+  // http::Error, not inkstone::Error, which is a base class.
   http::Error error;
 };
 

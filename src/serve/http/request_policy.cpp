@@ -58,7 +58,7 @@ bool RequestPolicy::known_host(std::string_view name) const {
 
 void RequestPolicy::check_host(const Request& request, int version) const {
   const std::string_view host = request.header("host");
-  if (host.empty() && version == 10) return;  // no browser
+  if (host.empty() && version == 10) return;  // not from a browser
   if (host.empty() || !of_characters(host, "-._:[]"))
     throw Refusal(400, "bad_host", "a Host header is missing or malformed");
   if (!known_host(without_port(host)))

@@ -1,6 +1,6 @@
-// The rules that a request keeps before its body is read: whom it calls, which page sent it, what
-// it brings. On loopback a web page anywhere could otherwise reach the server: by a name that it
-// lets point to 127.0.0.1, or by a plain form.
+// Checks a request before its body is read: the name by which it calls the server, the page that
+// sent it, its body's type. Without these checks a foreign web page could reach a server on
+// loopback, by a name that it lets point to 127.0.0.1, or by a plain form.
 #pragma once
 
 #include <string>
@@ -13,13 +13,14 @@ namespace inkstone::http {
 
 class RequestPolicy {
  public:
-  RequestPolicy(const Settings& settings, bool loopback);  // whether the server listens there only
+  // `loopback`: whether the server listens on loopback only.
+  RequestPolicy(const Settings& settings, bool loopback);
 
-  void check_host(const Request& request, int version) const;  // throws Refusal, as all of these
+  void check_host(const Request& request, int version) const;  // they all throw Refusal
   void check_origin(const Request& request) const;
-  // Its answers may be read by that page.
+  // Whether the request's page is listed, so that it may read the answers.
   bool listed_origin(const Request& request) const;
-  // What the body is and how it comes.
+  // Checks the body's type and encoding.
   static void check_body(const Request& request, bool has_body);
   static bool expects_continue(const Request& request, int version);
 
@@ -30,7 +31,7 @@ class RequestPolicy {
 };
 
 bool is_loopback(std::string_view name);  // "localhost", "127.1.2.3", "::1"
-// The client's where it is plain, else a new one.
+// The client's own id if it is plain, else a new one.
 std::string request_id(std::string_view asked);
 
 }  // namespace inkstone::http

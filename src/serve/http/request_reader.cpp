@@ -32,8 +32,8 @@ bool plain_number(const std::string& text) {
   return !text.empty() && text.size() < 20 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// Whether what came so far can become "[CR LF after the chunk before] SIZE [;...] CR LF", with
-// trailers where the size is 0.
+// Whether the bytes so far can become "[CR LF after the previous chunk] SIZE [;...] CR LF", with
+// trailers if the size is 0.
 bool chunk_head(std::string_view text, bool first) {
   for (const char c : {'\r', '\n'})
     if (!first && text.starts_with(c)) text.remove_prefix(1);
@@ -47,7 +47,7 @@ bool chunk_head(std::string_view text, bool first) {
   return true;
 }
 
-// Headers that must not come twice: readers differ in which one they believe.
+// Headers that must not occur twice, because readers differ in which one they use.
 constexpr std::string_view kSingle[] = {"content-length", "transfer-encoding", "host",   "content-type",
                                         "authorization",  "content-encoding",  "expect", "origin"};
 
@@ -66,7 +66,7 @@ struct RequestReader::Parser : beast_http::basic_parser<true> {
   }
   void on_response_impl(int, Text, int, ErrorCode&) override {}
   void on_field_impl(beast_http::field, Text name, Text value, ErrorCode&) override {
-    // Not asked for, and they could speak as headers.
+    // Trailers are not wanted, and could be taken for headers.
     if (trailers) return;
     std::string key = lower(name);
     if (std::ranges::find(kSingle, key) != std::end(kSingle) && !reader.request_.header(key).empty())
@@ -111,7 +111,7 @@ size_t RequestReader::take(std::string_view bytes) {
   return state_ == State::kHead ? take_head(bytes) : take_body(bytes);
 }
 
-// Line by line, so that what is wrong is answered at its line and not at the deadline.
+// Checks line by line, so that an error is answered at once and not at the time limit.
 size_t RequestReader::take_head(std::string_view bytes) {
   for (size_t i = 0; i < bytes.size(); ++i) {
     const char c = bytes[i];

@@ -1,5 +1,5 @@
-// Routes are compared segment by segment; of several that fit, the one with most literal segments
-// is meant, then the first.
+// Routes are compared segment by segment. Of several that fit, the one with most literal segments
+// is chosen, then the first.
 #include <algorithm>
 
 #include "base/error.h"
@@ -23,7 +23,7 @@ bool is_capture(std::string_view segment) { return segment.starts_with('{') && s
 
 struct Fit {
   size_t shared = 0;   // segments from the left that agree
-  size_t literal = 0;  // of them, without captures
+  size_t literal = 0;  // of them, those without captures
   bool whole = false;
 };
 
@@ -54,7 +54,7 @@ Router::Match Router::match(std::string_view method, std::string_view path) cons
   if (!path.starts_with('/')) return match;
   const std::vector<std::string_view> parts = segments(path);
   size_t nearest = 0, max_literal = 0;
-  // The method itself, not GET for HEAD.
+  // The route has the method itself, not GET for HEAD.
   bool exact = false;
   for (const Route& route : routes_) {
     const Fit found = fit(segments(route.pattern), parts);

@@ -1,5 +1,5 @@
-// The HTTP server, on one event thread. Boost.Beast is behind it. Limits are checked first, and no
-// client can hold it up.
+// The HTTP server, on one event thread. Boost.Beast is behind it. Limits are checked first, so that
+// no client can block it.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -18,16 +18,16 @@ struct Figures {
 
 class Server {
  public:
-  // Listens at once. Throws Error where it cannot, with the port and what holds it.
+  // Listens at once. If it can't, throws Error with the port and the process that holds it.
   Server(boost::asio::io_context& events, Settings settings, Router router);
-  // As close(), but nobody is told that its client is gone.
+  // As close(), but handlers are not told that their clients are gone.
   ~Server();
   uint16_t port() const;
   Figures figures() const;
-  // Of Settings::key_file; what is malformed leaves the old ones in force: Error.
+  // Reads Settings::key_file again. Throws Error if it is malformed; the old keys then stay valid.
   void reload_keys();
-  // Answers what is under way, says "Connection: close" with each answer, and takes no new
-  // connections any more after stop_accepting().
+  // From now on each answer says "Connection: close". Requests are still answered; new connections
+  // are accepted until stop_accepting().
   void drain();
   void stop_accepting();
   bool idle() const;  // no exchange is under way

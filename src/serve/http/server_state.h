@@ -29,13 +29,13 @@ struct ServerState {
   const RequestPolicy policy;
   Keys keys;
   WrongKeys wrong_keys;
-  Figures figures;  // but for `answers`
+  Figures figures;  // without `answers`
   std::map<int, int64_t> answers;
   std::unordered_set<Connection*> connections;
-  std::unordered_map<std::string, int> of_address;  // connections
-  // Where bytes are read to; also the most that is read ahead.
+  std::unordered_map<std::string, int> of_address;  // number of connections
+  // The buffer into which bytes are read; its size is the most that is read ahead.
   std::array<char, 16 << 10> scratch;
-  // closing: a connection closes as soon as it rests.
+  // closing: a connection closes as soon as it is idle.
   bool draining = false, closing = false;
   // Handlers are no longer told that their client is gone.
   bool silent = false;

@@ -1,5 +1,5 @@
-// The target of a request, "/jobs/7?wait=1", taken apart. What is not plainly one path in one
-// reading is refused, not mended: bad escapes, text that is not UTF-8, NUL and control characters,
+// The target of a request, "/jobs/7?wait=1", split into its parts. A target that is not clearly one
+// path is refused, not corrected: bad escapes, text that is not UTF-8, NUL and control characters,
 // "." and ".." segments, escaped slashes, backslashes.
 #pragma once
 

@@ -1,4 +1,5 @@
-// What the batcher knows of a job: its size bucket and how much is left. No prompt, no pixels.
+// What the batcher knows about a job: its size bucket and how much work is left. It has no prompt
+// and no pixels.
 #pragma once
 
 #include <optional>
@@ -16,19 +17,19 @@ struct SizeBucket {
 };
 
 enum class Priority { kLow, kNormal, kHigh };
-// What the job waits for; once decoded it is gone.
+// What the job waits for. A job that was decoded is no longer in the batcher.
 enum class Phase { kEncode, kDenoise, kDecode };
 
 struct BatchJob {
   JobId id = 0;
   SizeBucket bucket{};
-  // In a batch: 2 with classifier-free guidance, else 1.
+  // Rows in a batch: 2 with classifier-free guidance, else 1.
   int rows = 2;
-  int calls_left = 20;  // of the U-Net
+  int calls_left = 20;  // U-Net evaluations that are left
   Priority priority = Priority::kNormal;
   std::optional<double> deadline{};  // seconds on the clock of `arrival`
   double arrival = 0;
-  // Must not share a step: it was in one when a worker died.
+  // It must not share a step, because it was in one when a worker died.
   bool alone = false;
 };
 

@@ -65,8 +65,8 @@ int StepTimes::best_batch_rows(double min_gain) const {
   return best.batch_rows;
 }
 
-// Pools neighbours that fall until none does, each pool at its mean: the nondecreasing curve
-// nearest in squares.
+// Finds the nondecreasing curve with the least squared distance: neighbours that fall are pooled,
+// each pool at its mean, until none falls.
 void StepTimes::fit() {
   struct Pool {
     double sum;

@@ -1,6 +1,6 @@
-// Keeps one kind of work within a fraction f of the device's time. What the work takes becomes a
-// debt; each second that others take pays off f / (1 - f). The work may run when it owes nothing.
-// It cannot save up more than the others' last run paid.
+// Keeps one kind of work within a fraction f of the device's time. The seconds that the work takes
+// are a debt. Each second that other work takes pays off f / (1 - f) seconds of it. The work may
+// run when its debt is zero. It cannot save up more than the last run of other work paid off.
 #pragma once
 
 #include <algorithm>

@@ -9,8 +9,8 @@ namespace inkstone::serve {
 
 std::string base64(std::string_view bytes);
 
-// Nothing where the text is not base64: a strange character, padding missing or inside, bits that
-// no byte holds.
+// Returns nothing if the text is not base64: a foreign character, padding missing or inside, bits
+// that belong to no byte.
 std::optional<std::string> unbase64(std::string_view text);
 
 }  // namespace inkstone::serve

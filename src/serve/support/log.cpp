@@ -94,11 +94,11 @@ void set_log(bool json, LogLevel min) {
   min_level = min;
 }
 
-// A line goes out at once or is lost: who writes may be the event thread, and a full pipe must not
-// stop it.
+// A line is written at once or lost, because the caller may be the event thread, which a full pipe
+// must not block.
 void log_line(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
   if (level < min_level) return;
-  // A closed pipe is EPIPE, not the end.
+  // A closed pipe must give EPIPE, not end the program.
   static const auto no_signal = std::signal(SIGPIPE, SIG_IGN);
   (void)no_signal;
   std::string line = line_of(level, event, fields);

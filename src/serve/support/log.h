@@ -1,6 +1,6 @@
 // The server's log on standard error: one line an event, as text or JSON. Values are on one line
 // and have no control characters; prompts are logged only if the operator asked. A full disk or a
-// closed pipe loses lines, nothing else.
+// closed pipe loses lines and has no other effect.
 #pragma once
 
 #include <concepts>

@@ -1,4 +1,4 @@
-"""Each ```sh block of docs/serving.md that stands under <!-- tested --> does what it says, against a live server."""
+"""Each ```sh block of docs/api.md that stands under <!-- tested --> does what it says, against a live server."""
 import os
 import re
 import shutil
@@ -8,7 +8,7 @@ import unittest
 
 from server import Server
 
-PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../docs/serving.md")
+PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../docs/api.md")
 
 
 def missing():

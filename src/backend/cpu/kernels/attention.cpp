@@ -1,4 +1,4 @@
-// One instruction set's attention, without ever holding a matrix of scores.
+// One instruction set's attention. It never stores the whole matrix of scores.
 //
 // A tile of queries lies across the lanes; keys and values are broadcast, so no head width wastes
 // lanes:
@@ -16,19 +16,19 @@
 namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
-// keys or channels that are summed at a time
+// Keys or channels that are summed at a time.
 constexpr int kTile = 6;
 // keys between two updates of the sums
 constexpr int64_t kKeyBlock = 96;
-// keys that are packed at a time, for one head after the other: they stay in the cache
+// Keys that are packed at a time, for one head after the other, so that they stay in the cache.
 constexpr int64_t kPackedKeys = 24;
-// sums of 2^24 times some thousand weights are far from overflow
+// Sums of some thousand weights of up to 2^24 are far from overflow.
 constexpr int kSlack = 24;
 constexpr float kLog2E = 1.44269504088896341f;
 static_assert(kKeyBlock % kTile == 0 && kPackedKeys % kTile == 0 && kTile % Bf16DotFormat::kElements == 0);
 constexpr float kMasked = -__builtin_inff();
 
-// Where the packed keys and values of one head of one row lie.
+// Offsets of the packed keys and values of one head of one row.
 template <typename DotFormat>
 struct Layout {
   int64_t width, keys, key_words, value_rows;
@@ -47,7 +47,7 @@ struct Layout {
   }
 };
 
-// of one head: element (token, channel) is at begin[token * stride + channel]
+// Rows of one head. Element (token, channel) is at begin[token * stride + channel].
 template <typename T>
 struct Rows {
   const T* begin;
@@ -74,8 +74,7 @@ INKSTONE_INLINE void pack_beside(const T* from, int64_t stride, int64_t count, i
   }
 }
 
-// Keys [first, first + kPackedKeys) of a head become words; what lies beyond the last key becomes
-// 0.
+// Packs keys [first, first + kPackedKeys) of a head into words. Keys beyond the last one become 0.
 template <typename DotFormat, typename T>
 void pack_keys(const Layout<DotFormat>& layout, Rows<T> k, int64_t first, Word* to) {
   const int64_t last = smaller_of(first + kPackedKeys, layout.keys);
@@ -120,7 +119,7 @@ INKSTONE_INLINE void multiply_tile(const Word* left, int64_t left_stride, const 
   }
 }
 
-// One tile of queries: all that is kept while the keys pass by.
+// One tile of queries, and everything that is kept while all keys are read.
 template <typename T, typename DotFormat, int kVectors>
 struct QueryTile {
   static constexpr int kQueries = kVectors * kLanes;
@@ -141,7 +140,8 @@ struct QueryTile {
     pack_beside<DotFormat, kQueries>(q.begin, q.stride, q.count, layout.width, queries);
   }
 
-  // Weights of a block against the reference as it is; false where one of them is too large.
+  // Computes a block's weights with the present reference. Returns false if one of them is too
+  // large.
   bool weigh(const Word* keys, int64_t count) {
     Vec bias[kVectors];
     for (int v = 0; v < kVectors; ++v) bias[v] = reference[v] - DotFormat::kBias;
@@ -176,8 +176,8 @@ struct QueryTile {
     }
   }
 
-  // Queries from `first_query` on do not see keys after their own; `key` is the first of `count`
-  // scored ones.
+  // A query does not see keys after its own. The tile's first query is `first_query`; the `count`
+  // scored keys begin with `key`.
   void mask_future(int64_t first_query, int64_t key, int64_t count) {
     for (int64_t j = 0; j < count; ++j) {
       const int64_t blind = smaller_of(key + j - first_query, kQueries);
@@ -185,11 +185,12 @@ struct QueryTile {
     }
   }
 
-  // The reference rises to the largest score of the block, and the sums follow; then the weights.
+  // Raises the reference to the largest score of the block, scales the sums accordingly, and
+  // computes the weights.
   void raise(int64_t real, int64_t count) {
     for (int64_t i = real * kQueries; i < count * kQueries; ++i) scores[i] = kMasked;
     for (int v = 0; v < kVectors; ++v) {
-      // doubt: NaN once a score is infinite or not a number
+      // doubt: NaN if a score was infinite or NaN
       Vec largest = load(scores + v * kLanes), doubt = {};
       for (int64_t j = 0; j < real; ++j) {
         const Vec score = load(scores + (j * kVectors + v) * kLanes);
@@ -246,7 +247,7 @@ struct QueryTile {
   }
 
   void finish(T* out, int64_t stride, int64_t count) {
-    // channels that are written as one word
+    // Channels that are written as one word.
     constexpr int kTogether = 4 / sizeof(T);
     for (int v = 0; v < kVectors; ++v, out += kLanes * stride) {
       const int64_t lanes = smaller_of(kLanes, count - v * kLanes);
@@ -285,7 +286,7 @@ void attend_tile(const AttentionShape& shape, const Layout<DotFormat>& layout, c
   const T* q = head.q.begin + first_query * head.q.stride;
   T* out = head.out + first_query * head.out_stride;
   tile.begin({q, head.q.stride, queries});
-  // what is needed soon and lies in lines that no stream leads to
+  // Prefetches lines that are needed soon and that the hardware does not foresee.
   for (int64_t i = 0; i < queries; ++i) {
     for (int64_t c = 0; c < layout.width; c += 64 / static_cast<int64_t>(sizeof(T))) {
       __builtin_prefetch(out + i * head.out_stride + c, 1);
@@ -330,7 +331,7 @@ class Attention {
   }
 
  private:
-  // rows * heads heads from `first` on.
+  // All rows' heads in one sequence, from `first` on.
   void run_heads(int64_t first, int64_t rows, int64_t heads) const {
     const int64_t pieces = divide_up(layout_.keys, kPackedKeys), tiles = divide_up(shape_.queries, kQueryTile);
     auto* scratch = reinterpret_cast<Word*>(data_.scratch);

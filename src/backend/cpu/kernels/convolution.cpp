@@ -1,6 +1,6 @@
-// One instruction set's convolutions: a block of output pixels at a time, what each of them sees is
-// laid out as a row, and the rows are multiplied with the weight as a linear's are. A 1x1
-// convolution's pixels are such rows already.
+// One instruction set's convolutions: for a block of output pixels, the input that each of them
+// needs is copied into a row, and the rows are multiplied by the weight as in a linear. A 1x1
+// convolution's pixels already are such rows.
 #include "backend/cpu/kernels/product.h"
 #include "backend/cpu/kernels/variant.h"
 #include "backend/cpu/kernels/whole_numbers.h"
@@ -9,8 +9,8 @@
 namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
-// Rows are laid out for so many bytes at a time, and for no fewer tiles: rearranging a weight must
-// pay off.
+// Rows are made for so many bytes at a time, but for at least kBlockTiles tiles, so that
+// rearranging the weight pays off.
 constexpr int64_t kBlockBytes = 4 << 20;
 constexpr int64_t kBlockTiles = 32;
 // bytes copied; less is not worth another thread
@@ -79,7 +79,7 @@ class Convolution {
     return divide_up(rows * source_width_ * s_.in * size_, 64) * 64;
   }
 
-  // Rows of x, all images' in one sequence, that hold what some output pixels see.
+  // The rows of x, counted over all images, that some output pixels need.
   Range source_rows(Range pixels) const {
     const int64_t height = s_.out_height(), halved = s_.doubled ? 2 : 1;
     const int64_t first = pixels.begin / out_width_, last = (pixels.end - 1) / out_width_;
@@ -107,7 +107,7 @@ class Convolution {
     }
   }
 
-  // What one output pixel sees, as a row of a product.
+  // Copies the input of one output pixel into a row of a product.
   void lay_out(const std::byte* x, int64_t first_row, int64_t pixel, std::byte* to) const {
     const int64_t height = s_.out_height(), image = pixel / (height * out_width_);
     const int64_t top = pixel / out_width_ % height * s_.stride - s_.pad_top;
@@ -122,7 +122,7 @@ class Convolution {
     }
   }
 
-  // The same where a row of the window is one piece of x.
+  // As above, if a row of the window is one contiguous piece of x.
   void copy_window(const std::byte* x, int64_t top, int64_t left, std::byte* to) const {
     const int64_t pixel = s_.in * size_, first = smaller_of(s_.kernel, larger_of(0, -left));
     const int64_t last = larger_of(first, smaller_of(s_.kernel, s_.width - left));

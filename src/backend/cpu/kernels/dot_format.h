@@ -31,7 +31,7 @@ struct FloatDotFormat {
   static INKSTONE_INLINE Vec dot(Vec sum, Vec a, Vec b) { return fused(sum, a, b); }
   // 2^(x[i] / kOne - kBias), x[i] being neighbour i of each lane; precise from kMin on.
   static INKSTONE_INLINE BitVec exp2(const Vec* x) { return bits_of(exp2_of(x[0])); }
-  // Keeps in `largest` what tells whether a weight was above 2^slack or not a number.
+  // Updates `largest`, which tells whether any weight was above 2^slack or NaN.
   static INKSTONE_INLINE BitVec larger_words(BitVec largest, BitVec weights) {
     return largest > weights ? largest : weights;
   }

@@ -1,5 +1,5 @@
-// One instruction set's elementwise kernels. An element's bits do not depend on where in a vector
-// it lies: tails go through the same vector arithmetic.
+// One instruction set's elementwise kernels. An element's bits do not depend on its position in a
+// vector: tails use the same vector arithmetic.
 #include "backend/cpu/kernels/activations.h"
 #include "backend/cpu/kernels/variant.h"
 #include "backend/cpu/kernels/whole_numbers.h"
@@ -76,7 +76,7 @@ INKSTONE_INLINE void map2_all(int64_t count, DType type, const Operands& data, c
   });
 }
 
-// One line of a broadcast: fast where each operand is dense or one number.
+// One line of a broadcast. It is fast if each operand is dense or a single number.
 template <typename T, typename F>
 INKSTONE_INLINE void broadcast_line(const BroadcastShape& shape, const T* a, const T* b, T* out, const F& f) {
   const int64_t count = shape.sizes[3], step_a = shape.a[3], step_b = shape.b[3];

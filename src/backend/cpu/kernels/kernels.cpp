@@ -1,4 +1,4 @@
-// The choice of a variant, once for a process.
+// Chooses a variant, once in a process.
 #include "backend/cpu/kernels/kernels.h"
 
 #include <string>

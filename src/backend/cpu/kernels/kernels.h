@@ -1,9 +1,8 @@
-// The CPU's own kernels.
-// Images are channels-last [rows, pixels, channels], tokens [rows, tokens, channels], dense unless
-// a stride says so. `type` is kF32 or kBF16; statistics and sums are fp32. A row's bits depend on
-// that row alone: not on how many rows there are, nor on the threads. Nothing here allocates;
-// unless said otherwise `out` may be an input of the same type. No kernel checks its arguments: the
-// program that was compiled has. Pointers are aligned as their type asks.
+// The CPU's own kernels. Images are channels-last [rows, pixels, channels], tokens [rows, tokens,
+// channels], dense unless a stride says so. `type` is kF32 or kBF16; statistics and sums are fp32.
+// A row's bits depend on that row alone: not on how many rows there are, nor on the threads.
+// Nothing here allocates; unless said otherwise `out` may be an input of the same type. No kernel
+// checks its arguments, because compiling the program did. Pointers are aligned for their type.
 #pragma once
 
 #include <cstddef>
@@ -63,8 +62,8 @@ struct GroupNormData {
   const GroupPiece* pieces = nullptr;
 };
 
-// Products. A weight is read where the model's file holds it, in the file's order and type: what a
-// kernel wants of it is rearranged a block at a time on the way, so no packed copy exists. bf16 x
+// Products. A weight is read where the model's file holds it, in the file's order and type: a
+// kernel rearranges it a block at a time while it multiplies, so there is no packed copy. bf16 x
 // multiplies weights rounded to bf16 and sums in fp32 (winograd: all in fp32, weights as stored);
 // fp32 x multiplies in fp32. The result is
 //   activation(product + bias) + residual
@@ -84,18 +83,18 @@ struct LinearShape {
   bool geglu = false;
 };
 struct ConvolutionShape {
-  // of what is convolved: after the doubling, if any
+  // Sizes of the input, after the doubling if there is one.
   int64_t images, height, width;
   int64_t in, out;  // channels
   int kernel, stride;
-  // above and below also less than 0: rows that are not read
+  // Top and bottom may be negative: so many rows are not read.
   int pad_top, pad_left, pad_bottom, pad_right;
   DType x_type, out_type;
   Activation activation = Activation::kNone;
-  // What happens to x on its way in, in fp32 (the padding is of zeros after it):
-  // x is [images, height / 2, width / 2, in], each pixel standing for 2 x 2
+  // The next fields say what is done to x while it is read, in fp32, before zeros are padded.
+  // doubled: x is [images, height / 2, width / 2, in], and each pixel stands for 2 x 2.
   bool doubled = false;
-  // Where more than 0: x is normalised by `stats`, as group_apply does it.
+  // If above 0, x is normalised by `stats`, as in group_apply.
   int64_t groups = 0;
   bool silu = false;  // SiLU follows the normalisation
 
@@ -106,7 +105,7 @@ struct ProductData {
   const void* x;
   MappedWeight weight;
   const float* bias;  // [out], or nullptr
-  // of the result's shape and type, may be the result itself; or nullptr
+  // Has the result's shape and type, and may be the result itself; or nullptr.
   const void* residual;
   void* out;           // apart from x
   std::byte* scratch;  // *_scratch(shape) bytes, aligned to 64
@@ -172,13 +171,13 @@ struct Table {
 };
 
 // The best variant that this processor runs, or the one that INKSTONE_ISA in the environment names
-// (portable, avx2, avx512); throws UsageError where that one is unknown or cannot run here. Chosen
+// (portable, avx2, avx512); throws UsageError if that one is unknown or cannot run here. Chosen
 // once.
 const Table& table();
-// all that this processor runs, best first
+// All variants that this processor runs, the best first.
 std::span<const Table* const> runnable_tables();
 
-// What no instruction set makes faster.
+// Functions that no instruction set makes faster.
 void upsample2x(int64_t rows, int64_t height, int64_t width, size_t pixel_bytes, const void* x, void* out);
 void copy_strided(const CopyShape&, DType type, const void* x, void* out);  // any type; apart
 struct EmbeddingTable {

@@ -1,4 +1,4 @@
-// What every instruction set has its own way to do, left to the compiler. Included by
+// Operations that instruction sets do in different ways, left to the compiler here. Included by
 // lanes_portable.h and lanes_avx2.h.
 #pragma once
 

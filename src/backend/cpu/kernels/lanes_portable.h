@@ -1,4 +1,4 @@
-// What no instruction is known for. Included by lanes.h.
+// Operations for which no instruction is known. Included by lanes.h.
 #pragma once
 
 #include "backend/cpu/kernels/lanes_plain.h"

@@ -1,7 +1,7 @@
-// Weights as a model's file holds them, read a square at a time: kLanes of their rows (outputs) by
-// kLanes 32-bit words of their columns (inputs), transposed on the way, so that a vector holds one
-// word of each row. Rows and columns that are not there read as zeros; nothing is read beyond the
-// last column of a row. The file may be unaligned.
+// Reads weights as a model's file holds them, a square at a time: kLanes rows (outputs) by kLanes
+// 32-bit words of columns (inputs). A square is transposed while it is read, so that a vector holds
+// one word of each row. Missing rows and columns are read as zeros; nothing is read beyond the last
+// column of a row. The file may be unaligned.
 #pragma once
 
 #include <utility>
@@ -15,7 +15,7 @@ struct MappedRows {
   const std::byte* begin;  // column 0 of the first row
   // bytes from one row to the next
   int64_t stride;
-  // how many there are; more than kLanes or fewer
+  // The number of rows, which may be more or less than kLanes.
   int64_t rows;
 };
 
@@ -27,7 +27,7 @@ template <>
 struct DotFormatFor<float> {
   using Type = FloatDotFormat;
 };
-// what multiplies activations of type X (float or Bf16)
+// The format for activations of type X (float or Bf16).
 template <typename X>
 using DotFormatOf = typename DotFormatFor<X>::Type;
 

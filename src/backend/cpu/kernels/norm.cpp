@@ -1,5 +1,5 @@
-// One instruction set's group and layer normalisation. Sums run in an order that the shape alone
-// fixes.
+// One instruction set's group and layer normalisation. Only the shape decides the order in which
+// sums are computed.
 #include "backend/cpu/kernels/lanes.h"
 #include "backend/cpu/kernels/variant.h"
 #include "backend/cpu/kernels/whole_numbers.h"
@@ -10,14 +10,14 @@ namespace {
 
 // elements; less is not worth another thread
 constexpr int64_t kGrain = 16 << 10;
-// channels whose numbers lie on the stack at a time
+// Channels whose sums are on the stack at a time.
 constexpr int64_t kChannelBlock = 512;
-// pixels summed in fp32 before they join a double
+// Pixels that are summed in fp32 before they are added to a double.
 constexpr int64_t kPixelBlock = 64;
-// parts of a row, each summed on its own
+// Parts of a row, each of which is summed separately.
 constexpr int64_t kMaxChunks = 64;
 
-// A row's pixels fall into chunks of whole pixel blocks.
+// A row's pixels are divided into chunks of whole pixel blocks.
 int64_t chunk_pixels(int64_t pixels) {
   const int64_t blocks = (pixels + kPixelBlock - 1) / kPixelBlock;
   return (blocks + kMaxChunks - 1) / kMaxChunks * kPixelBlock;
@@ -79,8 +79,8 @@ void sum_block(const Block& block, const T* x, float* sums, float* squares) {
   }
 }
 
-// What is subtracted before squaring, for each group: the mean over the group's channels at the
-// row's first pixel.
+// The value that is subtracted before squaring, for each group: the mean over the group's channels
+// at the row's first pixel.
 template <typename T>
 float pivot_of(const T* x, const float* addend, int64_t channels) {
   float sum = 0;
@@ -92,7 +92,7 @@ struct Place {
   int64_t row, chunk;
 };
 
-// Where a row begins; in pieces, where its first one does.
+// The beginning of a row, or of its first piece.
 template <typename T>
 const T* row_at(const GroupNormShape& shape, const GroupNormData& data, int64_t row) {
   if (shape.pieces > 1) return static_cast<const T*>(data.pieces[0].x);

@@ -1,5 +1,4 @@
-// What this machine's cores can do at most, measured: the yardstick of every speed that is
-// reported.
+// Measures the peak of this machine's cores. Every reported speed is compared with it.
 #pragma once
 
 #include "base/dtype.h"
@@ -7,8 +6,8 @@
 namespace inkstone::kernels {
 
 // FLOP/s of all threads() together on independent multiply-adds in registers, with the instruction
-// set that table() chose; takes about half a second. 0 where the type is not multiplied natively,
-// or on a processor that has no loop here.
+// set that table() chose; takes about half a second. 0 if the type is not multiplied natively, or
+// if there is no loop for this processor.
 double probe_peak(DType type);
 
 }  // namespace inkstone::kernels

@@ -1,5 +1,4 @@
-// Twelve multiply-adds an iteration that wait for nothing but themselves, in the registers of AVX2
-// and AVX-512.
+// Twelve independent multiply-adds in each iteration, in the registers of AVX2 and AVX-512.
 #include "backend/cpu/kernels/processor.h"
 
 namespace inkstone::kernels {

@@ -1,6 +1,5 @@
-// What is known of one family of processors: which variants it runs (runnable_tables) and how its
-// peak is measured. Of the files *_x86.cpp and *_other.cpp, kernels.cmake builds those of the
-// family it builds for.
+// One family of processors: which variants it runs (runnable_tables) and how its peak is measured.
+// kernels.cmake builds the file of the target's family: *_x86.cpp or *_other.cpp.
 #pragma once
 
 #include <span>
@@ -21,7 +20,7 @@ extern const Table kTable;
 }
 
 // Independent multiply-adds in registers, as the variant named multiplies this type: `flops` for
-// each iteration. No `run` where it has no such instruction, or none is known here.
+// each iteration. `run` is empty if it has no such instruction, or none is known here.
 struct PeakLoop {
   double flops = 0;
   void (*run)(int64_t iterations) = nullptr;

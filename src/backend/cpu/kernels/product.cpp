@@ -1,6 +1,6 @@
-// One instruction set's products: who computes what, and in which order. Threads take consecutive
-// tiles of rows, panel by panel, each with a panel of its own; so the order in which an element is
-// summed depends on the weight alone.
+// One instruction set's products: how the work is divided among threads, and in which order it is
+// done. Each thread takes consecutive tiles of rows, panel by panel, with a panel of its own. So
+// the order in which an element is summed depends on the weight alone.
 #include "backend/cpu/kernels/product.h"
 
 #include "backend/cpu/kernels/product_panel.h"
@@ -11,16 +11,16 @@ namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int64_t kChunkWords = 1280;  // of a panel: 320 KiB
-// of rows whose sums are kept from one chunk to the next: 255 KiB
+// Tiles of rows whose sums are kept from one chunk to the next: 255 KiB.
 constexpr int64_t kGroupTiles = 170;
 // multiplications; less is not worth another thread
 constexpr int64_t kGrain = 1 << 19;
-// rows of weights that are fetched during one tile
+// Rows of weights that are prefetched during one tile.
 constexpr int64_t kMaxAhead = 8;
 constexpr int64_t kTileSums = kTileRows * kPanel;
 constexpr int64_t kMaxPanels = 16;  // packed at a time
 
-// rows become fp32 before they are multiplied
+// Whether rows are converted to fp32 before they are multiplied.
 template <typename X>
 constexpr bool kWidened = sizeof(X) == 2 && DotFormatOf<X>::kElements == 1;
 

@@ -1,6 +1,6 @@
-// Rows times a mapped weight: what linears and convolutions have in common. The weight's columns
-// are rearranged a panel of kPanel outputs and a chunk of the summed axis at a time, into a buffer
-// that stays in the core's own cache while the rows pass by.
+// Multiplies rows by a mapped weight, for linears and convolutions. A panel of kPanel outputs and a
+// chunk of the summed axis of the weight is rearranged at a time, into a buffer that stays in the
+// core's own cache while all rows are multiplied by it.
 #pragma once
 
 #include "backend/cpu/kernels/mapped.h"
@@ -9,14 +9,13 @@ namespace inkstone::kernels::INKSTONE_ISA {
 
 inline constexpr int64_t kTileRows = 6;  // rows summed at a time
 
-// The weight is [out, channels, taps]. A row of x follows the chunks of the summed axis: for each
-// chunk of so many channels, for each tap, the channels. Where words are pairs and there are
-// several taps, a row holds an even number of channels for each tap, the last of them 0 where the
-// weight's are odd.
+// The weight is [out, channels, taps]. A row of x is ordered by chunks of channels, in a chunk by
+// taps, in a tap by channels. If a word is a pair of elements and there are several taps, a row has
+// an even number of channels for each tap; the last one is 0 if the weight has an odd number.
 struct RowLayout {
-  // channels, even unless they are the last
+  // Channels of a chunk: even, except in the last chunk.
   int64_t chunk;
-  // that a row holds for each tap
+  // Channels that a row has for each tap.
   int64_t channels;
 };
 RowLayout row_layout(int64_t channels, int64_t taps, DType x_type);

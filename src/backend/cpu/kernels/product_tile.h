@@ -1,5 +1,5 @@
-// The innermost part of a product: a few rows times a panel of rearranged weights, and what becomes
-// of the sums.
+// The innermost part of a product: it multiplies a few rows by a panel of rearranged weights and
+// finishes the sums.
 #pragma once
 
 #include "backend/cpu/kernels/activations.h"
@@ -14,8 +14,8 @@ inline constexpr int kPanelVectors = kPanel / kLanes;
 inline constexpr int kStripVectors = kQueryVectors;
 inline constexpr int64_t kLine = 64 / sizeof(Word);  // words of a cache line
 
-// What else is wanted soon: rows of weights, of which as many bytes are fetched as are multiplied
-// of each row of x.
+// Rows of weights that will be needed soon. While a row of x is multiplied, as many bytes of them
+// are prefetched.
 struct Ahead {
   const std::byte* begin;
   int64_t stride, rows;
@@ -28,13 +28,13 @@ struct LeftRows {
   int64_t stride;
   int64_t rows;   // 1 to kTileRows
   int64_t whole;  // words of a row
-  // one more word, of which only the first half is there
+  // There is one more word, of which only the first half exists.
   bool tail;
-  // the rows after these, wanted soon; or nullptr
+  // The rows after these, to be prefetched; or nullptr.
   const std::byte* next;
 };
 
-// What sums start as: the bias, the same for all rows, or what is there already.
+// The start values of sums: the bias, which is the same for all rows, or earlier sums.
 struct Start {
   const float* sums;
   // from one row of them to the next

@@ -1,4 +1,4 @@
-// What one instruction set's variant consists of: the functions behind a table of kernels.h.
+// The functions of one instruction set's variant, which fill a Table of kernels.h.
 #pragma once
 
 #include "backend/cpu/kernels/kernels.h"

@@ -1,4 +1,4 @@
-// Small arithmetic of sizes; of the variant's own namespace, for the reason that lanes.h gives.
+// Small arithmetic of sizes. It is in the variant's own namespace; lanes.h says why.
 #pragma once
 
 #include "backend/cpu/kernels/lanes.h"

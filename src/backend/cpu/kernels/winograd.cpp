@@ -13,16 +13,16 @@ namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int64_t kTileBytes = kPositions * sizeof(float);  // for each channel
-// of a shared block's sums and a slice of its inputs
+// Bytes of a shared block's sums and one slice of its inputs.
 constexpr int64_t kBlockBytes = 7 << 20;
-// of the inputs that are transformed at a time
+// Bytes of inputs that are transformed at a time.
 constexpr int64_t kChunkBytes = 6 << 20;
 constexpr int64_t kMaxTiles = 512, kMaxColumns = 16;
-// of transforming a vector of weights, in vector products
+// The cost of transforming a vector of weights, in vector products.
 constexpr int64_t kWeightCost = 200;
-// of weights that are all transformed beforehand
+// Bytes of weights up to which all are transformed beforehand.
 constexpr int64_t kKeptBytes = 16 << 20;
-// of what a thread that works apart keeps in its cache
+// Bytes that a thread which works apart keeps in its cache.
 constexpr int64_t kApartBytes = 600 << 10;
 
 class Winograd {
@@ -66,7 +66,7 @@ class Winograd {
             smaller_of(largest.columns, plan_.tile_columns - column)};
   }
 
-  // Block `index` of the vectors [begin, end) of the result's channels, all tiles.
+  // Block `index`, all tiles, for the vectors [begin, end) of output channels.
   Part part_of(const Tiles& block, int64_t begin, int64_t end, int64_t index) const {
     const int64_t blocks = divide_up(end - begin, plan_.step);
     const int64_t first = begin + (end - begin) * index / blocks, last = begin + (end - begin) * (index + 1) / blocks;
@@ -144,7 +144,7 @@ class Winograd {
   struct Slices {
     int64_t first, last;
   };
-  // A job's share of the block's tiles and of the result's channels.
+  // A job's share of the block's tiles and of the output channels.
   void run_job(const Tiles& block, int64_t job, Slices slices, const float* inputs, float* all_sums) const {
     const int64_t tiles = block.count(), tile_part = job % plan_.tile_parts, width_part = job / plan_.tile_parts;
     const int64_t begin = plan_.vectors * width_part / plan_.width_parts;

@@ -1,5 +1,5 @@
-// The parts of the Winograd convolution, and how it is cut: which tiles, channels and threads go
-// together. A result does not depend on the cut.
+// The parts of the Winograd convolution, and how its work is divided among tiles, channels and
+// threads. The result does not depend on the division.
 #pragma once
 
 #include "backend/cpu/kernels/kernels.h"
@@ -8,19 +8,20 @@
 
 namespace inkstone::kernels::INKSTONE_ISA {
 
-// channels of the input that are summed before they join the others
+// Input channels that are summed together, before they are added to the others' sums.
 inline constexpr int64_t kDepth = 64;
-// channels of the result whose transformed weights exist at a time
+// Output channels whose transformed weights exist at a time.
 inline constexpr int64_t kWidth = 64;
-// floats between positions, so that they do not share a set of the cache
+// Extra floats between positions, so that positions do not map to the same set of the cache.
 inline constexpr int64_t kPad = 16;
 
-// The largest of the fewest pieces of `count` that are at most `max` each.
+// Divides `count` into as few pieces as possible of at most `max` each; returns the size of the
+// largest.
 INKSTONE_INLINE int64_t piece_of(int64_t count, int64_t max) {
   return divide_up(count, divide_up(count, larger_of(1, max)));
 }
 
-// Tiles of one block: whole images where they are small, else a rectangle of one image.
+// The tiles of one block: several whole images if they are small, else a rectangle of one image.
 struct Tiles {
   int64_t image, row, column;     // the first
   int64_t images, rows, columns;  // how many
@@ -30,13 +31,13 @@ struct Tiles {
 struct Plan {
   int64_t tile_rows, tile_columns;  // of an image
   Tiles largest;                    // the largest block
-  // The result's channels are so many vectors of kLanes; `step` of them are multiplied at a time.
+  // The output channels are `vectors` vectors of kLanes, of which `step` are multiplied at a time.
   int64_t vectors, step;
-  // The input's channels are so many slices of kDepth; `chunk` of them are transformed at a time.
+  // The input channels are `slices` slices of kDepth, of which `chunk` are transformed at a time.
   int64_t slices, chunk;
   // Each thread takes blocks of its own, and all weights are transformed beforehand.
   bool apart;
-  // Otherwise all threads share a block, which is cut into so many times so many jobs.
+  // Otherwise all threads share a block, which is cut into width_parts * tile_parts jobs.
   int64_t width_parts, tile_parts;
 
   explicit Plan(const ConvolutionShape& shape);
@@ -62,13 +63,13 @@ struct Part {
   int64_t first, width;           // channels; width in whole vectors
 };
 
-// Transforms `depth` channels from `channel` on of one row of tiles after the other:
+// Transforms the input, one row of tiles after the other: `depth` channels from `channel` on, into
 // to[position][tile][kDepth].
 class InputRows {
  public:
   InputRows(const ConvolutionShape& shape, const ProductData& data, const Tiles& block, float* lines)
       : shape_(shape), data_(data), block_(block), lines_(lines) {}
-  // row: of all rows of the block
+  // `row` counts all rows of the block.
   void transform(int64_t row, int64_t channel, float* to);
 
  private:
@@ -76,15 +77,16 @@ class InputRows {
   const ConvolutionShape& shape_;
   const ProductData& data_;
   const Tiles& block_;
-  float* lines_;  // 6 of them, in a ring
+  float* lines_;  // a ring of 6
   int64_t last_row_ = -2, last_channel_ = -1;
 };
 
-// Writes to[position][channel of the input][part.width], from the weights as the file holds them.
+// Transforms weights, as the file holds them, into to[position][input channel][part.width].
 void winograd_weights(const ConvolutionShape& shape, const MappedWeight& weight, const Part& part, int64_t channel,
                       float* to);
-// For each position, tile and channel of the part, the products over `depth` channels of the input
-// are summed. The sums begin with them where `first` is set; else the products are added to them.
+// For each position, tile and channel of the part: multiplies `depth` input channels by their
+// weights and sums the products. If `first` is set the result replaces `sums`, else it is added to
+// `sums`.
 struct WinogradProduct {
   const float* inputs;                 // [position][tile][kDepth]
   const float* weights;                // [position][kDepth][part.width]

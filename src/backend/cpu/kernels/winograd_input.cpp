@@ -1,6 +1,6 @@
-// One instruction set's transform of the input of a Winograd convolution. What is done to x on its
-// way in is done once for each pixel of a row of tiles: into six lines of fp32, two of which the
-// row below takes over.
+// One instruction set's transform of the input of a Winograd convolution. x is normalised or
+// doubled once for each pixel of a row of tiles, into six lines of fp32. The row of tiles below
+// reuses two of them.
 #include "backend/cpu/kernels/winograd.h"
 
 namespace inkstone::kernels::INKSTONE_ISA {
@@ -8,7 +8,7 @@ namespace {
 
 INKSTONE_INLINE Vec silu(Vec x) { return x * inverse(1.0f + exp_of(-x)); }
 
-// x * factor + offset for kDepth channels of one image; what lies beyond the last channel stays 0.
+// x * factor + offset for kDepth channels of one image; channels beyond the last one stay 0.
 struct Norm {
   alignas(64) float factor[kDepth] = {}, offset[kDepth] = {};
 
@@ -23,7 +23,7 @@ struct Norm {
   }
 };
 
-// One pixel's channels to kDepth floats, whole vectors of them.
+// Converts one pixel's channels to kDepth floats, in whole vectors.
 template <typename T, typename F>
 INKSTONE_INLINE void fill_pixel(const T* x, int64_t channels, float* to, const F& f) {
   int64_t c = 0;
@@ -33,13 +33,13 @@ INKSTONE_INLINE void fill_pixel(const T* x, int64_t channels, float* to, const F
 
 // Some pixels of a row of an image, some channels of each.
 struct Line {
-  // where it begins; `first` counts the pixels of x, from the first image on
+  // Its beginning. `first` counts the pixels of x, from the first image on.
   int64_t image, first, channel;
   int64_t pixels, channels;
   // elements of x from one pixel to the next
   int64_t stride;
   bool each_twice;  // each pixel of x gives two
-  // The first pixel of x gives its second one only.
+  // The first pixel of x gives only the second of its two.
   bool from_second;
 };
 

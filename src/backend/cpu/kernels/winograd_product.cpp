@@ -1,5 +1,5 @@
-// One instruction set's transform of the weights of a Winograd convolution, and the products of
-// what was transformed.
+// One instruction set's transform of the weights of a Winograd convolution, and the multiplication
+// of transformed inputs by transformed weights.
 #include "backend/cpu/kernels/mapped.h"
 #include "backend/cpu/kernels/winograd.h"
 
@@ -7,8 +7,8 @@ namespace inkstone::kernels::INKSTONE_ISA {
 namespace {
 
 constexpr int kTaps = 9;
-// Sums in registers: of so many tiles, for so many vectors of channels. They take 24 of AVX-512's
-// 32 registers, or 12 of 16.
+// Sums in registers, for so many tiles and vectors of channels. They take 24 of AVX-512's 32
+// registers, or 12 of 16.
 constexpr int kTileRows = 6;
 constexpr int kVectors = kLanes == 16 ? 4 : 2;
 

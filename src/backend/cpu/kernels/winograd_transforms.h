@@ -1,6 +1,6 @@
-// The three transforms of F(4x4, 3x3), whose products are taken at the points 0, +-3/4, +-3/2 and
-// infinity: half the error of the usual 0, +-1, +-2, and every factor is exact. What they leave out
-// of the result comes in at its end.
+// The three transforms of F(4x4, 3x3) at the points 0, +-3/4, +-3/2 and infinity. These points have
+// half the error of the usual 0, +-1, +-2, and every factor is exact. The transforms leave out a
+// constant factor of each result, by which it is multiplied at the end (kLeft).
 #pragma once
 
 #include "backend/cpu/kernels/lanes.h"
@@ -9,12 +9,12 @@ namespace inkstone::kernels::INKSTONE_ISA {
 
 inline constexpr int kTileSide = 4;               // a tile of the result
 inline constexpr int kPatchSide = kTileSide + 2;  // what it is computed from
-// products of a tile and a channel
+// products for one tile and channel
 inline constexpr int kPositions = kPatchSide * kPatchSide;
 
 // Points a and b = 2 a.
 inline constexpr float kA = 0.75f, kA2 = kA * kA, kB = 2 * kA, kB2 = kB * kB;
-// What result [i][j] of a tile is still to be multiplied by: kLeft[i + j].
+// Result [i][j] of a tile must still be multiplied by kLeft[i + j].
 inline constexpr float kEach = 1 / (2 * kA2 * (kA2 - kB2)), kFirst = kEach * kEach;
 inline constexpr float kLeft[2 * kTileSide - 1] = {
     kFirst, kFirst* kA, kFirst* kA2, kFirst* kA2* kA, kFirst* kA2* kA2, kFirst* kA2* kA2* kA, kFirst* kA2* kA2* kA2};
