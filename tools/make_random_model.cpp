@@ -23,6 +23,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
+#include "base/utf8.h"
 #include "models/clip.h"
 #include "models/config.h"
 #include "models/unet.h"

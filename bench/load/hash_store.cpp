@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/image.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 namespace inkstone {
 

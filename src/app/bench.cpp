@@ -13,6 +13,7 @@
 #include "app/report.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/parallel.h"
 
 namespace inkstone {

@@ -88,7 +88,7 @@ void Bench::timed(Measurement& measurement, const Programs& programs, const std:
     std::move(calls.begin(), calls.end(), std::back_inserter(profile));
   }
   const MemoryPeaks peaks = memory_.take();
-  trace_.stage(measurement.stage, begin, seconds, peaks_json(peaks));
+  trace_.stage(measurement.stage, begin, seconds, &peaks);
   trace_.calls(profile);
   measurement.runs.push_back(seconds);
   measurement.profiles.push_back(std::move(profile));

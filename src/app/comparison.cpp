@@ -7,6 +7,7 @@
 #include "app/byte_size.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 namespace inkstone {
 namespace {

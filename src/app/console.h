@@ -5,7 +5,6 @@
 #include <string_view>
 
 #include "app/machine.h"
-#include "base/json_fwd.h"
 
 namespace inkstone {
 
@@ -19,7 +18,5 @@ struct Console {
     if (verbose) say(line);
   }
 };
-
-void print_json(const JsonObject& object);  // one line on standard output; then it has its one object
 
 }  // namespace inkstone

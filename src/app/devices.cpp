@@ -11,8 +11,8 @@
 #include "app/console.h"
 #include "app/devices_report.h"
 #include "app/report.h"
-#include "base/json.h"
-#include "base/version.h"
+#include "app/signals.h"
+#include "base/spelling.h"
 
 namespace inkstone {
 namespace {
@@ -36,9 +36,8 @@ int run_devices(const Options& options) {
     const std::vector<DeviceStatus> devices = device_status();
     const std::time_t now = std::time(nullptr);
     if (json) {
-      JsonObject object{{"version", kVersion}, {"time", int64_t{now}}};
-      for (auto& [key, value] : devices_json(devices)) object.emplace(key, std::move(value));
-      print_json(object);
+      result_is_printed();
+      write_output(devices_json_line(devices, now));
     } else {
       std::string text = devices_table(devices, verbose);
       if (options.watch)

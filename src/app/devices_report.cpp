@@ -8,6 +8,7 @@
 #include "app/byte_size.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "base/version.h"
 
 namespace inkstone {
 namespace {
@@ -184,6 +185,12 @@ JsonObject devices_json(std::span<const DeviceStatus> devices) {
   JsonArray array;
   for (const DeviceStatus& device : devices) array.push_back(device_object(device));
   return {{"devices", std::move(array)}};
+}
+
+std::string devices_json_line(std::span<const DeviceStatus> devices, int64_t time) {
+  JsonObject object{{"version", kVersion}, {"time", time}};
+  for (auto& [key, value] : devices_json(devices)) object.emplace(key, std::move(value));
+  return json_text(object) + "\n";
 }
 
 }  // namespace inkstone

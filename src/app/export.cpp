@@ -10,6 +10,7 @@
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/export_files.h"
+#include "app/report.h"
 #include "atc/compiler.h"
 #include "atc/om_cache.h"
 #include "atc/soc.h"

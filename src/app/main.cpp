@@ -11,9 +11,9 @@
 #include "app/console.h"
 #include "app/environment.h"
 #include "app/machine.h"
+#include "app/report.h"
 #include "app/signals.h"
 #include "base/error.h"
-#include "base/json.h"
 #include "base/utf8.h"
 
 namespace {

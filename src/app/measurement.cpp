@@ -7,7 +7,6 @@
 #include <numeric>
 
 #include "app/byte_size.h"
-#include "base/json.h"
 
 namespace inkstone {
 namespace {
@@ -82,46 +81,6 @@ OpTotals Measurement::calls_in_all() const {
     all.bytes += op.bytes;
   }
   return all;
-}
-
-JsonObject work_json(double seconds, double flops, double peak) {
-  return {{"seconds", seconds},
-          {"flops", flops},
-          {"gflops_per_second", per_second(flops, seconds) / 1e9},
-          {"fraction_of_peak", peak > 0 ? Json(per_second(flops, seconds) / peak) : Json()}};
-}
-
-JsonObject peaks_json(const MemoryPeaks& peaks) {
-  return {{"measured_peak_bytes", peaks.resident},
-          {"anonymous_peak_bytes", peaks.anonymous},
-          {"file_backed_peak_bytes", peaks.file_backed}};
-}
-
-JsonObject measurement_json(const Measurement& measurement, double peak) {
-  JsonObject result = work_json(measurement.seconds(), measurement.work, peak);
-  const OpTotals all = measurement.calls_in_all();
-  result["best_seconds"] = measurement.best_seconds();
-  result["best_fraction_of_peak"] =
-      work_json(measurement.best_seconds(), measurement.work, peak).at("fraction_of_peak");
-  result["mean_seconds"] = measurement.mean_seconds();
-  result["runs"] = measurement.runs.size();
-  result["run_seconds"] = JsonArray(measurement.runs.begin(), measurement.runs.end());
-  result["calls"] = all.calls;
-  result["flops_run"] = all.flops;
-  result["bytes_moved"] = all.bytes;
-  JsonObject memory = peaks_json(measurement.memory);
-  memory["planned_bytes"] = measurement.planned;
-  result["memory"] = std::move(memory);
-  JsonArray ops;
-  for (const OpTotals& op : totals_by_op(measurement.profiles)) {
-    JsonObject entry = work_json(op.seconds, op.flops, peak);
-    entry["op"] = op.op;
-    entry["calls"] = op.calls;
-    entry["bytes_moved"] = op.bytes;
-    ops.push_back(std::move(entry));
-  }
-  result["ops"] = std::move(ops);
-  return result;
 }
 
 std::string measurement_table(const Measurement& measurement, double peak) {

@@ -7,7 +7,6 @@
 
 #include "app/memory_watch.h"
 #include "backend/backend.h"
-#include "base/json_fwd.h"
 
 namespace inkstone {
 
@@ -39,11 +38,7 @@ struct Measurement {
 double median(std::vector<double> values);  // 0 of none
 std::string seconds_text(double seconds);   // "3.971 s", "44.512 ms"
 double per_second(double amount, double seconds);
-// FLOPs over seconds and over the peak, with their keys; peak 0: not known, and the share is null.
-JsonObject work_json(double seconds, double flops, double peak);
-JsonObject peaks_json(const MemoryPeaks& peaks);
 
-JsonObject measurement_json(const Measurement& measurement, double peak);
 std::string measurement_table(const Measurement& measurement, double peak);  // lines, each ended
 
 }  // namespace inkstone

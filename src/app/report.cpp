@@ -6,6 +6,8 @@
 #include <cstdlib>
 
 #include "app/byte_size.h"
+#include "app/machine.h"
+#include "app/signals.h"
 #include "backend/devices.h"
 #include "base/dtype.h"
 #include "base/json.h"
@@ -170,6 +172,11 @@ JsonObject times_json(const StageTimes& times) {
           {"unet_seconds", times.unet},
           {"vae_seconds", times.vae},
           {"total_seconds", times.total}};
+}
+
+void print_json(const JsonObject& object) {
+  result_is_printed();
+  write_output(json_text(object) + "\n");
 }
 
 }  // namespace inkstone

@@ -1,10 +1,12 @@
 #include "app/trace.h"
 
 #include <algorithm>
-#include <boost/json/serialize.hpp>
 #include <chrono>
 #include <tuple>
 #include <utility>
+
+#include "app/bench_report.h"
+#include "base/json.h"
 
 namespace inkstone {
 namespace {
@@ -21,6 +23,15 @@ double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+struct Trace::Event {
+  int track;
+  double begin;
+  JsonObject object;
+};
+
+Trace::Trace(double origin) : origin_(origin) {}
+Trace::~Trace() = default;
+
 void Trace::add(int track, const std::string& name, double begin, double seconds, JsonObject facts) {
   events_.push_back({track,
                      begin,
@@ -33,8 +44,8 @@ void Trace::add(int track, const std::string& name, double begin, double seconds
                       {"args", std::move(facts)}}});
 }
 
-void Trace::stage(const std::string& name, double begin, double seconds, JsonObject facts) {
-  add(kStages, name, begin, seconds, std::move(facts));
+void Trace::stage(const std::string& name, double begin, double seconds, const MemoryPeaks* peaks) {
+  add(kStages, name, begin, seconds, peaks ? peaks_json(*peaks) : JsonObject());
 }
 
 void Trace::calls(std::span<const CallProfile> calls) {

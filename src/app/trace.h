@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "app/measurement.h"
 #include "backend/backend.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 
 namespace inkstone {
 
@@ -14,18 +15,16 @@ double steady_seconds();  // the clock of CallProfile::begin, now
 
 class Trace {
  public:
-  explicit Trace(double origin) : origin_(origin) {}  // steady_seconds() of its first moment
+  explicit Trace(double origin);  // steady_seconds() of its first moment
+  ~Trace();
 
-  void stage(const std::string& name, double begin, double seconds, JsonObject facts = {});
+  // `peaks`: of its memory, where they are known.
+  void stage(const std::string& name, double begin, double seconds, const MemoryPeaks* peaks = nullptr);
   void calls(std::span<const CallProfile> calls);
   std::string text() const;  // the whole file; each track in the order of time
 
  private:
-  struct Event {
-    int track;
-    double begin;
-    JsonObject object;
-  };
+  struct Event;
   void add(int track, const std::string& name, double begin, double seconds, JsonObject facts);
 
   double origin_;

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/json.h"
+#include "base/utf8.h"
 
 namespace inkstone {
 namespace {

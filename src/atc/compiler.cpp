@@ -15,7 +15,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/json.h"
+#include "base/utf8.h"
 
 namespace inkstone {
 namespace {

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/utf8.h"
 
 namespace inkstone {
 namespace {
@@ -174,18 +175,6 @@ Json read_json(const std::filesystem::path& path, size_t max_bytes) {
   return parse_json(text, path.string());
 }
 
-std::string shown(std::string_view text) {
-  constexpr size_t kMax = 120;
-  const bool cut = text.size() > kMax;
-  if (cut) text = text.substr(0, kMax - 3);
-  while (cut && !text.empty() && (text.back() & 0xc0) == 0x80) text.remove_suffix(1);  // inside a UTF-8 character
-  if (cut && !text.empty() && (text.back() & 0x80)) text.remove_suffix(1);
-  std::string line(text);
-  for (char& c : line)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  return cut ? line + "..." : line;
-}
-
 namespace {
 
 void write(std::string& to, const Json& value) {
@@ -216,6 +205,8 @@ void write(std::string& to, const Json& value) {
 }
 
 }  // namespace
+
+std::string json_quoted(std::string_view text) { return json::serialize(json::string(text)); }
 
 std::string json_text(const Json& value) {
   std::string text;

@@ -23,7 +23,4 @@ Json read_json(const std::filesystem::path& path, size_t max_bytes = size_t{64} 
 // point or an exponent ("0.1", "2.0"); NaN and infinity become null.
 std::string json_text(const Json& value);
 
-// Text from a document as an error shows it: one line, no control characters, at most 120 bytes.
-std::string shown(std::string_view text);
-
 }  // namespace inkstone

@@ -3,11 +3,15 @@
 #pragma once
 
 #include <boost/json/fwd.hpp>
+#include <string>
+#include <string_view>
 
 namespace inkstone {
 
 using Json = boost::json::value;
 using JsonObject = boost::json::object;
 using JsonArray = boost::json::array;
+
+std::string json_quoted(std::string_view text);  // as a JSON string
 
 }  // namespace inkstone

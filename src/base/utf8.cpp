@@ -73,4 +73,16 @@ std::string one_line(std::string_view text) {
   return result;
 }
 
+std::string shown(std::string_view text) {
+  constexpr size_t kMax = 120;
+  const bool cut = text.size() > kMax;
+  if (cut) text = text.substr(0, kMax - 3);
+  while (cut && !text.empty() && (text.back() & 0xc0) == 0x80) text.remove_suffix(1);  // inside a UTF-8 character
+  if (cut && !text.empty() && (text.back() & 0x80)) text.remove_suffix(1);
+  std::string line(text);
+  for (char& c : line)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  return cut ? line + "..." : line;
+}
+
 }  // namespace inkstone

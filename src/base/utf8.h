@@ -17,4 +17,7 @@ std::string clean_utf8(std::string_view text);  // ill-formed parts and NUL beco
 // One line: line breaks and other control characters become spaces.
 std::string one_line(std::string_view text);
 
+// Text from a document as an error shows it: one line, no control characters, at most 120 bytes.
+std::string shown(std::string_view text);
+
 }  // namespace inkstone

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "base/version.h"
 #include "diffusion/request_fields.h"
 
@@ -12,7 +12,7 @@ namespace {
 // A value with a comma, a colon or a line break would end its field early: such a one stands as a JSON string.
 std::string quoted(const std::string& value) {
   if (value.find_first_of(",:\n") == std::string::npos) return value;
-  return json_text(Json(value));
+  return json_quoted(value);
 }
 
 // The noise levels by the name of the web UI's schedule types. "Automatic" stands for the sampler's own there, which for

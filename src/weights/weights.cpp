@@ -5,7 +5,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
-#include "base/json.h"
+#include "base/utf8.h"
 #include "weights/finite.h"
 #include "weights/names.h"
 #include "weights/safetensors.h"

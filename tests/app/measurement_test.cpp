@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "app/bench_report.h"
 #include "base/json.h"
 
 namespace inkstone {

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 namespace inkstone {
 namespace {

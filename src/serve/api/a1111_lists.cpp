@@ -2,6 +2,8 @@
 // extensions. No path is told.
 #include <algorithm>
 
+#include "base/json.h"
+#include "diffusion/parameters.h"
 #include "serve/api/a1111.h"
 #include "serve/api/a1111_samplers.h"
 #include "serve/api/answers.h"
@@ -10,6 +12,31 @@
 
 namespace inkstone::serve {
 namespace {
+
+Json samplers_json(A1111State&) {
+  JsonArray json;
+  for (const A1111SamplerRow& row : a1111_sampler_rows()) {
+    JsonArray aliases;
+    for (const std::string& alias : row.aliases) aliases.emplace_back(alias);
+    JsonObject options;
+    if (row.karras_by_itself) options["scheduler"] = "karras";
+    json.push_back(
+        JsonObject{{"name", sampler_name(row.kind)}, {"aliases", std::move(aliases)}, {"options", std::move(options)}});
+  }
+  return json;
+}
+
+Json schedulers_json(A1111State&) {
+  JsonArray json;
+  for (const auto& [name, label] :
+       {std::pair("automatic", "Automatic"), std::pair("uniform", "Uniform"), std::pair("karras", "Karras")})
+    json.push_back(JsonObject{{"name", name},
+                              {"label", label},
+                              {"aliases", nullptr},
+                              {"default_rho", name == std::string_view("karras") ? 7.0 : -1.0},
+                              {"need_inner_model", false}});
+  return json;
+}
 
 Json models_json(A1111State& state) {
   const ModelCard& card = ready_model(state.context.service);
@@ -51,8 +78,8 @@ struct List {
   Json (*json)(A1111State&);
 };
 constexpr List kLists[] = {
-    {"samplers", [](A1111State&) -> Json { return a1111_samplers_json(); }},
-    {"schedulers", [](A1111State&) -> Json { return a1111_schedulers_json(); }},
+    {"samplers", samplers_json},
+    {"schedulers", schedulers_json},
     {"sd-models", models_json},
     {"upscalers", upscalers_json},
     {"memory", memory_json},

@@ -1,5 +1,6 @@
 #include "serve/api/a1111_options.h"
 
+#include "base/utf8.h"
 #include "serve/api/fault.h"
 #include "serve/api/limits.h"
 

@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "base/spelling.h"
+#include "base/utf8.h"
 #include "serve/api/a1111_options.h"
 #include "serve/api/a1111_samplers.h"
 #include "serve/api/fault.h"

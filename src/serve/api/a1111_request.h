@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "serve/api/fields.h"
 #include "serve/api/limits.h"
 #include "serve/http/http.h"

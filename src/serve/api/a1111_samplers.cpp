@@ -1,21 +1,13 @@
 #include "serve/api/a1111_samplers.h"
 
-#include "base/json.h"
 #include "base/spelling.h"
 #include "diffusion/parameters.h"
-#include "diffusion/scheduler.h"
 
 namespace inkstone::serve {
 namespace {
 
-struct SamplerRow {
-  SchedulerKind kind;
-  std::vector<std::string> aliases;
-  bool karras_by_itself = false;
-};
-
-const std::vector<SamplerRow>& sampler_rows() {
-  static const std::vector<SamplerRow> all{
+const std::vector<A1111SamplerRow>& sampler_rows() {
+  static const std::vector<A1111SamplerRow> all{
       {SchedulerKind::kDpmpp2M, {"k_dpmpp_2m", "dpmpp_2m"}, true},
       {SchedulerKind::kDpmpp2MSde, {"k_dpmpp_2m_sde", "dpmpp_2m_sde"}, true},
       {SchedulerKind::kEulerAncestral, {"k_euler_a", "k_euler_ancestral", "euler_a", "euler_ancestral"}},
@@ -27,8 +19,8 @@ const std::vector<SamplerRow>& sampler_rows() {
   return all;
 }
 
-const SamplerRow* row_of(std::string_view lower_case) {
-  for (const SamplerRow& row : sampler_rows()) {
+const A1111SamplerRow* row_of(std::string_view lower_case) {
+  for (const A1111SamplerRow& row : sampler_rows()) {
     if (lower(sampler_name(row.kind)) == lower_case || name_of(row.kind) == lower_case) return &row;
     for (const std::string& alias : row.aliases)
       if (alias == lower_case) return &row;
@@ -37,6 +29,8 @@ const SamplerRow* row_of(std::string_view lower_case) {
 }
 
 }  // namespace
+
+std::span<const A1111SamplerRow> a1111_sampler_rows() { return sampler_rows(); }
 
 std::optional<A1111Sampler> a1111_sampler(std::string_view name) {
   struct Suffix {
@@ -47,7 +41,7 @@ std::optional<A1111Sampler> a1111_sampler(std::string_view name) {
   const std::string wanted = lower(name);
   for (const Suffix& suffix : kSuffixes) {
     if (!wanted.ends_with(suffix.text)) continue;
-    if (const SamplerRow* row = row_of(wanted.substr(0, wanted.size() - suffix.text.size())))
+    if (const A1111SamplerRow* row = row_of(wanted.substr(0, wanted.size() - suffix.text.size())))
       return A1111Sampler{name_of(row->kind), sampler_name(row->kind), std::string(suffix.type)};
   }
   return std::nullopt;
@@ -61,31 +55,6 @@ std::optional<bool> karras_of(const A1111Sampler& sampler, std::string_view sche
   if (type == "uniform") return false;
   if (type == "karras" && takes_karras(kind)) return true;
   return std::nullopt;
-}
-
-JsonArray a1111_samplers_json() {
-  JsonArray json;
-  for (const SamplerRow& row : sampler_rows()) {
-    JsonArray aliases;
-    for (const std::string& alias : row.aliases) aliases.emplace_back(alias);
-    JsonObject options;
-    if (row.karras_by_itself) options["scheduler"] = "karras";
-    json.push_back(
-        JsonObject{{"name", sampler_name(row.kind)}, {"aliases", std::move(aliases)}, {"options", std::move(options)}});
-  }
-  return json;
-}
-
-JsonArray a1111_schedulers_json() {
-  JsonArray json;
-  for (const auto& [name, label] :
-       {std::pair("automatic", "Automatic"), std::pair("uniform", "Uniform"), std::pair("karras", "Karras")})
-    json.push_back(JsonObject{{"name", name},
-                              {"label", label},
-                              {"aliases", nullptr},
-                              {"default_rho", name == std::string_view("karras") ? 7.0 : -1.0},
-                              {"need_inner_model", false}});
-  return json;
 }
 
 }  // namespace inkstone::serve

@@ -3,11 +3,12 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/json_fwd.h"
+#include "diffusion/scheduler.h"
 
 namespace inkstone::serve {
 
@@ -23,7 +24,12 @@ std::optional<A1111Sampler> a1111_sampler(std::string_view name);  // case does 
 // here, or not for it. "" and "automatic" are the sampler's own: Karras for the DPM++ ones.
 std::optional<bool> karras_of(const A1111Sampler& sampler, std::string_view schedule_type);
 
-JsonArray a1111_samplers_json();
-JsonArray a1111_schedulers_json();
+struct A1111SamplerRow {
+  SchedulerKind kind;
+  std::vector<std::string> aliases;
+  // Its automatic schedule type is Karras.
+  bool karras_by_itself = false;
+};
+std::span<const A1111SamplerRow> a1111_sampler_rows();  // as the web UI lists them
 
 }  // namespace inkstone::serve

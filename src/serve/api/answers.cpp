@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "diffusion/request_json.h"
 #include "serve/api/fault.h"
 #include "serve/images/image_file.h"
@@ -199,6 +200,16 @@ http::Reply json_reply(int status, const Json& json) {
   reply.body = json_text(json);
   reply.headers.emplace_back("cache-control", "no-store");
   return reply;
+}
+
+http::Reply job_reply(int status, const OrderState& order, const ModelCard* card) {
+  return json_reply(status, job_json(order, card));
+}
+
+http::Reply jobs_reply(const std::vector<const OrderState*>& orders, const ModelCard* card) {
+  JsonArray jobs;
+  for (const OrderState* order : orders) jobs.push_back(job_json(*order, card));
+  return json_reply(200, JsonObject{{"jobs", std::move(jobs)}});
 }
 
 http::Reply image_reply(const OrderState& order, size_t image) {

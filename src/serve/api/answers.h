@@ -39,6 +39,8 @@ double seconds_left(const OrderState& order);
 JsonObject job_json(const OrderState& order, const ModelCard* card);
 
 http::Reply json_reply(int status, const Json& json);
+http::Reply job_reply(int status, const OrderState& order, const ModelCard* card);
+http::Reply jobs_reply(const std::vector<const OrderState*>& orders, const ModelCard* card);
 http::Reply image_reply(const OrderState& order, size_t image);  // its bytes
 
 }  // namespace inkstone::serve

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/random.h"
 #include "base/spelling.h"
 #include "base/utf8.h"
@@ -41,7 +42,8 @@ std::optional<int64_t> whole_of(double value) {
 
 }  // namespace
 
-Fields::Fields(JsonObject object, Manner manner) : object_(std::move(object)), manner_(manner) {}
+Fields::Fields(JsonObject object, Manner manner)
+    : object_(std::make_shared<JsonObject>(std::move(object))), manner_(manner) {}
 
 Fields Fields::of_body(const http::Request& request, Manner manner) {
   if (request.body.empty()) return {JsonObject{}, manner};
@@ -61,14 +63,14 @@ Fields Fields::of_body(const http::Request& request, Manner manner) {
 
 void Fields::add_query(const http::Request& request) {
   for (const auto& [name, value] : request.query) {
-    if (object_.contains(name)) {
+    if (object_->contains(name)) {
       const bool twice = std::ranges::find(from_query_, name) != from_query_.end();
       refuse(400, "invalid_value",
              in_quotes(name) + (twice ? " stands twice in the query" : " stands in the query and in the body") +
                  "; say it once",
              shown(name));
     }
-    object_.emplace(name, value);
+    object_->emplace(name, value);
     from_query_.push_back(name);
   }
 }
@@ -77,7 +79,7 @@ void Fields::check_names(std::span<const FieldInfo> table) const {
   if (manner_ == Manner::kLenient) return;
   std::vector<std::string> known, unknown;
   for (const FieldInfo& field : table) known.emplace_back(field.name);
-  for (const auto& [key, value] : object_)
+  for (const auto& [key, value] : *object_)
     if (std::ranges::find(known, std::string_view(key)) == known.end()) unknown.emplace_back(key);
   if (unknown.empty()) return;
   std::string message = unknown.size() == 1 ? "unknown field " : "unknown fields ";
@@ -91,7 +93,7 @@ void Fields::check_names(std::span<const FieldInfo> table) const {
 }
 
 const Json* Fields::find(std::string_view name) const {
-  const Json* value = object_.if_contains(name);
+  const Json* value = object_->if_contains(name);
   if (value && value->is_null()) {
     if (manner_ == Manner::kStrict)
       refuse(400, "invalid_value", in_quotes(name) + " is null; leave it out for its default", std::string(name));
@@ -101,7 +103,7 @@ const Json* Fields::find(std::string_view name) const {
 }
 
 void Fields::wrong(std::string_view name, const std::string& allowed) const {
-  const Json* value = object_.if_contains(name);
+  const Json* value = object_->if_contains(name);
   std::string text = "missing";
   if (value) text = value->is_object() ? "an object" : value->is_array() ? "an array" : json_text(*value);
   refuse(400, "invalid_value", in_quotes(name) + " is " + shown(text) + "; it must be " + allowed, std::string(name));

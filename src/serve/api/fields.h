@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "serve/http/http.h"
 
 namespace inkstone::serve {
@@ -59,12 +60,12 @@ class Fields {
   std::optional<uint64_t> seed(std::string_view name) const;
 
   [[noreturn]] void wrong(std::string_view name, const std::string& allowed) const;  // names its value too
-  const JsonObject& object() const { return object_; }
+  const JsonObject& object() const { return *object_; }
 
  private:
   bool is_text_number(std::string_view name, const Json& value) const;
 
-  JsonObject object_;
+  std::shared_ptr<JsonObject> object_;  // this one's own
   Manner manner_;
   std::vector<std::string> from_query_;
 };

@@ -1,5 +1,6 @@
 // POST /generate answers when the images are done, with events while they are made, or at once with
 // a job's URL.
+#include "base/json.h"
 #include "serve/api/answers.h"
 #include "serve/api/api.h"
 #include "serve/api/event_stream.h"
@@ -28,8 +29,8 @@ http::Reply images_reply(const OrderState& order, const ModelCard* card) {
   return json_reply(200, json);
 }
 
-http::Reply job_reply(const OrderState& order, const ModelCard* card) {
-  http::Reply reply = json_reply(202, job_json(order, card));
+http::Reply job_url_reply(const OrderState& order, const ModelCard* card) {
+  http::Reply reply = job_reply(202, order, card);
   reply.headers.emplace_back("location", "/jobs/" + order.id);
   reply.headers.emplace_back("preference-applied", "respond-async");
   return reply;
@@ -48,7 +49,7 @@ void generate(ApiContext& context, const http::ExchangePtr& exchange) {
   };
   switch (asked.answer) {
     case AnswerAs::kEvents: return stream_order(context.service, exchange, order, ImagesAs::kDataUrls);
-    case AnswerAs::kJobUrl: return exchange->reply(answered(job_reply(order, context.service.model())));
+    case AnswerAs::kJobUrl: return exchange->reply(answered(job_url_reply(order, context.service.model())));
     case AnswerAs::kJson:
       return answer_when_ended(context.service, exchange, order, http::ErrorShape::kOwn,
                                [&context, answered](const OrderState& ended) {

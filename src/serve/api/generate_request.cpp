@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/utf8.h"
 #include "serve/api/accept.h"
 #include "serve/api/fault.h"
 #include "serve/api/request_reader.h"

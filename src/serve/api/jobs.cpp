@@ -2,7 +2,6 @@
 
 #include <charconv>
 
-#include "base/json.h"
 #include "serve/api/answers.h"
 #include "serve/api/event_stream.h"
 #include "serve/api/fault.h"
@@ -12,14 +11,11 @@ namespace inkstone::serve {
 namespace {
 
 void list_jobs(ApiContext& context, const http::ExchangePtr& exchange) {
-  JsonArray jobs;
-  for (const OrderState* order : context.service.orders_of(exchange->request().client))
-    jobs.push_back(job_json(*order, context.service.model()));
-  exchange->reply(json_reply(200, JsonObject{{"jobs", std::move(jobs)}}));
+  exchange->reply(jobs_reply(context.service.orders_of(exchange->request().client), context.service.model()));
 }
 
 void show_job(ApiContext& context, const http::ExchangePtr& exchange) {
-  exchange->reply(json_reply(200, job_json(order_of(context.service, exchange->request()), context.service.model())));
+  exchange->reply(job_reply(200, order_of(context.service, exchange->request()), context.service.model()));
 }
 
 void cancel_job(ApiContext& context, const http::ExchangePtr& exchange) {

@@ -1,5 +1,7 @@
 // The Open Inference Protocol: health and metadata, for KServe and others that ask so. Images are
 // asked for elsewhere.
+#include "base/json.h"
+#include "base/utf8.h"
 #include "base/version.h"
 #include "serve/api/answers.h"
 #include "serve/api/api.h"

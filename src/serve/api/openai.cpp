@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/json.h"
 #include "serve/api/answers.h"
 #include "serve/api/api.h"
 #include "serve/api/event_stream.h"

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/random.h"
+#include "base/utf8.h"
 #include "serve/api/fault.h"
 #include "serve/api/generate_request.h"
 #include "serve/api/request_reader.h"

@@ -3,6 +3,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/json.h"
 #include "base/version.h"
 #include "serve/api/a1111_request.h"
 #include "serve/api/fields.h"

@@ -1,5 +1,6 @@
 // GET /queue and GET /v1/info: the server's state, model and limits. No client, prompt or job is
 // named.
+#include "base/json.h"
 #include "base/spelling.h"
 #include "base/version.h"
 #include "diffusion/request_fields.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "diffusion/request_fields.h"
 #include "serve/api/fault.h"
 

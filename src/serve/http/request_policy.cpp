@@ -4,8 +4,8 @@
 #include <boost/asio/ip/address.hpp>
 #include <boost/beast/core/string.hpp>
 
-#include "base/json.h"
 #include "base/random.h"
+#include "base/utf8.h"
 #include "serve/http/refusal.h"
 
 namespace inkstone::http {

@@ -5,6 +5,7 @@
 #include <boost/json/serialize.hpp>
 #include <utility>
 
+#include "base/utf8.h"
 #include "serve/wire/message_fields.h"
 #include "serve/wire/packet.h"
 
