@@ -1,38 +1,33 @@
 #include "serve/http/connection.h"
 
-#include <linux/sockios.h>
-#include <poll.h>
-#include <sys/ioctl.h>
-
-#include <boost/asio/post.hpp>
+#include <algorithm>
 
 #include "serve/http/connection_exchange.h"
+#include "serve/http/refusal.h"
+#include "serve/http/request_admission.h"
 #include "serve/support/log.h"
 
 namespace inkstone::http {
 namespace {
 
-namespace asio = boost::asio;
-using SocketError = boost::system::error_code;
-using namespace std::chrono_literals;
-
-// Bytes that are thrown away for a client that reads its answer late.
-constexpr size_t kMaxLingered = 1 << 20;
-constexpr auto kCheckEvery = 250ms;
+using serve::log_line;
+using serve::LogLevel;
 
 }  // namespace
 
 Connection::Connection(std::shared_ptr<ServerState> state, Socket socket, std::string address)
-    : state_(std::move(state)), socket_(std::move(socket)), timer_(state_->events), address_(std::move(address)) {
+    : state_(std::move(state)),
+      address_(std::move(address)),
+      transport_(*state_, std::move(socket)),
+      exchange_counted_(state_->figures.exchanges),
+      alarm_(state_->events) {
   state_->connections.insert(this);
   ++state_->of_address[address_];
   ++state_->figures.connections;
 }
 
 void Connection::start() {
-  SocketError error;
-  socket_->non_blocking(true, error);
-  if (error) return close();
+  if (!transport_.open(weak_from_this())) return close();
   rest();
 }
 
@@ -40,180 +35,58 @@ void Connection::close() {
   if (phase_ == Phase::kClosed) return;
   phase_ = Phase::kClosed;
   if (ConnectionExchange* exchange = std::exchange(exchange_, nullptr)) exchange->lose();
-  socket_.reset();
-  timer_.reset();
+  transport_.close();
+  alarm_.stop();
   reader_.reset();
-  outbox_.clear();
-  ahead_ = std::string();
   state_->connections.erase(this);
   if (const auto count = state_->of_address.find(address_); --count->second == 0) state_->of_address.erase(count);
   --state_->figures.connections;
-  state_->figures.exchanges -= std::exchange(counted_, false);
+  exchange_counted_.end();
+}
+
+void Connection::enter(Phase phase, Clock::time_point due) {
+  phase_ = phase;
+  phase_due_ = due;
+  ping_due_ = Clock::time_point::max();
 }
 
 void Connection::rest() {
-  phase_ = Phase::kResting;
-  phase_due_ = Clock::now() + after(state_->settings.idle_seconds);
-  record_ = Record();
-  if (input_over_ && ahead_.empty()) return close();
+  enter(Phase::kResting, Clock::now() + after(state_->settings.idle_seconds));
+  answer_.reset();
   if (state_->closing) return linger();
-  if (!ahead_.empty()) feed(std::exchange(ahead_, std::string()));
-  if (input_over_ && reading()) return close();
+  transport_.resume();
+  if (reading() && transport_.input_over()) return close();
   arm();
-  listen();
 }
 
-// The answer is out and the connection ends. Closing with bytes unread would reset it and could
-// take the answer with it.
+// The answer is out and the connection ends.
 void Connection::linger() {
-  phase_ = Phase::kLingering;
-  reader_.reset();
-  ahead_ = std::string();
-  phase_due_ = Clock::now() + after(std::min(2.0, state_->settings.header_seconds));
-  SocketError error;
-  socket_->shutdown(Socket::shutdown_send, error);
-  if (input_over_ || error) return close();
+  enter(Phase::kLingering, Clock::now() + after(std::min(2.0, state_->settings.header_seconds)));
+  transport_.linger();
   arm();
-  listen();
-}
-
-size_t Connection::room() const {
-  const bool kept = !reading() && phase_ != Phase::kLingering;
-  return kept ? state_->scratch.size() - std::min(state_->scratch.size(), ahead_.size()) : state_->scratch.size();
-}
-
-// No buffer is kept for what may come: the wait is for the socket, the reading happens at once.
-void Connection::listen() {
-  if (awaits_input_ || input_over_ || phase_ == Phase::kClosed) return;
-  if (room() == 0) {
-    check_due_ = Clock::now() + kCheckEvery;
-    return arm();
-  }
-  awaits_input_ = true;
-  socket_->async_wait(Socket::wait_read, [self = shared_from_this()](const SocketError&) {
-    self->awaits_input_ = false;
-    if (self->socket_) self->readable();
-  });
-}
-
-void Connection::readable() {
-  SocketError error;
-  const size_t size = socket_->read_some(asio::buffer(state_->scratch.data(), room()), error);
-  if (error && error != asio::error::would_block) return input_ended(error == asio::error::eof);
-  if (!error) take({state_->scratch.data(), size});
-  listen();
-}
-
-void Connection::take(std::string_view bytes) {
-  if (reading()) {
-    feed(bytes);
-    arm();
-  } else if (phase_ == Phase::kLingering) {
-    lingered_ += bytes.size();
-    if (lingered_ > kMaxLingered) close();
-  } else {
-    ahead_ += bytes;
-  }
-}
-
-// A client that sends no more counts as gone, unless its answer is already on the way.
-void Connection::input_ended(bool orderly) {
-  if (orderly && phase_ == Phase::kSending)
-    input_over_ = true;
-  else
-    lost();
 }
 
 void Connection::lost() {
   if (phase_ == Phase::kClosed) return;
-  if (record_.begun && phase_ != Phase::kLingering) log(true);
+  if (answer_ && phase_ != Phase::kLingering) answer_->log(true, transport_.written());
   close();
 }
 
-void Connection::send(std::string bytes) {
-  outbox_.push(std::move(bytes));
-  flush();
-}
-
-void Connection::flush() {
-  if (awaits_output_ || phase_ == Phase::kClosed) return;
-  while (!outbox_.empty()) {
-    SocketError error;
-    const size_t size = socket_->write_some(outbox_.front(), error);
-    if (error == asio::error::would_block) {
-      awaits_output_ = true;
-      taken_mark_ = written_ - in_kernel();
-      write_due_ = Clock::now() + after(state_->settings.write_seconds);
-      socket_->async_wait(Socket::wait_write, [self = shared_from_this()](const SocketError&) {
-        self->awaits_output_ = false;
-        if (self->socket_) self->flush();
-      });
-      return arm();
-    }
-    if (error) return lost();
-    outbox_.consume(size);
-    written_ += size;
-    record_.bytes += size;
-  }
-  // Not at once: many requests may wait in ahead_.
-  if (phase_ == Phase::kSending) asio::post(state_->events, [self = shared_from_this()] { self->answered(); });
-}
-
-size_t Connection::in_kernel() const {
-  int bytes = 0;
-  if (!socket_ || ioctl(const_cast<Socket&>(*socket_).native_handle(), SIOCOUTQ, &bytes) != 0) return 0;
-  return static_cast<size_t>(std::max(bytes, 0));
-}
-
-size_t Connection::unsent() const { return outbox_.size() + in_kernel(); }
-
-// One timer for the earliest of what the phase waits for. It is only set anew to be earlier; when
-// it comes too early, it is set again.
 void Connection::arm() {
   if (phase_ == Phase::kClosed) return;
-  const bool own = reading() || phase_ == Phase::kLingering || phase_ == Phase::kAuthDelay;
-  Clock::time_point next = own ? phase_due_ : Clock::time_point::max();
-  if (awaits_output_) next = std::min(next, write_due_);
-  if (record_.events && phase_ == Phase::kWorking) next = std::min(next, ping_due_);
-  if (room() == 0) next = std::min(next, check_due_);
-  if (next >= timer_at_) return;
-  timer_at_ = next;
-  timer_->expires_at(next);
-  timer_->async_wait([self = shared_from_this()](const SocketError& error) {
-    if (error || !self->timer_) return;
-    self->timer_at_ = Clock::time_point::max();
-    self->on_timer();
+  alarm_.set(std::min(phase_due_, ping_due_), [self = shared_from_this()] {
+    self->on_alarm();
     self->arm();
   });
 }
 
-void Connection::on_timer() {
+void Connection::on_alarm() {
   const Clock::time_point now = Clock::now();
-  if (awaits_output_ && now >= write_due_) {
-    const uint64_t taken = written_ - in_kernel();
-    if (taken == taken_mark_) {
-      ++state_->figures.timed_out;
-      return lost();
-    }
-    taken_mark_ = taken;
-    write_due_ = now + after(state_->settings.write_seconds);
-  }
-  if (record_.events && phase_ == Phase::kWorking && now >= ping_due_) {
-    if (outbox_.empty()) write(": ping\n\n");
+  if (now >= ping_due_) {
+    if (transport_.all_sent()) write(": ping\n\n");
     ping_due_ = now + after(state_->settings.ping_seconds);
-    if (phase_ == Phase::kClosed) return;
   }
-  // It cannot be read any more, so its end would not be seen.
-  if (room() == 0 && now >= check_due_) {
-    check_due_ = now + kCheckEvery;
-    pollfd peer{socket_->native_handle(), POLLRDHUP, 0};
-    if (phase_ != Phase::kSending && poll(&peer, 1, 0) == 1) return lost();
-  }
-  const bool own = reading() || phase_ == Phase::kLingering || phase_ == Phase::kAuthDelay;
-  if (own && now >= phase_due_) expired();
-}
-
-void Connection::expired() {
+  if (now < phase_due_) return;
   if (phase_ == Phase::kHead || phase_ == Phase::kBody) {
     ++state_->figures.timed_out;
     const char* part = phase_ == Phase::kHead ? "head" : "body";
@@ -223,6 +96,135 @@ void Connection::expired() {
   } else {
     close();
   }
+}
+
+void Connection::received(std::string_view& bytes) {
+  try {
+    while (!bytes.empty() && reading()) read_request(bytes);
+  } catch (const Refusal& refusal) {
+    if (refusal.error.status == 400) ++state_->figures.malformed;
+    refuse(refusal.error);
+  }
+  arm();
+}
+
+void Connection::read_request(std::string_view& bytes) {
+  if (!reader_) {
+    if (bytes.front() == '\r' || bytes.front() == '\n')
+      return bytes.remove_prefix(1);  // between requests, RFC 9112 2.2
+    reader_ = std::make_unique<RequestReader>(state_->settings.max_header, state_->settings.max_headers);
+    answer_.emplace("ip:" + address_, transport_.written());
+    ++state_->figures.requests;
+    enter(Phase::kHead, Clock::now() + after(state_->settings.header_seconds));
+  }
+  bytes.remove_prefix(reader_->take(bytes));
+  if (phase_ == Phase::kHead && reader_->state() != RequestReader::State::kHead) {
+    enter(Phase::kBody, Clock::now() + after(state_->settings.body_seconds));
+    admit();
+  }
+  if (phase_ == Phase::kBody && reader_->state() == RequestReader::State::kDone) dispatch();
+}
+
+// The head alone decides whether the body is wanted.
+void Connection::admit() {
+  reader_->request().address = address_;
+  Admission admission = RequestAdmission(*state_, *reader_, answer_->request()).admit();
+  if (!admission.route) return reply(std::move(*admission.reply));
+  route_ = admission.route;
+  if (admission.delay > Clock::duration()) {
+    enter(Phase::kAuthDelay, Clock::now() + admission.delay);
+    transport_.hold();
+    if (!state_->draining) exchange_counted_.begin();
+  }
+  if (admission.awaits_continue) transport_.send("HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+void Connection::dispatch() {
+  const auto exchange =
+      std::make_shared<ConnectionExchange>(shared_from_this(), *state_, std::move(reader_->request()));
+  reader_.reset();
+  enter(Phase::kWorking);
+  transport_.hold();
+  exchange_counted_.begin();
+  exchange_ = exchange.get();
+  try {
+    route_->handler(exchange);
+  } catch (const UsageError& error) {
+    const RequestRecord& request = answer_->request();
+    if (exchange_ == exchange.get() && exchange->open())
+      exchange->reply(error_reply(request.errors, {400, "invalid_request", error.what(), "", 0}, request.id));
+  } catch (const std::exception& error) {
+    log_line(LogLevel::kError, "handler", {{"request", exchange->request().id}, {"problem", error.what()}});
+  }
+}
+
+void Connection::refuse(const Error& error) {
+  RequestRecord& request = answer_->request();
+  Reply answer = error_reply(request.errors, error, request.id);
+  // Where the next request begins is not sure.
+  if (error.status == 400) request.keep_alive = false;
+  if (error.status == 401)
+    answer.headers.emplace_back("WWW-Authenticate", request.errors == ErrorShape::kA1111 ? "Basic realm=\"inkstone\""
+                                                                                         : "Bearer realm=\"inkstone\"");
+  reply(std::move(answer));
+}
+
+void Connection::reply(Reply reply) {
+  const bool unread = reader_ && reader_->state() != RequestReader::State::kDone;
+  if (unread || state_->draining) answer_->request().keep_alive = false;
+  std::string head = answer_->begin(reply);
+  // After its first line an answer is certain.
+  ++state_->answers[reply.status];
+  exchange_counted_.begin();
+  reader_.reset();
+  exchange_ = nullptr;
+  enter(Phase::kSending);
+  transport_.finish(std::move(head), answer_->body_of(std::move(reply)));
+}
+
+void Connection::begin_stream(const Reply& head) {
+  if (state_->draining) answer_->request().keep_alive = false;
+  std::string text = answer_->begin_stream(head);
+  ++state_->answers[head.status];
+  if (answer_->sends_events()) ping_due_ = Clock::now() + after(state_->settings.ping_seconds);
+  transport_.send(std::move(text));
+  arm();
+}
+
+void Connection::write(std::string_view chunk) {
+  std::string piece = answer_->piece(chunk);
+  if (piece.empty()) return;
+  if (unsent() > state_->settings.max_unsent) {
+    const RequestRecord& request = answer_->request();
+    log_line(LogLevel::kWarning, "slow reader",
+             {{"request", request.id}, {"client", request.client}, {"unsent", unsent()}});
+    return lost();
+  }
+  if (answer_->sends_events()) ping_due_ = Clock::now() + after(state_->settings.ping_seconds);
+  transport_.send(std::move(piece));
+}
+
+void Connection::end_stream() {
+  exchange_ = nullptr;
+  enter(Phase::kSending);
+  transport_.finish(answer_->end());
+}
+
+void Connection::abandon() {
+  if (phase_ != Phase::kWorking) return;
+  exchange_ = nullptr;
+  // The missing end of the stream tells the client.
+  if (answer_->begun()) return lost();
+  refuse({500, "internal_error", "the server failed at this request; its log says more under the request's id", "", 0});
+}
+
+void Connection::finished() {
+  answer_->log(false, transport_.written());
+  exchange_counted_.end();
+  if (answer_->request().keep_alive)
+    rest();
+  else
+    linger();
 }
 
 }  // namespace inkstone::http

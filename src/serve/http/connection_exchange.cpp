@@ -6,8 +6,8 @@
 
 namespace inkstone::http {
 
-ConnectionExchange::ConnectionExchange(std::shared_ptr<Connection> connection, Request request)
-    : connection_(std::move(connection)), request_(std::move(request)) {}
+ConnectionExchange::ConnectionExchange(std::shared_ptr<Connection> connection, ServerState& server, Request request)
+    : connection_(std::move(connection)), server_(server), request_(std::move(request)) {}
 
 ConnectionExchange::~ConnectionExchange() {
   if (state_ == State::kOpen || state_ == State::kStreaming) connection_->abandon();
@@ -26,7 +26,7 @@ void ConnectionExchange::begin_stream(Reply head) {
   INKSTONE_CHECK(state_ == State::kOpen, "a request is answered twice: ", request_.path);
   state_ = State::kStreaming;
   try {
-    connection_->begin_stream(std::move(head));
+    connection_->begin_stream(head);
   } catch (...) {
     state_ = State::kOpen;
     throw;
@@ -69,10 +69,10 @@ void ConnectionExchange::lose() {
 
 // Not at once: the loss may come out in the middle of a write() of the one who is to be told.
 void ConnectionExchange::tell_soon() {
-  if (connection_->state().silent) return end();
-  boost::asio::post(connection_->state().events, [weak = weak_from_this()] {
+  if (server_.silent) return end();
+  boost::asio::post(server_.events, [weak = weak_from_this()] {
     const std::shared_ptr<ConnectionExchange> exchange = weak.lock();
-    if (!exchange || exchange->connection_->state().silent) return;
+    if (!exchange || exchange->server_.silent) return;
     if (const auto gone = std::exchange(exchange->gone_, nullptr)) gone();
   });
 }

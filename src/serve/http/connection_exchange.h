@@ -7,7 +7,7 @@ namespace inkstone::http {
 
 class ConnectionExchange final : public Exchange, public std::enable_shared_from_this<ConnectionExchange> {
  public:
-  ConnectionExchange(std::shared_ptr<Connection> connection, Request request);
+  ConnectionExchange(std::shared_ptr<Connection> connection, ServerState& server, Request request);
   ~ConnectionExchange() override;
   const Request& request() const override { return request_; }
   void reply(Reply reply) override;
@@ -27,6 +27,7 @@ class ConnectionExchange final : public Exchange, public std::enable_shared_from
   void end();
 
   const std::shared_ptr<Connection> connection_;
+  ServerState& server_;
   const Request request_;
   State state_ = State::kOpen;
   std::function<void()> gone_;

@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "serve/http/http.h"
 #include "serve/http/keys.h"
@@ -39,6 +40,18 @@ struct ServerState {
   bool draining = false, closing = false;
   // Handlers are no longer told that their client is gone.
   bool silent = false;
+};
+
+// Counts something of a connection in one of the figures, once at a time.
+class CountedOnce {
+ public:
+  explicit CountedOnce(int& figure) : figure_(figure) {}
+  void begin() { figure_ += !std::exchange(counted_, true); }
+  void end() { figure_ -= std::exchange(counted_, false); }
+
+ private:
+  int& figure_;
+  bool counted_ = false;
 };
 
 }  // namespace inkstone::http

@@ -1,0 +1,116 @@
+#include "serve/scheduling/job_table.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace inkstone::serve {
+namespace {
+
+constexpr std::ptrdiff_t kMaxPassing = 32;  // buckets
+
+}  // namespace
+
+size_t JobTable::add_bucket(BatchBucket bucket, const PlannedRun& run) {
+  INKSTONE_CHECK(!bucket_of(bucket.size), "batcher: the bucket ", bucket.size.model, " ", bucket.size.width, " x ",
+                 bucket.size.height, " is there already");
+  INKSTONE_CHECK(bucket.max_batch_rows > 0, "batcher: a bucket of ", bucket.max_batch_rows, " rows");
+  if (bucket.passing && std::ranges::count(buckets_, true, &BatchBucket::passing) >= kMaxPassing) {
+    for (size_t i = 0; i < buckets_.size(); i++) {
+      const bool runs = !run.is(Decision::Kind::kNothing) && run.bucket == i;
+      if (!buckets_[i].passing || runs || !idle(i)) continue;
+      buckets_[i] = std::move(bucket);
+      return i;
+    }
+  }
+  buckets_.push_back(std::move(bucket));
+  return buckets_.size() - 1;
+}
+
+bool JobTable::idle(size_t bucket) const {
+  return std::ranges::none_of(jobs_, [&](const auto& job) { return job.second.bucket == bucket; });
+}
+
+std::optional<size_t> JobTable::bucket_of(const SizeBucket& size) const {
+  const auto found = std::ranges::find(buckets_, size, &BatchBucket::size);
+  if (found == buckets_.end()) return std::nullopt;
+  return static_cast<size_t>(found - buckets_.begin());
+}
+
+size_t JobTable::known_bucket(const SizeBucket& size) const {
+  const std::optional<size_t> bucket = bucket_of(size);
+  INKSTONE_CHECK(bucket, "batcher: no bucket for ", size.model, " ", size.width, " x ", size.height);
+  return *bucket;
+}
+
+JobEntry JobTable::placed(const BatchJob& job) const {
+  const int classes_above = static_cast<int>(Priority::kHigh) - static_cast<int>(job.priority);
+  return {job, known_bucket(job.bucket), job.arrival + head_start_ * classes_above};
+}
+
+bool JobTable::add(const BatchJob& job) { return jobs_.emplace(job.id, placed(job)).second; }
+
+bool JobTable::remove(JobId id) { return jobs_.erase(id) > 0; }
+
+const JobEntry* JobTable::find(JobId id) const {
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() ? nullptr : &found->second;
+}
+
+JobEntry* JobTable::entry_of(JobId id) {
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() ? nullptr : &found->second;
+}
+
+double JobTable::side_seconds(const JobEntry& entry) const {
+  const StepTimes& times = buckets_[entry.bucket].times;
+  return times.decode_seconds() + (entry.phase == Phase::kEncode ? times.encode_seconds() : 0);
+}
+
+double JobTable::alone_seconds(const JobEntry& entry) const {
+  return entry.job.calls_left * buckets_[entry.bucket].times.step_seconds(entry.job.rows) + side_seconds(entry);
+}
+
+PlannedRun JobTable::side_run(const JobEntry& entry) const {
+  const StepTimes& times = buckets_[entry.bucket].times;
+  if (entry.phase == Phase::kEncode)
+    return {{Decision::Kind::kEncode, {entry.job.id}, times.encode_seconds()}, entry.bucket};
+  return {{Decision::Kind::kDecode, {entry.job.id}, times.decode_seconds()}, entry.bucket};
+}
+
+void JobTable::ran(const PlannedRun& run, double seconds) {
+  StepTimes& times = buckets_[run.bucket].times;
+  if (run.is(Decision::Kind::kStep)) times.stepped(run.batch_rows, seconds);
+  if (run.is(Decision::Kind::kEncode)) times.encoded(seconds);
+  if (run.is(Decision::Kind::kDecode)) times.decoded(seconds);
+  for (const JobId id : run.decision.jobs) {
+    JobEntry* entry = entry_of(id);
+    if (!entry) continue;  // cancelled, or failed, meanwhile
+    if (run.is(Decision::Kind::kStep)) {
+      entry->fresh = false;
+      if (--entry->job.calls_left <= 0) entry->phase = Phase::kDecode;
+    }
+    if (run.is(Decision::Kind::kEncode)) entry->phase = entry->job.calls_left > 0 ? Phase::kDenoise : Phase::kDecode;
+  }
+}
+
+void JobTable::cut_short(JobId id, int max_calls_left) {
+  JobEntry* entry = entry_of(id);
+  if (!entry) return;
+  entry->job.calls_left = std::min(entry->job.calls_left, max_calls_left);
+  if (entry->phase == Phase::kDenoise && entry->job.calls_left == 0) entry->phase = Phase::kDecode;
+}
+
+void JobTable::correct(JobId id, int rows, int calls_left) {
+  JobEntry* entry = entry_of(id);
+  if (!entry) return;
+  entry->job.rows = rows;
+  entry->job.calls_left = calls_left;
+}
+
+void JobTable::set_in_wave(JobId id, bool in_wave) {
+  if (JobEntry* entry = entry_of(id)) entry->in_wave = in_wave;
+}
+
+}  // namespace inkstone::serve

@@ -1,0 +1,81 @@
+// The jobs that were admitted to one device, and its size buckets: how far each job is, what is left
+// of it, and how long the device takes for that. It decides nothing.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "serve/scheduling/batch_job.h"
+#include "serve/scheduling/decision.h"
+#include "serve/scheduling/step_times.h"
+
+namespace inkstone::serve {
+
+struct BatchBucket {
+  SizeBucket size;
+  StepTimes times;
+  int max_batch_rows;
+  // It is forgotten when it has no jobs and many newer ones have come.
+  bool passing = false;
+};
+
+struct JobEntry {
+  BatchJob job;
+  size_t bucket;  // its number
+  // Its arrival, plus a head start for each class above its own.
+  double rank;
+  Phase phase = Phase::kEncode;
+  bool fresh = true;     // has not stepped
+  bool in_wave = false;  // with Batching::kOff and kStatic
+};
+
+// Whether a goes first, by rank. No two jobs have the same place.
+inline bool ranks_before(const JobEntry& a, const JobEntry& b) {
+  return a.rank != b.rank ? a.rank < b.rank : a.job.id < b.job.id;
+}
+
+class JobTable {
+ public:
+  explicit JobTable(double head_start) : head_start_(head_start) {}
+
+  // Returns its number. Throws Error if its size is there already. A passing bucket may take the
+  // number of an older one that has no jobs and that `run`, which is under way, is not in.
+  size_t add_bucket(BatchBucket bucket, const PlannedRun& run);
+  const std::vector<BatchBucket>& buckets() const { return buckets_; }
+  std::optional<size_t> bucket_of(const SizeBucket& size) const;
+  size_t known_bucket(const SizeBucket& size) const;  // throws Error if there is none
+  void limit_rows(size_t bucket, int max_batch_rows) { buckets_[bucket].max_batch_rows = max_batch_rows; }
+
+  // The job as it would stand here. Throws Error if its bucket is not there.
+  JobEntry placed(const BatchJob& job) const;
+  bool add(const BatchJob& job);  // returns false if the job is there already
+  bool remove(JobId id);          // returns false if it is not there
+  const std::map<JobId, JobEntry>& jobs() const { return jobs_; }
+  const JobEntry* find(JobId id) const;
+
+  // Of what is left: encode and decode; everything, if the job had the device alone.
+  double side_seconds(const JobEntry& entry) const;
+  double alone_seconds(const JobEntry& entry) const;
+
+  // The encode or decode that the job waits for.
+  PlannedRun side_run(const JobEntry& entry) const;
+
+  // The run has ended: its bucket learns what it took, and its jobs advance. A job that was decoded
+  // stays until it is removed.
+  void ran(const PlannedRun& run, double seconds);
+  // These three do nothing if the job is not here.
+  void cut_short(JobId id, int max_calls_left);
+  void correct(JobId id, int rows, int calls_left);
+  void set_in_wave(JobId id, bool in_wave);
+
+ private:
+  bool idle(size_t bucket) const;
+  JobEntry* entry_of(JobId id);
+
+  double head_start_;
+  std::vector<BatchBucket> buckets_;
+  std::map<JobId, JobEntry> jobs_;
+};
+
+}  // namespace inkstone::serve

@@ -1,0 +1,96 @@
+#include "serve/scheduling/queue_view.h"
+
+#include <algorithm>
+
+namespace inkstone::serve {
+namespace {
+
+// A safety factor: encodes, decodes and first steps come between.
+constexpr double kEarly = 2.5;
+
+}  // namespace
+
+QueueView::QueueView(const JobTable& table, const BatcherSettings& settings, double now)
+    : table_(table), settings_(settings), rows_waiting_(table.buckets().size()) {
+  for (const auto& [id, job] : table.jobs()) {
+    places_.push_back({&job});
+    if (job.phase == Phase::kDenoise) rows_waiting_[job.bucket] += job.job.rows;
+  }
+  find_risks(now);
+}
+
+// A deadline is at risk when the deadlines' share of the time just suffices for all jobs due by
+// then. Jobs of one bucket step together, but none ends sooner than it would alone; buckets take
+// turns.
+void QueueView::find_risks(double now) {
+  struct Due {
+    double together = 0, longest = 0;
+  };
+  std::vector<Place*> timed;
+  for (Place& place : places_) {
+    const std::optional<double>& deadline = place.entry->job.deadline;
+    if (deadline && now + table_.alone_seconds(*place.entry) <= *deadline) timed.push_back(&place);
+  }
+  std::ranges::stable_sort(timed, {}, [](const Place* place) { return *place->entry->job.deadline; });
+  std::vector<Due> buckets(table_.buckets().size());
+  double due = 0;
+  size_t at_risk = 0;
+  for (size_t i = 0; i < timed.size(); i++) {
+    const JobEntry& entry = *timed[i]->entry;
+    const BatchBucket& bucket = table_.buckets()[entry.bucket];
+    const double steps = entry.job.calls_left * bucket.times.step_seconds(bucket.max_batch_rows);
+    Due& own = buckets[entry.bucket];
+    due -= std::max(own.together, own.longest);
+    own.together += steps * entry.job.rows / bucket.max_batch_rows;
+    own.longest = std::max(own.longest, steps);
+    due += std::max(own.together, own.longest) + table_.side_seconds(entry) / settings_.decode_share;
+    if (now + kEarly * due / settings_.deadline_share >= *entry.job.deadline) at_risk = i + 1;
+  }
+  for (size_t i = 0; i < at_risk; i++) timed[i]->at_risk = true;
+}
+
+bool QueueView::steps_wait() const {
+  return std::ranges::any_of(rows_waiting_, [](int rows) { return rows > 0; });
+}
+
+bool QueueView::goes_before(const Place& a, const Place& b, Urgency urgency) const {
+  const auto first_step = [this](const Place& place) {
+    return settings_.first_step_first && place.entry->fresh && place.entry->job.priority != Priority::kLow;
+  };
+  const auto deadline = [](const Place& place) { return *place.entry->job.deadline; };
+  if (urgency.deadlines) {
+    if (a.at_risk != b.at_risk) return a.at_risk;
+    if (a.at_risk && deadline(a) != deadline(b)) return deadline(a) < deadline(b);
+  }
+  if (urgency.first_steps && first_step(a) != first_step(b)) return first_step(a);
+  return ranks_before(*a.entry, *b.entry);
+}
+
+const QueueView::Place* QueueView::first(Phase phase) const {
+  const Place* first = nullptr;
+  for (const Place& place : places_) {
+    if (place.entry->phase == phase && (!first || goes_before(place, *first, {true, true}))) first = &place;
+  }
+  return first;
+}
+
+std::vector<const QueueView::Place*> QueueView::batch(size_t bucket, Urgency urgency) const {
+  std::vector<const Place*> ready, batch;
+  for (const Place& place : places_) {
+    if (place.entry->bucket == bucket && place.entry->phase == Phase::kDenoise) ready.push_back(&place);
+  }
+  std::ranges::sort(ready, [&](const Place* a, const Place* b) { return goes_before(*a, *b, urgency); });
+  int room = table_.buckets()[bucket].max_batch_rows;
+  for (const Place* place : ready) {
+    const BatchJob& job = place->entry->job;
+    if (job.alone && !batch.empty()) continue;
+    // Alone it is tried even if its bucket takes fewer rows by now.
+    if (job.rows > room && !batch.empty()) continue;
+    batch.push_back(place);
+    room -= job.rows;
+    if (job.alone || room <= 0) break;
+  }
+  return batch;
+}
+
+}  // namespace inkstone::serve

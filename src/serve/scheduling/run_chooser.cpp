@@ -1,0 +1,71 @@
+#include "serve/scheduling/run_chooser.h"
+
+#include <algorithm>
+
+namespace inkstone::serve {
+
+namespace {
+
+using Kind = Decision::Kind;
+
+}  // namespace
+
+RunChooser::RunChooser(const BatcherSettings& settings)
+    : settings_(settings),
+      side_runs_(settings.encode_share, settings.decode_share),
+      borrowed_time_(settings.deadline_share, settings.first_step_share) {}
+
+PlannedRun RunChooser::next(const JobTable& table, double now) {
+  const QueueView queue(table, settings_, now);
+  const QueueView::Place* encode = queue.first(Phase::kEncode);
+  const QueueView::Place* decode = queue.first(Phase::kDecode);
+  std::optional<double> encode_seconds;
+  if (encode) encode_seconds = table.buckets()[encode->entry->bucket].times.encode_seconds();
+  const Kind side = side_runs_.next(encode_seconds, decode, queue.steps_wait());
+  if (side == Kind::kEncode) return table.side_run(*encode->entry);
+  if (side == Kind::kDecode) return table.side_run(*decode->entry);
+  return queue.steps_wait() ? step_of(table, queue) : PlannedRun{};
+}
+
+void RunChooser::ran(Kind kind, double seconds) {
+  side_runs_.ran(kind, seconds);
+  if (kind == Kind::kStep) borrowed_time_.stepped(seconds);
+}
+
+size_t RunChooser::bucket_in_turn(const JobTable& table, const QueueView& queue) {
+  const QueueView::Place* first = queue.first(Phase::kDenoise);
+  std::optional<size_t> urgent;
+  if (first->at_risk && borrowed_time_.allowed().deadlines) urgent = first->entry->bucket;
+  return turns_.next(table.buckets(), queue.rows_waiting(), urgent);
+}
+
+PlannedRun RunChooser::step_of(const JobTable& table, const QueueView& queue) {
+  const size_t bucket = bucket_in_turn(table, queue);
+  const Urgency urgency = borrowed_time_.allowed();
+  const std::vector<const QueueView::Place*> batch = queue.batch(bucket, urgency);
+  borrowed_time_.begin_step(borrowed_by(batch, queue, bucket, urgency));
+  PlannedRun run{{Kind::kStep}, bucket};
+  for (const QueueView::Place* place : batch) {
+    run.decision.jobs.push_back(place->entry->job.id);
+    run.batch_rows += place->entry->job.rows;
+  }
+  run.decision.seconds = table.buckets()[bucket].times.step_seconds(run.batch_rows);
+  turns_.pay(bucket, run.decision.seconds);
+  return run;
+}
+
+BorrowedTime::Parts RunChooser::borrowed_by(const std::vector<const QueueView::Place*>& batch, const QueueView& queue,
+                                            size_t bucket, Urgency urgency) const {
+  if (bucket != turns_.turn()) return {1, 0};
+  const std::vector<const QueueView::Place*> in_turn = queue.batch(bucket, {});
+  double rows = 0, at_risk = 0, first = 0;
+  for (const QueueView::Place* place : batch) {
+    const int own = place->entry->job.rows;
+    rows += own;
+    if (std::ranges::count(in_turn, place) > 0) continue;
+    (urgency.deadlines && place->at_risk ? at_risk : first) += own;
+  }
+  return {at_risk / rows, first / rows};
+}
+
+}  // namespace inkstone::serve
