@@ -51,7 +51,7 @@ int refuse(const Options& options, const std::string& what, const char* where, i
   const bool verbose = options.verbose.value_or(false) && *where;
   write_error("inkstone: " + one_line(what) + (verbose ? std::string(" (") + where + ")" : "") + "\n");
   try {
-    if (options.json.value_or(false)) print_json({{"error", clean_utf8(what)}, {"exit_code", code}});
+    if (options.json.value_or(false)) print_json_error(what, code);
   } catch (const Error&) {  // standard output is gone, and standard error has the reason
   }
   return code;

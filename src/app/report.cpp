@@ -11,6 +11,7 @@
 #include "backend/devices.h"
 #include "base/dtype.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 namespace inkstone {
 namespace {
@@ -172,6 +173,10 @@ JsonObject times_json(const StageTimes& times) {
           {"unet_seconds", times.unet},
           {"vae_seconds", times.vae},
           {"total_seconds", times.total}};
+}
+
+void print_json_error(const std::string& what, int exit_code) {
+  print_json({{"error", clean_utf8(what)}, {"exit_code", exit_code}});
 }
 
 void print_json(const JsonObject& object) {

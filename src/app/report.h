@@ -29,6 +29,7 @@ std::string card_text(const AscendStatus& card);  // what went to and fro, and i
 JsonObject plan_json(const EnginePlan& plan);
 JsonObject times_json(const StageTimes& times);
 
+void print_json_error(const std::string& what, int exit_code);
 void print_json(const JsonObject& object);  // one line on standard output; then it has its one object
 
 }  // namespace inkstone

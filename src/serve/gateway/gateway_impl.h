@@ -36,6 +36,7 @@ struct ServedJob {  // an image that has not ended
   Failure failure{};
 };
 
+// methods: 50 allowed: the fleet of machines replaces it by a dispatcher without threads
 struct Gateway::Impl final : WorkerEvents {
   Impl(boost::asio::io_context& events, ServeSettings settings, WorkerProgram program);
   ~Impl() override;

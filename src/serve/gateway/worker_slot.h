@@ -55,6 +55,7 @@ class WorkerEvents {
   virtual void answered() = 0;
 };
 
+// methods: 40 allowed: the same dispatcher takes its commands and its watchdog
 class WorkerSlot final : public WorkerListener {
  public:
   WorkerSlot(boost::asio::io_context& events, WorkerEvents& worker_events, const ServeSettings& settings,

@@ -14,7 +14,8 @@ using Kind = Decision::Kind;
 
 bool answers(const WorkerReport& report, const Decision& decision) {
   const JobId job = decision.jobs.front();
-  if (const auto* started = std::get_if<Started>(&report)) return decision.kind == Kind::kEncode && started->job == job;
+  if (const auto* started = std::get_if<Started>(&report))
+    return decision.kind == Kind::kEncode && started->job == job && started->rows >= 1 && started->calls >= 1;
   if (const auto* finished = std::get_if<Finished>(&report))
     return decision.kind == Kind::kDecode && finished->job == job;
   if (const auto* failed = std::get_if<Failed>(&report))

@@ -45,6 +45,7 @@ size_t JobTable::known_bucket(const SizeBucket& size) const {
 }
 
 JobEntry JobTable::placed(const BatchJob& job) const {
+  INKSTONE_CHECK(job.rows >= 1, "batcher: job ", job.id, " has ", job.rows, " rows");
   const int classes_above = static_cast<int>(Priority::kHigh) - static_cast<int>(job.priority);
   return {job, known_bucket(job.bucket), job.arrival + head_start_ * classes_above};
 }
@@ -105,6 +106,7 @@ void JobTable::cut_short(JobId id, int max_calls_left) {
 void JobTable::correct(JobId id, int rows, int calls_left) {
   JobEntry* entry = entry_of(id);
   if (!entry) return;
+  INKSTONE_CHECK(rows >= 1, "batcher: job ", id, " has ", rows, " rows");
   entry->job.rows = rows;
   entry->job.calls_left = calls_left;
 }

@@ -47,7 +47,8 @@ class JobTable {
   size_t known_bucket(const SizeBucket& size) const;  // throws Error if there is none
   void limit_rows(size_t bucket, int max_batch_rows) { buckets_[bucket].max_batch_rows = max_batch_rows; }
 
-  // The job as it would stand here. Throws Error if its bucket is not there.
+  // The job as it would stand here. Throws Error if its bucket is not there or it has no row: such
+  // a one would never fill a step.
   JobEntry placed(const BatchJob& job) const;
   bool add(const BatchJob& job);  // returns false if the job is there already
   bool remove(JobId id);          // returns false if it is not there

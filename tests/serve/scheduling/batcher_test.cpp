@@ -202,6 +202,9 @@ TEST(Batcher, refuses_at_once_and_says_why) {
   EXPECT_EQ(bench.batcher.figures().refused[static_cast<size_t>(Refusal::kQueueFull)], 2);
   bench.batcher.readmit({.id = 9, .bucket = kSmall}, bench.now);  // was admitted before
   EXPECT_EQ(bench.batcher.figures().jobs, 4);
+  // Without rows it would never fill a step, and a forecast would never end.
+  EXPECT_THROW(bench.batcher.readmit({.id = 10, .bucket = kSmall, .rows = 0}, bench.now), Error);
+  EXPECT_THROW(bench.batcher.correct(9, 0, 3), Error);
 }
 
 TEST(Batcher, a_deadline_that_would_break_an_earlier_promise_is_refused) {

@@ -1,6 +1,6 @@
 // A worker without a model. How long it takes comes from its flags (NAME=NUMBER), what goes wrong
 // from words of a prompt: WHAT@WHERE, as in die@encode, die@step:3, stop@decode; WHAT is die, stop
-// (SIGSTOP), garbage, unusable, nan, wrong, slow or leave. "times:N:FILE" in the prompt: only N
+// (SIGSTOP), garbage, unusable, nan, wrong, rowless, slow or leave. "times:N:FILE" in the prompt: only N
 // times, counted in that file over the lives of workers.
 #include <signal.h>
 #include <sys/socket.h>
@@ -87,7 +87,8 @@ class SimulatedWorker {
     if (what == "unusable") send_report(kSocket, Unusable{"the device is lost"});
     if (what == "garbage" && send(kSocket, "{\"nonsense\":", 12, 0) < 0) _exit(1);
     if (what == "wrong") send_report(kSocket, Hello{});
-    return what == "nan" || what == "unusable" || what == "garbage" || what == "wrong";
+    if (what == "rowless") send_report(kSocket, Started{jobs_.rbegin()->first, 0, 0, 1, {}});
+    return what == "nan" || what == "unusable" || what == "garbage" || what == "wrong" || what == "rowless";
   }
 
   bool is_nan(const Job& job, const std::string& where) const {
