@@ -67,7 +67,9 @@ struct Check {
       refuse(interval, "0,1 with this model, which was distilled with guidance and has it in every evaluation");
     if (has_interval && !guided)
       refuse(interval,
-             fmt::format("0,1 without guidance: the guidance scale is {}, not more than 1", *filled.guidance_scale));
+             fmt::format(
+                 "0,1 without guidance, and the guidance scale is {}: ask for more than 1, or leave the interval out",
+                 *filled.guidance_scale));
   }
 };
 

@@ -251,7 +251,7 @@ TEST_F(BadInput, of_flags_is_wrong_usage) {
                  HasSubstr("--guidance -1: must be a number from 0 to 100"));
   expect_refusal({"generate", "a fox", "--scheduler", "foo"}, 2,
                  HasSubstr("pndm, ddim, euler, euler-ancestral, dpm++-2m"));
-  expect_refusal({"generate", "a fox", "--karras"}, 2, HasSubstr("--karras: works with euler"));
+  expect_refusal({"generate", "a fox", "--karras"}, 2, HasSubstr("--karras true: must be false with pndm; euler"));
   expect_refusal({"generate", "a fox", "--seed", "18446744073709551615", "--count", "2"}, 2,
                  HasSubstr("the last seed"));
   expect_refusal({"generate", "a fox", "--out", "fox.jpg"}, 2, HasSubstr("try fox.png"));
@@ -260,8 +260,8 @@ TEST_F(BadInput, of_flags_is_wrong_usage) {
 
 TEST_F(BadInput, of_sizes_names_those_that_work) {
   expect_refusal({"generate", "a fox", "--width", "100"}, 2,
-                 MatchesRegex("inkstone: width 100 .*multiple of .*: try [0-9]+ or [0-9]+\n"));
-  expect_refusal({"info", "--height", "100"}, 2, HasSubstr("height 100 is not a multiple"));
+                 MatchesRegex("inkstone: --width 100: must be a multiple of .*: the nearest are [0-9]+ and [0-9]+\n"));
+  expect_refusal({"info", "--height", "100"}, 2, HasSubstr("--height 100: must be a multiple"));
 }
 
 TEST_F(BadInput, of_memory_names_the_least) {
