@@ -166,10 +166,11 @@ void Bench::start_up() {
 }
 
 void Bench::probe_peaks() {
+  constexpr int kTries = 25;
   if (result_.whole.runs.empty()) console_.say("measuring the machine's peak");
   Peaks& peaks = result_.peaks;
-  peaks.fp32 = std::max(peaks.fp32, engine_.backend().peak_flops(DType::kF32));
-  peaks.bf16 = std::max(peaks.bf16, engine_.backend().peak_flops(DType::kBF16));
+  peaks.fp32 = std::max(peaks.fp32, engine_.backend().peak_flops(DType::kF32, kTries));
+  peaks.bf16 = std::max(peaks.bf16, engine_.backend().peak_flops(DType::kBF16, kTries));
 }
 
 void Bench::image(int number) {

@@ -3,18 +3,19 @@
 #include <fmt/format.h>
 
 #include "app/byte_size.h"
+#include "app/measurement.h"
 #include "app/report.h"
 
 namespace inkstone {
 namespace {
 
 std::string curve_line(const serve::ShapeTimes& times) {
-  std::string text =
-      fmt::format("  {}x{}: encode {:.1f} ms, step", times.width, times.height, 1000 * times.encode_seconds);
+  std::string text = fmt::format("  {}x{}{}: encode {}, step", times.width, times.height,
+                                 times.estimated ? ", as estimated" : "", seconds_text(times.encode_seconds));
   for (const serve::BatchTime& time : times.steps)
-    text += fmt::format("{} {} row{} {:.1f} ms", &time == &times.steps.front() ? "" : ",", time.batch_rows,
-                        time.batch_rows == 1 ? "" : "s", 1000 * time.seconds);
-  return text + fmt::format(", decode {:.1f} ms\n", 1000 * times.decode_seconds);
+    text += fmt::format("{} {} row{} {}", &time == &times.steps.front() ? "" : ",", time.batch_rows,
+                        time.batch_rows == 1 ? "" : "s", seconds_text(time.seconds));
+  return text + fmt::format(", decode {}\n", seconds_text(times.decode_seconds));
 }
 
 std::string worker_text(const serve::WorkerFigures& worker) {
@@ -22,9 +23,6 @@ std::string worker_text(const serve::WorkerFigures& worker) {
   std::string text = fmt::format("worker     {}: {}, {}\n", worker.device, worker.description, worker.precision);
   for (const std::string& line : worker.memory) text += "  " + line + "\n";
   for (const serve::ShapeTimes& times : worker.curves) text += curve_line(times);
-  for (const serve::BucketFigures& bucket : worker.batcher.buckets)
-    text += fmt::format("  at most {} rows in a step of {}x{}, 2 for each image with guidance\n", bucket.max_batch_rows,
-                        bucket.bucket.width, bucket.bucket.height);
   return text;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/cache_folder.h"
 #include "base/error.h"
 
 namespace inkstone {
@@ -70,6 +71,7 @@ serve::ServeSettings serve_settings(const Options& options) {
   settings.watchdog_factor = options.watchdog.value_or(static_cast<float>(settings.watchdog_factor));
   settings.watchdog_min = options.watchdog_min.value_or(static_cast<float>(settings.watchdog_min));
   settings.batching = batching_of(options.batching.value_or("step"));
+  settings.curve_folder = cache_folder("times");
   settings.log_json = options.log_format == "json";
   settings.log_prompts = options.log_prompts.value_or(false);
   return settings;

@@ -124,9 +124,9 @@ class Backend {
   virtual void copy(const Tensor& from, size_t from_byte, Tensor& to, size_t to_byte, size_t bytes);
   // The memory that compile() would take, without taking it.
   virtual MemoryUse plan(const Graph& graph, const Weights& weights, const CompileOptions& options) = 0;
-  // The peak in FLOP/s, measured now, in well under a second. 0 if the device does not multiply the
-  // type or cannot tell.
-  virtual double peak_flops(DType) { return 0; }
+  // The peak in FLOP/s, measured now: the best of so many tries, of some milliseconds each. 0 if the
+  // device does not multiply the type or cannot tell.
+  virtual double peak_flops(DType, int /*tries*/) { return 0; }
   // Gives back memory that is not needed between runs: the programs' work memory, and packed
   // weights whose programs are destroyed.
   virtual void trim() {}

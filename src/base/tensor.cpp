@@ -30,17 +30,35 @@ std::string to_string(const Shape& shape) {
   return text + "]";
 }
 
-void FreeMemory::operator()(void* memory) const { owner ? owner->free(memory) : std::free(memory); }
+// Before the memory stands how far malloc()'s address is. glibc's aligned_alloc() leaves splinters
+// that no later call can use: a program that draws for days would grow.
+void FreeMemory::operator()(void* memory) const {
+  if (owner) return owner->free(memory);
+  if (!memory) return;
+  size_t offset = 0;
+  std::memcpy(&offset, static_cast<std::byte*>(memory) - sizeof offset, sizeof offset);
+  std::free(static_cast<std::byte*>(memory) - offset);
+}
+
+Memory allocate_aligned(size_t bytes, size_t alignment) {
+  INKSTONE_CHECK(bytes < SIZE_MAX - alignment, "cannot allocate ", bytes, " bytes");
+  auto* const begin = static_cast<std::byte*>(std::malloc(bytes + alignment));
+  INKSTONE_CHECK(begin, "out of memory: the machine refused ", bytes,
+                 " bytes; a smaller size or --memory-budget needs less");
+  // At least 16, because malloc() aligns to 16.
+  const size_t offset = alignment - reinterpret_cast<uintptr_t>(begin) % alignment;
+  std::byte* const memory = begin + offset;
+  std::memcpy(memory - sizeof offset, &offset, sizeof offset);
+  return Memory(memory);
+}
 
 Memory allocate(size_t bytes) {
   constexpr size_t kAlignment = 64;
-  INKSTONE_CHECK(bytes < SIZE_MAX - kAlignment, "cannot allocate ", bytes, " bytes");
+  INKSTONE_CHECK(bytes < SIZE_MAX - 2 * kAlignment, "cannot allocate ", bytes, " bytes");
   const size_t rounded = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
-  void* memory = std::aligned_alloc(kAlignment, rounded);
-  INKSTONE_CHECK(memory, "out of memory: the machine refused ", bytes,
-                 " bytes; a smaller size or --memory-budget needs less");
-  std::memset(memory, 0, rounded);
-  return Memory(static_cast<std::byte*>(memory));
+  Memory memory = allocate_aligned(rounded, kAlignment);
+  std::memset(memory.get(), 0, rounded);
+  return memory;
 }
 
 Tensor::Tensor(Shape shape, DType type)

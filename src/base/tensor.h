@@ -27,14 +27,16 @@ class MemoryOwner {
   virtual void free(void* memory) noexcept = 0;
 };
 
-// Zeroed memory, 64-byte aligned; freed with free(), or by its owner.
+// Memory of allocate(), or of an owner, which frees it.
 struct FreeMemory {
   MemoryOwner* owner = nullptr;
   void operator()(void* memory) const;
 };
 using Memory = std::unique_ptr<std::byte[], FreeMemory>;
-// Throws Error with the size if the machine refuses.
+// Throw Error with the size if the machine refuses. Zeroed and 64-byte aligned; untouched, and
+// aligned to a power of two of at least 64.
 Memory allocate(size_t bytes);
+Memory allocate_aligned(size_t bytes, size_t alignment);
 
 class Tensor {
  public:

@@ -17,7 +17,7 @@ using Request = ImageRequest;
 const RequestField kFields[] = {
     {"prompt", "prompt", "Image", "PROMPT", "what to draw", "; - reads it from standard input", "; what is beyond the model's 77 tokens has no effect", R"("a fox")", &Request::prompt},
     {"negative_prompt", "negative", "Image", "TEXT", "what to keep out of the image", "", "", R"("blurry")", &Request::negative_prompt},
-    {"seed", "seed", "Image", "N", "the same seed gives the same image; 0 to 2^64-1", " [drawn and printed]", "; -1 or \"random\": drawn; image i of several has seed + i [42]", "7", &Request::seed},
+    {"seed", "seed", "Image", "N", "the same seed gives the same image; 0 to 2^64-1", " [drawn and printed]", "; image i of several has seed + i [drawn, as for -1 and \"random\"]", "7", &Request::seed},
     {"num_inference_steps", "steps", "Image", "N", "denoising steps [the model's own, else 20]", "", "", "4", &Request::steps, 1, 1000},
     {"guidance_scale", "guidance", "Image", "X", "how closely to follow the prompt; 1 or less: no guidance [the model's own, else 7.5]", "", "", "5.5", &Request::guidance_scale, 0, 100},
     {"scheduler", "scheduler", "Image", "NAME", "pndm, ddim, euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc or lcm\n[the model's own, else pndm]", "", "", R"("euler")", &Request::scheduler, 0, 0, scheduler_names},

@@ -13,7 +13,6 @@
 #include "diffusion/generate.h"
 #include "serve/wire/packet.h"
 #include "serve/wire/wire.h"
-#include "serve/worker/measuring.h"
 
 namespace inkstone {
 namespace {

@@ -25,6 +25,20 @@ TEST(Traffic, twenty_steps_make_forty_latent_copies) {
   }
 }
 
+// The export has programs for 1, 2 and 4 jobs.
+TEST(Traffic, three_jobs_step_though_no_program_is_for_three) {
+  const SimulatedCard card;
+  auto npu = npu_engine();
+  npu->reserve({4, 64, 64 * 64});
+  std::vector<Job> jobs;
+  for (uint64_t seed = 1; seed <= 3; ++seed)
+    jobs.push_back(npu->start(npu->resolve(demo_request(*npu, "a fox", seed))));
+  npu->programs().step_for({3, 2, 64, 64, UnetPart::kFull});  // as a worker does before it times a step
+  std::vector<Job*> all{&jobs[0], &jobs[1], &jobs[2]};
+  EXPECT_TRUE(npu->step(all).empty());
+  for (const Job& job : jobs) EXPECT_EQ(job.call, 1);
+}
+
 TEST(Traffic, no_device_memory_is_taken_after_the_first_image) {
   const SimulatedCard card;
   auto npu = npu_engine();

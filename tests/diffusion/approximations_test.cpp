@@ -183,7 +183,8 @@ TEST(Approximations, that_cannot_be_are_refused_with_the_way_out) {
   EXPECT_THAT(refusal(1, {0.6f, 0.5f}), HasSubstr("guidance_interval 0.6,0.5: must be FROM,TO"));
   EXPECT_THAT(refusal(1, {-1, 0.5f}), HasSubstr("such as 0.1,0.8"));
   EXPECT_THAT(refusal(1, {0, NAN}), HasSubstr("such as 0.1,0.8"));
-  EXPECT_THAT(refusal(1, {0, 0.5f}, 1), HasSubstr("the guidance scale is 1: ask for more than 1, or leave the interval out"));
+  EXPECT_THAT(refusal(1, {0, 0.5f}, 1),
+              HasSubstr("the guidance scale is 1: ask for more than 1, or leave the interval out"));
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ class CpuBackend : public Backend {
     return planned(graph, weights, options).memory();
   }
 
-  double peak_flops(DType type) override { return kernels::probe_peak(type); }
+  double peak_flops(DType type, int tries) override { return kernels::probe_peak(type, tries); }
   void trim() override {
     shared_.packed.free_unused();
     shared_.workspace.trim();

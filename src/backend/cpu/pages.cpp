@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 
 #include <cstdint>
-#include <cstdlib>
 
 #include "base/error.h"
 
@@ -15,15 +14,12 @@ Memory allocate_pages(size_t bytes) {
   INKSTONE_CHECK(bytes < SIZE_MAX - kLarge, "cannot allocate ", bytes, " bytes");
   const size_t alignment = bytes >= 2 * kLarge ? kLarge : kLine;
   const size_t rounded = (bytes + kLine) / kLine * kLine;
-  void* memory = nullptr;
-  if (posix_memalign(&memory, alignment, rounded) != 0)
-    fail(INKSTONE_HERE,
-         {"out of memory: the machine refused ", bytes, " bytes; a smaller size or --memory-budget needs less"});
+  Memory memory = allocate_aligned(rounded, alignment);
 #ifdef MADV_HUGEPAGE
   // only a hint: small pages work too
-  if (alignment == kLarge) madvise(memory, rounded / kLarge * kLarge, MADV_HUGEPAGE);
+  if (alignment == kLarge) madvise(memory.get(), rounded / kLarge * kLarge, MADV_HUGEPAGE);
 #endif
-  return Memory(static_cast<std::byte*>(memory));
+  return memory;
 }
 
 void trim_heap() {

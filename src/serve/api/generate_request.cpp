@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/digest.h"
+#include "base/random.h"
 #include "base/utf8.h"
 #include "serve/api/accept.h"
 #include "serve/api/fault.h"
@@ -19,15 +21,14 @@ const std::vector<FieldName>& generate_names() {
 
 // Of the order; those of its images stand in the table of a request's fields.
 const FieldInfo kOrderFields[] = {
-    {"num_images_per_prompt", "integer", "Images, with seeds that follow one another.", "2"},
-    {"output_format", "string", "png, jpeg or webp; png if not said.", "\"webp\""},
-    {"quality", "integer", "1 to 100, of jpeg and webp (100: lossless webp); 95 if not said.", "80"},
-    {"priority", "string", "low, normal or high.", "\"low\""},
+    {"num_images_per_prompt", "integer", "number of images, with seeds that follow one another [1]", "2"},
+    {"output_format", "string", "png, jpeg or webp [png]", "\"webp\""},
+    {"quality", "integer", "1 to 100, of jpeg and webp; webp at 100 is lossless [95]", "80"},
+    {"priority", "string", "low, normal or high [normal]", "\"low\""},
     {"deadline_ms", "integer",
-     "Refused at once, or failed with 504, where it would not be done so many milliseconds from now.", "60000"},
-    {"previews", "boolean", "Small images of the steps among the events; true if not said where the answer is events.",
-     "false"},
-    {"async", "boolean", "Answer 202 with the job's URL at once, as Prefer: respond-async.", "false"},
+     "the request is refused, or fails with 504, if it can't be done within so many milliseconds [none]", "60000"},
+    {"previews", "boolean", "small images of the steps among the events [true if the answer is events]", "false"},
+    {"async", "boolean", "answer 202 with the job's URL at once, as Prefer: respond-async does [false]", "false"},
 };
 
 constexpr std::string_view kGenerateFormats[] = {"png", "jpeg", "webp"};
@@ -73,6 +74,13 @@ AnswerAs read_answer(const http::Request& request, const Fields& fields, Order& 
   return AnswerAs::kImage;
 }
 
+// Of what came: a seed that the server draws is not in it.
+std::string digest_of(const http::Request& request) {
+  std::string text = request.method + "\n" + request.path + "\n";
+  for (const auto& [name, value] : request.query) text += name + "=" + value + "\n";
+  return sha256(text + request.body);
+}
+
 }  // namespace
 
 std::span<const FieldInfo> generate_fields() {
@@ -96,6 +104,7 @@ Order order_from(const http::Request& request, std::string api) {
     refuse(400, "invalid_value", "Idempotency-Key: at most 255 printable ASCII characters without spaces",
            "Idempotency-Key");
   order.idempotency = key;
+  if (!key.empty()) order.asked = digest_of(request);
   return order;
 }
 
@@ -111,7 +120,8 @@ GenerateRequest generate_request(const http::Request& request, const Fields& fie
   GenerateRequest result;
   result.order = order_from(request, "generate");
   const int count = static_cast<int>(fields.integer("num_images_per_prompt", 1, limits.max_images).value_or(1));
-  const ImageRequest image = read_request(fields, generate_names());
+  ImageRequest image = read_request(fields, generate_names());
+  if (!image.seed) image.seed = random_seed();
   if (!image.prompt) refuse(400, "missing_parameter", "\"prompt\" is missing: say what to draw", "prompt");
   result.order.images = resolve_images(fields, generate_names(), image, card, limits, count);
   read_generate_format(fields, result.order);

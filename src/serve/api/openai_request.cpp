@@ -30,16 +30,16 @@ const FieldInfo kOpenAiOwnFields[] = {
     {"model", "string", "The served model's id, as GET /v1/models lists it.", "null"},
     {"n", "integer", "Images, 1 to 10.", "2"},
     {"size", "string", "auto, or WIDTHxHEIGHT.", "\"512x512\""},
-    {"quality", "string", "Taken, without effect.", "\"high\""},
-    {"response_format", "string", "url (if not said) or b64_json.", "\"b64_json\""},
+    {"quality", "string", "accepted; it has no effect", "\"high\""},
+    {"response_format", "string", "url or b64_json [url]", "\"b64_json\""},
     {"output_format", "string", "png, jpeg or webp.", "\"jpeg\""},
     {"output_compression", "integer", "0 to 100: the quality of jpeg and webp.", "80"},
     {"stream", "boolean", "Server-sent events; images as base64.", "false"},
     {"partial_images", "integer", "0 to 3 previews in a stream.", "2"},
     {"background", "string", "opaque or auto.", "\"auto\""},
-    {"moderation", "string", "Taken, without effect.", "\"low\""},
-    {"style", "string", "Taken, without effect.", "\"vivid\""},
-    {"user", "string", "Taken, without effect.", "\"u1\""},
+    {"moderation", "string", "accepted; it has no effect", "\"low\""},
+    {"style", "string", "accepted; it has no effect", "\"vivid\""},
+    {"user", "string", "accepted; it has no effect", "\"u1\""},
 };
 
 constexpr std::string_view kQualities[] = {"auto", "standard", "hd", "low", "medium", "high"};

@@ -88,7 +88,7 @@ void show_info(ApiContext& context, const http::ExchangePtr& exchange) {
                                               {"num_inference_steps", traits.steps},
                                               {"guidance_scale", shortest(traits.guidance_scale)},
                                               {"scheduler", name_of(scheduler_config(traits).kind)},
-                                              {"seed", ResolvedRequest{}.seed}}},
+                                              {"seed", -1}}},
                       {"limits", JsonObject{{"size_multiple", traits.size_multiple},
                                             {"max_side", limits.image.max_side},
                                             {"max_pixels", limits.image.max_pixels},

@@ -1,5 +1,6 @@
 // Which orders are admitted: what an order may ask, how much, and which worker takes it.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <sstream>
 
@@ -10,16 +11,29 @@
 namespace inkstone::serve {
 namespace {
 
+constexpr double kLongPause = 30;  // seconds
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
-Rejection rejection_of(const Admission& admission) {
+template <typename... Parts>
+std::string text_of(const Parts&... parts) {
+  std::ostringstream text;
+  (text << ... << parts);
+  return text.str();
+}
+
+Rejection rejection_of(const Admission& admission, double max_wait) {
   switch (admission.refusal) {
     case Refusal::kQueueFull:
       return {"queue_full", "the queue is full: try again in a while", "", std::max(1.0, admission.retry_after)};
     case Refusal::kTooLong:
-      return {"too_long", "the wait would exceed this server's limit: try again in a while", "",
-              std::max(1.0, admission.retry_after)};
+      return {"too_long",
+              text_of("work of about ", std::lround(admission.wait), " s stands before it, and the limit is ",
+                      std::lround(max_wait), " s (--max-wait): try again in a while"),
+              "", std::max(1.0, admission.retry_after)};
     case Refusal::kDeadline:
+      if (admission.retry_after <= 0)
+        return {"deadline", "the deadline cannot be met, although nothing stands before it: allow more time",
+                "deadline"};
       return {"deadline", "the deadline cannot be met: allow more time, or try again in a while", "deadline",
               std::max(1.0, admission.retry_after)};
     case Refusal::kTooManyRows:
@@ -31,13 +45,6 @@ Rejection rejection_of(const Admission& admission) {
     case Refusal::kNoBucket: break;
   }
   return {"invalid", "this cannot be generated here", ""};
-}
-
-template <typename... Parts>
-std::string text_of(const Parts&... parts) {
-  std::ostringstream text;
-  (text << ... << parts);
-  return text.str();
 }
 
 }  // namespace
@@ -91,6 +98,7 @@ std::vector<ServedJob> Gateway::Impl::jobs_of(const Order& order) {
   for (const RequestPtr& request : order.images) {
     made.push_back({batch_job(*request, order.priority, order.deadline), request});
     made.back().image = made.size() - 1;
+    made.back().batch.follows = made.size() > 1;
   }
   return made;
 }
@@ -117,6 +125,8 @@ WorkerSlot* Gateway::Impl::best_slot(BatchJob& job, Admission* admission) {
 
 // All or none of them. Where no worker is ready they wait for one.
 Rejection Gateway::Impl::admit(std::vector<ServedJob>& made) {
+  if (std::ranges::all_of(slots, [](const auto& slot) { return slot->cannot_start(); }))
+    return {"not_ready", "no worker can be started; the server's log says why", "", kLongPause};
   if (!any_accepts()) return {};
   for (ServedJob& job : made) {
     Admission admission;
@@ -127,7 +137,7 @@ Rejection Gateway::Impl::admit(std::vector<ServedJob>& made) {
     }
     for (ServedJob& earlier : made)
       if (earlier.slot) earlier.slot->withdraw(earlier.batch.id);
-    return rejection_of(admission);
+    return rejection_of(admission, settings.max_wait);
   }
   return {};
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "serve/gateway/canary.h"
+#include "serve/gateway/curve_store.h"
 #include "serve/gateway/gateway.h"
 #include "serve/gateway/image_encoder.h"
 #include "serve/gateway/order_store.h"
@@ -36,7 +37,7 @@ struct ServedJob {  // an image that has not ended
   Failure failure{};
 };
 
-// methods: 50 allowed: the fleet of machines replaces it by a dispatcher without threads
+// methods: 52 allowed: the fleet of machines replaces it by a dispatcher without threads
 struct Gateway::Impl final : WorkerEvents {
   Impl(boost::asio::io_context& events, ServeSettings settings, WorkerProgram program);
   ~Impl() override;
@@ -65,6 +66,7 @@ struct Gateway::Impl final : WorkerEvents {
 
   // gateway_jobs.cpp: the life of a job
   const ResolvedRequest& request_of(JobId job) const override { return *jobs.at(job).request; }
+  std::vector<ShapeTimes> known_times(const Hello& hello) const override { return curves.known(hello); }
   bool wants_preview(JobId job) override;
   bool room_for_image() const override;
   void joined(WorkerSlot& slot) override;
@@ -97,6 +99,7 @@ struct Gateway::Impl final : WorkerEvents {
   void tick();
   void next_tick();
   void pass_deadlines(double time);
+  void keep_curves();
   void foresee(double time);
   void replace_next(double time);
   void keep_canary(double time);
@@ -106,6 +109,7 @@ struct Gateway::Impl final : WorkerEvents {
   const std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
   MemoryBroker broker;
   OrderStore store;
+  CurveStore curves{settings.curve_folder};
   Tally tally;
   Canary canary{settings};
   std::optional<ModelCard> card;
@@ -117,7 +121,7 @@ struct Gateway::Impl final : WorkerEvents {
   std::vector<std::pair<std::string, size_t>> news;
   bool telling = false, pump_scheduled = false, stopped = false, draining = false;
   std::function<void()> on_ready, on_drained;
-  double drain_until = 0, last_tick = 0, foreseen = 0, swept = 0;
+  double drain_until = 0, last_tick = 0, foreseen = 0, swept = 0, curves_kept = 0;
   std::deque<WorkerSlot*> to_replace;
   WorkerSlot* replaced = nullptr;
   boost::asio::steady_timer timer;

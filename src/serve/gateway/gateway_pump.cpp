@@ -15,6 +15,7 @@ constexpr std::chrono::milliseconds kTick{50};
 constexpr double kStandstill = 1;
 // Seconds between forecasts, and between looks for what to forget.
 constexpr double kForesight = 0.3, kSweep = 1;
+constexpr double kCurvesKept = 60;  // seconds between two
 constexpr int kEncoders = 2;
 
 BrokerSettings broker_settings() {
@@ -50,6 +51,7 @@ Gateway::Impl::~Impl() {
 
 void Gateway::Impl::stop() {
   if (std::exchange(stopped, true)) return;
+  keep_curves();
   timer.cancel();
   for (OrderEntry* entry : store.live())
     cancel(*entry, {"shutting_down", "this server shuts down: ask again in a moment", true});
@@ -159,19 +161,33 @@ void Gateway::Impl::tick() {
     swept = time;
     store.forget(time);
   }
+  if (time - curves_kept > kCurvesKept) keep_curves();
   const std::weak_ptr there(alive);
   pump();
   if (!there.expired() && !stopped) next_tick();
 }
 
-// What has its pixels yet to come is late for good; what is being decoded ends.
+void Gateway::Impl::keep_curves() {
+  curves_kept = now();
+  for (const auto& slot : slots)
+    if (slot->ready()) curves.keep(*slot->hello(), slot->figures().curves);
+}
+
+// What has its pixels yet to come is late for good; what is being decoded ends. Where no worker is
+// there to begin it, an order does not wait for ever.
 void Gateway::Impl::pass_deadlines(double time) {
+  const bool nobody = !any_accepts();
   for (OrderEntry* entry : store.live()) {
-    if (entry->deadline <= 0 || time < entry->deadline) continue;
+    const bool late = entry->deadline > 0 && time >= entry->deadline;
+    const bool forgotten = nobody && time > entry->state.arrival + settings.max_wait;
+    if (!late && !forgotten) continue;
+    const Failure failure = late ? Failure{"deadline", "its deadline passed before it was done", true}
+                                 : Failure{"not_ready", "no worker was there to begin it in time", true};
     for (const JobId id : std::vector(entry->jobs)) {
       const auto job = jobs.find(id);
       if (job == jobs.end() || image_of(job->second)->stage == Stage::kDecode) continue;
-      end_job(id, End::kCancelled, {"deadline", "its deadline passed before it was done", true});
+      if (!late && job->second.slot) continue;
+      end_job(id, End::kCancelled, failure);
     }
   }
 }

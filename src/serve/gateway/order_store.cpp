@@ -16,11 +16,6 @@ int64_t seconds_since_1970() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-bool asks_the_same(const Order& a, const Order& b) {
-  const auto same = [](const RequestPtr& x, const RequestPtr& y) { return x->said() == y->said(); };
-  return std::ranges::equal(a.images, b.images, same) && a.format == b.format && a.quality == b.quality;
-}
-
 bool may_come_with_another_attempt(const OrderState& order) {
   return order.ended() && std::ranges::any_of(order.images, [](const ImageState& image) {
            return image.stage == Stage::kCancelled || (image.stage == Stage::kFailed && image.failure.again);
@@ -72,7 +67,7 @@ OrderEntry* OrderStore::repeated(const Order& order, bool* same) {
   if (known == keys_.end()) return nullptr;
   OrderEntry* entry = find(known->second);
   if (!entry || may_come_with_another_attempt(entry->state)) return nullptr;
-  *same = asks_the_same(entry->state.order, order);
+  *same = entry->state.order.asked == order.asked;
   return entry;
 }
 

@@ -93,7 +93,7 @@ void WorkerProcess::hear() {
   try {
     for (int i = 0; i < kMaxAtOnce; i++) {
       bool closed = false;
-      std::optional<WorkerReport> report = receive_report(socket_.native_handle(), &closed);
+      std::optional<WorkerReport> report = receive_report(socket_.native_handle(), &closed, max_pixel_bytes_);
       if (closed) return listener_.exited("its socket closed");
       if (!report) break;
       listener_.reported(std::move(*report));
@@ -105,7 +105,10 @@ void WorkerProcess::hear() {
   listen();
 }
 
-void WorkerProcess::send(const WorkerCommand& command) { send_command(socket_.native_handle(), command); }
+void WorkerProcess::send(const WorkerCommand& command, size_t max_pixel_bytes) {
+  if (!std::holds_alternative<DropCommand>(command)) max_pixel_bytes_ = max_pixel_bytes;
+  send_command(socket_.native_handle(), command);
+}
 
 void WorkerProcess::kill() {
   if (killed_) return;

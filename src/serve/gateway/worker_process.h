@@ -29,8 +29,9 @@ class WorkerProcess {
   WorkerProcess(const WorkerProcess&) = delete;
   WorkerProcess& operator=(const WorkerProcess&) = delete;
 
-  // Throws Error where the worker has left, or does not read.
-  void send(const WorkerCommand& command);
+  // Throws Error where the worker has left, or does not read. Its answer may bring so many bytes of
+  // pixels; no more are read.
+  void send(const WorkerCommand& command, size_t max_pixel_bytes);
   void kill();  // says nothing any more
   // Whether its process is gone, and with it all that it held.
   bool reaped();
@@ -43,6 +44,7 @@ class WorkerProcess {
   boost::asio::posix::stream_descriptor socket_;
   WorkerListener& listener_;
   pid_t pid_ = 0;
+  size_t max_pixel_bytes_ = 0;
   bool killed_ = false, reaped_ = false;
   // What waits in the event loop asks for it.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -4,14 +4,13 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "serve/gateway/worker_checks.h"
 #include "serve/support/log.h"
 
 namespace inkstone::serve {
 namespace {
 
 constexpr double kMinPause = 0.2, kMaxPause = 30, kGoodLife = 60;
-// By which more rows in a step must make a row cheaper.
-constexpr double kMinGain = 0.02;
 
 }  // namespace
 
@@ -59,6 +58,7 @@ void WorkerSlot::start(double now) {
     pause_ = std::clamp(2 * pause_, kMinPause, kMaxPause);
     next_start_ = now + pause_;
     restarts_++;
+    failed_starts_++;
     log_line(LogLevel::kError, "worker_not_started", {{"device", device_}, {"reason", error.what()}});
   }
 }
@@ -67,6 +67,7 @@ void WorkerSlot::die(const std::string& why, const char* how, bool death) {
   if (state_ != State::kStarting && state_ != State::kReady) return;
   log_line(death ? LogLevel::kError : LogLevel::kInfo, "worker_lost",
            {{"worker", process_->pid()}, {"device", device_}, {"reason", why}, {"state", how}});
+  failed_starts_ += state_ == State::kStarting && death;
   state_ = State::kDying;
   how_ = how;
   process_->kill();
@@ -127,29 +128,31 @@ void WorkerSlot::exited(const std::string& why) {
 
 void WorkerSlot::welcome(Hello hello) {
   INKSTONE_CHECK(state_ == State::kStarting, "it said Hello twice");
-  INKSTONE_CHECK(!hello.times.empty(), "it measured nothing");
+  check(hello);
   hello_ = std::move(hello);
+  if (std::vector<ShapeTimes> known = worker_events_.known_times(*hello_); !known.empty())
+    hello_->times = std::move(known);
   batcher_ = Batcher(batcher_settings());
   seen_.clear();
-  for (const ShapeTimes& times : hello_->times) add_measured_bucket(times);
+  for (const ShapeTimes& times : hello_->times) add_bucket(times, false);
   state_ = State::kReady;
+  failed_starts_ = 0;
   how_ = "ready";
   ready_since_ = worker_events_.now();
   log_line(LogLevel::kInfo, "worker_ready", {{"worker", process_->pid()}, {"device", device_}});
   worker_events_.joined(*this);
 }
 
-void WorkerSlot::add_measured_bucket(const ShapeTimes& times) {
+void WorkerSlot::add_bucket(const ShapeTimes& times, bool passing) {
   const SizeBucket bucket{hello_->model.name, times.width, times.height};
   if (batcher_.has_bucket(bucket)) return;
-  StepTimes measured(times.steps, times.encode_seconds, times.decode_seconds);
-  const int rows = max_batch_rows(measured);
-  batcher_.add_bucket(bucket, std::move(measured), rows);
-  using Kind = Decision::Kind;
-  for (const Kind kind : {Kind::kEncode, Kind::kStep, Kind::kDecode}) seen_.insert({bucket, kind});
+  const int room = std::max(2, 2 * std::min(hello_->max_jobs, settings_.max_batch));
+  StepTimes known(times.steps, times.encode_seconds, times.decode_seconds, times.estimated);
+  batcher_.add_bucket({bucket, std::move(known), room, passing, room});
+  std::erase_if(seen_, [&](const auto& seen) { return seen.first == bucket; });
 }
 
-// Of shapes that were not measured the nearest one's times, as if a pixel cost the same.
+// For a size that is not known: the nearest one's times, as if a pixel cost the same.
 void WorkerSlot::ensure_bucket(const SizeBucket& bucket) {
   if (batcher_.has_bucket(bucket)) return;
   const auto pixels = [](const auto& shape) { return static_cast<double>(shape.width) * shape.height; };
@@ -157,17 +160,10 @@ void WorkerSlot::ensure_bucket(const SizeBucket& bucket) {
       hello_->times, {}, [&](const ShapeTimes& times) { return std::abs(std::log(pixels(times) / pixels(bucket))); });
   const double scale = pixels(bucket) / pixels(near);
   const StepTimes& known = batcher_.times({bucket.model, near.width, near.height});
-  std::vector<BatchTime> curve = known.curve();
-  for (BatchTime& time : curve) time.seconds *= scale;
-  batcher_.add_bucket(bucket, StepTimes(std::move(curve), known.encode_seconds(), known.decode_seconds() * scale),
-                      max_batch_rows(known), true);
-  std::erase_if(seen_, [&](const auto& seen) { return seen.first == bucket; });
-}
-
-// As many as still make a row cheaper; two at least, which one image with guidance has.
-int WorkerSlot::max_batch_rows(const StepTimes& times) const {
-  const int room = 2 * std::min(hello_->max_jobs, settings_.max_batch);
-  return std::max(2, std::min(times.best_batch_rows(kMinGain), room));
+  ShapeTimes times{bucket.width,  bucket.height, known.curve(), known.encode_seconds(), known.decode_seconds() * scale,
+                   near.estimated};
+  for (BatchTime& time : times.steps) time.seconds *= scale;
+  add_bucket(times, true);
 }
 
 Admission WorkerSlot::consider(const BatchJob& job) {
@@ -211,7 +207,8 @@ WorkerFigures WorkerSlot::figures() const {
     const SizeBucket bucket{hello_->model.name, times.width, times.height};
     if (!batcher_.has_bucket(bucket)) continue;
     const StepTimes& known = batcher_.times(bucket);
-    times = {times.width, times.height, known.curve(), known.encode_seconds(), known.decode_seconds()};
+    times = {times.width,      times.height, known.curve(), known.encode_seconds(), known.decode_seconds(),
+             known.estimated()};
   }
   return figures;
 }

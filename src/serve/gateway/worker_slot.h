@@ -20,6 +20,8 @@ namespace inkstone::serve {
 // To its Hello: a large model, a slow disk, programs to compile.
 inline constexpr double kWorkerStartSeconds = 600;
 
+inline constexpr int kMaxFailedStarts = 3;
+
 class WorkerSlot;
 
 // What a slot asks of the gateway and tells it.
@@ -28,6 +30,8 @@ class WorkerEvents {
   virtual ~WorkerEvents() = default;
   virtual double now() const = 0;
   virtual const ResolvedRequest& request_of(JobId job) const = 0;
+  // Of such a worker, from earlier runs; empty: nothing is known.
+  virtual std::vector<ShapeTimes> known_times(const Hello& hello) const = 0;
   virtual bool wants_preview(JobId job) = 0;
   virtual bool room_for_image() const = 0;
 
@@ -72,6 +76,8 @@ class WorkerSlot final : public WorkerListener {
   bool accepts() const { return ready() && !retiring_; }
   bool idle() const { return accepts() && !running_ && jobs_.empty(); }
   // Of the newest worker that was ready.
+  // It failed again and again, and never was ready in between.
+  bool cannot_start() const { return !ready() && failed_starts_ >= kMaxFailedStarts; }
   const Hello* hello() const { return hello_ ? &*hello_ : nullptr; }
 
   Admission consider(const BatchJob& job);
@@ -119,8 +125,7 @@ class WorkerSlot final : public WorkerListener {
   WorkerCommand command_for(const Decision& decision);
   void tell_drops();
   void ensure_bucket(const SizeBucket& bucket);
-  void add_measured_bucket(const ShapeTimes& times);
-  int max_batch_rows(const StepTimes& times) const;
+  void add_bucket(const ShapeTimes& times, bool passing);
   double limit_for(const Decision& decision, const SizeBucket& bucket) const;
   BatcherSettings batcher_settings() const;
 
@@ -146,6 +151,7 @@ class WorkerSlot final : public WorkerListener {
   double start_by_ = 0, next_start_ = 0, pause_ = 0, ready_since_ = 0, retire_by_ = 0;
   bool retiring_ = false;
   int restarts_ = 0;
+  int failed_starts_ = 0;  // in a row
 };
 
 }  // namespace inkstone::serve

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "serve/gateway/worker_checks.h"
 #include "serve/gateway/worker_slot.h"
 
 namespace inkstone::serve {
@@ -14,13 +15,20 @@ using Kind = Decision::Kind;
 
 bool answers(const WorkerReport& report, const Decision& decision) {
   const JobId job = decision.jobs.front();
-  if (const auto* started = std::get_if<Started>(&report))
-    return decision.kind == Kind::kEncode && started->job == job && started->rows >= 1 && started->calls >= 1;
+  if (const auto* started = std::get_if<Started>(&report)) return decision.kind == Kind::kEncode && started->job == job;
   if (const auto* finished = std::get_if<Finished>(&report))
     return decision.kind == Kind::kDecode && finished->job == job;
   if (const auto* failed = std::get_if<Failed>(&report))
     return decision.kind != Kind::kStep && failed->fault.job == job;
   return decision.kind == Kind::kStep;
+}
+
+// The worker's own count, which leaves out what it compiled first.
+double seconds_in(const WorkerReport& report) {
+  if (const auto* started = std::get_if<Started>(&report)) return started->seconds;
+  if (const auto* stepped = std::get_if<Stepped>(&report)) return stepped->seconds;
+  if (const auto* finished = std::get_if<Finished>(&report)) return finished->seconds;
+  return 0;
 }
 
 }  // namespace
@@ -53,8 +61,9 @@ void WorkerSlot::give(Decision decision) {
   if (decision.kind == Kind::kDecode) worker_events_.decode_begun(decision.jobs.front());
   const double limit = limit_for(decision, bucket);
   const WorkerCommand command = command_for(decision);
+  const size_t max_pixels = max_pixel_bytes(command, bucket.width, bucket.height);
   running_ = Running{std::move(decision), bucket, worker_events_.now(), limit};
-  process_->send(command);
+  process_->send(command, max_pixels);
 }
 
 WorkerCommand WorkerSlot::command_for(const Decision& decision) {
@@ -73,7 +82,7 @@ double WorkerSlot::limit_for(const Decision& decision, const SizeBucket& bucket)
 }
 
 void WorkerSlot::tell_drops() {
-  if (!drops_.empty()) process_->send(DropCommand{std::exchange(drops_, {})});
+  if (!drops_.empty()) process_->send(DropCommand{std::exchange(drops_, {})}, 0);
 }
 
 void WorkerSlot::drop(JobId job) {
@@ -89,8 +98,8 @@ void WorkerSlot::cut_short(JobId job) { batcher_.cut_short(job); }
 void WorkerSlot::answer(WorkerReport report) {
   INKSTONE_CHECK(answers(report, running_->decision), "its report is not of the command that it was given");
   const Running run = *std::exchange(running_, {});
-  const double seconds = std::max(worker_events_.now() - run.since, 1e-6);
-  seen_.insert({run.bucket, run.decision.kind});
+  const bool first = seen_.insert({run.bucket, run.decision.kind}).second;
+  const double seconds = std::max(first ? seconds_in(report) : worker_events_.now() - run.since, 1e-6);
   if (auto* started = std::get_if<Started>(&report)) on_start(*started, seconds);
   if (auto* stepped = std::get_if<Stepped>(&report)) on_step(run.decision, std::move(*stepped), seconds);
   if (std::holds_alternative<DidNotFit>(report)) on_misfit(run.decision);

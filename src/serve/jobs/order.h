@@ -24,6 +24,8 @@ struct Order {
   std::string api;
   std::string request_id;   // of the HTTP request
   std::string idempotency;  // the client's key; empty: none
+  // A digest of the request as it came: with the same key another one is a conflict.
+  std::string asked;
   // A name by which its client may ask for it (A1111's force_task_id); empty: none.
   std::string tag;
   std::vector<RequestPtr> images;  // at least one

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,8 @@ struct ServeSettings {
   // Without an image's end, until a tiny one of our own is drawn.
   double canary_seconds = 10;
   Batching batching = Batching::kStep;
+  // Where learnt times are kept; empty: nowhere.
+  std::filesystem::path curve_folder;
   bool log_json = false, log_prompts = false;
 };
 

@@ -12,18 +12,21 @@ constexpr double kMinWait = 0.05;
 
 Admission AdmissionCheck::of(const BatchJob& job) const {
   const Refusal room = room_for(job);
-  if (room == Refusal::kQueueFull) return {room, 0, seconds_to_room()};
+  if (room == Refusal::kQueueFull) return {room, 0, 0, seconds_to_room()};
   if (room != Refusal::kNone) return {room};
   const bool by_step = settings_.batching == Batching::kStep;
   const JobEntry newcomer = table_.placed(job);
   const bool timed = job.deadline.has_value();
   const std::map<JobId, double> before = timed ? forecast_.ends({by_step}) : std::map<JobId, double>();
   const std::map<JobId, double> with = forecast_.ends({timed && by_step, &newcomer});
-  const double seconds = with.at(job.id) - now_;
+  const double seconds = with.at(job.id) - now_, wait = std::max(0.0, seconds - table_.alone_seconds(newcomer));
   const bool late = timed && breaks_a_deadline(newcomer, before, with);
-  if (!late && seconds <= settings_.max_wait) return {Refusal::kNone, with.at(job.id)};
-  const double over = late ? now_ + seconds * settings_.deadline_margin - *job.deadline : seconds - settings_.max_wait;
-  return {late ? Refusal::kDeadline : Refusal::kTooLong, 0, std::max(over, seconds_to_room())};
+  const bool waits_too_long = wait > settings_.max_wait && !job.follows && !table_.jobs().empty();
+  if (!late && !waits_too_long) return {Refusal::kNone, with.at(job.id), wait};
+  const double over = late ? now_ + seconds * settings_.deadline_margin - *job.deadline : wait - settings_.max_wait;
+  // Where nobody is before it, waiting does not bring its deadline nearer.
+  const double retry = table_.jobs().empty() ? 0 : std::max(over, seconds_to_room());
+  return {late ? Refusal::kDeadline : Refusal::kTooLong, 0, wait, retry};
 }
 
 Refusal AdmissionCheck::room_for(const BatchJob& job) const {

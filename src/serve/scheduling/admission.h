@@ -1,5 +1,5 @@
-// Which job is admitted: one that fits into the queue and is forecast to end in time, and that lets
-// all others keep their deadlines.
+// Which job is admitted: one that fits into the queue, that does not wait too long for the work of
+// others, and that lets all keep their deadlines. An idle device takes any job.
 #pragma once
 
 #include <map>
@@ -13,6 +13,7 @@ enum class Refusal { kNone, kKnown, kNoBucket, kTooManyRows, kQueueFull, kTooLon
 struct Admission {
   Refusal refusal = Refusal::kNone;
   double end = 0;          // predicted, on the caller's clock
+  double wait = 0;         // seconds of others' work before it, as predicted
   double retry_after = 0;  // seconds, where trying again may help
   bool accepted() const { return refusal == Refusal::kNone; }
 };

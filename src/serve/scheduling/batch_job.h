@@ -29,6 +29,8 @@ struct BatchJob {
   Priority priority = Priority::kNormal;
   std::optional<double> deadline{};  // seconds on the clock of `arrival`
   double arrival = 0;
+  // Other images of its order stand before it. The wait of an order is its first image's.
+  bool follows = false;
   // It must not share a step, because it was in one when a worker died.
   bool alone = false;
 };

@@ -15,9 +15,7 @@ using Kind = Decision::Kind;
 
 Batcher::Batcher(BatcherSettings settings) : settings_(settings), table_(settings.head_start), chooser_(settings) {}
 
-void Batcher::add_bucket(const SizeBucket& bucket, StepTimes times, int max_batch_rows, bool passing) {
-  chooser_.begin_bucket(table_.add_bucket({bucket, std::move(times), max_batch_rows, passing}, run_));
-}
+void Batcher::add_bucket(BatchBucket bucket) { chooser_.begin_bucket(table_.add_bucket(std::move(bucket), run_)); }
 
 const StepTimes& Batcher::times(const SizeBucket& bucket) const {
   return table_.buckets()[table_.known_bucket(bucket)].times;

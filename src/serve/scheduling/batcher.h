@@ -49,8 +49,7 @@ struct BatcherFigures {
 class Batcher {
  public:
   explicit Batcher(BatcherSettings settings = {});
-  // A passing bucket is forgotten when it is idle and many newer ones have come.
-  void add_bucket(const SizeBucket& bucket, StepTimes times, int max_batch_rows, bool passing = false);
+  void add_bucket(BatchBucket bucket);
   bool has_bucket(const SizeBucket& bucket) const { return table_.bucket_of(bucket).has_value(); }
   const StepTimes& times(const SizeBucket& bucket) const;
 

@@ -16,7 +16,7 @@ enum class Batching {
 struct BatcherSettings {
   Batching batching = Batching::kStep;
   int max_jobs = 256, max_rows = 512;  // admitted and not ended
-  double max_wait = 600;               // seconds to the predicted end
+  double max_wait = 600;               // seconds that others' work may stand before an order
   // Seconds by which a priority class is ahead of the one below it.
   double head_start = 120;
   double encode_share = 0.25;  // of the time, while steps wait

@@ -9,6 +9,14 @@ namespace inkstone::serve {
 namespace {
 
 constexpr std::ptrdiff_t kMaxPassing = 32;  // buckets
+constexpr int kImageRows = 2;               // of one image with guidance
+
+// As many rows as still make a row cheaper, or as are to be tried.
+void follow_curve(BatchBucket& bucket) {
+  if (bucket.room_rows == 0) return;
+  bucket.max_batch_rows =
+      std::max(kImageRows, std::min(bucket.times.batch_rows_to_try(kMinBatchGain), bucket.room_rows));
+}
 
 }  // namespace
 
@@ -16,6 +24,7 @@ size_t JobTable::add_bucket(BatchBucket bucket, const PlannedRun& run) {
   INKSTONE_CHECK(!bucket_of(bucket.size), "batcher: the bucket ", bucket.size.model, " ", bucket.size.width, " x ",
                  bucket.size.height, " is there already");
   INKSTONE_CHECK(bucket.max_batch_rows > 0, "batcher: a bucket of ", bucket.max_batch_rows, " rows");
+  follow_curve(bucket);
   if (bucket.passing && std::ranges::count(buckets_, true, &BatchBucket::passing) >= kMaxPassing) {
     for (size_t i = 0; i < buckets_.size(); i++) {
       const bool runs = !run.is(Decision::Kind::kNothing) && run.bucket == i;
@@ -26,6 +35,12 @@ size_t JobTable::add_bucket(BatchBucket bucket, const PlannedRun& run) {
   }
   buckets_.push_back(std::move(bucket));
   return buckets_.size() - 1;
+}
+
+void JobTable::limit_rows(size_t bucket, int max_batch_rows) {
+  BatchBucket& limited = buckets_[bucket];
+  limited.max_batch_rows = max_batch_rows;
+  if (limited.room_rows > 0) limited.room_rows = max_batch_rows;
 }
 
 bool JobTable::idle(size_t bucket) const {
@@ -82,7 +97,10 @@ PlannedRun JobTable::side_run(const JobEntry& entry) const {
 
 void JobTable::ran(const PlannedRun& run, double seconds) {
   StepTimes& times = buckets_[run.bucket].times;
-  if (run.is(Decision::Kind::kStep)) times.stepped(run.batch_rows, seconds);
+  if (run.is(Decision::Kind::kStep)) {
+    times.stepped(run.batch_rows, seconds);
+    follow_curve(buckets_[run.bucket]);
+  }
   if (run.is(Decision::Kind::kEncode)) times.encoded(seconds);
   if (run.is(Decision::Kind::kDecode)) times.decoded(seconds);
   for (const JobId id : run.decision.jobs) {

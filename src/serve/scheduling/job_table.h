@@ -18,6 +18,8 @@ struct BatchBucket {
   int max_batch_rows;
   // It is forgotten when it has no jobs and many newer ones have come.
   bool passing = false;
+  // If not 0: as many rows as the device has room for. The cap then follows from what was learnt.
+  int room_rows = 0;
 };
 
 struct JobEntry {
@@ -45,7 +47,7 @@ class JobTable {
   const std::vector<BatchBucket>& buckets() const { return buckets_; }
   std::optional<size_t> bucket_of(const SizeBucket& size) const;
   size_t known_bucket(const SizeBucket& size) const;  // throws Error if there is none
-  void limit_rows(size_t bucket, int max_batch_rows) { buckets_[bucket].max_batch_rows = max_batch_rows; }
+  void limit_rows(size_t bucket, int max_batch_rows);
 
   // The job as it would stand here. Throws Error if its bucket is not there or it has no row: such
   // a one would never fill a step.

@@ -111,6 +111,7 @@ void fields(V& visit, M& times) {
   visit("steps", times.steps);
   visit("encode_seconds", times.encode_seconds);
   visit("decode_seconds", times.decode_seconds);
+  visit("estimated", times.estimated);
 }
 
 template <typename V, Of<Hello> M>

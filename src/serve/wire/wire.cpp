@@ -55,11 +55,13 @@ Message read_kind(const std::string& name, const auto& names, const auto& read) 
 }
 
 template <typename Message>
-std::optional<Message> receive_message(int socket, bool* closed, const auto& names) {
+std::optional<Message> receive_message(int socket, bool* closed, const auto& names, size_t max_pixel_bytes) {
   bool gone = false;
   std::optional<Packet> packet = receive_packet(socket, gone);
   if (closed) *closed = gone;
   if (!packet) return {};
+  INKSTONE_CHECK(packet->bytes.left() <= max_pixel_bytes, "a message: ", packet->bytes.left(),
+                 " bytes of pixels, and at most ", max_pixel_bytes, " were asked for");
   const Json json = parse_json(packet->text, "a message");
   INKSTONE_CHECK(json.is_object() && json.get_object().size() == 1 && json.get_object().begin()->value().is_object(),
                  "a message must be an object of one key, its kind, and an object");
@@ -89,11 +91,11 @@ void send_command(int socket, const WorkerCommand& command) {
 void send_report(int socket, const WorkerReport& report) { send_message(socket, report, kReports[report.index()]); }
 
 std::optional<WorkerCommand> receive_command(int socket, bool* closed) {
-  return receive_message<WorkerCommand>(socket, closed, kCommands);
+  return receive_message<WorkerCommand>(socket, closed, kCommands, 0);
 }
 
-std::optional<WorkerReport> receive_report(int socket, bool* closed) {
-  return receive_message<WorkerReport>(socket, closed, kReports);
+std::optional<WorkerReport> receive_report(int socket, bool* closed, size_t max_pixel_bytes) {
+  return receive_message<WorkerReport>(socket, closed, kReports, max_pixel_bytes);
 }
 
 }  // namespace inkstone::serve

@@ -54,10 +54,11 @@ struct DeviceFigures {
   std::optional<double> utilisation, temperature;  // percent, degrees Celsius
   std::string health;                              // "ok", or what the device says
 };
-struct ShapeTimes {  // measured when the worker began
+struct ShapeTimes {  // how long an image of this size takes
   int width = 0, height = 0;
   std::vector<BatchTime> steps;
   double encode_seconds = 0, decode_seconds = 0;
+  bool estimated = false;  // nothing of it was measured
 };
 
 struct Hello {
@@ -67,7 +68,7 @@ struct Hello {
   ModelCard model;
   // That its memory was planned for, in one step.
   int max_jobs = 1;
-  std::vector<ShapeTimes> times;  // at least the default size
+  std::vector<ShapeTimes> times;  // of the default size at least; an estimate
   // Lines for people: what it will do with its memory.
   std::vector<std::string> memory;
   DeviceFigures figures;
@@ -110,6 +111,7 @@ using WorkerReport = std::variant<Hello, Started, Stepped, DidNotFit, Finished, 
 void send_command(int socket, const WorkerCommand& command);
 void send_report(int socket, const WorkerReport& report);
 std::optional<WorkerCommand> receive_command(int socket, bool* closed = nullptr);
-std::optional<WorkerReport> receive_report(int socket, bool* closed = nullptr);
+// `max_pixel_bytes`: of its images, together; more throws Error before any is read.
+std::optional<WorkerReport> receive_report(int socket, bool* closed = nullptr, size_t max_pixel_bytes = SIZE_MAX);
 
 }  // namespace inkstone::serve

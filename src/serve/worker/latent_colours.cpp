@@ -77,7 +77,14 @@ Image LatentColours::draw(const Tensor& latent) const {
   Image image{static_cast<int>(latent.dim(3)), static_cast<int>(latent.dim(2)), {}};
   const size_t area = static_cast<size_t>(image.width) * image.height, channels = static_cast<size_t>(latent.dim(1));
   image.rgb.assign(3 * area, 128);
-  if (map_.size() != 3 * (channels + 1)) return image;
+  if (map_.size() != 3 * (channels + 1)) {
+    constexpr float kContrast = 32;  // the first channel follows the brightness in most autoencoders
+    for (size_t i = 0; i < 3 * area; ++i) {
+      const float shown = std::clamp(128 + kContrast * latent.floats()[i / 3], 0.0f, 255.0f);
+      image.rgb[i] = static_cast<uint8_t>(std::isfinite(shown) ? std::nearbyint(shown) : 128);
+    }
+    return image;
+  }
   for (size_t at = 0; at < area; ++at)
     for (size_t c = 0; c < 3; ++c) {
       float value = map_[channels * 3 + c];

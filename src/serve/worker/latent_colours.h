@@ -13,7 +13,7 @@ class LatentColours {
  public:
   // A latent [1, c, h, w] and the image of it, a whole number of times as large.
   void learn(const Tensor& latent, const Image& image);
-  // Of the latent's size; grey before anything was learnt.
+  // Of the latent's size; in greys before anything was learnt.
   Image draw(const Tensor& latent) const;
 
  private:

@@ -11,9 +11,9 @@
 #include "base/utf8.h"
 #include "diffusion/process.h"
 #include "serve/wire/wire.h"
+#include "serve/worker/estimate.h"
 #include "serve/worker/faults.h"
 #include "serve/worker/latent_colours.h"
-#include "serve/worker/measuring.h"
 
 namespace inkstone::serve {
 namespace {
@@ -45,6 +45,7 @@ class Worker {
   WorkerReport answer(const FinishCommand& command);
 
   std::vector<Job*> jobs_of(const StepCommand& command, Stepped& report);
+  void compile(const std::vector<Job*>& jobs);
   void offload_others(const std::vector<Job*>& jobs);
   Preview preview_of(JobId id, const Job& job) const;
   DeviceFigures figures();
@@ -67,7 +68,7 @@ void Worker::begin(ModelCard card) {
   jobs_in_step_ = plan.jobs;
   card.limits = capacity.limits();
   Hello hello;
-  hello.times.push_back(measure(engine_, plan.jobs, settings_.measuring_seconds, colours_));
+  hello.times.push_back(estimate(engine_, plan.precision));
   const DeviceInfo device = engine_.backend().info();
   hello.device = engine_.options().device;
   hello.description = clean_utf8(device.description);
@@ -96,12 +97,14 @@ void Worker::serve() {
 }
 
 WorkerReport Worker::answer(const StartCommand& command) {
-  const Clock::time_point begin = Clock::now();
+  Clock::time_point begin = Clock::now();
   if (jobs_.contains(command.job)) return Failed{fault_of(command.job, Error::Kind::kOther, "it was started twice")};
   try {
     const ResolvedRequest request = engine_.resolve(command.request);
     Job job;
     try {
+      engine_.prepare(request);
+      begin = Clock::now();
       job = engine_.start(request);
     } catch (const UsageError& error) {  // of the device: its text is for whoever compiled the programs
       std::fprintf(stderr, "inkstone worker: %s\n", one_line(error.what()).c_str());
@@ -135,6 +138,17 @@ std::vector<Job*> Worker::jobs_of(const StepCommand& command, Stepped& report) {
   return jobs;
 }
 
+// So that the seconds of a step are those of its work.
+void Worker::compile(const std::vector<Job*>& jobs) {
+  std::map<UnetEvaluation, int> alike;
+  for (const Job* job : jobs) ++alike[job->next()];
+  for (const auto& [evaluation, count] : alike) {
+    const ResolvedRequest& request = jobs[0]->request;
+    engine_.programs().step_for(
+        {std::min(count, jobs_in_step_), evaluation.cfg_copies, request.width, request.height, evaluation.part});
+  }
+}
+
 // What prompts gave is large, and the memory was planned for that of a few jobs: those that stepped longest ago go.
 void Worker::offload_others(const std::vector<Job*>& jobs) {
   const size_t max = static_cast<size_t>(Capacity::kJobsWithCrossKv * jobs_in_step_);
@@ -148,11 +162,13 @@ void Worker::offload_others(const std::vector<Job*>& jobs) {
 }
 
 WorkerReport Worker::answer(const StepCommand& command) {
-  const Clock::time_point begin = Clock::now();
+  Clock::time_point begin = Clock::now();
   Stepped report;
   const std::vector<Job*> jobs = jobs_of(command, report);
   try {
     offload_others(jobs);
+    compile(jobs);
+    begin = Clock::now();
     if (settings_.sabotage.stepping) settings_.sabotage.stepping(jobs.size());
     std::vector<RowFault> faults;
     if (!jobs.empty()) faults = engine_.step(jobs);

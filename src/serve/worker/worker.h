@@ -21,13 +21,10 @@ struct WorkerSettings {
   int max_side = 2048;  // pixels
   // Of one image: what the memory is planned for.
   int64_t max_pixels = 1024 * 1024;
-  // Spent on the step's curve, once one job and two are measured.
-  double measuring_seconds = 8;
   WorkerSabotage sabotage;
 };
 
-// Plans the memory, draws an image to see that all is well, measures the step's curve, says Hello,
-// and serves until the socket closes. Returns the exit code: 0, or 1 where the device or the socket
+// Plans the memory, says Hello with an estimate of the times, and serves until the socket closes. Returns the exit code: 0, or 1 where the device or the socket
 // failed. What keeps it from beginning is said as Unusable and then thrown; UsageError where trying
 // again cannot help.
 int serve_commands(int socket, Engine& engine, ModelCard card, const WorkerSettings& settings);

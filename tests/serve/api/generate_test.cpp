@@ -13,11 +13,12 @@ using testing::HasSubstr;
 
 Ask generate(const std::string& body) { return {"POST", "/generate", body}; }
 
-TEST(Generate, query_parameters_are_enough_and_the_seed_is_42) {
+TEST(Generate, query_parameters_are_enough_and_a_seed_is_drawn) {
   FakeServer server;
   const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "a fox"}, {"num_inference_steps", "4"}}});
   ASSERT_FALSE(exchange->answer);
-  EXPECT_EQ(server.service.last().order.images[0]->seed, 42u);
+  const uint64_t seed = server.service.last().order.images[0]->seed;
+  EXPECT_LE(seed, UINT32_MAX);
   EXPECT_EQ(server.service.last().order.images[0]->steps, 4);
   EXPECT_FALSE(server.service.last().order.stays);
   server.service.step();
@@ -27,7 +28,7 @@ TEST(Generate, query_parameters_are_enough_and_the_seed_is_42) {
   EXPECT_EQ(exchange->answer->status, 200);
   const JsonObject json = exchange->json().as_object();
   EXPECT_EQ(json.at("image").as_string(), "data:image/png;base64," + base64("image 0"));
-  EXPECT_EQ(json.at("seed").as_int64(), 42);
+  EXPECT_EQ(json.at("seed").to_number<uint64_t>(), seed);
   EXPECT_EQ(json.at("parameters").at("scheduler").as_string(), "pndm");
   EXPECT_EQ(json.at("parameters").at("num_inference_steps").as_int64(), 4);
   EXPECT_EQ(json.at("timings").at("total").as_double(), 4);
@@ -248,7 +249,7 @@ TEST(Generate, accept_chooses_the_answer) {
       EXPECT_EQ(exchange->answer->body, "image 0");
     }
     if (row.type != "application/json") {
-      EXPECT_EQ(exchange->header("inkstone-seed"), "42");
+      EXPECT_EQ(exchange->header("inkstone-seed"), std::to_string(server.service.last().order.images[0]->seed));
     }
   }
   FakeServer server;
@@ -398,8 +399,9 @@ TEST(Jobs, respond_async_answers_at_once_and_the_job_stays) {
   const auto bytes = server.ask({"GET", image});
   EXPECT_EQ(bytes->answer->body, "image 0");
   EXPECT_EQ(bytes->answer->content_type, "image/png");
-  EXPECT_EQ(server.ask({"GET", image, "", {{"download", "1"}}})->header("content-disposition"),
-            "attachment; filename=\"inkstone-42.png\"");
+  EXPECT_EQ(
+      server.ask({"GET", image, "", {{"download", "1"}}})->header("content-disposition"),
+      "attachment; filename=\"inkstone-" + std::to_string(server.service.last().order.images[0]->seed) + ".png\"");
   EXPECT_EQ(server.ask({"GET", url + "/images/1"})->answer->status, 404);
   EXPECT_EQ(server.ask({"GET", url + "/images/-1"})->answer->status, 404);
   EXPECT_EQ(server.ask({"GET", url + "/events"})->events("done").size(), 1u);

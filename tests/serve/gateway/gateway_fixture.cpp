@@ -71,6 +71,7 @@ Order order_of(const std::string& prompt, int steps) {
   Order order;
   order.client = "ip:127.0.0.1";
   order.stays = true;
+  order.asked = prompt;
   ImageRequest request;
   request.prompt = prompt;
   request.steps = steps;

@@ -1,7 +1,11 @@
 // From an order to its images: what the service promises while no worker dies.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "serve/gateway/gateway_fixture.h"
@@ -221,7 +225,7 @@ TEST(Orders, an_idempotency_key_stands_for_one_order_of_one_client) {
   EXPECT_EQ(again.order, first);
   EXPECT_TRUE(again.repeated);
   Order other = order;
-  say(other, [](ImageRequest& request) { request.seed = 7; });
+  other.asked = "something else";
   EXPECT_EQ(fixture.gateway.submit(other).rejection.code, "conflict");
   other.client = "ip:10.0.0.1";
   const SubmitResult elsewhere = fixture.gateway.submit(other);
@@ -306,11 +310,35 @@ TEST(Orders, overload_is_refused_at_once_and_what_was_admitted_ends) {
 TEST(Orders, what_would_wait_too_long_is_refused) {
   FixtureOptions options{quick_settings(), {"step_ms=100"}};
   options.settings.max_wait = 3;
+  options.settings.max_batch = 1;
   GatewayFixture fixture(options);
   ASSERT_TRUE(fixture.ready());
-  const Rejection rejection = fixture.refused("x", 200);
+  const OrderState* first = fixture.submit("long", 200);
+  ASSERT_NE(first, nullptr) << "an idle server takes any order";
+  const Rejection rejection = fixture.refused("x", 3);
   EXPECT_EQ(rejection.code, "too_long");
+  EXPECT_NE(rejection.message.find("the limit is 3 s (--max-wait)"), std::string::npos) << rejection.message;
   EXPECT_GT(rejection.retry_after, 0);
+  fixture.gateway.cancel(*first);
+}
+
+TEST(Orders, where_no_worker_can_start_any_more_they_are_refused_and_those_let_in_end) {
+  const std::string broken = "/tmp/inkstone_broken_" + std::to_string(getpid());
+  FixtureOptions options{quick_settings(), {"never_if:" + broken}};
+  options.settings.max_wait = 1;
+  GatewayFixture fixture(options);
+  ASSERT_TRUE(fixture.ready());
+  std::ofstream(broken) << "now";
+  kill(fixture.pids()[0], SIGKILL);
+  ASSERT_TRUE(fixture.until([&] { return fixture.gateway.figures().workers[0].state != "ready"; }));
+  const OrderState* let_in = fixture.submit("x");
+  ASSERT_NE(let_in, nullptr);
+  EXPECT_EQ(fixture.end_of(let_in), "not_ready");
+  EXPECT_TRUE(fixture.until([&] { return fixture.gateway.figures().workers[0].restarts >= 4; }));
+  EXPECT_EQ(fixture.refused("y").code, "not_ready");
+  std::filesystem::remove(broken);
+  ASSERT_TRUE(fixture.ready());
+  EXPECT_EQ(fixture.end_of(fixture.submit("z")), "done");
 }
 
 TEST(Orders, are_kept_for_a_while_and_so_many_bytes_alone) {

@@ -64,7 +64,7 @@ class Simulation {
   Batcher make_batcher() const {
     Batcher batcher(options_.settings);
     for (const SimulatedBucket& bucket : options_.buckets)
-      batcher.add_bucket(bucket.bucket, bucket.times, bucket.max_batch_rows);
+      batcher.add_bucket({bucket.bucket, bucket.times, bucket.max_batch_rows});
     return batcher;
   }
 

@@ -42,6 +42,28 @@ TEST(StepTimes, follow_what_is_observed_slowly_and_a_strange_run_hardly) {
   EXPECT_NEAR(times.decode_seconds(), 0.7, 0.01);
 }
 
+TEST(StepTimes, of_an_estimate_follow_the_first_run_at_once_and_settle) {
+  StepTimes times({{1, 1}}, 2, 3, true);
+  EXPECT_TRUE(times.estimated());
+  times.stepped(2, 10);  // five times what was thought
+  EXPECT_FALSE(times.estimated());
+  EXPECT_DOUBLE_EQ(times.step_seconds(2), 10);
+  EXPECT_DOUBLE_EQ(times.step_seconds(4), 20);
+  EXPECT_DOUBLE_EQ(times.encode_seconds(), 10) << "the device is slower in all it does";
+  times.decoded(1);
+  EXPECT_DOUBLE_EQ(times.decode_seconds(), 1);
+  times.stepped(2, 20);
+  EXPECT_DOUBLE_EQ(times.step_seconds(2), 15) << "the mean, while there are few";
+  for (int i = 0; i < 200; i++) times.stepped(2, 12);
+  EXPECT_NEAR(times.step_seconds(2), 12, 0.1);
+}
+
+TEST(StepTimes, a_larger_batch_is_tried_while_the_largest_so_far_pays_best) {
+  EXPECT_EQ(StepTimes({{2, 1}}, 1, 1).batch_rows_to_try(0.02), 4);
+  EXPECT_EQ(StepTimes({{2, 1}, {4, 1.5}}, 1, 1).batch_rows_to_try(0.02), 8);
+  EXPECT_EQ(StepTimes({{2, 1}, {4, 2}}, 1, 1).batch_rows_to_try(0.02), 2);
+}
+
 TEST(StepTimes, the_best_rows_are_the_max_that_still_pay) {
   struct Case {
     std::vector<BatchTime> curve;

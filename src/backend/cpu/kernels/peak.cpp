@@ -9,11 +9,10 @@
 namespace inkstone::kernels {
 namespace {
 
-double peak_of(const PeakLoop& loop) {
+double peak_of(const PeakLoop& loop, int tries) {
   constexpr int64_t kIterations = 4'000'000;
-  constexpr int kTries = 25;
   double best = 1e9;
-  for (int i = 0; i < kTries; ++i) {
+  for (int i = 0; i < tries; ++i) {
     const auto begin = std::chrono::steady_clock::now();
     parallel_for(threads(), 1, [&](int64_t first, int64_t last) {
       for (; first < last; ++first) loop.run(kIterations);
@@ -25,9 +24,9 @@ double peak_of(const PeakLoop& loop) {
 
 }  // namespace
 
-double probe_peak(DType type) {
+double probe_peak(DType type, int tries) {
   const PeakLoop loop = peak_loop(table().name, type);
-  return loop.run ? peak_of(loop) : 0;
+  return loop.run ? peak_of(loop, tries) : 0;
 }
 
 }  // namespace inkstone::kernels

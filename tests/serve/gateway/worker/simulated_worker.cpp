@@ -33,6 +33,7 @@ class SimulatedWorker {
   int run() {
     wait(flags_["hello_ms"]);
     if (flags_["never_ready"] > 0) return 1;
+    if (flags_["broken"] > 0) return 1;
     hello();
     while (std::optional<WorkerCommand> command = receive_command(kSocket))
       std::visit([this](auto& o) { obey(o); }, *command);
@@ -164,6 +165,10 @@ int main(int count, char** values) {
   std::map<std::string, double> flags;
   for (int i = 1; i < count; i++) {
     const std::string flag = values[i];
+    if (const std::string file = flag.substr(flag.find(':') + 1); flag.starts_with("never_if:")) {
+      flags["broken"] = access(file.c_str(), F_OK) == 0;
+      continue;
+    }
     flags[flag.substr(0, flag.find('='))] = std::stod(flag.substr(flag.find('=') + 1));
   }
   try {

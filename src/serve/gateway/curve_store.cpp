@@ -1,0 +1,77 @@
+#include "serve/gateway/curve_store.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <span>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/version.h"
+#include "serve/wire/message_fields.h"
+
+namespace inkstone::serve {
+namespace {
+
+constexpr size_t kMaxCurveBytes = size_t{1} << 20;
+
+struct KnownTimes {
+  std::vector<ShapeTimes> times;
+};
+
+template <typename V, Of<KnownTimes> M>
+void fields(V& visit, M& known) {
+  visit("times", known.times);
+}
+
+std::string build_text() {
+  struct stat program {};
+  if (stat("/proc/self/exe", &program) != 0) return kVersion;
+  return std::string(kVersion) + " " + std::to_string(program.st_size) + " " + std::to_string(program.st_mtim.tv_sec);
+}
+
+// A file that somebody spoilt must not stop the server.
+bool usable(const ShapeTimes& times) {
+  const auto good = [](double seconds) { return seconds > 0 && seconds < 1e6; };
+  return times.width > 0 && times.height > 0 && !times.steps.empty() && good(times.encode_seconds) &&
+         good(times.decode_seconds) &&
+         std::ranges::all_of(times.steps, [&](const BatchTime& t) { return t.batch_rows > 0 && good(t.seconds); }) &&
+         std::ranges::adjacent_find(times.steps, [](const BatchTime& a, const BatchTime& b) {
+           return a.batch_rows >= b.batch_rows;
+         }) == times.steps.end();
+}
+
+}  // namespace
+
+std::filesystem::path CurveStore::file_of(const Hello& hello) const {
+  const std::string key =
+      build_text() + "\n" + hello.model.hash + "\n" + hello.device + "\n" + hello.description + "\n" + hello.precision;
+  return folder_ / (sha256(key) + ".json");
+}
+
+std::vector<ShapeTimes> CurveStore::known(const Hello& hello) const {
+  if (folder_.empty()) return {};
+  try {
+    const std::string file = read_file(file_of(hello), kMaxCurveBytes);
+    KnownTimes known;
+    FieldReader::read_object(parse_json(file, "times").as_object(), known, "times");
+    std::erase_if(known.times, [](const ShapeTimes& times) { return !usable(times); });
+    return known.times;
+  } catch (const std::exception&) {  // it is not there
+    return {};
+  }
+}
+
+void CurveStore::keep(const Hello& hello, std::vector<ShapeTimes> times) const {
+  std::erase_if(times, [](const ShapeTimes& one) { return one.estimated || !usable(one); });
+  if (folder_.empty() || times.empty()) return;
+  try {
+    std::filesystem::create_directories(folder_);
+    const std::string text = json_text(FieldWriter::object_of(KnownTimes{std::move(times)}));
+    write_file(file_of(hello), std::as_bytes(std::span(text)));
+  } catch (const std::exception&) {  // the next start begins with an estimate
+  }
+}
+
+}  // namespace inkstone::serve

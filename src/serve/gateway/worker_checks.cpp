@@ -1,0 +1,62 @@
+#include "serve/gateway/worker_checks.h"
+
+#include <cmath>
+
+#include "base/error.h"
+
+namespace inkstone::serve {
+namespace {
+
+constexpr int kMaxSide = 16384;  // pixels
+constexpr double kMaxSeconds = 1e6;
+constexpr int kMaxRows = 4096;
+
+void check_side(const char* what, int pixels) {
+  INKSTONE_CHECK(pixels >= 1 && pixels <= kMaxSide, "a worker's ", what, " of ", pixels, ": 1 to ", kMaxSide);
+}
+
+void check_seconds(const char* what, double seconds) {
+  INKSTONE_CHECK(seconds > 0 && seconds <= kMaxSeconds, "a worker's ", what, " of ", seconds, " s");
+}
+
+void check_traits(const ModelTraits& traits) {
+  check_side("default width", traits.width);
+  check_side("default height", traits.height);
+  check_side("multiple of sizes", traits.size_multiple);
+  INKSTONE_CHECK(traits.steps >= 1 && traits.steps <= 1000, "a worker's model of ", traits.steps, " steps");
+  INKSTONE_CHECK(std::isfinite(traits.guidance_scale), "a worker's guidance scale of ", traits.guidance_scale);
+  scheduler_config(traits);
+}
+
+}  // namespace
+
+void check(const Hello& hello) {
+  check_traits(hello.model.traits);
+  const RequestLimits& limits = hello.model.limits;
+  check_side("longest side", limits.max_side);
+  INKSTONE_CHECK(limits.max_pixels >= 1 && limits.max_steps >= 1, "a worker that takes ", limits.max_pixels,
+                 " pixels and ", limits.max_steps, " steps");
+  INKSTONE_CHECK(hello.max_jobs >= 1 && hello.max_jobs <= kMaxRows, "a worker of ", hello.max_jobs, " jobs");
+  INKSTONE_CHECK(!hello.times.empty(), "a worker that knows no times");
+  for (const ShapeTimes& times : hello.times) {
+    check_side("width", times.width);
+    check_side("height", times.height);
+    check_seconds("encode", times.encode_seconds);
+    check_seconds("decode", times.decode_seconds);
+    INKSTONE_CHECK(!times.steps.empty(), "a worker that knows no step");
+    for (const BatchTime& step : times.steps) {
+      INKSTONE_CHECK(step.batch_rows >= 1 && step.batch_rows <= kMaxRows, "a worker's step of ", step.batch_rows,
+                     " rows");
+      check_seconds("step", step.seconds);
+    }
+  }
+}
+
+size_t max_pixel_bytes(const WorkerCommand& command, int width, int height) {
+  const size_t image = size_t{3} * static_cast<size_t>(width) * static_cast<size_t>(height);
+  if (std::holds_alternative<FinishCommand>(command)) return image;
+  if (const auto* step = std::get_if<StepCommand>(&command)) return image * step->previews.size();
+  return 0;
+}
+
+}  // namespace inkstone::serve

@@ -1,0 +1,86 @@
+// What a server learnt of its device is there at the next start, for that device and model alone.
+#include "serve/gateway/curve_store.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "serve/gateway/worker/simulated_image.h"
+
+namespace inkstone::serve {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() / ("inkstone_curves_" + std::to_string(getpid()));
+  ~Folder() { fs::remove_all(path); }
+};
+
+Hello hello_of(const std::string& device) {
+  Hello hello;
+  hello.device = device;
+  hello.description = "a machine, 2 threads";
+  hello.precision = "fp32";
+  hello.model = simulated_card();
+  hello.model.hash = std::string(64, 'a');
+  return hello;
+}
+
+const ShapeTimes kLearnt{64, 64, {{1, 0.5}, {2, 0.75}}, 0.1, 0.2, false};
+
+TEST(CurveStore, gives_back_what_was_learnt_bit_for_bit) {
+  const Folder folder;
+  const CurveStore store(folder.path / "not" / "made");
+  const Hello hello = hello_of("cpu");
+  EXPECT_TRUE(store.known(hello).empty());
+  ShapeTimes estimate = kLearnt;
+  estimate.width = 128;
+  estimate.estimated = true;
+  store.keep(hello, {kLearnt, estimate});
+  const std::vector<ShapeTimes> known = store.known(hello);
+  ASSERT_EQ(known.size(), 1u) << "an estimate is not kept";
+  EXPECT_EQ(known[0].width, 64);
+  ASSERT_EQ(known[0].steps.size(), 2u);
+  EXPECT_EQ(known[0].steps[1].seconds, 0.75);
+  EXPECT_FALSE(known[0].estimated);
+}
+
+TEST(CurveStore, is_of_one_model_device_and_precision) {
+  const Folder folder;
+  const CurveStore store(folder.path);
+  store.keep(hello_of("cpu"), {kLearnt});
+  EXPECT_TRUE(store.known(hello_of("npu:0")).empty());
+  Hello other = hello_of("cpu");
+  other.precision = "bf16";
+  EXPECT_TRUE(store.known(other).empty());
+  other = hello_of("cpu");
+  other.model.hash[0] = 'b';
+  EXPECT_TRUE(store.known(other).empty());
+  other = hello_of("cpu");
+  other.description = "a machine, 4 threads";
+  EXPECT_TRUE(store.known(other).empty());
+}
+
+TEST(CurveStore, a_spoilt_file_or_no_folder_is_nothing_known) {
+  const Folder folder;
+  const CurveStore store(folder.path);
+  const Hello hello = hello_of("cpu");
+  store.keep(hello, {kLearnt});
+  const fs::path file = fs::directory_iterator(folder.path)->path();
+  for (const char* text : {"", "{", "[]", R"({"times": 3})", R"({"times": [{"width": 0}]})",
+                           R"({"times": [{"width": 64, "height": 64, "steps": [], "encode_seconds": 1,
+                              "decode_seconds": 1, "estimated": false}]})",
+                           R"({"times": [{"width": 64, "height": 64, "steps": [{"batch_rows": 1, "seconds": -1}],
+                              "encode_seconds": 1, "decode_seconds": 1, "estimated": false}]})"}) {
+    std::ofstream(file) << text;
+    EXPECT_TRUE(store.known(hello).empty()) << text;
+  }
+  const CurveStore nowhere{""};
+  nowhere.keep(hello, {kLearnt});
+  EXPECT_TRUE(nowhere.known(hello).empty());
+}
+
+}  // namespace
+}  // namespace inkstone::serve
