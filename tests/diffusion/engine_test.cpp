@@ -11,7 +11,9 @@
 #include "base/error.h"
 #include "base/image.h"
 #include "diffusion/generate.h"
+#include "diffusion/process.h"
 #include "diffusion/unet_parts.h"
+#include "sanitized.h"
 
 namespace inkstone {
 namespace {
@@ -196,6 +198,22 @@ TEST(Engine, a_budget_makes_components_take_turns_or_is_refused_with_the_least_t
   } catch (const UsageError& error) {
     EXPECT_THAT(error.what(), HasSubstr("the least that works is"));
   }
+}
+
+// The short form of the soak: memory stays what it was after the first images.
+TEST(Engine, many_images_take_no_more_memory_than_the_first_ones) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer keeps what is freed";
+  Engine engine = demo_engine();
+  ImageRequest r = request(engine, "a bee", 1, SchedulerKind::kDdim, 2);
+  const auto draw = [&](uint64_t seed) {
+    r.seed = seed;
+    r.guidance_scale = seed % 2 ? 1.0f : 3.0f;
+    generate(engine, engine.resolve(r));
+  };
+  for (uint64_t seed = 0; seed < 10; ++seed) draw(seed);
+  const size_t before = resident_bytes();
+  for (uint64_t seed = 10; seed < 90; ++seed) draw(seed);
+  EXPECT_LE(resident_bytes(), before + (size_t{1} << 20));
 }
 
 TEST(Engine, weights_that_pass_through_memory_draw_the_same_image) {

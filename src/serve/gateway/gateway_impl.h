@@ -66,7 +66,7 @@ struct Gateway::Impl final : WorkerEvents {
 
   // gateway_jobs.cpp: the life of a job
   const ResolvedRequest& request_of(JobId job) const override { return *jobs.at(job).request; }
-  std::vector<ShapeTimes> known_times(const Hello& hello) const override { return curves.known(hello); }
+  std::vector<ShapeTimes> greet(const Hello& hello) const override;
   bool wants_preview(JobId job) override;
   bool room_for_image() const override;
   void joined(WorkerSlot& slot) override;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "base/error.h"
 #include "diffusion/parameters.h"
 #include "serve/gateway/gateway_impl.h"
 #include "serve/support/log.h"
@@ -43,6 +44,14 @@ bool Gateway::Impl::wants_preview(JobId id) {
 }
 
 bool Gateway::Impl::room_for_image() const { return encoder->waiting() < kMaxEncodings; }
+
+// Another model is taken only while workers are replaced, as the operator asked.
+std::vector<ShapeTimes> Gateway::Impl::greet(const Hello& hello) const {
+  const bool replacing = replaced || !to_replace.empty();
+  INKSTONE_CHECK(!card || replacing || hello.model.fingerprint == card->fingerprint,
+                 "the model's files have changed since the server started: SIGHUP makes it take them");
+  return curves.known(hello);
+}
 
 void Gateway::Impl::joined(WorkerSlot& slot) {
   const bool first = !card;

@@ -130,8 +130,7 @@ void WorkerSlot::welcome(Hello hello) {
   INKSTONE_CHECK(state_ == State::kStarting, "it said Hello twice");
   check(hello);
   hello_ = std::move(hello);
-  if (std::vector<ShapeTimes> known = worker_events_.known_times(*hello_); !known.empty())
-    hello_->times = std::move(known);
+  if (std::vector<ShapeTimes> known = worker_events_.greet(*hello_); !known.empty()) hello_->times = std::move(known);
   batcher_ = Batcher(batcher_settings());
   seen_.clear();
   for (const ShapeTimes& times : hello_->times) add_bucket(times, false);

@@ -30,8 +30,9 @@ class WorkerEvents {
   virtual ~WorkerEvents() = default;
   virtual double now() const = 0;
   virtual const ResolvedRequest& request_of(JobId job) const = 0;
-  // Of such a worker, from earlier runs; empty: nothing is known.
-  virtual std::vector<ShapeTimes> known_times(const Hello& hello) const = 0;
+  // Throws Error where its model is not the one that is served. Gives its times from earlier runs;
+  // empty: nothing is known.
+  virtual std::vector<ShapeTimes> greet(const Hello& hello) const = 0;
   virtual bool wants_preview(JobId job) = 0;
   virtual bool room_for_image() const = 0;
 

@@ -46,6 +46,7 @@ void fields(V& visit, M& card) {
   visit("hash", card.hash);
   visit("parameters", card.parameters);
   visit("created", card.created);
+  visit("fingerprint", card.fingerprint);
   visit("tokens", card.tokens);
   visit("traits", card.traits);
   visit("limits", card.limits);

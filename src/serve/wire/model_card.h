@@ -15,6 +15,8 @@ struct ModelCard {
   std::string hash;
   int64_t parameters = 0;  // of all components
   int64_t created = 0;     // seconds since 1970, of its files
+  // Of all files of the model: their places, sizes and times. All workers must have the same.
+  std::string fingerprint;
   int tokens = 77;
   ModelTraits traits;
   RequestLimits limits;  // of its workers

@@ -73,6 +73,14 @@ std::string kept_hash(const std::vector<fs::path>& files, const fs::path& cache)
 
 }  // namespace
 
+std::string model_fingerprint(const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder))
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  std::ranges::sort(files);
+  return sha256(state_of(files));
+}
+
 fs::path default_hash_cache() { return cache_folder("hashes"); }
 
 ModelCard describe_model(const Pipeline& model, const fs::path& cache) {
@@ -80,6 +88,7 @@ ModelCard describe_model(const Pipeline& model, const fs::path& cache) {
   ModelCard card;
   card.name = model.name();
   card.hash = kept_hash(files, cache);
+  card.fingerprint = model_fingerprint(model.folder);
   for (const Component& component : model.components) card.parameters += component.parameters;
   for (const fs::path& file : files) {
     struct stat status {};

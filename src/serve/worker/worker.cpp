@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 #include "diffusion/process.h"
 #include "serve/wire/wire.h"
+#include "serve/worker/describe_model.h"
 #include "serve/worker/estimate.h"
 #include "serve/worker/faults.h"
 #include "serve/worker/latent_colours.h"
@@ -45,6 +46,7 @@ class Worker {
   WorkerReport answer(const FinishCommand& command);
 
   std::vector<Job*> jobs_of(const StepCommand& command, Stepped& report);
+  void check_model() const;
   void compile(const std::vector<Job*>& jobs);
   void offload_others(const std::vector<Job*>& jobs);
   Preview preview_of(JobId id, const Job& job) const;
@@ -59,6 +61,7 @@ class Worker {
   LatentColours colours_;
   int jobs_in_step_ = 1;
   uint64_t steps_ = 0;
+  std::string fingerprint_;  // of the model as it was opened
   Clock::time_point told_figures_;
 };
 
@@ -73,6 +76,7 @@ void Worker::begin(ModelCard card) {
   hello.device = engine_.options().device;
   hello.description = clean_utf8(device.description);
   hello.precision = name_of(plan.precision);
+  fingerprint_ = card.fingerprint;
   hello.model = std::move(card);
   hello.max_jobs = plan.jobs;
   hello.memory = memory_lines(plan);
@@ -100,6 +104,7 @@ WorkerReport Worker::answer(const StartCommand& command) {
   Clock::time_point begin = Clock::now();
   if (jobs_.contains(command.job)) return Failed{fault_of(command.job, Error::Kind::kOther, "it was started twice")};
   try {
+    check_model();
     const ResolvedRequest request = engine_.resolve(command.request);
     Job job;
     try {
@@ -136,6 +141,12 @@ std::vector<Job*> Worker::jobs_of(const StepCommand& command, Stepped& report) {
       jobs.push_back(&found->second.job);
   }
   return jobs;
+}
+
+// Weights are read from their files as they are needed: a file that changed would give another image.
+void Worker::check_model() const {
+  if (fingerprint_.empty() || model_fingerprint(engine_.pipeline().folder) == fingerprint_) return;
+  throw Error("the model's files have changed since they were opened", INKSTONE_HERE, Error::Kind::kDeviceLost);
 }
 
 // So that the seconds of a step are those of its work.

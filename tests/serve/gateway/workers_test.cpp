@@ -1,7 +1,10 @@
 // Workers die, hang and talk nonsense: their images come all the same, with the same bytes.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <random>
 
 #include "serve/gateway/canary.h"
@@ -35,6 +38,25 @@ TEST(Workers, that_fail_in_any_phase_and_way_leave_the_same_image_and_its_compan
   EXPECT_EQ(fixture.gateway.figures().worker_deaths, failures);
   EXPECT_GE(fixture.gateway.figures().retries, failures);
   EXPECT_TRUE(fixture.until([] { return children() == 1; }));
+}
+
+TEST(Workers, whose_model_is_another_than_is_served_are_refused_until_the_operator_asks_for_it) {
+  const std::string changed = "/tmp/inkstone_changed_" + std::to_string(getpid());
+  FixtureOptions options{quick_settings(), {"another_if:" + changed}};
+  GatewayFixture fixture(options);
+  ASSERT_TRUE(fixture.ready());
+  std::ofstream(changed) << "now";
+  kill(fixture.pids()[0], SIGKILL);
+  EXPECT_TRUE(fixture.until([&] { return fixture.gateway.figures().workers[0].restarts >= 4; }));
+  EXPECT_EQ(fixture.refused("x").code, "not_ready");
+  EXPECT_EQ(fixture.gateway.model()->fingerprint, "one");
+  std::filesystem::remove(changed);
+  ASSERT_TRUE(fixture.ready());
+  std::ofstream(changed) << "now";
+  fixture.gateway.replace_workers();
+  EXPECT_TRUE(fixture.until([&] { return fixture.gateway.model()->fingerprint == "another"; }));
+  EXPECT_EQ(fixture.end_of(fixture.submit("y")), "done");
+  std::filesystem::remove(changed);
 }
 
 TEST(Workers, that_are_stopped_or_killed_from_outside_are_replaced) {

@@ -66,7 +66,7 @@ ImageRequest odd_request() {
 }
 
 ModelCard odd_card() {
-  ModelCard card{"demo", std::string(64, 'f'), int64_t{1} << 53 | 1, -1, 77, {}, {}};
+  ModelCard card{"demo", std::string(64, 'f'), int64_t{1} << 53 | 1, -1, "a print", 77, {}, {}};
   card.traits = {3,       1e-38f, 1, 2, 64, true, std::make_shared<const Json>(JsonObject{{"beta_start", 0.1 + 0.2}}),
                  "a file"};
   card.limits = {9, INT64_MAX, 8, SIZE_MAX, false};

@@ -49,6 +49,7 @@ class SimulatedWorker {
     hello.description = "simulated";
     hello.precision = "fp32";
     hello.model = simulated_card();
+    hello.model.fingerprint = flags_["another"] > 0 ? "another" : "one";
     hello.max_jobs = 8;
     const double row = std::max(flags_["row_ms"], 0.01) / 1000, step = std::max(flags_["step_ms"], 0.1) / 1000;
     ShapeTimes times{64, 64, {}, std::max(flags_["encode_ms"], 0.1) / 1000, std::max(flags_["decode_ms"], 0.1) / 1000};
@@ -167,6 +168,9 @@ int main(int count, char** values) {
     const std::string flag = values[i];
     if (const std::string file = flag.substr(flag.find(':') + 1); flag.starts_with("never_if:")) {
       flags["broken"] = access(file.c_str(), F_OK) == 0;
+      continue;
+    } else if (flag.starts_with("another_if:")) {
+      flags["another"] = access(file.c_str(), F_OK) == 0;
       continue;
     }
     flags[flag.substr(0, flag.find('='))] = std::stod(flag.substr(flag.find('=') + 1));
