@@ -120,6 +120,7 @@ struct Gateway::Impl final : WorkerEvents {
   // Orders and images that watchers are to be told of.
   std::vector<std::pair<std::string, size_t>> news;
   bool telling = false, pump_scheduled = false, stopped = false, draining = false;
+  bool takes_new_model = false;
   std::function<void()> on_ready, on_drained;
   double drain_until = 0, last_tick = 0, foreseen = 0, swept = 0, curves_kept = 0;
   std::deque<WorkerSlot*> to_replace;

@@ -45,10 +45,9 @@ bool Gateway::Impl::wants_preview(JobId id) {
 
 bool Gateway::Impl::room_for_image() const { return encoder->waiting() < kMaxEncodings; }
 
-// Another model is taken only while workers are replaced, as the operator asked.
+// Another model is taken only after the operator asked for new workers.
 std::vector<ShapeTimes> Gateway::Impl::greet(const Hello& hello) const {
-  const bool replacing = replaced || !to_replace.empty();
-  INKSTONE_CHECK(!card || replacing || hello.model.fingerprint == card->fingerprint,
+  INKSTONE_CHECK(!card || takes_new_model || hello.model.fingerprint == card->fingerprint,
                  "the model's files have changed since the server started: SIGHUP makes it take them");
   return curves.known(hello);
 }
@@ -56,6 +55,7 @@ std::vector<ShapeTimes> Gateway::Impl::greet(const Hello& hello) const {
 void Gateway::Impl::joined(WorkerSlot& slot) {
   const bool first = !card;
   card = slot.hello()->model;
+  if (!replaced && to_replace.empty()) takes_new_model = false;
   if (canary.away_since >= 0) canary.passed = now();
   canary.away_since = -1;
   if (first && on_ready)
