@@ -53,6 +53,8 @@ const Setting kSettings[] = {
     {"host-names", "Address", "LIST", "names of this server that a Host header may say besides loopback's and --host", kS, &Options::host_names},
     {"origins", "Address", "LIST", "sites whose pages may send requests from a browser, besides the server's own:\nhttps://example.org", kS, &Options::origins},
 
+    {"model-alias", "Address", "LIST", "other names of the model for OpenAI's clients: gpt-image-1,dall-e-3", kS, &Options::model_alias},
+
     {"batching", "Batching", "HOW", "step: images join and leave at every step; static: a batch is filled when it starts;\noff: one image at a time [step]", kS, &Options::batching, 0, 0, batching_choices},
     {"max-batch", "Batching", "N", "images in one step, at most; fewer where more do not pay, or the memory is small [8]", kS, &Options::max_batch, 1, 64},
     {"max-queue", "Batching", "N", "images queued or running; more are refused at once [256]", kS, &Options::max_queue, 1, 100000},

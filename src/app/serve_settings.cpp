@@ -61,6 +61,7 @@ serve::ServeSettings serve_settings(const Options& options) {
   settings.max_per_client = options.max_per_client.value_or(std::min(settings.max_per_client, settings.max_queue));
   settings.max_images =
       options.max_images.value_or(std::min({settings.max_images, settings.max_queue, settings.max_per_client}));
+  settings.model_aliases = pieces(options.model_alias.value_or(""));
   settings.max_steps = options.max_steps.value_or(settings.max_steps);
   settings.max_side = options.max_side.value_or(settings.max_side);
   settings.max_pixels = options.max_pixels.value_or(static_cast<int>(settings.max_pixels));

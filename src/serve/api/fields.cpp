@@ -99,6 +99,7 @@ const Json* Fields::find(std::string_view name) const {
       refuse(400, "invalid_value", in_quotes(name) + " is null; leave it out for its default", std::string(name));
     return nullptr;
   }
+  if (manner_ == Manner::kNullsAbsent && value && value->is_string() && value->as_string().empty()) return nullptr;
   return value;
 }
 
@@ -111,7 +112,7 @@ void Fields::wrong(std::string_view name, const std::string& allowed) const {
 
 bool Fields::is_text_number(std::string_view name, const Json& value) const {
   return value.is_string() &&
-         (manner_ == Manner::kLenient || std::ranges::find(from_query_, std::string(name)) != from_query_.end());
+         (manner_ != Manner::kStrict || std::ranges::find(from_query_, std::string(name)) != from_query_.end());
 }
 
 std::optional<std::string> Fields::text(std::string_view name, size_t max_bytes) const {

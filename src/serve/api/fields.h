@@ -27,7 +27,7 @@ struct FieldInfo {
 
 enum class Manner {
   kStrict,  // a null is a fault
-  // A null is a field that is not there.
+  // A null or an empty text is a field that is not there; texts that are numbers are numbers.
   kNullsAbsent,
   // The same; texts that are numbers are numbers, fields that nobody knows are nothing.
   kLenient

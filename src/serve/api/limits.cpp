@@ -17,7 +17,7 @@ Limits limits_of(const ApiContext& context, const ModelCard& card) {
   own.max_pixels = settings.max_pixels;
   own.max_steps = settings.max_steps;
   own.max_prompt_bytes = kMaxPromptBytes;
-  return {tighter(own, card.limits), settings.max_images};
+  return {tighter(own, card.limits), settings.max_images, settings.model_aliases};
 }
 
 }  // namespace inkstone::serve

@@ -12,7 +12,8 @@ inline constexpr size_t kMaxWordBytes = 256;  // of a name
 
 struct Limits {
   RequestLimits image;
-  int max_images = 16;  // of one order
+  int max_images = 16;                     // of one order
+  std::vector<std::string> model_aliases;  // other names of the model
 };
 
 // Throws ApiFault 503 where no worker is ready yet.

@@ -148,7 +148,7 @@ void list_models(ApiContext& context, const http::ExchangePtr& exchange) {
 void show_openai_model(ApiContext& context, const http::ExchangePtr& exchange) {
   const ModelCard& card = ready_model(context.service);
   const std::string_view id = exchange->request().capture("id");
-  if (id != card.name) refuse_model(id, card);
+  if (!is_served(id, card, limits_of(context, card))) refuse_model(id, card);
   exchange->reply(json_reply(200, model_json(card)));
 }
 

@@ -12,8 +12,6 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr int kMaxImages = 10;
-
 // Our own fields are taken as well.
 const std::vector<FieldName>& openai_names() {
   static const std::vector<FieldName> all = [] {
@@ -28,7 +26,7 @@ const std::vector<FieldName>& openai_names() {
 
 const FieldInfo kOpenAiOwnFields[] = {
     {"model", "string", "The served model's id, as GET /v1/models lists it.", "null"},
-    {"n", "integer", "Images, 1 to 10.", "2"},
+    {"n", "integer", "number of images [1]", "2"},
     {"size", "string", "auto, or WIDTHxHEIGHT.", "\"512x512\""},
     {"quality", "string", "accepted; it has no effect", "\"high\""},
     {"response_format", "string", "url or b64_json [url]", "\"b64_json\""},
@@ -39,15 +37,13 @@ const FieldInfo kOpenAiOwnFields[] = {
     {"background", "string", "opaque or auto.", "\"auto\""},
     {"moderation", "string", "accepted; it has no effect", "\"low\""},
     {"style", "string", "accepted; it has no effect", "\"vivid\""},
+    {"input_fidelity", "string", "accepted; it has no effect", "\"high\""},
     {"user", "string", "accepted; it has no effect", "\"u1\""},
 };
 
-constexpr std::string_view kQualities[] = {"auto", "standard", "hd", "low", "medium", "high"};
 constexpr std::string_view kAnswers[] = {"url", "b64_json"};
 constexpr std::string_view kOpenAiFormats[] = {"png", "jpeg", "webp"};
 constexpr std::string_view kBackgrounds[] = {"auto", "opaque"};
-constexpr std::string_view kModerations[] = {"auto", "low"};
-constexpr std::string_view kStyles[] = {"vivid", "natural"};
 
 void read_openai_size(const Fields& fields, ImageRequest& image) {
   const auto size = fields.text("size", kMaxWordBytes);
@@ -82,11 +78,9 @@ void read_openai_format(const Fields& fields, Order& order) {
 }
 
 void read_what_has_no_effect(const Fields& fields) {
-  fields.choice("quality", kQualities);
-  fields.choice("background", kBackgrounds);
-  fields.choice("moderation", kModerations);
-  fields.choice("style", kStyles);
-  fields.text("user", kMaxPromptBytes);
+  fields.choice("background", kBackgrounds);  // a transparent one would be another image
+  for (const std::string_view name : {"quality", "moderation", "style", "input_fidelity", "user"})
+    fields.text(name, kMaxPromptBytes);
 }
 
 }  // namespace
@@ -100,8 +94,14 @@ std::span<const FieldInfo> openai_fields() {
   return all;
 }
 
+bool is_served(std::string_view name, const ModelCard& card, const Limits& limits) {
+  return name == card.name || std::ranges::find(limits.model_aliases, name) != limits.model_aliases.end();
+}
+
 void refuse_model(std::string_view name, const ModelCard& card) {
-  refuse(404, "model_not_found", "The model '" + shown(name) + "' does not exist here; there is '" + card.name + "'.",
+  refuse(404, "model_not_found",
+         "The model '" + shown(name) + "' does not exist here; there is '" + card.name +
+             "'. The operator can give it more names (--model-alias).",
          "model");
 }
 
@@ -109,12 +109,15 @@ OpenAiRequest openai_request(const http::Request& request, const Fields& fields,
                              const Limits& limits) {
   OpenAiRequest result;
   result.order = order_from(request, "openai");
-  if (const auto model = fields.text("model", kMaxWordBytes); model && *model != card.name) refuse_model(*model, card);
-  const int count = static_cast<int>(fields.integer("n", 1, std::min(kMaxImages, limits.max_images)).value_or(1));
+  const std::string model = fields.text("model", kMaxWordBytes).value_or(card.name);
+  if (!is_served(model, card, limits)) refuse_model(model, card);
+  const int count = static_cast<int>(fields.integer("n", 1, limits.max_images).value_or(1));
   result.order.images = resolve_images(fields, openai_names(), read_openai_image(fields), card, limits, count);
   read_openai_format(fields, result.order);
   read_what_has_no_effect(fields);
-  result.urls = fields.choice("response_format", kAnswers).value_or("url") == "url";
+  // OpenAI's own models of this name answer in base64 alone, and their clients read nothing else.
+  const bool in_base64 = model.starts_with("gpt-image");
+  result.urls = fields.choice("response_format", kAnswers).value_or(in_base64 ? "b64_json" : "url") == "url";
   result.stream = fields.flag("stream").value_or(false);
   result.partial_images = static_cast<int>(fields.integer("partial_images", 0, 3).value_or(0));
   result.order.previews = result.stream && result.partial_images > 0;

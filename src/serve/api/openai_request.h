@@ -22,6 +22,8 @@ struct OpenAiRequest {
 OpenAiRequest openai_request(const http::Request& request, const Fields& fields, const ModelCard& card,
                              const Limits& limits);
 
+// By its name or an alias of the operator's.
+bool is_served(std::string_view name, const ModelCard& card, const Limits& limits);
 [[noreturn]] void refuse_model(std::string_view name, const ModelCard& card);  // 404
 
 }  // namespace inkstone::serve

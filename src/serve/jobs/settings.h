@@ -20,6 +20,8 @@ struct ServeSettings {
   // Images of one client, admitted and not ended.
   int max_per_client = 64;
   int max_images = 16;  // of one order
+  // Names that OpenAI's clients may call the model by.
+  std::vector<std::string> model_aliases;
   int max_steps = 200;
   int max_side = 2048;
   int64_t max_pixels = 1024 * 1024;  // of one image

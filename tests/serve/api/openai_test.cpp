@@ -65,6 +65,29 @@ TEST(OpenAi, every_field_of_the_table_is_taken_and_so_are_nulls) {
   }
 }
 
+TEST(OpenAi, the_model_goes_by_the_operators_names_too) {
+  FakeServer server;
+  server.settings.model_aliases = {"gpt-image-1", "dall-e-3"};
+  for (const std::string model : {"demo", "", "dall-e-3", "gpt-image-1"}) {
+    const auto exchange = server.ask(images(R"({"prompt": "p", "model": ")" + model + "\"}"));
+    ASSERT_FALSE(exchange->answer) << model << exchange->answer->body;
+    server.service.finish_all();
+    const JsonObject one = exchange->json().at("data").at(0).as_object();
+    EXPECT_EQ(one.contains("b64_json"), model == "gpt-image-1") << "its clients read nothing else";
+  }
+  EXPECT_EQ(server.ask({"GET", "/v1/models/dall-e-3"})->answer->status, 200);
+  EXPECT_EQ(server.ask(images(R"({"prompt": "p", "model": "dall-e-2"})"))->answer->status, 404);
+}
+
+TEST(OpenAi, empty_texts_are_not_there_and_numbers_may_be_texts) {
+  FakeServer server;
+  const auto exchange = server.ask(images(R"({"prompt": "p", "quality": "", "style": "", "output_format": "",
+      "response_format": "", "size": "", "n": "2", "input_fidelity": "low", "moderation": "any"})"));
+  ASSERT_FALSE(exchange->answer) << exchange->answer->body;
+  EXPECT_EQ(server.service.last().order.images.size(), 2u);
+  EXPECT_EQ(server.ask(images(R"({"prompt": ""})"))->answer->status, 400);
+}
+
 TEST(OpenAi, without_a_seed_one_is_drawn) {
   FakeServer server;
   server.ask(images(R"({"prompt": "p"})"));
@@ -84,8 +107,7 @@ TEST(OpenAi, errors_have_all_four_keys) {
            {R"({"prompt": null})", 400, "invalid_request_error", "prompt", "missing_required_parameter"},
            {R"({"prompt": "p")", 400, "invalid_request_error", "", "invalid_json"},
            {R"({"prompt": "p", "foo": 1})", 400, "invalid_request_error", "foo", "unknown_parameter"},
-           {R"({"prompt": "p", "n": 11})", 400, "invalid_request_error", "n", "invalid_value"},
-           {R"({"prompt": "p", "n": "2"})", 400, "invalid_request_error", "n", "invalid_value"},
+           {R"({"prompt": "p", "n": 17})", 400, "invalid_request_error", "n", "invalid_value"},
            {R"({"prompt": "p", "size": "512"})", 400, "invalid_request_error", "size", "invalid_value"},
            {R"({"prompt": "p", "size": "512x"})", 400, "invalid_request_error", "size", "invalid_value"},
            {R"({"prompt": "p", "size": "x512"})", 400, "invalid_request_error", "size", "invalid_value"},
