@@ -54,8 +54,16 @@ void Connection::start() {
 }
 
 Standing Connection::standing() const {
-  const bool evictable = reading() || phase_ == Phase::kAuthDelay || phase_ == Phase::kLingering;
-  return {phase_ == Phase::kResting, evictable, waiting_since_, *places_, transport_.outbox_size(), transport_.pace()};
+  Standing standing;
+  standing.resting = phase_ == Phase::kResting;
+  standing.evictable = reading() || phase_ == Phase::kAuthDelay || phase_ == Phase::kLingering;
+  standing.waiting_since = waiting_since_;
+  standing.places_of_address = *places_;
+  standing.address = places_;
+  standing.unread = transport_.outbox_size();
+  standing.body = phase_ == Phase::kBody ? body_.bytes() : 0;
+  standing.pace = transport_.pace();
+  return standing;
 }
 
 void Connection::close() noexcept {
@@ -167,7 +175,10 @@ void Connection::read_request(std::string_view& bytes) {
 // A stated length counts at once, so that nobody is cut off in the middle of a body.
 void Connection::reserve_body() {
   const size_t stated = static_cast<size_t>(reader_->content_length().value_or(0));
-  if (body_.grow(std::max(stated, reader_->request().body.capacity()))) return reader_->reserve_body(stated);
+  const size_t wanted = std::max(stated, reader_->request().body.capacity());
+  bool has_room = body_.grow(wanted);
+  while (!has_room && evict_body_for(*state_, *this, wanted)) has_room = body_.grow(wanted);
+  if (has_room) return reader_->reserve_body(stated);
   Refusal refusal(503, "busy", "the server is receiving too much from others; send this again soon");
   refusal.error.retry_after = 1;
   throw refusal;
@@ -237,6 +248,7 @@ void Connection::reply(Reply reply) {
   ++state_->answers[reply.status];
   exchange_counted_.begin();
   reader_.reset();
+  body_.release();
   exchange_ = nullptr;
   enter(Phase::kSending);
   or_close(*this, [&] {

@@ -24,7 +24,9 @@ struct Standing {
   bool evictable = false;
   Clock::time_point waiting_since;  // since it came, or had its last answer
   int places_of_address = 0;        // connections of its address
+  const int* address = nullptr;     // the same for all of its address
   size_t unread = 0;                // bytes that this process holds for it
+  size_t body = 0;                  // bytes that are kept for a body that is on its way
   ReadingPace pace;
 };
 

@@ -1,6 +1,7 @@
 #include "serve/http/eviction.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "serve/http/connection.h"
 #include "serve/support/log.h"
@@ -52,6 +53,27 @@ bool evict_one(ServerState& state) {
   if (!first) return false;
   ++state.figures.turned_away;
   first->shared_from_this()->close();
+  return true;
+}
+
+bool evict_body_for(ServerState& state, const Connection& asker, size_t bytes) {
+  struct Kept {
+    size_t bytes = 0;
+    Connection* oldest = nullptr;
+  };
+  std::unordered_map<const int*, Kept> kept;  // by address
+  for (Connection* connection : state.connections) {
+    const Standing standing = connection->standing();
+    if (standing.body == 0 || connection == &asker) continue;
+    Kept& its = kept[standing.address];
+    its.bytes += standing.body;
+    if (!its.oldest || standing.waiting_since < its.oldest->standing().waiting_since) its.oldest = connection;
+  }
+  const size_t own = kept[asker.standing().address].bytes + bytes;
+  const auto most = std::ranges::max_element(kept, {}, [](const auto& entry) { return entry.second.bytes; });
+  if (most->second.bytes <= own) return false;
+  ++state.figures.turned_away;
+  most->second.oldest->shared_from_this()->close();
   return true;
 }
 

@@ -9,10 +9,12 @@ namespace inkstone::http {
 class MemoryBudget {
  public:
   explicit MemoryBudget(size_t max) : max_(max) {}
-  // False where the bodies would have more than half. Answers may have what bodies leave, so neither
-  // can keep the other out.
-  bool take_body(size_t bytes) {
-    if (bytes > max_ / 2 - bodies_) return false;
+  // `bytes` more of a body that has `whole` then. False where the bodies would have more than half;
+  // answers may have what bodies leave, so neither can keep the other out. Of that half a quarter is
+  // for small bodies alone: large ones cannot keep them out either.
+  bool take_body(size_t bytes, size_t whole) {
+    const size_t limit = whole <= kSmall ? max_ / 2 : max_ / 8 * 3;
+    if (bodies_ > limit || bytes > limit - bodies_) return false;
     bodies_ += bytes;
     return true;
   }
@@ -24,6 +26,7 @@ class MemoryBudget {
   size_t unsent() const { return unsent_; }
 
  private:
+  static constexpr size_t kSmall = 16 << 10;
   const size_t max_;
   size_t bodies_ = 0, unsent_ = 0;
 };
@@ -35,10 +38,11 @@ class BodyShare {
   BodyShare(const BodyShare&) = delete;
   ~BodyShare() { release(); }
   bool grow(size_t bytes) {  // to so many; false: there is no room
-    if (bytes > bytes_ && !budget_.take_body(bytes - bytes_)) return false;
+    if (bytes > bytes_ && !budget_.take_body(bytes - bytes_, bytes)) return false;
     if (bytes > bytes_) bytes_ = bytes;
     return true;
   }
+  size_t bytes() const { return bytes_; }
   void release() {
     budget_.give_body(bytes_);
     bytes_ = 0;

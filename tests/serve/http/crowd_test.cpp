@@ -130,8 +130,8 @@ TEST(Crowd, bodies_have_half_of_the_budget_from_their_heads_on) {
   EXPECT_EQ(fixture.client().ask(post("/echo", "{}")).status, 200) << "a small one fits";
   const std::string chunks =
       "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-      "Transfer-Encoding: chunked\r\n\r\n96000\r\n" +
-      body + "\r\n0\r\n\r\n";
+      "Transfer-Encoding: chunked\r\n\r\n4b000\r\n" +
+      body.substr(0, 300 << 10) + "\r\n0\r\n\r\n";
   EXPECT_EQ(fixture.client().ask(chunks).status, 503) << "of chunks as many as come";
   EXPECT_EQ(first.ask(whole.substr(200)).status, 200);
   for (int i = 0; i < 5; ++i)
@@ -141,11 +141,29 @@ TEST(Crowd, bodies_have_half_of_the_budget_from_their_heads_on) {
   EXPECT_EQ(fixture.client().ask(whole).status, 200) << "also by who left";
 }
 
+TEST(Crowd, large_bodies_shut_out_neither_small_ones_nor_other_addresses) {
+  ServerFixture fixture(small_budget(2 << 20));  // 768 KiB for large bodies
+  std::vector<Client> many;
+  const std::string begun = post("/echo", std::string(180 << 10, ' ')).substr(0, 200);
+  for (int i = 0; i < 4; ++i) {
+    many.emplace_back(fixture.port, 0, 2).send(begun);
+    ASSERT_TRUE(fixture.becomes([&] { return fixture.server->figures().requests == i + 1; }));
+  }
+  EXPECT_EQ(Client(fixture.port, 0, 2).ask(post("/echo", std::string(180 << 10, ' '))).status, 503)
+      << "its own is full";
+  EXPECT_EQ(Client(fixture.port, 0, 2).ask(post("/echo", std::string(16 << 10, ' '))).status, 200) << "small";
+  EXPECT_EQ(fixture.client().ask(post("/echo", std::string(300 << 10, ' '))).status, 200) << "of others";
+  EXPECT_TRUE(many[0].closed());
+  EXPECT_TRUE(many[1].closed());
+  EXPECT_EQ(many[2].ask(post("/echo", std::string(180 << 10, ' ')).substr(200)).status, 200) << "no more than needed";
+  EXPECT_EQ(fixture.client().ask(post("/echo", std::string(800 << 10, ' '))).status, 503) << "never fits";
+}
+
 TEST(Crowd, a_handler_that_waits_holds_no_body) {
   ServerFixture fixture(small_budget(2 << 20));
   std::vector<Client> waiting;
   for (size_t i = 1; i <= 5; ++i) {
-    waiting.emplace_back(fixture.port).send(post("/hold-body", std::string(900 << 10, ' ')));
+    waiting.emplace_back(fixture.port).send(post("/hold-body", std::string(700 << 10, ' ')));
     ASSERT_TRUE(fixture.becomes([&] { return fixture.held.size() == i; }));
   }
   for (const ExchangePtr& exchange : fixture.held) EXPECT_LT(exchange->request().body.capacity(), 100u);
