@@ -1,6 +1,7 @@
 #include "app/machine.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -14,6 +15,9 @@
 
 namespace inkstone {
 namespace {
+
+// A pipe that poll() finds ready takes so many bytes without a wait: PIPE_BUF.
+constexpr size_t kPipePiece = 4096;
 
 bool write_all(int descriptor, std::string_view text) {
   while (!text.empty()) {
@@ -50,6 +54,16 @@ void restart_with_short_spins(char** arguments) {
 }
 
 void write_error(std::string_view text) { write_all(STDERR_FILENO, text); }
+
+void write_error_unless_full(std::string_view text) {
+  while (!text.empty()) {
+    pollfd error_output{STDERR_FILENO, POLLOUT, 0};
+    if (poll(&error_output, 1, 0) != 1 || !(error_output.revents & POLLOUT)) return;
+    const std::string_view piece = text.substr(0, kPipePiece);
+    if (!write_all(STDERR_FILENO, piece)) return;
+    text.remove_prefix(piece.size());
+  }
+}
 
 void write_output(std::string_view text) {
   INKSTONE_CHECK(write_all(STDOUT_FILENO, text), "cannot write to standard output: ", std::strerror(errno));

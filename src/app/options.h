@@ -18,8 +18,8 @@ namespace inkstone {
 struct Options {
   ImageRequest request;
   std::optional<std::string> model, out, device, precision, vae_tiling, attention_slicing, config, compare, trace,
-      compiled, sizes, batch, compile, soc, timestep, calibration, host_cpu, devices, host, host_names, origins, model_alias,
-      key_file, batching, log_format;
+      compiled, sizes, batch, compile, soc, timestep, calibration, host_cpu, devices, host, host_names, origins,
+      model_alias, key_file, batching, log_format;
   std::optional<int> timed_steps, count, threads, repeat, opset, attention_heads, vae_tile, jobs, max_side, max_pixels,
       workers, port, max_batch, max_queue, max_per_client, max_images, max_steps, max_connections;
   std::optional<float> watch, max_wait, grace, keep, watchdog, watchdog_min;

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -33,8 +34,8 @@ bool loopback(const std::string& host) { return host.starts_with("127.") || host
 
 class Service {
  public:
-  Service(const Options& options, Console console)
-      : settings_(serve_settings(options)),
+  Service(const Options& options, serve::ServeSettings settings, Console console)
+      : settings_(std::move(settings)),
         console_(console),
         gateway_(events_, settings_, worker_program(options, settings_)),
         context_{gateway_, settings_, [this] { return server_ ? server_->figures() : http::Figures{}; }},
@@ -142,12 +143,27 @@ class Service {
   int exit_code_ = 0;
 };
 
-// Each connection needs a descriptor, and the usual limit of 1024 is low.
-void allow_many_descriptors() {
+// Each connection needs a descriptor, and the usual limit of 1024 is low. Returns the new limit.
+rlim_t allow_many_descriptors() {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return RLIM_INFINITY;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
+}
+
+// Workers, images and files need some descriptors too.
+serve::ServeSettings within_descriptors(serve::ServeSettings settings, rlim_t descriptors, const Console& console) {
+  constexpr rlim_t kOthers = 64, kFewest = 8;
+  const rlim_t places = std::max(kFewest, descriptors > kOthers ? descriptors - kOthers : 0);
+  if (places >= static_cast<rlim_t>(settings.http.max_connections)) return settings;
+  console.say("inkstone serve: at most " + std::to_string(places) + " connections instead of " +
+              std::to_string(settings.http.max_connections) + ": the system allows this process " +
+              std::to_string(descriptors) + " open files (ulimit -Hn)");
+  settings.http.max_connections = static_cast<int>(places);
+  settings.http.max_per_client = std::min(settings.http.max_per_client, settings.http.max_connections);
+  return settings;
 }
 
 }  // namespace
@@ -155,10 +171,11 @@ void allow_many_descriptors() {
 int run_serve(const Options& options) {
   // Fails at once if there is none.
   if (options.model) find_model(*options.model);
-  allow_many_descriptors();
+  const rlim_t descriptors = allow_many_descriptors();
   serve::set_log(options.log_format == "json",
                  options.verbose.value_or(false) ? serve::LogLevel::kDebug : serve::LogLevel::kInfo);
-  return Service(options, {options.quiet.value_or(false), options.verbose.value_or(false)}).run();
+  const Console console{options.quiet.value_or(false), options.verbose.value_or(false), true};
+  return Service(options, within_descriptors(serve_settings(options), descriptors, console), console).run();
 }
 
 }  // namespace inkstone

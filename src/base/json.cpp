@@ -39,6 +39,13 @@ struct Builder {
   // of a key or number that comes in pieces
   std::string part;
   std::string fault;
+  size_t max_values = SIZE_MAX, values = 0;  // keys too
+
+  // Of containers the begin counts, so that no more is built than may be.
+  bool count_one(ErrorCode& code) {
+    if (++values <= max_values) return true;
+    return refuse(code, "more than " + std::to_string(max_values) + " values and keys");
+  }
 
   bool refuse(ErrorCode& code, std::string why) {
     fault = std::move(why);
@@ -48,16 +55,16 @@ struct Builder {
 
   bool on_document_begin(ErrorCode&) { return true; }
   bool on_document_end(ErrorCode&) { return true; }
-  bool on_object_begin(ErrorCode&) {
+  bool on_object_begin(ErrorCode& code) {
     keys.emplace_back();
-    return true;
+    return count_one(code);
   }
   bool on_object_end(size_t size, ErrorCode&) {
     keys.pop_back();
     stack.push_object(size);
     return true;
   }
-  bool on_array_begin(ErrorCode&) { return true; }
+  bool on_array_begin(ErrorCode& code) { return count_one(code); }
   bool on_array_end(size_t size, ErrorCode&) {
     stack.push_array(size);
     return true;
@@ -71,29 +78,29 @@ struct Builder {
     if (!keys.back().insert(part).second) return refuse(code, "the key \"" + shown(part) + "\" stands twice");
     stack.push_key(part);
     part.clear();
-    return true;
+    return count_one(code);
   }
   bool on_string_part(Text text, size_t, ErrorCode&) {
     stack.push_chars(text);
     return true;
   }
-  bool on_string(Text text, size_t, ErrorCode&) {
+  bool on_string(Text text, size_t, ErrorCode& code) {
     stack.push_string(text);
-    return true;
+    return count_one(code);
   }
   bool on_number_part(Text text, ErrorCode&) {
     part += text;
     return true;
   }
-  bool on_int64(int64_t value, Text, ErrorCode&) {
+  bool on_int64(int64_t value, Text, ErrorCode& code) {
     part.clear();
     stack.push_int64(value);
-    return true;
+    return count_one(code);
   }
-  bool on_uint64(uint64_t value, Text, ErrorCode&) {
+  bool on_uint64(uint64_t value, Text, ErrorCode& code) {
     part.clear();
     stack.push_uint64(value);
-    return true;
+    return count_one(code);
   }
   bool on_double(double rough, Text text, ErrorCode& code) {
     part += text;
@@ -105,15 +112,15 @@ struct Builder {
       return refuse(code, "the number " + shown(part) + " does not fit a double");
     part.clear();
     stack.push_double(value);
-    return true;
+    return count_one(code);
   }
-  bool on_bool(bool value, ErrorCode&) {
+  bool on_bool(bool value, ErrorCode& code) {
     stack.push_bool(value);
-    return true;
+    return count_one(code);
   }
-  bool on_null(ErrorCode&) {
+  bool on_null(ErrorCode& code) {
     stack.push_null();
-    return true;
+    return count_one(code);
   }
   bool on_comment_part(Text, ErrorCode&) { return true; }
   bool on_comment(Text, ErrorCode&) { return true; }
@@ -155,13 +162,14 @@ void replace_non_numbers(std::string& text) {
 
 }  // namespace
 
-Json parse_json(std::string_view text, const std::string& source) {
+Json parse_json(std::string_view text, const std::string& source, size_t max_values) {
   INKSTONE_CHECK(!text.starts_with("\xef\xbb\xbf"), source,
                  ":1:1: begins with a byte order mark; save it as plain UTF-8");
   json::parse_options options;
   options.max_depth = kDepth;
   json::basic_parser<Builder> parser(options);
   parser.handler().stack.reset();
+  parser.handler().max_values = max_values;
   ErrorCode code;
   const size_t read = parser.write_some(false, text.data(), text.size(), code);
   if (!code && read < text.size()) code = json::error::extra_data;

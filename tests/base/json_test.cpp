@@ -81,6 +81,21 @@ TEST(Json, malformed_text_is_refused_with_line_and_column) {
 
 TEST(Json, sixty_four_levels_are_taken) { EXPECT_EQ(error_of(nested(64)), "accepted"); }
 
+TEST(Json, values_and_keys_are_counted_while_they_are_read) {
+  const std::string five = R"({"a": [1, "x"]})";  // the object, a key, the array, two values
+  EXPECT_NO_THROW(parse_json(five, "body", 5));
+  EXPECT_THROW(parse_json(five, "body", 4), Error);
+  // What follows the last value that is taken is not looked at.
+  for (const char* many :
+       {"[0,0,0,!", "[{},{},{},!", "[[],[],[],!", R"({"a":0,"b":!)", R"(["","","",!)", "[1.5,null,true,!"})
+    try {
+      parse_json(many, "body", 3);
+      ADD_FAILURE() << many;
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("more than 3 values and keys")) << many;
+    }
+}
+
 TEST(Json, equal_keys_of_different_objects_are_taken) {
   EXPECT_EQ(error_of(R"({"a": {"a": 1}, "b": [{"a": 1}, {"a": 2}]})"), "accepted");
 }

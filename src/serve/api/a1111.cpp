@@ -4,6 +4,7 @@
 
 #include <ctime>
 
+#include "base/digest.h"
 #include "base/spelling.h"
 #include "base/version.h"
 #include "serve/api/a1111_request.h"
@@ -69,14 +70,33 @@ JsonObject info_json(const OrderState& order, const A1111Request& asked, const M
           {"warnings", std::move(warnings)}};
 }
 
-http::Reply a1111_reply(const OrderState& order, const A1111Request& asked, const ModelCard* card) {
-  if (const auto error = error_of(order)) throw ApiFault(*error);
+// Fields without effect may be as large as a body, and the echo is kept until the images are there.
+JsonObject small_echo(JsonObject echo) {
+  constexpr size_t kMaxText = kMaxPromptBytes;
+  for (const FieldInfo& field : a1111_fields()) {
+    Json& value = echo[field.name];
+    const JsonObject* object = value.if_object();
+    const JsonArray* array = value.if_array();
+    const bool large = (object && !object->empty()) || (array && !array->empty()) ||
+                       (value.is_string() && value.as_string().size() > kMaxText);
+    if (large) value = parse_json(field.example, "default");
+  }
+  return echo;
+}
+
+std::string a1111_text(const OrderState& order, const A1111Request& asked, const ModelCard* card) {
   JsonArray images;
   if (asked.send_images)
     for (const ImageState& image : order.images) images.emplace_back(base64(*image.file));
-  return json_reply(200, JsonObject{{"images", std::move(images)},
-                                    {"parameters", asked.echo},
-                                    {"info", json_text(info_json(order, asked, card))}});
+  return json_text(JsonObject{
+      {"images", std::move(images)}, {"parameters", asked.echo}, {"info", json_text(info_json(order, asked, card))}});
+}
+
+// The echo is a part of the answer: other fields without effect make another answer.
+http::Reply a1111_reply(ApiContext& context, const OrderState& order, const A1111Request& asked) {
+  if (const auto error = error_of(order)) throw ApiFault(*error);
+  return shared_json_reply(context.answers.of("a1111 " + order.id + " " + sha256(json_text(asked.echo)),
+                                              [&] { return a1111_text(order, asked, context.service.model()); }));
 }
 
 void txt2img(A1111State& state, const http::ExchangePtr& exchange) {
@@ -86,10 +106,10 @@ void txt2img(A1111State& state, const http::ExchangePtr& exchange) {
   const ModelCard& card = ready_model(context.service);
   auto asked = std::make_shared<A1111Request>(
       a1111_request(request, fields, state.options.of(request.client, card), card, limits_of(context, card)));
+  asked->echo = small_echo(std::move(asked->echo));
   const OrderState& order = submit(context.service, std::move(asked->order));
-  answer_when_ended(
-      context.service, exchange, order, http::ErrorShape::kA1111,
-      [&context, asked](const OrderState& done) { return a1111_reply(done, *asked, context.service.model()); });
+  answer_when_ended(context.service, exchange, order, http::ErrorShape::kA1111,
+                    [&context, asked](const OrderState& done) { return a1111_reply(context, done, *asked); });
 }
 
 void set_options(A1111State& state, const http::ExchangePtr& exchange) {
@@ -99,9 +119,17 @@ void set_options(A1111State& state, const http::ExchangePtr& exchange) {
   exchange->reply(json_reply(200, nullptr));
 }
 
-void refuse_route(A1111State&, const http::ExchangePtr& exchange) {
+void refuse_route(const http::ExchangePtr& exchange) {
   refuse(501, "not_supported",
          exchange->request().path + " is not supported: this server makes images from texts, by /sdapi/v1/txt2img");
+}
+
+// The answer is the same whatever the body says, so none is taken.
+void add_absent_route(http::Router& router, const char* name) {
+  http::Route route{"POST", std::string("/sdapi/v1/") + name, handled(http::ErrorShape::kA1111, refuse_route),
+                    http::ErrorShape::kA1111};
+  route.at_head = true;
+  router.add(std::move(route));
 }
 
 }  // namespace
@@ -124,10 +152,8 @@ void add_a1111_routes(http::Router& router, ApiContext& context) {
     const ModelCard& card = ready_model(here.context.service);
     exchange->reply(json_reply(200, here.options.of(exchange->request().client, card)));
   });
-  // Bytes of a body: enough to be told that it is not supported.
-  constexpr size_t kImages = 8 << 20;
   for (const char* name : {"img2img", "extra-single-image", "extra-batch-images", "interrogate"})
-    add_a1111_route(router, state, "POST", name, refuse_route, kImages);
+    add_absent_route(router, name);
   add_a1111_progress(router, state);
   add_a1111_lists(router, state);
   add_a1111_png_info(router, state);

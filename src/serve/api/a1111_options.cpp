@@ -1,5 +1,7 @@
 #include "serve/api/a1111_options.h"
 
+#include <cmath>
+
 #include "base/utf8.h"
 #include "serve/api/fault.h"
 #include "serve/api/limits.h"
@@ -34,6 +36,13 @@ JsonObject defaults(const ModelCard& card) {
 
 bool same_type(const Json& a, const Json& b) { return a.is_number() ? b.is_number() : a.kind() == b.kind(); }
 
+// Clients send 1.0 for 1, which is the same number: an option that is a whole number stays one.
+Json as_the_option_is(const Json& option, const Json& value) {
+  const double* number = value.if_double();
+  const bool whole = number && *number == std::floor(*number) && std::abs(*number) < 1e9;
+  return option.is_int64() && whole ? Json(static_cast<int64_t>(*number)) : value;
+}
+
 void check_value(std::string_view name, const Json& value, const ModelCard& card) {
   const std::string field(name);
   if (value.is_string() && value.as_string().size() > kMaxWordBytes)
@@ -42,9 +51,9 @@ void check_value(std::string_view name, const Json& value, const ModelCard& card
     refuse(404, "model_not_found",
            "there is no model \"" + shown(value.as_string()) + "\" here; there is \"" + model_title(card) + "\"",
            field);
-  if (name == "CLIP_stop_at_last_layers" && value != 1)
+  if (name == "CLIP_stop_at_last_layers" && value.to_number<double>() != 1)
     refuse(422, "not_supported", field + ": only 1, the last layer, is supported", field);
-  if (name == "eta_noise_seed_delta" && value != 0)
+  if (name == "eta_noise_seed_delta" && value.to_number<double>() != 0)
     refuse(422, "not_supported", field + ": only 0 is supported", field);
   if (name == "samples_format" && value != "png" && value != "jpg" && value != "jpeg" && value != "webp")
     refuse(422, "not_supported", field + ": png, jpg or webp", field);
@@ -70,7 +79,8 @@ JsonObject with_changes(JsonObject options, const JsonObject& changes, const Mod
     if (!same_type(known->value(), value))
       refuse(400, "invalid_value", std::string(name) + " has another type than the option", std::string(name));
     check_value(name, value, card);
-    if (name != "sd_model_checkpoint" && name != "sd_checkpoint_hash") known->value() = value;
+    if (name == "sd_model_checkpoint" || name == "sd_checkpoint_hash") continue;
+    known->value() = as_the_option_is(known->value(), value);
   }
   return options;
 }

@@ -151,7 +151,9 @@ double seconds_left(const OrderState& order) {
 
 namespace {
 
-JsonObject image_json(const OrderState& order, size_t index) {
+enum class Detail { kRow, kFull };
+
+JsonObject image_json(const OrderState& order, size_t index, Detail detail) {
   const ImageState& image = order.images[index];
   JsonObject json{{"index", index},
                   {"status", stage_name(image.stage)},
@@ -165,23 +167,20 @@ JsonObject image_json(const OrderState& order, size_t index) {
     json["error"] = JsonObject{{"code", image.failure.code}, {"message", image.failure.message}};
   if (image.stage != Stage::kDone) return json;
   if (image.file) json["url"] = "/jobs/" + order.id + "/images/" + std::to_string(index);
-  json["parameters_text"] = image.parameters;
+  if (detail == Detail::kFull) json["parameters_text"] = image.parameters;
   json["timings"] = timings_json(image.times);
   if (image.cut_short) json["cut_short"] = true;
   return json;
 }
 
-}  // namespace
-
-JsonObject job_json(const OrderState& order, const ModelCard* card) {
+JsonObject job_json(const OrderState& order, Detail detail) {
   JsonArray images;
-  for (size_t i = 0; i < order.images.size(); ++i) images.push_back(image_json(order, i));
+  for (size_t i = 0; i < order.images.size(); ++i) images.push_back(image_json(order, i, detail));
   JsonObject json{{"id", order.id},
                   {"status", status_of(order)},
                   {"created", order.created},
                   {"progress", progress_of(order)},
                   {"seeds", seeds_json(order)},
-                  {"parameters", parameters_json(order, card)},
                   {"warnings", warnings_json(order)},
                   {"images", std::move(images)}};
   if (!order.order.tag.empty()) json["tag"] = order.order.tag;
@@ -194,6 +193,16 @@ JsonObject job_json(const OrderState& order, const ModelCard* card) {
   return json;
 }
 
+}  // namespace
+
+JsonObject job_json(const OrderState& order, const ModelCard* card) {
+  JsonObject json = job_json(order, Detail::kFull);
+  json["parameters"] = parameters_json(order, card);
+  return json;
+}
+
+JsonObject job_row_json(const OrderState& order) { return job_json(order, Detail::kRow); }
+
 http::Reply json_reply(int status, const Json& json) {
   http::Reply reply;
   reply.status = status;
@@ -202,20 +211,21 @@ http::Reply json_reply(int status, const Json& json) {
   return reply;
 }
 
-http::Reply job_reply(int status, const OrderState& order, const ModelCard* card) {
-  return json_reply(status, job_json(order, card));
+http::Reply shared_json_reply(std::shared_ptr<const std::string> json) {
+  http::Reply reply;
+  reply.shared_body = std::move(json);
+  reply.headers.emplace_back("cache-control", "no-store");
+  return reply;
 }
 
-http::Reply jobs_reply(const std::vector<const OrderState*>& orders, const ModelCard* card) {
-  JsonArray jobs;
-  for (const OrderState* order : orders) jobs.push_back(job_json(*order, card));
-  return json_reply(200, JsonObject{{"jobs", std::move(jobs)}});
+http::Reply job_reply(int status, const OrderState& order, const ModelCard* card) {
+  return json_reply(status, job_json(order, card));
 }
 
 http::Reply image_reply(const OrderState& order, size_t image) {
   http::Reply reply;
   reply.content_type = media_type(order.order.format);
-  reply.body = *order.images[image].file;
+  reply.shared_body = order.images[image].file;
   reply.headers = {{"cache-control", "private, max-age=300"},
                    {"x-content-type-options", "nosniff"},
                    {"inkstone-job", order.id},

@@ -1,6 +1,7 @@
 // An order's state for clients: errors, images, times, and the JSON of a job.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -37,10 +38,12 @@ double progress_of(const ImageState& image);          // 0 to 1
 double progress_of(const OrderState& order);
 double seconds_left(const OrderState& order);
 JsonObject job_json(const OrderState& order, const ModelCard* card);
+// The same as a row of a list: without prompts and other values of the request.
+JsonObject job_row_json(const OrderState& order);
 
 http::Reply json_reply(int status, const Json& json);
+http::Reply shared_json_reply(std::shared_ptr<const std::string> json);  // 200
 http::Reply job_reply(int status, const OrderState& order, const ModelCard* card);
-http::Reply jobs_reply(const std::vector<const OrderState*>& orders, const ModelCard* card);
 http::Reply image_reply(const OrderState& order, size_t image);  // its bytes
 
 }  // namespace inkstone::serve

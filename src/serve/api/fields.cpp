@@ -53,7 +53,7 @@ Fields Fields::of_body(const http::Request& request, Manner manner) {
            "a body of type " + (type.empty() ? "\"\"" : in_quotes(type)) + "; it must be application/json");
   Json json;
   try {
-    json = parse_json(request.body, "body");
+    json = parse_json(request.body, "body", kMaxOutsideValues);
   } catch (const Error& error) {
     refuse(400, "invalid_json", error.what());
   }

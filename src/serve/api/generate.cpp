@@ -13,8 +13,7 @@
 namespace inkstone::serve {
 namespace {
 
-http::Reply images_reply(const OrderState& order, const ModelCard* card) {
-  if (const auto error = error_of(order)) throw ApiFault(*error);
+std::string images_text(const OrderState& order, const ModelCard* card) {
   JsonArray images;
   for (const ImageState& image : order.images)
     images.emplace_back(data_url(media_type(order.order.format), *image.file));
@@ -26,7 +25,13 @@ http::Reply images_reply(const OrderState& order, const ModelCard* card) {
                   {"warnings", warnings_json(order)},
                   {"id", order.id}};
   if (images.size() > 1) json["images"] = std::move(images);
-  return json_reply(200, json);
+  return json_text(json);
+}
+
+http::Reply images_reply(ApiContext& context, const OrderState& order) {
+  if (const auto error = error_of(order)) throw ApiFault(*error);
+  return shared_json_reply(
+      context.answers.of("generate " + order.id, [&] { return images_text(order, context.service.model()); }));
 }
 
 http::Reply job_url_reply(const OrderState& order, const ModelCard* card) {
@@ -51,10 +56,9 @@ void generate(ApiContext& context, const http::ExchangePtr& exchange) {
     case AnswerAs::kEvents: return stream_order(context.service, exchange, order, ImagesAs::kDataUrls);
     case AnswerAs::kJobUrl: return exchange->reply(answered(job_url_reply(order, context.service.model())));
     case AnswerAs::kJson:
-      return answer_when_ended(context.service, exchange, order, http::ErrorShape::kOwn,
-                               [&context, answered](const OrderState& ended) {
-                                 return answered(images_reply(ended, context.service.model()));
-                               });
+      return answer_when_ended(
+          context.service, exchange, order, http::ErrorShape::kOwn,
+          [&context, answered](const OrderState& ended) { return answered(images_reply(context, ended)); });
     case AnswerAs::kImage:
       return answer_when_ended(context.service, exchange, order, http::ErrorShape::kOwn,
                                [answered](const OrderState& ended) {

@@ -20,6 +20,9 @@ void show_live(ApiContext& context, const http::ExchangePtr& exchange) {
                                                           {"uptime", figures.uptime}}));
 }
 
+// As AUTOMATIC1111 answers it: the program is there.
+void show_ping(ApiContext&, const http::ExchangePtr& exchange) { exchange->reply(json_reply(200, JsonObject{})); }
+
 void show_ready(ApiContext& context, const http::ExchangePtr& exchange) {
   const ServiceFigures figures = context.service.figures();
   const bool ready = is_ready(figures);
@@ -50,6 +53,9 @@ void add_health_routes(http::Router& router, ApiContext& context) {
     router.add(std::move(route));
   };
   add("/health/live", true, show_live);
+  // Names by which other servers are asked the same.
+  for (const char* name : {"/health", "/healthz", "/ping"}) add(name, true, show_live);
+  add("/internal/ping", true, show_ping);
   add("/health/ready", true, show_ready);
   add("/metrics", false, show_metrics);
 }

@@ -1,17 +1,45 @@
 #include "serve/api/jobs.h"
 
+#include <algorithm>
 #include <charconv>
+#include <functional>
 
+#include "base/json.h"
+#include "base/utf8.h"
 #include "serve/api/answers.h"
 #include "serve/api/event_stream.h"
 #include "serve/api/fault.h"
+#include "serve/api/fields.h"
+#include "serve/api/limits.h"
 #include "serve/images/image_file.h"
 
 namespace inkstone::serve {
 namespace {
 
+// A client may have thousands of jobs, and asks for this list at no cost to itself.
 void list_jobs(ApiContext& context, const http::ExchangePtr& exchange) {
-  exchange->reply(jobs_reply(context.service.orders_of(exchange->request().client), context.service.model()));
+  constexpr size_t kUsual = 20, kMax = 100;
+  const http::Request& request = exchange->request();
+  Fields query(JsonObject(), Manner::kStrict);
+  query.add_query(request);
+  const auto limit = static_cast<size_t>(query.integer("limit", 1, kMax).value_or(kUsual));
+  const std::string before = query.text("before", kMaxWordBytes).value_or("");
+  std::vector<const OrderState*> orders = context.service.orders_of(request.client);
+  std::ranges::reverse(orders);
+  std::ranges::stable_sort(orders, std::ranges::greater(), &OrderState::arrival);
+  auto first = orders.begin();
+  if (!before.empty()) {
+    first = std::ranges::find(orders, before, &OrderState::id);
+    if (first == orders.end())
+      refuse(404, "not_found", "no job of yours has the id \"" + shown(before) + "\"", "before");
+    ++first;
+  }
+  const auto end = first + static_cast<std::ptrdiff_t>(std::min(limit, static_cast<size_t>(orders.end() - first)));
+  JsonArray jobs;
+  for (auto order = first; order != end; ++order) jobs.push_back(job_row_json(**order));
+  JsonObject json{{"jobs", std::move(jobs)}};
+  if (end != orders.end()) json["next"] = "/jobs?limit=" + std::to_string(limit) + "&before=" + (*(end - 1))->id;
+  exchange->reply(json_reply(200, json));
 }
 
 void show_job(ApiContext& context, const http::ExchangePtr& exchange) {

@@ -29,8 +29,7 @@ JsonObject usage_json() {
           {"input_tokens_details", JsonObject{{"text_tokens", 0}, {"image_tokens", 0}}}};
 }
 
-http::Reply openai_reply(const OrderState& order, ImageLinks* links, const std::string& server) {
-  if (const auto error = error_of(order)) throw ApiFault(*error);
+std::string openai_text(const OrderState& order, ImageLinks* links, const std::string& server) {
   JsonArray data;
   for (size_t i = 0; i < order.images.size(); ++i) {
     JsonObject one;
@@ -42,13 +41,20 @@ http::Reply openai_reply(const OrderState& order, ImageLinks* links, const std::
     one["seed"] = order.order.images[i]->seed;
     data.push_back(std::move(one));
   }
-  return json_reply(200, JsonObject{{"created", order.created},
-                                    {"data", std::move(data)},
-                                    {"background", "opaque"},
-                                    {"output_format", format_name(order.order.format)},
-                                    {"size", size_text(order)},
-                                    {"quality", "auto"},
-                                    {"usage", usage_json()}});
+  return json_text(JsonObject{{"created", order.created},
+                              {"data", std::move(data)},
+                              {"background", "opaque"},
+                              {"output_format", format_name(order.order.format)},
+                              {"size", size_text(order)},
+                              {"quality", "auto"},
+                              {"usage", usage_json()}});
+}
+
+http::Reply openai_reply(ApiContext& context, const OrderState& order, ImageLinks* links, const std::string& server) {
+  if (const auto error = error_of(order)) throw ApiFault(*error);
+  const auto make = [&] { return openai_text(order, links, server); };
+  const std::string shape = links ? "links " + server : "base64";
+  return shared_json_reply(context.answers.of("openai " + order.id + " " + shape, make));
 }
 
 class ImageStream : public OrderListener {
@@ -131,8 +137,8 @@ void generate(ApiContext& context, ImageLinks& links, const http::ExchangePtr& e
   }
   ImageLinks* const wanted = asked.urls ? &links : nullptr;
   answer_when_ended(context.service, exchange, order, http::ErrorShape::kOpenAi,
-                    [wanted, server = own_url(exchange->request())](const OrderState& done) {
-                      return openai_reply(done, wanted, server);
+                    [&context, wanted, server = own_url(exchange->request())](const OrderState& done) {
+                      return openai_reply(context, done, wanted, server);
                     });
 }
 

@@ -26,7 +26,9 @@ constexpr RouteInfo kRoutes[] = {
      "text/event-stream); at once "
      "with a job's URL (Prefer: respond-async); or as the bytes of one image (Accept: image/png).",
      generate_fields, true},
-    {"get", "/jobs", "jobs", "Your jobs: those under way and those that are still kept."},
+    {"get", "/jobs", "jobs",
+     "Your jobs, under way or still kept, the newest first: ?limit=1 to 100, 20 if not said; ?before=ID for older "
+     "ones, which `next` names."},
     {"get", "/jobs/{id}", "jobs", "A job of yours: its status, progress, position, and links to its images."},
     {"delete", "/jobs/{id}", "jobs",
      "Cancels it; answers the job as it then is, \"done\" where it was too late. May be repeated."},
@@ -37,6 +39,10 @@ constexpr RouteInfo kRoutes[] = {
     {"get", "/v1/info", "server", "The model, its defaults, and the limits of a request."},
     {"get", "/health/live", "server", "200 while work passes through the scheduler."},
     {"get", "/health/ready", "server", "200 while requests are admitted."},
+    {"get", "/health", "server", "As /health/live."},
+    {"get", "/healthz", "server", "As /health/live."},
+    {"get", "/ping", "server", "As /health/live."},
+    {"get", "/internal/ping", "server", "An empty object, as AUTOMATIC1111 answers."},
     {"get", "/metrics", "server", "Figures for Prometheus."},
     {"get", "/openapi.json", "server", "This document."},
     {"post", "/v1/images/generations", "openai", "OpenAI's image generation, with streams of partial images.",

@@ -36,7 +36,12 @@ void OrderListener::guarded(const OrderState& order, const std::function<void()>
     body();
   } catch (...) {
     if (self_) stop_watching(order);
-    broken();
+    // Without memory even this may fail. The exchange is then dropped, and its client is told by that.
+    try {
+      broken();
+    } catch (const std::exception&) {
+      exchange_.reset();
+    }
   }
 }
 

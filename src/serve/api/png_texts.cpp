@@ -5,6 +5,8 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <array>
+#include <memory>
 #include <optional>
 
 #include "base/json.h"
@@ -14,7 +16,9 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr size_t kMaxTexts = 256, kMaxBytes = 1 << 20;
+constexpr size_t kMaxTexts = 256, kMaxBytes = 1 << 20, kMaxKeyword = 79, kPiece = 64 << 10;
+// Settings that are read of an infotext.
+constexpr size_t kMaxSettings = 256;
 constexpr std::string_view kSignature = "\x89PNG\r\n\x1a\n";
 
 uint32_t big_endian(std::string_view at) {
@@ -29,21 +33,38 @@ std::string of_latin1(std::string_view text) {
   return result;
 }
 
-// Takes what it unpacks off `most`, whether or not it comes to its end.
-std::optional<std::string> unpacked(std::string_view packed, size_t& max) {
+// What is left of the work that one image may ask for.
+struct Allowance {
+  size_t texts = kMaxTexts, bytes = kMaxBytes;
+
+  void take_text() {
+    if (texts-- == 0) refuse(422, "invalid_image", "the image has more than 256 texts");
+  }
+  void take_bytes(size_t count) {
+    if (count > bytes) refuse(422, "invalid_image", "the texts of the image have more than 1 MiB");
+    bytes -= count;
+  }
+};
+
+// Takes what it unpacks off the allowance, whether or not it comes to its end.
+std::optional<std::string> unpacked(std::string_view packed, Allowance& left) {
+  static std::array<char, kPiece> piece;  // one event thread
   z_stream stream{};
   if (inflateInit(&stream) != Z_OK) return std::nullopt;
-  std::string text(max + 1, '\0');
+  const std::unique_ptr<z_stream, int (*)(z_stream*)> ended(&stream, inflateEnd);
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
   stream.avail_in = static_cast<uInt>(packed.size());
-  stream.next_out = reinterpret_cast<Bytef*>(text.data());
-  stream.avail_out = static_cast<uInt>(text.size());
-  const int end = inflate(&stream, Z_FINISH);
-  text.resize(stream.total_out);
-  inflateEnd(&stream);
-  if (text.size() > max) refuse(422, "invalid_image", "the texts of the image have more than 1 MiB");
-  max -= text.size();
-  if (end != Z_STREAM_END) return std::nullopt;
+  std::string text;
+  for (int state = Z_OK; state != Z_STREAM_END;) {
+    stream.next_out = reinterpret_cast<Bytef*>(piece.data());
+    stream.avail_out = static_cast<uInt>(piece.size());
+    state = inflate(&stream, Z_NO_FLUSH);
+    const size_t count = piece.size() - stream.avail_out;
+    left.take_bytes(count);
+    text.append(piece.data(), count);
+    const bool stuck = state == Z_OK && stream.avail_out > 0;
+    if (stuck || (state != Z_OK && state != Z_STREAM_END)) return std::nullopt;
+  }
   return text;
 }
 
@@ -56,19 +77,19 @@ std::optional<std::string_view> take_text(std::string_view& data) {
   return text;
 }
 
-std::optional<std::string> text_of(std::string_view name, std::string_view data, size_t& max) {
-  if (name == "tEXt" || (name == "iTXt" && data.starts_with('\0'))) max -= std::min(max, data.size());
+std::optional<std::string> text_of(std::string_view name, std::string_view data, Allowance& left) {
+  if (name == "tEXt" || (name == "iTXt" && data.starts_with('\0'))) left.take_bytes(data.size());
   if (name == "tEXt") return of_latin1(data);
   if (name == "zTXt") {
     if (data.empty() || data[0] != 0) return std::nullopt;
-    const auto text = unpacked(data.substr(1), max);
+    const auto text = unpacked(data.substr(1), left);
     return text ? std::optional(of_latin1(*text)) : std::nullopt;
   }
   if (data.size() < 2) return std::nullopt;
   const bool packed = data[0] != 0;
   data.remove_prefix(2);
   if (!take_text(data) || !take_text(data)) return std::nullopt;
-  const auto text = packed ? unpacked(data, max) : std::optional(std::string(data));
+  const auto text = packed ? unpacked(data, left) : std::optional(std::string(data));
   return text ? std::optional(clean_utf8(*text)) : std::nullopt;
 }
 
@@ -101,7 +122,7 @@ std::string take_value(std::string_view& text) {
 }
 
 void read_settings(std::string_view line, JsonObject& json) {
-  while (!line.empty()) {
+  for (size_t count = 0; !line.empty() && count < kMaxSettings; ++count) {
     const size_t colon = line.find(':');
     if (colon == line.npos) return;
     const std::string name(trimmed(line.substr(0, colon)));
@@ -122,7 +143,7 @@ TextChunks png_texts(std::string_view png) {
   constexpr size_t kFrame = 12;
   if (!png.starts_with(kSignature)) refuse(400, "invalid_image", "Invalid encoded image: not a PNG file");
   TextChunks texts;
-  size_t max = kMaxBytes;
+  Allowance left;
   png.remove_prefix(kSignature.size());
   for (bool first = true; png.size() >= kFrame; first = false) {
     const size_t length = big_endian(png);
@@ -133,11 +154,10 @@ TextChunks png_texts(std::string_view png) {
     png.remove_prefix(length + kFrame);
     if (name == "IEND") break;
     if (name != "tEXt" && name != "zTXt" && name != "iTXt") continue;
+    left.take_text();
     const auto keyword = take_text(data);
-    if (!keyword || keyword->empty()) continue;
-    if (texts.size() >= kMaxTexts || data.size() > max)
-      refuse(422, "invalid_image", "the image has more than 256 texts, or more than 1 MiB of them");
-    const auto text = text_of(name, data, max);
+    if (!keyword || keyword->empty() || keyword->size() > kMaxKeyword) continue;
+    const auto text = text_of(name, data, left);
     if (!text) continue;
     texts.emplace_back(of_latin1(*keyword), *text);
   }

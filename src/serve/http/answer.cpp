@@ -12,7 +12,8 @@ using serve::LogLevel;
 
 // Probes come every few seconds and say nothing.
 bool probe(std::string_view path) {
-  return path.starts_with("/health") || path == "/metrics" || path.starts_with("/v2/health");
+  return path.starts_with("/health") || path == "/metrics" || path == "/ping" || path == "/internal/ping" ||
+         path.starts_with("/v2/health");
 }
 
 }  // namespace
@@ -29,7 +30,7 @@ std::string Answer::head(const Reply& reply, std::optional<size_t> length, bool 
   return text;
 }
 
-std::string Answer::begin(const Reply& reply) { return head(reply, reply.body.size(), false); }
+std::string Answer::begin(const Reply& reply) { return head(reply, reply.content().size(), false); }
 
 std::string Answer::begin_stream(const Reply& reply) {
   const bool chunked = request_.version == 11;
@@ -40,10 +41,7 @@ std::string Answer::begin_stream(const Reply& reply) {
   return text;
 }
 
-std::string Answer::body_of(Reply reply) const {
-  const bool none = request_.method == "HEAD" || status_ == 204 || status_ == 304;
-  return none ? std::string() : std::move(reply.body);
-}
+bool Answer::sends_body() const { return request_.method != "HEAD" && status_ != 204 && status_ != 304; }
 
 std::string Answer::piece(std::string_view bytes) const {
   if (bytes.empty() || request_.method == "HEAD") return "";

@@ -26,8 +26,8 @@ class Answer {
   std::string begin_stream(const Reply& reply);
   bool begun() const { return status_ != 0; }
   bool sends_events() const { return events_; }
-  // The body as it is sent after begin(): empty for HEAD and where the status has none.
-  std::string body_of(Reply reply) const;
+  // Whether the reply's body is sent after begin(): not for HEAD, nor where the status has none.
+  bool sends_body() const;
   // What is sent after begin_stream(): these bytes of the body, and its end. Empty for HEAD.
   std::string piece(std::string_view bytes) const;
   std::string end() const;

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "serve/http/connection_exchange.h"
+#include "serve/http/entry.h"
+#include "serve/http/eviction.h"
 #include "serve/http/refusal.h"
 #include "serve/http/request_admission.h"
 #include "serve/support/log.h"
@@ -13,16 +15,36 @@ namespace {
 using serve::log_line;
 using serve::LogLevel;
 
+bool is_health(const Route& route) {
+  return route.pattern.starts_with("/health") || route.pattern.starts_with("/v2/health");
+}
+
+// An answer of which a part is lost can only end with its connection.
+template <typename Work>
+void or_close(Connection& connection, const Work& work) {
+  try {
+    work();
+  } catch (...) {
+    connection.close();
+    throw;
+  }
+}
+
 }  // namespace
 
-Connection::Connection(std::shared_ptr<ServerState> state, Socket socket, std::string address)
+Connection::Connection(std::shared_ptr<ServerState> state, Socket socket, std::string address, bool for_health)
     : state_(std::move(state)),
       address_(std::move(address)),
+      for_health_(for_health),
+      body_(state_->memory),
       transport_(*state_, std::move(socket)),
       exchange_counted_(state_->figures.exchanges),
       alarm_(state_->events) {
+  // What may throw comes first, so that no count is left behind.
+  int& places = state_->of_address[address_];
   state_->connections.insert(this);
-  ++state_->of_address[address_];
+  ++places;
+  places_ = &places;
   ++state_->figures.connections;
 }
 
@@ -31,10 +53,24 @@ void Connection::start() {
   rest();
 }
 
-void Connection::close() {
+Standing Connection::standing() const {
+  Standing standing;
+  standing.resting = phase_ == Phase::kResting;
+  standing.evictable = reading() || phase_ == Phase::kAuthDelay || phase_ == Phase::kLingering;
+  standing.waiting_since = waiting_since_;
+  standing.places_of_address = *places_;
+  standing.address = places_;
+  standing.unread = transport_.outbox_size();
+  standing.body = phase_ == Phase::kBody ? body_.bytes() : 0;
+  standing.pace = transport_.pace();
+  return standing;
+}
+
+void Connection::close() noexcept {
   if (phase_ == Phase::kClosed) return;
   phase_ = Phase::kClosed;
   if (ConnectionExchange* exchange = std::exchange(exchange_, nullptr)) exchange->lose();
+  body_.release();
   transport_.close();
   alarm_.stop();
   reader_.reset();
@@ -52,6 +88,7 @@ void Connection::enter(Phase phase, Clock::time_point due) {
 
 void Connection::rest() {
   enter(Phase::kResting, Clock::now() + after(state_->settings.idle_seconds));
+  waiting_since_ = Clock::now();
   answer_.reset();
   if (state_->closing) return linger();
   transport_.resume();
@@ -68,15 +105,22 @@ void Connection::linger() {
 
 void Connection::lost() {
   if (phase_ == Phase::kClosed) return;
-  if (answer_ && phase_ != Phase::kLingering) answer_->log(true, transport_.written());
+  try {
+    if (answer_ && phase_ != Phase::kLingering) answer_->log(true, transport_.written());
+  } catch (const std::exception&) {  // no memory for the line
+  }
   close();
 }
 
 void Connection::arm() {
   if (phase_ == Phase::kClosed) return;
   alarm_.set(std::min(phase_due_, ping_due_), [self = shared_from_this()] {
-    self->on_alarm();
-    self->arm();
+    enter_connection(
+        [&] {
+          self->on_alarm();
+          self->arm();
+        },
+        [&] { self->close(); });
   });
 }
 
@@ -122,7 +166,22 @@ void Connection::read_request(std::string_view& bytes) {
     enter(Phase::kBody, Clock::now() + after(state_->settings.body_seconds));
     admit();
   }
-  if (phase_ == Phase::kBody && reader_->state() == RequestReader::State::kDone) dispatch();
+  if (phase_ != Phase::kBody) return;
+  if (route_->at_head) return dispatch();
+  reserve_body();
+  if (reader_->state() == RequestReader::State::kDone) dispatch();
+}
+
+// A stated length counts at once, so that nobody is cut off in the middle of a body.
+void Connection::reserve_body() {
+  const size_t stated = static_cast<size_t>(reader_->content_length().value_or(0));
+  const size_t wanted = std::max(stated, reader_->request().body.capacity());
+  bool has_room = body_.grow(wanted);
+  while (!has_room && evict_body_for(*state_, *this, wanted)) has_room = body_.grow(wanted);
+  if (has_room) return reader_->reserve_body(stated);
+  Refusal refusal(503, "busy", "the server is receiving too much from others; send this again soon");
+  refusal.error.retry_after = 1;
+  throw refusal;
 }
 
 // The head alone decides whether the body is wanted.
@@ -131,15 +190,25 @@ void Connection::admit() {
   Admission admission = RequestAdmission(*state_, *reader_, answer_->request()).admit();
   if (!admission.route) return reply(std::move(*admission.reply));
   route_ = admission.route;
+  for_health_ = for_health_ && state_->places_left() < state_->kept_places();
+  if (for_health_ && !is_health(*route_)) {
+    Refusal refusal(503, "busy", "all connections of the server have work; send this again soon");
+    refusal.error.retry_after = 1;
+    answer_->request().keep_alive = false;
+    throw refusal;
+  }
   if (admission.delay > Clock::duration()) {
     enter(Phase::kAuthDelay, Clock::now() + admission.delay);
     transport_.hold();
     if (!state_->draining) exchange_counted_.begin();
   }
+  if (phase_ == Phase::kBody && !route_->at_head) reserve_body();
   if (admission.awaits_continue) transport_.send("HTTP/1.1 100 Continue\r\n\r\n");
 }
 
 void Connection::dispatch() {
+  // What is left of the request is thrown away, and never read as the next one.
+  if (reader_->state() != RequestReader::State::kDone) answer_->request().keep_alive = false;
   const auto exchange =
       std::make_shared<ConnectionExchange>(shared_from_this(), *state_, std::move(reader_->request()));
   reader_.reset();
@@ -156,6 +225,8 @@ void Connection::dispatch() {
   } catch (const std::exception& error) {
     log_line(LogLevel::kError, "handler", {{"request", exchange->request().id}, {"problem", error.what()}});
   }
+  exchange->forget_body();
+  body_.release();
 }
 
 void Connection::refuse(const Error& error) {
@@ -177,9 +248,18 @@ void Connection::reply(Reply reply) {
   ++state_->answers[reply.status];
   exchange_counted_.begin();
   reader_.reset();
+  body_.release();
   exchange_ = nullptr;
   enter(Phase::kSending);
-  transport_.finish(std::move(head), answer_->body_of(std::move(reply)));
+  or_close(*this, [&] {
+    if (!answer_->sends_body())
+      transport_.finish(std::move(head));
+    else if (reply.shared_body)
+      transport_.finish(std::move(head), "", std::move(reply.shared_body));
+    else
+      transport_.finish(std::move(head), std::move(reply.body));
+  });
+  enforce_budget(*state_);
 }
 
 void Connection::begin_stream(const Reply& head) {
@@ -187,8 +267,10 @@ void Connection::begin_stream(const Reply& head) {
   std::string text = answer_->begin_stream(head);
   ++state_->answers[head.status];
   if (answer_->sends_events()) ping_due_ = Clock::now() + after(state_->settings.ping_seconds);
-  transport_.send(std::move(text));
-  arm();
+  or_close(*this, [&] {
+    transport_.send(std::move(text));
+    arm();
+  });
 }
 
 void Connection::write(std::string_view chunk) {
@@ -201,13 +283,14 @@ void Connection::write(std::string_view chunk) {
     return lost();
   }
   if (answer_->sends_events()) ping_due_ = Clock::now() + after(state_->settings.ping_seconds);
-  transport_.send(std::move(piece));
+  or_close(*this, [&] { transport_.send(std::move(piece)); });
+  enforce_budget(*state_);
 }
 
 void Connection::end_stream() {
   exchange_ = nullptr;
   enter(Phase::kSending);
-  transport_.finish(answer_->end());
+  or_close(*this, [&] { transport_.finish(answer_->end()); });
 }
 
 void Connection::abandon() {

@@ -17,16 +17,29 @@ namespace inkstone::http {
 
 class ConnectionExchange;
 
+// How a connection stands beside the others.
+struct Standing {
+  bool resting = false;  // between requests
+  // It has no admitted request and no answer on its way, so it can give way to another.
+  bool evictable = false;
+  Clock::time_point waiting_since;  // since it came, or had its last answer
+  int places_of_address = 0;        // connections of its address
+  const int* address = nullptr;     // the same for all of its address
+  size_t unread = 0;                // bytes that this process holds for it
+  size_t body = 0;                  // bytes that are kept for a body that is on its way
+  ReadingPace pace;
+};
+
 class Connection final : public TransportUser, public std::enable_shared_from_this<Connection> {
  public:
   using Socket = Transport::Socket;
 
-  Connection(std::shared_ptr<ServerState> state, Socket socket, std::string address);
+  // `for_health`: it took one of the places that are kept for requests to /health.
+  Connection(std::shared_ptr<ServerState> state, Socket socket, std::string address, bool for_health);
   void start();
   // At once; who works on its request is told.
-  void close();
-  bool resting() const { return phase_ == Phase::kResting; }
-  Clock::time_point due() const { return phase_due_; }
+  void close() noexcept;
+  Standing standing() const;
 
   // For the exchange that is under way.
   void reply(Reply reply);
@@ -55,6 +68,7 @@ class Connection final : public TransportUser, public std::enable_shared_from_th
   void received(std::string_view& bytes) override;
   void finished() override;
   void lost() override;
+  void failed() noexcept override { close(); }
 
   bool reading() const { return phase_ <= Phase::kBody; }
   void enter(Phase phase, Clock::time_point due = Clock::time_point::max());
@@ -64,11 +78,15 @@ class Connection final : public TransportUser, public std::enable_shared_from_th
   void on_alarm();
   void read_request(std::string_view& bytes);
   void admit();
+  void reserve_body();
   void dispatch();
   void refuse(const Error& error);
 
   const std::shared_ptr<ServerState> state_;
   const std::string address_;
+  bool for_health_;
+  const int* places_ = nullptr;  // of its address
+  BodyShare body_;               // until the request's handler returns
   Transport transport_;
   Phase phase_ = Phase::kResting;
   // From a request's first byte to its last.
@@ -80,6 +98,8 @@ class Connection final : public TransportUser, public std::enable_shared_from_th
   CountedOnce exchange_counted_;
   // When the phase must have ended and when a ping is sent, if at all.
   Clock::time_point phase_due_, ping_due_;
+  // When it came, or had its last answer.
+  Clock::time_point waiting_since_ = Clock::now();
   Alarm alarm_;
 };
 

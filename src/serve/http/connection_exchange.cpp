@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 
 #include "base/error.h"
+#include "serve/http/entry.h"
 
 namespace inkstone::http {
 
@@ -10,7 +11,8 @@ ConnectionExchange::ConnectionExchange(std::shared_ptr<Connection> connection, S
     : connection_(std::move(connection)), server_(server), request_(std::move(request)) {}
 
 ConnectionExchange::~ConnectionExchange() {
-  if (state_ == State::kOpen || state_ == State::kStreaming) connection_->abandon();
+  if (state_ != State::kOpen && state_ != State::kStreaming) return;
+  enter_connection([&] { connection_->abandon(); }, [&] { connection_->close(); });
 }
 
 void ConnectionExchange::reply(Reply reply) {
@@ -61,10 +63,15 @@ void ConnectionExchange::on_gone(std::function<void()> gone) {
   if (state_ == State::kLost) tell_soon();
 }
 
-void ConnectionExchange::lose() {
+void ConnectionExchange::lose() noexcept {
   if (state_ == State::kOver || state_ == State::kLost) return;
   state_ = State::kLost;
-  if (gone_) tell_soon();
+  if (!gone_) return;
+  try {
+    tell_soon();
+  } catch (const std::exception&) {
+    end();  // without memory to tell it later: what it holds goes now
+  }
 }
 
 // Not at once: the loss may come out in the middle of a write() of the one who is to be told.
@@ -73,7 +80,8 @@ void ConnectionExchange::tell_soon() {
   boost::asio::post(server_.events, [weak = weak_from_this()] {
     const std::shared_ptr<ConnectionExchange> exchange = weak.lock();
     if (!exchange || exchange->server_.silent) return;
-    if (const auto gone = std::exchange(exchange->gone_, nullptr)) gone();
+    const auto gone = std::exchange(exchange->gone_, nullptr);
+    if (gone) enter_connection(gone, [] {});
   });
 }
 

@@ -18,7 +18,9 @@ class ConnectionExchange final : public Exchange, public std::enable_shared_from
   void on_gone(std::function<void()> gone) override;
 
   // By the connection: the client is gone.
-  void lose();
+  void lose() noexcept;
+  // ... the handler has returned.
+  void forget_body() { std::string().swap(request_.body); }
   bool open() const { return state_ == State::kOpen; }
 
  private:
@@ -28,7 +30,7 @@ class ConnectionExchange final : public Exchange, public std::enable_shared_from
 
   const std::shared_ptr<Connection> connection_;
   ServerState& server_;
-  const Request request_;
+  Request request_;
   State state_ = State::kOpen;
   std::function<void()> gone_;
 };

@@ -18,8 +18,9 @@ struct Request {
   std::string path;
   std::vector<std::pair<std::string, std::string>> query;    // decoded UTF-8, in order
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
-  std::string body;
-  std::string address;  // of the peer
+  std::string body;                                          // until the handler returns
+  // Of the peer; of IPv6 its network of 64 bits, because a host may have any address in it.
+  std::string address;
   // The client: "key:NAME", "user:NAME" (HTTP Basic with a known key) or "ip:ADDRESS".
   std::string client;
   // The client's x-request-id if it is plain, else a new one. It is on every answer and log line.
@@ -37,7 +38,11 @@ struct Reply {
   std::string content_type = "application/json";
   std::string body;
   // A value with CR, LF or NUL throws Error when the answer is sent.
-  std::vector<std::pair<std::string, std::string>> headers;
+  std::vector<std::pair<std::string, std::string>> headers{};
+  // If it is there it stands for `body`, and is sent without a copy.
+  std::shared_ptr<const std::string> shared_body{};
+
+  const std::string& content() const { return shared_body ? *shared_body : body; }
 };
 
 // One request and its answer: either reply(), once, or begin_stream(), write()s and end_stream().
@@ -72,6 +77,8 @@ struct Route {
   ErrorShape errors = ErrorShape::kOwn;
   size_t max_body = 0;  // 0: Settings::max_body
   bool open = false;    // needs no key
+  // The answer does not depend on the body: the handler is called at the head, and no body is read.
+  bool at_head = false;
 };
 
 class Router {

@@ -9,6 +9,8 @@
 #include <boost/asio/ip/v6_only.hpp>
 
 #include "base/error.h"
+#include "serve/http/entry.h"
+#include "serve/http/eviction.h"
 #include "serve/http/port_holder.h"
 #include "serve/support/log.h"
 
@@ -27,13 +29,11 @@ constexpr std::string_view kBusy =
     "HTTP/1.1 503 Service Unavailable\r\nServer: inkstone\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: "
     "0\r\n\r\n";
 
-std::string text_of(const asio::ip::address& address) {
-  if (address.is_v6() && address.to_v6().is_v4_mapped())
-    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
-  return address.to_string();
-}
-
 int spare_descriptor() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+bool out_of_descriptors(const ErrorCode& error) {
+  return error == asio::error::no_descriptors || error == boost::system::errc::too_many_files_open_in_system;
+}
 
 }  // namespace
 
@@ -59,8 +59,9 @@ void Listener::accept() {
 
 void Listener::accepted(ErrorCode error, Tcp::socket socket) {
   if (!acceptor_.is_open()) return;
-  if (!error) enter(std::move(socket));
+  if (!error) enter_connection([&] { enter(std::move(socket)); }, [] {});
   if (!error || error == asio::error::connection_aborted || error == asio::error::interrupted) return accept();
+  if (out_of_descriptors(error) && evict_one(*state_)) return accept();
   turn_one_away();
   log_line(LogLevel::kWarning, "accept", {{"problem", error.message()}});
   pause_.expires_after(kPause);
@@ -74,29 +75,25 @@ void Listener::enter(Tcp::socket socket) {
   const auto peer = socket.remote_endpoint(error);
   if (error) return;
   ++state_->figures.accepted;
-  std::string address = text_of(peer.address());
+  std::string address = key_of(peer.address());
   socket.non_blocking(true, error);
-  if (!make_room(address)) {
+  const Place place = place_for(address);
+  if (place == Place::kNone) {
     ++state_->figures.turned_away;
     socket.write_some(asio::buffer(kBusy), error);
     return;
   }
   socket.set_option(Tcp::no_delay(true), error);
   socket.set_option(asio::socket_base::keep_alive(true), error);
-  std::make_shared<Connection>(state_, std::move(socket), std::move(address))->start();
+  std::make_shared<Connection>(state_, std::move(socket), std::move(address), place == Place::kForHealth)->start();
 }
 
-// If all connections are taken, the one that has been idle longest is closed, because idle
-// connections must not keep others out.
-bool Listener::make_room(const std::string& address) {
+Listener::Place Listener::place_for(const std::string& address) {
   const auto same = state_->of_address.find(address);
-  if (same != state_->of_address.end() && same->second >= state_->settings.max_per_client) return false;
-  if (state_->figures.connections < state_->settings.max_connections) return true;
-  Connection* oldest = nullptr;
-  for (Connection* connection : state_->connections)
-    if (connection->resting() && (!oldest || connection->due() < oldest->due())) oldest = connection;
-  if (oldest) oldest->shared_from_this()->close();
-  return oldest;
+  if (same != state_->of_address.end() && same->second >= state_->settings.max_per_client) return Place::kNone;
+  if (state_->places_left() <= state_->kept_places()) evict_one(*state_);
+  if (state_->places_left() > state_->kept_places()) return Place::kAny;
+  return state_->places_left() > 0 ? Place::kForHealth : Place::kNone;
 }
 
 // Without this, clients in the queue could wait long for a free descriptor.

@@ -1,5 +1,5 @@
-// Accepts new connections. Connections beyond the limits are turned away at once. If descriptors
-// run out, it neither spins nor lets clients hang.
+// Accepts new connections. If all places or descriptors are taken, one without an admitted request
+// gives way (eviction.h); if there is none, the new one is turned away at once.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
@@ -23,7 +23,8 @@ class Listener : public std::enable_shared_from_this<Listener> {
   void accept();
   void accepted(boost::system::error_code error, Tcp::socket socket);
   void enter(Tcp::socket socket);
-  bool make_room(const std::string& address);
+  enum class Place { kNone, kForHealth, kAny };
+  Place place_for(const std::string& address);
   void turn_one_away();
 
   const std::shared_ptr<ServerState> state_;

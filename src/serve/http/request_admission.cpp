@@ -26,7 +26,8 @@ Admission RequestAdmission::admit() {
   Admission admission{match.route};
   admission.delay = delay_of_client(*match.route);
   request_.client = record_.client;
-  if (admission.delay == Clock::duration()) admission.awaits_continue = admit_body(*match.route);
+  if (admission.delay == Clock::duration() && !match.route->at_head)
+    admission.awaits_continue = admit_body(*match.route);
   return admission;
 }
 
@@ -85,6 +86,9 @@ Reply RequestAdmission::answer_without_route(const Router::Match& match) const {
                        {"Access-Control-Allow-Headers",
                         "authorization, content-type, accept, prefer, idempotency-key, x-request-id"},
                        {"Access-Control-Max-Age", "600"}};
+      // A page on the internet asks so before it calls a server on this machine or network.
+      if (request_.header("access-control-request-private-network") == "true")
+        reply.headers.emplace_back("Access-Control-Allow-Private-Network", "true");
     }
   } else {
     reply =

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
 #include <boost/beast/core/string.hpp>
+#include <optional>
 
+#include "base/error.h"
 #include "base/random.h"
 #include "base/utf8.h"
 #include "serve/http/refusal.h"
@@ -19,13 +21,23 @@ bool of_characters(std::string_view text, std::string_view others) {
   });
 }
 
-// "name" of "name:8080", "::1" of "[::1]:8080".
-std::string_view without_port(std::string_view host) {
-  if (host.starts_with('[')) {
-    const size_t end = host.find(']');
-    return end == host.npos ? std::string_view() : host.substr(1, end - 1);
-  }
-  return host.substr(0, host.find(':'));
+// "name" of "name:8080", "::1" of "[::1]:8080"; nothing if something else follows the name.
+std::optional<std::string_view> without_port(std::string_view host) {
+  const bool literal = host.starts_with('[');
+  const size_t end = literal ? host.find(']') : std::min(host.find(':'), host.size());
+  if (end == host.npos) return std::nullopt;
+  std::string_view port = host.substr(literal ? end + 1 : end);
+  const bool only_port =
+      port.empty() ||
+      (port.front() == ':' && std::ranges::all_of(port.substr(1), [](char c) { return c >= '0' && c <= '9'; }));
+  if (!only_port) return std::nullopt;
+  return host.substr(literal, end - literal);
+}
+
+bool is_address(std::string_view name) {
+  boost::system::error_code error;
+  boost::asio::ip::make_address(std::string(name), error);
+  return !error;
 }
 
 // "http://host:80" as browsers write it: without the port that the scheme implies.
@@ -48,10 +60,17 @@ std::string request_id(std::string_view asked) {
   return random_id(12);
 }
 
-RequestPolicy::RequestPolicy(const Settings& settings, bool loopback) : settings_(settings), loopback_(loopback) {}
+RequestPolicy::RequestPolicy(const Settings& settings, bool loopback) : settings_(settings), loopback_(loopback) {
+  INKSTONE_CHECK_USAGE(!any_origin() || !settings_.key_file.empty(),
+                       "--origins *: every web page could use this server, so it needs --api-key-file; or list the "
+                       "pages' sites");
+}
 
+bool RequestPolicy::any_origin() const { return std::ranges::find(settings_.origins, "*") != settings_.origins.end(); }
+
+// A key is asked for in spite of any name, so a page with a name of its own gains nothing.
 bool RequestPolicy::known_host(std::string_view name) const {
-  if (!loopback_ && settings_.host_names.empty()) return true;
+  if (!loopback_ && settings_.host_names.empty() && (!settings_.key_file.empty() || is_address(name))) return true;
   if (is_loopback(name) || iequals(name, settings_.host)) return true;
   return std::ranges::any_of(settings_.host_names, [&](const std::string& known) { return iequals(known, name); });
 }
@@ -59,18 +78,20 @@ bool RequestPolicy::known_host(std::string_view name) const {
 void RequestPolicy::check_host(const Request& request, int version) const {
   const std::string_view host = request.header("host");
   if (host.empty() && version == 10) return;  // not from a browser
-  if (host.empty() || !of_characters(host, "-._:[]"))
+  const auto name = without_port(host);
+  if (host.empty() || !of_characters(host, "-._:[]") || !name)
     throw Refusal(400, "bad_host", "a Host header is missing or malformed");
-  if (!known_host(without_port(host)))
+  if (!known_host(*name))
     throw Refusal(
         421, "unknown_host",
-        "this server does not answer to the name " + shown(host) + ": the operator can list it in host_names");
+        "this server does not answer to the name " + shown(host) + ": the operator can list it in --host-names");
 }
 
 bool RequestPolicy::listed_origin(const Request& request) const {
   const std::string_view origin = request.header("origin");
-  return !origin.empty() &&
-         std::ranges::any_of(settings_.origins, [&](const std::string& o) { return iequals(o, origin); });
+  return !origin.empty() && (any_origin() || std::ranges::any_of(settings_.origins, [&](const std::string& o) {
+                               return iequals(o, origin);
+                             }));
 }
 
 void RequestPolicy::check_origin(const Request& request) const {
@@ -81,7 +102,7 @@ void RequestPolicy::check_origin(const Request& request) const {
                                               without_usual_port(request.header("host"), scheme)))
       return;
   throw Refusal(403, "foreign_origin",
-                "pages of " + shown(origin) + " may not use this server: the operator can list them in origins");
+                "pages of " + shown(origin) + " may not use this server: the operator can list them in --origins");
 }
 
 void RequestPolicy::check_body(const Request& request, bool has_body) {

@@ -13,7 +13,8 @@ namespace inkstone::http {
 
 class RequestPolicy {
  public:
-  // `loopback`: whether the server listens on loopback only.
+  // `loopback`: whether the server listens on loopback only. Throws UsageError if any origin is
+  // listed and there are no keys: every page that anyone opens could then use the server.
   RequestPolicy(const Settings& settings, bool loopback);
 
   void check_host(const Request& request, int version) const;  // they all throw Refusal
@@ -26,6 +27,7 @@ class RequestPolicy {
 
  private:
   bool known_host(std::string_view name) const;
+  bool any_origin() const;
   const Settings& settings_;
   const bool loopback_;
 };

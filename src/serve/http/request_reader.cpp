@@ -69,8 +69,10 @@ struct RequestReader::Parser : beast_http::basic_parser<true> {
     // Trailers are not wanted, and could be taken for headers.
     if (trailers) return;
     std::string key = lower(name);
-    if (std::ranges::find(kSingle, key) != std::end(kSingle) && !reader.request_.header(key).empty())
-      malformed("the header " + key + " comes twice");
+    // Also where the first is empty.
+    const bool again =
+        std::ranges::any_of(reader.request_.headers, [&](const auto& seen) { return seen.first == key; });
+    if (again && std::ranges::find(kSingle, key) != std::end(kSingle)) malformed("the header " + key + " comes twice");
     reader.request_.headers.emplace_back(std::move(key), std::string(value));
   }
   void on_header_impl(ErrorCode&) override { trailers = true; }

@@ -1,5 +1,5 @@
-// Routes are compared segment by segment. Of several that fit, the one with most literal segments
-// is chosen, then the first.
+// Routes are compared segment by segment; empty segments count for nothing, so "//jobs/" is "/jobs".
+// Of several that fit, the one with most literal segments is chosen, then the first.
 #include <algorithm>
 
 #include "base/error.h"
@@ -10,13 +10,12 @@ namespace {
 
 std::vector<std::string_view> segments(std::string_view path) {
   std::vector<std::string_view> parts;
-  path.remove_prefix(1);  // '/'
-  while (true) {
-    const size_t end = path.find('/');
-    parts.push_back(path.substr(0, end));
-    if (end == path.npos) return parts;
-    path.remove_prefix(end + 1);
+  while (!path.empty()) {
+    const size_t end = std::min(path.find('/'), path.size());
+    if (end > 0) parts.push_back(path.substr(0, end));
+    path.remove_prefix(std::min(end + 1, path.size()));
   }
+  return parts;
 }
 
 bool is_capture(std::string_view segment) { return segment.starts_with('{') && segment.ends_with('}'); }
@@ -32,7 +31,6 @@ Fit fit(const std::vector<std::string_view>& pattern, const std::vector<std::str
   for (; fit.shared < std::min(pattern.size(), path.size()); ++fit.shared) {
     const std::string_view expected = pattern[fit.shared], got = path[fit.shared];
     if (!is_capture(expected) && expected != got) return fit;
-    if (is_capture(expected) && got.empty()) return fit;
     fit.literal += !is_capture(expected);
   }
   fit.whole = pattern.size() == path.size();

@@ -47,7 +47,7 @@ void Server::stop_accepting() {
   state.draining = state.closing = true;
   const std::vector<Connection*> all(state.connections.begin(), state.connections.end());
   for (Connection* connection : all)
-    if (connection->resting()) connection->shared_from_this()->close();
+    if (connection->standing().resting) connection->shared_from_this()->close();
 }
 
 bool Server::idle() const { return impl_->state->figures.exchanges == 0; }

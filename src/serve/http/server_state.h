@@ -1,6 +1,7 @@
 // What all connections of a server share. Only the event thread touches it.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <map>
@@ -11,6 +12,7 @@
 
 #include "serve/http/http.h"
 #include "serve/http/keys.h"
+#include "serve/http/memory_budget.h"
 #include "serve/http/request_policy.h"
 #include "serve/http/server.h"
 
@@ -20,20 +22,30 @@ class Connection;
 
 struct ServerState {
   ServerState(boost::asio::io_context& event_loop, Settings wanted, Router routes, bool loopback)
-      : events(event_loop), settings(std::move(wanted)), router(std::move(routes)), policy(settings, loopback) {
+      : events(event_loop),
+        settings(std::move(wanted)),
+        router(std::move(routes)),
+        policy(settings, loopback),
+        memory(settings.max_memory) {
     if (!settings.key_file.empty()) keys = Keys::read(settings.key_file);
   }
+
+  int places_left() const { return settings.max_connections - figures.connections; }
+  // ... of these, kept for requests to /health; few where there are few in all.
+  int kept_places() const { return std::min(settings.kept_for_health, settings.max_connections / 8); }
 
   boost::asio::io_context& events;
   const Settings settings;
   const Router router;
   const RequestPolicy policy;
+  MemoryBudget memory;
   Keys keys;
   WrongKeys wrong_keys;
   Figures figures;  // without `answers`
   std::map<int, int64_t> answers;
   std::unordered_set<Connection*> connections;
-  std::unordered_map<std::string, int> of_address;  // number of connections
+  // Number of connections. Pointers to it stay valid while an address has some.
+  std::unordered_map<std::string, int> of_address;
   // The buffer into which bytes are read; its size is the most that is read ahead.
   std::array<char, 16 << 10> scratch;
   // closing: a connection closes as soon as it is idle.

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "serve/http/entry.h"
+
 namespace inkstone::http {
 namespace {
 
@@ -14,14 +16,26 @@ namespace asio = boost::asio;
 using SocketError = boost::system::error_code;
 using namespace std::chrono_literals;
 
-// Bytes that are thrown away for a client that reads its answer late.
-constexpr size_t kMaxLingered = 1 << 20;
+// Bytes that are thrown away for a client that reads its answer late. It may send its whole body
+// first.
+constexpr size_t kMaxLingered = 16 << 20;
 constexpr auto kCheckEvery = 250ms;
+
+template <typename Body>
+void enter(const std::shared_ptr<TransportUser>& user, const Body& body) {
+  enter_connection(body, [&] {
+    if (user) user->failed();
+  });
+}
 
 }  // namespace
 
 Transport::Transport(ServerState& state, Socket socket)
-    : state_(state), socket_(std::move(socket)), alarm_(state.events) {}
+    : state_(state),
+      socket_(std::move(socket)),
+      outbox_(state.memory),
+      watch_(after(state.settings.write_seconds)),
+      alarm_(state.events) {}
 
 bool Transport::open(std::weak_ptr<TransportUser> user) {
   user_ = std::move(user);
@@ -34,7 +48,7 @@ void Transport::close() {
   socket_.reset();
   alarm_.stop();
   outbox_.clear();
-  ahead_ = std::string();
+  std::string().swap(ahead_);
 }
 
 void Transport::resume() {
@@ -46,7 +60,7 @@ void Transport::resume() {
 // Closing with bytes unread would reset the connection and could take the answer with it.
 void Transport::linger() {
   mode_ = Mode::kLingering;
-  ahead_ = std::string();
+  std::string().swap(ahead_);
   SocketError error;
   socket_->shutdown(Socket::shutdown_send, error);
   if (input_over_ || error) return lose();
@@ -72,7 +86,7 @@ void Transport::listen() {
   awaits_input_ = true;
   socket_->async_wait(Socket::wait_read, [this, user = user_.lock()](const SocketError&) {
     awaits_input_ = false;
-    if (socket_) readable();
+    if (socket_) enter(user, [this] { readable(); });
   });
 }
 
@@ -108,10 +122,13 @@ void Transport::send(std::string bytes) {
   flush();
 }
 
-void Transport::finish(std::string bytes, std::string more) {
+void Transport::finish(std::string bytes, std::string more, std::shared_ptr<const std::string> shared) {
   mode_ = Mode::kFinishing;
   outbox_.push(std::move(bytes));
   outbox_.push(std::move(more));
+  outbox_.push(std::move(shared));
+  // What was read of a stream says nothing about its end.
+  if (watch_.waits()) watch_.begin_window(taken());
   flush();
 }
 
@@ -122,11 +139,10 @@ void Transport::flush() {
     const size_t size = socket_->write_some(outbox_.front(), error);
     if (error == asio::error::would_block) {
       awaits_output_ = true;
-      taken_mark_ = written_ - in_kernel();
-      write_due_ = Clock::now() + after(state_.settings.write_seconds);
+      if (!watch_.waits()) watch_.begin(taken());
       socket_->async_wait(Socket::wait_write, [this, user = user_.lock()](const SocketError&) {
         awaits_output_ = false;
-        if (socket_) flush();
+        if (socket_) enter(user, [this] { flush(); });
       });
       return arm();
     }
@@ -134,11 +150,16 @@ void Transport::flush() {
     outbox_.consume(size);
     written_ += size;
   }
+  watch_.end();
   if (mode_ != Mode::kFinishing) return;
   // Not at once: many requests may wait in ahead_.
   asio::post(state_.events, [this, user = user_.lock()] {
-    if (user && socket_ && mode_ == Mode::kFinishing && outbox_.empty()) user->finished();
+    if (user && socket_ && mode_ == Mode::kFinishing && outbox_.empty()) enter(user, [&] { user->finished(); });
   });
+}
+
+ReadingPace Transport::pace() const {
+  return watch_.waits() ? watch_.pace(taken()) : ReadingPace{0, Clock::time_point::max()};
 }
 
 size_t Transport::in_kernel() const {
@@ -152,24 +173,27 @@ size_t Transport::unsent() const { return outbox_.size() + in_kernel(); }
 void Transport::arm() {
   if (!socket_) return;
   Clock::time_point next = Clock::time_point::max();
-  if (awaits_output_) next = write_due_;
+  if (awaits_output_) next = watch_.due();
   if (room() == 0) next = std::min(next, check_due_);
   alarm_.set(next, [this, user = user_.lock()] {
-    on_alarm();
-    arm();
+    enter(user, [this] {
+      on_alarm();
+      arm();
+    });
   });
 }
 
 void Transport::on_alarm() {
   const Clock::time_point now = Clock::now();
-  if (awaits_output_ && now >= write_due_) {
-    const uint64_t taken = written_ - in_kernel();
-    if (taken == taken_mark_) {
+  if (awaits_output_ && now >= watch_.due()) {
+    // A stream has its own pace; a complete answer must not be held for ever by a few bytes now and then.
+    const double least =
+        mode_ == Mode::kFinishing ? double(state_.settings.min_rate) * state_.settings.write_seconds : 1;
+    if (watch_.of_window(taken()) < least) {
       ++state_.figures.timed_out;
       return lose();
     }
-    taken_mark_ = taken;
-    write_due_ = now + after(state_.settings.write_seconds);
+    watch_.begin_window(taken());
   }
   // It cannot be read any more, so its end would not be seen.
   if (room() == 0 && now >= check_due_) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <boost/asio/generic/stream_protocol.hpp>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,43 @@
 
 namespace inkstone::http {
 
+// How fast a client reads what waits for it.
+struct ReadingPace {
+  double rate = 0;          // bytes a second, since something waits; infinite in the first second
+  Clock::time_point since;  // when it began to wait
+};
+
+// Follows that pace, from the first byte that the kernel does not take to an empty outbox, and
+// within it in windows of time. `taken` counts the bytes that the client has taken, ever.
+class PaceWatch {
+ public:
+  explicit PaceWatch(Clock::duration window) : window_(window) {}
+  bool waits() const { return waits_; }
+  void begin(uint64_t taken) {
+    waits_ = true;
+    since_ = Clock::now();
+    mark_ = taken;
+    begin_window(taken);
+  }
+  void end() { waits_ = false; }
+  void begin_window(uint64_t taken) {
+    window_mark_ = taken;
+    due_ = Clock::now() + window_;
+  }
+  Clock::time_point due() const { return due_; }  // when the window ends
+  double of_window(uint64_t taken) const { return static_cast<double>(taken - window_mark_); }
+  ReadingPace pace(uint64_t taken) const {
+    const double seconds = std::chrono::duration<double>(Clock::now() - since_).count();
+    return {seconds < 1 ? HUGE_VAL : static_cast<double>(taken - mark_) / seconds, since_};
+  }
+
+ private:
+  const Clock::duration window_;
+  bool waits_ = false;
+  uint64_t mark_ = 0, window_mark_ = 0;
+  Clock::time_point since_, due_;
+};
+
 class TransportUser {
  public:
   virtual ~TransportUser() = default;
@@ -23,6 +61,8 @@ class TransportUser {
   virtual void finished() = 0;  // the answer is out
   // The client is gone, or takes nothing. The user must close the transport.
   virtual void lost() = 0;
+  // The same after an exception. Must not throw.
+  virtual void failed() noexcept = 0;
 };
 
 class Transport {
@@ -48,9 +88,11 @@ class Transport {
   // Sends at once what the client takes, and the rest later. It may call lost().
   void send(std::string bytes);
   // The same with the last bytes of an answer. It holds as hold() does; finished() follows later.
-  void finish(std::string bytes, std::string more = {});
+  void finish(std::string bytes, std::string more = {}, std::shared_ptr<const std::string> shared = nullptr);
   bool all_sent() const { return outbox_.empty(); }
-  size_t unsent() const;                         // bytes that the client's side has not taken
+  size_t unsent() const;                                 // bytes that the client's side has not taken
+  size_t outbox_size() const { return outbox_.size(); }  // of these, those in this process
+  ReadingPace pace() const;
   uint64_t written() const { return written_; }  // to the kernel, ever
 
  private:
@@ -66,6 +108,7 @@ class Transport {
   void lose();
   size_t room() const;
   size_t in_kernel() const;
+  uint64_t taken() const { return written_ - in_kernel(); }  // by the client, ever
 
   ServerState& state_;
   std::optional<Socket> socket_;  // none once closed
@@ -74,10 +117,10 @@ class Transport {
   bool awaits_input_ = false, awaits_output_ = false, input_over_ = false;
   std::string ahead_;  // read and not yet looked at
   Outbox outbox_;
-  // Bytes given to the kernel; bytes the client had when the wait began.
-  uint64_t written_ = 0, taken_mark_ = 0;
+  uint64_t written_ = 0;  // to the kernel, ever
   size_t lingered_ = 0;
-  Clock::time_point write_due_, check_due_;
+  PaceWatch watch_;
+  Clock::time_point check_due_;
   Alarm alarm_;
 };
 

@@ -45,17 +45,29 @@ std::string time_text() {
   return std::string(text.data(), size) + fraction + "Z";
 }
 
-// One line, no control characters, of bounded length, cut between characters.
+// Bytes of a character at the front that is not shown as it is: controls, what tools read as a
+// line's end (U+2028, U+2029), what turns or isolates the text's direction (U+202A to U+202E, U+2066
+// to U+2069), and the byte order mark. 0: none.
+size_t unshown(std::string_view text) {
+  const auto at = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  if (at(0) < 0x20 || at(0) == 0x7f) return 1;
+  if (at(0) == 0xc2 && at(1) >= 0x80 && at(1) < 0xa0) return 2;  // U+0080 to U+009F
+  const bool marks = at(0) == 0xe2 && at(1) == 0x80 && at(2) >= 0xa8 && at(2) <= 0xae;
+  const bool isolates = at(0) == 0xe2 && at(1) == 0x81 && at(2) >= 0xa6 && at(2) <= 0xa9;
+  const bool byte_order = at(0) == 0xef && at(1) == 0xbb && at(2) == 0xbf;
+  return marks || isolates || byte_order ? 3 : 0;
+}
+
+// One line, no character that unshown() knows, of bounded length, cut between characters.
 std::string plain(std::string_view text) {
   const bool cut = text.size() > kMaxValue;
   size_t size = std::min(text.size(), kMaxValue);
   while (cut && size > 0 && (text[size] & 0xc0) == 0x80) --size;
-  std::string line(text.substr(0, size));
-  for (size_t i = 0; i < line.size(); ++i) {
-    const auto c = static_cast<unsigned char>(line[i]);
-    if (c < 0x20 || c == 0x7f) line[i] = '?';
-    if (c == 0xc2 && i + 1 < line.size() && static_cast<unsigned char>(line[i + 1]) < 0xa0)
-      line.replace(i, 2, "?");  // U+0080...
+  std::string line;
+  for (size_t i = 0; i < size;) {
+    const size_t hidden = unshown(text.substr(i, size - i));
+    line += hidden ? '?' : text[i];
+    i += std::max<size_t>(hidden, 1);
   }
   return cut ? line + "..." : line;
 }

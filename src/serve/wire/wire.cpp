@@ -62,7 +62,7 @@ std::optional<Message> receive_message(int socket, bool* closed, const auto& nam
   if (!packet) return {};
   INKSTONE_CHECK(packet->bytes.left() <= max_pixel_bytes, "a message: ", packet->bytes.left(),
                  " bytes of pixels, and at most ", max_pixel_bytes, " were asked for");
-  const Json json = parse_json(packet->text, "a message");
+  const Json json = parse_json(packet->text, "a message", kMaxOutsideValues);
   INKSTONE_CHECK(json.is_object() && json.get_object().size() == 1 && json.get_object().begin()->value().is_object(),
                  "a message must be an object of one key, its kind, and an object");
   const std::string name(json.get_object().begin()->key());

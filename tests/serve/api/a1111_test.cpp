@@ -213,6 +213,54 @@ TEST(A1111, options_are_the_callers_own_and_come_back) {
   EXPECT_EQ(server.ask(post("options", R"({"jpeg_quality": 1e300})"))->answer->status, 400);
 }
 
+TEST(A1111, a_whole_number_may_be_written_with_a_point) {
+  FakeServer server;
+  const std::string same = R"({"CLIP_stop_at_last_layers": 1.0, "eta_noise_seed_delta": 0.0, "jpeg_quality": 90.0})";
+  EXPECT_EQ(server.ask(post("options", same))->answer->status, 200);
+  const Json options = server.ask(get("options"))->json();
+  EXPECT_EQ(options.at("CLIP_stop_at_last_layers"), Json(1));
+  EXPECT_TRUE(options.at("jpeg_quality").is_int64());
+  EXPECT_FALSE(server.ask(post("txt2img", "{\"override_settings\": " + same + "}"))->answer);
+  for (const char* other : {R"({"CLIP_stop_at_last_layers": 1.5})", R"({"CLIP_stop_at_last_layers": 2.0})",
+                            R"({"eta_noise_seed_delta": 0.1})"})
+    EXPECT_EQ(server.ask(post("options", other))->answer->status, 422) << other;
+}
+
+TEST(A1111, the_echo_keeps_no_documents) {
+  FakeServer server;
+  std::string many = "0";
+  for (int i = 0; i < 4000; ++i) many += ",0";
+  const auto exchange =
+      server.ask(post("txt2img", "{\"prompt\": \"p\", \"comments\": {\"a\": [" + many + "]}, \"script_args\": [" +
+                                     many + "], \"hr_prompt\": \"" + std::string(100'000, 'x') + "\"}"));
+  server.service.finish_all();
+  ASSERT_EQ(exchange->answer->status, 200);
+  EXPECT_LT(exchange->answer->body.size(), 10'000u);
+  EXPECT_EQ(exchange->json().at("parameters").at("script_args"), Json(JsonArray{}));
+  EXPECT_EQ(exchange->json().at("parameters").at("prompt"), Json("p"));
+}
+
+TEST(A1111, a_body_of_many_values_is_not_built) {
+  std::string many;
+  for (int i = 0; i < 100'000; ++i) many += ",\"" + std::to_string(i) + "\":0";
+  for (const char* name : {"png-info", "txt2img", "options"}) {
+    FakeServer server;
+    const auto exchange = server.ask(post(name, "{\"image\":\"\"" + many + "}"));
+    EXPECT_EQ(exchange->answer->status, 400) << name;
+    EXPECT_THAT(exchange->answer->body, HasSubstr("more than 10000 values")) << name;
+  }
+}
+
+TEST(A1111, what_is_not_here_takes_no_body) {
+  FakeServer server;
+  for (const http::Route& route : server.router.routes())
+    EXPECT_LE(route.max_body, route.pattern == "/sdapi/v1/png-info" ? 8u << 20 : 0u) << route.pattern;
+  for (const char* name : {"img2img", "extra-single-image", "extra-batch-images", "interrogate"}) {
+    EXPECT_TRUE(server.router.match("POST", std::string("/sdapi/v1/") + name).route->at_head) << name;
+    EXPECT_EQ(server.ask(post(name, ""))->answer->status, 501) << name;
+  }
+}
+
 TEST(A1111, lists_answer_in_their_shapes) {
   FakeServer server;
   for (const char* name :

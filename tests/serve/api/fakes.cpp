@@ -124,6 +124,8 @@ void FakeImageService::tell(OrderState& order, size_t image) {
 void FakeExchange::reply(http::Reply with) {
   EXPECT_FALSE(answer) << "a second answer: " << with.body;
   EXPECT_FALSE(streaming);
+  sent = with.shared_body;
+  if (sent) with.body = *sent;
   answer = std::move(with);
   gone_ = nullptr;
 }

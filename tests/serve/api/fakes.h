@@ -68,6 +68,8 @@ class FakeExchange : public http::Exchange {
 
   http::Request asked;
   std::optional<http::Reply> answer;
+  // The answer's body where it is shared; its reader is done when this is gone.
+  std::shared_ptr<const std::string> sent;
   std::string stream;
   bool streaming = false, ended = false;
   size_t waiting = 0;

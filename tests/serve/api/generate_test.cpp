@@ -337,6 +337,29 @@ TEST(Generate, the_same_idempotency_key_gets_the_same_images) {
   EXPECT_EQ(server.ask(bad)->answer->status, 400);
 }
 
+TEST(Generate, an_answer_that_is_being_read_is_not_made_again) {
+  for (const char* path : {"/generate", "/v1/images/generations", "/sdapi/v1/txt2img"}) {
+    FakeServer server;
+    const Ask ask{"POST", path, R"({"prompt": "p", "seed": 1})", {}, {{"idempotency-key", "k1"}}};
+    server.ask(ask);
+    server.service.finish_all();
+    const auto first = server.ask(ask);
+    ASSERT_TRUE(first->sent) << path;
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(server.ask(ask)->sent, first->sent) << path;
+    const std::string text = *first->sent;
+    first->sent.reset();
+    EXPECT_EQ(*server.ask(ask)->sent, text) << path << ", made anew";
+  }
+}
+
+TEST(Generate, an_images_bytes_are_sent_as_they_are_kept) {
+  FakeServer server;
+  server.ask({"POST", "/generate", R"({"prompt": "p", "async": true})"});
+  server.service.finish_all();
+  EXPECT_EQ(server.ask({"GET", "/jobs/" + server.service.last().id + "/images/0"})->sent,
+            server.service.last().images[0].file);
+}
+
 TEST(GenerateEvents, tell_steps_previews_images_and_the_end) {
   FakeServer server;
   const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "p"}}, {{"accept", "text/event-stream"}}});
@@ -430,6 +453,45 @@ TEST(Jobs, a_cancelled_job_answers_who_waits_for_it) {
   ASSERT_TRUE(waiting->answer);
   EXPECT_EQ(waiting->answer->status, 409);
   EXPECT_EQ(waiting->json().at("error").at("code").as_string(), "cancelled");
+}
+
+TEST(Jobs, are_listed_by_pages_the_newest_first) {
+  FakeServer server;
+  for (int i = 0; i < 130; ++i) server.ask({"POST", "/generate", R"({"prompt": "p", "async": true})"});
+  const auto ids = [&](const http::Reply& page) {
+    std::vector<std::string> found;
+    const Json list = parse_json(page.body, "page");
+    for (const Json& job : list.at("jobs").as_array()) found.emplace_back(job.at("id").as_string());
+    return found;
+  };
+  std::vector<std::string> all;
+  for (std::string before; all.size() < 130; before = all.back()) {
+    Ask ask{"GET", "/jobs", "", {{"limit", "50"}}};
+    if (!before.empty()) ask.query.emplace_back("before", before);
+    const auto page = server.ask(ask);
+    const std::vector<std::string> some = ids(*page->answer);
+    ASSERT_EQ(some.size(), std::min<size_t>(50, 130 - all.size()));
+    all.insert(all.end(), some.begin(), some.end());
+    EXPECT_EQ(page->json().as_object().contains("next"), all.size() < 130);
+  }
+  std::vector<std::string> expected;
+  for (const OrderState& order : server.service.orders) expected.insert(expected.begin(), order.id);
+  EXPECT_EQ(all, expected);
+  EXPECT_EQ(ids(*server.ask({"GET", "/jobs"})->answer).size(), 20u);
+  for (const char* limit : {"0", "101", "-1", "x", ""})
+    EXPECT_EQ(server.ask({"GET", "/jobs", "", {{"limit", limit}}})->answer->status, 400) << limit;
+  EXPECT_EQ(server.ask({"GET", "/jobs", "", {{"before", "nobody"}}})->answer->status, 404);
+}
+
+TEST(Jobs, are_listed_without_what_was_said) {
+  FakeServer server;
+  const std::string prompt(10'000, 'p');
+  server.ask({"POST", "/generate", "{\"prompt\": \"" + prompt + "\", \"num_images_per_prompt\": 16, \"async\": true}"});
+  server.service.finish_all();
+  const auto list = server.ask({"GET", "/jobs"});
+  EXPECT_LT(list->answer->body.size(), 8000u);
+  EXPECT_THAT(list->answer->body, testing::Not(HasSubstr("parameters")));
+  EXPECT_THAT(server.ask({"GET", "/jobs/" + server.service.last().id})->answer->body, HasSubstr(prompt));
 }
 
 TEST(Jobs, are_nobody_elses) {

@@ -20,6 +20,18 @@ TEST(Health, lives_while_the_canary_comes_through) {
   EXPECT_EQ(stuck->json().at("canary_limit").as_double(), 60);
 }
 
+TEST(Health, answers_under_the_names_that_others_ask_for) {
+  FakeServer server;
+  for (const char* path : {"/health", "/health/", "/healthz", "/ping"}) {
+    server.service.told_figures.canary_age = 0;
+    EXPECT_EQ(server.ask({"GET", path})->answer->status, 200) << path;
+    EXPECT_TRUE(server.router.match("GET", path).route->open) << path;
+    server.service.told_figures.canary_age = 61;
+    EXPECT_EQ(server.ask({"GET", path})->answer->status, 503) << path;
+  }
+  EXPECT_EQ(server.ask({"GET", "/internal/ping"})->answer->body, "{}");
+}
+
 TEST(Health, is_ready_until_it_drains) {
   FakeServer server;
   EXPECT_EQ(server.ask({"GET", "/health/ready"})->answer->status, 200);

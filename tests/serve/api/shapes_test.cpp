@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <webp/decode.h>
+#include <zlib.h>
 
 #include <cstdio>
 // after <cstdio>, which it needs
@@ -176,6 +177,37 @@ TEST(PngTexts, are_bounded) {
   EXPECT_EQ(png_texts(kBegin + chunk("tEXt", half)).size(), 1u);
 }
 
+std::string packed(size_t bytes, bool broken) {
+  std::string text(bytes, 'x'), result(compressBound(bytes), '\0');
+  uLongf size = result.size();
+  compress(reinterpret_cast<Bytef*>(result.data()), &size, reinterpret_cast<const Bytef*>(text.data()), bytes);
+  result.resize(size);
+  if (broken) result.back() = static_cast<char>(result.back() + 1);  // its check sum
+  return result;
+}
+
+TEST(PngTexts, every_text_chunk_counts_also_a_broken_one) {
+  for (const auto& [name, data] : {std::pair("zTXt", std::string("k\0\0!", 4)),
+                                   {"iTXt", std::string("k\0\1\0\0\0!", 7)},
+                                   {"tEXt", std::string("no keyword")},
+                                   {"tEXt", std::string(100, 'k') + '\0'}}) {
+    std::string most = kBegin;
+    for (int i = 0; i < 256; ++i) most += chunk(name, data);
+    EXPECT_TRUE(png_texts(most).empty()) << name;
+    EXPECT_THROW(png_texts(most + chunk(name, data)), Error) << name;
+  }
+}
+
+TEST(PngTexts, what_is_unpacked_counts_also_if_it_then_breaks) {
+  const std::string head("k\0\0", 3);
+  EXPECT_TRUE(png_texts(kBegin + chunk("zTXt", head + packed(500'000, true))).empty());
+  EXPECT_EQ(png_texts(kBegin + chunk("zTXt", head + packed(500'000, false))).at(0).second, std::string(500'000, 'x'));
+  std::string three = kBegin;
+  for (int i = 0; i < 3; ++i) three += chunk("zTXt", head + packed(500'000, true));
+  EXPECT_THROW(png_texts(three), Error);
+  EXPECT_THROW(png_texts(kBegin + chunk("zTXt", head + packed(100 << 20, false))), Error);
+}
+
 TEST(PngTexts, what_does_not_unpack_is_left_out) {
   for (const std::string& data : {std::string("k"), std::string("\0v", 2), std::string("k\0", 2),
                                   std::string("k\0\1x", 4), std::string("k\0\0garbage", 10)})
@@ -191,6 +223,9 @@ TEST(Infotext, anything_is_read_somehow) {
   EXPECT_EQ(infotext_json("Negative prompt: x").at("Negative prompt").as_string(), "x");
   EXPECT_EQ(infotext_json("p\nSteps: 3, A: \"un\\\"clo").at("Steps").as_string(), "3");
   EXPECT_EQ(infotext_json("Steps:").at("Steps").as_string(), "");
+  std::string many = "Steps: 1";
+  for (int i = 0; i < 100'000; ++i) many += ", " + std::to_string(i) + ": 1";
+  EXPECT_LE(infotext_json(many).size(), 258u);
   EXPECT_EQ(infotext_json("Steps: 1, Size: x").at("Size-1").as_string(), "");
 }
 

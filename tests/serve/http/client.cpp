@@ -11,11 +11,16 @@
 
 namespace inkstone::http {
 
-Client::Client(uint16_t port, int receive_buffer) : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+Client::Client(uint16_t port, int receive_buffer, uint8_t from)
+    : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in place{};
   place.sin_family = AF_INET;
   place.sin_port = htons(port);
   place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in own = place;
+  own.sin_port = 0;
+  own.sin_addr.s_addr = htonl((INADDR_LOOPBACK & ~0xffu) | from);
+  if (from != 1) bind(socket_, reinterpret_cast<sockaddr*>(&own), sizeof own);
   if (receive_buffer) setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
   if (connect(socket_, reinterpret_cast<sockaddr*>(&place), sizeof place) != 0) close(std::exchange(socket_, -1));
 }

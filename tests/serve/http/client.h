@@ -17,7 +17,8 @@ struct Answer {
 
 class Client {
  public:
-  explicit Client(uint16_t port, int receive_buffer = 0);
+  // `from`: of 127.0.0.FROM.
+  explicit Client(uint16_t port, int receive_buffer = 0, uint8_t from = 1);
   Client(Client&& other) noexcept;
   ~Client();
 
@@ -26,7 +27,8 @@ class Client {
   Answer answer(bool head_only = false);
   Answer ask(std::string_view bytes) { return send(bytes) ? answer() : Answer(); }
   bool receive_until(std::string_view text);  // into received()
-  std::string receive_all();                  // until the server closes
+  bool receive_once() { return receive_more(); }
+  std::string receive_all();  // until the server closes
   // The server has, or does within the limit; reads what comes before.
   bool closed();
   void half_close();

@@ -40,19 +40,53 @@ TEST(RequestPolicy, on_loopback_only_its_names_are_known) {
                                               {"[::2]", 421},
                                               {"0.0.0.0", 421},
                                               {"ok@evil.example", 400},
+                                              {"[::1].evil.example", 400},
+                                              {"[::1]evil.example", 400},
+                                              {"[::1]:80.evil.example", 400},
+                                              {"localhost:evil.example", 400},
+                                              {"localhost:80:80", 400},
+                                              {"[::1", 400},
+                                              {"localhost:", 200},
                                               {"a b", 400},
                                               {"", 400}};
   for (const auto& [host, status] : rows) EXPECT_EQ(fixture.client().ask(from("GET", host, "")).status, status) << host;
 }
 
-TEST(RequestPolicy, elsewhere_any_name_is_known_until_some_are_listed) {
-  Settings settings;
-  settings.host = "0.0.0.0";
-  Request request;
-  request.headers = {{"host", "evil.example"}};
-  EXPECT_NO_THROW(RequestPolicy(settings, false).check_host(request, 11));
-  settings.host_names = {"images.lan"};
-  EXPECT_THROW(RequestPolicy(settings, false).check_host(request, 11), UsageError);
+// A page may let its own name point to the server, but no address.
+TEST(RequestPolicy, elsewhere_addresses_are_known_and_names_only_with_keys_or_if_listed) {
+  Settings open;
+  open.host = "0.0.0.0";
+  Settings with_keys = open, listed = open;
+  with_keys.key_file = "keys.txt";
+  listed.host_names = {"images.lan"};
+  struct Row {
+    const char* host;
+    bool open, with_keys, listed;
+  };
+  for (const Row& row : std::vector<Row>{{"evil.example", false, true, false},
+                                         {"evil.example:8080", false, true, false},
+                                         {"192.168.1.2:8080", true, true, false},
+                                         {"[2001:db8::1]:8080", true, true, false},
+                                         {"localhost:8080", true, true, true},
+                                         {"127.0.0.1", true, true, true},
+                                         {"1.2.3.4.evil.example", false, true, false},
+                                         {"0x7f.1", false, true, false},
+                                         {"images.lan", false, true, true}}) {
+    Request request;
+    request.headers = {{"host", row.host}};
+    const auto known = [&](const Settings& settings) {
+      try {
+        RequestPolicy(settings, false).check_host(request, 11);
+        return true;
+      } catch (const UsageError& error) {
+        EXPECT_THAT(error.what(), HasSubstr("--host-names"));
+        return false;
+      }
+    };
+    EXPECT_EQ(known(open), row.open) << row.host;
+    EXPECT_EQ(known(with_keys), row.with_keys) << row.host;
+    EXPECT_EQ(known(listed), row.listed) << row.host;
+  }
 }
 
 TEST(RequestPolicy, foreign_pages_may_not_post) {
@@ -88,6 +122,35 @@ TEST(RequestPolicy, listed_pages_are_told_what_they_may) {
   EXPECT_EQ(answer.headers.at("access-control-allow-origin"), "https://app.example");
   EXPECT_THAT(answer.headers.at("access-control-allow-methods"), HasSubstr("POST"));
   EXPECT_THAT(answer.headers.at("access-control-allow-headers"), HasSubstr("content-type"));
+}
+
+TEST(RequestPolicy, a_listed_page_may_come_from_another_network) {
+  Settings settings = ServerFixture::quick();
+  settings.origins = {"https://app.example"};
+  ServerFixture fixture(settings);
+  for (const auto& [origin, allowed] : {std::pair("https://app.example", true), {"http://localhost", false}}) {
+    const Answer answer =
+        fixture.client().ask("OPTIONS /echo HTTP/1.1\r\nHost: localhost\r\nOrigin: " + std::string(origin) +
+                             "\r\nAccess-Control-Request-Private-Network: true\r\n\r\n");
+    EXPECT_EQ(answer.status, 204);
+    EXPECT_EQ(answer.headers.contains("access-control-allow-private-network"), allowed) << origin;
+  }
+  EXPECT_FALSE(fixture.client()
+                   .ask(from("OPTIONS", "localhost", "https://app.example"))
+                   .headers.contains("access-control-allow-private-network"));
+}
+
+TEST(RequestPolicy, any_origin_needs_keys) {
+  Settings settings;
+  settings.origins = {"*"};
+  EXPECT_THROW(RequestPolicy(settings, true), UsageError);
+  settings.key_file = "keys.txt";
+  const RequestPolicy policy(settings, true);
+  Request request;
+  request.method = "POST";
+  request.headers = {{"host", "localhost"}, {"origin", "https://anywhere.example"}};
+  EXPECT_NO_THROW(policy.check_origin(request));
+  EXPECT_TRUE(policy.listed_origin(request));
 }
 
 class KeyFile {

@@ -35,8 +35,13 @@ TEST(Router, finds_routes_and_what_their_names_stand_for) {
   EXPECT_EQ(routes.match("HEAD", "/jobs/all").route->pattern, "/jobs/all");
   EXPECT_EQ(routes.match("GET", "/").route->pattern, "/");
   for (const char* path :
-       {"/jobs", "/jobs/", "/jobs/1/", "//jobs/1", "/Jobs/1", "/jobs/1/images", "/jobs/1/images/2/3", "", "jobs/1"})
+       {"/jobs", "/jobs/", "/Jobs/1", "/jobs/1/images", "/jobs/1/images//", "/jobs/1/images/2/3", "", "jobs/1"})
     EXPECT_FALSE(routes.match("GET", path).route) << path;
+  for (const char* path : {"/jobs/1/", "//jobs/1", "/jobs//1", "//jobs///1//"}) {
+    const auto slashes = routes.match("GET", path);
+    ASSERT_TRUE(slashes.route) << path;
+    EXPECT_THAT(slashes.captured, ElementsAre(Pair("id", "1"))) << path;
+  }
 }
 
 TEST(Router, says_which_methods_there_are) {

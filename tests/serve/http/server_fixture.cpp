@@ -77,10 +77,16 @@ void ServerFixture::add_routes(Router& router) {
     exchange->on_gone([this] { ++gone; });
   };
   router.add({"GET", "/hold", hold});
+  router.add({"POST", "/hold-body", hold});
   router.add({"GET", "/stream", [hold](const ExchangePtr& exchange) {
                 hold(exchange);
                 exchange->begin_stream({200, "text/event-stream", "", {}});
               }});
+  Route absent{"POST", "/absent", [](const ExchangePtr& exchange) {
+                 exchange->reply({501, "application/json", "{}"});
+               }};
+  absent.at_head = true;
+  router.add(std::move(absent));
   router.add({"GET", "/drop", [](const ExchangePtr&) {}});
   router.add({"GET", "/throw", [](const ExchangePtr&) { throw std::runtime_error("secret at 0x1234"); }});
   router.add({"GET", "/usage", [](const ExchangePtr&) { throw UsageError("steps must be at least 1"); }});

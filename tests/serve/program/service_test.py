@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import urllib.parse
@@ -158,6 +159,50 @@ class Deaths(unittest.TestCase):
             finally:
                 process.terminate()
                 self.assertEqual(process.wait(LIMIT), 0)
+
+    def test_a_pipe_that_is_full_before_the_start_stops_nothing(self):
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        while True:
+            try:
+                os.write(writer, b"x" * 4096)
+            except BlockingIOError:
+                break
+        os.set_blocking(writer, True)  # as a shell hands it on
+        process = subprocess.Popen([os.environ["INKSTONE_BINARY"], "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=writer, text=True)
+        try:
+            server = Server()
+            server.url = process.stdout.readline().split()[-1]
+            self.assertTrue(until(lambda: ready(server)))
+            self.assertEqual(image(server, {"prompt": "a fox", "num_inference_steps": 3})[0], 200)
+        finally:
+            process.terminate()
+            self.assertEqual(process.wait(LIMIT), 0)
+            process.stdout.close()
+            os.close(reader)
+            os.close(writer)
+
+    def test_idle_clients_cannot_take_the_descriptors_that_the_server_needs(self):
+        command = ["sh", "-c", "ulimit -n 96; exec \"$0\" \"$@\"", os.environ["INKSTONE_BINARY"], "serve", "--port", "0"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        held = []
+        try:
+            self.assertIn("at most 32 connections", process.stderr.readline())
+            server = Server()
+            server.url = process.stdout.readline().split()[-1]
+            place = ("127.0.0.1", urllib.parse.urlsplit(server.url).port)
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            held = [socket.create_connection(place) for _ in range(31)]
+            self.assertTrue(until(lambda: ready(server)))
+            os.kill(children(process.pid)[0], signal.SIGKILL)
+            self.assertTrue(until(lambda: ready(server)))
+            self.assertEqual(image(server, {"prompt": "a fox", "num_inference_steps": 3})[0], 200)
+        finally:
+            for connection in held:
+                connection.close()
+            process.terminate()
+            process.stdout.close()
+            self.assertEqual(process.wait(LIMIT), 0)
 
     def test_a_start_that_cannot_be_says_why(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -63,6 +63,18 @@ TEST(Log, a_line_is_one_line) {
   }
 }
 
+TEST(Log, what_tools_read_as_a_lines_end_or_a_turn_is_not_written) {
+  for (const char* hidden : {"\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaa", "\xe2\x80\xae", "\xe2\x81\xa6",
+                             "\xe2\x81\xa9", "\xef\xbb\xbf", "\xc2\x85"}) {
+    Captured errors;
+    log_line(LogLevel::kInfo, "e", {{"path", "/a" + std::string(hidden) + "b"}});
+    EXPECT_THAT(errors.text(), HasSubstr("path=/a?b\n")) << hidden;
+  }
+  Captured errors;
+  log_line(LogLevel::kInfo, "e", {{"path", "\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xaa\xef\xbb\xbe\xc3\xa9\xe2"}});
+  EXPECT_THAT(errors.text(), HasSubstr("\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xaa\xef\xbb\xbe\xc3\xa9\xe2"));
+}
+
 TEST(Log, lines_are_bounded) {
   for (const bool json : {false, true}) {
     Captured errors;
