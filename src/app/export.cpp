@@ -159,8 +159,9 @@ int run_export(const Options& options) {
   const bool compiles = options.soc && options.compile != "never";
   INKSTONE_CHECK_USAGE(compiles || options.compile.value_or("never") == "never", "--compile ", *options.compile,
                        ": for which chip? add --soc, such as --soc Ascend910B4, or --soc auto");
-  if (compiles)
-    choose_soc(*options.soc, *options.soc == "auto" ? chip_of_this_machine() : "");  // before anything is written
+  const bool detects = options.soc == "auto";
+  if (compiles || (options.soc && !detects))
+    choose_soc(*options.soc, detects ? chip_of_this_machine() : "");  // before anything is written
   const Pipeline model = Pipeline::open(source);
   const ExportChoice choice = choice_of(options, model);
   const auto tell = [&](const std::string& line) { console.say(line); };

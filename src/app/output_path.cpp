@@ -9,6 +9,7 @@
 
 #include "app/byte_size.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/spelling.h"
 #include "base/utf8.h"
 
@@ -75,16 +76,12 @@ fs::path image_path(const std::optional<std::string>& out, std::string_view prom
   if (!out || is_folder(*out)) return named_by_prompt(out ? fs::path(*out) : fs::path(), prompt, seed);
   fs::path path(*out);
   if (several) path.replace_filename(path.stem().string() + "-" + std::to_string(seed) + path.extension().string());
-  std::error_code error;
-  if (fs::is_symlink(path, error)) {
-    const fs::path target = fs::weakly_canonical(path, error);  // the link stays, what it shows is written
-    if (!error) return target;
-  }
-  return path;
+  return link_target(path);  // the link stays, what it shows is written
 }
 
 void check_writable(const fs::path& path, uint64_t bytes) {
-  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  const fs::path target = link_target(path), parent = target.parent_path();
+  const fs::path folder = parent.empty() ? fs::path(".") : parent;
   std::error_code error;
   const fs::file_status status = fs::status(folder, error);
   INKSTONE_CHECK(fs::exists(status), "cannot write ", path.string(), ": the folder ", folder.string(),

@@ -12,7 +12,7 @@ namespace inkstone {
 std::string name_of_prompt(std::string_view prompt);  // "A red apple!" -> "a-red-apple"; "image" where nothing is left
 
 // `out` names a file, which is overwritten, or a folder (or nothing: this one), in which the name is made of prompt and seed and gets
-// a number where it is taken. With `several` images the seed is added to a file's name.
+// a number where it is taken. With `several` images the seed is added to a file's name. A link stands for what it leads to, there or not.
 std::filesystem::path image_path(const std::optional<std::string>& out, std::string_view prompt, uint64_t seed,
                                  bool several);
 

@@ -205,9 +205,9 @@ class Compiler {
                                   const std::string& what) const {
     const fs::path log = folder_ / (work.graph->name + ".atc.log");
     write_text(log, command + "\n" + result.output);
-    fail(INKSTONE_HERE,
-         {"ATC ", what, " on ", work.graph->onnx.file, ": ", explain_atc(result.output).text(), "; its output is in ",
-          log.string(), "; the command: ", command.size() <= kMaxShownCommand ? command : "the first line there"});
+    fail(INKSTONE_HERE, {"ATC ", what, " on ", work.graph->onnx.file, ": ",
+                         explain_atc(result.output, result.code).text(), "; its output is in ", log.string(),
+                         "; the command: ", command.size() <= kMaxShownCommand ? command : "the first line there"});
   }
 
   void make(const Work& work, size_t number, size_t count) {
@@ -223,7 +223,9 @@ class Compiler {
     say(name + ": ATC compiles it (" + std::to_string(number) + " of " + std::to_string(count) + ")");
     const ProcessResult result = run_atc(work, build, words);
     if (result.code != 0)
-      fail_with_log(work, result, command, "failed (exit code " + std::to_string(result.code) + ")");
+      fail_with_log(work, result, command,
+                    "failed (exit code " +
+                        (result.code == ProcessResult::kUnknown ? "unknown" : std::to_string(result.code)) + ")");
     const std::optional<fs::path> om = find_om(build, name);
     if (!om) fail_with_log(work, result, command, "said that all is well and left no .om");
     read_om_header(*om);

@@ -107,8 +107,21 @@ void quote_from(const std::vector<std::string_view>& lines, size_t at, std::vect
   }
 }
 
+constexpr const char* kLessMemory =
+    "set TE_PARALLEL_COMPILER=1 and MAX_COMPILE_CORE_NUMBER=1, or compile on a larger machine";
+
+// What a signal that ended ATC stands for: 137 is SIGKILL, which the kernel sends where memory ends.
+std::optional<std::string> by_signal(int exit_code) {
+  constexpr int kSignals = 128, kKilled = 9, kMostSignals = 64;
+  const int signal = exit_code - kSignals;
+  if (signal == kKilled)
+    return std::string("it was killed (signal 9), most likely because memory ran out: ") + kLessMemory;
+  if (signal < 1 || signal > kMostSignals) return std::nullopt;
+  return "signal " + std::to_string(signal) + " ended it, a fault of its own or the end of memory: " + kLessMemory;
+}
+
 // Failures without a code.
-std::optional<std::string> without_code(std::string_view output) {
+std::optional<std::string> without_code(std::string_view output, int exit_code) {
   const auto has = [&](const char* text) { return output.find(text) != std::string_view::npos; };
   if (has("libascend_hal.so"))
     return "the driver's library is missing: install the driver, or on a machine without a card add the toolkit's "
@@ -120,8 +133,8 @@ std::optional<std::string> without_code(std::string_view output) {
            "scipy";
   if (has("No space left on device")) return "the disk is full: make room and run it again";
   if (has("Killed") || has("MemoryError") || has("Cannot allocate memory") || has("bad_alloc"))
-    return "memory ran out: set TE_PARALLEL_COMPILER=1 and MAX_COMPILE_CORE_NUMBER=1, or compile on a larger machine";
-  return std::nullopt;
+    return std::string("memory ran out: ") + kLessMemory;
+  return by_signal(exit_code);
 }
 
 }  // namespace
@@ -132,7 +145,7 @@ std::string AtcExplanation::text() const {
   return (result.empty() ? "ATC printed nothing" : result + "\"") + ": " + advice + "; " + kPlog;
 }
 
-AtcExplanation explain_atc(std::string_view output) {
+AtcExplanation explain_atc(std::string_view output, int exit_code) {
   constexpr int kUnknownRank = 5, kNone = 6;
   const std::vector<std::string_view> lines = lines_of(output);
   AtcExplanation result;
@@ -149,7 +162,7 @@ AtcExplanation explain_atc(std::string_view output) {
     result.advice = entry ? entry->advice : "ATC's code " + result.code + " is not one that Inkstone knows";
   }
   if (best_rank < kNone) quote_from(lines, best, result.quoted);
-  const std::optional<std::string> plain = without_code(output);
+  const std::optional<std::string> plain = without_code(output, exit_code);
   if (plain && best_rank > 2) result.advice = *plain;
   if (result.quoted.empty()) {
     for (size_t i = lines.size() - std::min(lines.size(), kMaxQuoted); i < lines.size(); ++i)

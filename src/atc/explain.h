@@ -1,4 +1,4 @@
-// Explains ATC's output when it failed, and says what to do. A pure function of the text.
+// Explains ATC's output when it failed, and says what to do. A pure function of text and exit code.
 #pragma once
 
 #include <string>
@@ -16,7 +16,8 @@ struct AtcExplanation {
   std::string text() const;  // all of it in one line
 };
 
-AtcExplanation explain_atc(std::string_view output);
+// `exit_code` is a shell's: 128 + its number where a signal ended ATC.
+AtcExplanation explain_atc(std::string_view output, int exit_code = 1);
 
 // Warnings about things that did not stop ATC but will cost something: "W11001: ... : advice", each
 // once, at most 8.

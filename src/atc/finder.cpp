@@ -33,12 +33,17 @@ std::vector<fs::path> candidates(const Surroundings& around) {
   const auto add_toolkit = [&](const fs::path& toolkit) {
     for (const char* folder : {"bin", "compiler/bin"}) result.push_back(toolkit / folder / "atc");
   };
+  // A relative folder would run whatever lies in the folder in which the program is started.
+  const auto absolute = [&](Variable name) {
+    const fs::path folder = around.variable(name).value_or("");
+    return folder.is_absolute() ? std::vector{folder} : std::vector<fs::path>{};
+  };
   for (const std::string& folder : parts_of(around.variable(Variable::kPath).value_or(""), ':'))
     result.push_back(fs::path(folder) / "atc");
   for (const Variable name : {Variable::kAscendToolkitHome, Variable::kAscendHomePath})
-    if (const auto toolkit = around.variable(name)) add_toolkit(*toolkit);
+    for (const fs::path& toolkit : absolute(name)) add_toolkit(toolkit);
   std::vector<fs::path> homes{around.root / "usr/local"};
-  if (const auto home = around.variable(Variable::kHome)) homes.push_back(*home);
+  for (const fs::path& home : absolute(Variable::kHome)) homes.push_back(home);
   for (const fs::path& home : homes)
     for (const char* toolkit : {"Ascend/cann", "Ascend/ascend-toolkit/latest"}) add_toolkit(home / toolkit);
   return result;

@@ -85,6 +85,27 @@ class StopsPassedOn {
   }
 };
 
+// Where SIGCHLD is ignored, as some supervisors hand it down, the system forgets how a child ended.
+class EndingsKept {
+ public:
+  EndingsKept() {
+    sigaction(SIGCHLD, nullptr, &before_);
+    const bool ignored = !(before_.sa_flags & SA_SIGINFO) && before_.sa_handler == SIG_IGN;
+    if (!ignored && !(before_.sa_flags & SA_NOCLDWAIT)) return;
+    struct sigaction usual = {};
+    usual.sa_handler = SIG_DFL;
+    changed_ = sigaction(SIGCHLD, &usual, nullptr) == 0;
+  }
+  ~EndingsKept() {
+    if (changed_) sigaction(SIGCHLD, &before_, nullptr);
+  }
+  EndingsKept(const EndingsKept&) = delete;
+
+ private:
+  struct sigaction before_ = {};
+  bool changed_ = false;
+};
+
 class Pipe {
  public:
   Pipe() { INKSTONE_CHECK(pipe2(ends_.data(), O_CLOEXEC) == 0, "cannot make a pipe: ", std::strerror(errno)); }
@@ -206,9 +227,12 @@ class Child {
     running_group = 0;
     kill(-id_, SIGKILL);
     int status = 0;
-    while (waitpid(id_, &status, 0) < 0 && errno == EINTR) {
-    }
+    pid_t ended = -1;
+    do ended = waitpid(id_, &status, 0);
+    while (ended < 0 && errno == EINTR);
+    const bool known = ended == id_;
     id_ = -1;
+    if (!known) return ProcessResult::kUnknown;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
 
@@ -221,6 +245,7 @@ class Child {
 ProcessResult run_process(const ProcessCommand& command, const ProcessWatch& watch) {
   const std::lock_guard lock(one_at_a_time);
   const StopsPassedOn stops;
+  const EndingsKept endings;
   Pipe pipe;
   Child child(command, pipe);
   pipe.close_write_end();

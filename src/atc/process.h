@@ -29,8 +29,10 @@ struct ProcessWatch {
 };
 
 struct ProcessResult {
-  // 128 + the signal's number if a signal ended it.
-  int code = -1;
+  static constexpr int kUnknown = -1;
+  // 128 + the signal's number if a signal ended it. kUnknown if another part of this process asked
+  // the system first.
+  int code = kUnknown;
   bool told_to_stop = false;
   double seconds = 0;
   // Both streams, in the order in which they were written.

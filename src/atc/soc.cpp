@@ -44,6 +44,9 @@ const Soc kSocs[] = {
     {"Ascend910PremiumA", "Ascend910", 32, false, "Atlas 800 of the first generation"},
 };
 
+// npu-smi and the driver show all chips of Atlas A3 by this name. ATC wants their NPU name as well.
+constexpr const char* kShortName = "Ascend910";
+
 // Keeps letters and digits, in lower case, so that "ascend_910b4" equals "Ascend910B4".
 std::string plain(std::string_view text) {
   std::string result;
@@ -87,11 +90,26 @@ std::string suggestion(std::string_view asked) {
   return "";
 }
 
-[[noreturn]] void refuse(const std::string& asked) {
+// "Ascend910B1, Ascend910B2": all, or those of one family.
+std::string names_of(std::string_view family = {}) {
   std::string names;
-  for (const Soc& soc : kSocs) names += (names.empty() ? "" : ", ") + std::string(soc.name);
+  for (const Soc& soc : kSocs)
+    if (family.empty() || family == soc.family) names += (names.empty() ? "" : ", ") + std::string(soc.name);
+  return names;
+}
+
+bool is_short(const std::string& asked) {
+  const std::string name = plain(asked);
+  return name == plain(kShortName) || name == "910" || name == "910c" || name == "ascend910c" || name == "a3";
+}
+
+[[noreturn]] void refuse(const std::string& asked) {
+  INKSTONE_CHECK_USAGE(!is_short(asked), "--soc ", shown(asked),
+                       " is how the chips of Atlas A3 are called, which ATC takes by their whole names: one of ",
+                       names_of("Ascend910_93"),
+                       "; `npu-smi info -t board -i 0 -c 0` shows the number behind the _ as NPU Name");
   fail<UsageError>(INKSTONE_HERE, {"--soc ", shown(asked), " is no chip that ATC knows: ", suggestion(asked), kHowToSee,
-                                   "; known are ", names});
+                                   "; known are ", names_of()});
 }
 
 bool is_mistaken(const std::string& asked) {

@@ -21,6 +21,7 @@ constexpr VariableInfo kVariables[] = {
     {Variable::kAscendHomePath, "ASCEND_HOME_PATH", "is CANN's folder, as its set_env.sh says", "atc/finder.cpp backend/ascend/library.cpp backend/ascend/versions.cpp"},
     {Variable::kAscendOppPath, "ASCEND_OPP_PATH", "shows by being set that CANN's set_env.sh was sourced", "atc/finder.cpp backend/devices.cpp backend/ascend/library.cpp"},
     {Variable::kHfHubCache, "HF_HUB_CACHE", "is Hugging Face's folder of downloaded models", "diffusion/hub.cpp"},
+    {Variable::kHuggingfaceHubCache, "HUGGINGFACE_HUB_CACHE", "is HF_HUB_CACHE by its name of before 2023", "diffusion/hub.cpp"},
     {Variable::kHfHome, "HF_HOME", "is Hugging Face's folder; hub/ in it has the models", "diffusion/hub.cpp"},
     {Variable::kXdgCacheHome, "XDG_CACHE_HOME", "is the folder of all programs' caches, in place of ~/.cache", "base/cache_folder.cpp diffusion/hub.cpp"},
     {Variable::kHome, "HOME", "is the user's folder, where caches and CANN may lie", "atc/finder.cpp backend/ascend/library.cpp backend/ascend/versions.cpp base/cache_folder.cpp diffusion/hub.cpp"},

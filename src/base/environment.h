@@ -22,6 +22,7 @@ enum class Variable {
   kAscendHomePath,
   kAscendOppPath,
   kHfHubCache,
+  kHuggingfaceHubCache,
   kHfHome,
   kXdgCacheHome,
   kHome,

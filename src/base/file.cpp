@@ -40,12 +40,23 @@ struct OpenFile {
   size_t size;
 };
 
+std::string why_not_read(int error, const fs::path& path) {
+  std::error_code ignored;
+  if (error != ENOENT || !fs::is_symlink(path, ignored)) return std::strerror(error);
+  const std::string target = fs::read_symlink(path, ignored).string();
+  // In Hugging Face's cache every file of a model is a link to a blob.
+  const bool of_cache = target.find("blobs/") != std::string::npos;
+  return "it is a link to " + target + ", which is not there" +
+         (of_cache ? ": the cache has lost it, download the model again" : "");
+}
+
 OpenFile open_to_read(const fs::path& path) {
   // O_NONBLOCK: opening a pipe does not wait for its writer.
   OpenFile file{Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)), 0};
   struct stat status = {};
-  INKSTONE_CHECK(file.descriptor >= 0 && ::fstat(file.descriptor, &status) == 0, "cannot read ", path.string(), ": ",
-                 std::strerror(errno));
+  const bool opened = file.descriptor >= 0 && ::fstat(file.descriptor, &status) == 0;
+  const int error = errno;
+  INKSTONE_CHECK(opened, "cannot read ", path.string(), ": ", why_not_read(error, path));
   INKSTONE_CHECK(!S_ISDIR(status.st_mode), "cannot read ", path.string(), ": it is a folder");
   INKSTONE_CHECK(S_ISREG(status.st_mode), "cannot read ", path.string(), ": it is not a regular file");
   file.size = static_cast<size_t>(status.st_size);
@@ -61,33 +72,50 @@ std::atomic<const char*> unfinished = nullptr;
 // Removes the temporary unless it was renamed.
 class Temporary {
  public:
-  explicit Temporary(const fs::path& target) : lock_(temporary_mutex) {
-    static unsigned counter = 0;
-    fs::path path = target.parent_path();
-    path /= target.filename().string().substr(0, 200) + ".tmp" + std::to_string(::getpid()) + "-" +
-            std::to_string(counter++);
-    INKSTONE_CHECK(path.native().size() < sizeof temporary_name, "cannot write ", target.string(),
-                   ": the path is too long");
-    std::memcpy(temporary_name, path.c_str(), path.native().size() + 1);
-  }
+  explicit Temporary(fs::path target) : lock_(temporary_mutex), target_(std::move(target)) {}
   ~Temporary() {
     if (unfinished.load()) ::unlink(temporary_name);
     unfinished = nullptr;
   }
+  // A process that was killed leaves its temporary, and in containers every process may have the
+  // same number: a name that is taken is passed over.
   int create() {
-    unfinished = temporary_name;
-    const int number = ::open(temporary_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (number < 0) unfinished = nullptr;  // not ours
-    return number;
+    constexpr int kMostTaken = 10'000;
+    struct stat old = {};
+    const bool replaces = ::stat(target_.c_str(), &old) == 0;
+    const mode_t mode = replaces ? old.st_mode & 0777 : 0666;
+    int file = -1;
+    for (int tried = 0; tried < kMostTaken && file < 0; ++tried) {
+      choose_name();
+      unfinished = temporary_name;
+      file = ::open(temporary_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+      if (file >= 0) break;
+      unfinished = nullptr;  // not ours
+      if (errno != EEXIST) return -1;
+    }
+    // Whoever was not to read the old file is not to read the new one. Some file systems have no modes.
+    if (file >= 0 && replaces) static_cast<void>(::fchmod(file, mode));
+    return file;
   }
-  bool rename_to(const fs::path& target) {
-    if (::rename(temporary_name, target.c_str()) != 0) return false;
+  bool rename_to_target() {
+    if (::rename(temporary_name, target_.c_str()) != 0) return false;
     unfinished = nullptr;
     return true;
   }
 
  private:
+  void choose_name() const {
+    static unsigned counter = 0;
+    fs::path path = target_.parent_path();
+    path /= target_.filename().string().substr(0, 200) + ".tmp" + std::to_string(::getpid()) + "-" +
+            std::to_string(counter++);
+    INKSTONE_CHECK(path.native().size() < sizeof temporary_name, "cannot write ", target_.string(),
+                   ": the path is too long");
+    std::memcpy(temporary_name, path.c_str(), path.native().size() + 1);
+  }
+
   std::lock_guard<std::mutex> lock_;
+  fs::path target_;
 };
 
 std::string why_not_written(int error, const fs::path& target, size_t size) {
@@ -114,6 +142,23 @@ bool write_all(int file, std::span<const std::byte> bytes) {
 bool sync(int file) { return ::fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS; }
 
 }  // namespace
+
+bool is_listed(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(fs::symlink_status(path, ignored));
+}
+
+fs::path link_target(const fs::path& path) {
+  constexpr int kMostLinks = 40;  // as Linux
+  fs::path target = path;
+  std::error_code ignored;
+  for (int links = 0; fs::is_symlink(target, ignored); ++links) {
+    INKSTONE_CHECK(links < kMostLinks, path.string(), " is a link that leads to no file, only to more links");
+    // An absolute path replaces all before it.
+    target = target.parent_path() / fs::read_symlink(target);
+  }
+  return target;
+}
 
 std::string read_file(const fs::path& path, size_t max_bytes) {
   const OpenFile file = open_to_read(path);
@@ -183,9 +228,7 @@ struct FileWriter::State {
 
 FileWriter::FileWriter(const fs::path& path) {
   std::error_code ignored;
-  const bool link = fs::is_symlink(path, ignored);
-  // A symbolic link stays; its target is replaced.
-  const fs::path target = link ? fs::weakly_canonical(path, ignored) : path;
+  const fs::path target = link_target(path);  // a link stays
   INKSTONE_CHECK(!target.filename().empty() && !fs::is_directory(target, ignored), "cannot write ", path.string(),
                  ": it is a folder");
   INKSTONE_CHECK(!fs::exists(target, ignored) || fs::is_regular_file(target, ignored), "cannot write ", path.string(),
@@ -201,7 +244,7 @@ void FileWriter::write(std::span<const std::byte> bytes) {
 }
 
 void FileWriter::finish() {
-  state_->check(sync(state_->file) && state_->file.close() && state_->temporary.rename_to(state_->target));
+  state_->check(sync(state_->file) && state_->file.close() && state_->temporary.rename_to_target());
   state_.reset();
 }
 

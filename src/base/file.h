@@ -9,6 +9,13 @@
 
 namespace inkstone {
 
+// Whether its folder lists it. A link to nothing is listed, too: who reads it is told what is lost.
+bool is_listed(const std::filesystem::path& path);
+
+// The path itself, or where it leads if it is a symbolic link: also a file that is not there yet.
+// Throws Error if links lead in a circle.
+std::filesystem::path link_target(const std::filesystem::path& path);
+
 // The whole file; throws Error naming the file if it is missing, not a file, unreadable or larger
 // than max_bytes.
 std::string read_file(const std::filesystem::path& path, size_t max_bytes);
@@ -34,7 +41,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// Writes a temporary file in the same folder, syncs it and renames it onto path. On any failure
+// Writes a temporary file in the same folder, syncs it and renames it onto path, or onto what path
+// links to. A file that is replaced keeps its mode. On any failure
 // (disk full, no such folder, no permission) it removes the temporary and throws Error with the
 // path and the reason. Until the rename, unfinished_file() returns the temporary's name, so that a
 // signal handler can unlink it.

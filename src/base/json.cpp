@@ -146,18 +146,29 @@ std::string describe(const ErrorCode& code, const std::string& fault, std::strin
   return std::string("malformed JSON at '") + text[at] + "'";
 }
 
-// Replaces Python's NaN and Infinity outside of strings by null, padded so that columns stay the
-// same (NaN moves them by one).
-void replace_non_numbers(std::string& text) {
+// The text with Python's NaN, Infinity and -Infinity, which stand outside of strings, in quotes.
+std::string quote_non_numbers(std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
   bool quoted = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '"') quoted = !quoted;
-    if (quoted && text[i] == '\\') ++i;
-    if (quoted) continue;
-    for (const std::string_view word : {"-Infinity", "Infinity", "NaN"})
-      if (std::string_view(text).substr(i).starts_with(word))
-        text.replace(i, word.size(), word == "NaN" ? "null" : std::string(word.size() - 4, ' ') + "null");
+  while (!text.empty()) {
+    size_t taken = 1;
+    std::string_view word;
+    const char first = text.front();
+    if (first == '"') quoted = !quoted;
+    if (quoted) {
+      taken = first == '\\' ? std::min<size_t>(2, text.size()) : 1;
+    } else {
+      for (const std::string_view known : {"-Infinity", "Infinity", "NaN"})
+        if (text.starts_with(known)) word = known;
+    }
+    if (word.empty())
+      result += text.substr(0, taken);
+    else
+      result.append("\"").append(word).append("\"");
+    text.remove_prefix(word.empty() ? taken : word.size());
   }
+  return result;
 }
 
 }  // namespace
@@ -178,9 +189,11 @@ Json parse_json(std::string_view text, const std::string& source, size_t max_val
 }
 
 Json read_json(const std::filesystem::path& path, size_t max_bytes) {
-  std::string text = read_file(path, max_bytes);
-  replace_non_numbers(text);
-  return parse_json(text, path.string());
+  const std::string text = read_file(path, max_bytes);
+  constexpr std::string_view kMark = "\xef\xbb\xbf";  // what Windows' editors write before the text
+  const std::string_view rest = std::string_view(text).substr(text.starts_with(kMark) ? kMark.size() : 0);
+  constexpr size_t kMaxValues = 1'000'000;
+  return parse_json(quote_non_numbers(rest), path.string(), kMaxValues);
 }
 
 namespace {

@@ -20,8 +20,9 @@ namespace inkstone {
 Json parse_json(std::string_view text, const std::string& source, size_t max_values = SIZE_MAX);
 // Of what comes from outside: a request, a message of a worker.
 inline constexpr size_t kMaxOutsideValues = 10'000;
-// Reads a file that we or Python wrote. Python's json.dump writes bare NaN, Infinity and -Infinity
-// (diffusers does for its DPM++ settings); these are read as null.
+// Reads a file that we or others wrote, of at most a million values and keys. Python's json.dump writes bare
+// NaN, Infinity and -Infinity (diffusers does for its DPM++ settings); these are read as the texts
+// "NaN", "Infinity" and "-Infinity". A byte order mark is passed over.
 Json read_json(const std::filesystem::path& path, size_t max_bytes = size_t{64} << 20);
 
 // The document on one line. A double has the fewest digits that read back exactly, and always a

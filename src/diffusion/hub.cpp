@@ -43,11 +43,6 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
 std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code ignored;
@@ -74,7 +69,7 @@ constexpr const char* kWanted =
     "a model is a folder in diffusers' layout: model_index.json, unet/, vae/, text_encoder/, tokenizer/, scheduler/";
 
 void check_layout(const fs::path& folder) {
-  if (is_there(folder / kIndex)) return;
+  if (is_listed(folder / kIndex)) return;
   const std::vector<std::string> names = names_in(folder);
   INKSTONE_CHECK(!names.empty(), folder.string(), " is empty or cannot be listed; ", kWanted);
   const bool single = std::ranges::any_of(names, [](const std::string& name) { return is_checkpoint(name); });
@@ -90,7 +85,7 @@ void check_layout(const fs::path& folder) {
 std::string commit_of(const fs::path& repository, const std::string& revision) {
   if (is_folder(repository / "snapshots" / revision)) return revision;  // a commit
   const fs::path reference = repository / "refs" / revision;
-  if (is_there(reference) && !is_folder(reference)) {
+  if (is_listed(reference) && !is_folder(reference)) {
     std::string commit = read_file(reference, 4096);
     while (!commit.empty() && std::isspace(static_cast<unsigned char>(commit.back()))) commit.pop_back();
     return is_word(commit) && is_folder(repository / "snapshots" / commit) ? commit : "";
@@ -115,7 +110,7 @@ fs::path find_in_cache(const HubId& id, const std::string& text) {
   INKSTONE_CHECK(!commit.empty(), repository.string(), " has no snapshot of ", id.revision,
                  " (snapshots: ", listed(names_in(repository / "snapshots")), "): get it with `", get);
   const fs::path snapshot = repository / "snapshots" / commit;
-  INKSTONE_CHECK(is_there(snapshot / kIndex), snapshot.string(), " has no model_index.json (it holds ",
+  INKSTONE_CHECK(is_listed(snapshot / kIndex), snapshot.string(), " has no model_index.json (it holds ",
                  listed(names_in(snapshot)),
                  "): the download is incomplete or the model is not in diffusers' layout; get it with `", get);
   return snapshot;
@@ -124,7 +119,8 @@ fs::path find_in_cache(const HubId& id, const std::string& text) {
 }  // namespace
 
 fs::path hub_cache() {
-  if (const auto cache = nonempty_environment(Variable::kHfHubCache)) return *cache;
+  for (const Variable variable : {Variable::kHfHubCache, Variable::kHuggingfaceHubCache})
+    if (const auto cache = nonempty_environment(variable)) return *cache;
   if (const auto home = nonempty_environment(Variable::kHfHome)) return fs::path(*home) / "hub";
   if (const auto cache = nonempty_environment(Variable::kXdgCacheHome)) return fs::path(*cache) / "huggingface/hub";
   return fs::path(environment(Variable::kHome).value_or("")) / ".cache/huggingface/hub";
@@ -138,7 +134,7 @@ fs::path find_model(const std::string& folder_or_hub_id) {
     return folder;
   }
   INKSTONE_CHECK(
-      !is_there(folder), folder.string(), " is a file; ", kWanted,
+      !is_listed(folder), folder.string(), " is a file; ", kWanted,
       folder.filename() == kIndex ? "; name the folder it lies in"
       : is_checkpoint(folder)
           ? "; single-file checkpoints are not read, convert it with diffusers' from_single_file and save_pretrained"

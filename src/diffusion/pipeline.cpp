@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "diffusion/request_fields.h"
 #include "models/clip.h"
@@ -28,14 +30,43 @@ fs::path part(const fs::path& model, const char* name) {
 
 Json config_of(const fs::path& folder) { return read_json(folder / "config.json", kMaxConfigBytes); }
 
-void check_index(const fs::path& folder) {
-  const Json index = read_json(folder / "model_index.json", kMaxConfigBytes);
-  INKSTONE_CHECK(index.is_object(), (folder / "model_index.json").string(), ": the document is not an object");
+// The classes of the same five components, with which diffusers' AutoPipelineForText2Image draws
+// as with the first or the second. An inpainting model of nine channels is refused by check_fit().
+constexpr std::array kPipelines{"StableDiffusionPipeline",        "LatentConsistencyModelPipeline",
+                                "StableDiffusionImg2ImgPipeline", "LatentConsistencyModelImg2ImgPipeline",
+                                "StableDiffusionInpaintPipeline", "StableDiffusionInpaintPipelineLegacy"};
+
+// model_index.json: the class of the pipeline and of each component.
+JsonObject read_index(const fs::path& folder) {
+  const std::string source = (folder / "model_index.json").string();
+  Json index = read_json(source, kMaxConfigBytes);
+  INKSTONE_CHECK(index.is_object(), source, ": the document is not an object");
   const Json* kind = index.get_object().if_contains("_class_name");
   const std::string name = kind && kind->is_string() ? std::string(kind->get_string()) : "";
-  INKSTONE_CHECK(name == "StableDiffusionPipeline" || name == "LatentConsistencyModelPipeline",
-                 (folder / "model_index.json").string(), ": a ", name.empty() ? "pipeline without _class_name" : name,
+  INKSTONE_CHECK(std::ranges::find(kPipelines, name) != kPipelines.end(), source, ": a ",
+                 name.empty() ? "pipeline without _class_name" : name,
                  "; this program runs StableDiffusionPipeline and LatentConsistencyModelPipeline");
+  return std::move(index.get_object());
+}
+
+// Of "scheduler": ["diffusers", "DDIMScheduler"]; "" where the index does not say.
+std::string scheduler_class(const JsonObject& index) {
+  const Json* entry = index.if_contains("scheduler");
+  const JsonArray* names = entry ? entry->if_array() : nullptr;
+  return names && names->size() == 2 && (*names)[1].is_string() ? std::string((*names)[1].get_string()) : "";
+}
+
+// scheduler_config.json. As in diffusers, the class in model_index.json counts.
+void read_scheduler(ModelTraits& traits, const fs::path& model, const JsonObject& index) {
+  const std::string source = (part(model, "scheduler") / "scheduler_config.json").string();
+  Json config = read_json(source, kMaxConfigBytes);
+  traits.scheduler_file = source;
+  const std::string name = scheduler_class(index);
+  if (!name.empty() && config.is_object() && config.get_object()["_class_name"] != Json(name)) {
+    config.get_object()["_class_name"] = name;
+    traits.scheduler_file += " with the class of model_index.json";
+  }
+  traits.scheduler = std::make_shared<const Json>(std::move(config));
 }
 
 // A component of the model's folder, bound to the weights that its graphs read.
@@ -55,7 +86,7 @@ Component open_component(const fs::path& model, const char* name, const char* ki
 // A field of generation_config.json, in its range; unset where the file does not say it.
 ImageRequest generation_defaults(const fs::path& path) {
   ImageRequest out;
-  if (!fs::exists(path)) return out;
+  if (!is_listed(path)) return out;
   const Json json = read_json(path, kMaxConfigBytes);
   INKSTONE_CHECK(json.is_object(), path.string(), ": the document is not an object");
   const auto number = [&](auto member) {
@@ -77,34 +108,43 @@ ImageRequest generation_defaults(const fs::path& path) {
   return out;
 }
 
-ModelTraits traits_of(const Pipeline& m) {
+ModelTraits traits_of(const Pipeline& m, const JsonObject& index) {
   ModelTraits traits;
   const ImageRequest defaults = generation_defaults(m.folder / "generation_config.json");
   traits.steps = defaults.steps.value_or(traits.steps);
   traits.guidance_scale = defaults.guidance_scale.value_or(traits.guidance_scale);
-  traits.width = traits.height = m.unet_config.sample_size * m.vae_scale();
+  traits.width = m.unet_config.sample_width * m.vae_scale();
+  traits.height = m.unet_config.sample_height * m.vae_scale();
   traits.size_multiple = m.vae_scale() << (m.unet_config.channels.size() - 1);
   traits.distilled = m.unet_config.guidance_channels > 0;
-  const fs::path scheduler = part(m.folder, "scheduler") / "scheduler_config.json";
-  traits.scheduler = std::make_shared<const Json>(read_json(scheduler, kMaxConfigBytes));
-  traits.scheduler_file = scheduler.string();
+  read_scheduler(traits, m.folder, index);
   return traits;
 }
 
+// Each component is right by itself; the file that is named is the one that fits no other.
 void check_fit(const Pipeline& m) {
-  INKSTONE_CHECK(m.clip_config.width == m.unet_config.context, m.folder.string(), ": the text encoder is ",
-                 m.clip_config.width, " wide, the U-Net's cross_attention_dim is ", m.unet_config.context);
-  INKSTONE_CHECK(
-      m.vae_config.latent == m.unet_config.out_channels && m.unet_config.in_channels == m.unet_config.out_channels,
-      m.folder.string(), ": the U-Net takes ", m.unet_config.in_channels, " latent channels and gives ",
-      m.unet_config.out_channels, ", the VAE has ", m.vae_config.latent,
-      " (inpainting and depth models are not supported)");
-  INKSTONE_CHECK(!m.unet_config.added, m.folder.string(),
+  const auto file = [&](const char* component, const char* name = "config.json") {
+    return (m.folder / component / name).string();
+  };
+  const UnetConfig& unet = m.unet_config;
+  INKSTONE_CHECK(!unet.added, file("unet"),
                  ": the U-Net is SDXL's (addition_embed_type); two text encoders are not supported yet");
-  INKSTONE_CHECK(m.tokenizer->max_length() == m.clip_config.tokens, m.folder.string(), ": the tokenizer gives ",
-                 m.tokenizer->max_length(), " tokens, the text encoder takes ", m.clip_config.tokens);
-  INKSTONE_CHECK(m.tokenizer->vocabulary() <= m.clip_config.vocabulary, m.folder.string(), ": the tokenizer has ",
-                 m.tokenizer->vocabulary(), " tokens, the text encoder ", m.clip_config.vocabulary);
+  INKSTONE_CHECK(unet.in_channels == unet.out_channels, file("unet"), ": the U-Net takes ", unet.in_channels,
+                 " channels (in_channels) and gives ", unet.out_channels,
+                 " (inpainting and depth models are not supported)");
+  INKSTONE_CHECK(m.vae_config.latent == unet.out_channels, file("vae"), ": the VAE has ", m.vae_config.latent,
+                 " latent channels (latent_channels), the U-Net ", unet.out_channels, " (out_channels in ",
+                 file("unet"), ")");
+  INKSTONE_CHECK(m.clip_config.width == unet.context, file("text_encoder"), ": the text encoder is ",
+                 m.clip_config.width, " wide (hidden_size), the U-Net takes ", unet.context,
+                 " (cross_attention_dim in ", file("unet"), ")");
+  INKSTONE_CHECK(m.tokenizer->max_length() == m.clip_config.tokens, file("tokenizer", "tokenizer_config.json"),
+                 ": the tokenizer gives ", m.tokenizer->max_length(),
+                 " tokens (model_max_length), the text encoder takes ", m.clip_config.tokens,
+                 " (max_position_embeddings in ", file("text_encoder"), ")");
+  INKSTONE_CHECK(m.tokenizer->vocabulary() <= m.clip_config.vocabulary, file("text_encoder"), ": the text encoder has ",
+                 m.clip_config.vocabulary, " tokens (vocab_size), the tokenizer in ", (m.folder / "tokenizer").string(),
+                 " ", m.tokenizer->vocabulary());
 }
 
 }  // namespace
@@ -113,12 +153,12 @@ Pipeline Pipeline::open(const fs::path& folder) {
   INKSTONE_CHECK(fs::is_directory(folder), folder.string(), ": no such folder");
   Pipeline m;
   m.folder = folder;
-  check_index(folder);
+  const JsonObject index = read_index(folder);
   const fs::path text = part(folder, "text_encoder"), unet = part(folder, "unet"), vae = part(folder, "vae");
   m.clip_config = inkstone::clip_config(config_of(text), (text / "config.json").string());
   m.unet_config = inkstone::unet_config(config_of(unet), (unet / "config.json").string());
   m.vae_config = inkstone::vae_config(config_of(vae), (vae / "config.json").string());
-  m.traits = traits_of(m);
+  m.traits = traits_of(m, index);
   m.tokenizer = std::make_unique<Tokenizer>(Tokenizer::open(part(folder, "tokenizer")));
   check_fit(m);
 

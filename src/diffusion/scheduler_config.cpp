@@ -1,12 +1,12 @@
 // scheduler_config.json, with the defaults of the class that reads it. diffusers remembers which
 // values a file had and passes only those on to another class; its pipeline sets steps_offset to 1
 // and clip_sample to false. All of this is done here too.
-#include <boost/json/serialize.hpp>
 #include <cmath>
 #include <initializer_list>
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "diffusion/scheduler.h"
 
 namespace inkstone {
@@ -27,18 +27,23 @@ class Reader {
     return value->is_bool() ? value->get_bool() : refuse(key, *value, "true or false");
   }
 
-  // Minus infinity is how diffusers writes lambda_min_clipped's default.
   double number(const char* key, double fallback) const {
     const Json* value = object_.if_contains(key);
     if (!value) return fallback;
     const double number = value->is_number() ? value->to_number<double>() : NAN;
-    const bool fits = std::abs(number) <= 1'000'000 || number == -std::numeric_limits<double>::infinity();
-    return fits ? number : refuse(key, *value, "a number up to 1000000");
+    return std::abs(number) <= 1'000'000 ? number : refuse(key, *value, "a number up to 1000000");
+  }
+
+  // As number(), or -Infinity as read_json() reads it.
+  double number_or_minus_infinity(const char* key) const {
+    constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
+    const Json* value = object_.if_contains(key);
+    return value && *value == Json("-Infinity") ? kMinusInfinity : number(key, kMinusInfinity);
   }
 
   int whole(const char* key, int fallback) const {
     const double value = number(key, fallback);
-    const bool fits = std::isfinite(value) && value == std::trunc(value);
+    const bool fits = value == std::trunc(value);
     return fits ? static_cast<int>(value) : refuse(key, *object_.if_contains(key), "a whole number up to 1000000");
   }
 
@@ -83,9 +88,15 @@ class Reader {
     const Json* value = object_.if_contains(key);
     if (value && !value->is_null()) refuse(key, *value, "null");
   }
+  // A U-Net of a learned variance gives twice the channels. Other variances are of other classes.
+  void no_learned_variance() const {
+    const Json* value = object_.if_contains("variance_type");
+    if (!value || (*value != Json("learned") && *value != Json("learned_range"))) return;
+    refuse("variance_type", *value, "null or a variance that is not learned");
+  }
 
   [[noreturn]] bool refuse(const char* key, const Json& value, const std::string& instead) const {
-    std::string text = boost::json::serialize(value);
+    std::string text = json_text(value);
     if (text.size() > 60) text = text.substr(0, 60) + "...";
     fail(INKSTONE_HERE, {source_, ": ", key, " ", text, " is not supported for ", class_, "; it can be ", instead});
   }
@@ -158,8 +169,8 @@ void read_dpmpp(const Reader& reader, SchedulerConfig& config) {
                               {{"midpoint", false}, {"heun", true}, {"logrho", false}, {"bh1", false}, {"bh2", false}});
   config.euler_at_final = reader.flag("euler_at_final", false);
   config.lu_lambdas = reader.flag("use_lu_lambdas", false);
-  config.lambda_min_clipped = reader.number("lambda_min_clipped", config.lambda_min_clipped);
-  reader.only_null("variance_type");
+  config.lambda_min_clipped = reader.number_or_minus_infinity("lambda_min_clipped");
+  reader.no_learned_variance();
 }
 
 void read_unipc(const Reader& reader, SchedulerConfig& config) {
@@ -204,7 +215,7 @@ void read_class(const Reader& reader, SchedulerConfig& config) {
 std::string class_in(const JsonObject& object, const std::string& source) {
   const Json* value = object.if_contains("_class_name");
   if (!value) return "";
-  INKSTONE_CHECK(value->is_string(), source, ": _class_name ", boost::json::serialize(*value), " is not a name");
+  INKSTONE_CHECK(value->is_string(), source, ": _class_name ", json_text(*value), " is not a name");
   return std::string(value->get_string());
 }
 

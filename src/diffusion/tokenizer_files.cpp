@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int32_t kMaxIds = 1 << 20;
-constexpr size_t kMaxBytes = size_t{64} << 20;
+constexpr size_t kMaxBytes = size_t{16} << 20;  // of each file; CLIP's have 1 MiB, its tokenizer.json 3
 constexpr char kStart[] = "<|startoftext|>", kEnd[] = "<|endoftext|>";
 
 // Vocabulary.
@@ -129,7 +129,7 @@ constexpr std::array kNamed = {"bos_token", "eos_token", "unk_token", "sep_token
                                "pad_token", "cls_token", "mask_token"};
 
 JsonObject object_in(const fs::path& path) {
-  Json document = read_json(path);
+  Json document = read_json(path, kMaxBytes);
   INKSTONE_CHECK(document.is_object(), path.string(), ": not a JSON object");
   return std::move(document.get_object());
 }
@@ -188,7 +188,7 @@ Settings read_settings(const fs::path& folder, const JsonObject* model) {
   const fs::path config = folder / "tokenizer_config.json", special = folder / "special_tokens_map.json";
   settings.source = config.string();
   settings.special_source = special.string();
-  if (fs::exists(config)) settings.values = object_in(config);
+  if (is_listed(config)) settings.values = object_in(config);
   if (const Json* listed = settings.values.if_contains("added_tokens_decoder")) {
     INKSTONE_CHECK(listed->is_object(), settings.source, ": \"added_tokens_decoder\" is not an object");
     for (const auto& [key, value] : listed->get_object()) {
@@ -196,8 +196,8 @@ Settings read_settings(const fs::path& folder, const JsonObject* model) {
     }
     return settings;
   }
-  if (fs::exists(special)) settings.special = object_in(special);
-  if (fs::exists(folder / "added_tokens.json")) read_added_tokens_file(settings, folder / "added_tokens.json");
+  if (is_listed(special)) settings.special = object_in(special);
+  if (is_listed(folder / "added_tokens.json")) read_added_tokens_file(settings, folder / "added_tokens.json");
   const Json* added = model ? model->if_contains("added_tokens") : nullptr;
   if (added) read_added_tokens(settings, *added, (folder / "tokenizer.json").string());
   return settings;
@@ -246,6 +246,7 @@ int length_of(const Settings& settings) {
   const Json* value = settings.find("model_max_length");
   if (!value) value = settings.find("max_len");
   if (!value) return kClip;
+  if (*value == Json("Infinity")) return kClip;  // as Python writes it
   INKSTONE_CHECK(value->is_number(), settings.source, ": model_max_length is not a number");
   const double length = value->to_number<double>();
   if (length > kMost) return kClip;  // 1e30 stands for "not known"
@@ -261,6 +262,37 @@ void settle(TokenizerFiles& files, const Settings& settings) {
   files.unknown = role(files, settings, "unk_token", kEnd);
   files.padding = role(files, settings, "pad_token", kEnd);
   files.max_length = length_of(settings);
+}
+
+// "a", "a</w>": what words are cut into before any merge.
+bool is_one_byte(std::string_view token) {
+  constexpr std::string_view kWordEnd = "</w>";
+  if (token.size() > kWordEnd.size() && token.ends_with(kWordEnd)) token.remove_suffix(kWordEnd.size());
+  const auto begins_character = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; };
+  return std::ranges::count_if(token, begins_character) == 1;
+}
+
+// "<cat-toy>": a token that people write into the vocabulary by hand.
+bool is_bracketed(std::string_view token) {
+  return token.starts_with('<') && token.ends_with('>') && !token.ends_with("</w>");
+}
+
+// Merges that were cut off at a line's end would make other tokens without a word. So each longer
+// entry of the vocabulary must be made by one.
+void check_complete(const TokenizerFiles& files, const std::string& source) {
+  std::unordered_set<int32_t> made;
+  for (const Merge& merge : files.merges) made.insert(merge.joined);
+  for (const AddedToken& token : files.added) made.insert(token.id);
+  size_t missing = 0;
+  const std::pair<const std::string, int32_t>* first = nullptr;
+  for (const auto& entry : files.vocabulary) {
+    if (made.contains(entry.second) || is_one_byte(entry.first) || is_bracketed(entry.first)) continue;
+    ++missing;
+    if (!first || entry.second < first->second) first = &entry;
+  }
+  INKSTONE_CHECK(!first, source, " is cut off or empty: of the vocabulary's ", files.vocabulary.size(), " entries ",
+                 missing, " are made by no merge, the first is \"", first ? shown(first->first) : "",
+                 "\": download it again");
 }
 
 void read_model(TokenizerFiles& to, const JsonObject& document, const std::string& source) {
@@ -292,19 +324,21 @@ void read_model(TokenizerFiles& to, const JsonObject& document, const std::strin
 TokenizerFiles read_tokenizer(const fs::path& folder) {
   TokenizerFiles files;
   const fs::path whole = folder / "tokenizer.json", merges = folder / "merges.txt";
-  if (fs::exists(whole)) {
+  if (is_listed(whole)) {
     const JsonObject document = object_in(whole);
     read_model(files, document, whole.string());
     settle(files, read_settings(folder, &document));
+    check_complete(files, whole.string());
     return files;
   }
   INKSTONE_CHECK(fs::is_directory(folder), folder.string(), ": no such tokenizer folder");
-  read_vocabulary(files, read_json(folder / "vocab.json"), (folder / "vocab.json").string());
+  read_vocabulary(files, read_json(folder / "vocab.json", kMaxBytes), (folder / "vocab.json").string());
   const std::string source = merges.string();
   for_merge_lines(read_file(merges, kMaxBytes), [&](std::string_view line, size_t number) {
     add_merge_line(files, line, {source, ":", number});
   });
   settle(files, read_settings(folder, nullptr));
+  check_complete(files, source);
   return files;
 }
 

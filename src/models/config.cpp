@@ -3,6 +3,7 @@
 #include "models/config.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -21,10 +22,28 @@ Activation activation(ConfigReader& r, const char* key, const std::string& other
   r.refuse(key, "supported are silu, swish, gelu, quick_gelu");
 }
 
-// An integer, or [height, width], of which the height is taken.
-int sample_size(ConfigReader& r, int otherwise) {
+// Whether diffusers before 0.9 wrote the file: "0.6.0", "0.8.0.dev0".
+bool is_before_0_9(const std::string& version) {
+  const char* end = version.data() + version.size();
+  int major = 0, minor = 0;
+  const auto first = std::from_chars(version.data(), end, major);
+  if (first.ec != std::errc() || first.ptr == end || *first.ptr != '.') return false;
+  const auto second = std::from_chars(first.ptr + 1, end, minor);
+  return second.ec == std::errc() && major == 0 && minor < 9;
+}
+
+// A number, or [height, width]. Files of before 0.9 say 32 of U-Nets that were trained on 64, so
+// diffusers takes a smaller number there for 64, and so do we.
+void read_sample_size(ConfigReader& r, UnetConfig& c) {
+  constexpr int kTrained = 64;
   const std::vector<int> sizes = r.integers("sample_size", 0, 0, 1 << 16);
-  return sizes.empty() ? otherwise : sizes.front();
+  const std::string version = r.text("_diffusers_version", "");
+  if (sizes.empty()) return;
+  if (sizes.size() > 2) r.refuse("sample_size", "a number or [height, width] is wanted");
+  c.sample_height = sizes.front();
+  c.sample_width = sizes.back();
+  if (!r.is_list("sample_size") && is_before_0_9(version))
+    c.sample_height = c.sample_width = std::max(c.sample_width, kTrained);
 }
 
 // Whether each block has cross-attention, by its type's name.
@@ -71,6 +90,8 @@ void refuse_other_unets(ConfigReader& r) {
   for (const char* key : {"attention_type", "resnet_time_scale_shift"}) r.only(key, "default");
   r.only("time_embedding_type", "positional");
   r.ignore({"dropout", "upcast_attention"});  // scores are always summed in fp32
+  // The average of the weights over the training (EMA), which diffusers' scripts save so.
+  r.ignore({"decay", "inv_gamma", "min_decay", "optimization_step", "power", "update_after_step", "use_ema_warmup"});
 }
 
 void read_blocks(ConfigReader& r, UnetConfig& c) {
@@ -108,7 +129,7 @@ UnetConfig unet_config(const Json& json, const std::string& source) {
   r.only("_class_name", "UNet2DConditionModel");
   c.in_channels = r.integer("in_channels", 4, 1, 64);
   c.out_channels = r.integer("out_channels", 4, 1, 64);
-  c.sample_size = sample_size(r, 64);
+  read_sample_size(r, c);
   if (!r.has("block_out_channels")) r.refuse("block_out_channels", "a list of integers is wanted");
   c.channels = r.integers("block_out_channels", 0, 0, kMaxChannels);
   c.blocks = r.integers("layers_per_block", 2, c.channels.size(), 16);
@@ -176,12 +197,11 @@ VaeConfig vae_config(const Json& json, const std::string& source) {
   c.quant_conv = r.boolean("use_quant_conv", true);
   c.post_quant_conv = r.boolean("use_post_quant_conv", true);
   c.mid_attention = r.boolean("mid_block_add_attention", true);
-  c.sample_size = sample_size(r, 32);
   c.activation = activation(r, "act_fn", "silu");
   r.only("latents_mean", nullptr);
   r.only("latents_std", nullptr);
-  // advice for computing in fp16, which we never do
-  r.ignore({"force_upcast"});
+  // sizes of training, and advice for computing in fp16, which we never do
+  r.ignore({"sample_size", "force_upcast"});
   r.finish();
   return c;
 }

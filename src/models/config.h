@@ -12,7 +12,7 @@ namespace inkstone {
 
 struct UnetConfig {
   int in_channels = 4, out_channels = 4;
-  int sample_size = 64;                             // latent pixels
+  int sample_height = 64, sample_width = 64;        // latent pixels, of the images it was trained on
   std::vector<int> channels{320, 640, 1280, 1280};  // of each level
   // resnets of each down level; up has one more
   std::vector<int> blocks{2, 2, 2, 2};
@@ -50,7 +50,6 @@ struct VaeConfig {
   int groups = 32;
   float scaling_factor = 0.18215f, shift_factor = 0;
   bool quant_conv = true, post_quant_conv = true, mid_attention = true;
-  int sample_size = 512;  // pixels
   Activation activation = Activation::kSilu;
 };
 

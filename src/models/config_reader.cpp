@@ -1,8 +1,7 @@
 #include "models/config_reader.h"
 
-#include <boost/json/serialize.hpp>
-
 #include "base/error.h"
+#include "base/json.h"
 
 namespace inkstone {
 namespace {
@@ -26,7 +25,7 @@ ConfigReader::ConfigReader(const Json& json, std::string source)
 
 void ConfigReader::refuse(const char* key, const std::string& why) const {
   const auto* value = object_.if_contains(key);
-  std::string shown = value ? boost::json::serialize(*value) : "missing";
+  std::string shown = value ? json_text(*value) : "missing";
   if (shown.size() > 80) shown = shown.substr(0, 77) + "...";
   fail(INKSTONE_HERE, {source_, ": \"", key, "\" is ", shown, ": ", why});
 }
@@ -45,6 +44,11 @@ bool ConfigReader::has(const char* key) const {
 bool ConfigReader::is_null(const char* key) const {
   const Json* value = object_.if_contains(key);
   return value && value->is_null();
+}
+
+bool ConfigReader::is_list(const char* key) const {
+  const Json* value = object_.if_contains(key);
+  return value && value->is_array();
 }
 
 int ConfigReader::integer(const char* key, int otherwise, int least, int most) {
@@ -114,7 +118,7 @@ void ConfigReader::only(const char* key, const Json& value) {
   const Json* found = find(key);
   if (!found || *found == value) return;
   if (found->is_number() && value.is_number() && found->to_number<double>() == value.to_number<double>()) return;
-  refuse(key, "only " + std::string(boost::json::serialize(value)) + " is supported");
+  refuse(key, "only " + json_text(value) + " is supported");
 }
 
 void ConfigReader::ignore(std::initializer_list<const char*> keys) { read_.insert(keys.begin(), keys.end()); }

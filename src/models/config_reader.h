@@ -27,6 +27,7 @@ class ConfigReader {
 
   bool has(const char* key) const;      // there, and not null
   bool is_null(const char* key) const;  // there, and null
+  bool is_list(const char* key) const;  // there, and a list
   // The key must be missing, null, or this value. Another value would change the model in a way
   // that is not supported.
   void only(const char* key, const Json& value);

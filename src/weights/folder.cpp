@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 constexpr const char* kStems[] = {"model", "diffusion_pytorch_model"};
 constexpr std::array kSingles{".safetensors", ".fp16.safetensors"};
 constexpr std::array kIndexes{".safetensors.index.json", ".safetensors.index.fp16.json"};
-constexpr size_t kMaxShards = 1000;
+constexpr size_t kMaxShards = 1000, kMaxIndexBytes = size_t{16} << 20;
 
 bool is_pickle(const fs::path& file) {
   constexpr std::array kPickles{".bin", ".ckpt", ".pt", ".pth", ".pkl"};
@@ -35,7 +35,7 @@ void check_shard_name(const std::string& name, const fs::path& index) {
 using WeightMap = std::map<std::string, std::string>;  // tensor, shard
 
 WeightMap read_index(const fs::path& index) {
-  const Json json = read_json(index);
+  const Json json = read_json(index, kMaxIndexBytes);
   const Json* map = json.is_object() ? json.get_object().if_contains("weight_map") : nullptr;
   INKSTONE_CHECK(map && map->is_object(), index.string(), ": no object \"weight_map\"");
   WeightMap shards;
@@ -72,7 +72,7 @@ Weights Weights::open_index(const fs::path& index) {
   std::vector<fs::path> files;
   for (const std::string& name : names) {
     files.push_back(index.parent_path() / name);
-    INKSTONE_CHECK(fs::exists(files.back()), index.string(), " names the shard ", name,
+    INKSTONE_CHECK(is_listed(files.back()), index.string(), " names the shard ", name,
                    ", which is not there: download it");
   }
   Weights weights = open_files(files);
@@ -89,10 +89,7 @@ Weights Weights::open_index(const fs::path& index) {
 }
 
 Weights Weights::open(const fs::path& folder) {
-  const auto there = [&](const std::string& name) {
-    std::error_code ignored;
-    return fs::exists(folder / name, ignored);
-  };
+  const auto there = [&](const std::string& name) { return is_listed(folder / name); };
   for (const std::string stem : kStems) {
     for (size_t i = 0; i < kSingles.size(); ++i) {
       Weights weights;

@@ -13,7 +13,8 @@ namespace inkstone {
 namespace {
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
-constexpr size_t kMaxTensors = 1'000'000;
+// The largest published models have a hundredth of it. A tensor's description takes ten values.
+constexpr size_t kMaxTensors = 100'000, kMaxValues = 10 * kMaxTensors;
 
 struct StoredType {
   std::string_view name;
@@ -38,8 +39,10 @@ struct Parsed {
   Range range;
 };
 
-// Recognises what a file that is not safetensors probably is.
+// Recognises what a file that is not safetensors probably is. The length of a header may look like
+// each of these, but the header itself begins with a brace.
 std::string known_stranger(std::string_view start) {
+  if (start.size() > 8 && start[8] == '{') return "";
   if (start.starts_with("version https://git-lfs"))
     return "is a Git LFS pointer, not the weights: run `git lfs pull` there";
   if (start.starts_with("PK\x03\x04") || start.starts_with("\x80\x02"))
@@ -94,7 +97,6 @@ Shape stored_shape(const Json& json, const std::string& tensor) {
   for (const Json& size : json.get_array()) {
     const uint64_t number = whole_number(size, tensor + ": a size in its shape");
     INKSTONE_CHECK(number <= INT64_MAX, tensor, ": the size ", number, " in its shape is too large");
-    INKSTONE_CHECK(number > 0, tensor, " has a size of zero in its shape");
     shape.push_back(static_cast<int64_t>(number));
   }
   return shape;
@@ -148,9 +150,11 @@ void check_layout(const std::vector<Parsed>& tensors, uint64_t header_bytes, uin
 }
 
 std::vector<Parsed> parse_header(std::string_view header, const std::string& source) {
-  // Each tensor is a JSON object, so too many are noticed before any is built.
-  INKSTONE_CHECK(static_cast<size_t>(std::ranges::count(header, '{')) <= kMaxTensors, source, " has more than ",
-                 kMaxTensors, " tensors");
+  // Each tensor is a JSON object and a comma parts values, so too many are noticed before any is
+  // built.
+  const auto has_more = [&](char c, size_t most) { return static_cast<size_t>(std::ranges::count(header, c)) > most; };
+  INKSTONE_CHECK(!has_more('{', kMaxTensors), source, " has more than ", kMaxTensors, " tensors");
+  INKSTONE_CHECK(!has_more(',', kMaxValues), source, " has more than ", kMaxValues, " values in its header");
   const Json json = parse_json(header, source + " (header)");
   INKSTONE_CHECK(json.is_object(), source, ": the header is not a JSON object");
   std::vector<Parsed> tensors;

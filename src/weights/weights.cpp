@@ -78,7 +78,7 @@ void Weights::bind(std::span<const WeightSpec> specs) {
   }
   for (size_t i = 0; i < entries_.size(); ++i)
     if (!used[i] && !is_harmless_extra(entries_[i].view.name)) unused.push_back(shown(entries_[i].view.name));
-  INKSTONE_CHECK(missing.empty() && misshapen.empty() && unused.empty(), source_, ": the weights do not fit the model",
+  INKSTONE_CHECK(missing.empty() && misshapen.empty(), source_, ": the weights do not fit the model",
                  listed(missing, "missing"), listed(misshapen, "misshapen"), listed(unused, "unused"));
 }
 
@@ -166,7 +166,9 @@ size_t Weights::total_bytes() const {
 
 DType Weights::type() const {
   std::array<size_t, 4> bytes_of{};
-  for (const Entry& at : entries_) bytes_of[static_cast<size_t>(at.view.type)] += at.view.bytes.size();
+  const auto add = [&](const Entry& at) { bytes_of[static_cast<size_t>(at.view.type)] += at.view.bytes.size(); };
+  if (bound_.empty()) std::ranges::for_each(entries_, add);
+  for (const auto& [name, index] : bound_) add(entries_[index]);
   return static_cast<DType>(std::ranges::max_element(bytes_of) - bytes_of.begin());
 }
 

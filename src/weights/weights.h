@@ -41,8 +41,9 @@ class Weights {
 
   // Finds a tensor for each spec, under its own name or one of its other names (names.h). Throws
   // one Error that lists everything missing, misshapen and unused (the first 20 of each, then a
-  // count). [out, in, 1, 1] and [out, in] are the same shape. Afterwards find() knows the tensors
-  // by the specs' names, with the specs' shapes.
+  // count) if anything is missing or misshapen. Unused tensors alone change no image: training
+  // leaves some, a CLIP file has its vision half. [out, in, 1, 1] and [out, in] are the same shape.
+  // Afterwards find() knows the tensors by the specs' names, with the specs' shapes.
   void bind(std::span<const WeightSpec> specs);
   const WeightView& find(const std::string& name) const;  // throws if there is none
   // Replaces a tensor, for example by one with a merged LoRA: from now on find() returns this one.
@@ -62,7 +63,7 @@ class Weights {
   // SHA-256 of every tensor's name, shape, type and first and last numbers: it tells models apart
   // without reading all of them.
   std::string fingerprint() const;
-  DType type() const;  // of most of the bytes
+  DType type() const;  // of most of the bytes; after bind(), of those of its tensors
 
  private:
   static constexpr int kInMemory = -1, kOwned = -2;

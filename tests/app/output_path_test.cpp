@@ -48,8 +48,13 @@ TEST(OutputPath, a_link_stays_a_link) {
   const ScratchFolder folder;
   folder.write("real.png", "");
   fs::create_symlink(folder.path() / "real.png", folder.path() / "link.png");
-  EXPECT_EQ(image_path((folder.path() / "link.png").string(), "x", 7, false),
-            fs::canonical(folder.path()) / "real.png");
+  EXPECT_EQ(image_path((folder.path() / "link.png").string(), "x", 7, false), folder.path() / "real.png");
+  fs::create_symlink("new.png", folder.path() / "nothing.png");
+  EXPECT_EQ(image_path((folder.path() / "nothing.png").string(), "x", 7, false), folder.path() / "new.png");
+  fs::create_symlink("new-7.png", folder.path() / "many-7.png");
+  EXPECT_EQ(image_path((folder.path() / "many.png").string(), "x", 7, true), folder.path() / "new-7.png");
+  fs::create_symlink("circle.png", folder.path() / "circle.png");
+  EXPECT_THROW(image_path((folder.path() / "circle.png").string(), "x", 7, false), Error);
 }
 
 std::string refusal(const fs::path& path, uint64_t bytes) {
@@ -70,6 +75,8 @@ TEST(OutputPath, what_cannot_be_written_is_found_before) {
   EXPECT_THAT(refusal(folder.path() / "none" / "bee.png", 1000), HasSubstr("does not exist"));
   EXPECT_THAT(refusal(folder.path() / "file" / "bee.png", 1000), HasSubstr("cannot write "));
   EXPECT_THAT(refusal(folder.path() / "inner.png", 1000), HasSubstr("no ordinary file"));
+  fs::create_symlink("none/bee.png", folder.path() / "link.png");
+  EXPECT_THAT(refusal(folder.path() / "link.png", 1000), HasSubstr("none does not exist"));
   EXPECT_THAT(refusal("/dev/null", 0), HasSubstr("no ordinary file"));
   EXPECT_THAT(refusal(folder.path() / "bee.png", uint64_t{1} << 60), HasSubstr("left, and it may take"));
 }

@@ -95,6 +95,7 @@ TEST_F(TheProgram, refuses_exports_that_cannot_be) {
       {{"--out", "x", "--precision", "mixed_precision"}, "must be one of fp16, mixed, fp32"},
       {{"--out", "x", "--opset", "18"}, "from 14 to 17"},
       {{"--out", "x", "--soc", "Ascend910B"}, "Ascend910B4"},
+      {{"--out", "x", "--soc", "nonsense", "--compile", "never"}, "known are Ascend310P1"},
       {{"--out", "x", "--compile", "auto"}, "add --soc"},
       {{"--out", "x", "--vae-tile", "16"}, "fewer"}};
   for (const auto& [flags, message] : rows) {

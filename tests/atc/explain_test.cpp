@@ -87,6 +87,25 @@ TEST(AtcExplanation, failures_without_a_code_are_known_too) {
   }
 }
 
+TEST(AtcExplanation, a_signal_that_ended_it_is_said_with_the_likely_reason) {
+  const struct {
+    const char* text;
+    int code;
+    const char* advice;
+  } rows[] = {{"", 137, "it was killed (signal 9), most likely because memory ran out: set TE_PARALLEL_COMPILER=1"},
+              {kFailed, 137, "it was killed (signal 9)"},
+              {"", 139, "signal 11 ended it"},
+              {"Cannot allocate memory", 134, "memory ran out: set"},
+              {"E40021: Failed to compile Op [a].", 137, "it was killed (signal 9)"},
+              {"E10001: no such chip", 137, "the line says which"},
+              {"", 1, "no error code"},
+              {"", 255, "no error code"}};
+  for (const auto& row : rows) {
+    const AtcExplanation explanation = explain_atc(row.text, row.code);
+    EXPECT_NE(explanation.advice.find(row.advice), std::string::npos) << row.code << ": " << explanation.advice;
+  }
+}
+
 TEST(AtcExplanation, an_unknown_code_is_quoted) {
   const AtcExplanation explanation = explain_atc("EQ1234: what\n");
   EXPECT_EQ(explanation.code, "EQ1234");

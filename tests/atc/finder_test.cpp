@@ -43,6 +43,17 @@ TEST(FindAtc, looks_where_people_have_it) {
   EXPECT_THROW(find_atc(around(root, with_stated)), Error);
 }
 
+TEST(FindAtc, a_relative_folder_is_not_looked_into) {
+  const TestFolder root;
+  const std::filesystem::path had = std::filesystem::current_path();
+  root.write("Ascend/cann/bin/atc", "#!/bin/sh\n", true);
+  root.write("bin/atc", "#!/bin/sh\n", true);
+  std::filesystem::current_path(root.path());
+  for (const char* name : {"HOME", "ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"})
+    EXPECT_FALSE(find_atc(around(root, {{name, "."}})).tool) << name;
+  std::filesystem::current_path(had);
+}
+
 TEST(FindAtc, where_it_is_not_the_places_and_the_way_are_said) {
   const TestFolder root;
   const AtcSearch search = find_atc(nothing_around(root));

@@ -63,6 +63,19 @@ TEST(Process, what_cannot_be_started_is_named) {
   EXPECT_EQ(run_process(shell("kill -9 $$", folder)).code, 128 + SIGKILL);
 }
 
+TEST(Process, its_exit_code_is_known_where_sigchld_is_ignored) {
+  const TestFolder folder;
+  struct sigaction ignoring = {}, before = {}, after = {};
+  ignoring.sa_handler = SIG_IGN;
+  sigaction(SIGCHLD, &ignoring, &before);
+  EXPECT_EQ(run_process(shell("exit 3", folder)).code, 3);
+  EXPECT_EQ(run_process(shell("kill -9 $$", folder)).code, 128 + SIGKILL);
+  // Its own children's ends are known to it, too.
+  EXPECT_EQ(run_process(shell("(exit 5) & wait $!; exit $?", folder)).code, 5);
+  sigaction(SIGCHLD, &before, &after);
+  EXPECT_EQ(after.sa_handler, SIG_IGN) << "it is as it was";
+}
+
 TEST(Process, is_stopped_with_all_that_it_started) {
   const TestFolder folder;
   ProcessWatch watch;

@@ -20,6 +20,8 @@ TEST(Soc, auto_is_what_the_machine_says) {
   EXPECT_STREQ(choose_soc("auto", "910B4").name, "Ascend910B4");                   // npu-smi
   EXPECT_STREQ(choose_soc("auto", "Ascend910B4(simulated)").name, "Ascend910B4");  // the simulator
   EXPECT_STREQ(choose_soc("auto", "Ascend910B").name, "Ascend910B");               // it is there indeed
+  EXPECT_STREQ(choose_soc("auto", "Ascend910_9391").name, "Ascend910_9391");       // DCMI
+  EXPECT_THROW(choose_soc("auto", "Ascend910"), UsageError);                       // npu-smi, of the same chip
   EXPECT_THROW(choose_soc("auto", ""), UsageError);
 }
 
@@ -31,6 +33,9 @@ TEST(Soc, mistakes_are_answered_with_what_was_meant) {
                                                       {"ascend310p3", "did you mean Ascend310P3?"},
                                                       {"Ascend-910B4", "did you mean Ascend910B4?"},
                                                       {"Ascend910B5", "Ascend910B4"},
+                                                      {"Ascend910", "one of Ascend910_9391, Ascend910_9392"},
+                                                      {"910", "NPU Name"},
+                                                      {"Ascend910C", "Atlas A3"},
                                                       {"310P", "Ascend310P3"},
                                                       {"Ascend310PP3", "did you mean Ascend310P3"},
                                                       {"H100", "known are Ascend310P1"},

@@ -36,6 +36,13 @@ TEST(AscendLibrary, is_looked_for_where_set_env_and_the_installer_put_it) {
                           "/u/Ascend/nnrt/latest/lib64/libascendcl.so"));
 }
 
+TEST(AscendLibrary, is_not_looked_for_below_a_relative_folder) {
+  const Environment own("INKSTONE_ASCENDCL", nullptr), toolkit("ASCEND_TOOLKIT_HOME", "."),
+      home("ASCEND_HOME_PATH", "cann"), user("HOME", ".");
+  for (const std::string& path : library_candidates())
+    EXPECT_TRUE(path.starts_with("/usr/local/") || path == "libascendcl.so") << path;
+}
+
 TEST(AscendLibrary, absent_the_device_says_what_is_missing_and_how_to_get_it) {
   const Environment own("INKSTONE_ASCENDCL", "/nowhere/libascendcl.so");
   for (const char* device : {"npu", "npu:0", "npu:7"})

@@ -136,6 +136,51 @@ TEST_F(File, a_link_stays_and_its_file_is_replaced) {
   EXPECT_EQ(read_file(folder_ / "real", 10), "new");
 }
 
+TEST_F(File, a_link_to_nothing_is_written_through) {
+  fs::create_directory(folder_ / "in");
+  fs::create_symlink("in/second", folder_ / "first");
+  fs::create_symlink("../real", folder_ / "in/second");
+  EXPECT_THAT(error_of([&] { read_file(folder_ / "first", 10); }),
+              HasSubstr("it is a link to in/second, which is not"));
+  EXPECT_TRUE(is_listed(folder_ / "first"));
+  EXPECT_FALSE(is_listed(folder_ / "real"));
+  write_file(folder_ / "first", bytes_of("new"));
+  EXPECT_TRUE(fs::is_symlink(folder_ / "first"));
+  EXPECT_TRUE(fs::is_symlink(folder_ / "in/second"));
+  EXPECT_EQ(read_file(folder_ / "real", 10), "new");
+  fs::create_symlink((folder_ / "absent/a").string(), folder_ / "nowhere");
+  EXPECT_THAT(error_of([&] { write_file(folder_ / "nowhere", bytes_of("x")); }), HasSubstr("there is no folder"));
+}
+
+TEST_F(File, links_that_lead_in_a_circle_are_refused) {
+  fs::create_symlink("b", folder_ / "a");
+  fs::create_symlink("a", folder_ / "b");
+  EXPECT_THAT(error_of([&] { write_file(folder_ / "a", bytes_of("x")); }), HasSubstr("leads to no file"));
+  EXPECT_THAT(error_of([&] { read_file(folder_ / "a", 10); }), HasSubstr("cannot read"));
+}
+
+TEST_F(File, what_a_killed_process_left_is_passed_over) {
+  const std::string left = "a.tmp" + std::to_string(::getpid()) + "-";
+  for (int i = 0; i < 2000; ++i) std::ofstream(folder_ / (left + std::to_string(i))) << "left";
+  write_file(folder_ / "a", bytes_of("new"));
+  EXPECT_EQ(read_file(folder_ / "a", 10), "new");
+  EXPECT_EQ(files_in(folder_), 2001u);
+  EXPECT_EQ(read_file(folder_ / (left + "1999"), 10), "left");
+}
+
+TEST_F(File, that_is_replaced_keeps_its_mode) {
+  const mode_t had = ::umask(022);
+  const auto mode = [&] { return static_cast<int>(fs::status(folder_ / "a").permissions()); };
+  write_file(folder_ / "a", bytes_of("1"));
+  EXPECT_EQ(mode(), 0644);
+  for (const int wanted : {0600, 0666, 0640, 0400}) {
+    fs::permissions(folder_ / "a", static_cast<fs::perms>(wanted));
+    write_file(folder_ / "a", bytes_of("2"));
+    EXPECT_EQ(mode(), wanted);
+  }
+  ::umask(had);
+}
+
 TEST_F(File, a_write_that_stops_in_the_middle_leaves_the_old_file_and_nothing_else) {
   write_file(folder_ / "a", bytes_of("old"));
   rlimit had = {};

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -114,17 +115,55 @@ TEST(Json, a_file_is_read_and_named_in_errors) {
   EXPECT_THROW(read_json(model + "absent.json"), Error);
 }
 
-TEST(Json, files_of_pythons_may_say_infinity) {
-  const std::filesystem::path path = std::filesystem::temp_directory_path() / "inkstone_infinity.json";
-  std::ofstream(path) << R"({"low": -Infinity, "high": Infinity, "none": NaN, "text": "NaN \" Infinity", "n": 3})";
-  const Json json = read_json(path);
-  EXPECT_TRUE(json.at("low").is_null());
-  EXPECT_TRUE(json.at("high").is_null());
-  EXPECT_TRUE(json.at("none").is_null());
-  EXPECT_EQ(json.at("text").as_string(), "NaN \" Infinity");
+class JsonFile : public testing::Test {
+ protected:
+  ~JsonFile() override { std::filesystem::remove(path_); }
+  const std::filesystem::path& write(const std::string& text) {
+    std::ofstream(path_, std::ios::binary) << text;
+    return path_;
+  }
+  std::string error_of_file(const std::string& text) {
+    try {
+      read_json(write(text));
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "accepted";
+  }
+
+ private:
+  std::filesystem::path path_ =
+      std::filesystem::temp_directory_path() / ("inkstone_json_" + std::to_string(getpid()) + ".json");
+};
+
+TEST_F(JsonFile, of_pythons_may_say_infinity) {
+  const Json json =
+      read_json(write(R"({"low": -Infinity, "high":Infinity,"none": [NaN], "text": "NaN \" Infinity\\", "n": 3})"));
+  EXPECT_EQ(json.at("low").as_string(), "-Infinity");
+  EXPECT_EQ(json.at("high").as_string(), "Infinity");
+  EXPECT_EQ(json.at("none").at(0).as_string(), "NaN");
+  EXPECT_EQ(json.at("text").as_string(), "NaN \" Infinity\\");
   EXPECT_EQ(json.at("n").as_int64(), 3);
-  std::filesystem::remove(path);
-  EXPECT_THROW(parse_json("[NaN]", "x"), Error);
+  EXPECT_THAT(error_of("[NaN]"), HasSubstr("malformed JSON at 'N'"));
+  EXPECT_THAT(error_of_file("{\"a\": -Infinit}"), HasSubstr(":1:"));
+  EXPECT_THAT(error_of_file("{\"a\": \"\\"), HasSubstr("ends before it is complete"));
+}
+
+TEST_F(JsonFile, of_windows_may_begin_with_a_byte_order_mark) {
+  EXPECT_EQ(read_json(write("\xef\xbb\xbf{\"a\": 1}")).at("a").as_int64(), 1);
+  EXPECT_THAT(error_of_file("\xef\xbb\xbf\xef\xbb\xbf{}"), HasSubstr("byte order mark"));
+}
+
+TEST_F(JsonFile, of_too_many_values_is_refused_before_any_is_built) {
+  const auto list = [](size_t count, const std::string& item) {
+    std::string text = "[" + item;
+    for (size_t i = 1; i < count; ++i) text += "," + item;
+    return text + "]";
+  };
+  EXPECT_EQ(error_of_file(list(900'000, "1")), "accepted");
+  for (const std::string& text : {list(1'000'001, "1"), list(1'000'001, "NaN"), list(500'001, "[]")})
+    EXPECT_THAT(error_of_file(text), HasSubstr("has more than 1000000 values")) << text.substr(0, 20);
+  EXPECT_EQ(error_of_file("[\"" + std::string(2'000'000, ',') + "\"]"), "accepted");
 }
 
 TEST(Json, numbers_are_written_as_short_as_they_are_exact) {

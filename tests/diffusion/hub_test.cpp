@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 
-constexpr const char* kVariables[] = {"HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HOME"};
+constexpr const char* kVariables[] = {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HOME"};
 
 class Hub : public testing::Test {
  protected:
@@ -80,6 +80,10 @@ TEST_F(Hub, the_cache_is_where_the_variables_say) {
   EXPECT_EQ(hub_cache(), "/x/huggingface/hub");
   ::setenv("HF_HOME", "/f", 1);
   EXPECT_EQ(hub_cache(), "/f/hub");
+  ::setenv("HUGGINGFACE_HUB_CACHE", "/old", 1);
+  EXPECT_EQ(hub_cache(), "/old");
+  ::setenv("HF_HUB_CACHE", "/new", 1);
+  EXPECT_EQ(hub_cache(), "/new");
 }
 
 TEST_F(Hub, main_is_what_its_reference_says) {

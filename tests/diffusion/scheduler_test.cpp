@@ -404,6 +404,24 @@ TEST(SchedulerConfig, keys_that_a_class_does_not_read_are_ignored) {
   EXPECT_EQ(error_of([&] { read(strange, SchedulerKind::kEulerAncestral); }), "no error");
 }
 
+TEST(SchedulerConfig, the_default_of_lambda_is_taken_as_python_writes_it) {
+  const std::string infinite =
+      R"({"_class_name": "DPMSolverMultistepScheduler", "beta_schedule": "scaled_linear", "lambda_min_clipped": "-Infinity"})";
+  for (const SchedulerKind kind : kinds()) {
+    const SchedulerConfig config = read(infinite, kind);
+    EXPECT_EQ(config.lambda_min_clipped, SchedulerConfig().lambda_min_clipped);
+    EXPECT_NO_THROW(make_scheduler(config, 4));
+  }
+  EXPECT_EQ(read(R"({"lambda_min_clipped": -5.1})", SchedulerKind::kDpmpp2M).lambda_min_clipped, -5.1);
+}
+
+TEST(SchedulerConfig, only_learned_variances_matter) {
+  for (const char* value : {"null", "\"fixed_small\"", "\"fixed_small_log\"", "\"fixed_large\""})
+    EXPECT_EQ(read(std::string("{\"variance_type\": ") + value + "}", SchedulerKind::kDpmpp2M).kind,
+              SchedulerKind::kDpmpp2M)
+        << value;
+}
+
 TEST(SchedulerConfig, what_is_not_supported_is_named_with_its_value) {
   struct Row {
     const char* scheduler;
@@ -430,6 +448,12 @@ TEST(SchedulerConfig, what_is_not_supported_is_named_with_its_value) {
       {"dpm++-2m", "use_flow_sigmas", "true"},
       {"dpm++-2m", "use_dynamic_shifting", "true"},
       {"dpm++-2m", "variance_type", "\"learned_range\""},
+      {"dpm++-2m-sde", "variance_type", "\"learned\""},
+      {"dpm++-2m", "lambda_min_clipped", "\"Infinity\""},
+      {"dpm++-2m", "lambda_min_clipped", "null"},
+      {"dpm++-2m", "sigma_min", "\"-Infinity\""},
+      {"ddim", "beta_start", "\"-Infinity\""},
+      {"ddim", "beta_end", "2000000.5"},
       {"dpm++-2m", "solver_type", "\"rk4\""},
       {"dpm++-2m", "solver_order", "4"},
       {"dpm++-2m-sde", "thresholding", "true"},

@@ -21,6 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Ids = std::vector<int32_t>;
+using testing::AllOf;
 using testing::HasSubstr;
 
 const fs::path kSource = INKSTONE_SOURCE_DIR;
@@ -242,10 +243,37 @@ TEST(Tokenizer, length_comes_from_the_config_if_it_makes_sense) {
                                               {R"({"model_max_length": 1000000000000000019884624838656})", 77},
                                               {R"({"model_max_length": null})", 77},
                                               {R"({"model_max_length": 1e30})", 77},
+                                              {R"({"model_max_length": Infinity})", 77},
                                               {R"({"model_max_length": 16})", 16},
                                               {R"({"max_len": 12})", 12}};
   for (const auto& [config, length] : rows) {
     EXPECT_EQ(Tokenizer::open(small().put("tokenizer_config.json", config).path()).max_length(), length) << config;
+  }
+}
+
+TEST(Tokenizer, merges_that_are_cut_off_are_refused) {
+  Folder folder = small();
+  folder.put("vocab.json", R"({"a": 0, "b": 1, "a</w>": 2, "b</w>": 3, "ab": 4, "ab</w>": 5, "aab</w>": 6,
+    "\u0120": 7, "<|startoftext|>": 8, "<|endoftext|>": 9, "<cat-toy>": 10})");
+  const std::string merges = "#version: 0.2\na b\na b</w>\na ab</w>\n";
+  EXPECT_EQ(failure(folder.put("merges.txt", merges)), "opened");
+  const std::string two = merges.substr(0, merges.size() - 9);
+  EXPECT_THAT(failure(folder.put("merges.txt", two)),
+              AllOf(HasSubstr("merges.txt is cut off or empty"), HasSubstr("11 entries 1 are made by no merge"),
+                    HasSubstr("\"aab</w>\"")));
+  for (const char* empty : {"", "\n", "#version: 0.2\n"})
+    EXPECT_THAT(failure(folder.put("merges.txt", empty)), AllOf(HasSubstr("3 are made by no"), HasSubstr("\"ab\"")));
+  Folder whole = small();
+  whole.put("tokenizer.json",
+            std::string(R"({"model": {"end_of_word_suffix": "</w>", "vocab": )") + kVocabulary + R"(, "merges": []}})");
+  EXPECT_THAT(failure(whole), HasSubstr("tokenizer.json is cut off or empty"));
+}
+
+TEST(Tokenizer, files_are_read_up_to_16_mib) {
+  for (const char* name : {"vocab.json", "merges.txt", "tokenizer_config.json", "tokenizer.json"}) {
+    Folder folder = small();
+    folder.put(name, std::string((size_t{16} << 20) + 1, ' '));
+    EXPECT_THAT(failure(folder), AllOf(HasSubstr(name), HasSubstr("at most 16777216 are read"))) << name;
   }
 }
 

@@ -143,8 +143,52 @@ const Change kChanges[] = {
     {"attention_head_dim", 7},
     {"block_out_channels", Json(boost::json::array{320, 640})},
     {"down_block_types", Json(boost::json::array{"AttnDownBlock2D", "DownBlock2D", "DownBlock2D", "DownBlock2D"})},
+    {"sample_size", Json(boost::json::array{64, 64, 64})},
+    {"sample_size", "NaN"},
     {"a_key_of_tomorrow", 3}};
 INSTANTIATE_TEST_SUITE_P(Keys, UnetRefuses, testing::ValuesIn(kChanges));
+
+// By diffusers 0.42.1's StableDiffusionPipeline.
+TEST(UnetConfig, the_size_is_a_number_or_height_and_width_and_of_old_files_at_least_64) {
+  struct Row {
+    Json size;
+    const char* version;
+    int height, width;
+  };
+  const JsonArray wide{16, 32};
+  const Row rows[] = {{96, "0.42.1", 96, 96},      {32, "0.42.1", 32, 32},     {wide, "0.42.1", 16, 32},
+                      {JsonArray{16}, "", 16, 16}, {32, "0.6.0", 64, 64},      {32, "0.8.0.dev0", 64, 64},
+                      {96, "0.6.0", 96, 96},       {wide, "0.6.0", 16, 32},    {32, "0.9.0", 32, 32},
+                      {32, "0.10.2", 32, 32},      {32, "1.0.0", 32, 32},      {32, "", 32, 32},
+                      {32, "dev", 32, 32},         {nullptr, "0.42.1", 64, 64}};
+  for (const Row& row : rows) {
+    JsonObject config = sd15();
+    config["sample_size"] = row.size;
+    config["_diffusers_version"] = row.version;
+    const UnetConfig read = unet_config(config, "unet/config.json");
+    EXPECT_EQ(read.sample_height, row.height) << json_text(row.size) << " of " << row.version;
+    EXPECT_EQ(read.sample_width, row.width) << json_text(row.size) << " of " << row.version;
+  }
+}
+
+TEST(UnetConfig, what_the_average_of_training_leaves_is_ignored) {
+  JsonObject config = sd15();
+  for (const char* key : {"decay", "inv_gamma", "min_decay", "power"}) config[key] = 0.9999;
+  for (const char* key : {"optimization_step", "update_after_step"}) config[key] = 37000;
+  config["use_ema_warmup"] = true;
+  EXPECT_EQ(unet_config(config, "unet/config.json").channels.size(), 4u);
+}
+
+TEST(UnetConfig, a_value_is_shown_as_the_file_has_it) {
+  JsonObject config = sd15();
+  config["a_key_of_tomorrow"] = 0.9999;
+  try {
+    unet_config(config, "unet/config.json");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("\"a_key_of_tomorrow\" is 0.9999: "));
+  }
+}
 
 TEST(UnetConfig, a_new_key_with_a_neutral_value_is_harmless) {
   JsonObject config = sd15();

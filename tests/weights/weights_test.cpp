@@ -90,12 +90,25 @@ TEST(WeightsBind, a_long_list_is_cut_with_a_count) {
               AllOf(HasSubstr("25 missing (w100, "), HasSubstr("w119 and 5 more"), Not(HasSubstr("w120"))));
 }
 
-TEST(WeightsBind, buffers_of_the_training_code_are_not_unused) {
-  EXPECT_EQ(
-      bind_error(
-          made({{"a", {2}}, {"text_model.embeddings.position_ids", {1, 77}}, {"embeddings.position_ids", {1, 77}}}),
-          {{"a", {2}}}),
-      "accepted");
+TEST(WeightsBind, tensors_that_no_graph_reads_are_left_alone) {
+  for (const char* name : {"text_model.embeddings.position_ids", "loss.logvar", "model_ema.decay",
+                           "vision_model.embeddings.class_embedding", "scaled_fp8"}) {
+    Weights weights = made({{"a", {2}}, {name, {1, 77}}});
+    EXPECT_EQ(bind_error(std::move(weights), {{"a", {2}}}), "accepted") << name;
+  }
+  EXPECT_THAT(bind_error(made({{"a", {2}}, {"loss.logvar", {1}}}), {{"a", {2}}, {"b", {1}}}),
+              AllOf(HasSubstr("1 missing (b)"), HasSubstr("1 unused (loss.logvar)")));
+}
+
+TEST(WeightsBind, the_type_is_of_the_tensors_that_are_read) {
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  tensors.emplace_back("a", Tensor({2}, DType::kF16));
+  tensors.emplace_back("vision", Tensor({100}));
+  Weights weights = Weights::of(std::move(tensors));
+  EXPECT_EQ(weights.type(), DType::kF32);
+  const std::vector<WeightSpec> specs{{"a", {2}}};
+  weights.bind(specs);
+  EXPECT_EQ(weights.type(), DType::kF16);
 }
 
 TEST(Weights, memory_is_found_read_and_counted) {
@@ -234,6 +247,20 @@ TEST_F(WeightFiles, what_is_not_there_is_said_with_what_was_looked_for) {
   EXPECT_THAT(open_error(), AllOf(HasSubstr(folder_.string()), HasSubstr("model.safetensors"),
                                   HasSubstr("diffusion_pytorch_model.safetensors")));
   EXPECT_THAT(error_of([&] { Weights::open(folder_ / "absent"); }), HasSubstr("there is no folder"));
+}
+
+TEST_F(WeightFiles, a_link_to_nothing_is_called_that) {
+  fs::create_symlink("../../blobs/0a", folder_ / "model.safetensors");
+  EXPECT_THAT(open_error(), AllOf(HasSubstr("model.safetensors: it is a link to ../../blobs/0a, which is not there"),
+                                  HasSubstr("download the model again")));
+  fs::rename(folder_ / "model.safetensors", folder_ / "s.safetensors");
+  write("model.safetensors.index.json", R"({"weight_map": {"a": "s.safetensors"}})");
+  EXPECT_THAT(open_error(), HasSubstr("s.safetensors: it is a link to ../../blobs/0a"));
+}
+
+TEST_F(WeightFiles, an_index_is_read_up_to_16_mib) {
+  write("model.safetensors.index.json", std::string((size_t{16} << 20) + 1, ' '));
+  EXPECT_THAT(open_error(), HasSubstr("at most 16777216 are read"));
 }
 
 TEST_F(WeightFiles, a_pickle_is_refused_by_name) {

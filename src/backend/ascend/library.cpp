@@ -101,8 +101,9 @@ Api bind_all(Symbols& symbols, const std::string& path) {
 std::vector<std::string> library_candidates() {
   if (const auto only = nonempty_environment(Variable::kAscendCl)) return {*only};
   std::vector<std::string> paths{kName};
+  // A relative root would load whatever lies in the folder in which the program is started.
   const auto add = [&](const std::string& root, const char* below) {
-    if (!root.empty()) paths.push_back(root + below + kName);
+    if (root.starts_with('/')) paths.push_back(root + below + kName);
   };
   add(environment(Variable::kAscendToolkitHome).value_or(""), "/lib64/");
   add(environment(Variable::kAscendHomePath).value_or(""), "/lib64/");
