@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <array>
 
+#include "base/image_file.h"
 #include "base/utf8.h"
 #include "serve/api/accept.h"
 #include "serve/api/fault.h"
 #include "serve/api/request_reader.h"
-#include "serve/images/image_file.h"
 
 namespace inkstone::serve {
 namespace {

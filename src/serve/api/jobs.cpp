@@ -2,10 +2,10 @@
 
 #include <charconv>
 
+#include "base/image_file.h"
 #include "serve/api/answers.h"
 #include "serve/api/event_stream.h"
 #include "serve/api/fault.h"
-#include "serve/images/image_file.h"
 
 namespace inkstone::serve {
 namespace {
