@@ -11,6 +11,7 @@
 
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/loading.h"
 #include "app/serve_report.h"
 #include "app/serve_settings.h"
 #include "base/error.h"
@@ -152,13 +153,15 @@ void allow_many_descriptors() {
 
 }  // namespace
 
-int run_serve(const Options& options) {
+int run_serve(Options options) {
+  const Console console{options.quiet.value_or(false), options.verbose.value_or(false)};
+  if (options.threads) options.threads = thread_count(options, console);
   // Fails at once if there is none.
   if (options.model) find_model(*options.model);
   allow_many_descriptors();
   serve::set_log(options.log_format == "json",
                  options.verbose.value_or(false) ? serve::LogLevel::kDebug : serve::LogLevel::kInfo);
-  return Service(options, {options.quiet.value_or(false), options.verbose.value_or(false)}).run();
+  return Service(options, console).run();
 }
 
 }  // namespace inkstone
