@@ -51,7 +51,7 @@ JsonObject read_comparable(const std::string& path, const Loaded& loaded, const 
 
 int run_bench(const Options& options) {
   const Console console{options.quiet.value_or(false), options.verbose.value_or(false)};
-  set_threads(options.threads.value_or(usable_cores()));
+  set_threads(thread_count(options, console));
   check_files(options);
   const double opening = steady_seconds();
   const Loaded loaded = load(options);

@@ -42,6 +42,14 @@ ByteSize parse_byte_size(std::string_view text, const std::string& subject) {
       {subject, ": must be an amount of memory, such as 2GiB, 512MiB, 65536KiB, 2GB, 500MB, 64000KB or plain bytes"});
 }
 
+std::string larger_size(std::string_view text) {
+  constexpr double kMostGib = 64, kMostMib = 65536;
+  double amount = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), amount, std::chars_format::fixed);
+  if (error != std::errc() || end != text.data() + text.size() || amount > kMostMib) return "";
+  return std::string(text) + (amount <= kMostGib ? "GiB" : "MiB");
+}
+
 std::string byte_text(uint64_t bytes) {
   constexpr uint64_t kKib = 1024, kMib = kKib * 1024, kGib = kMib * 1024;
   const auto amount = [&](uint64_t unit, const char* name) {

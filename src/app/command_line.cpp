@@ -26,12 +26,30 @@ struct Flags {  // what CLI11 fills for one command: texts, of which assign() ma
   bool help = false;
 };
 
+std::string version_text() { return std::string("inkstone ") + kVersion + "\n"; }
+
+// {"--guidance", "--guidance-scale", "--guidance_scale", "-x"}: all that is taken for a setting.
+std::vector<std::string> flags_of(const Setting& setting) {
+  std::vector<std::string> flags;
+  std::vector<std::string> words = aliases_of(setting);
+  words.insert(words.begin(), setting.name);
+  for (const std::string& word : words) {
+    flags.push_back((word.size() > 1 ? "--" : "-") + word);
+    std::string underscored = word;
+    std::ranges::replace(underscored, '-', '_');
+    if (underscored != word) flags.push_back("--" + underscored);
+  }
+  return flags;
+}
+
+// The same as CLI11 reads it, with what may stand without a flag.
 std::string flag_names(const Setting& setting, Command command) {
-  const std::string flag = std::string("--") + setting.name;
-  if (setting.name == std::string_view("prompt")) return "prompt";
-  if (setting.name == std::string_view("model") && command == Command::kInfo) return "model," + flag;
-  if (setting.name == std::string_view("karras")) return flag + ",!--no-karras";
-  return flag;
+  std::string names;
+  for (const std::string& flag : flags_of(setting)) names += (names.empty() ? "" : ",") + flag;
+  if (setting.name == std::string_view("prompt")) return "prompt," + names;
+  if (setting.name == std::string_view("model") && command == Command::kInfo) return "model," + names;
+  if (setting.name == std::string_view("karras")) return names + ",!--no-karras";
+  return names;
 }
 
 void add_flags(Flags& flags, CLI::App& root, Command command) {
@@ -55,8 +73,7 @@ void add_flags(Flags& flags, CLI::App& root, Command command) {
   if (extra.size() > 1 && extra.front() == '-') {
     const std::string name = extra.substr(0, extra.find('='));
     std::vector<std::string> known{"--help"};
-    for (const std::string& setting : setting_names(flags.command))
-      if (setting != "prompt") known.push_back("--" + setting);
+    for (const std::string& known_name : known_names(flags.command)) known.push_back("--" + known_name);
     const std::string meant = nearest(name, known);
     fail<UsageError>(INKSTONE_HERE, {"unknown flag ", name, meant.empty() ? "" : "; did you mean " + meant + "?",
                                      " (inkstone ", command, " --help lists them all)"});
@@ -86,18 +103,47 @@ void add_flags(Flags& flags, CLI::App& root, Command command) {
   std::vector<std::string> known;
   for (Command command : kCommands)
     if (command != Command::kWorker) known.push_back(command_name(command));  // nobody means it
+  known.insert(known.end(), {"help", "version"});
   const std::string meant = nearest(word, known);
-  fail<UsageError>(INKSTONE_HERE, {"unknown command \"", word, "\": choose ", listed(known),
-                                   meant.empty() ? "" : "; did you mean " + meant + "?"});
+  const bool prompt = word.find(' ') != std::string::npos || meant.empty();
+  INKSTONE_CHECK_USAGE(!prompt, "unknown command \"", word, "\"; did you mean inkstone generate \"", word,
+                       "\"? The commands are ", listed(known));
+  fail<UsageError>(INKSTONE_HERE,
+                   {"unknown command \"", word, "\": choose ", listed(known), "; did you mean ", meant, "?"});
 }
 
-Options options_of(const Flags& flags) {
+// "help", "help COMMAND" and "version", as other programs have them.
+std::optional<std::string> text_asked_by_word(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) return {};
+  if (arguments[0] == "version") return version_text();
+  if (arguments[0] != "help") return {};
+  if (arguments.size() == 1) return general_help();
+  for (Command command : kCommands)
+    if (arguments[1] == command_name(command)) return command_help(command);
+  refuse_command(arguments[1]);
+}
+
+// How the user called the setting: the last of its flags on the line.
+std::string spelled(const Setting& setting, const std::vector<std::string>& arguments) {
+  const std::vector<std::string> flags = flags_of(setting);
+  std::string result = flags.front();
+  for (const std::string& argument : arguments) {
+    const std::string flag = argument.substr(0, argument.find('='));
+    if (std::ranges::count(flags, flag)) result = flag;
+  }
+  return result;
+}
+
+Options options_of(const Flags& flags, const std::vector<std::string>& arguments) {
   Options options;
   for (const Flags::Given& given : flags.given) {
     if (given.option->count() == 0) continue;
     const Setting& setting = *given.setting;
-    const std::string shown =
-        setting.name == std::string_view("prompt") ? "the prompt" : std::string("--") + setting.name;
+    const bool prompt = setting.name == std::string_view("prompt");
+    const std::string shown = prompt ? "the prompt" : spelled(setting, arguments);
+    INKSTONE_CHECK_USAGE(!prompt || given.option->count() == 1, "there are two prompts, \"",
+                         given.option->results().front(), "\" and \"", given.option->results().back(),
+                         "\": give one, or a file with --prompts");
     if (*setting.value)
       assign(options, setting, given.text, shown + " " + given.text);
     else
@@ -109,11 +155,12 @@ Options options_of(const Flags& flags) {
 }  // namespace
 
 CommandLine parse_command_line(const std::vector<std::string>& arguments) {
+  if (const auto text = text_asked_by_word(arguments)) return {*text, false, {}, {}};
   CLI::App root;
   bool help = false, version = false;
   root.set_help_flag();
   root.add_flag("-h,--help", help);
-  root.add_flag("--version", version);
+  root.add_flag("-V,--version", version);
   root.allow_extras();
   root.require_subcommand(0, 1);
   std::array<Flags, std::size(kCommands)> commands;
@@ -126,14 +173,14 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   }
 
   if (help) return {general_help(), false, {}, {}};
-  if (version) return {std::string("inkstone ") + kVersion + "\n", false, {}, {}};
+  if (version) return {version_text(), false, {}, {}};
   for (const Flags& flags : commands) {
     if (!flags.app->parsed()) continue;
     if (flags.help) return {command_help(flags.command), false, {}, {}};
     if (const auto before = root.remaining(); !before.empty()) refuse_command(before.front());
     for (const std::string& extra : flags.app->remaining())
       if (extra != "--") refuse_extra(flags, extra);
-    return {{}, false, flags.command, options_of(flags)};
+    return {{}, false, flags.command, options_of(flags, arguments)};
   }
   if (const auto extra = root.remaining(); !extra.empty()) refuse_command(extra.front());
   return {general_help(), true, {}, {}};

@@ -10,7 +10,7 @@ int run_info(const Options& options);
 int run_bench(const Options& options);
 int run_export(const Options& options);
 int run_devices(const Options& options);
-int run_serve(const Options& options);
+int run_serve(Options options);
 int run_worker(const Options& options);
 
 }  // namespace inkstone

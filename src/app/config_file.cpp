@@ -92,7 +92,7 @@ void apply_entry(const toml::key& key, const toml::node& node, const std::string
   if (!setting || !setting->in_file) {
     if (target.flat && of_another(name, target.command)) return;
     const std::vector<std::string> known = setting_names(target.command, true);
-    const std::string meant = nearest(name, known);
+    const std::string meant = nearest(name, known_names(target.command, true));
     fail<UsageError>(INKSTONE_HERE, {place(source, key.source()), ": unknown key \"", name, "\"",
                                      meant.empty() ? "; keys are " + listed(known) : "; did you mean " + meant + "?"});
   }

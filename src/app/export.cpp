@@ -10,6 +10,7 @@
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/export_files.h"
+#include "app/loading.h"
 #include "app/report.h"
 #include "atc/compiler.h"
 #include "atc/om_cache.h"
@@ -151,7 +152,7 @@ std::string summary_text(const CompileSummary& summary) {
 
 int run_export(const Options& options) {
   const Console console{options.quiet.value_or(false), options.verbose.value_or(false)};
-  set_threads(options.threads.value_or(usable_cores()));
+  set_threads(thread_count(options, console));
   INKSTONE_CHECK_USAGE(options.out.has_value(), "--out is missing: the folder to write into");
   std::vector<std::string> prompts;
   if (options.calibration) prompts = calibration_prompts(*options.calibration);

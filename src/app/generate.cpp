@@ -18,6 +18,7 @@
 #include "app/signals.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/image_file.h"
 #include "base/json.h"
 #include "base/parallel.h"
 #include "base/random.h"

@@ -23,7 +23,25 @@ std::string shown_name(const Setting& setting, Command command) {
   if (name == "prompt") return "PROMPT";
   if (name == "karras") return "--karras, --no-karras";
   if (name == "model" && command == Command::kInfo) return "MODEL, --model MODEL";
-  return fmt::format("--{}{}{}", name, *setting.value ? " " : "", setting.value);
+  std::string letters;
+  for (const std::string& alias : aliases_of(setting))
+    if (alias.size() == 1) letters += "-" + alias + ", ";
+  return fmt::format("{}--{}{}{}", letters, name, *setting.value ? " " : "", setting.value);
+}
+
+// What other programs call the flags, which is taken too.
+std::string alias_rows(Command command) {
+  std::string result;
+  for (const Setting& setting : settings()) {
+    if (!(setting.commands & bit(command))) continue;
+    std::string words;
+    for (const std::string& alias : aliases_of(setting))
+      if (alias.size() > 1 || setting.name == std::string_view("prompt"))
+        words += fmt::format("{}{}{}", words.empty() ? "" : ", ", alias.size() > 1 ? "--" : "-", alias);
+    if (setting.name == std::string_view("prompt")) words += ", --prompt";
+    if (!words.empty()) result += row(shown_name(setting, command), words);
+  }
+  return result.empty() ? "" : "\nThe same by the names that other programs use:\n" + result;
 }
 
 std::string setting_rows(Command command) {
@@ -33,7 +51,7 @@ std::string setting_rows(Command command) {
     if (group != setting.group) result += fmt::format("\n{}:\n", group = setting.group);
     result += row(shown_name(setting, command), setting.help);
   }
-  return result + row("-h, --help", "this text");
+  return result + row("-h, --help", "this text") + alias_rows(command);
 }
 
 constexpr const char* kGenerateHead = R"(Draws an image from a text.
@@ -43,14 +61,15 @@ Examples:
   inkstone generate "a fox on a teal background"
   inkstone generate "a red apple to the left of a bee" --seed 42 --steps 20 --out apple.png
   inkstone generate "a castle" --negative "blurry" --scheduler dpm++-2m --karras --count 4
-  inkstone generate "a bee" --model runwayml/stable-diffusion-v1-5 --memory-budget 3GiB
+  inkstone generate "a bee" --model stable-diffusion-v1-5/stable-diffusion-v1-5 --memory-budget 3GiB
+  inkstone generate "a bee" --size 64 --out - | display
   echo "a bee" | inkstone generate - --json | jq -r '.images[].path'
 )";
 
 constexpr const char* kGenerateTail = R"(
 Defaults are in brackets. Precedence: flag, --config file, the model's own files, default.
 Width and height must be multiples of what the model needs: inkstone info says it.
-The image is a PNG that carries its parameters as AUTOMATIC1111 reads them.
+The file carries the image's parameters as AUTOMATIC1111 reads them.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 )";
 
@@ -61,7 +80,7 @@ Usage: inkstone info [MODEL] [flags]
 
 Examples:
   inkstone info
-  inkstone info runwayml/stable-diffusion-v1-5 --width 768 --height 512 --memory-budget 2GiB
+  inkstone info stable-diffusion-v1-5/stable-diffusion-v1-5 --width 768 --height 512 --memory-budget 2GiB
 )";
 
 constexpr const char* kBenchHead =
@@ -139,7 +158,7 @@ Usage: inkstone serve [flags]
 
 Examples:
   inkstone serve
-  inkstone serve --model runwayml/stable-diffusion-v1-5 --port 8080 --max-queue 64
+  inkstone serve --model stable-diffusion-v1-5/stable-diffusion-v1-5 --port 8080 --max-queue 64
   inkstone serve --device npu:0,npu:1 --compiled sd15-onnx --host 0.0.0.0 --api-key-file keys.txt --log-format json
   inkstone serve --config /etc/inkstone.toml
   curl -X POST 'localhost:8080/generate?prompt=a+fox&seed=42'
@@ -180,15 +199,15 @@ Usage: inkstone COMMAND [flags]
 
 Commands:
 )";
-  result += row("generate PROMPT", "draw an image and write it as PNG");
+  result += row("generate PROMPT", "draw an image and write it as PNG, JPEG or WebP");
   result += row("info [MODEL]", "show a model and the memory that it takes");
   result += row("bench", "measure speed and memory on this machine");
   result += row("export", "write a model as ONNX files for Ascend's compiler");
   result += row("serve", "serve images over HTTP: a web page, and APIs that clients already speak");
   result += row("devices", "show the devices of this machine, their memory, load and health");
   result += "\nFlags:\n";
-  result += row("-h, --help", "this text; inkstone COMMAND --help has all of a command's flags");
-  result += row("--version", "the version");
+  result += row("-h, --help, help", "this text; inkstone help COMMAND has all of a command's flags");
+  result += row("-V, --version, version", "the version");
   return result + R"(
 Examples:
   inkstone generate "a fox on a teal background"

@@ -1,9 +1,13 @@
 #include "app/loading.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "diffusion/hub.h"
 #include "diffusion/request_fields.h"
 
@@ -17,6 +21,14 @@ Choice choice_of(const std::optional<std::string>& text) {
 }
 
 }  // namespace
+
+int thread_count(const Options& options, const Console& console) {
+  const int most = usable_cores(), asked = options.threads.value_or(most);
+  if (asked > most)
+    console.say(fmt::format("inkstone: --threads {}: this process may use {} processor{}, so it computes with {}",
+                            asked, most, most == 1 ? "" : "s", most));
+  return std::min(asked, most);
+}
 
 EngineOptions engine_options(const Options& options) {
   EngineOptions result;

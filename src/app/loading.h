@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "app/console.h"
 #include "app/options.h"
 #include "diffusion/engine.h"
 
@@ -18,6 +19,10 @@ struct Loaded {
 };
 
 Loaded load(const Options& options);
+
+// How many threads are to compute: --threads, or all; never more than there are processors for, which
+// is said.
+int thread_count(const Options& options, const Console& console);
 
 EngineOptions engine_options(const Options& options);
 

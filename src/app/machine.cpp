@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -52,6 +53,8 @@ void restart_with_short_spins(char** arguments) {
   setenv("GOMP_SPINCOUNT", "10000", 0);
   execv("/proc/self/exe", arguments);  // where it fails, the long spin stays
 }
+
+void name_process(const char* name) { prctl(PR_SET_NAME, name); }
 
 void write_error(std::string_view text) { write_all(STDERR_FILENO, text); }
 

@@ -15,6 +15,10 @@ int terminal_columns();  // of standard error; 80 where it is not known, at leas
 // with a short spin, once; an environment that says GOMP_SPINCOUNT or OMP_WAIT_POLICY is left alone.
 void restart_with_short_spins(char** arguments);
 
+// What ps and top call the process, which would be "exe" after a start by /proc/self/exe; at most 15
+// letters.
+void name_process(const char* name);
+
 void write_error(std::string_view text);  // to standard error, at once; failures are nobody's concern
 // The same without a wait: what a full pipe does not take is lost.
 void write_error_unless_full(std::string_view text);

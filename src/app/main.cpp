@@ -10,6 +10,7 @@
 #include "app/config_file.h"
 #include "app/console.h"
 #include "app/environment.h"
+#include "app/help.h"
 #include "app/machine.h"
 #include "app/report.h"
 #include "app/signals.h"
@@ -63,6 +64,7 @@ int main(int count, char** values) {
   open_missing_streams();
   restart_with_short_spins(values);
   const std::vector<std::string> arguments(values + std::min(count, 1), values + count);
+  name_process(!arguments.empty() && arguments[0] == command_name(Command::kWorker) ? "inkstone-worker" : "inkstone");
   const auto asked = [&](const char* flag) {
     return std::find(arguments.begin(), arguments.end(), flag) != arguments.end();
   };

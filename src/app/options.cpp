@@ -9,7 +9,9 @@
 #include <type_traits>
 
 #include "backend/backend.h"
+#include "base/environment.h"
 #include "base/error.h"
+#include "base/random.h"
 #include "base/spelling.h"
 
 namespace inkstone {
@@ -20,6 +22,8 @@ constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = 
                    kS = bit(Command::kServe);
 constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 constexpr double kMaxThreads = 1024;
+// Less is a slip: 2 for 2GiB. No model runs in it.
+constexpr double kLeastBudget = 1 << 20;
 
 std::vector<std::string> precisions() { return {"auto", "fp32", "bf16", "fp16", "mixed"}; }
 std::vector<std::string> export_precisions() { return {"fp16", "mixed", "fp32"}; }
@@ -32,77 +36,80 @@ std::vector<std::string> switches() { return {"auto", "on", "off"}; }
 
 // clang-format off
 const Setting kSettings[] = {
-    {"count", "Image", "N", "images, with the seeds seed, seed+1, ... each as if drawn alone [1]", kG, &Options::count, 1, 1e6},
-    {"out", "Image", "FILE.png", "where to write [a name from prompt and seed]; a folder: such a name in it;\nwith --count, the seed is added: FILE-SEED.png", kG, &Options::out},
+    {"size", "", "Image", "WxH", "width and height in one: 768x512, or 512 for a square; --width and --height are nearer", kG | kI | kB, &Options::size},
+    {"prompts", "from-file", "Image", "FILE", "instead of PROMPT: a prompt a line, an image each, with the seeds seed, seed+1, ...;\n- reads standard input", kG, &Options::prompts},
+    {"count", "batch-count b n-iter n-samples num-images-per-prompt batch-size", "Image", "N", "images, with the seeds seed, seed+1, ... each as if drawn alone [1]", kG, &Options::count, 1, 1e6},
+    {"out", "output o outdir", "Image", "FILE.png", "where to write [a name from prompt and seed]: .png, .jpg or .webp; a folder: such a name\nin it (FOLDER/ is made); -: standard output. A file that is there is replaced.\nWith --count or --prompts, the seed is added: FILE-SEED.png", kG, &Options::out},
+    {"no-clobber", "", "Image", "", "a file that is there is not replaced", kG, &Options::no_clobber},
 
-    {"model", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id such as runwayml/stable-diffusion-v1-5\nin the local Hugging Face cache [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
-    {"device", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW, &Options::device, 0, 0, known_devices},
-    {"precision", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB | kW | kS, &Options::precision, 0, 0, precisions},
-    {"compiled", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB | kW | kS, &Options::compiled},
-    {"threads", "Model and machine", "N", "[all cores that this process may use]", kG | kB | kE | kW | kS, &Options::threads, 1, kMaxThreads},
-    {"memory-budget", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB | kW | kS, &Options::memory_budget},
-    {"vae-tiling", "Model and machine", "WHEN", "decode the image in bands: less memory, the same image;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::vae_tiling, 0, 0, switches},
-    {"attention-slicing", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::attention_slicing, 0, 0, switches},
+    {"model", "m", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id in the local Hugging Face cache, such as\nstable-diffusion-v1-5/stable-diffusion-v1-5 [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
+    {"device", "", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW, &Options::device, 0, 0, known_devices},
+    {"precision", "", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB | kW | kS, &Options::precision, 0, 0, precisions},
+    {"compiled", "", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB | kW | kS, &Options::compiled},
+    {"threads", "t", "Model and machine", "N", "[all cores that this process may use, which is also the most]", kG | kB | kE | kW | kS, &Options::threads, 1, kMaxThreads},
+    {"memory-budget", "", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB | kW | kS, &Options::memory_budget, kLeastBudget},
+    {"vae-tiling", "", "Model and machine", "WHEN", "decode the image in bands: less memory, the same image;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::vae_tiling, 0, 0, switches},
+    {"attention-slicing", "", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::attention_slicing, 0, 0, switches},
 
-    {"device", "Model and machine", "LIST", "cpu, or Ascend cards (which need --compiled): npu:0,npu:1 [cpu]", kS, &Options::devices},
-    {"workers", "Model and machine", "N", "worker processes for each device [1]", kS, &Options::workers, 1, 64},
+    {"device", "", "Model and machine", "LIST", "cpu, or Ascend cards (which need --compiled): npu:0,npu:1 [cpu]", kS, &Options::devices},
+    {"workers", "", "Model and machine", "N", "worker processes for each device [1]", kS, &Options::workers, 1, 64},
 
-    {"host", "Address", "ADDRESS", "where to listen; 0.0.0.0: other machines too; then with --api-key-file [127.0.0.1]", kS, &Options::host},
-    {"port", "Address", "N", "0: one that is free, which is printed [8080]", kS, &Options::port, 0, 65535},
-    {"api-key-file", "Address", "FILE", "lines NAME:KEY, for Authorization: Bearer KEY or NAME and KEY as HTTP Basic\n[no keys: anyone may use it]", kS, &Options::key_file},
-    {"host-names", "Address", "LIST", "names of this server that a Host header may say besides loopback's and --host", kS, &Options::host_names},
-    {"origins", "Address", "LIST", "sites whose pages may send requests from a browser, besides the server's own:\nhttps://example.org", kS, &Options::origins},
+    {"host", "", "Address", "ADDRESS", "where to listen; 0.0.0.0: other machines too; then with --api-key-file [127.0.0.1]", kS, &Options::host},
+    {"port", "p", "Address", "N", "0: one that is free, which is printed [8080]", kS, &Options::port, 0, 65535},
+    {"api-key-file", "", "Address", "FILE", "lines NAME:KEY, for Authorization: Bearer KEY or NAME and KEY as HTTP Basic\n[no keys: anyone may use it]", kS, &Options::key_file},
+    {"host-names", "", "Address", "LIST", "names of this server that a Host header may say besides loopback's and --host", kS, &Options::host_names},
+    {"origins", "", "Address", "LIST", "sites whose pages may send requests from a browser, besides the server's own:\nhttps://example.org", kS, &Options::origins},
 
-    {"model-alias", "Address", "LIST", "other names of the model for OpenAI's clients: gpt-image-1,dall-e-3", kS, &Options::model_alias},
+    {"model-alias", "", "Address", "LIST", "other names of the model for OpenAI's clients: gpt-image-1,dall-e-3", kS, &Options::model_alias},
 
-    {"batching", "Batching", "HOW", "step: images join and leave at every step; static: a batch is filled when it starts;\noff: one image at a time [step]", kS, &Options::batching, 0, 0, batching_choices},
-    {"max-batch", "Batching", "N", "images in one step, at most; fewer where more do not pay, or the memory is small [8]", kS, &Options::max_batch, 1, 64},
-    {"max-queue", "Batching", "N", "images queued or running; more are refused at once [256]", kS, &Options::max_queue, 1, 100000},
-    {"max-wait", "Batching", "SECONDS", "requests that would wait longer for the work of others are refused at once [600]", kS, &Options::max_wait, 1, 1e6},
+    {"batching", "", "Batching", "HOW", "step: images join and leave at every step; static: a batch is filled when it starts;\noff: one image at a time [step]", kS, &Options::batching, 0, 0, batching_choices},
+    {"max-batch", "", "Batching", "N", "images in one step, at most; fewer where more do not pay, or the memory is small [8]", kS, &Options::max_batch, 1, 64},
+    {"max-queue", "", "Batching", "N", "images queued or running; more are refused at once [256]", kS, &Options::max_queue, 1, 100000},
+    {"max-wait", "", "Batching", "SECONDS", "requests that would wait longer for the work of others are refused at once [600]", kS, &Options::max_wait, 1, 1e6},
 
-    {"jobs", "Capacity", "N", "images in one step, at most; fewer where the memory is small [8]", kW, &Options::jobs, 1, 64},
-    {"max-side", "Capacity", "PIXELS", "longest side of an image [2048]", kW | kS, &Options::max_side, 1, 16384},
-    {"max-pixels", "Capacity", "N", "width times height of an image: what the memory is planned for [1048576]", kW | kS, &Options::max_pixels, 1, 268435456},
-    {"max-steps", "Capacity", "N", "denoising steps of an image [200]", kS, &Options::max_steps, 1, 1000},
-    {"max-images", "Capacity", "N", "images of one order [16]", kS, &Options::max_images, 1, 1000},
-    {"max-per-client", "Capacity", "N", "images of one client queued or running [64]", kS, &Options::max_per_client, 1, 100000},
-    {"max-connections", "Capacity", "N", "simultaneous connections [2048]", kS, &Options::max_connections, 1, 100000},
-    {"max-body", "Capacity", "SIZE", "body of a request [1MiB]", kS, &Options::max_body},
-    {"keep", "Capacity", "SECONDS", "how long a finished image is kept [600]", kS, &Options::keep, 1, 1e6},
-    {"keep-bytes", "Capacity", "SIZE", "total size of finished images kept; the oldest go first [256MiB]", kS, &Options::keep_bytes},
+    {"jobs", "", "Capacity", "N", "images in one step, at most; fewer where the memory is small [8]", kW, &Options::jobs, 1, 64},
+    {"max-side", "", "Capacity", "PIXELS", "longest side of an image [2048]", kW | kS, &Options::max_side, 1, 16384},
+    {"max-pixels", "", "Capacity", "N", "width times height of an image: what the memory is planned for [1048576]", kW | kS, &Options::max_pixels, 1, 268435456},
+    {"max-steps", "", "Capacity", "N", "denoising steps of an image [200]", kS, &Options::max_steps, 1, 1000},
+    {"max-images", "", "Capacity", "N", "images of one order [16]", kS, &Options::max_images, 1, 1000},
+    {"max-per-client", "", "Capacity", "N", "images of one client queued or running [64]", kS, &Options::max_per_client, 1, 100000},
+    {"max-connections", "", "Capacity", "N", "simultaneous connections [2048]", kS, &Options::max_connections, 1, 100000},
+    {"max-body", "", "Capacity", "SIZE", "body of a request [1MiB]", kS, &Options::max_body},
+    {"keep", "", "Capacity", "SECONDS", "how long a finished image is kept [600]", kS, &Options::keep, 1, 1e6},
+    {"keep-bytes", "", "Capacity", "SIZE", "total size of finished images kept; the oldest go first [256MiB]", kS, &Options::keep_bytes},
 
-    {"grace", "Operation", "SECONDS", "time for running requests to end after SIGTERM [60]", kS, &Options::grace, 0, 1e6},
-    {"watchdog", "Operation", "X", "a worker that takes X times as long as predicted is replaced [8]", kS, &Options::watchdog, 2, 1000},
-    {"watchdog-min", "Operation", "SECONDS", "least time before a worker is replaced [20]", kS, &Options::watchdog_min, 0.1, 1e5},
-    {"log-format", "Operation", "NAME", "text or json, a line an event, on standard error [text]", kS, &Options::log_format, 0, 0, log_formats},
-    {"log-prompts", "Operation", "", "log prompts too", kS, &Options::log_prompts},
+    {"grace", "", "Operation", "SECONDS", "time for running requests to end after SIGTERM [60]", kS, &Options::grace, 0, 1e6},
+    {"watchdog", "", "Operation", "X", "a worker that takes X times as long as predicted is replaced [8]", kS, &Options::watchdog, 2, 1000},
+    {"watchdog-min", "", "Operation", "SECONDS", "least time before a worker is replaced [20]", kS, &Options::watchdog_min, 0.1, 1e5},
+    {"log-format", "", "Operation", "NAME", "text or json, a line an event, on standard error [text]", kS, &Options::log_format, 0, 0, log_formats},
+    {"log-prompts", "", "Operation", "", "log prompts too", kS, &Options::log_prompts},
 
-    {"steps", "Measurement", "N", "guided denoising steps of each image, all timed [2]", kB, &Options::timed_steps, 1, 1000},
-    {"repeat", "Measurement", "N", "images to draw; of all runs of a stage the median and the least are reported [1]", kB, &Options::repeat, 1, 1000},
-    {"compare", "Measurement", "FILE.json", "an earlier result of --out or --json: adds ratios now / before", kB, &Options::compare},
-    {"out", "Measurement", "FILE.json", "write the result as JSON into this file", kB, &Options::out},
-    {"trace", "Measurement", "FILE.json", "write every stage and call with its time, for chrome://tracing or ui.perfetto.dev", kB, &Options::trace},
+    {"steps", "num-inference-steps", "Measurement", "N", "guided denoising steps of each image, all timed [2]", kB, &Options::timed_steps, 1, 1000},
+    {"repeat", "", "Measurement", "N", "images to draw; of all runs of a stage the median and the least are reported [1]", kB, &Options::repeat, 1, 1000},
+    {"compare", "", "Measurement", "FILE.json", "an earlier result of --out or --json: adds ratios now / before", kB, &Options::compare},
+    {"out", "output o", "Measurement", "FILE.json", "write the result as JSON into this file", kB, &Options::out},
+    {"trace", "", "Measurement", "FILE.json", "write every stage and call with its time, for chrome://tracing or ui.perfetto.dev", kB, &Options::trace},
 
-    {"out", "Export", "DIR", "the folder to write into: a new or empty one, or an earlier export of this model", kE, &Options::out},
-    {"soc", "Export", "NAME", "the chip, as npu-smi names it after \"Ascend\": Ascend910B4, Ascend310P3; auto: the\none in this machine; the ONNX files are the same for all", kE, &Options::soc},
-    {"sizes", "Export", "LIST", "images' sizes: 512,768x512 (one number: a square; else WIDTHxHEIGHT)\n[the model's own]", kE, &Options::sizes},
-    {"batch", "Export", "LIST", "images at once: 1,2,4,8 [1]", kE, &Options::batch},
-    {"gears", "Export", "", "one file for all batches of a size, its rows left open, instead of one for each", kE, &Options::gears},
-    {"precision", "Export", "NAME", "fp16: U-Net and text encoder are stored and computed in fp16, the time embedding in\nfp32; the VAE is stored in fp32, and ATC makes fp16 of it but for its norms\nmixed: fp32 files, of which ATC computes products in fp16; fp32: all in fp32 [fp16]", kE, &Options::precision, 0, 0, export_precisions},
-    {"attention-slicing", "Export", "N", "N attention heads at a time: less memory, slower [all]", kE, &Options::attention_heads, 1, 1024},
-    {"vae-tile", "Export", "N", "besides the VAE decoder, one that works in bands of N latent rows: the same image,\nless memory, slower", kE, &Options::vae_tile, 1, 8192},
-    {"encoder", "Export", "", "the VAE's encoder too", kE, &Options::encoder},
-    {"timestep", "Export", "TYPE", "of unet_time's input: fp32, or int32 for schedulers whose timesteps are whole (euler and\neuler-ancestral have fractions: 266.4) [fp32]", kE, &Options::timestep, 0, 0, timestep_types},
-    {"calibration", "Export", "FILE", "a text file, a prompt a line: their images are computed here, and what goes into the\nU-Net and the VAE is written for AMCT, which makes INT8 models", kE, &Options::calibration},
-    {"opset", "Export", "N", "of ONNX, 14 to 17 [17: LayerNormalization is one node]", kE, &Options::opset, 14, 17},
-    {"compile", "Export", "WHEN", "call ATC for each file: auto (where there is no ATC, compile.sh is written, to run where\nthere is one), never, require [auto where --soc is given, else never]", kE, &Options::compile, 0, 0, compile_choices},
-    {"host-cpu", "Export", "NAME", "where the files will run, if not on a processor like this one's: x86_64 or aarch64", kE, &Options::host_cpu, 0, 0, host_choices},
+    {"out", "output o outdir", "Export", "DIR", "the folder to write into: a new or empty one, or an earlier export of this model", kE, &Options::out},
+    {"soc", "", "Export", "NAME", "the chip, as npu-smi names it after \"Ascend\": Ascend910B4, Ascend310P3; auto: the\none in this machine; the ONNX files are the same for all", kE, &Options::soc},
+    {"sizes", "", "Export", "LIST", "images' sizes: 512,768x512 (one number: a square; else WIDTHxHEIGHT)\n[the model's own]", kE, &Options::sizes},
+    {"batch", "", "Export", "LIST", "images at once: 1,2,4,8 [1]", kE, &Options::batch},
+    {"gears", "", "Export", "", "one file for all batches of a size, its rows left open, instead of one for each", kE, &Options::gears},
+    {"precision", "", "Export", "NAME", "fp16: U-Net and text encoder are stored and computed in fp16, the time embedding in\nfp32; the VAE is stored in fp32, and ATC makes fp16 of it but for its norms\nmixed: fp32 files, of which ATC computes products in fp16; fp32: all in fp32 [fp16]", kE, &Options::precision, 0, 0, export_precisions},
+    {"attention-slicing", "", "Export", "N", "N attention heads at a time: less memory, slower [all]", kE, &Options::attention_heads, 1, 1024},
+    {"vae-tile", "", "Export", "N", "besides the VAE decoder, one that works in bands of N latent rows: the same image,\nless memory, slower", kE, &Options::vae_tile, 1, 8192},
+    {"encoder", "", "Export", "", "the VAE's encoder too", kE, &Options::encoder},
+    {"timestep", "", "Export", "TYPE", "of unet_time's input: fp32, or int32 for schedulers whose timesteps are whole (euler and\neuler-ancestral have fractions: 266.4) [fp32]", kE, &Options::timestep, 0, 0, timestep_types},
+    {"calibration", "", "Export", "FILE", "a text file, a prompt a line: their images are computed here, and what goes into the\nU-Net and the VAE is written for AMCT, which makes INT8 models", kE, &Options::calibration},
+    {"opset", "", "Export", "N", "of ONNX, 14 to 17 [17: LayerNormalization is one node]", kE, &Options::opset, 14, 17},
+    {"compile", "", "Export", "WHEN", "call ATC for each file: auto (where there is no ATC, compile.sh is written, to run where\nthere is one), never, require [auto where --soc is given, else never]", kE, &Options::compile, 0, 0, compile_choices},
+    {"host-cpu", "", "Export", "NAME", "where the files will run, if not on a processor like this one's: x86_64 or aarch64", kE, &Options::host_cpu, 0, 0, host_choices},
 
-    {"watch", "Output and files", "[SECONDS]", "show it again and again until Ctrl-C, each 0.1 to 86400 seconds [2]", kD, &Options::watch, 0.1, 86400, nullptr, true, "2"},
-    {"config", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG | kS, &Options::config, 0, 0, nullptr, false},
-    {"json", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB | kE | kD, &Options::json},
-    {"quiet", "Output and files", "", "no progress and no report, errors alone", kG | kB | kE | kS, &Options::quiet},
-    {"verbose", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB | kE | kD | kW | kS, &Options::verbose},
+    {"watch", "", "Output and files", "[SECONDS]", "show it again and again until Ctrl-C, each 0.1 to 86400 seconds [2]", kD, &Options::watch, 0.1, 86400, nullptr, true, "2"},
+    {"config", "", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG | kS, &Options::config, 0, 0, nullptr, false},
+    {"json", "", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB | kE | kD, &Options::json},
+    {"quiet", "q", "Output and files", "", "no progress and no report, errors alone", kG | kB | kE | kS, &Options::quiet},
+    {"verbose", "v", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB | kE | kD | kW | kS, &Options::verbose},
 };
 // clang-format on
 
@@ -111,8 +118,8 @@ void add_request_settings(std::vector<Setting>& settings, std::string_view group
   for (const RequestField& field : request_fields()) {
     if (field.group != group) continue;
     const unsigned commands = field.planned ? kG | kI | kB : kG;
-    settings.push_back(
-        {field.flag, field.group, field.value, std::string(field.about) + field.on_command_line, commands, &field});
+    settings.push_back({field.flag, field.aliases, field.group, field.value,
+                        std::string(field.about) + field.on_command_line, commands, &field});
   }
 }
 
@@ -142,6 +149,38 @@ bool is_choice(std::string_view choice, std::string_view text) {
                           parse_number(text.substr(name.size() + 1), number) && number >= 0);
 }
 
+// "~" and "~/models" as a shell reads them. It does not where a value stands in quotes, after "=",
+// or in a file.
+std::string with_home(std::string_view path) {
+  const std::optional<std::string> home = nonempty_environment(Variable::kHome);
+  const bool of_home = path == "~" || path.starts_with("~/");
+  return home && of_home ? *home + std::string(path.substr(1)) : std::string(path);
+}
+
+// As the APIs take them.
+bool is_drawn_seed(std::string_view text) { return text == "-1" || text == "random"; }
+
+// "768x512", or "512" for a square. Width and height that are set already stay.
+void set_size(ImageRequest& request, std::string_view text, const std::string& subject) {
+  const size_t cross = std::min(text.find_first_of("xX*"), text.size());
+  ImageRequest size;
+  const bool good = parse_number(text.substr(0, cross), size.width.emplace()) &&
+                    parse_number(cross < text.size() ? text.substr(cross + 1) : text, size.height.emplace());
+  INKSTONE_CHECK_USAGE(good, subject, ": must be WIDTHxHEIGHT, such as 768x512, or 512 for a square");
+  for (auto member : {&ImageRequest::width, &ImageRequest::height}) try {
+      check_field(request_field(member), size);
+      if (!(request.*member)) request.*member = size.*member;
+    } catch (const RequestError& error) {
+      fail<UsageError>(INKSTONE_HERE, {subject, ": width and height must each be ", error.rule()});
+    }
+}
+
+bool sets(const Setting& setting, const Member& member) { return setting.target == decltype(setting.target)(member); }
+bool sets(const Setting& setting, const RequestMember& member) {
+  const auto* field = std::get_if<const RequestField*>(&setting.target);
+  return field && (*field)->member == member;
+}
+
 // A text becomes a value. What a number or a choice may be is checked here for the settings of the program, and by the
 // table of fields for those of a request.
 struct Assign {
@@ -150,6 +189,10 @@ struct Assign {
   const std::string& subject;
 
   bool of_request() const { return std::holds_alternative<const RequestField*>(setting.target); }
+  bool names_path() const {
+    const std::string_view value = setting.value;
+    return value.starts_with("FILE") || value.starts_with("DIR");
+  }
   std::string rule(const char* kind) const {
     if (of_request()) return allowed(*std::get<const RequestField*>(setting.target));
     return range_rule(kind, setting.least, setting.most);
@@ -164,7 +207,7 @@ struct Assign {
                                          meant.empty() ? "" : "; did you mean " + meant + "?"});
       }
     }
-    to = std::string(text);
+    to = names_path() ? with_home(text) : std::string(text);
   }
   template <typename T>
   void number(std::optional<T>& to, const char* kind) const {
@@ -174,7 +217,15 @@ struct Assign {
     INKSTONE_CHECK_USAGE(good, subject, ": must be ", rule(kind));
     to = value;
   }
-  void operator()(std::optional<uint64_t>& to) const { number(to, "a whole number"); }
+  void operator()(std::optional<uint64_t>& to) const {
+    if (is_drawn_seed(text)) {
+      to = random_seed();
+      return;
+    }
+    uint64_t value = 0;
+    INKSTONE_CHECK_USAGE(parse_number(text, value), subject, ": must be ", rule(""), ", or -1: one is drawn");
+    to = value;
+  }
   void operator()(std::optional<int>& to) const { number(to, "a whole number"); }
   void operator()(std::optional<float>& to) const { number(to, "a number"); }
   void operator()(std::optional<Interval>& to) const {
@@ -185,7 +236,18 @@ struct Assign {
                          subject, ": must be ", rule(""));
     to = value;
   }
-  void operator()(std::optional<ByteSize>& to) const { to = parse_byte_size(text, subject); }
+  void operator()(std::optional<ByteSize>& to) const {
+    const ByteSize size = parse_byte_size(text, subject);
+    const auto least = static_cast<uint64_t>(setting.least);
+    if (size.bytes >= least) {
+      to = size;
+      return;
+    }
+    const std::string meant = larger_size(text);
+    fail<UsageError>(INKSTONE_HERE,
+                     {subject, ": ", byte_text(size.bytes), "; ",
+                      meant.empty() ? "it must be at least " + byte_text(least) : "did you mean " + meant + "?"});
+  }
   void operator()(std::optional<bool>& to) const { to = text == "true"; }
 };
 
@@ -196,9 +258,24 @@ std::span<const Setting> settings() {
   return all;
 }
 
+std::vector<std::string> aliases_of(const Setting& setting) {
+  std::vector<std::string> words;
+  const std::string_view text = setting.aliases;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(' ', begin), text.size());
+    words.emplace_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return words;
+}
+
 const Setting* find_setting(Command command, std::string_view name) {
-  for (const Setting& setting : settings())
-    if ((setting.commands & bit(command)) && setting.name == name) return &setting;
+  std::string word(name);
+  std::ranges::replace(word, '_', '-');
+  for (const Setting& setting : settings()) {
+    if (!(setting.commands & bit(command))) continue;
+    if (setting.name == word || std::ranges::count(aliases_of(setting), word)) return &setting;
+  }
   return nullptr;
 }
 
@@ -209,8 +286,21 @@ std::vector<std::string> setting_names(Command command, bool in_file) {
   return names;
 }
 
+std::vector<std::string> known_names(Command command, bool in_file) {
+  std::vector<std::string> names;
+  for (const Setting& setting : settings()) {
+    if (!(setting.commands & bit(command)) || (in_file && !setting.in_file)) continue;
+    names.push_back(setting.name);
+    for (std::string& alias : aliases_of(setting))
+      if (alias.size() > 1) names.push_back(std::move(alias));
+  }
+  return names;
+}
+
 void assign(Options& options, const Setting& setting, std::string_view text, const std::string& subject) {
   visit_target(options, setting, Assign{setting, text, subject});
+  if (sets(setting, &Options::size)) set_size(options.request, text, subject);
+  if (sets(setting, &ImageRequest::seed)) options.seed_drawn = is_drawn_seed(text);
   if (const auto* field = std::get_if<const RequestField*>(&setting.target)) try {
       check_field(**field, options.request);
     } catch (const RequestError& error) {

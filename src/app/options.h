@@ -17,14 +17,15 @@ namespace inkstone {
 // stands in `request`; its settings come from the table of a request's fields.
 struct Options {
   ImageRequest request;
+  bool seed_drawn = false;  // the request's seed is one that was drawn, because -1 was given
   std::optional<std::string> model, out, device, precision, vae_tiling, attention_slicing, config, compare, trace,
       compiled, sizes, batch, compile, soc, timestep, calibration, host_cpu, devices, host, host_names, origins,
-      model_alias, key_file, batching, log_format;
+      model_alias, key_file, batching, log_format, size, prompts;
   std::optional<int> timed_steps, count, threads, repeat, opset, attention_heads, vae_tile, jobs, max_side, max_pixels,
       workers, port, max_batch, max_queue, max_per_client, max_images, max_steps, max_connections;
   std::optional<float> watch, max_wait, grace, keep, watchdog, watchdog_min;
   std::optional<ByteSize> memory_budget, keep_bytes, max_body;
-  std::optional<bool> gears, encoder, json, quiet, verbose, log_prompts;
+  std::optional<bool> gears, encoder, json, quiet, verbose, log_prompts, no_clobber;
 };
 
 using Member =
@@ -35,13 +36,16 @@ enum class Command { kGenerate, kInfo, kBench, kExport, kDevices, kServe, kWorke
 inline constexpr unsigned bit(Command command) { return 1u << static_cast<unsigned>(command); }
 
 struct Setting {
-  const char* name;   // "steps": the flag --steps, the config key steps
-  const char* group;  // its heading in the help
-  const char* value;  // how the help calls its value; "" for a switch; in brackets: it may be left away
+  const char* name;     // "steps": the flag --steps, the config key steps
+  const char* aliases;  // as in RequestField
+  const char* group;    // its heading in the help
+  // How the help calls its value. "" for a switch; in brackets, it may be left away. It begins with
+  // FILE or DIR if it is a path.
+  const char* value;
   std::string help;   // may have several lines
   unsigned commands;  // bits of those that take it
   std::variant<Member, const RequestField*> target;
-  double least = 0;  // of a number
+  double least = 0;  // of a number, or of an amount of memory in bytes
   double most = 1e9;
   std::vector<std::string> (*choices)() = nullptr;  // of a text: these alone
   bool in_file = true;                              // may stand in a config file
@@ -49,8 +53,13 @@ struct Setting {
 };
 
 std::span<const Setting> settings();
-const Setting* find_setting(Command command, std::string_view name);  // nullptr: there is none
+// By its name or one of its aliases, in which _ stands for - too; nullptr: there is none.
+const Setting* find_setting(Command command, std::string_view name);
 std::vector<std::string> setting_names(Command command, bool in_file = false);
+// The words of its aliases: {"guidance-scale", "cfg-scale"}. One letter is a short flag.
+std::vector<std::string> aliases_of(const Setting& setting);
+// For "did you mean": the names and the aliases that are words, not letters.
+std::vector<std::string> known_names(Command command, bool in_file = false);
 
 // Sets it from text. Throws UsageError that begins with `subject` ("--steps 0") and says what is allowed.
 void assign(Options& options, const Setting& setting, std::string_view text, const std::string& subject);

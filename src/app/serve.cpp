@@ -12,6 +12,7 @@
 
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/loading.h"
 #include "app/serve_report.h"
 #include "app/serve_settings.h"
 #include "base/error.h"
@@ -168,13 +169,14 @@ serve::ServeSettings within_descriptors(serve::ServeSettings settings, rlim_t de
 
 }  // namespace
 
-int run_serve(const Options& options) {
+int run_serve(Options options) {
+  const Console console{options.quiet.value_or(false), options.verbose.value_or(false), true};
+  if (options.threads) options.threads = thread_count(options, console);
   // Fails at once if there is none.
   if (options.model) find_model(*options.model);
   const rlim_t descriptors = allow_many_descriptors();
   serve::set_log(options.log_format == "json",
                  options.verbose.value_or(false) ? serve::LogLevel::kDebug : serve::LogLevel::kInfo);
-  const Console console{options.quiet.value_or(false), options.verbose.value_or(false), true};
   return Service(options, within_descriptors(serve_settings(options), descriptors, console), console).run();
 }
 

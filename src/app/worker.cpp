@@ -13,7 +13,7 @@ int run_worker(const Options& options) {
   INKSTONE_CHECK_USAGE(serve::is_worker_socket(serve::kWorkerSocket),
                        "do not run `inkstone worker` directly; `inkstone serve` starts it");
   serve::become_worker_process(serve::kWorkerSocket);
-  set_threads(options.threads.value_or(usable_cores()));
+  set_threads(thread_count(options, {.quiet = true}));
   const Loaded loaded = load(options);
   serve::WorkerSettings settings;
   settings.max_jobs = options.jobs.value_or(settings.max_jobs);

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/image.h"
+#include "base/utf8.h"
 
 namespace inkstone {
 namespace {
@@ -87,39 +88,6 @@ void guarded(Png& self, void (*body)(Png&)) { INKSTONE_CHECK(came_through(self, 
 
 // Texts.
 
-// The next code point of UTF-8 at text[at], and at moves on; U+FFFD for NUL and for a malformed
-// byte, skipped alone.
-char32_t next_code_point(std::string_view text, size_t& at) {
-  constexpr char32_t kBad = 0xFFFD;
-  const auto byte = [&](size_t i) -> uint32_t { return i < text.size() ? static_cast<uint8_t>(text[i]) : 0; };
-  const uint32_t first = byte(at++);
-  if (first < 0x80) return first == 0 ? kBad : first;
-  const size_t more = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
-  if (first < 0xC2 || first > 0xF4) return kBad;
-  uint32_t code = first & (0x3F >> more);
-  for (size_t i = 0; i < more; ++i) {
-    if ((byte(at + i) & 0xC0) != 0x80) return kBad;
-    code = code << 6 | (byte(at + i) & 0x3F);
-  }
-  constexpr uint32_t kMin[] = {0, 0x80, 0x800, 0x10000};
-  if (code < kMin[more] || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return kBad;
-  at += more;
-  return code;
-}
-
-void append_utf8(std::string& to, char32_t code) {
-  const auto tail = [&](int shift) { to += static_cast<char>(0x80 | ((code >> shift) & 0x3F)); };
-  if (code < 0x80) {
-    to += static_cast<char>(code);
-  } else if (code < 0x800) {
-    to += static_cast<char>(0xC0 | code >> 6), tail(0);
-  } else if (code < 0x10000) {
-    to += static_cast<char>(0xE0 | code >> 12), tail(6), tail(0);
-  } else {
-    to += static_cast<char>(0xF0 | code >> 18), tail(12), tail(6), tail(0);
-  }
-}
-
 std::string utf8_of_latin1(std::string_view text) {
   std::string result;
   for (const char c : text) append_utf8(result, static_cast<uint8_t>(c));
@@ -133,12 +101,11 @@ struct StoredText {
 };
 StoredText stored(const std::string& keyword, const std::string& text) {
   StoredText result{keyword, {}, true};
-  std::string utf8;
-  for (size_t at = 0; at < text.size();) {
-    const char32_t code = next_code_point(text, at);
+  std::string utf8 = clean_utf8(text);
+  for (size_t at = 0; at < utf8.size();) {
+    const char32_t code = next_code_point(utf8, at);
     if (code > 0xFF) result.latin1 = false;
     if (result.latin1) result.text += static_cast<char>(code);
-    append_utf8(utf8, code);
   }
   if (!result.latin1) result.text = std::move(utf8);
   return result;
@@ -248,7 +215,8 @@ void read_raw(Png& self) {
 std::string utf8_of_itxt(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
     const size_t begin = at;
-    const bool replaced = next_code_point(text, at) == 0xFFFD;
+    const char32_t code = next_code_point(text, at);
+    const bool replaced = code == 0 || code == 0xFFFD;
     INKSTONE_CHECK(!replaced || text.substr(begin, 3) == "\xEF\xBF\xBD", "png: an iTXt chunk is not UTF-8");
   }
   return std::string(text);

@@ -95,14 +95,43 @@ std::string commit_of(const fs::path& repository, const std::string& revision) {
   return one ? snapshots[0].substr(0, snapshots[0].size() - 1) : "";
 }
 
+// Brings what Pipeline::open reads of a repository that holds much more. Patterns stand as names,
+// because hf takes several of them after --include in some of its versions only.
+std::string download_command(const HubId& id) {
+  return "hf download " + id.owner + "/" + id.name + (id.revision == "main" ? "" : " --revision " + id.revision) +
+         " \"*.json\" \"*.txt\" \"unet/*model.safetensors\" \"vae/*model.safetensors\" "
+         "\"text_encoder/*model.safetensors\"";
+}
+
+// https://huggingface.co/OWNER/NAME/...: the id in it; the name is empty if there is none.
+HubId id_in_url(std::string_view url) {
+  url.remove_prefix(url.find("://") + 3);
+  const size_t host = std::min(url.find('/'), url.size());
+  const std::string_view name = url.substr(0, host);
+  if (host == url.size() || (name != "huggingface.co" && name != "hf.co" && name != "hf-mirror.com")) return {};
+  url.remove_prefix(host + 1);
+  const size_t slash = url.find('/');
+  const size_t end =
+      slash == std::string_view::npos ? url.size() : std::min(url.find_first_of("/?#", slash + 1), url.size());
+  return parse_id(std::string(url.substr(0, end)));
+}
+
+[[noreturn]] void refuse_url(const std::string& url) {
+  const HubId id = id_in_url(url);
+  const std::string model = id.owner + "/" + id.name;
+  fail<UsageError>(INKSTONE_HERE,
+                   {url, " is an address, and nothing is fetched: ",
+                    id.name.empty() ? "get the model's files, and name their folder"
+                                    : "get it with `" + download_command(id) + "`, and name it " + model});
+}
+
 fs::path find_in_cache(const HubId& id, const std::string& text) {
   INKSTONE_CHECK(id.revision.find("..") == std::string::npos && !id.revision.empty() && id.revision[0] != '/',
                  "the revision of ", text, " is not a branch, tag or commit");
   const fs::path repository = hub_cache() / ("models--" + id.owner + "--" + id.name);
   const std::string model = id.owner + "/" + id.name;
-  const std::string get = "huggingface-cli download " + model +
-                          (id.revision == "main" ? "" : " --revision " + id.revision) +
-                          "`, or name a folder that has it in diffusers' layout";
+  const std::string get = download_command(id) +
+                          "` (a mirror by HF_ENDPOINT=https://...), or name a folder that has it in diffusers' layout";
   INKSTONE_CHECK(is_folder(repository), "the model ", model,
                  " is neither a folder here nor in the Hugging Face cache (looked for ", repository.string(),
                  "): get it with `", get);
@@ -129,6 +158,7 @@ fs::path hub_cache() {
 fs::path find_model(const std::string& folder_or_hub_id) {
   const fs::path folder = folder_or_hub_id;
   INKSTONE_CHECK_USAGE(!folder_or_hub_id.empty(), "the model's name is empty; ", kWanted);
+  if (folder_or_hub_id.find("://") != std::string::npos) refuse_url(folder_or_hub_id);
   if (is_folder(folder)) {
     check_layout(folder);
     return folder;

@@ -7,8 +7,6 @@
 
 namespace inkstone {
 
-inline constexpr const char* kParametersKeyword = "parameters";
-
 // prompt, a line "Negative prompt: ..." where there is one, then "Steps: 20, Sampler: PLMS, ..., Version: inkstone 0.1.0".
 std::string parameters_text(const ResolvedRequest& request, const std::string& model_name);
 

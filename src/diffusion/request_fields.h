@@ -20,8 +20,10 @@ using RequestMember = std::variant<std::optional<std::string> ImageRequest::*, s
                                    std::optional<Interval> ImageRequest::*, std::optional<bool> ImageRequest::*>;
 
 struct RequestField {
-  const char* name;   // in JSON, as diffusers calls it: "num_inference_steps"
-  const char* flag;   // of the command line and of a config file, without "--": "steps"
+  const char* name;  // in JSON, as diffusers calls it: "num_inference_steps"
+  const char* flag;  // of the command line and of a config file, without "--": "steps"
+  // What other programs call the flag: words with spaces between them; one letter is a short flag.
+  const char* aliases;
   const char* group;  // its heading in the help
   const char* value;  // how the help calls its value; "" for a switch
   const char* about;  // may have several lines

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "base/error.h"
 
 namespace inkstone {
@@ -53,6 +55,35 @@ json = true
   EXPECT_FALSE(options.request.width);
 }
 
+TEST(ConfigFile, the_words_of_other_programs_are_keys_too) {
+  Options options;
+  apply_config("negative_prompt = \"blurry\"\nnum-inference-steps = 12\ncfg-scale = 3\nsize = \"768x512\"\nseed = -1\n",
+               "c.toml", options, Command::kGenerate);
+  EXPECT_EQ(options.request.negative_prompt, "blurry");
+  EXPECT_EQ(options.request.steps, 12);
+  EXPECT_EQ(options.request.guidance_scale, 3.0f);
+  EXPECT_EQ(options.request.width, 768);
+  EXPECT_EQ(options.request.height, 512);
+  EXPECT_TRUE(options.request.seed);
+  EXPECT_TRUE(options.seed_drawn);
+  EXPECT_THAT(refusal("cfg-scal = 3"), HasSubstr("mean cfg-scale?"));
+}
+
+TEST(ConfigFile, a_flag_for_one_side_leaves_the_other_of_the_file_s_size) {
+  Options options;
+  options.request.width = 256;
+  apply_config("size = \"768x512\"", "c.toml", options, Command::kGenerate);
+  EXPECT_EQ(options.request.width, 256);
+  EXPECT_EQ(options.request.height, 512);
+}
+
+TEST(ConfigFile, a_tilde_in_a_path_is_the_home_folder) {
+  if (!std::getenv("HOME")) GTEST_SKIP() << "there is no HOME";
+  Options options;
+  apply_config("model = \"~/models/sd15\"", "c.toml", options, Command::kGenerate);
+  EXPECT_EQ(options.model, std::string(std::getenv("HOME")) + "/models/sd15");
+}
+
 TEST(ConfigFile, flags_are_nearer_and_a_table_is_nearer_than_the_file_around_it) {
   Options options;
   options.request.steps = 5;
@@ -95,7 +126,7 @@ TEST(ConfigFile, faults_are_named_with_line_and_column) {
   EXPECT_THAT(refusal("steps = 0"), StartsWith("c.toml:1:9: steps = 0: must be a whole number from 1 to 1000"));
   EXPECT_THAT(refusal("[generate]\nscheduler = \"x\""),
               StartsWith("c.toml:2:13: scheduler = x: must be one of pndm, "));
-  EXPECT_THAT(refusal("seed = -1"), StartsWith("c.toml:1:8: seed = -1: must be a whole number from 0"));
+  EXPECT_THAT(refusal("seed = -2"), StartsWith("c.toml:1:8: seed = -2: must be a whole number from 0"));
   EXPECT_THAT(refusal("guidance = nan"), StartsWith("c.toml:1:12: guidance = nan: must be a number"));
   EXPECT_THAT(refusal("generate = 3"), StartsWith("c.toml:1:12: generate must be a table"));
 }

@@ -161,8 +161,8 @@ TEST_F(JsonFile, of_too_many_values_is_refused_before_any_is_built) {
     return text + "]";
   };
   EXPECT_EQ(error_of_file(list(900'000, "1")), "accepted");
-  for (const std::string& text : {list(1'000'001, "1"), list(1'000'001, "NaN"), list(500'001, "[]")})
-    EXPECT_THAT(error_of_file(text), HasSubstr("has more than 1000000 values")) << text.substr(0, 20);
+  for (const std::string& text : {list(1'000'001, "1"), list(1'000'001, "NaN"), list(1'000'001, "[]")})
+    EXPECT_THAT(error_of_file(text), HasSubstr("more than 1000000 values")) << text.substr(0, 20);
   EXPECT_EQ(error_of_file("[\"" + std::string(2'000'000, ',') + "\"]"), "accepted");
 }
 

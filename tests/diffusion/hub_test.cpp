@@ -47,7 +47,7 @@ class Hub : public testing::Test {
     fs::create_directories(path.parent_path());
     write_file(path, std::as_bytes(std::span(text)));
   }
-  fs::path repository() const { return folder_ / "cache/models--runwayml--stable-diffusion-v1-5"; }
+  fs::path repository() const { return folder_ / "cache/models--stable-diffusion-v1-5--stable-diffusion-v1-5"; }
   fs::path add_snapshot(const std::string& commit) {
     const fs::path snapshot = repository() / "snapshots" / commit;
     write(snapshot / "model_index.json");
@@ -90,44 +90,57 @@ TEST_F(Hub, main_is_what_its_reference_says) {
   const fs::path old = add_snapshot("aaaa"), now = add_snapshot("bbbb");
   write(repository() / "refs/main", "bbbb");
   write(repository() / "refs/fp16", "aaaa\n");
-  EXPECT_EQ(find_model("runwayml/stable-diffusion-v1-5"), now);
-  EXPECT_EQ(find_model("runwayml/stable-diffusion-v1-5@main"), now);
-  EXPECT_EQ(find_model("runwayml/stable-diffusion-v1-5@fp16"), old);
-  EXPECT_EQ(find_model("runwayml/stable-diffusion-v1-5@aaaa"), old);
-  EXPECT_THAT(error_of("runwayml/stable-diffusion-v1-5@v9"),
+  EXPECT_EQ(find_model("stable-diffusion-v1-5/stable-diffusion-v1-5"), now);
+  EXPECT_EQ(find_model("stable-diffusion-v1-5/stable-diffusion-v1-5@main"), now);
+  EXPECT_EQ(find_model("stable-diffusion-v1-5/stable-diffusion-v1-5@fp16"), old);
+  EXPECT_EQ(find_model("stable-diffusion-v1-5/stable-diffusion-v1-5@aaaa"), old);
+  EXPECT_THAT(error_of("stable-diffusion-v1-5/stable-diffusion-v1-5@v9"),
               AllOf(HasSubstr("has no snapshot of v9"), HasSubstr("aaaa/, bbbb/"), HasSubstr("--revision v9")));
 }
 
 TEST_F(Hub, the_only_snapshot_needs_no_reference) {
   const fs::path only = add_snapshot("aaaa");
-  EXPECT_EQ(find_model("runwayml/stable-diffusion-v1-5"), only);
+  EXPECT_EQ(find_model("stable-diffusion-v1-5/stable-diffusion-v1-5"), only);
   add_snapshot("bbbb");
-  EXPECT_THAT(error_of("runwayml/stable-diffusion-v1-5"), HasSubstr("has no snapshot of main"));
+  EXPECT_THAT(error_of("stable-diffusion-v1-5/stable-diffusion-v1-5"), HasSubstr("has no snapshot of main"));
 }
 
 TEST_F(Hub, a_reference_does_not_lead_out_of_the_cache) {
   add_snapshot("aaaa");
   write(folder_ / "cache/model_index.json");
   write(repository() / "refs/main", "../..");
-  EXPECT_THAT(error_of("runwayml/stable-diffusion-v1-5"), HasSubstr("has no snapshot of main"));
+  EXPECT_THAT(error_of("stable-diffusion-v1-5/stable-diffusion-v1-5"), HasSubstr("has no snapshot of main"));
   for (const char* revision : {"../..", "/etc", ""})
-    EXPECT_THAT(error_of("runwayml/stable-diffusion-v1-5@" + std::string(revision)),
+    EXPECT_THAT(error_of("stable-diffusion-v1-5/stable-diffusion-v1-5@" + std::string(revision)),
                 HasSubstr("is not a branch, tag or commit"));
 }
 
 TEST_F(Hub, what_is_not_there_is_said_with_the_way_to_get_it) {
-  EXPECT_THAT(
-      error_of("runwayml/stable-diffusion-v1-5"),
-      AllOf(HasSubstr(repository().string()), HasSubstr("huggingface-cli download runwayml/stable-diffusion-v1-5")));
+  EXPECT_THAT(error_of("stable-diffusion-v1-5/stable-diffusion-v1-5"),
+              AllOf(HasSubstr(repository().string()),
+                    HasSubstr("`hf download stable-diffusion-v1-5/stable-diffusion-v1-5 \"*.json\" \"*.txt\" "),
+                    HasSubstr("HF_ENDPOINT")));
   for (const char* name : {"/no/such/folder", "no_such_folder", "a/b/c", "../x", "a/..", "/a"})
     EXPECT_THAT(error_of(name),
                 AllOf(HasSubstr("there is no model folder " + std::string(name)), HasSubstr("diffusers' layout")));
   EXPECT_THROW(find_model(""), UsageError);
 }
 
+TEST_F(Hub, an_address_is_not_fetched_and_the_way_to_get_it_is_said) {
+  const std::string id = "stable-diffusion-v1-5/stable-diffusion-v1-5";
+  for (const char* rest : {"", "/tree/main", "?library=diffusers", "/resolve/main/v1-5-pruned.safetensors"})
+    EXPECT_THAT(
+        error_of("https://huggingface.co/" + id + rest),
+        AllOf(HasSubstr("nothing is fetched"), HasSubstr("hf download " + id + " \""), HasSubstr("and name it " + id)));
+  for (const char* url :
+       {"https://civitai.com/models/4384", "https://huggingface.co/", "https://hf.co/y", "://", "https://hf.co/..//"})
+    EXPECT_THAT(error_of(url), AllOf(HasSubstr("nothing is fetched"), HasSubstr("name their folder"))) << url;
+}
+
 TEST_F(Hub, a_half_downloaded_snapshot_is_called_that) {
   write(repository() / "snapshots/aaaa/unet/config.json");
-  EXPECT_THAT(error_of("runwayml/stable-diffusion-v1-5"), AllOf(HasSubstr("it holds unet/"), HasSubstr("incomplete")));
+  EXPECT_THAT(error_of("stable-diffusion-v1-5/stable-diffusion-v1-5"),
+              AllOf(HasSubstr("it holds unet/"), HasSubstr("incomplete")));
 }
 
 TEST_F(Hub, a_folder_of_another_layout_is_said_with_what_it_holds) {

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
+#include "base/image_file.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "diffusion/request_json.h"
 #include "serve/api/fault.h"
-#include "serve/images/image_file.h"
+#include "serve/images/enlarged_png.h"
 #include "serve/support/base64.h"
 
 namespace inkstone::serve {

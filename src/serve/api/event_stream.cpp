@@ -2,11 +2,11 @@
 
 #include <vector>
 
+#include "base/image_file.h"
 #include "base/json.h"
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
 #include "serve/api/order_listener.h"
-#include "serve/images/image_file.h"
 
 namespace inkstone::serve {
 namespace {

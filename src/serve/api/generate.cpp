@@ -1,5 +1,6 @@
 // POST /generate answers when the images are done, with events while they are made, or at once with
 // a job's URL.
+#include "base/image_file.h"
 #include "base/json.h"
 #include "serve/api/answers.h"
 #include "serve/api/api.h"
@@ -8,7 +9,6 @@
 #include "serve/api/generate_request.h"
 #include "serve/api/jobs.h"
 #include "serve/api/order_listener.h"
-#include "serve/images/image_file.h"
 
 namespace inkstone::serve {
 namespace {

@@ -4,12 +4,12 @@
 #include <array>
 
 #include "base/digest.h"
+#include "base/image_file.h"
 #include "base/random.h"
 #include "base/utf8.h"
 #include "serve/api/accept.h"
 #include "serve/api/fault.h"
 #include "serve/api/request_reader.h"
-#include "serve/images/image_file.h"
 
 namespace inkstone::serve {
 namespace {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "base/image_file.h"
 #include "base/random.h"
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
-#include "serve/images/image_file.h"
 
 namespace inkstone::serve {
 namespace {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <functional>
 
+#include "base/image_file.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "serve/api/answers.h"
@@ -11,7 +12,6 @@
 #include "serve/api/fault.h"
 #include "serve/api/fields.h"
 #include "serve/api/limits.h"
-#include "serve/images/image_file.h"
 
 namespace inkstone::serve {
 namespace {

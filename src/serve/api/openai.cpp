@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/image_file.h"
 #include "base/json.h"
 #include "serve/api/answers.h"
 #include "serve/api/api.h"
@@ -10,7 +11,7 @@
 #include "serve/api/image_links.h"
 #include "serve/api/openai_request.h"
 #include "serve/api/order_listener.h"
-#include "serve/images/image_file.h"
+#include "serve/images/enlarged_png.h"
 #include "serve/support/base64.h"
 
 namespace inkstone::serve {

@@ -5,7 +5,7 @@
 #include <exception>
 #include <utility>
 
-#include "serve/images/image_file.h"
+#include "base/image_file.h"
 
 namespace inkstone::serve {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "base/image.h"
+#include "base/image_file.h"
 #include "diffusion/resolved_request.h"
 #include "serve/scheduling/batch_job.h"
 
@@ -14,8 +14,6 @@ namespace inkstone::serve {
 
 // Checked once, then passed along as it is.
 using RequestPtr = std::shared_ptr<const ResolvedRequest>;
-
-enum class ImageFormat { kPng, kJpeg, kWebp };
 
 struct Order {
   // Whose: "key:NAME", "user:NAME" or "ip:ADDRESS"; nobody else sees or cancels it.
@@ -31,7 +29,7 @@ struct Order {
   std::vector<RequestPtr> images;  // at least one
   ImageFormat format = ImageFormat::kPng;
   // Of JPEG and WebP, 1 to 100; WebP is lossless at 100.
-  int quality = 95;
+  int quality = kImageQuality;
   Priority priority = Priority::kNormal;
   // Seconds from now, for all of its images.
   std::optional<double> deadline;

@@ -10,11 +10,12 @@
 #include <jpeglib.h>
 
 #include "base/error.h"
+#include "base/image_file.h"
 #include "fakes.h"
 #include "serve/api/accept.h"
 #include "serve/api/openapi.h"
 #include "serve/api/png_texts.h"
-#include "serve/images/image_file.h"
+#include "serve/images/enlarged_png.h"
 #include "serve/support/base64.h"
 
 namespace inkstone::serve {

@@ -5,9 +5,9 @@
 #include <chrono>
 #include <fstream>
 
+#include "base/image_file.h"
 #include "diffusion/parameters.h"
 #include "serve/gateway/worker/simulated_image.h"
-#include "serve/images/image_file.h"
 #include "serve/support/log.h"
 
 namespace inkstone::serve {

@@ -8,9 +8,9 @@
 #include <fstream>
 #include <set>
 
+#include "base/image_file.h"
 #include "serve/gateway/gateway_fixture.h"
 #include "serve/gateway/worker/simulated_image.h"
-#include "serve/images/image_file.h"
 
 namespace inkstone::serve {
 namespace {
