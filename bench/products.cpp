@@ -191,7 +191,7 @@ int main(int argc, char** argv) {
   const double seconds = argc > 1 ? std::atof(argv[1]) : 0.3;
   const std::string part = argc > 2 ? argv[2] : "";
   for (const DType type : {DType::kBF16, DType::kF32}) {
-    const double peak = kernels::probe_peak(type);
+    const double peak = kernels::probe_peak(type, 25);
     std::printf("%s, %s, %d threads; peak %.1f GFLOP/s\n", kernels::table().name, name_of(type), threads(),
                 peak * 1e-9);
     for (const Rung& r : kRungs) {
