@@ -22,11 +22,15 @@ struct Standing {
   bool resting = false;  // between requests
   // It has no admitted request and no answer on its way, so it can give way to another.
   bool evictable = false;
-  Clock::time_point waiting_since;  // since it came, or had its last answer
-  int places_of_address = 0;        // connections of its address
-  const int* address = nullptr;     // the same for all of its address
-  size_t unread = 0;                // bytes that this process holds for it
-  size_t body = 0;                  // bytes that are kept for a body that is on its way
+  // Since it came, or had its last answer.
+  Clock::time_point waiting_since;
+  int places_of_address = 0;  // connections of its address
+  // The same for all of its address.
+  const int* address = nullptr;
+  // Bytes that this process holds for it.
+  size_t unread = 0;
+  // Bytes that are kept for a body that is on its way.
+  size_t body = 0;
   ReadingPace pace;
 };
 

@@ -37,7 +37,8 @@ class BodyShare {
   explicit BodyShare(MemoryBudget& budget) : budget_(budget) {}
   BodyShare(const BodyShare&) = delete;
   ~BodyShare() { release(); }
-  bool grow(size_t bytes) {  // to so many; false: there is no room
+  // To so many; false: there is no room.
+  bool grow(size_t bytes) {
     if (bytes > bytes_ && !budget_.take_body(bytes - bytes_, bytes)) return false;
     if (bytes > bytes_) bytes_ = bytes;
     return true;

@@ -18,7 +18,8 @@ namespace inkstone::http {
 
 // How fast a client reads what waits for it.
 struct ReadingPace {
-  double rate = 0;          // bytes a second, since something waits; infinite in the first second
+  // Bytes a second, since something waits; infinite in the first second.
+  double rate = 0;
   Clock::time_point since;  // when it began to wait
 };
 
