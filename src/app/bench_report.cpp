@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "app/byte_size.h"
+#include "app/progress.h"
 #include "app/report.h"
 #include "base/json.h"
 #include "base/parallel.h"
@@ -54,8 +55,8 @@ std::string share(double flops, double seconds, double peak) {
 
 std::string end_to_end_lines(const BenchResult& result, double peak) {
   const Measurement& whole = result.whole;
-  std::string text = fmt::format("end to end: {} and VAE with {} steps: {} median of {}, least {}; {:.1f} GFLOP{}\n",
-                                 result.texts == 2 ? "two texts" : "text", result.request.steps,
+  std::string text = fmt::format("end to end: {} and VAE with {}: {} median of {}, least {}; {:.1f} GFLOP{}\n",
+                                 result.texts == 2 ? "two texts" : "text", steps_text(result.request.steps),
                                  seconds_text(whole.seconds()), whole.runs.size(), seconds_text(whole.best_seconds()),
                                  whole.work / 1e9, share(whole.work, whole.seconds(), peak));
   const std::optional<double> seconds = result.seconds_of(kUsualSteps);

@@ -137,7 +137,7 @@ void Bench::start_up() {
     result_.steps[kind].planned = result_.plan.use(kind < 2 ? "unet" : "unet_shallow").total();
   result_.vae.planned = result_.plan.use("vae").total();
 
-  const Progress progress = view_.callbacks(1);
+  const Progress progress = view_.callbacks(1, request.steps);
   std::string preparing;
   const auto component_done = [&] {
     if (preparing.empty()) return;
@@ -174,7 +174,7 @@ void Bench::probe_peaks() {
 }
 
 void Bench::image(int number) {
-  const Progress progress = view_.callbacks(number);
+  const Progress progress = view_.callbacks(number, result_.request.steps);
   ResolvedRequest request = result_.request;
   request.prompt += fmt::format(" {}", number);  // the engine keeps the last texts: these are new
   request.negative_prompt = fmt::format("nothing {}", number);

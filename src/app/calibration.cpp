@@ -6,8 +6,8 @@
 #include <boost/json/serialize.hpp>
 #include <cstring>
 #include <map>
-#include <sstream>
 
+#include "app/prompts.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -108,14 +108,7 @@ ResolvedRequest request_for(const Engine& engine, const GraphRecord& step, const
 }  // namespace
 
 std::vector<std::string> calibration_prompts(const fs::path& file) {
-  std::istringstream lines(read_file(file, size_t{1} << 20));
-  std::vector<std::string> prompts;
-  for (std::string line; std::getline(lines, line);) {
-    line.erase(line.find_last_not_of(" \t\r") + 1);
-    if (!line.empty()) prompts.push_back(line);
-  }
-  INKSTONE_CHECK_USAGE(!prompts.empty(), "--calibration ", file.string(), ": no prompt in it; write one a line");
-  return prompts;
+  return prompt_lines(read_file(file, size_t{1} << 20), "--calibration " + file.string());
 }
 
 void write_calibration(const fs::path& model, const std::vector<std::string>& prompts, const Manifest& manifest,

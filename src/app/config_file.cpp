@@ -4,6 +4,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <set>
 
 #include "app/help.h"
 #include "base/error.h"
@@ -83,9 +84,10 @@ struct Target {
   Options& options;
   Command command;
   bool flat;  // keys of other commands may stand there too
+  std::set<const Setting*> had = {};
 };
 
-void apply_entry(const toml::key& key, const toml::node& node, const std::string& source, const Target& target) {
+void apply_entry(const toml::key& key, const toml::node& node, const std::string& source, Target& target) {
   const std::string name(key.str());
   Options& options = target.options;
   const Setting* setting = find_setting(target.command, name);
@@ -96,6 +98,8 @@ void apply_entry(const toml::key& key, const toml::node& node, const std::string
     fail<UsageError>(INKSTONE_HERE, {place(source, key.source()), ": unknown key \"", name, "\"",
                                      meant.empty() ? "; keys are " + listed(known) : "; did you mean " + meant + "?"});
   }
+  INKSTONE_CHECK_USAGE(target.had.insert(setting).second, place(source, key.source()), ": ", name,
+                       " stands there by another name too (inkstone calls it ", setting->name, ")");
   const std::optional<std::string> text = visit_target(options, *setting, TextOf{node});
   INKSTONE_CHECK_USAGE(text, place(source, node.source()), ": ", name, " must be ",
                        visit_target(options, *setting, Kinds{}), ", not ", kind_text(node));
@@ -120,12 +124,14 @@ void apply_config(std::string_view text, const std::string& source, Options& opt
     if (!node) continue;
     INKSTONE_CHECK_USAGE(node->is_table(), place(source, node->source()), ": ", name, " must be a table, [", name, "]");
     if (other != command) continue;
-    for (const auto& [key, value] : *node->as_table()) apply_entry(key, value, source, {options, command, false});
+    Target target{options, command, false};
+    for (const auto& [key, value] : *node->as_table()) apply_entry(key, value, source, target);
   }
+  Target target{options, command, true};
   for (const auto& [key, value] : table) {
     const bool own_table =
         std::ranges::any_of(kConfigured, [&name = key](Command c) { return name.str() == command_name(c); });
-    if (!own_table) apply_entry(key, value, source, {options, command, true});
+    if (!own_table) apply_entry(key, value, source, target);
   }
 }
 

@@ -11,14 +11,13 @@
 #include "app/byte_size.h"
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/image_output.h"
 #include "app/loading.h"
-#include "app/output_path.h"
 #include "app/progress.h"
+#include "app/prompts.h"
 #include "app/report.h"
 #include "app/signals.h"
 #include "base/error.h"
-#include "base/file.h"
-#include "base/image_file.h"
 #include "base/json.h"
 #include "base/parallel.h"
 #include "base/random.h"
@@ -32,7 +31,8 @@ namespace inkstone {
 namespace {
 
 struct ImageFile {
-  std::filesystem::path path;
+  WrittenImage file;
+  std::string prompt;
   uint64_t seed = 0;
   StageTimes times;
   std::vector<std::string> warnings;
@@ -41,23 +41,20 @@ struct ImageFile {
 struct Session {
   Options options;
   Console console;
+  std::vector<std::string> prompts;  // one for all images, or one for each
   Loaded loaded;
   ResolvedRequest request;  // of the first image
   int count = 1;
+  bool seed_drawn = false;
   EnginePlan plan;
   double seconds = 0;  // of everything
 };
 
-void read_prompts(ImageRequest& request) {
-  INKSTONE_CHECK_USAGE(request.prompt, "no prompt: say what to draw, inkstone generate \"a fox on a teal background\"");
-  if (request.prompt == "-") {
-    constexpr size_t kMaxBytes = size_t{16} << 20;
-    request.prompt = read_input(kMaxBytes);
-    while (!request.prompt->empty() && (request.prompt->back() == '\n' || request.prompt->back() == '\r'))
-      request.prompt->pop_back();
-  }
-  request.prompt = clean_utf8(*request.prompt);
-  if (request.negative_prompt) request.negative_prompt = clean_utf8(*request.negative_prompt);
+ResolvedRequest request_of(const Session& session, int number) {
+  ResolvedRequest request = session.request;
+  request.seed += static_cast<uint64_t>(number);
+  if (session.prompts.size() > 1) request.prompt = session.prompts[static_cast<size_t>(number)];
+  return request;
 }
 
 void draw_seed(ImageRequest& request, int count) {
@@ -67,21 +64,28 @@ void draw_seed(ImageRequest& request, int count) {
                        ": the last seed would be more than ", UINT64_MAX);
 }
 
+// "demo \u00b7 64x64 \u00b7 20 steps of pndm \u00b7 guidance 7.5 \u00b7 seed 42"
+std::string summary(const Session& session) {
+  const ResolvedRequest& request = session.request;
+  std::string text =
+      fmt::format("{0} \u00b7 {1}x{2} \u00b7 {3} of {4}{5} \u00b7 guidance {6} \u00b7 seed {7}", session.loaded.name,
+                  request.width, request.height, steps_text(request.steps), name_of(request.scheduler_config.kind),
+                  request.scheduler_config.karras ? " (Karras)" : "", request.guidance_scale, request.seed);
+  if (session.count > 1) text += fmt::format(" to {}", request.seed + static_cast<uint64_t>(session.count - 1));
+  if (session.seed_drawn) text += " (drawn)";
+  if (const std::string less = approximations_text(request); !less.empty()) text += " \u00b7 approximate: " + less;
+  return text;
+}
+
 void report_loaded(const Session& session) {
   const Loaded& loaded = session.loaded;
-  const ResolvedRequest& request = session.request;
-  std::string text = fmt::format("model      {} ({})\n{}", loaded.name, loaded.model().folder.string(),
-                                 components_table(loaded.model()));
-  text += fmt::format("device     {}, {} threads\n", device_text(loaded.engine->backend().info()), threads());
-  text += fmt::format("precision  {}\nmemory     {}\n", name_of(session.plan.precision), plan_line(session.plan));
-  for (const std::string& reason : session.plan.reasons) text += fmt::format("  given up: {}\n", reason);
-  text += fmt::format("image      {}x{}, {} steps of {}{}, guidance {}, seed {}", request.width, request.height,
-                      request.steps, name_of(request.scheduler_config.kind),
-                      request.scheduler_config.karras ? " (Karras)" : "", request.guidance_scale, request.seed);
-  if (session.count > 1) text += fmt::format(" to {}", request.seed + static_cast<uint64_t>(session.count - 1));
-  if (const std::string less = approximations_text(request); !less.empty()) text += "\napproximate  " + less;
-  session.console.say(text);
+  session.console.detail(fmt::format("model      {} ({})\n{}device     {}, {} threads\nprecision  {}\nmemory     {}",
+                                     loaded.name, loaded.model().folder.string(), components_table(loaded.model()),
+                                     device_text(loaded.engine->backend().info()), threads(),
+                                     name_of(session.plan.precision), plan_line(session.plan)));
   session.console.detail("memory, in detail\n" + plan_table(session.plan));
+  session.console.say(summary(session));
+  for (const std::string& reason : session.plan.reasons) session.console.say("given up: " + reason);
 }
 
 void report_image(const Console& console, const ImageFile& image) {
@@ -90,20 +94,27 @@ void report_image(const Console& console, const ImageFile& image) {
   console.say(fmt::format("text encoder {}, U-Net {}, VAE {}, total {}, peak memory {}",
                           duration_text(times.text_encoder), duration_text(times.unet), duration_text(times.vae),
                           duration_text(times.total), byte_text(peak_resident_bytes())));
-  console.say(fmt::format("seed {} -> {}", image.seed, image.path.string()));
+  console.say(fmt::format("seed {} -> {}{}", image.seed, image.file.place, image.file.replaced ? " (replaced)" : ""));
 }
 
-ImageFile draw(Session& session, int number, ProgressView& progress) {
-  ResolvedRequest request = session.request;
-  request.seed += static_cast<uint64_t>(number);
-  Generated generated = generate(*session.loaded.engine, request, progress.callbacks(number + 1));
+// Before the work. That a file may not be replaced is looked at for each image.
+void check_output(const Session& session, const ImageOutput& output) {
+  const uint64_t bytes =
+      uint64_t{3} * static_cast<uint64_t>(session.request.width) * static_cast<uint64_t>(session.request.height);
+  const int checked = session.options.no_clobber.value_or(false) ? session.count : 1;
+  for (int number = 0; number < checked; ++number) {
+    const ResolvedRequest request = request_of(session, number);
+    output.check(request.prompt, request.seed, bytes);
+  }
+}
+
+ImageFile draw(const Session& session, const ImageOutput& output, int number, ProgressView& progress) {
+  const ResolvedRequest request = request_of(session, number);
+  Generated generated = generate(*session.loaded.engine, request, progress.callbacks(number + 1, request.steps));
   progress.clear();
-  const std::vector<std::byte> png =
-      encode_png(generated.image, {{kParametersKeyword, parameters_text(request, session.loaded.name)}});
-  ImageFile image{image_path(session.options.out, request.prompt, request.seed, session.count > 1), request.seed,
-                  generated.times, std::move(generated.warnings)};
-  write_file(image.path, png);
-  return image;
+  WrittenImage file =
+      output.write(generated.image, parameters_text(request, session.loaded.name), request.prompt, request.seed);
+  return {std::move(file), request.prompt, request.seed, generated.times, std::move(generated.warnings)};
 }
 
 JsonObject result_json(const Session& session, const std::vector<ImageFile>& files) {
@@ -111,14 +122,16 @@ JsonObject result_json(const Session& session, const std::vector<ImageFile>& fil
   StageTimes sum;
   for (const ImageFile& image : files) {
     const StageTimes& times = image.times;
-    images.push_back(JsonObject{{"path", clean_utf8(image.path.string())},
-                                {"seed", image.seed},
-                                {"width", session.request.width},
-                                {"height", session.request.height},
-                                {"times", times_json(times)}});
+    JsonObject one{{"path", clean_utf8(image.file.place)},
+                   {"seed", image.seed},
+                   {"width", session.request.width},
+                   {"height", session.request.height},
+                   {"times", times_json(times)}};
+    if (session.prompts.size() > 1) one["prompt"] = image.prompt;
+    images.push_back(std::move(one));
     sum = {sum.prepare + times.prepare, sum.text_encoder + times.text_encoder, sum.unet + times.unet,
            sum.vae + times.vae, 0};
-    if (warnings.empty())  // all images have the same prompt
+    if (warnings.empty() || session.prompts.size() > 1)  // images of one prompt have the same warnings
       for (const std::string& warning : image.warnings) warnings.emplace_back(clean_utf8(warning));
   }
   sum.total = session.seconds;
@@ -150,27 +163,27 @@ int run_generate(Options options) {
   const auto begin = std::chrono::steady_clock::now();
   Session session;
   session.console = {options.quiet.value_or(false), options.verbose.value_or(false)};
-  session.count = options.count.value_or(1);
-  read_prompts(options.request);
+  session.prompts = read_prompts(options);
+  session.count = options.prompts ? static_cast<int>(session.prompts.size()) : options.count.value_or(1);
+  options.request.prompt = session.prompts.front();
+  if (options.request.negative_prompt) options.request.negative_prompt = clean_utf8(*options.request.negative_prompt);
+  session.seed_drawn = options.seed_drawn || !options.request.seed;
   draw_seed(options.request, session.count);
-  if (options.out) check_extension(*options.out, ".png");
-  set_threads(options.threads.value_or(usable_cores()));
+  const ImageOutput output(options, session.count);
+  set_threads(thread_count(options, session.console));
 
   session.loaded = load(options);
   Engine& engine = *session.loaded.engine;
   session.request = resolve_request(engine, options.request);
   session.options = std::move(options);
-  const ResolvedRequest& request = session.request;
-  const uint64_t pixel_bytes =
-      uint64_t{3} * static_cast<uint64_t>(request.width) * static_cast<uint64_t>(request.height);
-  check_writable(image_path(session.options.out, request.prompt, request.seed, session.count > 1), pixel_bytes);
-  session.plan = engine.plan(request);
+  check_output(session, output);
+  session.plan = engine.plan(session.request);
   report_loaded(session);
 
   ProgressView progress(progress_kind(session.console.quiet), session.count);
   std::vector<ImageFile> files;
   for (int number = 0; number < session.count; ++number) {
-    files.push_back(draw(session, number, progress));
+    files.push_back(draw(session, output, number, progress));
     report_image(session.console, files.back());
   }
   if (const auto card = ascend_status(engine.backend())) session.console.detail(card_text(*card));

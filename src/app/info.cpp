@@ -4,6 +4,7 @@
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/loading.h"
+#include "app/progress.h"
 #include "app/report.h"
 #include "base/json.h"
 #include "base/utf8.h"
@@ -62,8 +63,8 @@ int run_info(const Options& options) {
   const ModelTraits& defaults = model.traits;
   std::string text = fmt::format("model      {} ({})\n{}", loaded.name, model.folder.string(), components_table(model));
   text += scheduler_text(model, request.scheduler_config);
-  text += fmt::format("defaults   {}x{}, {} steps, guidance {}; width and height in multiples of {}\n", defaults.width,
-                      defaults.height, defaults.steps, defaults.guidance_scale, defaults.size_multiple);
+  text += fmt::format("defaults   {}x{}, {}, guidance {}; width and height in multiples of {}\n", defaults.width,
+                      defaults.height, steps_text(defaults.steps), defaults.guidance_scale, defaults.size_multiple);
   text += fmt::format("device     {}\n", device_text(device));
   const std::string less = approximations_text(request);
   text += fmt::format("memory     for {}x{} in {}{}{}{}\n{}", request.width, request.height, name_of(plan.precision),

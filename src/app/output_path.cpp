@@ -100,12 +100,4 @@ void check_writable(const fs::path& path, uint64_t bytes) {
                  " left, and it may take ", byte_text(bytes));
 }
 
-void check_extension(const std::string& out, std::string_view extension) {
-  constexpr std::array<std::string_view, 8> kOthers{".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"};
-  const std::string given = lower(fs::path(out).extension().string());
-  for (std::string_view other : kOthers)
-    INKSTONE_CHECK_USAGE(given != other, "--out ", out, ": only ", extension, " is written: try ",
-                         fs::path(out).replace_extension(extension).string());
-}
-
 }  // namespace inkstone

@@ -19,7 +19,4 @@ std::filesystem::path image_path(const std::optional<std::string>& out, std::str
 // Throws where a file of about that many bytes cannot be written there: no such folder, no permission, no space, not a file.
 void check_writable(const std::filesystem::path& path, uint64_t bytes);
 
-// UsageError where the name asks for another format than `extension` (".png").
-void check_extension(const std::string& out, std::string_view extension);
-
 }  // namespace inkstone

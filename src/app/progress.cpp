@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <string_view>
+#include <system_error>
+#include <utility>
 
 #include "app/machine.h"
 #include "base/environment.h"
@@ -13,6 +15,10 @@ namespace inkstone {
 namespace {
 
 constexpr auto kMinBetweenDraws = std::chrono::milliseconds(100);
+constexpr auto kTick = std::chrono::milliseconds(500);
+
+int steps_of(const ProgressState& state) { return state.steps > 0 ? state.steps : state.total; }
+int shown_done(const ProgressState& state) { return steps_done(state.done, state.total, steps_of(state)); }
 
 std::string image_text(const ProgressState& state, const char* form) {
   return state.images > 1 ? fmt::format(fmt::runtime(form), state.image, state.images) : "";
@@ -44,11 +50,17 @@ std::string rate_text(int done, double seconds) {
   return fmt::format("{:.{}f} it/s", rate, rate < 10 ? 2 : rate < 100 ? 1 : 0);
 }
 
+std::string steps_text(int steps) { return fmt::format("{} step{}", steps, steps == 1 ? "" : "s"); }
+
+int steps_done(int done, int total, int steps) {
+  return total > 0 ? static_cast<int>(int64_t{steps} * done / total) : 0;
+}
+
 std::string progress_bar(const ProgressState& state, int columns) {
   constexpr int kMinBar = 5, kMaxBar = 40;
   const size_t width = static_cast<size_t>(std::max(columns, 0));
   const std::string head = image_text(state, "image {}/{} ");
-  const std::string tail = fmt::format(" {}/{}{}", state.done, state.total, pace_text(state));
+  const std::string tail = fmt::format(" {}/{}{}", shown_done(state), steps_of(state), pace_text(state));
   const int room = static_cast<int>(width) - static_cast<int>(head.size() + tail.size()) - 2;
   if (room < kMinBar) return (head + tail.substr(1)).substr(0, width);
   const int cells = std::min(room, kMaxBar);
@@ -57,9 +69,17 @@ std::string progress_bar(const ProgressState& state, int columns) {
 }
 
 std::string progress_text(const ProgressState& state) {
-  const int percent = state.total > 0 ? static_cast<int>(int64_t{100} * state.done / state.total) : 0;
-  return fmt::format("{}step {} of {} ({} %){}", image_text(state, "image {} of {}: "), state.done, state.total,
-                     percent, pace_text(state));
+  const int steps = steps_of(state), done = shown_done(state);
+  const int percent = steps > 0 ? static_cast<int>(int64_t{100} * done / steps) : 0;
+  return fmt::format("{}step {} of {} ({} %){}", image_text(state, "image {} of {}: "), done, steps, percent,
+                     pace_text(state));
+}
+
+std::string first_step_text(const ProgressState& state, double elapsed) {
+  const std::string time = elapsed < 1    ? ""
+                           : elapsed < 60 ? fmt::format(" {:.0f} s", std::floor(elapsed))
+                                          : " " + duration_text(std::floor(elapsed));
+  return fmt::format("{}step 1 of {} \u2026{}", image_text(state, "image {} of {}: "), steps_of(state), time);
 }
 
 bool is_reported(int done, int total) {
@@ -84,24 +104,62 @@ void ProgressView::show(const std::string& line) {
   last_drawn_ = std::chrono::steady_clock::now();
 }
 
+void Ticker::start(std::function<void()> tick) {
+  stop();
+  stopping_ = false;
+  try {
+    thread_ = std::thread([this, tick = std::move(tick)] {
+      std::unique_lock lock(mutex_);
+      do tick();
+      while (!stopped_.wait_for(lock, kTick, [this] { return stopping_; }));
+    });
+  } catch (const std::system_error&) {  // no thread is left: an image does without a clock
+  }
+}
+
+void Ticker::stop() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  stopped_.notify_all();
+  thread_.join();
+}
+
 void ProgressView::clear() {
+  ticker_.stop();
   if (drawn_) write_error("\r\x1b[K");
   drawn_ = false;
 }
 
+void ProgressView::wait_for_first_step() {
+  if (kind_ == Kind::kLines) show(first_step_text(state_, 0));
+  if (kind_ != Kind::kBar) return;
+  ticker_.start([this] {
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begun_;
+    show(first_step_text(state_, elapsed.count()));
+  });
+}
+
 void ProgressView::stepped(int call, int calls, double seconds) {
+  const int before = steps_done(state_.done, calls, state_.steps);
+  ticker_.stop();
   state_.done = call;
   state_.total = calls;
   state_.seconds = seconds;
-  if (kind_ == Kind::kLines && is_reported(call, calls)) show(progress_text(state_));
+  const int steps = shown_done(state_);
+  if (kind_ == Kind::kLines && steps > before && is_reported(steps, steps_of(state_))) show(progress_text(state_));
   const bool due = std::chrono::steady_clock::now() - last_drawn_ >= kMinBetweenDraws;
   if (kind_ == Kind::kBar && (due || call == calls)) show(progress_bar(state_, terminal_columns() - 1));
 }
 
-Progress ProgressView::callbacks(int image) {
-  state_ = {image, state_.images, 0, 0, 0};
+Progress ProgressView::callbacks(int image, int steps) {
+  ticker_.stop();
+  state_ = {image, state_.images, 0, 0, 0, steps};
+  begun_ = std::chrono::steady_clock::now();
   last_drawn_ = {};
-  return {[this](const std::string& component) { show("preparing " + component); },
+  return {[this](const std::string& component) { show("preparing " + component); }, [this] { wait_for_first_step(); },
           [this](int call, int calls, double seconds) { stepped(call, calls, seconds); }, [this] { show("decoding"); }};
 }
 

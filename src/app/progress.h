@@ -2,7 +2,11 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
 #include <string>
+#include <thread>
 
 #include "diffusion/generate.h"
 
@@ -10,15 +14,36 @@ namespace inkstone {
 
 struct ProgressState {
   int image = 1, images = 1;
-  int done = 0, total = 0;  // calls of the U-Net
-  double seconds = 0;       // since the first call began
+  int done = 0, total = 0;  // evaluations of the U-Net
+  double seconds = 0;       // since the first evaluation began
+  // Steps that were asked for, which PNDM makes in more evaluations; 0: as many as evaluations.
+  int steps = 0;
 };
 
 std::string duration_text(double seconds);        // "4.2 s", "1:05", "2:00:09"
 std::string rate_text(int done, double seconds);  // "7.50 it/s", "12.3 s/it"; "" where nothing is known
+std::string steps_text(int steps);                // "1 step", "20 steps"
+// Steps that are complete after `done` of `total` evaluations.
+int steps_done(int done, int total, int steps);
 std::string progress_bar(const ProgressState& state, int columns);  // at most `columns` wide
 std::string progress_text(const ProgressState& state);              // a line for a log
-bool is_reported(int done, int total);                              // whether this call gets a line: one for each tenth
+// Before the first step is done: "step 1 of 20 … 12 s". `elapsed` seconds, shown from 1 on.
+std::string first_step_text(const ProgressState& state, double elapsed);
+bool is_reported(int done, int total);  // whether this step gets a line: one for each tenth
+
+// Calls a function now, then twice a second, on a thread of its own, until stop().
+class Ticker {
+ public:
+  ~Ticker() { stop(); }
+  void start(std::function<void()> tick);
+  void stop();
+
+ private:
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable stopped_;
+  bool stopping_ = false;
+};
 
 class ProgressView {
  public:
@@ -28,18 +53,20 @@ class ProgressView {
   ProgressView(const ProgressView&) = delete;
   ProgressView& operator=(const ProgressView&) = delete;
 
-  // What generate() is to tell; borrows this.
-  Progress callbacks(int image);
+  // What generate() is to tell of an image with so many steps; borrows this.
+  Progress callbacks(int image, int steps);
   void clear();  // the bar's line is empty again
 
  private:
   void show(const std::string& line);
+  void wait_for_first_step();
   void stepped(int call, int calls, double seconds);
 
   Kind kind_;
   ProgressState state_;
   bool drawn_ = false;
-  std::chrono::steady_clock::time_point last_drawn_{};
+  std::chrono::steady_clock::time_point begun_{}, last_drawn_{};
+  Ticker ticker_;
 };
 
 ProgressView::Kind progress_kind(bool quiet);  // by what standard error is

@@ -22,6 +22,7 @@ Generated generate(Engine& engine, const ResolvedRequest& request, const Progres
   made.warnings = job.warnings;
   made.times.text_encoder = seconds_since(encoding);
 
+  if (progress.denoising) progress.denoising();
   const auto denoising = Clock::now();
   while (!job.done()) {
     engine.step(job);

@@ -14,6 +14,7 @@ struct StageTimes {  // seconds
 
 struct Progress {
   std::function<void(const std::string& component)> preparing;       // before a component is packed
+  std::function<void()> denoising;                                   // before the first U-Net call
   std::function<void(int call, int calls, double seconds)> stepped;  // after each U-Net call
   std::function<void()> decoding;                                    // before the VAE
 };

@@ -67,6 +67,11 @@ TEST(ConfigFile, the_words_of_other_programs_are_keys_too) {
   EXPECT_TRUE(options.request.seed);
   EXPECT_TRUE(options.seed_drawn);
   EXPECT_THAT(refusal("cfg-scal = 3"), HasSubstr("mean cfg-scale?"));
+  EXPECT_THAT(refusal("cfg-scale = 3\nguidance = 4"),
+              StartsWith("c.toml:2:1: guidance stands there by another name too (inkstone calls it guidance)"));
+  options = {};
+  apply_config("guidance = 3\n[generate]\ncfg-scale = 4", "c.toml", options, Command::kGenerate);
+  EXPECT_EQ(options.request.guidance_scale, 4.0f);
 }
 
 TEST(ConfigFile, a_flag_for_one_side_leaves_the_other_of_the_file_s_size) {

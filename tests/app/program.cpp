@@ -60,6 +60,8 @@ std::string ProgramRun::output_so_far() const { return text_of(streams_.path() /
 
 std::string ProgramRun::error_so_far() const { return text_of(streams_.path() / "error"); }
 
+std::string ProgramRun::name() const { return text_of("/proc/" + std::to_string(child_) + "/comm"); }
+
 void ProgramRun::send(int signal) const { kill(child_, signal); }
 
 Outcome ProgramRun::wait() {

@@ -33,6 +33,7 @@ class ProgramRun {
   std::string output_so_far() const;
   std::string error_so_far() const;
   void send(int signal) const;
+  std::string name() const;  // as ps shows it, with a line's end
   Outcome wait();
 
  private:

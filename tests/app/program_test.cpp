@@ -111,9 +111,11 @@ TEST_F(Generate, writes_a_image_with_its_parameters_and_says_what_it_did) {
   ASSERT_EQ(outcome.code, 0) << outcome.error;
   EXPECT_EQ(outcome.output, "");
   EXPECT_THAT(program_.folder.names(), ElementsAre("a-red-apple-42.png"));
-  EXPECT_THAT(outcome.error, AllOf(HasSubstr("UNet2DConditionModel"), HasSubstr("in all"), HasSubstr("precision"),
-                                   HasSubstr("step 4 of 4 (100 %)"), HasSubstr("text encoder"),
-                                   HasSubstr("peak memory"), HasSubstr("seed 42 -> a-red-apple-42.png")));
+  EXPECT_THAT(outcome.error,
+              AllOf(StartsWith("demo \u00b7 64x64 \u00b7 3 steps of pndm \u00b7 guidance 3.5 \u00b7 seed 42\n"),
+                    testing::Not(HasSubstr("UNet2DConditionModel")), HasSubstr("step 1 of 3 \u2026\n"),
+                    HasSubstr("step 3 of 3 (100 %)"), HasSubstr("text encoder"), HasSubstr("peak memory"),
+                    HasSubstr("seed 42 -> a-red-apple-42.png\n")));
   const DecodedPng png = image("a-red-apple-42.png");
   EXPECT_GT(png.image.width, 0);
   ASSERT_EQ(png.texts.size(), 1u);
@@ -125,11 +127,60 @@ TEST_F(Generate, writes_a_image_with_its_parameters_and_says_what_it_did) {
           "Seed: 42, Size: "));
 }
 
+TEST_F(Generate, verbose_shows_the_model_and_its_memory_too) {
+  const Outcome outcome = program_.run({"generate", "a red apple", "--seed", "42", "--steps", "1", "-v"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_THAT(outcome.error, AllOf(HasSubstr("UNet2DConditionModel"), HasSubstr("in all"), HasSubstr("precision"),
+                                   HasSubstr("memory, in detail"), HasSubstr(" \u00b7 1 step of pndm \u00b7 ")));
+}
+
+TEST_F(Generate, says_what_was_given_up_for_memory) {
+  const Outcome outcome = program_.run(
+      {"generate", "a fox", "--steps", "1", "--memory-budget", "54MiB", "--size", "128", "--precision", "fp32"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_THAT(outcome.error, HasSubstr("\ngiven up: "));
+}
+
+TEST_F(Generate, writes_to_standard_output_where_that_is_asked_for) {
+  ASSERT_EQ(program_.run({"generate", "a fox", "--seed", "1", "--steps", "1", "--out", "fox.png"}).code, 0);
+  const Outcome outcome = program_.run({"generate", "a fox", "--seed", "1", "--steps", "1", "--out", "-"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_EQ(outcome.output, text_of(program_.folder.path() / "fox.png")) << "and nothing else";
+  EXPECT_THAT(outcome.error, HasSubstr("seed 1 -> standard output\n"));
+  EXPECT_THAT(program_.folder.names(), ElementsAre("fox.png"));
+}
+
+TEST_F(Generate, writes_the_format_of_the_extension) {
+  for (const auto& [name, mark] : {std::pair("fox.jpg", "\xff\xd8\xff"), std::pair("fox.webp", "RIFF")}) {
+    ASSERT_EQ(program_.run({"generate", "a fox", "--seed", "1", "--steps", "1", "--out", name, "--quiet"}).code, 0);
+    EXPECT_THAT(text_of(program_.folder.path() / name), StartsWith(mark));
+  }
+  EXPECT_THAT(text_of(program_.folder.path() / "fox.webp"), HasSubstr("EXIF"));
+}
+
+TEST_F(Generate, draws_each_prompt_of_a_file_with_a_seed_of_its_own) {
+  program_.folder.write("prompts.txt", "a fox\n\na bee\n");
+  const Outcome outcome =
+      program_.run({"generate", "--prompts", "prompts.txt", "--seed", "5", "--steps", "1", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_THAT(program_.folder.names(), ElementsAre("a-bee-6.png", "a-fox-5.png", "prompts.txt"));
+  const Json json = parse_json(outcome.output, "output");
+  EXPECT_EQ(json.at("images").at(1).at("prompt").as_string(), "a bee");
+  EXPECT_THAT(image("a-bee-6.png").texts[0].second, StartsWith("a bee\nSteps"));
+  ASSERT_EQ(program_.run({"generate", "a bee", "--seed", "6", "--steps", "1", "--out", "alone.png", "--quiet"}).code,
+            0);
+  EXPECT_EQ(text_of(program_.folder.path() / "alone.png"), text_of(program_.folder.path() / "a-bee-6.png"));
+  program_.input = "a fox\na bee\n";
+  ASSERT_EQ(program_.run({"generate", "--prompts", "-", "--seed", "8", "--steps", "1", "--out", "in/", "-q"}).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(program_.folder.path() / "in" / "a-bee-9.png"));
+}
+
 TEST_F(Generate, overwrites_a_name_that_was_given_and_never_one_that_was_not) {
   program_.folder.write("apple.png", "old");
   program_.folder.write("apple-1.png", "old");
-  ASSERT_EQ(program_.run({"generate", "apple", "--seed", "1", "--steps", "1", "--out", "apple.png", "--quiet"}).code,
-            0);
+  const Outcome outcome = program_.run({"generate", "apple", "--seed", "1", "--steps", "1", "--out", "apple.png"});
+  ASSERT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.error, HasSubstr("seed 1 -> apple.png (replaced)\n"));
   EXPECT_GT(image("apple.png").image.width, 0);
   ASSERT_EQ(program_.run({"generate", "apple", "--seed", "1", "--steps", "1", "--quiet"}).code, 0);
   EXPECT_EQ(text_of(program_.folder.path() / "apple-1.png"), "old");
@@ -149,6 +200,14 @@ TEST_F(Generate, draws_a_seed_and_says_it) {
   const uint64_t seed = json.at("images").at(0).at("seed").to_number<uint64_t>();
   EXPECT_LT(seed, uint64_t{1} << 32);
   EXPECT_THAT(program_.folder.names(), ElementsAre("a-fox-" + std::to_string(seed) + ".png"));
+}
+
+TEST_F(Generate, a_seed_of_minus_one_is_drawn_and_said) {
+  const Outcome outcome = program_.run({"generate", "a fox", "--steps", "1", "--seed", "-1", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  const Json json = parse_json(outcome.output, "output");
+  const std::string seed = std::to_string(json.at("images").at(0).at("seed").to_number<uint64_t>());
+  EXPECT_THAT(outcome.error, HasSubstr("seed " + seed + " (drawn)\n"));
 }
 
 TEST_F(Generate, reads_the_prompt_from_standard_input) {
@@ -255,7 +314,10 @@ TEST_F(BadInput, of_flags_is_wrong_usage) {
   expect_refusal({"generate", "a fox", "--karras"}, 2, HasSubstr("--karras true: must be false with pndm; euler"));
   expect_refusal({"generate", "a fox", "--seed", "18446744073709551615", "--count", "2"}, 2,
                  HasSubstr("the last seed"));
-  expect_refusal({"generate", "a fox", "--out", "fox.jpg"}, 2, HasSubstr("try fox.png"));
+  expect_refusal({"generate", "a fox", "--out", "fox.gif"}, 2, HasSubstr("try fox.png"));
+  expect_refusal({"generate", "a fox", "--out", "-", "--count", "2"}, 2, HasSubstr("give --out a folder"));
+  expect_refusal({"generate", "a fox", "--memory-budget", "2"}, 2, HasSubstr("did you mean 2GiB?"));
+  expect_refusal({"a fox"}, 2, HasSubstr("did you mean inkstone generate \"a fox\"?"));
   expect_refusal({"generate", "a fox", "--bogus"}, 2, HasSubstr("unknown flag --bogus"));
 }
 
@@ -321,6 +383,38 @@ TEST_F(BadInput, of_an_output_is_found_before_the_work) {
     EXPECT_EQ(outcome.code, 1) << out;
     EXPECT_THAT(outcome.error, AllOf(StartsWith("inkstone: cannot write "), testing::Not(HasSubstr("step 1")))) << out;
   }
+}
+
+TEST_F(BadInput, of_a_file_that_shall_stay_is_found_before_the_work) {
+  program_.folder.write("fox-6.png", "old");
+  const Outcome outcome = program_.run(
+      {"generate", "a fox", "--seed", "5", "--count", "2", "--steps", "1", "--out", "fox.png", "--no-clobber"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.error, StartsWith("inkstone: fox-6.png is there, and --no-clobber keeps it"));
+  EXPECT_EQ(text_of(program_.folder.path() / "fox-6.png"), "old");
+}
+
+TEST_F(BadInput, of_standard_output_for_two_is_json_with_the_way_out) {
+  const Outcome outcome = program_.run({"generate", "a fox", "--out", "-", "--json"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.error, HasSubstr("give --out a file"));
+}
+
+TEST_F(TheProgram, is_called_by_its_name) {
+  program_.start({"generate", "a fox", "--steps", "900", "--scheduler", "ddim"});
+  for (int tries = 0; tries < 600 && program_.error_so_far().empty(); ++tries)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_EQ(program_.name(), "inkstone\n");
+  program_.send(SIGTERM);
+  program_.wait();
+}
+
+TEST_F(TheProgram, computes_with_no_more_threads_than_there_are_processors) {
+  const Outcome outcome =
+      program_.run({"generate", "a fox", "--steps", "1", "--threads", "1000", "--json", "--out", "x.png"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_THAT(outcome.error, StartsWith("inkstone: --threads 1000: this process may use "));
+  EXPECT_LT(parse_json(outcome.output, "output").at("device").at("threads").as_int64(), 1000);
 }
 
 TEST_F(BadInput, of_a_folder_without_permission_is_found_before_the_work) {

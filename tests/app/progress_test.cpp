@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 namespace inkstone {
 namespace {
 
@@ -45,6 +49,36 @@ TEST(Progress, the_bar_is_never_wider_than_the_terminal) {
 TEST(Progress, lines_say_how_far) {
   EXPECT_EQ(progress_text({1, 1, 2, 21, 4}), "step 2 of 21 (9 %), 0.50 it/s, 38.0 s left");
   EXPECT_EQ(progress_text({2, 3, 21, 21, 42}), "image 2 of 3: step 21 of 21 (100 %), 0.50 it/s, 42.0 s");
+}
+
+TEST(Progress, steps_are_those_that_were_asked_for) {
+  // PNDM makes 20 steps in 21 evaluations, of which the first two are the first step
+  EXPECT_EQ(steps_done(1, 21, 20), 0);
+  EXPECT_EQ(steps_done(2, 21, 20), 1);
+  EXPECT_EQ(steps_done(21, 21, 20), 20);
+  EXPECT_EQ(steps_done(7, 20, 20), 7);
+  EXPECT_EQ(steps_done(0, 0, 20), 0);
+  EXPECT_EQ(progress_text({1, 1, 21, 21, 42, 20}), "step 20 of 20 (100 %), 0.50 it/s, 42.0 s");
+  EXPECT_THAT(progress_bar({1, 1, 11, 21, 5, 20}, 100), testing::HasSubstr(" 10/20, "));
+}
+
+TEST(Progress, one_step_is_no_plural) {
+  EXPECT_EQ(steps_text(1), "1 step");
+  EXPECT_EQ(steps_text(20), "20 steps");
+}
+
+TEST(Progress, a_clock_runs_until_the_first_step_is_done) {
+  EXPECT_EQ(first_step_text({1, 1, 0, 0, 0, 20}, 0.4), "step 1 of 20 \u2026");
+  EXPECT_EQ(first_step_text({1, 1, 0, 0, 0, 20}, 11.9), "step 1 of 20 \u2026 11 s");
+  EXPECT_EQ(first_step_text({2, 3, 0, 0, 0, 20}, 65.2), "image 2 of 3: step 1 of 20 \u2026 1:05");
+  Ticker ticker;
+  std::atomic<int> ticks = 0;
+  ticker.start([&] { ++ticks; });
+  while (ticks < 2) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ticker.stop();
+  const int before = ticks;
+  ticker.stop();
+  EXPECT_EQ(ticks, before);
 }
 
 TEST(Progress, a_run_gets_at_most_ten_lines_and_always_the_last) {

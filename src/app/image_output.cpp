@@ -1,0 +1,82 @@
+#include "app/image_output.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+#include "app/machine.h"
+#include "app/output_path.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/spelling.h"
+
+namespace inkstone {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+void make_last_folder(const std::string& out) {
+  std::error_code error;  // what is wrong with the folder is said by check_writable
+  if (out.ends_with('/') && !is_there(out)) fs::create_directory(fs::path(out).parent_path(), error);
+}
+
+}  // namespace
+
+ImageFormat image_format(const std::string& out) {
+  std::error_code ignored;
+  if (fs::is_directory(out, ignored)) return ImageFormat::kPng;
+  constexpr std::array<std::string_view, 8> kOthers{".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".jxl", ".jp2"};
+  const std::string extension = lower(fs::path(out).extension().string());
+  for (std::string_view other : kOthers)
+    INKSTONE_CHECK_USAGE(extension != other, "--out ", out, ": only .png, .jpg and .webp are written: try ",
+                         fs::path(out).replace_extension(".png").string());
+  if (extension == ".jpg" || extension == ".jpeg") return ImageFormat::kJpeg;
+  return extension == ".webp" ? ImageFormat::kWebp : ImageFormat::kPng;
+}
+
+ImageOutput::ImageOutput(const Options& options, int images)
+    : out_(options.out),
+      format_(image_format(options.out.value_or(""))),
+      to_standard_output_(options.out == "-"),
+      several_(images > 1),
+      no_clobber_(options.no_clobber.value_or(false)) {
+  if (!to_standard_output_) return;
+  INKSTONE_CHECK_USAGE(!options.json.value_or(false),
+                       "--out - and --json would both write to standard output: give --out a file");
+  INKSTONE_CHECK_USAGE(!several_, "--out - and ", images, " images: standard output takes one; give --out a folder");
+  INKSTONE_CHECK_USAGE(!is_terminal(STDOUT_FILENO),
+                       "--out -: standard output is a terminal; send it on, such as: --out - > fox.png");
+}
+
+void ImageOutput::check(const std::string& prompt, uint64_t seed, uint64_t bytes) const {
+  if (to_standard_output_) return;
+  if (out_) make_last_folder(*out_);
+  const fs::path path = image_path(out_, prompt, seed, several_);
+  check_writable(path, bytes);
+  INKSTONE_CHECK(!no_clobber_ || !is_there(path), path.string(),
+                 " is there, and --no-clobber keeps it: give --out another name");
+}
+
+WrittenImage ImageOutput::write(const Image& image, const std::string& parameters, const std::string& prompt,
+                                uint64_t seed) const {
+  const std::string file = image_file(image, format_, kImageQuality, parameters);
+  if (to_standard_output_) {
+    write_output(file);
+    return {"standard output", false};
+  }
+  check(prompt, seed, file.size());
+  const fs::path path = image_path(out_, prompt, seed, several_);
+  const bool replaced = is_there(path);
+  write_file(path, std::as_bytes(std::span(file)));
+  return {path.string(), replaced};
+}
+
+}  // namespace inkstone

@@ -1,0 +1,51 @@
+#include "app/prompts.h"
+
+#include <sstream>
+
+#include "app/machine.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/utf8.h"
+
+namespace inkstone {
+namespace {
+
+constexpr size_t kMaxBytes = size_t{16} << 20;
+
+std::string read_prompt(std::string prompt) {
+  if (prompt != "-") return prompt;
+  prompt = read_input(kMaxBytes);
+  while (!prompt.empty() && (prompt.back() == '\n' || prompt.back() == '\r')) prompt.pop_back();
+  return prompt;
+}
+
+}  // namespace
+
+std::vector<std::string> prompt_lines(const std::string& text, const std::string& subject) {
+  std::istringstream lines(text);
+  std::vector<std::string> prompts;
+  for (std::string line; std::getline(lines, line);) {
+    line.erase(line.find_last_not_of(" \t\r") + 1);
+    if (!line.empty()) prompts.push_back(line);
+  }
+  INKSTONE_CHECK_USAGE(!prompts.empty(), subject, ": no prompt in it; write one a line");
+  return prompts;
+}
+
+std::vector<std::string> read_prompts(const Options& options) {
+  const std::optional<std::string>& prompt = options.request.prompt;
+  INKSTONE_CHECK_USAGE(prompt || options.prompts,
+                       "no prompt: say what to draw, inkstone generate \"a fox on a teal background\"");
+  if (!options.prompts) return {clean_utf8(read_prompt(*prompt))};
+
+  const std::string& file = *options.prompts;
+  INKSTONE_CHECK_USAGE(!prompt, "--prompts ", file, " and the prompt \"", *prompt, "\": give one of the two");
+  INKSTONE_CHECK_USAGE(!options.count, "--prompts ", file, " and --count ", options.count.value_or(0),
+                       ": each line is an image; write a line twice for two images of it");
+  const std::string text = file == "-" ? read_input(kMaxBytes) : read_file(file, kMaxBytes);
+  std::vector<std::string> prompts = prompt_lines(text, "--prompts " + file);
+  for (std::string& line : prompts) line = clean_utf8(line);
+  return prompts;
+}
+
+}  // namespace inkstone
