@@ -154,6 +154,8 @@ fs::path link_target(const fs::path& path) {
   std::error_code ignored;
   for (int links = 0; fs::is_symlink(target, ignored); ++links) {
     INKSTONE_CHECK(links < kMostLinks, path.string(), " is a link that leads to no file, only to more links");
+    // The text of a link in /proc/self/fd, where /dev/stdout leads, may be no path: "pipe:[4711]".
+    if (fs::is_other(target, ignored)) return target;
     // An absolute path replaces all before it.
     target = target.parent_path() / fs::read_symlink(target);
   }

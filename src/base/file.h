@@ -12,8 +12,8 @@ namespace inkstone {
 // Whether its folder lists it. A link to nothing is listed, too: who reads it is told what is lost.
 bool is_listed(const std::filesystem::path& path);
 
-// The path itself, or where it leads if it is a symbolic link: also a file that is not there yet.
-// Throws Error if links lead in a circle.
+// The path itself, or where it leads if it is a symbolic link: also a file that is not there yet. A
+// link to a pipe or device stays as it is. Throws Error if links lead in a circle.
 std::filesystem::path link_target(const std::filesystem::path& path);
 
 // The whole file; throws Error naming the file if it is missing, not a file, unreadable or larger

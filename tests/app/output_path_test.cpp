@@ -77,6 +77,10 @@ TEST(OutputPath, what_cannot_be_written_is_found_before) {
   EXPECT_THAT(refusal(folder.path() / "inner.png", 1000), HasSubstr("no ordinary file"));
   fs::create_symlink("none/bee.png", folder.path() / "link.png");
   EXPECT_THAT(refusal(folder.path() / "link.png", 1000), HasSubstr("none does not exist"));
+  fs::create_symlink("/dev/null", folder.path() / "device.png");
+  const fs::path device = image_path((folder.path() / "device.png").string(), "x", 7, false);
+  EXPECT_EQ(device, folder.path() / "device.png");
+  EXPECT_THAT(refusal(device, 0), HasSubstr("no ordinary file"));
   EXPECT_THAT(refusal("/dev/null", 0), HasSubstr("no ordinary file"));
   EXPECT_THAT(refusal(folder.path() / "bee.png", uint64_t{1} << 60), HasSubstr("left, and it may take"));
 }

@@ -122,6 +122,12 @@ TEST_F(File, writing_refuses_with_path_and_reason) {
                 testing::AllOf(HasSubstr("cannot write " + path.string()), HasSubstr(why)));
   }
   EXPECT_THAT(error_of([&] { write_file("/dev/full", bytes_of("x")); }), HasSubstr("not a regular file"));
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const fs::path written = "/proc/self/fd/" + std::to_string(ends[1]);
+  EXPECT_THAT(error_of([&] { write_file(written, bytes_of("x")); }),
+              HasSubstr("cannot write " + written.string() + ": it is not a regular file"));
+  for (const int end : ends) ::close(end);
   EXPECT_THAT(error_of([&] { write_file("/proc/inkstone", bytes_of("x")); }),
               HasSubstr("cannot write /proc/inkstone: "));
   EXPECT_EQ(files_in(folder_), 2u);
