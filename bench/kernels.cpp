@@ -88,7 +88,7 @@ void climb_streams(DType type, double seconds) {
 }
 
 int climb(double seconds) {
-  const double fp32 = kernels::probe_peak(DType::kF32, 25), bf16 = kernels::probe_peak(DType::kBF16);
+  const double fp32 = kernels::probe_peak(DType::kF32, 25), bf16 = kernels::probe_peak(DType::kBF16, 25);
   std::printf("%s, %d threads; peak fp32 %.1f, bf16 %.1f GFLOP/s\n", kernels::table().name, threads(), fp32 * 1e-9,
               bf16 * 1e-9);
   climb_attention(DType::kBF16, bf16, seconds);

@@ -94,7 +94,7 @@ double time_winograd(const Rung& r, double seconds, bool normalised, size_t& scr
 }
 
 int climb(double seconds) {
-  const double fp32 = kernels::probe_peak(DType::kF32, 25), bf16 = kernels::probe_peak(DType::kBF16),
+  const double fp32 = kernels::probe_peak(DType::kF32, 25), bf16 = kernels::probe_peak(DType::kBF16, 25),
                peak = bf16 > 0 ? bf16 : fp32;
   std::printf("%s, %d threads; peak fp32 %.1f, bf16 %.1f GFLOP/s\n", kernels::table().name, threads(), fp32 * 1e-9,
               bf16 * 1e-9);
