@@ -77,7 +77,7 @@ TEST(ServeSettings, what_is_wrong_is_named) {
 }
 
 TEST(ServeSettings, a_worker_gets_the_model_its_device_and_the_caps) {
-  const Options options = options_of({"--model", "m", "--max-batch", "4", "--memory-budget", "1KiB", "--threads", "2"});
+  const Options options = options_of({"--model", "m", "--max-batch", "4", "--memory-budget", "1MiB", "--threads", "2"});
   const std::vector<std::string> program = worker_program(options, serve_settings(options))("npu:1");
   EXPECT_EQ(program[1], "worker");
   const Options worker = parse_command_line({program.begin() + 1, program.end()}).options;
@@ -85,7 +85,7 @@ TEST(ServeSettings, a_worker_gets_the_model_its_device_and_the_caps) {
   EXPECT_EQ(worker.device, "npu:1");
   EXPECT_EQ(worker.jobs, 4);
   EXPECT_EQ(worker.max_side, 2048);
-  EXPECT_EQ(worker.memory_budget->bytes, 1024U);
+  EXPECT_EQ(worker.memory_budget->bytes, size_t{1} << 20);
   EXPECT_EQ(worker.threads, 2);
 }
 

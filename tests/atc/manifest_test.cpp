@@ -2,6 +2,7 @@
 #include "atc/manifest.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -37,7 +38,9 @@ Manifest example() {
 
 class ManifestTest : public testing::Test {
  protected:
-  ManifestTest() : folder_(fs::path(testing::TempDir()) / "manifest") { fs::create_directories(folder_); }
+  ManifestTest() : folder_(fs::path(testing::TempDir()) / ("manifest_" + std::to_string(getpid()))) {
+    fs::create_directories(folder_);
+  }
   ~ManifestTest() override { fs::remove_all(folder_); }
   std::string text() const { return read_file(folder_ / kManifestName, 1 << 20); }
   void put(const std::string& text) const {

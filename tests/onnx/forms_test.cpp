@@ -2,6 +2,7 @@
 // holds their number.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <functional>
 
@@ -40,7 +41,9 @@ Graph graph_of(const Shape& shape, const Write& write, DType type = DType::kF32)
 
 class OnnxForms : public testing::Test {
  protected:
-  OnnxForms() : folder_(fs::path(testing::TempDir()) / "onnx_forms") { fs::create_directories(folder_); }
+  OnnxForms() : folder_(fs::path(testing::TempDir()) / ("onnx_forms_" + std::to_string(getpid()))) {
+    fs::create_directories(folder_);
+  }
   ~OnnxForms() override { fs::remove_all(folder_); }
 
   onnx::ModelProto exported(const Graph& graph, const OnnxOptions& options = {}, const Graph* other = nullptr) {

@@ -2,6 +2,7 @@
 // named.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -40,7 +41,9 @@ Example example(float largest = 2) {
 
 class OnnxWeights : public testing::Test {
  protected:
-  OnnxWeights() : folder_(fs::path(testing::TempDir()) / "onnx_weights") { fs::create_directories(folder_); }
+  OnnxWeights() : folder_(fs::path(testing::TempDir()) / ("onnx_weights_" + std::to_string(getpid()))) {
+    fs::create_directories(folder_);
+  }
   ~OnnxWeights() override { fs::remove_all(folder_); }
 
   std::vector<OnnxFile> write(const Example& made, DType type) {
