@@ -44,12 +44,13 @@ FOREIGN_VARIABLES = ("INKSTONE_", "ONEDNN_", "DNNL_", "OMP_", "GOMP_")  # the ca
 
 # ---- What is drawn.
 
-TINY = "tests/fixtures/models/tiny-sd15"
+TINY, V_MODEL = "tests/fixtures/models/tiny-sd15", "tests/fixtures/models/tiny-sd2"
 MODELS = {  # a whole model, and the parts of it that are taken from elsewhere
     "demo": ("demo/model", {}),
     "tiny": (TINY, {}),
     "tiny with old VAE": (TINY, {"vae": TINY + "/vae_old"}),
-    "tiny in v": (TINY, {"scheduler": "tests/fixtures/models/tiny-sd2/scheduler"})}  # v prediction
+    "tiny in v": (TINY, {"scheduler": V_MODEL + "/scheduler",  # the file, and the class, which stands in the index
+                         "model_index.json": V_MODEL + "/model_index.json"})}
 EXPORTS = {  # for the simulated card
     "fp32": {"precision": "fp32", "sizes": "64,96x64", "batch": "1,2", "vae_tile": 4},
     "gears": {"precision": "fp32", "sizes": "64", "batch": "1,2,3,4", "gears": True},
