@@ -20,7 +20,6 @@ namespace {
 constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench),
                    kE = bit(Command::kExport), kD = bit(Command::kDevices), kW = bit(Command::kWorker),
                    kS = bit(Command::kServe);
-constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 constexpr double kMaxThreads = 1024;
 // Less is a slip: 2 for 2GiB. No model runs in it.
 constexpr double kLeastBudget = 1 << 20;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/json.h"
 #include "base/random.h"
 #include "base/utf8.h"
 #include "serve/api/fault.h"
@@ -46,6 +47,8 @@ constexpr std::string_view kOpenAiFormats[] = {"png", "jpeg", "webp"};
 constexpr std::string_view kBackgrounds[] = {"auto", "opaque"};
 
 void read_openai_size(const Fields& fields, ImageRequest& image) {
+  constexpr const char* kRule = "\"auto\" or WIDTHxHEIGHT, as \"512x512\"";
+  if (const Json* raw = fields.object().if_contains("size"); raw && *raw == "") fields.wrong("size", kRule);
   const auto size = fields.text("size", kMaxWordBytes);
   if (!size || *size == "auto") return;
   int sides[2] = {0, 0};
@@ -54,7 +57,7 @@ void read_openai_size(const Fields& fields, ImageRequest& image) {
     const auto [next, fault] = std::from_chars(at, end, side);
     const bool last = &side == &sides[1];
     if (fault != std::errc() || side <= 0 || (last ? next != end : next == end || *next != 'x'))
-      fields.wrong("size", "\"auto\" or WIDTHxHEIGHT, as \"512x512\"");
+      fields.wrong("size", kRule);
     at = next + 1;
   }
   image.width = sides[0];

@@ -82,7 +82,7 @@ TEST(OpenAi, the_model_goes_by_the_operators_names_too) {
 TEST(OpenAi, empty_texts_are_not_there_and_numbers_may_be_texts) {
   FakeServer server;
   const auto exchange = server.ask(images(R"({"prompt": "p", "quality": "", "style": "", "output_format": "",
-      "response_format": "", "size": "", "n": "2", "input_fidelity": "low", "moderation": "any"})"));
+      "response_format": "", "n": "2", "input_fidelity": "low", "moderation": "any"})"));
   ASSERT_FALSE(exchange->answer) << exchange->answer->body;
   EXPECT_EQ(server.service.last().order.images.size(), 2u);
   EXPECT_EQ(server.ask(images(R"({"prompt": ""})"))->answer->status, 400);
@@ -109,6 +109,7 @@ TEST(OpenAi, errors_have_all_four_keys) {
            {R"({"prompt": "p", "foo": 1})", 400, "invalid_request_error", "foo", "unknown_parameter"},
            {R"({"prompt": "p", "n": 17})", 400, "invalid_request_error", "n", "invalid_value"},
            {R"({"prompt": "p", "size": "512"})", 400, "invalid_request_error", "size", "invalid_value"},
+           {R"({"prompt": "p", "size": ""})", 400, "invalid_request_error", "size", "invalid_value"},
            {R"({"prompt": "p", "size": "512x"})", 400, "invalid_request_error", "size", "invalid_value"},
            {R"({"prompt": "p", "size": "x512"})", 400, "invalid_request_error", "size", "invalid_value"},
            {R"({"prompt": "p", "size": "512x512x512"})", 400, "invalid_request_error", "size", "invalid_value"},
