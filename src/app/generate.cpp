@@ -137,7 +137,7 @@ JsonObject result_json(const Session& session, const std::vector<ImageFile>& fil
   sum.total = session.seconds;
   JsonObject parameters = request_json(session.request.said()), times = times_json(sum),
              memory = plan_json(session.plan);
-  parameters["count"] = session.count;
+  parameters["num_images_per_prompt"] = session.count;
   times["load_seconds"] = session.loaded.seconds;
   const size_t budget = session.loaded.engine->options().memory_budget;
   memory["budget_bytes"] = budget ? Json(budget) : Json();
