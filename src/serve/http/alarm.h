@@ -1,5 +1,5 @@
-// A timer for the earliest of many times. It is only set anew to be earlier, which is cheap: whoever
-// is woken too early sets it again.
+// A timer for the earliest of many times. To move it to a later time costs nothing: it still rings at
+// the earlier one, and its user sets it again then.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>

@@ -10,12 +10,6 @@ namespace {
 using serve::log_line;
 using serve::LogLevel;
 
-// Probes come every few seconds and say nothing.
-bool probe(std::string_view path) {
-  return path.starts_with("/health") || path == "/metrics" || path == "/ping" || path == "/internal/ping" ||
-         path.starts_with("/v2/health");
-}
-
 }  // namespace
 
 Answer::Answer(std::string client, uint64_t written) : written_before_(written) {
@@ -56,7 +50,8 @@ std::string Answer::piece(std::string_view bytes) const {
 std::string Answer::end() const { return chunked_ && request_.method != "HEAD" ? "0\r\n\r\n" : ""; }
 
 void Answer::log(bool client_gone, uint64_t written) const {
-  const LogLevel level = probe(request_.path) ? LogLevel::kDebug : LogLevel::kInfo;
+  // Probes come every few seconds and say nothing.
+  const LogLevel level = is_probe(request_.path) ? LogLevel::kDebug : LogLevel::kInfo;
   const double took = std::chrono::duration<double>(Clock::now() - started_).count();
   log_line(level, client_gone ? "client gone" : "request",
            {{"request", request_.id},

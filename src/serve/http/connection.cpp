@@ -15,10 +15,6 @@ namespace {
 using serve::log_line;
 using serve::LogLevel;
 
-bool is_health(const Route& route) {
-  return route.pattern.starts_with("/health") || route.pattern.starts_with("/v2/health");
-}
-
 // An answer of which a part is lost can only end with its connection.
 template <typename Work>
 void or_close(Connection& connection, const Work& work) {
@@ -32,10 +28,10 @@ void or_close(Connection& connection, const Work& work) {
 
 }  // namespace
 
-Connection::Connection(std::shared_ptr<ServerState> state, Socket socket, std::string address, bool for_health)
+Connection::Connection(std::shared_ptr<ServerState> state, Socket socket, std::string address, bool for_probe)
     : state_(std::move(state)),
       address_(std::move(address)),
-      for_health_(for_health),
+      for_probe_(for_probe),
       body_(state_->memory),
       transport_(*state_, std::move(socket)),
       exchange_counted_(state_->figures.exchanges),
@@ -174,6 +170,7 @@ void Connection::read_request(std::string_view& bytes) {
 
 // A stated length counts at once, so that nobody is cut off in the middle of a body.
 void Connection::reserve_body() {
+  if (!reader_->has_body()) return;
   const size_t stated = static_cast<size_t>(reader_->content_length().value_or(0));
   const size_t wanted = std::max(stated, reader_->request().body.capacity());
   bool has_room = body_.grow(wanted);
@@ -190,8 +187,8 @@ void Connection::admit() {
   Admission admission = RequestAdmission(*state_, *reader_, answer_->request()).admit();
   if (!admission.route) return reply(std::move(*admission.reply));
   route_ = admission.route;
-  for_health_ = for_health_ && state_->places_left() < state_->kept_places();
-  if (for_health_ && !is_health(*route_)) {
+  for_probe_ = for_probe_ && state_->places_left() < state_->kept_places();
+  if (for_probe_ && !is_probe(route_->pattern)) {
     Refusal refusal(503, "busy", "all connections of the server have work; send this again soon");
     refusal.error.retry_after = 1;
     answer_->request().keep_alive = false;
@@ -241,6 +238,7 @@ void Connection::refuse(const Error& error) {
 }
 
 void Connection::reply(Reply reply) {
+  if (phase_ == Phase::kClosed) return;  // while an earlier answer began
   const bool unread = reader_ && reader_->state() != RequestReader::State::kDone;
   if (unread || state_->draining) answer_->request().keep_alive = false;
   std::string head = answer_->begin(reply);

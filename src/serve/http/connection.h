@@ -38,8 +38,8 @@ class Connection final : public TransportUser, public std::enable_shared_from_th
  public:
   using Socket = Transport::Socket;
 
-  // `for_health`: it took one of the places that are kept for requests to /health.
-  Connection(std::shared_ptr<ServerState> state, Socket socket, std::string address, bool for_health);
+  // `for_probe`: it took one of the places that are kept for probes (request_policy.h).
+  Connection(std::shared_ptr<ServerState> state, Socket socket, std::string address, bool for_probe);
   void start();
   // At once; who works on its request is told.
   void close() noexcept;
@@ -88,7 +88,7 @@ class Connection final : public TransportUser, public std::enable_shared_from_th
 
   const std::shared_ptr<ServerState> state_;
   const std::string address_;
-  bool for_health_;
+  bool for_probe_;
   const int* places_ = nullptr;  // of its address
   BodyShare body_;               // until the request's handler returns
   Transport transport_;

@@ -30,7 +30,7 @@ void ConnectionExchange::begin_stream(Reply head) {
   try {
     connection_->begin_stream(head);
   } catch (...) {
-    state_ = State::kOpen;
+    if (state_ == State::kStreaming) state_ = State::kOpen;
     throw;
   }
 }

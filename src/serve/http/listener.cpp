@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 
@@ -50,24 +51,39 @@ void Listener::stop() {
   pause_.cancel();
 }
 
-void Listener::accept() {
-  if (!acceptor_.is_open()) return;
-  acceptor_.async_accept([self = shared_from_this()](const ErrorCode& error, Tcp::socket socket) {
-    self->accepted(error, std::move(socket));
-  });
+void* Listener::WaitMemory::do_allocate(size_t bytes, size_t alignment) {
+  INKSTONE_CHECK(bytes <= sizeof bytes_ && alignment <= alignof(std::max_align_t), "a wait of ", bytes, " bytes");
+  return bytes_;
 }
 
-void Listener::accepted(ErrorCode error, Tcp::socket socket) {
+// The wait is for the listening socket alone: a connection is accepted where its exceptions are caught.
+void Listener::listen() {
   if (!acceptor_.is_open()) return;
-  if (!error) enter_connection([&] { enter(std::move(socket)); }, [] {});
-  if (!error || error == asio::error::connection_aborted || error == asio::error::interrupted) return accept();
-  if (out_of_descriptors(error) && evict_one(*state_)) return accept();
+  const auto ready = [self = shared_from_this()](const ErrorCode& /*error*/) {
+    if (!self->acceptor_.is_open()) return;
+    bool again = true;
+    enter_connection([&] { again = self->accept(); }, [] {});
+    if (again) self->listen();
+  };
+  acceptor_.async_wait(Tcp::acceptor::wait_read,
+                       asio::bind_allocator(std::pmr::polymorphic_allocator<>(&wait_memory_), ready));
+}
+
+bool Listener::accept() {
+  ErrorCode error;
+  Tcp::socket socket = acceptor_.accept(error);
+  if (!error) enter(std::move(socket));
+  if (!error || error == asio::error::would_block || error == asio::error::connection_aborted ||
+      error == asio::error::interrupted)
+    return true;
+  if (out_of_descriptors(error) && evict_one(*state_)) return true;
   turn_one_away();
   log_line(LogLevel::kWarning, "accept", {{"problem", error.message()}});
   pause_.expires_after(kPause);
   pause_.async_wait([self = shared_from_this()](const ErrorCode& cancelled) {
-    if (!cancelled) self->accept();
+    if (!cancelled) self->listen();
   });
+  return false;
 }
 
 void Listener::enter(Tcp::socket socket) {
@@ -85,15 +101,17 @@ void Listener::enter(Tcp::socket socket) {
   }
   socket.set_option(Tcp::no_delay(true), error);
   socket.set_option(asio::socket_base::keep_alive(true), error);
-  std::make_shared<Connection>(state_, std::move(socket), std::move(address), place == Place::kForHealth)->start();
+  const auto connection =
+      std::make_shared<Connection>(state_, std::move(socket), std::move(address), place == Place::kForProbe);
+  enter_connection([&] { connection->start(); }, [&] { connection->close(); });
 }
 
 Listener::Place Listener::place_for(const std::string& address) {
   const auto same = state_->of_address.find(address);
-  if (same != state_->of_address.end() && same->second >= state_->settings.max_per_client) return Place::kNone;
+  if (same != state_->of_address.end() && same->second >= state_->settings.max_per_address) return Place::kNone;
   if (state_->places_left() <= state_->kept_places()) evict_one(*state_);
   if (state_->places_left() > state_->kept_places()) return Place::kAny;
-  return state_->places_left() > 0 ? Place::kForHealth : Place::kNone;
+  return state_->places_left() > 0 ? Place::kForProbe : Place::kNone;
 }
 
 // Without this, clients in the queue could wait long for a free descriptor.

@@ -1,5 +1,6 @@
 // The memory that all connections of a server hold together: bodies that come in, answers that are
-// not read yet. So many clients, each within its own limits, cannot take all of the machine's.
+// not read yet. So many clients, each within its own limits, cannot take all of the machine's. An
+// answer that several clients read is in memory once, but counts for each of them.
 #pragma once
 
 #include <cstddef>
@@ -22,8 +23,6 @@ class MemoryBudget {
   void add_unsent(size_t bytes) { unsent_ += bytes; }
   void remove_unsent(size_t bytes) { unsent_ -= bytes; }
   bool exceeded() const { return bodies_ + unsent_ > max_; }
-  size_t bodies() const { return bodies_; }
-  size_t unsent() const { return unsent_; }
 
  private:
   static constexpr size_t kSmall = 16 << 10;

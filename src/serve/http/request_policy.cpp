@@ -48,6 +48,11 @@ std::string_view without_usual_port(std::string_view host, std::string_view sche
 
 }  // namespace
 
+bool is_probe(std::string_view path) {
+  return path.starts_with("/health") || path.starts_with("/v2/health") || path == "/metrics" || path == "/ping" ||
+         path == "/internal/ping";
+}
+
 bool is_loopback(std::string_view name) {
   if (iequals(name, "localhost") || iequals(name, "localhost.")) return true;
   boost::system::error_code error;

@@ -31,8 +31,8 @@ struct ServerState {
   }
 
   int places_left() const { return settings.max_connections - figures.connections; }
-  // ... of these, kept for requests to /health; few where there are few in all.
-  int kept_places() const { return std::min(settings.kept_for_health, settings.max_connections / 8); }
+  // ... of these, kept for probes; few where there are few in all.
+  int kept_places() const { return std::min(settings.kept_for_probes, settings.max_connections / 8); }
 
   boost::asio::io_context& events;
   const Settings settings;

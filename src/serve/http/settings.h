@@ -21,9 +21,9 @@ struct Settings {
   size_t max_memory = 256 << 20;
   // Bytes a second that a client must read of a complete answer, averaged over write_seconds.
   size_t min_rate = 16 << 10;
-  int max_connections = 2048, max_per_client = 1024;  // the latter: of one address
-  // Of max_connections: kept for requests to /health, when all others have work.
-  int kept_for_health = 16;
+  int max_connections = 2048, max_per_address = 1024;
+  // Of max_connections: kept for probes, when all others have work.
+  int kept_for_probes = 16;
   double header_seconds = 10, body_seconds = 30, write_seconds = 30, idle_seconds = 60, ping_seconds = 10;
   // A file with lines NAME:KEY. Empty: no keys, anyone may use the server.
   std::string key_file;

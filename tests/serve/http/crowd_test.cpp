@@ -62,7 +62,7 @@ TEST(Crowd, of_the_address_with_most_places_the_oldest_gives_way) {
   EXPECT_EQ(many[33].ask(get("/echo").substr(1)).status, 200);
 }
 
-TEST(Crowd, a_few_places_are_kept_for_health) {
+TEST(Crowd, a_few_places_are_kept_for_probes) {
   ServerFixture fixture(small_door());
   std::vector<Client> working, crowd;
   for (int i = 0; i < 35; ++i) working.emplace_back(fixture.port).send(get("/hold"));
@@ -136,7 +136,9 @@ TEST(Crowd, bodies_have_half_of_the_budget_from_their_heads_on) {
   EXPECT_EQ(first.ask(whole.substr(200)).status, 200);
   for (int i = 0; i < 5; ++i)
     EXPECT_EQ(fixture.client().ask(i % 2 ? whole : chunks).status, 200) << "all was given back";
+  const int64_t before = fixture.figures().requests;
   for (int i = 0; i < 5; ++i) fixture.client().send(whole.substr(0, 200));
+  ASSERT_TRUE(fixture.becomes([&] { return fixture.server->figures().requests == before + 5; }));
   ASSERT_TRUE(fixture.becomes([&] { return fixture.server->figures().connections <= 1; }));
   EXPECT_EQ(fixture.client().ask(whole).status, 200) << "also by who left";
 }

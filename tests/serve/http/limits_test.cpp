@@ -26,7 +26,7 @@ void allow_descriptors() {
 
 Settings many() {
   Settings settings = ServerFixture::quick();
-  settings.max_connections = settings.max_per_client = 8192;
+  settings.max_connections = settings.max_per_address = 8192;
   settings.header_seconds = settings.body_seconds = settings.write_seconds = 60;
   return settings;
 }
@@ -265,7 +265,7 @@ TEST(HttpLimits, ten_thousand_pipelined_requests_take_no_memory) {
 
 TEST(HttpLimits, connections_are_counted_for_each_address) {
   Settings settings = ServerFixture::quick();
-  settings.max_per_client = 3;
+  settings.max_per_address = 3;
   ServerFixture fixture(settings);
   std::vector<Client> clients;
   for (int i = 0; i < 3; ++i) EXPECT_EQ(clients.emplace_back(fixture.port).ask(get("/echo")).status, 200);

@@ -88,6 +88,25 @@ void ServerFixture::add_routes(Router& router) {
   absent.at_head = true;
   router.add(std::move(absent));
   router.add({"GET", "/drop", [](const ExchangePtr&) {}});
+  // Handlers that answer again what failed.
+  router.add({"GET", "/again", [](const ExchangePtr& exchange) {
+                try {
+                  echo(exchange);
+                } catch (const std::exception&) {
+                  echo(exchange);
+                }
+              }});
+  router.add({"GET", "/stream-again", [](const ExchangePtr& exchange) {
+                const auto stream = [&] {
+                  exchange->begin_stream({200, "text/event-stream", "", {}});
+                  exchange->end_stream();
+                };
+                try {
+                  stream();
+                } catch (const std::exception&) {
+                  stream();
+                }
+              }});
   router.add({"GET", "/throw", [](const ExchangePtr&) { throw std::runtime_error("secret at 0x1234"); }});
   router.add({"GET", "/usage", [](const ExchangePtr&) { throw UsageError("steps must be at least 1"); }});
   router.add({"GET", "/split", [](const ExchangePtr& exchange) {
