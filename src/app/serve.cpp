@@ -28,8 +28,6 @@ namespace {
 constexpr std::chrono::milliseconds kPollInterval{50};
 // Seconds for clients to read their answers, once all orders have ended.
 constexpr double kReadSeconds = 5;
-// Of each worker, before the first is ready.
-constexpr int kMaxFailedStarts = 3;
 
 bool loopback(const std::string& host) { return host.starts_with("127.") || host == "::1" || host == "localhost"; }
 
@@ -127,7 +125,7 @@ class Service {
 
   bool no_worker_starts() const {
     for (const serve::WorkerFigures& worker : gateway_.figures().workers)
-      if (worker.restarts < kMaxFailedStarts) return false;
+      if (!worker.cannot_start) return false;
     return true;
   }
 
@@ -163,7 +161,6 @@ serve::ServeSettings within_descriptors(serve::ServeSettings settings, rlim_t de
               std::to_string(settings.http.max_connections) + ": the system allows this process " +
               std::to_string(descriptors) + " open files (ulimit -Hn)");
   settings.http.max_connections = static_cast<int>(places);
-  settings.http.max_per_client = std::min(settings.http.max_per_client, settings.http.max_connections);
   return settings;
 }
 

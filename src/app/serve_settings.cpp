@@ -46,7 +46,6 @@ void set_http(const Options& options, http::Settings& http) {
   http.key_file = options.key_file.value_or("");
   if (options.max_body) http.max_body = options.max_body->bytes;
   http.max_connections = options.max_connections.value_or(http.max_connections);
-  http.max_per_client = std::min(http.max_per_client, http.max_connections);
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 
 #include <ctime>
 
-#include "base/digest.h"
 #include "base/spelling.h"
 #include "base/version.h"
 #include "serve/api/a1111_request.h"
@@ -70,20 +69,6 @@ JsonObject info_json(const OrderState& order, const A1111Request& asked, const M
           {"warnings", std::move(warnings)}};
 }
 
-// Fields without effect may be as large as a body, and the echo is kept until the images are there.
-JsonObject small_echo(JsonObject echo) {
-  constexpr size_t kMaxText = kMaxPromptBytes;
-  for (const FieldInfo& field : a1111_fields()) {
-    Json& value = echo[field.name];
-    const JsonObject* object = value.if_object();
-    const JsonArray* array = value.if_array();
-    const bool large = (object && !object->empty()) || (array && !array->empty()) ||
-                       (value.is_string() && value.as_string().size() > kMaxText);
-    if (large) value = parse_json(field.example, "default");
-  }
-  return echo;
-}
-
 std::string a1111_text(const OrderState& order, const A1111Request& asked, const ModelCard* card) {
   JsonArray images;
   if (asked.send_images)
@@ -92,11 +77,10 @@ std::string a1111_text(const OrderState& order, const A1111Request& asked, const
       {"images", std::move(images)}, {"parameters", asked.echo}, {"info", json_text(info_json(order, asked, card))}});
 }
 
-// The echo is a part of the answer: other fields without effect make another answer.
 http::Reply a1111_reply(ApiContext& context, const OrderState& order, const A1111Request& asked) {
   if (const auto error = error_of(order)) throw ApiFault(*error);
-  return shared_json_reply(context.answers.of("a1111 " + order.id + " " + sha256(json_text(asked.echo)),
-                                              [&] { return a1111_text(order, asked, context.service.model()); }));
+  return shared_json_reply(
+      context.answers.of("a1111 " + order.id, [&] { return a1111_text(order, asked, context.service.model()); }));
 }
 
 void txt2img(A1111State& state, const http::ExchangePtr& exchange) {
@@ -106,7 +90,6 @@ void txt2img(A1111State& state, const http::ExchangePtr& exchange) {
   const ModelCard& card = ready_model(context.service);
   auto asked = std::make_shared<A1111Request>(
       a1111_request(request, fields, state.options.of(request.client, card), card, limits_of(context, card)));
-  asked->echo = small_echo(std::move(asked->echo));
   const OrderState& order = submit(context.service, std::move(asked->order));
   answer_when_ended(context.service, exchange, order, http::ErrorShape::kA1111,
                     [&context, asked](const OrderState& done) { return a1111_reply(context, done, *asked); });

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/random.h"
 #include "base/spelling.h"
 #include "base/utf8.h"
 #include "serve/api/a1111_options.h"
@@ -138,7 +137,6 @@ void read_sampler(const Fields& fields, const JsonObject& options, A1111Request&
 ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, const Limits& limits,
                               A1111Request& result) {
   ImageRequest image = read_request(fields, kA1111Names);
-  if (!image.seed) image.seed = random_seed();
   if (!image.steps) image.steps = std::min(50, limits.image.max_steps);
   if (!image.guidance_scale) image.guidance_scale = 7;
   read_sampler(fields, options, result, image);
@@ -164,11 +162,19 @@ void use_options(const JsonObject& options, Order& order) {
   order.quality = static_cast<int>(options.at("jpeg_quality").to_number<double>());
 }
 
+bool is_large(const Json& value) {
+  const JsonObject* object = value.if_object();
+  const JsonArray* array = value.if_array();
+  return (object && !object->empty()) || (array && !array->empty()) ||
+         (value.is_string() && value.as_string().size() > kMaxPromptBytes);
+}
+
+// Fields without effect may be as large as a body, and the echo is kept until the images are there.
 JsonObject echo_of(const Fields& fields) {
   JsonObject echo;
   for (const FieldInfo& field : kA1111Fields) {
     const Json* said = fields.find(field.name);
-    echo[field.name] = said ? *said : parse_json(field.example, "default");
+    echo[field.name] = said && !is_large(*said) ? *said : parse_json(field.example, "default");
   }
   return echo;
 }

@@ -4,9 +4,8 @@
 #include "diffusion/parameters.h"
 
 namespace inkstone::serve {
-namespace {
 
-const std::vector<A1111SamplerRow>& sampler_rows() {
+std::span<const A1111SamplerRow> a1111_sampler_rows() {
   static const std::vector<A1111SamplerRow> all{
       {SchedulerKind::kDpmpp2M, {"k_dpmpp_2m", "dpmpp_2m"}, true},
       {SchedulerKind::kDpmpp2MSde, {"k_dpmpp_2m_sde", "dpmpp_2m_sde"}, true},
@@ -19,8 +18,10 @@ const std::vector<A1111SamplerRow>& sampler_rows() {
   return all;
 }
 
+namespace {
+
 const A1111SamplerRow* row_of(std::string_view lower_case) {
-  for (const A1111SamplerRow& row : sampler_rows()) {
+  for (const A1111SamplerRow& row : a1111_sampler_rows()) {
     if (lower(sampler_name(row.kind)) == lower_case || name_of(row.kind) == lower_case) return &row;
     for (const std::string& alias : row.aliases)
       if (alias == lower_case) return &row;
@@ -29,8 +30,6 @@ const A1111SamplerRow* row_of(std::string_view lower_case) {
 }
 
 }  // namespace
-
-std::span<const A1111SamplerRow> a1111_sampler_rows() { return sampler_rows(); }
 
 std::optional<A1111Sampler> a1111_sampler(std::string_view name) {
   struct Suffix {

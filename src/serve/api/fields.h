@@ -26,10 +26,12 @@ struct FieldInfo {
 };
 
 enum class Manner {
-  kStrict,  // a null is a fault
-  // A null or an empty text is a field that is not there; texts that are numbers are numbers.
+  // A null is a fault, and in a body a text is no number.
+  kStrict,
+  // A null or an empty text is a field that is not there; a text may be a number.
   kNullsAbsent,
-  // The same; texts that are numbers are numbers, fields that nobody knows are nothing.
+  // A null is a field that is not there; a text may be a number, and 0 and 1 are flags. Fields that
+  // are not known are ignored.
   kLenient
 };
 
@@ -46,7 +48,7 @@ class Fields {
   void check_names(std::span<const FieldInfo> table) const;
 
   bool has(std::string_view name) const { return find(name) != nullptr; }
-  // Null where it is not there, or where a null counts as that.
+  // Null where it is not there, or counts as that.
   const Json* find(std::string_view name) const;
   std::optional<std::string> text(std::string_view name, size_t max_bytes) const;
   // `rule`: what a fault says of it, where that is not "a whole number from min to max".
@@ -65,7 +67,7 @@ class Fields {
  private:
   bool is_text_number(std::string_view name, const Json& value) const;
 
-  std::shared_ptr<JsonObject> object_;  // this one's own
+  std::shared_ptr<JsonObject> object_;  // shared by copies
   Manner manner_;
   std::vector<std::string> from_query_;
 };

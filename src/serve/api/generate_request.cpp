@@ -5,7 +5,6 @@
 
 #include "base/digest.h"
 #include "base/image_file.h"
-#include "base/random.h"
 #include "base/utf8.h"
 #include "serve/api/accept.h"
 #include "serve/api/fault.h"
@@ -31,15 +30,7 @@ const FieldInfo kOrderFields[] = {
     {"async", "boolean", "answer 202 with the job's URL at once, as Prefer: respond-async does [false]", "false"},
 };
 
-constexpr std::string_view kGenerateFormats[] = {"png", "jpeg", "webp"};
 constexpr std::string_view kPriorities[] = {"low", "normal", "high"};
-
-void read_generate_format(const Fields& fields, Order& order) {
-  const auto format = fields.choice("output_format", kGenerateFormats);
-  if (format == "jpeg") order.format = ImageFormat::kJpeg;
-  if (format == "webp") order.format = ImageFormat::kWebp;
-  order.quality = static_cast<int>(fields.integer("quality", 1, 100).value_or(order.quality));
-}
 
 void read_terms(const Fields& fields, Order& order) {
   constexpr int64_t kDay = 86'400'000;
@@ -84,11 +75,7 @@ std::string digest_of(const http::Request& request) {
 }  // namespace
 
 std::span<const FieldInfo> generate_fields() {
-  static const std::vector<FieldInfo> all = [] {
-    std::vector<FieldInfo> rows = request_rows(generate_names());
-    rows.insert(rows.end(), std::begin(kOrderFields), std::end(kOrderFields));
-    return rows;
-  }();
+  static const std::vector<FieldInfo> all = api_table(generate_names(), kOrderFields);
   return all;
 }
 
@@ -121,12 +108,14 @@ GenerateRequest generate_request(const http::Request& request, const Fields& fie
   result.order = order_from(request, "generate");
   const int count = static_cast<int>(fields.integer("num_images_per_prompt", 1, limits.max_images).value_or(1));
   ImageRequest image = read_request(fields, generate_names());
-  if (!image.seed) image.seed = random_seed();
   if (!image.prompt) refuse(400, "missing_parameter", "\"prompt\" is missing: say what to draw", "prompt");
   result.order.images = resolve_images(fields, generate_names(), image, card, limits, count);
-  read_generate_format(fields, result.order);
+  read_format(fields, result.order);
+  result.order.quality = static_cast<int>(fields.integer("quality", 1, 100).value_or(result.order.quality));
   read_terms(fields, result.order);
   result.answer = read_answer(request, fields, result.order);
+  // Accept may choose the format.
+  if (!result.order.asked.empty()) result.order.asked += format_name(result.order.format);
   result.order.stays = result.answer == AnswerAs::kJobUrl;
   result.order.previews = fields.flag("previews").value_or(result.answer == AnswerAs::kEvents);
   return result;

@@ -4,7 +4,6 @@
 #include <charconv>
 
 #include "base/json.h"
-#include "base/random.h"
 #include "base/utf8.h"
 #include "serve/api/fault.h"
 #include "serve/api/generate_request.h"
@@ -43,7 +42,6 @@ const FieldInfo kOpenAiOwnFields[] = {
 };
 
 constexpr std::string_view kAnswers[] = {"url", "b64_json"};
-constexpr std::string_view kOpenAiFormats[] = {"png", "jpeg", "webp"};
 constexpr std::string_view kBackgrounds[] = {"auto", "opaque"};
 
 void read_openai_size(const Fields& fields, ImageRequest& image) {
@@ -67,15 +65,12 @@ void read_openai_size(const Fields& fields, ImageRequest& image) {
 ImageRequest read_openai_image(const Fields& fields) {
   ImageRequest image = read_request(fields, openai_names());
   if (!image.prompt) refuse(400, "missing_required_parameter", "Missing required parameter: 'prompt'.", "prompt");
-  if (!image.seed) image.seed = random_seed();
   read_openai_size(fields, image);
   return image;
 }
 
 void read_openai_format(const Fields& fields, Order& order) {
-  const auto format = fields.choice("output_format", kOpenAiFormats);
-  if (format == "jpeg") order.format = ImageFormat::kJpeg;
-  if (format == "webp") order.format = ImageFormat::kWebp;
+  read_format(fields, order);
   if (const auto quality = fields.integer("output_compression", 0, 100))
     order.quality = std::max(1, static_cast<int>(*quality));
 }
@@ -89,11 +84,7 @@ void read_what_has_no_effect(const Fields& fields) {
 }  // namespace
 
 std::span<const FieldInfo> openai_fields() {
-  static const std::vector<FieldInfo> all = [] {
-    std::vector<FieldInfo> rows = request_rows(openai_names());
-    rows.insert(rows.end(), std::begin(kOpenAiOwnFields), std::end(kOpenAiOwnFields));
-    return rows;
-  }();
+  static const std::vector<FieldInfo> all = api_table(openai_names(), kOpenAiOwnFields);
   return all;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/image_file.h"
+#include "base/random.h"
 #include "base/utf8.h"
 #include "diffusion/request_fields.h"
 #include "serve/api/fault.h"
@@ -82,7 +84,7 @@ std::vector<FieldName> own_names(std::span<const std::string_view> left_out) {
   return names;
 }
 
-std::vector<FieldInfo> request_rows(std::span<const FieldName> names) {
+std::vector<FieldInfo> api_table(std::span<const FieldName> names, std::span<const FieldInfo> own) {
   std::vector<FieldInfo> rows;
   for (const FieldName& name : names) {
     if (!name.read) continue;
@@ -91,6 +93,7 @@ std::vector<FieldInfo> request_rows(std::span<const FieldName> names) {
     std::ranges::replace(about, '\n', ' ');
     rows.push_back({name.theirs, type_of(field), std::move(about), field.example});
   }
+  rows.insert(rows.end(), own.begin(), own.end());
   return rows;
 }
 
@@ -105,7 +108,15 @@ ImageRequest read_request(const Fields& fields, std::span<const FieldName> names
              std::string(name.theirs));
     std::visit([&](auto member) { ReadField{fields, name.theirs, field}(request.*member); }, field.member);
   }
+  if (!request.seed) request.seed = random_seed();
   return request;
+}
+
+void read_format(const Fields& fields, Order& order) {
+  static constexpr std::string_view kNames[] = {"png", "jpeg", "webp"};
+  const auto name = fields.choice("output_format", kNames);
+  for (const ImageFormat format : {ImageFormat::kPng, ImageFormat::kJpeg, ImageFormat::kWebp})
+    if (name == format_name(format)) order.format = format;
 }
 
 std::vector<RequestPtr> resolve_images(const Fields& fields, std::span<const FieldName> names,

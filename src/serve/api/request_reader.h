@@ -21,10 +21,12 @@ struct FieldName {
 
 // The fields under our own names, without those in `left_out`.
 std::vector<FieldName> own_names(std::span<const std::string_view> left_out = {});
-// Their rows of the API's table.
-std::vector<FieldInfo> request_rows(std::span<const FieldName> names);
+// An API's table: their rows, then those that are the API's own.
+std::vector<FieldInfo> api_table(std::span<const FieldName> names, std::span<const FieldInfo> own);
 
+// A seed is drawn where none is said.
 ImageRequest read_request(const Fields& fields, std::span<const FieldName> names);
+void read_format(const Fields& fields, Order& order);  // "output_format"
 // Resolves it, for `count` images whose seeds follow one another. Throws ApiFault 400.
 std::vector<RequestPtr> resolve_images(const Fields& fields, std::span<const FieldName> names,
                                        const ImageRequest& request, const ModelCard& card, const Limits& limits,

@@ -2,13 +2,14 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <span>
+#include <utility>
 
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/version.h"
+#include "serve/gateway/worker_checks.h"
 #include "serve/wire/message_fields.h"
 
 namespace inkstone::serve {
@@ -31,17 +32,6 @@ std::string build_text() {
   return std::string(kVersion) + " " + std::to_string(program.st_size) + " " + std::to_string(program.st_mtim.tv_sec);
 }
 
-// A file that somebody spoilt must not stop the server.
-bool usable(const ShapeTimes& times) {
-  const auto good = [](double seconds) { return seconds > 0 && seconds < 1e6; };
-  return times.width > 0 && times.height > 0 && !times.steps.empty() && good(times.encode_seconds) &&
-         good(times.decode_seconds) &&
-         std::ranges::all_of(times.steps, [&](const BatchTime& t) { return t.batch_rows > 0 && good(t.seconds); }) &&
-         std::ranges::adjacent_find(times.steps, [](const BatchTime& a, const BatchTime& b) {
-           return a.batch_rows >= b.batch_rows;
-         }) == times.steps.end();
-}
-
 }  // namespace
 
 std::filesystem::path CurveStore::file_of(const Hello& hello) const {
@@ -56,20 +46,22 @@ std::vector<ShapeTimes> CurveStore::known(const Hello& hello) const {
     const std::string file = read_file(file_of(hello), kMaxCurveBytes);
     KnownTimes known;
     FieldReader::read_object(parse_json(file, "times").as_object(), known, "times");
-    std::erase_if(known.times, [](const ShapeTimes& times) { return !usable(times); });
+    for (const ShapeTimes& times : known.times) check(times);
     return known.times;
-  } catch (const std::exception&) {  // it is not there
+  } catch (const std::exception&) {  // it is not there, or somebody spoilt it
     return {};
   }
 }
 
-void CurveStore::keep(const Hello& hello, std::vector<ShapeTimes> times) const {
-  std::erase_if(times, [](const ShapeTimes& one) { return one.estimated || !usable(one); });
+void CurveStore::keep(const Hello& hello, std::vector<ShapeTimes> times) {
+  std::erase_if(times, [](const ShapeTimes& one) { return one.estimated; });
   if (folder_.empty() || times.empty()) return;
   try {
     std::filesystem::create_directories(folder_);
     const std::string text = json_text(FieldWriter::object_of(KnownTimes{std::move(times)}));
-    write_file(file_of(hello), std::as_bytes(std::span(text)));
+    const std::filesystem::path file = file_of(hello);
+    if (std::exchange(kept_[file.string()], text) == text) return;  // an idle server writes nothing
+    write_file(file, std::as_bytes(std::span(text)));
   } catch (const std::exception&) {  // the next start begins with an estimate
   }
 }

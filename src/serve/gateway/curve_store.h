@@ -3,6 +3,8 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "serve/wire/wire.h"
@@ -14,12 +16,13 @@ class CurveStore {
   explicit CurveStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
   std::vector<ShapeTimes> known(const Hello& hello) const;  // empty: nothing is known
   // Leaves out what is still an estimate.
-  void keep(const Hello& hello, std::vector<ShapeTimes> times) const;
+  void keep(const Hello& hello, std::vector<ShapeTimes> times);
 
  private:
   std::filesystem::path file_of(const Hello& hello) const;
 
   std::filesystem::path folder_;
+  std::map<std::string, std::string> kept_;  // by file, as it was written last
 };
 
 }  // namespace inkstone::serve

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <sstream>
 
 #include "base/error.h"
 #include "serve/gateway/gateway_impl.h"
@@ -14,21 +13,14 @@ namespace {
 constexpr double kLongPause = 30;  // seconds
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
-template <typename... Parts>
-std::string text_of(const Parts&... parts) {
-  std::ostringstream text;
-  (text << ... << parts);
-  return text.str();
-}
-
 Rejection rejection_of(const Admission& admission, double max_wait) {
   switch (admission.refusal) {
     case Refusal::kQueueFull:
       return {"queue_full", "the queue is full: try again in a while", "", std::max(1.0, admission.retry_after)};
     case Refusal::kTooLong:
       return {"too_long",
-              text_of("work of about ", std::lround(admission.wait), " s stands before it, and the limit is ",
-                      std::lround(max_wait), " s (--max-wait): try again in a while"),
+              text_of({"work of about ", std::lround(admission.wait), " s stands before it, and the limit is ",
+                       std::lround(max_wait), " s (--max-wait): try again in a while"}),
               "", std::max(1.0, admission.retry_after)};
     case Refusal::kDeadline:
       if (admission.retry_after <= 0)
@@ -62,16 +54,16 @@ Rejection Gateway::Impl::refusal(const Order& order) {
   if (draining || stopped) return {"draining", "this server is shutting down: try another", "", 5};
   if (!card) return {"not_ready", "the model is being loaded: try again in a moment", "", 5};
   if (images < 1 || images > settings.max_images)
-    return {"invalid", text_of(images, " images: from 1 to ", settings.max_images, " in one order"), "n"};
+    return {"invalid", text_of({images, " images: from 1 to ", settings.max_images, " in one order"}), "n"};
   if (order.deadline && *order.deadline <= 0) return {"deadline", "the deadline has passed already", "deadline"};
   if (store.live_images(order.client) + images > settings.max_per_client)
     return {"quota",
-            text_of("you have ", store.live_images(order.client), " images queued or running, of at most ",
-                    settings.max_per_client, ": wait for some, or cancel them"),
+            text_of({"you have ", store.live_images(order.client), " images queued or running, of at most ",
+                     settings.max_per_client, ": wait for some, or cancel them"}),
             "", seconds_to_room()};
   if (store.live_images() + images > settings.max_queue)
     return {"queue_full",
-            text_of("the queue is full, with ", store.live_images(), " images of at most ", settings.max_queue), "",
+            text_of({"the queue is full, with ", store.live_images(), " images of at most ", settings.max_queue}), "",
             seconds_to_room()};
   return {};
 }

@@ -1,18 +1,16 @@
 #include "serve/gateway/worker_checks.h"
 
-#include <cmath>
-
 #include "base/error.h"
+#include "diffusion/request_fields.h"
 
 namespace inkstone::serve {
 namespace {
 
-constexpr int kMaxSide = 16384;  // pixels
 constexpr double kMaxSeconds = 1e6;
 constexpr int kMaxRows = 4096;
 
 void check_side(const char* what, int pixels) {
-  INKSTONE_CHECK(pixels >= 1 && pixels <= kMaxSide, "a worker's ", what, " of ", pixels, ": 1 to ", kMaxSide);
+  INKSTONE_CHECK(pixels >= 1 && pixels <= kMaxImageSide, "a worker's ", what, " of ", pixels, ": 1 to ", kMaxImageSide);
 }
 
 void check_seconds(const char* what, double seconds) {
@@ -23,8 +21,10 @@ void check_traits(const ModelTraits& traits) {
   check_side("default width", traits.width);
   check_side("default height", traits.height);
   check_side("multiple of sizes", traits.size_multiple);
-  INKSTONE_CHECK(traits.steps >= 1 && traits.steps <= 1000, "a worker's model of ", traits.steps, " steps");
-  INKSTONE_CHECK(std::isfinite(traits.guidance_scale), "a worker's guidance scale of ", traits.guidance_scale);
+  ImageRequest defaults;
+  defaults.steps = traits.steps;
+  defaults.guidance_scale = traits.guidance_scale;
+  for (const RequestField& field : request_fields()) check_field(field, defaults);
   scheduler_config(traits);
 }
 
@@ -38,17 +38,21 @@ void check(const Hello& hello) {
                  " pixels and ", limits.max_steps, " steps");
   INKSTONE_CHECK(hello.max_jobs >= 1 && hello.max_jobs <= kMaxRows, "a worker of ", hello.max_jobs, " jobs");
   INKSTONE_CHECK(!hello.times.empty(), "a worker that knows no times");
-  for (const ShapeTimes& times : hello.times) {
-    check_side("width", times.width);
-    check_side("height", times.height);
-    check_seconds("encode", times.encode_seconds);
-    check_seconds("decode", times.decode_seconds);
-    INKSTONE_CHECK(!times.steps.empty(), "a worker that knows no step");
-    for (const BatchTime& step : times.steps) {
-      INKSTONE_CHECK(step.batch_rows >= 1 && step.batch_rows <= kMaxRows, "a worker's step of ", step.batch_rows,
-                     " rows");
-      check_seconds("step", step.seconds);
-    }
+  for (const ShapeTimes& times : hello.times) check(times);
+}
+
+void check(const ShapeTimes& times) {
+  check_side("width", times.width);
+  check_side("height", times.height);
+  check_seconds("encode", times.encode_seconds);
+  check_seconds("decode", times.decode_seconds);
+  INKSTONE_CHECK(!times.steps.empty(), "a worker that knows no step");
+  int fewer = 0;  // rows of the step before
+  for (const BatchTime& step : times.steps) {
+    INKSTONE_CHECK(step.batch_rows > fewer && step.batch_rows <= kMaxRows, "a worker's step of ", step.batch_rows,
+                   " rows after one of ", fewer);
+    fewer = step.batch_rows;
+    check_seconds("step", step.seconds);
   }
 }
 

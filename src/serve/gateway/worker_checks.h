@@ -5,7 +5,9 @@
 
 namespace inkstone::serve {
 
-void check(const Hello& hello);  // throws Error with the number that cannot be
+// They throw Error with the number that cannot be.
+void check(const Hello& hello);
+void check(const ShapeTimes& times);
 
 // Of pixels, that the answer to this command, for images of this size, may bring.
 size_t max_pixel_bytes(const WorkerCommand& command, int width, int height);

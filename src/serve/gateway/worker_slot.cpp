@@ -194,6 +194,7 @@ WorkerFigures WorkerSlot::figures() const {
   figures.state = state_ == State::kStarting ? "starting" : !ready() ? how_ : running_ ? "busy" : "ready";
   figures.pid = process_ ? process_->pid() : 0;
   figures.restarts = restarts_;
+  figures.cannot_start = cannot_start();
   figures.silent_seconds = running_ ? worker_events_.now() - running_->since : 0;
   figures.batcher = batcher_.figures();
   if (!hello_) return figures;

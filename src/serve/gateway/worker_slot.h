@@ -76,9 +76,9 @@ class WorkerSlot final : public WorkerListener {
   bool ready() const { return state_ == State::kReady; }
   bool accepts() const { return ready() && !retiring_; }
   bool idle() const { return accepts() && !running_ && jobs_.empty(); }
-  // Of the newest worker that was ready.
   // It failed again and again, and never was ready in between.
   bool cannot_start() const { return !ready() && failed_starts_ >= kMaxFailedStarts; }
+  // Of the newest worker that was ready.
   const Hello* hello() const { return hello_ ? &*hello_ : nullptr; }
 
   Admission consider(const BatchJob& job);

@@ -46,6 +46,7 @@ struct WorkerFigures {
   std::string device, description, precision;
   std::string state;  // "starting", "ready", "busy", "dead", "hung"
   int pid = 0, restarts = 0;
+  bool cannot_start = false;  // it failed again and again
   // Since it last said something that was asked of it.
   double silent_seconds = 0;
   BatcherFigures batcher;

@@ -57,7 +57,7 @@ struct ImageTimes {  // seconds
 struct ImageState {
   Stage stage = Stage::kQueued;
   int call = 0, calls = 0;  // of the U-Net: done, in all
-  // 2 and 3: its worker died, it runs again from its start.
+  // It grows by one whenever its worker died and it runs again from its start.
   int attempt = 1;
   double seconds_left = 0;  // as predicted
   bool cut_short = false;   // finish() ended its steps early

@@ -25,7 +25,7 @@ struct ServeSettings {
   int max_steps = 200;
   int max_side = 2048;
   int64_t max_pixels = 1024 * 1024;  // of one image
-  double max_wait = 600;             // predicted, else refused
+  double max_wait = 600;             // for the work of others, as predicted; else refused
   // For what runs, when told to stop.
   double grace = 60;
   double kept_seconds = 600;  // an ended order

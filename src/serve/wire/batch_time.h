@@ -1,4 +1,4 @@
-// A point of the curve that a worker measures: how long a step takes, by the rows of its batch.
+// A point of a curve: how long a step takes, by the rows of its batch.
 #pragma once
 
 namespace inkstone::serve {

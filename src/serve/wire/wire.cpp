@@ -12,18 +12,16 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr int kMaxSide = 16384;  // pixels of an image
-
 constexpr std::array<std::string_view, std::variant_size_v<WorkerCommand>> kCommands{"start", "step", "finish", "drop"};
 constexpr std::array<std::string_view, std::variant_size_v<WorkerReport>> kReports{
     "hello", "started", "stepped", "did_not_fit", "finished", "failed", "unusable"};
 
 size_t pixel_bytes(int width, int height) {
   size_t bytes = 0;
-  INKSTONE_CHECK(width > 0 && height > 0 && width <= kMaxSide && height <= kMaxSide &&
+  INKSTONE_CHECK(width > 0 && height > 0 && width <= kMaxImageSide && height <= kMaxImageSide &&
                      !__builtin_mul_overflow(static_cast<size_t>(width), static_cast<size_t>(height), &bytes) &&
                      !__builtin_mul_overflow(bytes, size_t{3}, &bytes),
-                 "a message: an image of ", width, "x", height, ": sides are 1 to ", kMaxSide, " pixels");
+                 "a message: an image of ", width, "x", height, ": sides are 1 to ", kMaxImageSide, " pixels");
   return bytes;
 }
 

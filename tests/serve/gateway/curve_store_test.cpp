@@ -32,7 +32,7 @@ const ShapeTimes kLearnt{64, 64, {{1, 0.5}, {2, 0.75}}, 0.1, 0.2, false};
 
 TEST(CurveStore, gives_back_what_was_learnt_bit_for_bit) {
   const Folder folder;
-  const CurveStore store(folder.path / "not" / "made");
+  CurveStore store(folder.path / "not" / "made");
   const Hello hello = hello_of("cpu");
   EXPECT_TRUE(store.known(hello).empty());
   ShapeTimes estimate = kLearnt;
@@ -49,7 +49,7 @@ TEST(CurveStore, gives_back_what_was_learnt_bit_for_bit) {
 
 TEST(CurveStore, is_of_one_model_device_and_precision) {
   const Folder folder;
-  const CurveStore store(folder.path);
+  CurveStore store(folder.path);
   store.keep(hello_of("cpu"), {kLearnt});
   EXPECT_TRUE(store.known(hello_of("npu:0")).empty());
   Hello other = hello_of("cpu");
@@ -65,7 +65,7 @@ TEST(CurveStore, is_of_one_model_device_and_precision) {
 
 TEST(CurveStore, a_spoilt_file_or_no_folder_is_nothing_known) {
   const Folder folder;
-  const CurveStore store(folder.path);
+  CurveStore store(folder.path);
   const Hello hello = hello_of("cpu");
   store.keep(hello, {kLearnt});
   const fs::path file = fs::directory_iterator(folder.path)->path();
@@ -77,7 +77,7 @@ TEST(CurveStore, a_spoilt_file_or_no_folder_is_nothing_known) {
     std::ofstream(file) << text;
     EXPECT_TRUE(store.known(hello).empty()) << text;
   }
-  const CurveStore nowhere{""};
+  CurveStore nowhere{""};
   nowhere.keep(hello, {kLearnt});
   EXPECT_TRUE(nowhere.known(hello).empty());
 }

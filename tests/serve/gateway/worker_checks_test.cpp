@@ -46,6 +46,10 @@ TEST(WorkerChecks, every_number_of_a_hello_must_be_possible) {
       [](Hello& h) { h.times[0].steps[0].batch_rows = 0; },
       [](Hello& h) { h.times[0].steps[0].batch_rows = 1 << 30; },
       [](Hello& h) { h.times[0].steps[0].seconds = -1; },
+      [](Hello& h) {
+        h.times[0].steps.push_back({1, 0.2});
+      },
+      [](Hello& h) { h.model.traits.guidance_scale = 1e9f; },
   };
   for (size_t i = 0; i < std::size(lies); ++i) {
     Hello hello = honest();
