@@ -173,11 +173,12 @@ JsonObject bench_json(const Loaded& loaded, const BenchResult& result) {
 std::string bench_table(const Loaded& loaded, const BenchResult& result) {
   const double peak = result.peaks.of(result.plan.precision);
   std::string text = fmt::format("model: {}, {} parameters\n", loaded.name, millions(all_parameters(loaded.model())));
-  text += fmt::format("device: {}, {} threads\n", device_text(loaded.engine->backend().info()), threads());
+  text += fmt::format("device: {}\n", device_text(loaded.engine->backend().info()));
   if (result.peaks.fp32 > 0)
     text += "peak: " + rate_line("fp32", result.peaks.fp32) + rate_line(", bf16", result.peaks.bf16) + "\n";
-  text += fmt::format("measured: {}x{} in {}, {} steps, {} times\n", result.request.width, result.request.height,
-                      name_of(result.plan.precision), result.request.steps, result.repeat);
+  text += fmt::format("measured: {}x{} in {}, {}, {} time{}\n", result.request.width, result.request.height,
+                      name_of(result.plan.precision), steps_text(result.request.steps), result.repeat,
+                      result.repeat == 1 ? "" : "s");
   if (const std::string less = approximations_text(result.request); !less.empty())
     text += "approximate: " + less + "\n";
   for (const Measurement* stage : stages_of(result)) text += measurement_table(*stage, peak);

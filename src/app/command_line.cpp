@@ -97,12 +97,18 @@ void add_flags(Flags& flags, CLI::App& root, Command command) {
   fail<UsageError>(INKSTONE_HERE, {text});
 }
 
+// All but the worker, which nobody means.
+std::vector<std::string> shown_commands() {
+  std::vector<std::string> names;
+  for (Command command : kCommands)
+    if (command != Command::kWorker) names.push_back(command_name(command));
+  return names;
+}
+
 [[noreturn]] void refuse_command(const std::string& word) {
   if (word.size() > 1 && word.front() == '-')
     fail<UsageError>(INKSTONE_HERE, {"unknown flag ", word, " before the command (see inkstone --help)"});
-  std::vector<std::string> known;
-  for (Command command : kCommands)
-    if (command != Command::kWorker) known.push_back(command_name(command));  // nobody means it
+  std::vector<std::string> known = shown_commands();
   known.insert(known.end(), {"help", "version"});
   const std::string meant = nearest(word, known);
   const bool prompt = word.find(' ') != std::string::npos || meant.empty();
@@ -120,7 +126,8 @@ std::optional<std::string> text_asked_by_word(const std::vector<std::string>& ar
   if (arguments.size() == 1) return general_help();
   for (Command command : kCommands)
     if (arguments[1] == command_name(command)) return command_help(command);
-  refuse_command(arguments[1]);
+  fail<UsageError>(INKSTONE_HERE,
+                   {"there is no help on \"", arguments[1], "\"; commands are ", listed(shown_commands())});
 }
 
 // How the user called the setting: the last of its flags on the line.

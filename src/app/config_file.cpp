@@ -83,9 +83,17 @@ bool of_another(const std::string& name, Command command) {
 struct Target {
   Options& options;
   Command command;
-  bool flat;  // keys of other commands may stand there too
+  bool flat;                 // keys of other commands may stand there too
+  Options nearer = options;  // what nearer sources said
   std::set<const Setting*> had = {};
 };
+
+// Whether a nearer source said something that takes this one's place.
+bool overruled(const Setting& setting, const Options& nearer) {
+  const std::string_view name = setting.name;
+  if (name == "prompt" || name == "count") return nearer.prompts.has_value();
+  return name == "prompts" && (nearer.request.prompt || nearer.count);
+}
 
 void apply_entry(const toml::key& key, const toml::node& node, const std::string& source, Target& target) {
   const std::string name(key.str());
@@ -105,7 +113,18 @@ void apply_entry(const toml::key& key, const toml::node& node, const std::string
                        visit_target(options, *setting, Kinds{}), ", not ", kind_text(node));
   Options checked = options;
   assign(checked, *setting, *text, fmt::format("{}: {} = {}", place(source, node.source()), name, *text));
-  if (!is_set(options, *setting)) options = std::move(checked);
+  if (!is_set(options, *setting) && !overruled(*setting, target.nearer)) options = std::move(checked);
+}
+
+// The size last: width and height are nearer, and fill what it would.
+void apply_entries(const toml::table& table, const std::string& source, Target& target) {
+  for (const bool size : {false, true})
+    for (const auto& [key, value] : table) {
+      const bool own_table = target.flat && std::ranges::any_of(kConfigured, [&name = key](Command command) {
+                               return name.str() == command_name(command);
+                             });
+      if (!own_table && (key.str() == "size") == size) apply_entry(key, value, source, target);
+    }
 }
 
 }  // namespace
@@ -125,14 +144,10 @@ void apply_config(std::string_view text, const std::string& source, Options& opt
     INKSTONE_CHECK_USAGE(node->is_table(), place(source, node->source()), ": ", name, " must be a table, [", name, "]");
     if (other != command) continue;
     Target target{options, command, false};
-    for (const auto& [key, value] : *node->as_table()) apply_entry(key, value, source, target);
+    apply_entries(*node->as_table(), source, target);
   }
   Target target{options, command, true};
-  for (const auto& [key, value] : table) {
-    const bool own_table =
-        std::ranges::any_of(kConfigured, [&name = key](Command c) { return name.str() == command_name(c); });
-    if (!own_table) apply_entry(key, value, source, target);
-  }
+  apply_entries(table, source, target);
 }
 
 void apply_config_file(const std::filesystem::path& path, Options& options, Command command) {

@@ -26,7 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kMaxBatch = 64, kMaxPixels = 8192;
+constexpr int kMaxBatch = 64;
 
 std::vector<std::string> pieces_of(const std::string& text) {
   std::vector<std::string> pieces;
@@ -50,9 +50,9 @@ std::vector<ImageSize> sizes_of(const Options& options, const Pipeline& model) {
     const std::string_view text = piece;
     const size_t cross = text.find('x');
     ImageSize size;
-    bool good = read_number(text.substr(0, cross), kMaxPixels, size.width);
+    bool good = read_number(text.substr(0, cross), kMaxImageSide, size.width);
     size.height = size.width;
-    if (cross != std::string_view::npos) good = good && read_number(text.substr(cross + 1), kMaxPixels, size.height);
+    if (cross != std::string_view::npos) good = good && read_number(text.substr(cross + 1), kMaxImageSide, size.height);
     INKSTONE_CHECK_USAGE(good, "--sizes ", *options.sizes, ": \"", piece,
                          "\" is no size: write 512 or WIDTHxHEIGHT, separated by commas");
     INKSTONE_CHECK_USAGE(std::ranges::count(sizes, size) == 0, "--sizes ", *options.sizes, ": ", piece,

@@ -60,8 +60,8 @@ ResolvedRequest request_of(const Session& session, int number) {
 void draw_seed(ImageRequest& request, int count) {
   if (!request.seed) request.seed = random_seed();
   const uint64_t more = static_cast<uint64_t>(count - 1);
-  INKSTONE_CHECK_USAGE(*request.seed <= UINT64_MAX - more, "--seed ", *request.seed, " --count ", count,
-                       ": the last seed would be more than ", UINT64_MAX);
+  INKSTONE_CHECK_USAGE(*request.seed <= UINT64_MAX - more, "--seed ", *request.seed, " and ", count,
+                       " images: the last seed would be more than ", UINT64_MAX);
 }
 
 // "demo \u00b7 64x64 \u00b7 20 steps of pndm \u00b7 guidance 7.5 \u00b7 seed 42"
@@ -79,10 +79,10 @@ std::string summary(const Session& session) {
 
 void report_loaded(const Session& session) {
   const Loaded& loaded = session.loaded;
-  session.console.detail(fmt::format("model      {} ({})\n{}device     {}, {} threads\nprecision  {}\nmemory     {}",
-                                     loaded.name, loaded.model().folder.string(), components_table(loaded.model()),
-                                     device_text(loaded.engine->backend().info()), threads(),
-                                     name_of(session.plan.precision), plan_line(session.plan)));
+  session.console.detail(fmt::format("model      {} ({})\n{}device     {}\nprecision  {}\nmemory     {}", loaded.name,
+                                     loaded.model().folder.string(), components_table(loaded.model()),
+                                     device_text(loaded.engine->backend().info()), name_of(session.plan.precision),
+                                     plan_line(session.plan)));
   session.console.detail("memory, in detail\n" + plan_table(session.plan));
   session.console.say(summary(session));
   for (const std::string& reason : session.plan.reasons) session.console.say("given up: " + reason);
@@ -137,7 +137,7 @@ JsonObject result_json(const Session& session, const std::vector<ImageFile>& fil
   sum.total = session.seconds;
   JsonObject parameters = request_json(session.request.said()), times = times_json(sum),
              memory = plan_json(session.plan);
-  parameters["num_images_per_prompt"] = session.count;
+  parameters["num_images_per_prompt"] = session.prompts.size() > 1 ? 1 : session.count;
   times["load_seconds"] = session.loaded.seconds;
   const size_t budget = session.loaded.engine->options().memory_budget;
   memory["budget_bytes"] = budget ? Json(budget) : Json();

@@ -57,12 +57,16 @@ ImageOutput::ImageOutput(const Options& options, int images)
 }
 
 void ImageOutput::check(const std::string& prompt, uint64_t seed, uint64_t bytes) const {
-  if (to_standard_output_) return;
+  if (!to_standard_output_) checked_path(prompt, seed, bytes);
+}
+
+std::filesystem::path ImageOutput::checked_path(const std::string& prompt, uint64_t seed, uint64_t bytes) const {
   if (out_) make_last_folder(*out_);
   const fs::path path = image_path(out_, prompt, seed, several_);
   check_writable(path, bytes);
   INKSTONE_CHECK(!no_clobber_ || !is_there(path), path.string(),
                  " is there, and --no-clobber keeps it: give --out another name");
+  return path;
 }
 
 WrittenImage ImageOutput::write(const Image& image, const std::string& parameters, const std::string& prompt,
@@ -72,8 +76,7 @@ WrittenImage ImageOutput::write(const Image& image, const std::string& parameter
     write_output(file);
     return {"standard output", false};
   }
-  check(prompt, seed, file.size());
-  const fs::path path = image_path(out_, prompt, seed, several_);
+  const fs::path path = checked_path(prompt, seed, file.size());
   const bool replaced = is_there(path);
   write_file(path, std::as_bytes(std::span(file)));
   return {path.string(), replaced};

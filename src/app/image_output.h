@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -23,7 +24,7 @@ class ImageOutput {
   // Throws UsageError for flags that --out cannot stand together with.
   ImageOutput(const Options& options, int images);
 
-  // To be called for each image before the work. Makes FOLDER of --out FOLDER/. Throws Error where
+  // To be called before the work: for the first image, or with --no-clobber for each. Makes FOLDER of --out FOLDER/. Throws Error where
   // a file of about that many bytes cannot be written, or is there and shall stay.
   void check(const std::string& prompt, uint64_t seed, uint64_t bytes) const;
 
@@ -31,6 +32,8 @@ class ImageOutput {
   WrittenImage write(const Image& image, const std::string& parameters, const std::string& prompt, uint64_t seed) const;
 
  private:
+  std::filesystem::path checked_path(const std::string& prompt, uint64_t seed, uint64_t bytes) const;
+
   std::optional<std::string> out_;
   ImageFormat format_ = ImageFormat::kPng;
   bool to_standard_output_ = false, several_ = false, no_clobber_ = false;

@@ -46,7 +46,7 @@ int run_info(const Options& options) {
     JsonObject memory = plan_json(plan);
     memory["width"] = request.width;
     memory["height"] = request.height;
-    JsonObject defaults = request_json(request.said());
+    JsonObject defaults = request_json(resolve({}, model.traits).said());
     for (const char* key : {"prompt", "negative_prompt", "seed"}) defaults.erase(key);
     defaults["size_multiple"] = model.traits.size_multiple;
     print_json({{"version", kVersion},

@@ -38,7 +38,7 @@ const Setting kSettings[] = {
     {"size", "", "Image", "WxH", "width and height in one: 768x512, or 512 for a square; --width and --height are nearer", kG | kI | kB, &Options::size},
     {"prompts", "from-file", "Image", "FILE", "instead of PROMPT: a prompt a line, an image each, with the seeds seed, seed+1, ...;\n- reads standard input", kG, &Options::prompts},
     {"count", "batch-count b n-iter n-samples num-images-per-prompt batch-size", "Image", "N", "images, with the seeds seed, seed+1, ... each as if drawn alone [1]", kG, &Options::count, 1, 1e6},
-    {"out", "output o outdir", "Image", "FILE.png", "where to write [a name from prompt and seed]: .png, .jpg or .webp; a folder: such a name\nin it (FOLDER/ is made); -: standard output. A file that is there is replaced.\nWith --count or --prompts, the seed is added: FILE-SEED.png", kG, &Options::out},
+    {"out", "output o outdir", "Image", "FILE.png", "where to write [a name from prompt and seed]: .png, .jpg or .webp; a folder: such a name\nin it (FOLDER/ is made); -: standard output. A file that is there is replaced.\nWith several images, the seed is added: FILE-SEED.png", kG, &Options::out},
     {"no-clobber", "", "Image", "", "a file that is there is not replaced", kG, &Options::no_clobber},
 
     {"model", "m", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id in the local Hugging Face cache, such as\nstable-diffusion-v1-5/stable-diffusion-v1-5 [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
@@ -67,9 +67,9 @@ const Setting kSettings[] = {
     {"max-wait", "", "Batching", "SECONDS", "requests that would wait longer for the work of others are refused at once [600]", kS, &Options::max_wait, 1, 1e6},
 
     {"jobs", "", "Capacity", "N", "images in one step, at most; fewer where the memory is small [8]", kW, &Options::jobs, 1, 64},
-    {"max-side", "", "Capacity", "PIXELS", "longest side of an image [2048]", kW | kS, &Options::max_side, 1, 16384},
-    {"max-pixels", "", "Capacity", "N", "width times height of an image: what the memory is planned for [1048576]", kW | kS, &Options::max_pixels, 1, 268435456},
-    {"max-steps", "", "Capacity", "N", "denoising steps of an image [200]", kS, &Options::max_steps, 1, 1000},
+    {"max-side", "", "Capacity", "PIXELS", "longest side of an image [2048]", kW | kS, &Options::max_side, 1, kMaxImageSide},
+    {"max-pixels", "", "Capacity", "N", "width times height of an image: what the memory is planned for [1048576]", kW | kS, &Options::max_pixels, 1, double{kMaxImageSide} * kMaxImageSide},
+    {"max-steps", "", "Capacity", "N", "denoising steps of an image [200]", kS, &Options::max_steps, 1, kMaxImageSteps},
     {"max-images", "", "Capacity", "N", "images of one order [16]", kS, &Options::max_images, 1, 1000},
     {"max-per-client", "", "Capacity", "N", "images of one client queued or running [64]", kS, &Options::max_per_client, 1, 100000},
     {"max-connections", "", "Capacity", "N", "simultaneous connections [2048]", kS, &Options::max_connections, 1, 100000},
@@ -83,7 +83,7 @@ const Setting kSettings[] = {
     {"log-format", "", "Operation", "NAME", "text or json, a line an event, on standard error [text]", kS, &Options::log_format, 0, 0, log_formats},
     {"log-prompts", "", "Operation", "", "log prompts too", kS, &Options::log_prompts},
 
-    {"steps", "num-inference-steps", "Measurement", "N", "guided denoising steps of each image, all timed [2]", kB, &Options::timed_steps, 1, 1000},
+    {"steps", "num-inference-steps", "Measurement", "N", "guided denoising steps of each image, all timed [2]", kB, &Options::timed_steps, 1, kMaxImageSteps},
     {"repeat", "", "Measurement", "N", "images to draw; of all runs of a stage the median and the least are reported [1]", kB, &Options::repeat, 1, 1000},
     {"compare", "", "Measurement", "FILE.json", "an earlier result of --out or --json: adds ratios now / before", kB, &Options::compare},
     {"out", "output o", "Measurement", "FILE.json", "write the result as JSON into this file", kB, &Options::out},

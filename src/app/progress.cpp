@@ -17,8 +17,7 @@ namespace {
 constexpr auto kMinBetweenDraws = std::chrono::milliseconds(100);
 constexpr auto kTick = std::chrono::milliseconds(500);
 
-int steps_of(const ProgressState& state) { return state.steps > 0 ? state.steps : state.total; }
-int shown_done(const ProgressState& state) { return steps_done(state.done, state.total, steps_of(state)); }
+int shown_done(const ProgressState& state) { return steps_done(state.done, state.total, state.steps); }
 
 std::string image_text(const ProgressState& state, const char* form) {
   return state.images > 1 ? fmt::format(fmt::runtime(form), state.image, state.images) : "";
@@ -60,7 +59,7 @@ std::string progress_bar(const ProgressState& state, int columns) {
   constexpr int kMinBar = 5, kMaxBar = 40;
   const size_t width = static_cast<size_t>(std::max(columns, 0));
   const std::string head = image_text(state, "image {}/{} ");
-  const std::string tail = fmt::format(" {}/{}{}", shown_done(state), steps_of(state), pace_text(state));
+  const std::string tail = fmt::format(" {}/{}{}", shown_done(state), state.steps, pace_text(state));
   const int room = static_cast<int>(width) - static_cast<int>(head.size() + tail.size()) - 2;
   if (room < kMinBar) return (head + tail.substr(1)).substr(0, width);
   const int cells = std::min(room, kMaxBar);
@@ -69,7 +68,7 @@ std::string progress_bar(const ProgressState& state, int columns) {
 }
 
 std::string progress_text(const ProgressState& state) {
-  const int steps = steps_of(state), done = shown_done(state);
+  const int steps = state.steps, done = shown_done(state);
   const int percent = steps > 0 ? static_cast<int>(int64_t{100} * done / steps) : 0;
   return fmt::format("{}step {} of {} ({} %){}", image_text(state, "image {} of {}: "), done, steps, percent,
                      pace_text(state));
@@ -79,7 +78,7 @@ std::string first_step_text(const ProgressState& state, double elapsed) {
   const std::string time = elapsed < 1    ? ""
                            : elapsed < 60 ? fmt::format(" {:.0f} s", std::floor(elapsed))
                                           : " " + duration_text(std::floor(elapsed));
-  return fmt::format("{}step 1 of {} \u2026{}", image_text(state, "image {} of {}: "), steps_of(state), time);
+  return fmt::format("{}step 1 of {} \u2026{}", image_text(state, "image {} of {}: "), state.steps, time);
 }
 
 bool is_reported(int done, int total) {
@@ -149,7 +148,7 @@ void ProgressView::stepped(int call, int calls, double seconds) {
   state_.total = calls;
   state_.seconds = seconds;
   const int steps = shown_done(state_);
-  if (kind_ == Kind::kLines && steps > before && is_reported(steps, steps_of(state_))) show(progress_text(state_));
+  if (kind_ == Kind::kLines && steps > before && is_reported(steps, state_.steps)) show(progress_text(state_));
   const bool due = std::chrono::steady_clock::now() - last_drawn_ >= kMinBetweenDraws;
   if (kind_ == Kind::kBar && (due || call == calls)) show(progress_bar(state_, terminal_columns() - 1));
 }

@@ -16,7 +16,7 @@ struct ProgressState {
   int image = 1, images = 1;
   int done = 0, total = 0;  // evaluations of the U-Net
   double seconds = 0;       // since the first evaluation began
-  // Steps that were asked for, which PNDM makes in more evaluations; 0: as many as evaluations.
+  // Steps that were asked for; PNDM makes them in more evaluations.
   int steps = 0;
 };
 

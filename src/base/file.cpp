@@ -93,7 +93,7 @@ class Temporary {
       unfinished = nullptr;  // not ours
       if (errno != EEXIST) return -1;
     }
-    // Whoever was not to read the old file is not to read the new one. Some file systems have no modes.
+    // Who could not read the old file cannot read the new one. Some file systems have no modes.
     if (file >= 0 && replaces) static_cast<void>(::fchmod(file, mode));
     return file;
   }

@@ -42,10 +42,9 @@ class MappedFile {
 };
 
 // Writes a temporary file in the same folder, syncs it and renames it onto path, or onto what path
-// links to. A file that is replaced keeps its mode. On any failure
-// (disk full, no such folder, no permission) it removes the temporary and throws Error with the
-// path and the reason. Until the rename, unfinished_file() returns the temporary's name, so that a
-// signal handler can unlink it.
+// links to. A file that is replaced keeps its mode. On any failure (disk full, no such folder, no
+// permission) it removes the temporary and throws Error with the path and the reason. Until the
+// rename, unfinished_file() returns the temporary's name, so that a signal handler can unlink it.
 void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes);
 
 // As write_file(), but piece by piece. While a FileWriter exists, write_file() and other writers

@@ -33,9 +33,9 @@ struct FreeMemory {
   void operator()(void* memory) const;
 };
 using Memory = std::unique_ptr<std::byte[], FreeMemory>;
-// Throw Error with the size if the machine refuses. Zeroed and 64-byte aligned; untouched, and
-// aligned to a power of two of at least 64.
-Memory allocate(size_t bytes);
+// Both throw Error with the size if the machine refuses.
+Memory allocate(size_t bytes);  // zeroed, 64-byte aligned
+// Not written yet; `alignment` is a power of two of at least 64.
 Memory allocate_aligned(size_t bytes, size_t alignment);
 
 class Tensor {

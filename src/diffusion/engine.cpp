@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <set>
 
 #include "base/error.h"
@@ -48,12 +47,11 @@ Engine::Engine(Pipeline pipeline, EngineOptions options)
 Engine::~Engine() = default;
 
 ResolvedRequest Engine::resolve(const ImageRequest& request) const {
-  return inkstone::resolve(request, pipeline_.traits, limits_);
+  return inkstone::resolve(request, pipeline_.traits, capacity_ ? capacity_->limits() : RequestLimits{});
 }
 
 void Engine::set_memory_budget(size_t bytes) {
   capacity_.reset();
-  limits_ = {};
   options_.memory_budget = bytes;
   planner_.set_budget(bytes);
 }
@@ -67,7 +65,6 @@ const EnginePlan& Engine::reserve(const Capacity& capacity) {
   capacity_.reset();
   replace_plan(planner_.reserve(capacity));
   capacity_ = capacity;
-  limits_ = capacity.limits();
   return programs_.plan();
 }
 

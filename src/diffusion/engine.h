@@ -67,7 +67,6 @@ class Engine {
   Conditioner conditioner_;
   Denoiser denoiser_;
   std::optional<Capacity> capacity_;
-  RequestLimits limits_;  // of what was reserved
 };
 
 }  // namespace inkstone

@@ -7,6 +7,9 @@
 
 namespace inkstone {
 
+// No image has a longer side, in pixels, or more steps. Models and servers take less.
+inline constexpr int kMaxImageSide = 16384, kMaxImageSteps = 1000;
+
 // A part of an image's U-Net evaluations, as fractions of them: those whose middle lies in it.
 struct Interval {
   float from = 0, to = 1;

@@ -283,9 +283,9 @@ std::vector<std::pair<int, int>> MemoryPlanner::extreme_sizes(const Capacity& ca
   const auto down = [&](int64_t pixels) {
     return static_cast<int>(std::min<int64_t>(pixels, side)) / multiple * multiple;
   };
-  INKSTONE_CHECK_USAGE(side >= multiple && side <= kMaxPixels && capacity.max_pixels >= int64_t{multiple} * multiple,
+  INKSTONE_CHECK_USAGE(side >= multiple && side <= kMaxImageSide && capacity.max_pixels >= int64_t{multiple} * multiple,
                        "an image of at most ", capacity.max_pixels, " pixels and ", capacity.max_side,
-                       " a side: this model's are at least ", multiple, "x", multiple, ", and at most ", kMaxPixels,
+                       " a side: this model's are at least ", multiple, "x", multiple, ", and at most ", kMaxImageSide,
                        " a side");
   const int square = down(static_cast<int64_t>(std::sqrt(static_cast<double>(capacity.max_pixels))));
   const int narrow = std::max(down(capacity.max_pixels / side), multiple);

@@ -46,11 +46,9 @@ struct PlanKey {  // what a plan depends on
 
 class MemoryPlanner {
  public:
-  static constexpr int kMaxPixels = 16384;  // a side
   static constexpr size_t kDecodersKept = 4;
 
   MemoryPlanner(const Pipeline& pipeline, Backend& backend, PlanOptions options);
-  const PlanOptions& options() const { return options_; }
   // for later plans; 0: what is free
   void set_budget(size_t bytes);
   // Throws UsageError naming the smallest budget that works if it cannot fit.

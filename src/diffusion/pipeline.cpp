@@ -1,7 +1,5 @@
 #include "diffusion/pipeline.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 

@@ -18,15 +18,15 @@ const RequestField kFields[] = {
     {"prompt", "prompt", "p", "Image", "PROMPT", "what to draw", "; - reads it from standard input, all\nlines as one prompt", "; what is beyond the model's 77 tokens has no effect", R"("a fox")", &Request::prompt},
     {"negative_prompt", "negative", "negative-prompt n", "Image", "TEXT", "what to keep out of the image", "", "", R"("blurry")", &Request::negative_prompt},
     {"seed", "seed", "s", "Image", "N", "the same seed gives the same image; 0 to 2^64-1", ";\n-1 or random: drawn [drawn and printed]", "; image i of several has seed + i [drawn, as for -1 and \"random\"]", "7", &Request::seed},
-    {"num_inference_steps", "steps", "num-inference-steps sampling-steps ddim-steps", "Image", "N", "denoising steps [the model's own, else 20]", "", "", "4", &Request::steps, 1, 1000},
+    {"num_inference_steps", "steps", "num-inference-steps sampling-steps ddim-steps", "Image", "N", "denoising steps [the model's own, else 20]", "", "", "4", &Request::steps, 1, kMaxImageSteps},
     {"guidance_scale", "guidance", "guidance-scale cfg-scale cfg scale", "Image", "X", "how closely to follow the prompt; 1 or less: no guidance [the model's own, else 7.5]", "", "", "5.5", &Request::guidance_scale, 0, 100},
     {"scheduler", "scheduler", "sampler sampler-name sampling-method", "Image", "NAME", "pndm, ddim, euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc or lcm\n[the model's own, else pndm]", "", "", R"("euler")", &Request::scheduler, 0, 0, scheduler_names},
     {"karras", "karras", "", "Image", "", "Karras' noise levels (euler, dpm++-2m, dpm++-2m-sde, unipc)", "; --no-karras: not", "; false: not [as the model says]", "false", &Request::karras},
     {"eta", "eta", "", "Image", "X", "noise added in each step, 0 to 1 (ddim) [0]", "", "", "0", &Request::eta, 0, 1, nullptr, false, "Eta DDIM"},
-    {"width", "width", "W", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::width, 1, 65536, nullptr, true},
-    {"height", "height", "H", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::height, 1, 65536, nullptr, true},
-    {"cache_interval", "cache-interval", "", "Approximations", "N", "of N U-Net evaluations one is full, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another image, near the exact one [1: all full]", "", "; a server takes 1 alone", "1", &Request::cache_interval, 1, 1000, nullptr, true, "Cache interval"},
-    {"guidance_interval", "guidance-interval", "", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", "", "; a server takes [0, 1] alone", "[0, 1]", &Request::guidance_interval, 0, 1, nullptr, true, "Guidance interval"},
+    {"width", "width", "W", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::width, 1, kMaxImageSide, nullptr, true},
+    {"height", "height", "H", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::height, 1, kMaxImageSide, nullptr, true},
+    {"cache_interval", "cache-interval", "", "Approximations", "N", "of N U-Net evaluations one is full, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another image, near the exact one [1: all full]", "", "; a server takes 1 alone", "1", &Request::cache_interval, 1, kMaxImageSteps, nullptr, true, "Cache interval"},
+    {"guidance_interval", "guidance-interval", "", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", "", "; a server takes [0, 1] alone", "[0, 1]", &Request::guidance_interval, 0, 0, nullptr, true, "Guidance interval"},
 };
 // clang-format on
 

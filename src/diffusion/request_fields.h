@@ -33,7 +33,7 @@ struct RequestField {
   RequestMember member;
   double min = 0, max = 0;                          // of a number
   std::vector<std::string> (*choices)() = nullptr;  // of a text: what it may be
-  bool planned = false;                             // the memory plan depends on it
+  bool planned = false;                             // info and bench take it too, for their plan of the memory
   const char* infotext = nullptr;                   // its name in a PNG's text; there where it changes the image
 };
 

@@ -30,8 +30,9 @@ struct Check {
   void side(std::optional<int> ImageRequest::*member) const {
     const int pixels = *(filled.*member), multiple = model.size_multiple;
     if (pixels >= multiple && pixels <= limits.max_side && pixels % multiple == 0) return;
-    std::string rule = fmt::format("a multiple of {0} from {0} to {1}", multiple, limits.max_side);
-    if (pixels > multiple && pixels < limits.max_side) {
+    const int max = limits.max_side / multiple * multiple;
+    std::string rule = fmt::format("a multiple of {0} from {0} to {1}", multiple, max);
+    if (pixels > multiple && pixels < max) {
       const int below = pixels / multiple * multiple;
       rule += fmt::format(": the nearest are {} and {}", below, below + multiple);
     }
@@ -73,14 +74,21 @@ struct Check {
   }
 };
 
+std::vector<std::string> with_karras() {
+  std::vector<std::string> names = scheduler_names();
+  std::erase_if(names, [](const std::string& name) { return !takes_karras(scheduler_kind(name)); });
+  return names;
+}
+
 SchedulerConfig scheduler_of(const ImageRequest& request, const ModelTraits& model) {
   SchedulerConfig config = scheduler_config(model, request.scheduler.value_or(""));
   if (request.karras) {
     if (*request.karras && !takes_karras(config.kind))
-      throw RequestError::rule(
-          request_field(&ImageRequest::karras), "true",
-          "false with " + name_of(config.kind) + "; euler, dpm++-2m, dpm++-2m-sde and unipc take it");
+      throw RequestError::rule(request_field(&ImageRequest::karras), "true",
+                               "false with " + name_of(config.kind) + "; it can be true with " + listed(with_karras()));
     config.karras = *request.karras;
+    // One kind of noise levels at a time: the request is nearer than the model's file.
+    if (config.karras) config.exponential = config.lu_lambdas = false;
   }
   if (request.eta) {
     if (*request.eta != 0 && config.kind != SchedulerKind::kDdim)

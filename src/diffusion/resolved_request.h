@@ -15,9 +15,9 @@ namespace inkstone {
 
 // What this process takes, where that is less than what the table of fields allows.
 struct RequestLimits {
-  int max_side = 16384;  // pixels
+  int max_side = kMaxImageSide;  // pixels
   int64_t max_pixels = std::numeric_limits<int64_t>::max();
-  int max_steps = 1000;
+  int max_steps = kMaxImageSteps;
   size_t max_prompt_bytes = size_t{16} << 20;
   bool approximations = true;  // cache_interval and guidance_interval
 };

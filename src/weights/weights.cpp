@@ -13,7 +13,7 @@
 namespace inkstone {
 namespace {
 
-// "3 missing (a, b, c); ": nothing if the list is empty.
+// "; 3 missing (a, b, c)"; nothing if the list is empty.
 std::string listed(const std::vector<std::string>& items, const char* what) {
   constexpr size_t kShown = 20;
   if (items.empty()) return "";

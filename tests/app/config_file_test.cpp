@@ -150,5 +150,24 @@ TEST(ConfigFile, a_value_that_a_flag_hides_is_checked_all_the_same) {
   EXPECT_THROW(apply_config("steps = 0", "c.toml", options), UsageError);
 }
 
+TEST(ConfigFile, width_is_nearer_than_size_in_one_file) {
+  Options options;
+  apply_config("size = '128x64'\nwidth = 64\n", "c.toml", options);
+  EXPECT_EQ(options.request.width, 64);
+  EXPECT_EQ(options.request.height, 64);
+}
+
+TEST(ConfigFile, a_flag_takes_the_place_of_what_a_file_says_instead) {
+  Options with_prompts;
+  with_prompts.prompts = "lines.txt";
+  apply_config("prompt = 'x'\ncount = 3\n", "c.toml", with_prompts);
+  EXPECT_FALSE(with_prompts.request.prompt);
+  EXPECT_FALSE(with_prompts.count);
+  Options with_prompt;
+  with_prompt.request.prompt = "x";
+  apply_config("prompts = 'lines.txt'\n", "c.toml", with_prompt);
+  EXPECT_FALSE(with_prompt.prompts);
+}
+
 }  // namespace
 }  // namespace inkstone

@@ -32,23 +32,23 @@ TEST(Progress, rates_are_steps_a_second_or_seconds_a_step) {
 }
 
 TEST(Progress, the_bar_fills_with_the_steps) {
-  EXPECT_EQ(progress_bar({1, 1, 0, 20, 0}, 40), "[.................................] 0/20");
-  EXPECT_EQ(progress_bar({1, 1, 10, 20, 5}, 100),
+  EXPECT_EQ(progress_bar({1, 1, 0, 20, 0, 20}, 40), "[.................................] 0/20");
+  EXPECT_EQ(progress_bar({1, 1, 10, 20, 5, 20}, 100),
             "[####################....................] 10/20, 2.00 it/s, 5.0 s left");
-  EXPECT_EQ(progress_bar({1, 1, 20, 20, 10}, 100),
+  EXPECT_EQ(progress_bar({1, 1, 20, 20, 10, 20}, 100),
             "[########################################] 20/20, 2.00 it/s, 10.0 s");
-  EXPECT_THAT(progress_bar({2, 4, 10, 20, 5}, 100), testing::StartsWith("image 2/4 [####"));
+  EXPECT_THAT(progress_bar({2, 4, 10, 20, 5, 20}, 100), testing::StartsWith("image 2/4 [####"));
 }
 
 TEST(Progress, the_bar_is_never_wider_than_the_terminal) {
   for (int columns = 0; columns < 200; ++columns)
-    EXPECT_LE(progress_bar({3, 12, 17, 21, 1234.5}, columns).size(), static_cast<size_t>(columns));
-  EXPECT_EQ(progress_bar({1, 1, 10, 20, 5}, 34), "10/20, 2.00 it/s, 5.0 s left");
+    EXPECT_LE(progress_bar({3, 12, 17, 21, 1234.5, 21}, columns).size(), static_cast<size_t>(columns));
+  EXPECT_EQ(progress_bar({1, 1, 10, 20, 5, 20}, 34), "10/20, 2.00 it/s, 5.0 s left");
 }
 
 TEST(Progress, lines_say_how_far) {
-  EXPECT_EQ(progress_text({1, 1, 2, 21, 4}), "step 2 of 21 (9 %), 0.50 it/s, 38.0 s left");
-  EXPECT_EQ(progress_text({2, 3, 21, 21, 42}), "image 2 of 3: step 21 of 21 (100 %), 0.50 it/s, 42.0 s");
+  EXPECT_EQ(progress_text({1, 1, 2, 21, 4, 21}), "step 2 of 21 (9 %), 0.50 it/s, 38.0 s left");
+  EXPECT_EQ(progress_text({2, 3, 21, 21, 42, 21}), "image 2 of 3: step 21 of 21 (100 %), 0.50 it/s, 42.0 s");
 }
 
 TEST(Progress, steps_are_those_that_were_asked_for) {

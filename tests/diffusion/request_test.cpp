@@ -109,6 +109,35 @@ TEST(Resolve, karras_may_be_refused_where_the_models_file_asks_for_it) {
   EXPECT_FALSE(resolve(request, model()).scheduler_config.karras) << "false is for every scheduler";
 }
 
+TEST(Resolve, karras_takes_the_place_of_other_noise_levels_of_the_models_file) {
+  ModelTraits traits = model();
+  traits.scheduler = std::make_shared<const Json>(
+      parse_json(R"({"_class_name": "EulerDiscreteScheduler", "use_exponential_sigmas": true})", "scheduler"));
+  EXPECT_TRUE(resolve({}, traits).scheduler_config.exponential);
+  ImageRequest request;
+  request.karras = true;
+  EXPECT_TRUE(resolve(request, traits).scheduler_config.karras);
+  EXPECT_FALSE(resolve(request, traits).scheduler_config.exponential);
+}
+
+TEST(RequestFields, the_help_names_every_scheduler) {
+  for (const std::string& name : scheduler_names())
+    EXPECT_THAT(request_field(&ImageRequest::scheduler).about, HasSubstr(name));
+}
+
+TEST(Resolve, no_side_is_named_that_would_be_refused) {
+  RequestLimits limits;
+  limits.max_side = 1000;
+  ImageRequest request;
+  request.width = 970;
+  try {
+    resolve(request, model(), limits);
+    FAIL();
+  } catch (const RequestError& error) {
+    EXPECT_EQ(error.rule(), "a multiple of 64 from 64 to 960");
+  }
+}
+
 TEST(Resolve, guidance_needs_more_than_1_and_a_model_that_was_not_distilled) {
   ImageRequest request;
   request.guidance_scale = 1;
@@ -145,7 +174,7 @@ TEST(Resolve, refuses_with_the_field_its_value_and_what_is_allowed) {
       {"scheduler", [](ImageRequest& r) { r.scheduler = "eulr"; }, "eulr: must be one of pndm, ddim, euler"},
       {"scheduler", [](ImageRequest& r) { r.scheduler = ""; }, "must be one of pndm"},
       {"karras", [](ImageRequest& r) { r.karras = true, r.scheduler = "ddim"; },
-       "true: must be false with ddim; euler"},
+       "true: must be false with ddim; it can be true with euler, dpm++-2m, dpm++-2m-sde, unipc"},
       {"eta", [](ImageRequest& r) { r.eta = 0.5f; }, "0.5: must be 0 with euler; ddim takes it"},
       {"eta", [](ImageRequest& r) { r.eta = 1.5f, r.scheduler = "ddim"; }, "1.5: must be a number from 0 to 1"},
       {"cache_interval", [](ImageRequest& r) { r.cache_interval = 0; }, "0: must be a whole number from 1 to 1000"},
