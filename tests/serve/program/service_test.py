@@ -86,7 +86,7 @@ def mixed(count, seed=1):
 
 class Signals(unittest.TestCase):
     def test_sigterm_under_load_ends_what_was_admitted_and_admits_nothing_new(self):
-        with Server() as server, concurrent.futures.ThreadPoolExecutor(12) as pool:
+        with Server("--grace", str(LIMIT)) as server, concurrent.futures.ThreadPoolExecutor(12) as pool:
             answers = [pool.submit(image, server, {"prompt": "a fox", "seed": i, "num_inference_steps": 30 // SLOW}) for i in range(12)]
             self.assertTrue(until(lambda: server.get("/queue")["running"] + server.get("/queue")["queued"] == 12))
             held = http.client.HTTPConnection(urllib.parse.urlsplit(server.url).netloc, timeout=LIMIT)
