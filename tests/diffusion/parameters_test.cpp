@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "diffusion/scheduler_names.h"
+
 namespace inkstone {
 namespace {
 
