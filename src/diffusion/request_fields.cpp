@@ -22,7 +22,7 @@ const RequestField kFields[] = {
     {"num_inference_steps", "steps", "num-inference-steps sampling-steps ddim-steps", "Image", "N", "denoising steps [the model's own, else 20]", "", "", "4", &Request::steps, 1, kMaxImageSteps},
     {"guidance_scale", "guidance", "guidance-scale cfg-scale cfg scale", "Image", "X", "how closely to follow the prompt; 1 or less: no guidance [the model's own, else 7.5]", "", "", "5.5", &Request::guidance_scale, 0, 100},
     {"scheduler", "scheduler", "sampler sampler-name sampling-method", "Image", "NAME", "pndm, ddim, euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc or lcm, or what\nother programs call it, such as \"Euler a\" [the model's own, else pndm]", "", "", R"("euler")", &Request::scheduler, 0, 0, scheduler_names},
-    {"karras", "karras", "", "Image", "", "Karras' noise levels (euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc)", "; --no-karras: not", "; false: not [as the model says]", "false", &Request::karras},
+    {"karras", "karras", "", "Image", "", "Karras' noise levels (all but pndm, ddim and lcm)", "; --no-karras: not", "; false: not [as the model says]", "false", &Request::karras},
     {"eta", "eta", "", "Image", "X", "noise added in each step, 0 to 1 (ddim) [0]", "", "", "0", &Request::eta, 0, 1, nullptr, false, "Eta DDIM"},
     {"width", "width", "W", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::width, 1, kMaxImageSide, nullptr, true},
     {"height", "height", "H", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::height, 1, kMaxImageSide, nullptr, true},
