@@ -8,7 +8,7 @@ Run it with a Python that has those four. The same versions (versions.json) on t
 import argparse, importlib, pathlib, time
 
 PARTS = {  # part: the module of tools/fixtures that makes it
-    "noise": "noise", "schedulers": "schedulers", "tokenizer": "tokenizer", "models": "models", "demo": "demo",
+    "noise": "noise", "schedulers": "schedulers", "karras_ancestral": "karras_ancestral", "tokenizer": "tokenizer", "models": "models", "demo": "demo",
 }
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

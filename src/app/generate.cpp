@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -25,6 +26,7 @@
 #include "base/version.h"
 #include "diffusion/parameters.h"
 #include "diffusion/process.h"
+#include "diffusion/prompt_syntax.h"
 #include "diffusion/request_json.h"
 
 namespace inkstone {
@@ -77,6 +79,15 @@ std::string summary(const Session& session) {
   return text;
 }
 
+// What is known of the requests before one is drawn.
+std::vector<std::string> asked_warnings(const Session& session) {
+  std::vector<std::string> warnings = session.request.warnings;
+  for (const std::string& prompt : session.prompts)
+    for (const std::string& warning : prompt_warnings(prompt, session.request.negative_prompt))
+      if (std::ranges::find(warnings, warning) == warnings.end()) warnings.push_back(warning);
+  return warnings;
+}
+
 void report_loaded(const Session& session) {
   const Loaded& loaded = session.loaded;
   session.console.detail(fmt::format("model      {} ({})\n{}device     {}\nprecision  {}\nmemory     {}", loaded.name,
@@ -86,6 +97,8 @@ void report_loaded(const Session& session) {
   session.console.detail("memory, in detail\n" + plan_table(session.plan));
   session.console.say(summary(session));
   for (const std::string& reason : session.plan.reasons) session.console.say("given up: " + reason);
+  for (const std::string& warning : asked_warnings(session))
+    session.console.say("inkstone: warning: " + one_line(warning));
 }
 
 void report_image(const Console& console, const ImageFile& image) {
@@ -119,6 +132,8 @@ ImageFile draw(const Session& session, const ImageOutput& output, int number, Pr
 
 JsonObject result_json(const Session& session, const std::vector<ImageFile>& files) {
   JsonArray images, warnings;
+  for (const std::string& warning : asked_warnings(session)) warnings.emplace_back(clean_utf8(warning));
+  const size_t asked = warnings.size();
   StageTimes sum;
   for (const ImageFile& image : files) {
     const StageTimes& times = image.times;
@@ -131,7 +146,7 @@ JsonObject result_json(const Session& session, const std::vector<ImageFile>& fil
     images.push_back(std::move(one));
     sum = {sum.prepare + times.prepare, sum.text_encoder + times.text_encoder, sum.unet + times.unet,
            sum.vae + times.vae, 0};
-    if (warnings.empty() || session.prompts.size() > 1)  // images of one prompt have the same warnings
+    if (warnings.size() == asked || session.prompts.size() > 1)  // images of one prompt have the same warnings
       for (const std::string& warning : image.warnings) warnings.emplace_back(clean_utf8(warning));
   }
   sum.total = session.seconds;

@@ -45,7 +45,7 @@ ImageFormat image_format(const std::string& out) {
 ImageOutput::ImageOutput(const Options& options, int images)
     : out_(options.out),
       format_(image_format(options.out.value_or(""))),
-      to_standard_output_(options.out == "-"),
+      to_standard_output_(options.out == "-" || options.out == "/dev/stdout"),
       several_(images > 1),
       no_clobber_(options.no_clobber.value_or(false)) {
   if (!to_standard_output_) return;

@@ -1,6 +1,8 @@
 // inkstone info: what a model is and the memory that an image of it takes, from headers alone.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/loading.h"
@@ -10,6 +12,7 @@
 #include "base/utf8.h"
 #include "base/version.h"
 #include "diffusion/request_json.h"
+#include "diffusion/work_estimate.h"
 
 namespace inkstone {
 namespace {
@@ -33,6 +36,18 @@ std::string scheduler_text(const Pipeline& model, const SchedulerConfig& schedul
   return text + "\n";
 }
 
+// 0: the device tells too little.
+double estimated_seconds(const Loaded& loaded, const ResolvedRequest& request, Precision precision) {
+  const double speed = usual_speed(loaded.engine->backend(), precision);
+  if (!(speed > 0)) return 0;
+  return seconds_of_image(work_of_image(loaded.model(), request.width, request.height), request, speed);
+}
+
+std::string about_text(double seconds) {
+  if (seconds < 90) return fmt::format("about {:.0f} s", std::max(1.0, seconds));
+  return seconds < 5400 ? fmt::format("about {:.0f} min", seconds / 60) : fmt::format("about {:.0f} h", seconds / 3600);
+}
+
 }  // namespace
 
 int run_info(const Options& options) {
@@ -41,6 +56,7 @@ int run_info(const Options& options) {
   const ResolvedRequest request = resolve_request(*loaded.engine, options.request);
   const EnginePlan plan = loaded.engine->plan(request);
   const DeviceInfo device = loaded.engine->backend().info();
+  const double seconds = estimated_seconds(loaded, request, plan.precision);
 
   if (options.json.value_or(false)) {
     JsonObject memory = plan_json(plan);
@@ -56,7 +72,8 @@ int run_info(const Options& options) {
                                          {"settings", scheduler_settings(model)}}},
                 {"defaults", std::move(defaults)},
                 {"device", device_json(device)},
-                {"memory", std::move(memory)}});
+                {"memory", std::move(memory)},
+                {"estimated_seconds", seconds > 0 ? Json(seconds) : Json()}});
     return 0;
   }
 
@@ -69,6 +86,9 @@ int run_info(const Options& options) {
   const std::string less = approximations_text(request);
   text += fmt::format("memory     for {}x{} in {}{}{}{}\n{}", request.width, request.height, name_of(plan.precision),
                       request.guided ? ", with guidance" : "", less.empty() ? "" : "; ", less, plan_table(plan));
+  if (seconds > 0)
+    text += fmt::format("time       {} an image of {} here, by its work and the machine's probed speed\n",
+                        about_text(seconds), steps_text(request.steps));
   write_output(text);
   return 0;
 }

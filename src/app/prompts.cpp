@@ -12,9 +12,16 @@ namespace {
 
 constexpr size_t kMaxBytes = size_t{16} << 20;
 
+// What Windows' editors and shells write before a text is no part of it.
+std::string without_mark(std::string text) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  if (text.starts_with(kMark)) text.erase(0, kMark.size());
+  return text;
+}
+
 std::string read_prompt(std::string prompt) {
   if (prompt != "-") return prompt;
-  prompt = read_input(kMaxBytes);
+  prompt = without_mark(read_input(kMaxBytes));
   while (!prompt.empty() && (prompt.back() == '\n' || prompt.back() == '\r')) prompt.pop_back();
   return prompt;
 }
@@ -22,7 +29,7 @@ std::string read_prompt(std::string prompt) {
 }  // namespace
 
 std::vector<std::string> prompt_lines(const std::string& text, const std::string& subject) {
-  std::istringstream lines(text);
+  std::istringstream lines(without_mark(text));
   std::vector<std::string> prompts;
   for (std::string line; std::getline(lines, line);) {
     line.erase(line.find_last_not_of(" \t\r") + 1);

@@ -5,6 +5,7 @@
 #include "base/json_fwd.h"
 #include "base/version.h"
 #include "diffusion/request_fields.h"
+#include "diffusion/scheduler_names.h"
 
 namespace inkstone {
 namespace {
@@ -34,25 +35,11 @@ const char* schedule_type(const SchedulerConfig& config) {
 
 }  // namespace
 
-const char* sampler_name(SchedulerKind kind) {
-  switch (kind) {
-    case SchedulerKind::kPndm: return "PLMS";
-    case SchedulerKind::kDdim: return "DDIM";
-    case SchedulerKind::kEuler: return "Euler";
-    case SchedulerKind::kEulerAncestral: return "Euler a";
-    case SchedulerKind::kDpmpp2M: return "DPM++ 2M";
-    case SchedulerKind::kDpmpp2MSde: return "DPM++ 2M SDE";
-    case SchedulerKind::kUniPc: return "UniPC";
-    case SchedulerKind::kLcm: return "LCM";
-  }
-  return "";
-}
-
 std::string parameters_text(const ResolvedRequest& request, const std::string& model_name) {
   std::string text = request.prompt + "\n";
   if (!request.negative_prompt.empty()) text += "Negative prompt: " + request.negative_prompt + "\n";
   text += fmt::format("Steps: {}, Sampler: {}, Schedule type: {}, CFG scale: {}, Seed: {}, Size: {}x{}", request.steps,
-                      sampler_name(request.scheduler_config.kind), schedule_type(request.scheduler_config),
+                      sampler_name(request.scheduler_config.kind).name, schedule_type(request.scheduler_config),
                       request.guidance_scale, request.seed, request.width, request.height);
   const ImageRequest said = request.said(), usual = ResolvedRequest{}.said();
   for (const RequestField& field : request_fields())

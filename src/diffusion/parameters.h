@@ -10,6 +10,4 @@ namespace inkstone {
 // prompt, a line "Negative prompt: ..." where there is one, then "Steps: 20, Sampler: PLMS, ..., Version: inkstone 0.1.0".
 std::string parameters_text(const ResolvedRequest& request, const std::string& model_name);
 
-const char* sampler_name(SchedulerKind kind);  // as AUTOMATIC1111 calls it: "Euler a"
-
 }  // namespace inkstone

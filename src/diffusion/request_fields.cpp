@@ -7,6 +7,7 @@
 
 #include "base/spelling.h"
 #include "diffusion/scheduler.h"
+#include "diffusion/scheduler_names.h"
 
 namespace inkstone {
 namespace {
@@ -20,8 +21,8 @@ const RequestField kFields[] = {
     {"seed", "seed", "s", "Image", "N", "the same seed gives the same image; 0 to 2^64-1", ";\n-1 or random: drawn [drawn and printed]", "; image i of several has seed + i [drawn, as for -1 and \"random\"]", "7", &Request::seed},
     {"num_inference_steps", "steps", "num-inference-steps sampling-steps ddim-steps", "Image", "N", "denoising steps [the model's own, else 20]", "", "", "4", &Request::steps, 1, kMaxImageSteps},
     {"guidance_scale", "guidance", "guidance-scale cfg-scale cfg scale", "Image", "X", "how closely to follow the prompt; 1 or less: no guidance [the model's own, else 7.5]", "", "", "5.5", &Request::guidance_scale, 0, 100},
-    {"scheduler", "scheduler", "sampler sampler-name sampling-method", "Image", "NAME", "pndm, ddim, euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc or lcm\n[the model's own, else pndm]", "", "", R"("euler")", &Request::scheduler, 0, 0, scheduler_names},
-    {"karras", "karras", "", "Image", "", "Karras' noise levels (euler, dpm++-2m, dpm++-2m-sde, unipc)", "; --no-karras: not", "; false: not [as the model says]", "false", &Request::karras},
+    {"scheduler", "scheduler", "sampler sampler-name sampling-method", "Image", "NAME", "pndm, ddim, euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc or lcm, or what\nother programs call it, such as \"Euler a\" [the model's own, else pndm]", "", "", R"("euler")", &Request::scheduler, 0, 0, scheduler_names},
+    {"karras", "karras", "", "Image", "", "Karras' noise levels (all but pndm, ddim and lcm)", "; --no-karras: not", "; false: not [as the model says]", "false", &Request::karras},
     {"eta", "eta", "", "Image", "X", "noise added in each step, 0 to 1 (ddim) [0]", "", "", "0", &Request::eta, 0, 1, nullptr, false, "Eta DDIM"},
     {"width", "width", "W", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::width, 1, kMaxImageSide, nullptr, true},
     {"height", "height", "H", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::height, 1, kMaxImageSide, nullptr, true},
@@ -35,9 +36,20 @@ std::string text_of(bool value) { return value ? "true" : "false"; }
 std::string text_of(const Interval& value) { return fmt::format("{},{}", value.from, value.to); }
 std::string text_of(auto value) { return fmt::format("{}", value); }
 
-std::string choice_rule(const std::vector<std::string>& choices, const std::string& value) {
-  const std::string meant = nearest(value, choices);
-  return "one of " + listed(choices) + (meant.empty() ? "" : "; did you mean " + meant + "?");
+// "": the name is one that can be used.
+std::string scheduler_rule(const std::string& name) {
+  const std::vector<std::string> ours = scheduler_names();
+  const auto found = find_sampler(name);
+  if (!found) {
+    const std::string meant = nearest(name, ours);
+    return "one of " + listed(ours) + (meant.empty() ? "" : "; did you mean " + meant + "?");
+  }
+  try {
+    sampling_of(*found->sampler, found->schedule);
+    return "";
+  } catch (const AbsentSampler& error) {
+    return "one of " + listed(ours) + ": " + error.what();
+  }
 }
 
 }  // namespace
@@ -109,9 +121,9 @@ void check_field(const RequestField& field, const ImageRequest& request, std::op
   const bool good =
       std::visit([&](auto member) { return !(request.*member) || in_range(*(request.*member)); }, field.member);
   if (!good) throw RequestError::rule(field, value_text(field, request), allowed(field, max));
-  if (field.member == RequestMember(&ImageRequest::scheduler) && request.scheduler &&
-      !find_scheduler(*request.scheduler))
-    throw RequestError::rule(field, *request.scheduler, choice_rule(field.choices(), *request.scheduler));
+  if (field.member != RequestMember(&ImageRequest::scheduler) || !request.scheduler) return;
+  if (const std::string rule = scheduler_rule(*request.scheduler); !rule.empty())
+    throw RequestError::rule(field, *request.scheduler, rule);
 }
 
 }  // namespace inkstone

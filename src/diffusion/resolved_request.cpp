@@ -6,7 +6,9 @@
 
 #include "base/error.h"
 #include "base/spelling.h"
+#include "diffusion/prompt_syntax.h"
 #include "diffusion/request_fields.h"
+#include "diffusion/scheduler_names.h"
 
 namespace inkstone {
 namespace {
@@ -80,15 +82,30 @@ std::vector<std::string> with_karras() {
   return names;
 }
 
-SchedulerConfig scheduler_of(const ImageRequest& request, const ModelTraits& model) {
-  SchedulerConfig config = scheduler_config(model, request.scheduler.value_or(""));
+// One kind of noise levels at a time: the request is nearer than the model's file.
+void set_karras(SchedulerConfig& config, bool karras) {
+  config.karras = karras;
+  if (karras) config.exponential = config.lu_lambdas = false;
+}
+
+// What the scheduler's name means, which check_field() has let pass.
+std::optional<Sampling> asked_sampling(const ImageRequest& request) {
+  if (!request.scheduler) return std::nullopt;
+  const FoundSampler found = find_sampler(*request.scheduler).value();
+  return sampling_of(*found.sampler, found.schedule);
+}
+
+SchedulerConfig scheduler_of(const ImageRequest& request, const ModelTraits& model,
+                             std::vector<std::string>& warnings) {
+  const std::optional<Sampling> sampling = asked_sampling(request);
+  SchedulerConfig config = scheduler_config(model, sampling ? name_of(sampling->kind) : "");
+  if (sampling) warnings = sampling->warnings;
+  if (sampling && sampling->karras) set_karras(config, *sampling->karras);
   if (request.karras) {
     if (*request.karras && !takes_karras(config.kind))
       throw RequestError::rule(request_field(&ImageRequest::karras), "true",
                                "false with " + name_of(config.kind) + "; it can be true with " + listed(with_karras()));
-    config.karras = *request.karras;
-    // One kind of noise levels at a time: the request is nearer than the model's file.
-    if (config.karras) config.exponential = config.lu_lambdas = false;
+    set_karras(config, *request.karras);
   }
   if (request.eta) {
     if (*request.eta != 0 && config.kind != SchedulerKind::kDdim)
@@ -144,7 +161,7 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   result.guidance_interval = request.guidance_interval.value_or(result.guidance_interval);
   result.guided = result.guidance_scale > 1 && !model.distilled;
   check_field(request_field(&ImageRequest::scheduler), request);
-  result.scheduler_config = scheduler_of(request, model);
+  result.scheduler_config = scheduler_of(request, model, result.warnings);
 
   const ImageRequest filled = result.said();
   const Check check{filled, model, limits};
@@ -155,6 +172,8 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   check.numbers();
   check.approximations(result.guided);
   result.scheduler = scheduler_for(result.scheduler_config, result.steps);
+  for (std::string& warning : prompt_warnings(result.prompt, result.negative_prompt))
+    result.warnings.push_back(std::move(warning));
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "diffusion/image_request.h"
 #include "diffusion/model_traits.h"
@@ -34,6 +35,8 @@ struct ResolvedRequest {
   int cache_interval = 1;
   Interval guidance_interval;
   bool guided = true;  // has an unconditional half, in some evaluations at least
+  // What stands in the request and has another effect than elsewhere, for whoever asked.
+  std::vector<std::string> warnings;
 
   int cfg_copies() const { return guided ? 2 : 1; }
   int evaluations() const { return static_cast<int>(scheduler->timesteps().size()); }  // of the U-Net

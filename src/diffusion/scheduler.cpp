@@ -44,14 +44,9 @@ void check(const SchedulerConfig& config, int steps) {
 
 }  // namespace
 
-std::optional<SchedulerKind> find_scheduler(std::string_view name) {
+SchedulerKind scheduler_kind(const std::string& name) {
   for (const Named& known : kKinds)
     if (lower(name) == known.name || name == known.diffusers) return known.kind;
-  return std::nullopt;
-}
-
-SchedulerKind scheduler_kind(const std::string& name) {
-  if (const auto kind = find_scheduler(name)) return *kind;
   fail<UsageError>(INKSTONE_HERE, {"no scheduler is called \"", name, "\"; there are ", listed(scheduler_names())});
 }
 
@@ -66,12 +61,12 @@ std::vector<std::string> scheduler_names() {
 bool takes_karras(SchedulerKind kind) {
   switch (kind) {
     case SchedulerKind::kEuler:
+    case SchedulerKind::kEulerAncestral:
     case SchedulerKind::kDpmpp2M:
     case SchedulerKind::kDpmpp2MSde:
     case SchedulerKind::kUniPc: return true;
     case SchedulerKind::kPndm:
     case SchedulerKind::kDdim:
-    case SchedulerKind::kEulerAncestral:
     case SchedulerKind::kLcm: return false;
   }
   return false;

@@ -36,7 +36,7 @@ struct SchedulerConfig {
   float clip_sample_range = 1;
   bool rescale_betas_zero_snr = false;  // all but PNDM
   // Euler, DPM++, UniPC; at most one of the three
-  bool karras = false;
+  bool karras = false;       // Euler ancestral too
   bool exponential = false;  // the same
   bool lu_lambdas = false;   // DPM++
   // Ends of the Karras and exponential sigmas; unset: the schedule's own.
@@ -68,9 +68,8 @@ struct SchedulerConfig {
 // predict_x0 false, orders past 3.
 SchedulerConfig scheduler_config(const Json& config, const std::string& source, std::optional<SchedulerKind> kind = {});
 
-// By one of scheduler_names(), in any case, or by its class in diffusers; nothing for another name.
-std::optional<SchedulerKind> find_scheduler(std::string_view name);
-// The same, but UsageError, which lists them all, for another name.
+// By one of scheduler_names(), in any case, or by its class in diffusers; UsageError, which lists
+// them all, for another name. scheduler_names.h knows what other programs call them.
 SchedulerKind scheduler_kind(const std::string& name);
 std::string name_of(SchedulerKind kind);
 std::vector<std::string> scheduler_names();

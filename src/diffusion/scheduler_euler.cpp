@@ -1,6 +1,8 @@
 // EulerDiscreteScheduler and EulerAncestralDiscreteScheduler: samples of growing variance (x =
 // image + sigma * noise), one Euler step of dx/dsigma = (x - image) / sigma, the ancestral one to a
-// lower sigma with fresh noise on top (Karras et al. 2022; k-diffusion).
+// lower sigma with fresh noise on top (Karras et al. 2022; k-diffusion). Karras' sigmas with the
+// ancestral step, which diffusers does not have, are k-diffusion's, at EulerDiscreteScheduler's
+// timesteps for them.
 #include <algorithm>
 #include <cmath>
 
@@ -41,7 +43,7 @@ class Euler : public Scheduler {
     } else {
       for (const float t : timesteps_) sigmas.push_back(sigma_at(t, table));
     }
-    if (respaced(config) && !ancestral_) {
+    if (ancestral_ ? config.karras : respaced(config)) {
       sigmas = respaced_sigmas(config, sigmas.front(), sigmas.back(), steps);
       const auto log_table = logs(table);
       for (size_t i = 0; i < timesteps_.size(); ++i)

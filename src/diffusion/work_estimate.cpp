@@ -14,4 +14,15 @@ WorkEstimate work_of_image(const Pipeline& pipeline, int width, int height) {
           flops(vae_decoder_graph(pipeline.vae_config, 1, height / scale, width / scale))};
 }
 
+double usual_speed(Backend& backend, Precision precision) {
+  constexpr double kUsualPart = 0.6;
+  constexpr int kTries = 2;
+  return kUsualPart * backend.peak_flops(precision == Precision::kBf16 ? DType::kBF16 : DType::kF32, kTries);
+}
+
+double seconds_of_image(const WorkEstimate& work, const ResolvedRequest& request, double speed) {
+  const int texts = request.cfg_copies(), rows = request.evaluations() * request.cfg_copies();
+  return (texts * work.encode + rows * work.row + work.decode) / speed;
+}
+
 }  // namespace inkstone

@@ -2,7 +2,9 @@
 // before anything has run.
 #pragma once
 
+#include "backend/backend.h"
 #include "diffusion/pipeline.h"
+#include "diffusion/resolved_request.h"
 
 namespace inkstone {
 
@@ -10,5 +12,10 @@ struct WorkEstimate {
   double encode = 0, row = 0, decode = 0;  // a prompt; a row of one step; the pixels
 };
 WorkEstimate work_of_image(const Pipeline& pipeline, int width, int height);
+
+// Operations a second: a usual part of the peak, which is probed for a moment. 0: the device tells
+// none.
+double usual_speed(Backend& backend, Precision precision);
+double seconds_of_image(const WorkEstimate& work, const ResolvedRequest& request, double speed);
 
 }  // namespace inkstone

@@ -211,7 +211,9 @@ TEST_F(Generate, a_seed_of_minus_one_is_drawn_and_said) {
 }
 
 TEST_F(Generate, reads_the_prompt_from_standard_input) {
-  program_.input = "a fox\n";
+  program_.input =
+      "\xEF\xBB\xBF"
+      "a fox\n";  // as Windows' editors write it
   ASSERT_EQ(program_.run({"generate", "-", "--seed", "1", "--steps", "1", "--quiet"}).code, 0);
   EXPECT_THAT(image("a-fox-1.png").texts[0].second, StartsWith("a fox\nSteps"));
 }
@@ -480,9 +482,9 @@ TEST_F(Interrupted, it_stops_at_once_and_leaves_nothing) {
 TEST_F(Info, shows_the_model_and_the_memory_plan) {
   const Outcome outcome = program_.run({"info", "--precision", "fp32"});
   ASSERT_EQ(outcome.code, 0) << outcome.error;
-  EXPECT_THAT(outcome.output,
-              AllOf(HasSubstr("UNet2DConditionModel"), HasSubstr("PNDMScheduler"), HasSubstr("beta_end"),
-                    HasSubstr("defaults"), HasSubstr("guidance"), HasSubstr("peak")));
+  EXPECT_THAT(outcome.output, AllOf(HasSubstr("UNet2DConditionModel"), HasSubstr("PNDMScheduler"),
+                                    HasSubstr("beta_end"), HasSubstr("defaults"), HasSubstr("guidance"),
+                                    HasSubstr("peak"), HasSubstr(" an image of 20 steps here")));
 }
 
 TEST_F(Info, plans_approximations) {
@@ -500,6 +502,7 @@ TEST_F(Info, json_has_the_same) {
   EXPECT_EQ(json.at("scheduler").at("class").as_string(), "PNDMScheduler");
   EXPECT_EQ(json.at("memory").at("width").as_int64(), 128);
   EXPECT_GT(json.at("memory").at("peak_bytes").to_number<int64_t>(), 0);
+  EXPECT_GT(json.at("estimated_seconds").to_number<double>(), 0);
 }
 
 TEST_F(Bench, measures_every_stage) {

@@ -26,7 +26,9 @@ TEST(Prompts, a_prompt_is_one_and_a_file_s_lines_are_one_each) {
   options.request.prompt = "a fox\na bee";
   EXPECT_THAT(read_prompts(options), ElementsAre("a fox\na bee"));
   const ScratchFolder folder;
-  folder.write("prompts.txt", "a fox\r\n\n  \na bee\xff  \nlast");
+  folder.write("prompts.txt",
+               "\xEF\xBB\xBF"
+               "a fox\r\n\n  \na bee\xff  \nlast");
   options = {};
   options.prompts = (folder.path() / "prompts.txt").string();
   EXPECT_THAT(read_prompts(options), ElementsAre("a fox", "a bee\xEF\xBF\xBD", "last"));

@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "diffusion/scheduler_names.h"
+
 namespace inkstone {
 namespace {
 
@@ -66,7 +68,7 @@ TEST(Parameters, approximations_are_told) {
 
 TEST(Parameters, every_scheduler_has_a_name_of_its_own) {
   std::set<std::string> names;
-  for (const std::string& name : scheduler_names()) names.insert(sampler_name(scheduler_kind(name)));
+  for (const std::string& name : scheduler_names()) names.insert(sampler_name(scheduler_kind(name)).name);
   EXPECT_EQ(names.size(), scheduler_names().size());
 }
 

@@ -109,6 +109,24 @@ TEST(Resolve, karras_may_be_refused_where_the_models_file_asks_for_it) {
   EXPECT_FALSE(resolve(request, model()).scheduler_config.karras) << "false is for every scheduler";
 }
 
+TEST(Resolve, a_schedulers_name_may_be_another_programs_and_say_its_schedule) {
+  ImageRequest request;
+  request.scheduler = "DPM++ 2M Karras";
+  const ResolvedRequest same = resolve(request, model());
+  EXPECT_EQ(same.said().scheduler, "dpm++-2m");
+  EXPECT_TRUE(same.scheduler_config.karras);
+  EXPECT_TRUE(same.warnings.empty());
+  request.karras = false;
+  EXPECT_FALSE(resolve(request, model()).scheduler_config.karras) << "what is said beside it is nearer";
+  request = {};
+  request.scheduler = "Heun";
+  request.prompt = "(a fox:1.3)";
+  const ResolvedRequest near = resolve(request, model());
+  EXPECT_EQ(near.said().scheduler, "dpm++-2m");
+  ASSERT_EQ(near.warnings.size(), 2u);
+  EXPECT_TRUE(resolve(near.said(), model()).warnings.size() == 1) << "the name that was said to it is ours";
+}
+
 TEST(Resolve, karras_takes_the_place_of_other_noise_levels_of_the_models_file) {
   ModelTraits traits = model();
   traits.scheduler = std::make_shared<const Json>(
@@ -174,7 +192,7 @@ TEST(Resolve, refuses_with_the_field_its_value_and_what_is_allowed) {
       {"scheduler", [](ImageRequest& r) { r.scheduler = "eulr"; }, "eulr: must be one of pndm, ddim, euler"},
       {"scheduler", [](ImageRequest& r) { r.scheduler = ""; }, "must be one of pndm"},
       {"karras", [](ImageRequest& r) { r.karras = true, r.scheduler = "ddim"; },
-       "true: must be false with ddim; it can be true with euler, dpm++-2m, dpm++-2m-sde, unipc"},
+       "true: must be false with ddim; it can be true with euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc"},
       {"eta", [](ImageRequest& r) { r.eta = 0.5f; }, "0.5: must be 0 with euler; ddim takes it"},
       {"eta", [](ImageRequest& r) { r.eta = 1.5f, r.scheduler = "ddim"; }, "1.5: must be a number from 0 to 1"},
       {"cache_interval", [](ImageRequest& r) { r.cache_interval = 0; }, "0: must be a whole number from 1 to 1000"},

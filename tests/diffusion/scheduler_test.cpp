@@ -123,6 +123,35 @@ TEST(SchedulerGoldens, whole_trajectories_are_those_of_diffusers) {
   }
 }
 
+// diffusers has no such scheduler: by k-diffusion's formulas in numpy (tools/fixtures/karras_ancestral.py).
+TEST(SchedulerGoldens, euler_ancestral_takes_karras_sigmas) {
+  const Json goldens = read_json(kFixtures + "karras_ancestral.json");
+  ASSERT_EQ(goldens.at("cases").as_array().size(), 6u);
+  for (const Json& row : goldens.at("cases").as_array()) {
+    const int steps = static_cast<int>(row.at("steps").as_int64());
+    SCOPED_TRACE(steps);
+    SchedulerConfig config = scheduler_config(row.at("config"), "case", SchedulerKind::kEulerAncestral);
+    config.karras = true;
+    const auto scheduler = make_scheduler(config, steps);
+    const double sigma = row.at("init_noise_sigma").to_number<double>();
+    ASSERT_NEAR(scheduler->init_noise_sigma(), sigma, 1e-6 * sigma);
+    ASSERT_EQ(scheduler->timesteps().size(), static_cast<size_t>(steps));
+    const auto noise = [&](int draw, size_t i) { return row.at("noise").at(draw).at(i).to_number<float>(); };
+    std::vector<float> x(16), out(16), fresh(16);
+    for (size_t i = 0; i < 16; ++i) x[i] = noise(0, i) * scheduler->init_noise_sigma();
+    SchedulerState state = scheduler->start(16);
+    for (int call = 0; call < steps; ++call) {
+      EXPECT_NEAR(scheduler->timesteps()[call], row.at("timesteps").at(call).to_number<double>(), 2e-3);
+      ASSERT_TRUE(scheduler->needs_noise(call));
+      model(scheduler->timesteps()[call], scheduler->input_scale(call), x, out);
+      for (size_t i = 0; i < 16; ++i) fresh[i] = noise(call + 1, i);
+      scheduler->step(call, out, fresh, x, state);
+      for (size_t i = 0; i < 16; ++i)
+        ASSERT_NEAR(x[i], row.at("samples").at(call).at(i).to_number<double>(), 1e-5 * std::max(1.0, sigma)) << call;
+    }
+  }
+}
+
 // Settings without goldens: what diffusers 0.42.1 makes of x[i] = sin(i) (times init_noise_sigma), no noise, in values 3 and 12.
 TEST(SchedulerGoldens, rare_settings_end_where_those_of_diffusers_do) {
   struct Row {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
-#include "diffusion/parameters.h"
+#include "diffusion/scheduler_names.h"
 #include "serve/api/a1111.h"
 #include "serve/api/a1111_samplers.h"
 #include "serve/api/answers.h"
@@ -15,26 +15,27 @@ namespace {
 
 Json samplers_json(A1111State&) {
   JsonArray json;
-  for (const A1111SamplerRow& row : a1111_sampler_rows()) {
+  for (const SamplerName& sampler : sampler_names()) {
+    if (sampler.stands != Stands::kItself) continue;
     JsonArray aliases;
-    for (const std::string& alias : row.aliases) aliases.emplace_back(alias);
+    for (const std::string& alias : aliases_of(sampler)) aliases.emplace_back(alias);
     JsonObject options;
-    if (row.karras_by_itself) options["scheduler"] = "karras";
+    if (*sampler.automatic) options["scheduler"] = automatic_schedule(sampler).name;
     json.push_back(
-        JsonObject{{"name", sampler_name(row.kind)}, {"aliases", std::move(aliases)}, {"options", std::move(options)}});
+        JsonObject{{"name", sampler.name}, {"aliases", std::move(aliases)}, {"options", std::move(options)}});
   }
   return json;
 }
 
 Json schedulers_json(A1111State&) {
   JsonArray json;
-  for (const auto& [name, label] :
-       {std::pair("automatic", "Automatic"), std::pair("uniform", "Uniform"), std::pair("karras", "Karras")})
-    json.push_back(JsonObject{{"name", name},
-                              {"label", label},
-                              {"aliases", nullptr},
-                              {"default_rho", name == std::string_view("karras") ? 7.0 : -1.0},
-                              {"need_inner_model", false}});
+  for (const ScheduleName& schedule : schedule_names())
+    if (schedule.stands == Stands::kItself)
+      json.push_back(JsonObject{{"name", schedule.name},
+                                {"label", schedule.label},
+                                {"aliases", nullptr},
+                                {"default_rho", schedule.karras.value_or(false) ? 7.0 : -1.0},
+                                {"need_inner_model", false}});
   return json;
 }
 

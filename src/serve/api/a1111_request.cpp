@@ -4,6 +4,8 @@
 
 #include "base/spelling.h"
 #include "base/utf8.h"
+#include "diffusion/prompt_syntax.h"
+#include "diffusion/scheduler_names.h"
 #include "serve/api/a1111_options.h"
 #include "serve/api/a1111_samplers.h"
 #include "serve/api/fault.h"
@@ -26,7 +28,8 @@ constexpr FieldName kA1111Names[] = {{"prompt", "prompt"},
 
 // All fields, as the web UI answers them back.
 const FieldInfo kA1111Fields[] = {
-    {"prompt", "string", "What to draw; weights and alternations are plain text here.", "\"\""},
+    {"prompt", "string", "What to draw; weights and alternations are plain text here, and <lora:...> is refused.",
+     "\"\""},
     {"negative_prompt", "string", "What not to draw.", "\"\""},
     {"styles", "array", "Empty.", "[]"},
     {"seed", "integer", "-1: the server draws one. Image i has seed + i.", "-1"},
@@ -34,8 +37,14 @@ const FieldInfo kA1111Fields[] = {
     {"subseed_strength", "number", "0.", "0"},
     {"seed_resize_from_h", "integer", "-1.", "-1"},
     {"seed_resize_from_w", "integer", "-1.", "-1"},
-    {"sampler_name", "string", "A name or alias of GET /sdapi/v1/samplers, with \" Karras\" behind it or not.", "null"},
-    {"scheduler", "string", "automatic, uniform or karras.", "null"},
+    {"sampler_name", "string",
+     "A name or alias of GET /sdapi/v1/samplers, with \" Karras\" behind it or not; for a "
+     "deterministic one that is not here the nearest is taken, with a warning in info.",
+     "null"},
+    {"scheduler", "string",
+     "automatic, uniform or karras; for another one the nearest is taken, with a warning in info, where the sampler "
+     "draws no noise.",
+     "null"},
     {"sampler_index", "string", "The sampler where sampler_name is null.", "\"Euler\""},
     {"batch_size", "integer", "Images: batch_size * n_iter.", "1"},
     {"n_iter", "integer", "Images: batch_size * n_iter.", "1"},
@@ -110,27 +119,26 @@ void refuse_what_is_not_here(const Fields& fields) {
   for (const std::string_view name : kAbsent)
     if (const Json* value = fields.find(name); value && !asks_nothing(*value)) asked.emplace_back(name);
   if (const auto noise = fields.number("s_noise", 0, 1e6); noise && *noise != 1) asked.emplace_back("s_noise");
+  if (const auto skip = fields.number("clip_skip", -1e6, 1e6); skip && *skip > 1) asked.emplace_back("clip_skip");
   if (asked.empty()) return;
   refuse(422, "not_supported", "not supported here, leave them out: " + listed(asked), asked.front());
 }
 
+// An empty name is none, as there.
+std::string sampler_said(const Fields& fields) {
+  for (const std::string_view field : {"sampler_name", "sampler_index"})
+    if (const auto name = fields.text(field, kMaxWordBytes); name && !name->empty()) return *name;
+  return "Euler";
+}
+
 void read_sampler(const Fields& fields, const JsonObject& options, A1111Request& result, ImageRequest& image) {
-  const std::string_view field = fields.has("sampler_name") ? "sampler_name" : "sampler_index";
-  const std::string name = fields.text(field, kMaxWordBytes).value_or("Euler");
-  const auto sampler = a1111_sampler(name);
-  if (!sampler) refuse(404, "sampler_not_found", "Sampler not found: \"" + shown(name) + "\"", std::string(field));
-  const std::string type = fields.text("scheduler", kMaxWordBytes).value_or("");
-  const auto karras = karras_of(*sampler, type);
-  if (!karras)
-    refuse(422, "not_supported",
-           "scheduler \"" + shown(type.empty() ? sampler->schedule_type : type) + "\" is not here for " +
-               sampler->name + "; there are automatic, uniform, and karras for Euler, DPM++ and UniPC",
-           "scheduler");
-  image.scheduler = sampler->scheduler;
-  image.karras = *karras;
-  result.sampler = sampler->name;
-  result.schedule_type = *karras ? "Karras" : "Automatic";
-  if (sampler->scheduler != "ddim") return;
+  const Sampling sampling = a1111_sampling(sampler_said(fields), fields.text("scheduler", kMaxWordBytes).value_or(""));
+  image.scheduler = name_of(sampling.kind);
+  image.karras = sampling.karras;
+  result.sampler = sampler_name(sampling.kind).name;
+  result.schedule_type = *sampling.karras ? "Karras" : "Automatic";
+  result.warnings = sampling.warnings;
+  if (sampling.kind != SchedulerKind::kDdim) return;
   image.eta = static_cast<float>(fields.number("eta", 0, 1).value_or(options.at("eta_ddim").to_number<double>()));
 }
 
@@ -141,6 +149,14 @@ ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, c
   if (!image.guidance_scale) image.guidance_scale = 7;
   read_sampler(fields, options, result, image);
   return image;
+}
+
+// There the tag changes the image; here it would be drawn as words.
+void refuse_networks(const Fields& fields) {
+  for (const std::string_view name : {"prompt", "negative_prompt"})
+    if (const std::string tag = prompt_syntax(fields.text(name, SIZE_MAX).value_or("")).network; !tag.empty())
+      refuse(422, "not_supported", shown(tag) + ": extra networks are not loaded here; leave the tag out",
+             std::string(name));
 }
 
 int read_count(const Fields& fields, const Limits& limits, A1111Request& result) {
@@ -183,26 +199,6 @@ JsonObject echo_of(const Fields& fields) {
 
 std::span<const FieldInfo> a1111_fields() { return kA1111Fields; }
 
-bool has_prompt_syntax(std::string_view prompt) {
-  if (prompt.find("((") != prompt.npos || prompt.find("[[") != prompt.npos || prompt.find("<lora:") != prompt.npos)
-    return true;
-  size_t open = prompt.npos;  // the bracket opened last
-  bool marked = false;        // a colon or bar since then
-  for (size_t at = 0; at < prompt.size(); ++at) {
-    const char c = prompt[at];
-    if (c == '(' || c == '[') {
-      open = at;
-      marked = false;
-    } else if (c == ':' || c == '|') {
-      marked = true;
-    } else if (c == ')' || c == ']') {
-      if (open != prompt.npos && marked) return true;
-      open = prompt.npos;
-    }
-  }
-  return false;
-}
-
 A1111Request a1111_request(const http::Request& request, const Fields& fields, const JsonObject& options,
                            const ModelCard& card, const Limits& limits) {
   A1111Request result;
@@ -214,15 +210,13 @@ A1111Request a1111_request(const http::Request& request, const Fields& fields, c
     used = with_changes(std::move(used), changes->as_object(), card);
   }
   const int count = read_count(fields, limits, result);
+  refuse_networks(fields);
   result.order.images =
       resolve_images(fields, kA1111Names, read_a1111_image(fields, used, limits, result), card, limits, count);
   use_options(used, result.order);
   result.order.tag = fields.text("force_task_id", kMaxWordBytes).value_or("");
   result.order.previews = true;
   result.send_images = fields.flag("send_images").value_or(true);
-  const ResolvedRequest& image = *result.order.images.front();
-  if (has_prompt_syntax(image.prompt) || has_prompt_syntax(image.negative_prompt))
-    result.warnings.emplace_back("weights, alternations and tags in prompts are read as plain text here");
   result.echo = echo_of(fields);
   return result;
 }

@@ -27,8 +27,4 @@ struct A1111Request {
 A1111Request a1111_request(const http::Request& request, const Fields& fields, const JsonObject& options,
                            const ModelCard& card, const Limits& limits);
 
-// Whether a prompt has weights, alternations or tags of extra networks, all of which are plain text
-// here.
-bool has_prompt_syntax(std::string_view prompt);
-
 }  // namespace inkstone::serve

@@ -1,59 +1,69 @@
 #include "serve/api/a1111_samplers.h"
 
+#include <string>
+
+#include "base/error.h"
 #include "base/spelling.h"
-#include "diffusion/parameters.h"
+#include "base/utf8.h"
+#include "serve/api/fault.h"
 
 namespace inkstone::serve {
-
-std::span<const A1111SamplerRow> a1111_sampler_rows() {
-  static const std::vector<A1111SamplerRow> all{
-      {SchedulerKind::kDpmpp2M, {"k_dpmpp_2m", "dpmpp_2m"}, true},
-      {SchedulerKind::kDpmpp2MSde, {"k_dpmpp_2m_sde", "dpmpp_2m_sde"}, true},
-      {SchedulerKind::kEulerAncestral, {"k_euler_a", "k_euler_ancestral", "euler_a", "euler_ancestral"}},
-      {SchedulerKind::kEuler, {"k_euler"}},
-      {SchedulerKind::kDdim, {"ddim"}},
-      {SchedulerKind::kPndm, {"plms", "pndm"}},
-      {SchedulerKind::kUniPc, {"unipc"}},
-      {SchedulerKind::kLcm, {"k_lcm"}}};
-  return all;
-}
-
 namespace {
 
-const A1111SamplerRow* row_of(std::string_view lower_case) {
-  for (const A1111SamplerRow& row : a1111_sampler_rows()) {
-    if (lower(sampler_name(row.kind)) == lower_case || name_of(row.kind) == lower_case) return &row;
-    for (const std::string& alias : row.aliases)
-      if (alias == lower_case) return &row;
-  }
-  return nullptr;
+std::string all_samplers() {
+  std::vector<std::string> names;
+  for (const SamplerName& sampler : sampler_names())
+    if (sampler.stands == Stands::kItself) names.emplace_back(sampler.name);
+  return listed(names);
+}
+
+std::string all_schedules() {
+  std::vector<std::string> names;
+  for (const ScheduleName& schedule : schedule_names())
+    if (schedule.stands == Stands::kItself) names.emplace_back(schedule.label);
+  return listed(names);
+}
+
+// nullptr: the sampler's own.
+const ScheduleName* said_schedule(const FoundSampler& found, std::string_view name) {
+  const ScheduleName* said = name.empty() ? nullptr : find_schedule(name);
+  if (!name.empty() && !said)
+    refuse(422, "not_supported", "there is no scheduler \"" + shown(name) + "\" here; there are " + all_schedules(),
+           "scheduler");
+  if (!said || !said->karras) said = found.schedule;
+  return said && said->karras ? said : nullptr;
 }
 
 }  // namespace
 
-std::optional<A1111Sampler> a1111_sampler(std::string_view name) {
-  struct Suffix {
-    std::string_view text, type;
-  };
-  static constexpr Suffix kSuffixes[] = {
-      {"", ""}, {" karras", "karras"}, {"_ka", "karras"}, {" exponential", "exponential"}};
-  const std::string wanted = lower(name);
-  for (const Suffix& suffix : kSuffixes) {
-    if (!wanted.ends_with(suffix.text)) continue;
-    if (const A1111SamplerRow* row = row_of(wanted.substr(0, wanted.size() - suffix.text.size())))
-      return A1111Sampler{name_of(row->kind), sampler_name(row->kind), std::string(suffix.type)};
-  }
-  return std::nullopt;
+const ScheduleName& automatic_schedule(const SamplerName& sampler) {
+  const ScheduleName* there = find_schedule(*sampler.automatic ? sampler.automatic : "uniform");
+  INKSTONE_CHECK(there && there->karras, sampler.name, ": no schedule is called ", sampler.automatic);
+  return there->stands == Stands::kItself ? *there : *find_schedule(*there->karras ? "karras" : "uniform");
 }
 
-std::optional<bool> karras_of(const A1111Sampler& sampler, std::string_view schedule_type) {
-  std::string type = lower(schedule_type);
-  if (type.empty() || type == "automatic") type = sampler.schedule_type;
-  const SchedulerKind kind = scheduler_kind(sampler.scheduler);
-  if (type.empty()) return row_of(sampler.scheduler)->karras_by_itself;
-  if (type == "uniform") return false;
-  if (type == "karras" && takes_karras(kind)) return true;
-  return std::nullopt;
+Sampling a1111_sampling(std::string_view sampler_name, std::string_view schedule) {
+  const auto found = find_sampler(sampler_name);
+  if (!found)
+    refuse(404, "sampler_not_found", "Sampler not found: \"" + shown(sampler_name) + "\"; there are " + all_samplers(),
+           "sampler_name");
+  const ScheduleName* said = said_schedule(*found, schedule);
+  const ScheduleName& used = said ? *said : automatic_schedule(*found->sampler);
+  try {
+    Sampling sampling = sampling_of(*found->sampler, &used);
+    const std::string_view there = found->sampler->automatic;
+    if (!said && !there.empty() && there != used.name)
+      sampling.warnings.push_back(text_of({"the automatic schedule of ", found->sampler->name, " is ", there,
+                                           ", which is not here; ", used.label, " is taken, which comes nearest"}));
+    if (!sampling.karras) sampling.karras = false;
+    return sampling;
+  } catch (const AbsentSampler& error) {
+    const bool sampler = found->sampler->stands == Stands::kNot;
+    refuse(sampler ? 404 : 422, sampler ? "sampler_not_found" : "not_supported",
+           (sampler ? "Sampler not found: " : "") + std::string(error.what()) +
+               (sampler ? "; there are " + all_samplers() : ""),
+           sampler ? "sampler_name" : "scheduler");
+  }
 }
 
 }  // namespace inkstone::serve

@@ -1,35 +1,18 @@
-// AUTOMATIC1111's names: samplers with their aliases, schedule types, and the legacy names that
-// mean both ("DPM++ 2M Karras").
+// What txt2img's "sampler_name" and "scheduler" mean together here (diffusion/scheduler_names.h has
+// the names).
 #pragma once
 
-#include <optional>
-#include <span>
-#include <string>
 #include <string_view>
-#include <vector>
 
-#include "diffusion/scheduler.h"
+#include "diffusion/scheduler_names.h"
 
 namespace inkstone::serve {
 
-struct A1111Sampler {
-  std::string scheduler;      // as `--scheduler` calls it
-  std::string name;           // "DPM++ 2M"
-  std::string schedule_type;  // of the name itself; empty: none
-};
+// "" and "automatic" are the schedule of the sampler's name ("DPM++ 2M Karras"), else the one that
+// the web UI takes for the sampler. `karras` is always set. Throws ApiFault 404 and 422.
+Sampling a1111_sampling(std::string_view sampler_name, std::string_view schedule);
 
-std::optional<A1111Sampler> a1111_sampler(std::string_view name);  // case does not matter
-
-// Whether a schedule type means Karras' noise levels for that sampler; nothing where it is not
-// here, or not for it. "" and "automatic" are the sampler's own: Karras for the DPM++ ones.
-std::optional<bool> karras_of(const A1111Sampler& sampler, std::string_view schedule_type);
-
-struct A1111SamplerRow {
-  SchedulerKind kind;
-  std::vector<std::string> aliases;
-  // Its automatic schedule type is Karras.
-  bool karras_by_itself = false;
-};
-std::span<const A1111SamplerRow> a1111_sampler_rows();  // as the web UI lists them
+// That the web UI takes by itself, or the nearest to it that is here.
+const ScheduleName& automatic_schedule(const SamplerName& sampler);
 
 }  // namespace inkstone::serve

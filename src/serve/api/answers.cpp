@@ -109,9 +109,12 @@ JsonObject parameters_json(const OrderState& order, const ModelCard* card) {
 
 JsonArray warnings_json(const OrderState& order) {
   JsonArray json;
-  for (const ImageState& image : order.images)
-    for (const std::string& warning : image.warnings)
+  const auto tell = [&](const std::vector<std::string>& warnings) {
+    for (const std::string& warning : warnings)
       if (std::ranges::find(json, Json(warning)) == json.end()) json.emplace_back(warning);
+  };
+  for (const RequestPtr& image : order.order.images) tell(image->warnings);
+  for (const ImageState& image : order.images) tell(image.warnings);
   return json;
 }
 
@@ -223,6 +226,18 @@ http::Reply job_reply(int status, const OrderState& order, const ModelCard* card
   return json_reply(status, job_json(order, card));
 }
 
+namespace {
+
+// Of a text that may name what stood in a prompt.
+std::string header_text(std::string_view text) {
+  std::string ascii(text);
+  std::ranges::replace_if(
+      ascii, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return ascii;
+}
+
+}  // namespace
+
 http::Reply image_reply(const OrderState& order, size_t image) {
   http::Reply reply;
   reply.content_type = media_type(order.order.format);
@@ -231,6 +246,8 @@ http::Reply image_reply(const OrderState& order, size_t image) {
                    {"x-content-type-options", "nosniff"},
                    {"inkstone-job", order.id},
                    {"inkstone-seed", std::to_string(order.order.images[image]->seed)}};
+  for (const Json& warning : warnings_json(order))
+    reply.headers.emplace_back("inkstone-warning", header_text(warning.as_string()));
   return reply;
 }
 

@@ -51,9 +51,12 @@ Fields Fields::of_body(const http::Request& request, Manner manner) {
   if (!is_json(type))
     refuse(415, "unsupported_media_type",
            "a body of type " + (type.empty() ? "\"\"" : in_quotes(type)) + "; it must be application/json");
+  constexpr std::string_view kMark = "\xef\xbb\xbf";  // AUTOMATIC1111's parser passes over it
+  std::string_view body = request.body;
+  if (manner == Manner::kLenient && body.starts_with(kMark)) body.remove_prefix(kMark.size());
   Json json;
   try {
-    json = parse_json(request.body, "body", kMaxOutsideValues);
+    json = parse_json(body, "body", kMaxOutsideValues);
   } catch (const Error& error) {
     refuse(400, "invalid_json", error.what());
   }

@@ -31,7 +31,7 @@ enum class Manner {
   // A null or an empty text is a field that is not there; a text may be a number.
   kNullsAbsent,
   // A null is a field that is not there; a text may be a number, and 0 and 1 are flags. Fields that
-  // are not known are ignored.
+  // are not known are ignored, as is a byte order mark before the body.
   kLenient
 };
 

@@ -42,13 +42,12 @@ std::string openai_text(const OrderState& order, ImageLinks* links, const std::s
     one["seed"] = order.order.images[i]->seed;
     data.push_back(std::move(one));
   }
-  return json_text(JsonObject{{"created", order.created},
-                              {"data", std::move(data)},
-                              {"background", "opaque"},
-                              {"output_format", format_name(order.order.format)},
-                              {"size", size_text(order)},
-                              {"quality", "auto"},
-                              {"usage", usage_json()}});
+  JsonObject json{{"created", order.created}, {"data", std::move(data)},
+                  {"background", "opaque"},   {"output_format", format_name(order.order.format)},
+                  {"size", size_text(order)}, {"quality", "auto"},
+                  {"usage", usage_json()}};
+  if (JsonArray warnings = warnings_json(order); !warnings.empty()) json["warnings"] = std::move(warnings);
+  return json_text(json);
 }
 
 http::Reply openai_reply(ApiContext& context, const OrderState& order, ImageLinks* links, const std::string& server) {

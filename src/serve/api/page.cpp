@@ -1,9 +1,10 @@
-// The page: its files as they are, to whoever asks; and the APIs' description. The browser is told
+// The page: its files as they are, to whoever asks; and the APIs' description, as a page too. The browser is told
 // to load nothing from anywhere else, to run no script that is written into the page, and to show
 // it in no frame.
 #include "base/digest.h"
 #include "base/error.h"
 #include "serve/api/api.h"
+#include "serve/api/docs_page.h"
 #include "serve/api/openapi.h"
 #include "serve/api/page_files.h"
 
@@ -22,9 +23,9 @@ std::string_view type_of(std::string_view name) {
   fail(INKSTONE_HERE, {"src/serve/web/", name, ": no type is known for it"});
 }
 
-void answer(http::Exchange& exchange, const PageFile& file, const std::string& tag) {
+void answer(http::Exchange& exchange, std::string_view type, std::string_view bytes, const std::string& tag) {
   http::Reply reply;
-  reply.content_type = type_of(file.name);
+  reply.content_type = type;
   reply.headers = {{"content-security-policy", std::string(kPolicy)},
                    {"x-content-type-options", "nosniff"},
                    {"referrer-policy", "no-referrer"},
@@ -32,23 +33,27 @@ void answer(http::Exchange& exchange, const PageFile& file, const std::string& t
                    {"cache-control", "no-cache"},
                    {"etag", tag}};
   if (exchange.request().header("if-none-match") == tag) reply.status = 304;
-  if (reply.status == 200) reply.body = file.bytes;
+  if (reply.status == 200) reply.body = bytes;
   exchange.reply(std::move(reply));
+}
+
+// `bytes` live as long as the program.
+void add_file(http::Router& router, std::string path, std::string_view type, std::string_view bytes) {
+  const std::string tag = "\"" + sha256(bytes).substr(0, 16) + "\"";
+  http::Route route;
+  route.method = "GET";
+  route.pattern = std::move(path);
+  route.handler = [type, bytes, tag](const http::ExchangePtr& exchange) { answer(*exchange, type, bytes, tag); };
+  route.open = true;
+  router.add(std::move(route));
 }
 
 }  // namespace
 
 void add_page_routes(http::Router& router, ApiContext&) {
-  for (const PageFile& file : page_files()) {
-    type_of(file.name);
-    const std::string tag = "\"" + sha256(file.bytes).substr(0, 16) + "\"";
-    http::Route route;
-    route.method = "GET";
-    route.pattern = file.name == "index.html" ? "/" : "/" + std::string(file.name);
-    route.handler = [&file, tag](const http::ExchangePtr& exchange) { answer(*exchange, file, tag); };
-    route.open = true;
-    router.add(std::move(route));
-  }
+  for (const PageFile& file : page_files())
+    add_file(router, file.name == "index.html" ? "/" : "/" + std::string(file.name), type_of(file.name), file.bytes);
+  add_file(router, "/docs", "text/html; charset=utf-8", docs_page());
   http::Route description;
   description.method = "GET";
   description.pattern = "/openapi.json";

@@ -7,10 +7,8 @@
 namespace inkstone::serve {
 
 ShapeTimes estimate(Engine& engine, Precision precision) {
-  constexpr double kUsualPart = 0.6, kUnknownPeak = 1e13;  // of the peak; of a card that tells none
-  constexpr int kTries = 2;
-  const double probed = engine.backend().peak_flops(precision == Precision::kBf16 ? DType::kBF16 : DType::kF32, kTries);
-  const double speed = kUsualPart * (probed > 0 ? probed : kUnknownPeak);
+  constexpr double kUnknown = 6e12;  // of a card that tells none
+  const double told = usual_speed(engine.backend(), precision), speed = told > 0 ? told : kUnknown;
   const ModelTraits& traits = engine.pipeline().traits;
   const WorkEstimate work = work_of_image(engine.pipeline(), traits.width, traits.height);
   const auto seconds = [&](double operations) { return std::max(operations / speed, 1e-4); };

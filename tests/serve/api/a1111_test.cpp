@@ -8,6 +8,7 @@
 #include "fakes.h"
 #include "serve/api/a1111_request.h"
 #include "serve/api/a1111_samplers.h"
+#include "serve/api/fault.h"
 #include "serve/support/base64.h"
 
 namespace inkstone::serve {
@@ -83,23 +84,33 @@ TEST(A1111, samplers_go_by_all_their_names) {
                                          {"UniPC", "karras", "unipc", 1},
                                          {"LCM", "", "lcm", 0},
                                          {"DDIM", "", "ddim", 0},
-                                         {"PLMS", "karras", "pndm", -1},
-                                         {"Euler", "polyexponential", "euler", -1},
-                                         {"DPM++ 2M SDE Exponential", "", "dpm++-2m-sde", -1}}) {
-    const auto sampler = a1111_sampler(row.name);
-    ASSERT_TRUE(sampler) << row.name;
-    EXPECT_EQ(sampler->scheduler, row.scheduler) << row.name;
-    const auto karras = karras_of(*sampler, row.type);
-    EXPECT_EQ(karras.has_value(), row.karras >= 0) << row.name << row.type;
-    EXPECT_EQ(karras.value_or(false), row.karras == 1) << row.name << row.type;
+                                         {"Euler a", "Karras", "euler-ancestral", 1},
+                                         {"Euler a Karras", "", "euler-ancestral", 1},
+                                         {"DPM++ 2M SDE", "", "dpm++-2m-sde", 1},
+                                         {"Euler", "normal", "euler", 0},
+                                         {"PLMS", "karras", "pndm", 0},
+                                         {"Euler", "polyexponential", "euler", 1},
+                                         {"Heun", "", "dpm++-2m", 0},
+                                         {"DPM2", "", "dpm++-2m", 1},
+                                         {"DPM++ 2M SDE Exponential", "", "", -1},
+                                         {"Euler a", "sgm_uniform", "", -1},
+                                         {"Euler", "nonsense", "", -1},
+                                         {"DPM++ SDE Karras", "", "", -1}}) {
+    try {
+      const Sampling sampling = a1111_sampling(row.name, row.type);
+      EXPECT_EQ(name_of(sampling.kind), row.scheduler) << row.name;
+      EXPECT_EQ(sampling.karras, row.karras == 1) << row.name << row.type;
+    } catch (const ApiFault&) {
+      EXPECT_EQ(row.karras, -1) << row.name << row.type;
+    }
   }
-  for (const char* name : {"", "Restart", "Karras", " karras", "DPM2", "../euler"})
-    EXPECT_FALSE(a1111_sampler(name)) << name;
+  EXPECT_TRUE(a1111_sampling("DPM++ 2M", "").warnings.empty());
+  EXPECT_EQ(a1111_sampling("DPM++ 2M SDE", "automatic").warnings.size(), 1u) << "exponential there";
   FakeServer server;
   const Json samplers = server.ask(get("samplers"))->json();
   for (const Json& sampler : samplers.as_array()) {
-    EXPECT_TRUE(a1111_sampler(sampler.at("name").as_string()));
-    for (const Json& alias : sampler.at("aliases").as_array()) EXPECT_TRUE(a1111_sampler(alias.as_string()));
+    EXPECT_NO_THROW(a1111_sampling(sampler.at("name").as_string(), ""));
+    for (const Json& alias : sampler.at("aliases").as_array()) EXPECT_NO_THROW(a1111_sampling(alias.as_string(), ""));
   }
 }
 
@@ -121,7 +132,12 @@ TEST(A1111, what_is_not_here_is_refused_with_its_names) {
            {R"({"override_settings": {"sd_model_checkpoint": "other"}})", 404, "there is \"demo [aaaaaaaaaa]\""},
            {R"({"override_settings": 3})", 400, "an object"},
            {R"({"sampler_name": "Nope"})", 404, "Sampler not found"},
-           {R"({"scheduler": "beta"})", 422, "automatic, uniform"},
+           {R"({"sampler_name": "DPM++ SDE Karras"})", 404, "the nearest is DPM++ 2M SDE; there are DPM++ 2M, "},
+           {R"({"sampler_name": "Euler a", "scheduler": "beta"})", 422, "Automatic, Uniform and Karras"},
+           {R"({"scheduler": "nonsense"})", 422, "there are Automatic, Uniform, Karras"},
+           {R"({"prompt": "a <lora:foo:0.8>"})", 422, "<lora:foo:0.8>"},
+           {R"({"negative_prompt": "<hypernet:foo:0.8>"})", 422, "<hypernet:foo:0.8>"},
+           {R"({"clip_skip": 2})", 422, "clip_skip"},
            {R"({"batch_size": 5, "n_iter": 5})", 400, "25 images; at most 16"},
            {R"({"batch_size": 1000000000, "n_iter": 1000000000})", 400, "from 1 to 16"},
            {R"({"width": 100})", 400, "the nearest are 64 and 128"},
@@ -142,6 +158,11 @@ TEST(A1111, what_is_not_here_is_refused_with_its_names) {
   EXPECT_EQ(server.ask(post("img2img", R"({"init_images": []})"))->answer->status, 501);
 }
 
+TEST(A1111, a_byte_order_mark_before_the_body_is_passed_over) {
+  FakeServer server;
+  EXPECT_FALSE(server.ask(post("txt2img", "\xef\xbb\xbf{\"prompt\": \"p\"}"))->answer);
+}
+
 TEST(A1111, texts_that_are_numbers_are_taken) {
   FakeServer server;
   const auto exchange =
@@ -152,16 +173,32 @@ TEST(A1111, texts_that_are_numbers_are_taken) {
 }
 
 TEST(A1111, prompt_syntax_is_plain_text_and_said_to_be) {
-  for (const char* prompt : {"((x))", "(x:1.1)", "[a:b:0.3]", "[a|b]", "<lora:x:1>"})
-    EXPECT_TRUE(has_prompt_syntax(prompt));
-  for (const char* prompt : {"a (small) fox", "time: noon", "a [fox]", "):(", ""})
-    EXPECT_FALSE(has_prompt_syntax(prompt));
-  EXPECT_TRUE(has_prompt_syntax(std::string(100000, '(')));
   FakeServer server;
   const auto exchange = server.ask(post("txt2img", "{\"prompt\": \"(x:1.1)\"}"));
   EXPECT_EQ(server.service.last().order.images[0]->prompt, "(x:1.1)");
   server.service.finish_all();
   EXPECT_THAT(std::string(exchange->json().at("info").as_string()), HasSubstr("plain text"));
+}
+
+TEST(A1111, the_nearest_sampler_is_said_in_info) {
+  FakeServer server;
+  const auto exchange = server.ask(post("txt2img", R"({"prompt": "p", "sampler_name": "Heun", "scheduler": "Beta"})"));
+  ASSERT_FALSE(exchange->answer) << exchange->answer->body;
+  server.service.finish_all();
+  const Json info = parse_json(exchange->json().at("info").as_string(), "info");
+  EXPECT_EQ(info.at("sampler_name"), Json("DPM++ 2M"));
+  ASSERT_EQ(info.at("warnings").as_array().size(), 2u);
+  EXPECT_THAT(std::string(info.at("warnings").at(0).as_string()), HasSubstr("Heun"));
+  EXPECT_THAT(std::string(info.at("warnings").at(1).as_string()), HasSubstr("Beta"));
+}
+
+TEST(A1111, an_empty_sampler_name_is_none) {
+  FakeServer server;
+  for (const auto& [body, scheduler] : {std::pair(R"({"sampler_name": "", "sampler_index": "DDIM"})", "ddim"),
+                                        std::pair(R"({"sampler_name": ""})", "euler")}) {
+    EXPECT_FALSE(server.ask(post("txt2img", body))->answer) << body;
+    EXPECT_EQ(server.service.last().order.images[0]->said().scheduler, scheduler);
+  }
 }
 
 TEST(A1111, progress_and_interrupt_are_the_callers_own) {

@@ -506,5 +506,32 @@ TEST(Jobs, are_nobody_elses) {
   EXPECT_EQ(server.ask({"GET", "/jobs"})->json().at("jobs").as_array().size(), 1u);
 }
 
+TEST(Generate, what_has_another_effect_than_elsewhere_is_warned_of_in_every_form) {
+  FakeServer server;
+  const std::string body = R"({"prompt": "(a fox:1.3) <lora:\u00fc:1>", "scheduler": "LMS Karras"})";
+  const auto json = server.ask({"POST", "/generate", body});
+  server.service.finish_all();
+  ASSERT_EQ(json->answer->status, 200) << json->answer->body;
+  const JsonArray warnings = json->json().at("warnings").as_array();
+  ASSERT_EQ(warnings.size(), 3u) << json->answer->body;
+  EXPECT_THAT(std::string(warnings[0].as_string()), HasSubstr("no sampler LMS here; DPM++ 2M is taken"));
+  EXPECT_EQ(json->json().at("parameters").at("scheduler"), Json("dpm++-2m"));
+  EXPECT_EQ(json->json().at("parameters").at("karras"), Json(true));
+  const auto image = server.ask({"POST", "/generate", body, {}, {{"accept", "image/png"}}});
+  server.service.finish_all();
+  size_t headers = 0;
+  for (const auto& [name, value] : image->answer->headers) {
+    headers += name == "inkstone-warning";
+    EXPECT_TRUE(std::ranges::all_of(value, [](char c) { return c >= ' ' && c <= '~'; })) << value;
+  }
+  EXPECT_EQ(headers, 3u);
+  const auto openai = server.ask({"POST", "/v1/images/generations", R"({"prompt": "[fox]"})"});
+  server.service.finish_all();
+  EXPECT_EQ(openai->json().at("warnings").as_array().size(), 1u);
+  const auto refused = server.ask({"POST", "/generate", R"({"prompt": "p", "scheduler": "DPM++ SDE"})"});
+  EXPECT_EQ(refused->answer->status, 400);
+  EXPECT_THAT(message_of(refused->json()), HasSubstr("the nearest is DPM++ 2M SDE"));
+}
+
 }  // namespace
 }  // namespace inkstone::serve

@@ -68,9 +68,35 @@ TEST(Page, the_apis_description_is_beside_it) {
   EXPECT_TRUE(exchange->json().at("paths").get_object().contains("/generate"));
 }
 
+TEST(Page, docs_has_all_that_the_description_has_under_the_same_policy) {
+  PageServer server;
+  const auto page = server.get("/docs");
+  ASSERT_TRUE(page->answer);
+  EXPECT_EQ(page->answer->content_type, "text/html; charset=utf-8");
+  EXPECT_EQ(page->header("content-security-policy"), server.get("/")->header("content-security-policy"));
+  const std::string html = page->answer->body;
+  const auto has = [&](const std::string& text) { return html.find(text) != html.npos; };
+  const Json document = server.get("/openapi.json")->json();
+  for (const auto& [path, methods] : document.at("paths").as_object()) {
+    EXPECT_TRUE(has(" " + std::string(path) + "</code></h3>")) << path;
+    for (const auto& [method, about] : methods.as_object()) {
+      const Json* body = about.as_object().if_contains("requestBody");
+      if (!body) continue;
+      const Json& fields = body->at("content").at("application/json").at("schema").at("properties");
+      for (const auto& [name, field] : fields.as_object())
+        EXPECT_TRUE(has("<td><code>" + std::string(name) + "</code></td>")) << name;
+    }
+  }
+  EXPECT_TRUE(has("&lt;lora:...&gt;"));
+  EXPECT_TRUE(has("href=\"openapi.json\""));
+  EXPECT_NE(server.get("/")->answer->body.find("href=\"docs\""), std::string::npos) << "the page has a link to it";
+  for (const char* word : {"<script", "onclick", "style=", "<style", "://", "javascript:"})
+    EXPECT_FALSE(has(word)) << word;
+}
+
 TEST(Page, needs_no_key) {
   PageServer server;
-  for (const char* path : {"/", "/page.js", "/page.css", "/openapi.json"}) {
+  for (const char* path : {"/", "/page.js", "/page.css", "/openapi.json", "/docs"}) {
     const http::Router::Match match = server.router.match("GET", path);
     ASSERT_TRUE(match.route) << path;
     EXPECT_TRUE(match.route->open) << path;

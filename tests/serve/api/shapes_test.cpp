@@ -33,7 +33,8 @@ TEST(OpenApi, tells_of_every_route_and_of_no_other) {
     const Json* path = paths.if_contains(route.pattern);
     EXPECT_TRUE(path && path->as_object().contains(method)) << route.method << " " << route.pattern;
   }
-  for (const auto& path : paths) told += path.key() == "/openapi.json" ? 0 : path.value().as_object().size();
+  for (const auto& path : paths)
+    told += path.key() == "/openapi.json" || path.key() == "/docs" ? 0 : path.value().as_object().size();
   EXPECT_EQ(told, server.router.routes().size());
 }
 

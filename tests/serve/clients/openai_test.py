@@ -108,6 +108,19 @@ class OpenAiClient(unittest.TestCase):
         self.assertTrue(self.server.until_idle(Authorization=f"Bearer {KEY}"))
 
 
+class NamedServer(unittest.TestCase):
+    def test_the_operators_names_are_models_and_gpt_image_answers_in_base64(self):
+        with Server("--model-alias", "dall-e-2,gpt-image-1") as server:
+            client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0, timeout=120,
+                                   default_query={"api-version": "2025-04-01-preview"})
+            answer = client.images.generate(model="gpt-image-1", prompt="a fox", background="auto", quality="auto", size="auto",
+                                            extra_body=QUICK)
+            self.assertGreater(min(size_of(of_base64(answer.data[0].b64_json))), 0)
+            self.assertTrue(client.images.generate(model="dall-e-2", prompt="a fox", extra_body=QUICK).data[0].url)
+            with self.assertRaises(openai.NotFoundError):
+                client.images.generate(model="dall-e-3", prompt="a fox")
+
+
 class FullServer(unittest.TestCase):
     def test_too_many_are_told_when_to_come_back(self):
         with Server("--max-queue", "2") as server:

@@ -43,8 +43,29 @@ class WebUiClient(unittest.TestCase):
         self.assertEqual(len(self.api.txt2img(prompt="a bee", sampler_name="DPM++ 2M Karras", **QUICK).images), 1)
 
     def test_an_unknown_sampler_is_an_error(self):
+        for name in ("Nonsense", "DPM++ SDE"):  # the latter exists elsewhere and would draw another image
+            with self.subTest(name), self.assertRaises(RuntimeError):
+                self.api.txt2img(prompt="a bee", sampler_name=name, **QUICK)
+
+    def test_the_schedules_that_it_lists_draw_with_euler_a(self):
+        drawn = set()
+        for schedule in self.api.get_schedulers():
+            result = self.api.txt2img(prompt="a bee", sampler_name="Euler a", scheduler=schedule["name"], **QUICK)
+            self.assertEqual(result.info["warnings"], [])
+            drawn.add(result.image.tobytes())
+        self.assertEqual(len(drawn), 2, "automatic is uniform, and Karras' is another")
+
+    def test_the_nearest_sampler_is_taken_and_said(self):
+        near = self.api.txt2img(prompt="a bee", sampler_name="Heun", scheduler="karras", **QUICK)
+        self.assertIn("Heun", near.info["warnings"][0])
+        self.assertEqual(near.info["sampler_name"], "DPM++ 2M")
+        same = self.api.txt2img(prompt="a bee", sampler_name="DPM++ 2M", scheduler="karras", **QUICK)
+        self.assertEqual(near.image.tobytes(), same.image.tobytes())
+
+    def test_weights_are_warned_of_and_networks_refused(self):
+        self.assertIn("plain text", self.api.txt2img(prompt="(a bee:1.3)", **QUICK).info["warnings"][0])
         with self.assertRaises(RuntimeError):
-            self.api.txt2img(prompt="a bee", sampler_name="Nonsense", **QUICK)
+            self.api.txt2img(prompt="a bee <lora:foo:0.8>", **QUICK)
 
     def test_the_lists_are_there(self):
         self.assertTrue(self.api.get_sd_models()[0]["title"])
