@@ -49,6 +49,7 @@ OrderEntry& OrderStore::add(Order order, double now) {
   entry.state.created = seconds_since_1970();
   live_[entry.number] = &entry;
   refresh_position(entry);
+  entry.told_position = entry.state.position;
   return entry;
 }
 

@@ -19,6 +19,7 @@ struct OrderEntry {
   double deadline = 0;  // on the service's clock; 0: none
   double ended_at = 0;
   size_t kept_bytes = 0;  // once it has ended
+  int told_position = 0;
   bool told_end = false;
 };
 
