@@ -40,7 +40,7 @@ struct StepCount {
 };
 StepCount steps_of(const OrderState& order, size_t image);
 StepCount preview_steps_of(const OrderState& order, size_t image);  // as its preview shows it
-double progress_of(const ImageState& image);          // 0 to 1
+double progress_of(const ImageState& image);                        // 0 to 1
 double progress_of(const OrderState& order);
 double seconds_left(const OrderState& order);
 JsonObject job_json(const OrderState& order, const ModelCard* card);

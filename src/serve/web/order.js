@@ -89,7 +89,7 @@ export class Order {
 
   // What is silent for longer than the server is has ended unnoticed.
   doubt(silentSeconds = kPingSeconds) {
-    if (Date.now() - this.heardAt > silentSeconds * 1000) this.#stream?.abort();
+    if (Date.now() - this.heardAt >= silentSeconds * 1000) this.#stream?.abort();
   }
 
   async #patiently(work, placing) {
@@ -104,7 +104,7 @@ export class Order {
         if (error.code === "not_ready") this.status = "starting";
         tries = this.heardAt === before ? tries + 1 : 0;
         this.changed(this);
-        await pause(error.code === "not_ready" ? 1 : Math.min(2 ** tries, kMaxPause));
+        await pause(error.retryAfter || Math.min(2 ** tries, kMaxPause));
       }
     }
     return undefined;

@@ -1,6 +1,6 @@
 // The page: the form, the server's state, this browser's orders, and the images that it keeps.
 import { keptImages, remove, removeAll, onChange } from "/kept.js";
-import { isLive } from "/order.js";
+import { isLive, wakeAll } from "/order.js";
 import { dropEnded, dropOrder, showLine, showOrder } from "/order_view.js";
 import { followOrders, liveOrders, place } from "/orders.js";
 import { ask, Refused } from "/server.js";
@@ -46,7 +46,7 @@ async function watchQueue() {
     if (document.visibilityState === "visible") {
       const queue = await (await ask("GET", "/queue")).json();
       $("queue").textContent = queueWords(queue);
-      if (!info && queue.ready) await learn();
+      if (!info && queue.ready) await learn().then(wakeAll);
     }
   } catch (error) {
     $("queue").textContent = error instanceof Refused ? "" : "The server can't be reached";

@@ -362,7 +362,8 @@ TEST(Generate, an_images_bytes_are_sent_as_they_are_kept) {
 
 TEST(GenerateEvents, tell_steps_previews_images_and_the_end) {
   FakeServer server;
-  const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "p"}, {"scheduler", "ddim"}}, {{"accept", "text/event-stream"}}});
+  const auto exchange = server.ask(
+      {"POST", "/generate", "", {{"prompt", "p"}, {"scheduler", "ddim"}}, {{"accept", "text/event-stream"}}});
   EXPECT_TRUE(server.service.last().order.previews);
   ASSERT_TRUE(exchange->streaming);
   EXPECT_EQ(exchange->answer->content_type, "text/event-stream");

@@ -19,7 +19,7 @@ from images import size_of, texts_of
 from server import Server
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-WAIT_SECONDS = 60
+WAIT_SECONDS = 240  # a machine may be busy
 
 
 def missing():
@@ -88,7 +88,7 @@ class Browser(unittest.TestCase):
     def begin(self, **fields):
         self.fill(**fields)
         self.find("#generate").click()
-        self.until(lambda: "tep " in self.line() or "done" in self.line(), "a step")
+        self.until(lambda: re.search("tep |done| in ", self.line()), "a step")
 
     def kept_seeds(self):
         return sorted(int(re.search(r"seed (\d+)$", item.get_attribute("aria-label"))[1])
@@ -128,11 +128,9 @@ class Page(Browser):
               return [order.querySelector('progress').value, order.querySelector('.line').textContent, document.title]""")
             if "images in" in line:
                 break
-            self.assertEqual(title, f"{int(100 * bar + 1e-9)} % · Inkstone")
+            self.assertEqual(title, f"{int(100 * bar)} % · Inkstone")
             self.assertGreaterEqual(bar, last)
             last = bar
-            if line.startswith("Finishing"):
-                continue
             done = re.match(r"(\d) of 6 done", line)
             self.assertTrue(done, line)
             self.assertGreaterEqual(bar + 1e-6, int(done[1]) / 6 if int(done[1]) < 6 else 0.99)
@@ -152,7 +150,7 @@ class Page(Browser):
 
     def test_an_order_survives_a_reload(self):
         before = len(self.server.get("/jobs?limit=100")["jobs"])
-        self.begin(prompt="three bees", steps=120, seed=20, count=3)
+        self.begin(prompt="three bees", steps=60, seed=20, count=3)
         self.browser.refresh()
         self.until(lambda: self.count(".order") == 1 and "done" in self.line(), "the order again")
         self.assertEqual(self.text(".order .prompt"), "three bees")
@@ -228,7 +226,7 @@ class Page(Browser):
         self.begin(prompt="a castle", steps=200, count=4)
         self.find(".order .cancel").click()
         self.until(lambda: self.line() == "Cancelled", "the cancelling, unasked")
-        self.begin(prompt="many castles", steps=40, count=16)
+        self.begin(prompt="many castles", steps=20, count=16)
         self.until(lambda: self.count(".tiles img.finished"), "an image")
         self.find(".order .cancel").click()
         self.until(lambda: "done and kept" in self.text("#stop-hint"), "the question")
@@ -334,7 +332,7 @@ class PageThatLosesTheServer(Browser):
 
     def test_offline_is_said_and_the_order_is_taken_up_again(self):
         self.browser.execute_cdp_cmd("Network.enable", {})
-        self.begin(prompt="a fox", steps=100, seed=50, count=3)
+        self.begin(prompt="a fox", steps=60, seed=50, count=3)
         self.offline(True)
         self.until(lambda: self.line() == "Connection lost, trying again", "the loss")
         self.assertEqual(self.live(), 1)
@@ -376,8 +374,7 @@ class PageThatLosesTheServer(Browser):
 
 def stop_workers(server):
     """Before they say that they are ready, if that works out: the model is not open yet then."""
-    with open(f"/proc/{server.process.pid}/task/{server.process.pid}/children") as file:
-        server.workers = [int(pid) for pid in file.read().split()]
+    server.workers = [int(pid) for pid in re.findall(r"worker_started worker=(\d+)", server.said())]
     for pid in server.workers:
         os.kill(pid, signal.SIGSTOP)
     server.wait_until_ready = lambda: None
@@ -391,9 +388,9 @@ class PageOfAServerThatStarts(Browser):
         cls.server = cls.enterClassContext(Server(started=stop_workers))
 
     def test_can_be_used_at_once(self):
+        self.addCleanup(self.resume)
         status, _ = self.server.post("/generate", {"prompt": "too early"})
         if status != 503:
-            self.resume()
             self.skipTest("the server was ready before its worker could be stopped")
         self.until(lambda: self.text("#queue").startswith("Getting ready"), "the state")
         self.fill(prompt="a fox", steps=4, seed=80)
