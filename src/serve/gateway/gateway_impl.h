@@ -101,7 +101,6 @@ struct Gateway::Impl final : WorkerEvents {
   void pass_deadlines(double time);
   void keep_curves();
   void foresee(double time);
-  void tell_positions();
   void replace_next(double time);
   void keep_canary(double time);
 

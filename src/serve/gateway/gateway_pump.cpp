@@ -200,16 +200,8 @@ void Gateway::Impl::foresee(double time) {
       if (const auto job = jobs.find(id); job != jobs.end())
         if (ImageState* image = image_of(job->second)) image->seconds_left = std::max(0.0, end - time);
   }
-  tell_positions();
-}
-
-// Orders move up in the queue as others end.
-void Gateway::Impl::tell_positions() {
-  int position = 0;
-  for (OrderEntry* entry : store.live()) {
-    if (entry->told_position != position && !entry->watchers.empty()) news.emplace_back(entry->state.id, 0);
-    entry->told_position = position++;
-  }
+  for (const OrderEntry* entry : store.moved())
+    if (!entry->watchers.empty()) news.emplace_back(entry->state.id, 0);
 }
 
 void Gateway::Impl::replace_next(double time) {
