@@ -3,11 +3,11 @@
 import { keep } from "/kept.js";
 import { ask, blobOf, events, Lost, Refused, textOf } from "/server.js";
 
-const kMaxStreams = 2;      // a browser opens six connections to a server, for all of its tabs
-const kLookSeconds = 2;     // between two looks at an order that has no stream
-const kMaxPause = 15;       // seconds between two tries
-const kPingSeconds = 12;    // the server says something every ten
-const kLongWait = 30;       // a server that says so long does not just start
+const kMaxStreams = 2;    // a browser opens six connections to a server, for all of its tabs
+const kLookSeconds = 2;   // between two looks at an order that has no stream
+const kFirstPause = 0.3, kMaxPause = 15;  // seconds between two tries
+const kPingSeconds = 12;  // the server says something every ten
+const kLongWait = 30;     // a server that says so long does not just start
 
 let streams = 0;
 const sleepers = new Set();
@@ -104,7 +104,7 @@ export class Order {
         if (error.code === "not_ready") this.status = "starting";
         tries = this.heardAt === before ? tries + 1 : 0;
         this.changed(this);
-        await pause(error.retryAfter || Math.min(2 ** tries, kMaxPause));
+        await pause(error.retryAfter || (tries ? Math.min(2 ** tries, kMaxPause) : kFirstPause));
       }
     }
     return undefined;

@@ -1,6 +1,6 @@
 // How an order is shown: a bar and a line for all of it, a tile for each image.
 import { isLive } from "/order.js";
-import { duration, plural, sentence } from "/words.js";
+import { begun, duration, plural, sentence } from "/words.js";
 
 const views = new Map();  // order -> its element
 
@@ -42,7 +42,7 @@ const stageWords = { queued: "Queued", encode: "Reading the prompt", decode: "Fi
 function captionOf(order, image) {
   if (image.url) return `Seed ${image.seed}`;
   if (order.status === "failed" || order.status === "cancelled") return stageWords[order.status];
-  const words = stageWords[image.stage] ?? `Step ${image.step} of ${image.steps}`;
+  const words = stageWords[image.stage] ?? (image.step ? `Step ${image.step} of ${image.steps}` : `Step 1 of ${image.steps} …`);
   return words + (image.attempt > 1 ? ", restarted" : "");
 }
 
@@ -89,13 +89,13 @@ export function showOrder(order, stop) {
   const view = views.get(order) ?? newView(order, stop);
   const part = (name) => view.querySelector(name);
   const live = isLive(order);
-  view.dataset.status = order.status;
+  part(".line").classList.toggle("lost", order.lost);
   part(".prompt").textContent = order.parameters.prompt;
   part("progress").value = order.progress;
   part("progress").hidden = part(".cancel").hidden = !live;
   part(".cancel").disabled = Boolean(order.record.cancelled);
   part(".warning").hidden = order.warnings.length === 0;
-  part(".warning summary").textContent = order.warnings.join(" · ");
+  part(".warning summary").textContent = order.warnings.map(begun).join(" · ");
   part(".failure").hidden = !order.error;
   if (order.error && !part(".failure").textContent) part(".failure").textContent = sentence(order.error);
   showLine(order);
@@ -106,6 +106,7 @@ export function showOrder(order, stop) {
 }
 
 export function dropOrder(order) {
+  for (const image of order.images) if (image.url) URL.revokeObjectURL(image.url);
   views.get(order)?.remove();
   views.delete(order);
 }

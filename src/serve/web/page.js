@@ -74,7 +74,7 @@ function generate() {
   $("now").scrollIntoView({ block: "nearest" });  // on a phone it is below the form
 }
 
-const heard = new Map();  // order -> what was said of it
+const heard = new WeakMap();  // order -> what was said of it
 
 function sayOf(order) {
   const words = order.lost ? "Connection lost, trying again"
@@ -105,6 +105,7 @@ function askToCancel(order) {
   if (!order || order.record.cancelled || $("stop").open) return;
   toCancel = order;
   const { done, images } = order;
+  $("stop-prompt").textContent = order.parameters.prompt;
   $("stop-hint").textContent = done ? `${done} of ${images.length} images are done and kept; the others are lost.` : "What is drawn so far is lost.";
   $("stop").returnValue = "no";
   $("stop").showModal();
@@ -179,7 +180,9 @@ function listen() {
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
-    if (event.key === "Escape") askToCancel(liveOrders().at(-1));
+    if (event.key !== "Escape") return;
+    event.preventDefault();  // it would close what it opens
+    askToCancel(liveOrders().at(-1));
   });
   $("stop").addEventListener("close", () => {
     if ($("stop").returnValue === "yes" && isLive(toCancel)) toCancel.cancel();

@@ -10,7 +10,7 @@ export function duration(seconds) {
   return `${Math.round(seconds / 3600)} h`;
 }
 
-const begun = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+export const begun = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 // The server's message as one sentence. Where it says when, "try again in a while" becomes the time.
 export function sentence(error) {
