@@ -91,6 +91,9 @@ class Server:
         request = urllib.request.Request(self.url + path, headers=headers)
         return json.load(urllib.request.urlopen(request, timeout=30))
 
+    def delete(self, path, **headers):
+        urllib.request.urlopen(urllib.request.Request(self.url + path, headers=headers, method="DELETE"), timeout=30).close()
+
     def post(self, path, body, **headers):
         """Status and JSON of the answer, whichever it is."""
         request = urllib.request.Request(self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json", **headers})
