@@ -199,6 +199,24 @@ class Page(Browser):
         self.assertEqual(self.find("#prompt").get_attribute("value"), "a red apple")
         self.assertEqual(self.find("#seed").get_attribute("value"), "18446744073709551615")
 
+    def test_images_that_an_earlier_version_kept_are_there(self):
+        self.browser.get(self.server.url + "/icon.svg")
+        self.browser.execute_async_script("""
+          const [done] = arguments, clear = indexedDB.deleteDatabase("inkstone");
+          clear.onsuccess = () => {
+            const request = indexedDB.open("inkstone", 1);
+            request.onupgradeneeded = () => request.result.createObjectStore("pictures", { keyPath: "id", autoIncrement: true });
+            request.onsuccess = () => {
+              const store = request.result.transaction("pictures", "readwrite").objectStore("pictures");
+              for (const seed of ["1", "2"]) store.add({ blob: new Blob(["x"]), parameters: { prompt: "old", seed }, created: 0 });
+              store.transaction.oncomplete = () => { request.result.close(); done(); };
+            };
+          }""")
+        self.browser.get(self.server.url)
+        self.until(lambda: self.count(".gallery button") == 2, "both")
+        self.generate(3, prompt="a new one", steps=4, seed=3)
+        self.assertEqual(self.kept_seeds(), [1, 2, 3])
+
     def test_download(self):
         self.generate(1, prompt="A Bee!", steps=4, seed=3)
         self.find(".gallery button").click()
