@@ -10,6 +10,7 @@
 
 #include "app/machine.h"
 #include "base/environment.h"
+#include "diffusion/scheduler.h"
 
 namespace inkstone {
 namespace {
@@ -50,10 +51,6 @@ std::string rate_text(int done, double seconds) {
 }
 
 std::string steps_text(int steps) { return fmt::format("{} step{}", steps, steps == 1 ? "" : "s"); }
-
-int steps_done(int done, int total, int steps) {
-  return total > 0 ? static_cast<int>(int64_t{steps} * done / total) : 0;
-}
 
 std::string progress_bar(const ProgressState& state, int columns) {
   constexpr int kMinBar = 5, kMaxBar = 40;

@@ -23,8 +23,6 @@ struct ProgressState {
 std::string duration_text(double seconds);        // "4.2 s", "1:05", "2:00:09"
 std::string rate_text(int done, double seconds);  // "7.50 it/s", "12.3 s/it"; "" where nothing is known
 std::string steps_text(int steps);                // "1 step", "20 steps"
-// Steps that are complete after `done` of `total` evaluations.
-int steps_done(int done, int total, int steps);
 std::string progress_bar(const ProgressState& state, int columns);  // at most `columns` wide
 std::string progress_text(const ProgressState& state);              // a line for a log
 // Before the first step is done: "step 1 of 20 … 12 s". `elapsed` seconds, shown from 1 on.

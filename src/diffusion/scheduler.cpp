@@ -98,6 +98,10 @@ void Scheduler::step(int call, std::span<const float> model_output, std::span<co
   ++state.calls;
 }
 
+int steps_done(int done, int total, int steps) {
+  return total > 0 ? static_cast<int>(int64_t{steps} * done / total) : 0;
+}
+
 std::unique_ptr<Scheduler> make_scheduler(const SchedulerConfig& config, int steps) {
   check(config, steps);
   switch (config.kind) {

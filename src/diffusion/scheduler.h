@@ -124,4 +124,7 @@ class Scheduler {
 // with this config.
 std::unique_ptr<Scheduler> make_scheduler(const SchedulerConfig& config, int steps);
 
+// How many of the steps that were asked for are complete after `done` of `total` U-Net evaluations.
+int steps_done(int done, int total, int steps);
+
 }  // namespace inkstone

@@ -261,6 +261,16 @@ TEST(Scheduler, pndm_calls_the_model_once_more_than_there_are_steps) {
 }
 
 // By diffusers 0.42.1: PNDMScheduler with skip_prk_steps false, 5 steps.
+// The first two are the first step.
+TEST(Scheduler, steps_are_those_that_were_asked_for) {
+  EXPECT_EQ(steps_done(0, 21, 20), 0);
+  EXPECT_EQ(steps_done(1, 21, 20), 0);
+  EXPECT_EQ(steps_done(2, 21, 20), 1);
+  EXPECT_EQ(steps_done(21, 21, 20), 20);
+  EXPECT_EQ(steps_done(7, 20, 20), 7);
+  EXPECT_EQ(steps_done(0, 0, 20), 0);
+}
+
 TEST(Scheduler, pndm_may_begin_with_runge_kutta) {
   SchedulerConfig config = read(kSd15);
   config.skip_prk_steps = false;

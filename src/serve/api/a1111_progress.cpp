@@ -46,8 +46,9 @@ JsonObject progress_json(const OrderState& order, bool with_image) {
   state["job_count"] = order.images.size();
   state["job_timestamp"] = std::to_string(order.created);
   state["job_no"] = current;
-  state["sampling_step"] = image.call;
-  state["sampling_steps"] = image.calls;
+  const StepCount count = steps_of(order, current);
+  state["sampling_step"] = count.step;
+  state["sampling_steps"] = count.steps;
   if (with_image && image.preview) json["current_image"] = base64(preview_png(image));
   if (image.stage == Stage::kQueued) json["textinfo"] = "Waiting...";
   return json;

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "diffusion/request_json.h"
+#include "diffusion/scheduler.h"
 #include "serve/api/fault.h"
 #include "serve/images/enlarged_png.h"
 #include "serve/support/base64.h"
@@ -134,6 +135,23 @@ std::string_view status_of(const OrderState& order) {
   return all_wait ? "queued" : "running";
 }
 
+namespace {
+
+StepCount steps_after(const OrderState& order, size_t image, int call) {
+  const int steps = order.order.images[image]->steps;
+  return {steps_done(call, order.images[image].calls, steps), steps};
+}
+
+}  // namespace
+
+StepCount steps_of(const OrderState& order, size_t image) {
+  return steps_after(order, image, order.images[image].call);
+}
+
+StepCount preview_steps_of(const OrderState& order, size_t image) {
+  return steps_after(order, image, order.images[image].preview_call);
+}
+
 double progress_of(const ImageState& image) {
   if (image.stage == Stage::kDone) return 1;
   if (image.calls <= 0) return 0;
@@ -159,11 +177,12 @@ enum class Detail { kRow, kFull };
 
 JsonObject image_json(const OrderState& order, size_t index, Detail detail) {
   const ImageState& image = order.images[index];
+  const StepCount count = steps_of(order, index);
   JsonObject json{{"index", index},
                   {"status", stage_name(image.stage)},
                   {"seed", order.order.images[index]->seed},
-                  {"step", image.call},
-                  {"steps", image.calls},
+                  {"step", count.step},
+                  {"steps", count.steps},
                   {"progress", progress_of(image)},
                   {"attempt", image.attempt}};
   if (!ended(image.stage)) json["seconds_left"] = image.seconds_left;

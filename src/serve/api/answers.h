@@ -34,7 +34,13 @@ JsonArray warnings_json(const OrderState& order);  // each once
 JsonArray seeds_json(const OrderState& order);
 
 std::string_view status_of(const OrderState& order);  // "queued", "running", "done", "failed", "cancelled"
-double progress_of(const ImageState& image);          // 0 to 1
+// Steps that were asked for; PNDM makes them in more evaluations of the U-Net.
+struct StepCount {
+  int step = 0, steps = 0;  // complete, in all
+};
+StepCount steps_of(const OrderState& order, size_t image);
+StepCount preview_steps_of(const OrderState& order, size_t image);  // as its preview shows it
+double progress_of(const ImageState& image);                        // 0 to 1
 double progress_of(const OrderState& order);
 double seconds_left(const OrderState& order);
 JsonObject job_json(const OrderState& order, const ModelCard* card);

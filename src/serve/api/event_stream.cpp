@@ -19,14 +19,18 @@ class OrderStream : public OrderListener {
  protected:
   void begun(const OrderState& order) override {
     told_.resize(order.images.size());
+    for (Told& told : told_) told.position = order.position;
     exchange().begin_stream(event_stream_head());
     say("queued", {{"id", order.id},
                    {"status", status_of(order)},
                    {"images", order.images.size()},
                    {"seeds", seeds_json(order)},
+                   {"parameters", parameters_json(order, service().model())},
+                   {"warnings", warnings_json(order)},
+                   {"progress", progress_of(order)},
                    {"position", order.position},
                    {"seconds_left", seconds_left(order)}});
-    for (size_t i = 0; i < order.images.size(); ++i) tell_image(order, i);
+    for (size_t i = 0; i < order.images.size(); ++i) progressed(order, i);
   }
 
   void progressed(const OrderState& order, size_t index) override {
@@ -57,7 +61,7 @@ class OrderStream : public OrderListener {
 
  private:
   struct Told {
-    int call = -1, preview_call = 0, attempt = 1;
+    int step = 0, preview_call = 0, attempt = 1, position = 0;
     Stage stage = Stage::kQueued;
     bool done = false;
   };
@@ -72,17 +76,20 @@ class OrderStream : public OrderListener {
   void tell_step(const OrderState& order, size_t index) {
     const ImageState& image = order.images[index];
     Told& told = told_[index];
-    const bool same = told.call == image.call && told.stage == image.stage && told.attempt == image.attempt;
-    if (same || exchange().unsent() > kMaxUnsentForSteps) return;
-    told.call = image.call;
+    const StepCount count = steps_of(order, index);
+    const bool same = told.step == count.step && told.stage == image.stage && told.attempt == image.attempt;
+    const bool moved = image.stage == Stage::kQueued && told.position != order.position;
+    if ((same && !moved) || exchange().unsent() > kMaxUnsentForSteps) return;
+    told.step = count.step;
     told.stage = image.stage;
     told.attempt = image.attempt;
+    told.position = order.position;
     say("step", {{"index", index},
                  {"stage", stage_name(image.stage)},
-                 {"step", image.call},
-                 {"steps", image.calls},
+                 {"step", count.step},
+                 {"steps", count.steps},
                  {"progress", progress_of(order)},
-                 {"seconds_left", image.seconds_left},
+                 {"seconds_left", seconds_left(order)},
                  {"position", order.position},
                  {"attempt", image.attempt}});
   }
@@ -92,9 +99,10 @@ class OrderStream : public OrderListener {
     if (!image.preview || image.preview_call == told_[index].preview_call || ended(image.stage)) return;
     if (exchange().unsent() > kMaxUnsentForPreviews) return;
     told_[index].preview_call = image.preview_call;
+    const StepCount count = preview_steps_of(order, index);
     say("preview", {{"index", index},
-                    {"step", image.preview_call},
-                    {"steps", image.calls},
+                    {"step", count.step},
+                    {"steps", count.steps},
                     {"image", data_url("image/png", preview_png(image))}});
   }
 

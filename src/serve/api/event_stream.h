@@ -19,7 +19,7 @@ std::string event_text(std::string_view name, const Json& data);
 http::Reply event_stream_head();
 
 // Events: queued once, then step and preview, an image for each that is done, and one done or error
-// at the end.
+// at the end. Who comes later is told first how each image is by then.
 enum class ImagesAs { kDataUrls, kLinks };
 void stream_order(ImageService& service, const http::ExchangePtr& exchange, const OrderState& order, ImagesAs images);
 

@@ -200,6 +200,8 @@ void Gateway::Impl::foresee(double time) {
       if (const auto job = jobs.find(id); job != jobs.end())
         if (ImageState* image = image_of(job->second)) image->seconds_left = std::max(0.0, end - time);
   }
+  for (const OrderEntry* entry : store.moved())
+    if (!entry->watchers.empty()) news.emplace_back(entry->state.id, 0);
 }
 
 void Gateway::Impl::replace_next(double time) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <utility>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -49,6 +50,7 @@ OrderEntry& OrderStore::add(Order order, double now) {
   entry.state.created = seconds_since_1970();
   live_[entry.number] = &entry;
   refresh_position(entry);
+  entry.last_position = entry.state.position;
   return entry;
 }
 
@@ -83,6 +85,16 @@ std::vector<OrderEntry*> OrderStore::live() {
   std::vector<OrderEntry*> live;
   for (const auto& [number, entry] : live_) live.push_back(entry);
   return live;
+}
+
+std::vector<OrderEntry*> OrderStore::moved() {
+  std::vector<OrderEntry*> moved;
+  int position = 0;
+  for (const auto& [number, entry] : live_) {
+    if (std::exchange(entry->last_position, position) != position) moved.push_back(entry);
+    ++position;
+  }
+  return moved;
 }
 
 void OrderStore::has_ended(OrderEntry& entry, double now) {

@@ -19,6 +19,7 @@ struct OrderEntry {
   double deadline = 0;  // on the service's clock; 0: none
   double ended_at = 0;
   size_t kept_bytes = 0;  // once it has ended
+  int last_position = 0;  // as moved() saw it
   bool told_end = false;
 };
 
@@ -35,6 +36,8 @@ class OrderStore {
   OrderEntry* repeated(const Order& order, bool* same);
   std::vector<OrderEntry*> of_client(std::string_view client);
   std::vector<OrderEntry*> live();  // by arrival
+  // Those whose position is another than at the last call.
+  std::vector<OrderEntry*> moved();
 
   void has_ended(OrderEntry& entry, double now);
   // The oldest that have ended: kept long enough, or too many bytes.

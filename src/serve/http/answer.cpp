@@ -50,8 +50,7 @@ std::string Answer::piece(std::string_view bytes) const {
 std::string Answer::end() const { return chunked_ && request_.method != "HEAD" ? "0\r\n\r\n" : ""; }
 
 void Answer::log(bool client_gone, uint64_t written) const {
-  // Probes come every few seconds and say nothing.
-  const LogLevel level = is_probe(request_.path) ? LogLevel::kDebug : LogLevel::kInfo;
+  const LogLevel level = is_routine(request_.path) ? LogLevel::kDebug : LogLevel::kInfo;
   const double took = std::chrono::duration<double>(Clock::now() - started_).count();
   log_line(level, client_gone ? "client gone" : "request",
            {{"request", request_.id},

@@ -53,6 +53,8 @@ bool is_probe(std::string_view path) {
          path == "/internal/ping";
 }
 
+bool is_routine(std::string_view path) { return is_probe(path) || path == "/queue"; }
+
 bool is_loopback(std::string_view name) {
   if (iequals(name, "localhost") || iequals(name, "localhost.")) return true;
   boost::system::error_code error;

@@ -35,6 +35,8 @@ class RequestPolicy {
 // Whether a monitor asks there: /health, /v2/health and what is below them, /metrics, /ping,
 // /internal/ping.
 bool is_probe(std::string_view path);
+// Asked every few seconds, by probes and by each open page: no line of the log is about it.
+bool is_routine(std::string_view path);
 bool is_loopback(std::string_view name);  // "localhost", "127.1.2.3", "::1"
 // The client's own id if it is plain, else a new one.
 std::string request_id(std::string_view asked);

@@ -18,7 +18,7 @@ namespace inkstone::serve {
 class OrderWatcher {
  public:
   virtual ~OrderWatcher() = default;
-  // A step, a stage, a preview or the end of one of its images. Never called from inside submit()
+  // A step, a stage, a preview or the end of one of its images, or its place in the queue. Never called from inside submit()
   // or watch(). The watcher may unwatch itself here. When the order has ended this is the last
   // call.
   virtual void changed(const OrderState& order, size_t image) = 0;

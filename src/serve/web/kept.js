@@ -7,15 +7,25 @@ let opened = null;
 function finished(request) {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    request.onerror = (event) => {
+      event.preventDefault();
+      reject(request.error);
+    };
   });
+}
+
+function upgrade({ target, oldVersion }) {
+  if (oldVersion < 1) target.result.createObjectStore("pictures", { keyPath: "id", autoIncrement: true });
+  // An image's address on the server: none is kept twice, whatever tabs do.
+  target.transaction.objectStore("pictures").createIndex("source", "source", { unique: true });
 }
 
 function database() {
   if (!opened) {
-    const request = indexedDB.open("inkstone", 1);
-    request.onupgradeneeded = () => request.result.createObjectStore("pictures", { keyPath: "id", autoIncrement: true });
+    const request = indexedDB.open("inkstone", 2);
+    request.onupgradeneeded = upgrade;
     opened = finished(request);
+    opened.then((base) => { base.onversionchange = () => { base.close(); opened = null; }; }, () => {});
   }
   return opened;
 }
@@ -39,9 +49,14 @@ export async function keptImages() {
   return (await finished((await store("readonly")).getAll())).reverse();
 }
 
-// Takes { blob, parameters, model, seconds }. Beyond kMax entries the oldest are deleted.
+// Takes { blob, parameters, model, seconds, source }. Beyond kMax entries the oldest are deleted.
 export async function keep(entry) {
-  await finished((await store("readwrite")).add({ ...entry, created: Date.now() }));
+  try {
+    await finished((await store("readwrite")).add({ ...entry, created: Date.now() }));
+  } catch (error) {
+    if (error.name === "ConstraintError") return;  // it is kept
+    throw error;
+  }
   const keys = await finished((await store("readonly")).getAllKeys());
   for (const key of keys.slice(0, Math.max(keys.length - kMax, 0))) await finished((await store("readwrite")).delete(key));
   changed();

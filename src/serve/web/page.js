@@ -1,32 +1,15 @@
-// The page: requests images, shows their progress, and keeps them in this browser.
-import { keptImages, keep, remove, removeAll, onChange } from "/kept.js";
-import { ask, events, Refused } from "/server.js";
+// The page: the form, the server's state, this browser's orders, and the images that it keeps.
+import { keptImages, remove, removeAll, onChange } from "/kept.js";
+import { isLive, wakeAll } from "/order.js";
+import { dropEnded, dropOrder, showLine, showOrder } from "/order_view.js";
+import { followOrders, liveOrders, place } from "/orders.js";
+import { ask, Refused } from "/server.js";
+import { duration, plural } from "/words.js";
 
 const $ = (id) => document.getElementById(id);
 const form = $("form");
+const edited = new Set();  // fields that have been typed in since the page came
 let info = null;
-let running = null;  // { abort, id, tiles, ... } while a request runs
-
-// ---- words -----------------------------------------------------------------------------------------------------
-
-const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
-
-function duration(seconds) {
-  if (!(seconds >= 0)) return "";
-  if (seconds < 1) return "less than a second";
-  if (seconds < 90) return plural(Math.round(seconds), "second", "seconds");
-  return plural(Math.round(seconds / 60), "minute", "minutes");
-}
-
-function trouble(text) {
-  $("trouble").textContent = text;
-  $("trouble").hidden = !text;
-}
-
-function blobOf(dataUrl) {  // fetch() of a data URL is what the page's own policy forbids
-  const comma = dataUrl.indexOf(",");
-  return new Blob([Uint8Array.from(atob(dataUrl.slice(comma + 1)), (c) => c.charCodeAt(0))], { type: dataUrl.slice(5, dataUrl.indexOf(";")) });
-}
 
 const say = (text) => { $("said").textContent = text; };
 
@@ -42,161 +25,90 @@ async function learn() {
   $("guidance").max = limits.max_guidance;
   $("count").max = limits.max_images;
   $("scheduler").replaceChildren(...schedulers.map((name) => new Option(name, name, false, name === defaults.scheduler)));
-  fill({ ...defaults, ...JSON.parse(sessionStorage.getItem("form") ?? "{}"), seed: undefined });
+  const values = { ...defaults, ...JSON.parse(sessionStorage.getItem("form") ?? "{}"), seed: undefined };
+  fill(values, [...form.elements].filter((field) => !edited.has(field)));
 }
 
-function fill(values) {
-  for (const field of form.elements)
+function fill(values, fields = [...form.elements]) {
+  for (const field of fields)
     if (field.name && values[field.name] !== undefined) field.value = values[field.name];
-  $("seed").value = values.seed ?? "";
+  if (fields.includes($("seed"))) $("seed").value = values.seed ?? "";
+}
+
+function queueWords(queue) {
+  if (queue.draining) return "Shutting down";
+  if (!queue.ready) return `Getting ready, ${duration(queue.uptime)} so far`;
+  return queue.orders === 0 ? "Idle" : `${queue.running} running, ${queue.queued} queued`;
 }
 
 async function watchQueue() {
   try {
     if (document.visibilityState === "visible") {
       const queue = await (await ask("GET", "/queue")).json();
-      $("queue").textContent = queue.draining ? "shutting down" : !queue.ready ? "starting"
-        : queue.orders === 0 ? "queue empty" : `${queue.running} running, ${queue.queued} queued`;
-      if (!info && queue.ready) await learn();
+      $("queue").textContent = queueWords(queue);
+      if (!info && queue.ready) await learn().then(wakeAll);
     }
   } catch (error) {
-    $("queue").textContent = error instanceof Refused ? "" : "the server can't be reached";
+    $("queue").textContent = error instanceof Refused ? "" : "The server can't be reached";
   }
-  setTimeout(watchQueue, running || !info ? 1500 : 4000);
+  setTimeout(watchQueue, liveOrders().length || !info ? 1500 : 4000);
 }
 
-// ---- a request -------------------------------------------------------------------------------------------------
+// ---- orders ----------------------------------------------------------------------------------------------------
 
+// What is left empty is the server's to choose.
 function asked() {
-  const fields = Object.fromEntries(new FormData(form));
+  const fields = Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
   for (const name of ["width", "height", "num_inference_steps", "guidance_scale", "num_images_per_prompt"])
-    fields[name] = Number(fields[name]);
-  if (!fields.negative_prompt) delete fields.negative_prompt;
-  if (!fields.scheduler) delete fields.scheduler;
+    if (name in fields) fields[name] = Number(fields[name]);
   return fields;
 }
 
-function makeTiles(fields) {
-  const tiles = Array.from({ length: fields.num_images_per_prompt }, () => {
-    const figure = document.createElement("figure");
-    const blank = document.createElement("div");
-    blank.className = "blank";
-    blank.style.aspectRatio = `${fields.width} / ${fields.height}`;
-    const caption = document.createElement("figcaption");
-    caption.textContent = "queued";
-    figure.append(blank, caption);
-    return figure;
-  });
-  $("tiles").replaceChildren(...tiles);
-  return tiles;
-}
-
-function show(tile, url, kind, fields) {
-  let image = tile.querySelector("img");
-  if (!image) {
-    image = new Image();
-    image.style.aspectRatio = `${fields.width} / ${fields.height}`;
-    tile.querySelector(".blank").replaceWith(image);
-  }
-  image.src = url;
-  image.className = kind;
-  image.alt = kind === "preview" ? `Preview: ${fields.prompt}` : fields.prompt;
-}
-
-const stageWords = { queued: "queued", encode: "encoding the prompt", denoise: "", decode: "decoding", done: "done" };
-
-const receivers = {
-  queued(data) {
-    running.id = data.id;
-    showStatus(data.position > 0 ? `${plural(data.position, "request", "requests")} ahead` : "starting", data.seconds_left);
-  },
-  step(data) {
-    const words = stageWords[data.stage] || `step ${data.step} of ${data.steps}`;
-    const again = data.attempt > 1 ? ", restarted" : "";
-    running.tiles[data.index].querySelector("figcaption").textContent = words + again;
-    $("progress").value = data.progress;
-    showStatus(data.stage === "queued" ? `${plural(data.position, "request", "requests")} ahead` : words, data.seconds_left);
-  },
-  preview(data) { show(running.tiles[data.index], data.image, "preview", running.fields); },
-  async image(data, text) {
-    const seed = /"seed":(\d+)/.exec(text)[1];  // may be more than a number holds here
-    const tile = running.tiles[data.index];
-    const blob = blobOf(data.image);
-    show(tile, URL.createObjectURL(blob), "finished", running.fields);
-    tile.querySelector("figcaption").textContent = `seed ${seed}`;
-    const { num_images_per_prompt, ...parameters } = running.fields;
-    await keep({ blob, parameters: { ...parameters, seed }, model: info.model.name, seconds: data.timings?.total });
-  },
-  done(data) {
-    running.ended = true;
-    const count = running.tiles.length;
-    $("progress").value = 1;
-    showStatus(`${plural(count, "image", "images")} in ${duration(data.timings?.total)}`);
-    say(`Done: ${plural(count, "image", "images")} of ${running.fields.prompt}`);
-    if (data.warnings?.length) trouble(data.warnings.join(" "));
-  },
-  error(data) {
-    running.ended = true;
-    throw new Refused(0, data.error?.message ?? "The server gave up.");
-  },
-};
-
-function showStatus(words, secondsLeft) {
-  const left = secondsLeft > 0 ? `, ${secondsLeft < 1 ? "" : "about "}${duration(secondsLeft)} left` : "";
-  $("status").textContent = words + left;
-}
-
-async function generate() {
-  if (running || !form.reportValidity()) return;
-  trouble("");
+function generate() {
+  if (!form.reportValidity()) return;
   const fields = asked();
-  const seed = $("seed").value.trim() || String(crypto.getRandomValues(new Uint32Array(1))[0]);
   sessionStorage.setItem("form", JSON.stringify(fields));
-  running = { abort: new AbortController(), fields, tiles: makeTiles(fields), ended: false };
-  working(true);
-  showStatus("sending");
-  say("Generating");
-  try {
-    // A seed has up to 20 digits, more than a JavaScript number: it goes as text.
-    const reply = await ask("POST", `/generate?seed=${seed}`, fields, { Accept: "text/event-stream" }, running.abort.signal);
-    for await (const { name, data } of events(reply.body))
-      if (receivers[name]) await receivers[name](JSON.parse(data), data);
-    if (!running.ended) throw new Refused(0, "The connection was lost before the image was done.");
-  } catch (error) {
-    stopped(error);
-  } finally {
-    running = null;
-    working(false);
-  }
+  dropEnded();
+  say("Sending");
+  place(fields, $("seed").value.trim() || String(crypto.getRandomValues(new Uint32Array(1))[0]));
+  $("now").scrollIntoView({ block: "nearest" });  // on a phone it is below the form
 }
 
-function stopped(error) {
-  if (error.name === "AbortError") {
-    showStatus("Cancelled");
-    say("Cancelled");
-    return;
-  }
-  const wait = error.retryAfter > 0 ? ` Try again in ${duration(error.retryAfter)}.` : "";
-  trouble((error instanceof Refused ? error.message : "The server can't be reached.") + wait);
-  if (!$("tiles").querySelector("img")) $("now").hidden = true;
+const heard = new WeakMap();  // order -> what was said of it
+
+function sayOf(order) {
+  const words = order.lost ? "Connection lost, trying again"
+    : { done: `Done: ${plural(order.images.length, "image", "images")} of ${order.parameters.prompt}`, failed: "Failed",
+        cancelled: "Cancelled", running: "Generating", queued: "Queued" }[order.status];
+  if (words && heard.get(order) !== words) say(words);
+  heard.set(order, words);
 }
 
-function cancel() {
-  if (!running) return;
-  if (running.id) ask("DELETE", `/jobs/${running.id}`).catch(() => {});
-  running.abort.abort();
+function showTitle() {
+  const orders = liveOrders();
+  const mean = orders.reduce((sum, order) => sum + order.progress, 0) / orders.length;
+  document.title = orders.length ? `${Math.floor(100 * mean)} % · Inkstone` : "Inkstone";
 }
 
-function working(on) {
-  if (on) {
-    $("now").hidden = false;
-    $("now").scrollIntoView({ block: "nearest" });  // on a phone it is below the form
-  }
-  $("generate").disabled = on;
-  $("generate").textContent = on ? "Generating" : "Generate";
-  $("cancel").hidden = !on;
-  $("progress").hidden = !on;
-  if (on) $("progress").value = 0;
+function changed(order) {
+  showOrder(order, (asking) => (asking.done ? askToCancel(asking) : asking.cancel()));
+  if (order.left) dropOrder(order);
+  $("now").hidden = !$("orders").firstElementChild;
+  showTitle();
+  sayOf(order);
+  if (!isLive(order) && order === toCancel) $("stop").close("no");
+}
+
+let toCancel = null;
+
+function askToCancel(order) {
+  if (!order || order.record.cancelled || $("stop").open) return;
+  toCancel = order;
+  const { done, images } = order;
+  $("stop-prompt").textContent = order.parameters.prompt;
+  $("stop-hint").textContent = done ? `${done} of ${images.length} images are done and kept; the others are lost.` : "What is drawn so far is lost.";
+  $("stop").returnValue = "no";
+  $("stop").showModal();
 }
 
 // ---- what is kept ----------------------------------------------------------------------------------------------
@@ -264,17 +176,24 @@ function view(entry) {
 
 function listen() {
   form.addEventListener("submit", (event) => { event.preventDefault(); generate(); });
-  $("cancel").addEventListener("click", cancel);
+  form.addEventListener("input", (event) => edited.add(event.target));
   document.addEventListener("keydown", (event) => {
+    if (document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
-    if (event.key === "Escape" && !document.querySelector("dialog[open]")) cancel();
+    if (event.key !== "Escape") return;
+    event.preventDefault();  // it would close what it opens
+    askToCancel(liveOrders().at(-1));
   });
-  addEventListener("pagehide", cancel);  // a page that the browser keeps for "back" would keep its stream too
+  $("stop").addEventListener("close", () => {
+    if ($("stop").returnValue === "yes" && isLive(toCancel)) toCancel.cancel();
+    toCancel = null;
+  });
   $("viewer-close").addEventListener("click", () => $("viewer").close());
   $("viewer").addEventListener("click", (event) => { if (event.target === $("viewer")) $("viewer").close(); });
   $("viewer-remove").addEventListener("click", async () => { await remove(viewed.id); $("viewer").close(); });
   $("viewer-again").addEventListener("click", () => {
     fill({ negative_prompt: "", ...viewed.parameters });
+    for (const field of form.elements) edited.add(field);
     $("viewer").close();
     $("prompt").focus();
   });
@@ -284,5 +203,7 @@ function listen() {
 }
 
 listen();
+followOrders(changed);
+setInterval(() => liveOrders().forEach(showLine), 500);
 showKept().catch(() => { $("kept-none").textContent = "This browser does not let the page keep images."; });
 learn().catch(() => {}).finally(watchQueue);

@@ -1,12 +1,13 @@
 // Talks to the server: asks for an API key when it needs one, turns errors into sentences, reads events.
 
 export class Refused extends Error {
-  constructor(status, message, retryAfter = 0) {
+  constructor(status, message, { code = "", retryAfter = 0 } = {}) {
     super(message);
-    this.status = status;
-    this.retryAfter = retryAfter;
+    Object.assign(this, { status, code, retryAfter });
   }
 }
+
+export class Lost extends Error {}  // the connection: no answer, or no end of one
 
 let asking = null;  // one dialog, however many requests wait for the key
 
@@ -26,22 +27,29 @@ function askForKey() {
 
 async function refusal(reply) {
   const retryAfter = Number(reply.headers.get("Retry-After")) || 0;
-  let message = `The server answered ${reply.status}.`;
+  let said = {};
   try {
-    message = (await reply.json()).error.message ?? message;
+    said = (await reply.json()).error ?? {};
   } catch { /* not JSON: the number must do */ }
-  return new Refused(reply.status, message, retryAfter);
+  return new Refused(reply.status, said.message ?? `The server answered ${reply.status}`, { code: said.code, retryAfter });
 }
 
-export async function ask(method, path, body, headers = {}, signal = undefined) {
+async function connected(work) {
+  try {
+    return await work();
+  } catch (error) {
+    throw new Lost(error.message);
+  }
+}
+
+export async function ask(method, path, { body, headers = {}, signal } = {}) {
   for (;;) {
     const key = sessionStorage.getItem("key");
-    const reply = await fetch(path, {
+    const reply = await connected(() => fetch(path, {
       method, signal, cache: "no-store",
-      keepalive: method === "DELETE",  // is sent even as the page goes
       headers: { ...headers, ...(key ? { Authorization: `Bearer ${key}` } : {}), ...(body ? { "Content-Type": "application/json" } : {}) },
       body: body && JSON.stringify(body),
-    });
+    }));
     if (reply.ok) return reply;
     if (reply.status !== 401) throw await refusal(reply);
     if (key && key === sessionStorage.getItem("key")) sessionStorage.removeItem("key");  // it was not the right one
@@ -49,13 +57,18 @@ export async function ask(method, path, body, headers = {}, signal = undefined) 
   }
 }
 
-// Server-sent events: { name, data } of each, read to the end of the body.
-export async function* events(body) {
+export const textOf = (reply) => connected(() => reply.text());
+export const blobOf = (reply) => connected(() => reply.blob());
+
+// Server-sent events: { name, data } of each, read to the end of the body. `heard` is called whenever anything comes,
+// the server's pings too.
+export async function* events(body, heard) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "", name = "", data = [];
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await connected(() => reader.read());
     if (done) return;
+    heard();
     const lines = (rest + value).split("\n");
     rest = lines.pop();
     for (const line of lines) {

@@ -211,6 +211,7 @@ TEST(A1111, progress_and_interrupt_are_the_callers_own) {
   EXPECT_EQ(mine.at("state").at("job").as_string(), "t1");
   EXPECT_EQ(mine.at("state").at("job_count").as_int64(), 2);
   EXPECT_EQ(mine.at("state").at("sampling_step").as_int64(), 5);
+  EXPECT_EQ(mine.at("state").at("sampling_steps").as_int64(), 10);
   EXPECT_TRUE(mine.at("current_image").is_string());
   EXPECT_EQ(others.at("progress").as_double(), 0);
   EXPECT_EQ(others.at("state").at("job_count").as_int64(), 0);

@@ -27,7 +27,7 @@ SubmitResult FakeImageService::submit(Order order) {
   state.created = 1700000001;
   for (const RequestPtr& request : order.images) {
     ImageState image;
-    image.calls = request->steps;
+    image.calls = request->evaluations();
     image.seconds_left = 3;
     state.images.push_back(image);
   }
@@ -85,6 +85,11 @@ void FakeImageService::step(size_t image, int calls, bool preview) {
     state.preview_call = state.call;
   }
   tell(last(), image);
+}
+
+void FakeImageService::move_to(int position) {
+  last().position = position;
+  tell(last(), 0);
 }
 
 void FakeImageService::finish(size_t image, const std::string& file) {

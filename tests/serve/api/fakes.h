@@ -35,6 +35,8 @@ class FakeImageService : public ImageService {
   void finish(size_t image, const std::string& file);
   // With files "image 0", "image 1", ...
   void finish_all();
+  // Earlier orders ended: so many are left before it.
+  void move_to(int position);
   void fail(size_t image, const std::string& code, bool again = false);
 
   bool ready = true;

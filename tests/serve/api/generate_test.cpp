@@ -362,7 +362,8 @@ TEST(Generate, an_images_bytes_are_sent_as_they_are_kept) {
 
 TEST(GenerateEvents, tell_steps_previews_images_and_the_end) {
   FakeServer server;
-  const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "p"}}, {{"accept", "text/event-stream"}}});
+  const auto exchange = server.ask(
+      {"POST", "/generate", "", {{"prompt", "p"}, {"scheduler", "ddim"}}, {{"accept", "text/event-stream"}}});
   EXPECT_TRUE(server.service.last().order.previews);
   ASSERT_TRUE(exchange->streaming);
   EXPECT_EQ(exchange->answer->content_type, "text/event-stream");
@@ -382,6 +383,46 @@ TEST(GenerateEvents, tell_steps_previews_images_and_the_end) {
   EXPECT_EQ(exchange->events("image")[0].at("image").as_string(), "data:image/png;base64," + base64("image 0"));
   EXPECT_EQ(exchange->events("done").size(), 1u);
   EXPECT_TRUE(exchange->ended);
+}
+
+// PNDM makes 20 steps in 21 evaluations of the U-Net, of which the first two are the first step.
+TEST(GenerateEvents, count_the_steps_that_were_asked_for) {
+  FakeServer server;
+  const auto exchange = server.ask({"POST", "/generate", "", {{"prompt", "p"}}, {{"accept", "text/event-stream"}}});
+  const std::string url = "/jobs/" + server.service.last().id;
+  ASSERT_EQ(server.service.last().images[0].calls, 21);
+  for (int call = 1; call <= 21; ++call) {
+    server.service.step(0, 1, true);
+    const Json image = server.ask({"GET", url})->json().at("images").at(0);
+    EXPECT_EQ(image.at("step").as_int64(), call - 1);
+    EXPECT_EQ(image.at("steps").as_int64(), 20);
+    EXPECT_EQ(exchange->events("preview").back().at("step").as_int64(), call - 1);
+  }
+  server.service.finish_all();
+  const std::vector<Json> steps = exchange->events("step");
+  ASSERT_EQ(steps.size(), 21u) << "the first evaluation, and each step once";
+  for (size_t i = 0; i < steps.size(); ++i) {
+    EXPECT_EQ(steps[i].at("step").as_int64(), static_cast<int64_t>(i));
+    EXPECT_EQ(steps[i].at("steps").as_int64(), 20);
+  }
+}
+
+TEST(GenerateEvents, tell_the_time_and_the_place_of_the_whole_order) {
+  FakeServer server;
+  const auto exchange = server.ask(
+      {"POST", "/generate", R"({"prompt": "p", "num_images_per_prompt": 2})", {}, {{"accept", "text/event-stream"}}});
+  server.service.move_to(2);
+  server.service.move_to(2);
+  ASSERT_EQ(exchange->events("step").size(), 1u) << "a move that is none";
+  EXPECT_EQ(exchange->events("step")[0].at("stage").as_string(), "queued");
+  EXPECT_EQ(exchange->events("step")[0].at("position").as_int64(), 2);
+  server.service.last().images[0].seconds_left = 1;
+  server.service.last().images[1].seconds_left = 8;
+  server.service.step(0, 2);
+  EXPECT_EQ(exchange->events("step").back().at("seconds_left").to_number<double>(), 8);
+  server.service.finish(0, "a");
+  EXPECT_EQ(exchange->events("step").back().at("seconds_left").to_number<double>(), 8);
+  EXPECT_NEAR(exchange->events("step").back().at("progress").as_double(), 0.5, 0.01);
 }
 
 TEST(GenerateEvents, tell_a_failure_in_the_shape_of_the_errors) {
@@ -404,10 +445,10 @@ TEST(Jobs, respond_async_answers_at_once_and_the_job_stays) {
   EXPECT_EQ(url, "/jobs/" + server.service.last().id);
   EXPECT_TRUE(server.service.last().order.stays);
   EXPECT_EQ(exchange->json().at("status").as_string(), "queued");
-  server.service.step(0, 10);
+  server.service.step(0, 11);
   const Json running = server.ask({"GET", url})->json();
   EXPECT_EQ(running.at("status").as_string(), "running");
-  EXPECT_NEAR(running.at("progress").as_double(), 0.5, 0.01);
+  EXPECT_NEAR(running.at("progress").as_double(), 0.52, 0.01);
   EXPECT_EQ(running.at("images").at(0).at("step").as_int64(), 10);
   const auto early = server.ask({"GET", url + "/images/0"});
   EXPECT_EQ(early->answer->status, 409);
@@ -428,6 +469,54 @@ TEST(Jobs, respond_async_answers_at_once_and_the_job_stays) {
   EXPECT_EQ(server.ask({"GET", url + "/images/1"})->answer->status, 404);
   EXPECT_EQ(server.ask({"GET", url + "/images/-1"})->answer->status, 404);
   EXPECT_EQ(server.ask({"GET", url + "/events"})->events("done").size(), 1u);
+}
+
+TEST(Jobs, who_joins_late_is_told_first_how_all_images_are) {
+  FakeServer server;
+  const auto placed = server.ask(
+      {"POST", "/generate",
+       R"({"prompt": "p", "seed": 5, "num_images_per_prompt": 3, "async": true, "previews": true, "scheduler": "ddim"})"});
+  const std::string url = placed->header("location");
+  server.service.step(0, 20);
+  server.service.finish(0, "a");
+  server.service.step(1, 7, true);
+  server.service.last().images[1].warnings = {"the prompt was cut"};
+  const auto late = server.ask({"GET", url + "/events"});
+  ASSERT_EQ(late->events("queued").size(), 1u);
+  const Json state = late->events("queued")[0];
+  EXPECT_EQ(state.at("status").as_string(), "running");
+  EXPECT_EQ(state.at("seeds").at(2).as_int64(), 7);
+  EXPECT_EQ(state.at("parameters").at("prompt").as_string(), "p");
+  EXPECT_EQ(state.at("warnings").at(0).as_string(), "the prompt was cut");
+  EXPECT_NEAR(state.at("progress").as_double(), 0.45, 0.01);
+  const std::vector<Json> steps = late->events("step");
+  ASSERT_EQ(steps.size(), 2u) << "the third has not begun";
+  EXPECT_EQ(steps[0].at("stage").as_string(), "done");
+  EXPECT_EQ(steps[1].at("step").as_int64(), 7);
+  EXPECT_EQ(late->events("preview").size(), 1u);
+  ASSERT_EQ(late->events("image").size(), 1u);
+  EXPECT_EQ(late->events("image")[0].at("url").as_string(), url + "/images/0");
+  server.service.finish(1, "b");
+  server.service.finish(2, "c");
+  EXPECT_EQ(late->events("image").size(), 3u) << "each once";
+  EXPECT_EQ(late->events("done").size(), 1u);
+  EXPECT_TRUE(late->ended);
+}
+
+TEST(Jobs, events_of_an_ended_one_tell_its_images_and_its_end) {
+  FakeServer server;
+  const auto placed =
+      server.ask({"POST", "/generate", R"({"prompt": "p", "num_images_per_prompt": 2, "async": true})"});
+  const std::string url = placed->header("location");
+  server.service.finish(1, "b");
+  server.service.fail(0, "nan_output");
+  const auto late = server.ask({"GET", url + "/events"});
+  ASSERT_EQ(late->events("image").size(), 1u);
+  EXPECT_EQ(late->events("image")[0].at("index").as_int64(), 1);
+  ASSERT_EQ(late->events("error").size(), 1u);
+  EXPECT_EQ(late->events("error")[0].at("error").at("code").as_string(), "nan_output");
+  EXPECT_TRUE(late->events("done").empty());
+  EXPECT_TRUE(late->ended);
 }
 
 TEST(Jobs, can_be_cancelled_at_any_time_and_twice) {

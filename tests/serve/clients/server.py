@@ -18,9 +18,10 @@ PATIENCE = "1000000"  # seconds: no order is refused because the machine is slow
 
 
 class Server:
-    def __init__(self, *flags, keys=None):
+    def __init__(self, *flags, keys=None, started=None):
         self.flags = ["--max-wait", PATIENCE, *flags]
         self.keys = keys
+        self.started = started  # called as soon as it listens, with the server
         self.url = ""
 
     def __enter__(self):
@@ -31,15 +32,27 @@ class Server:
                 file.writelines(f"{name}:{key}\n" for name, key in self.keys.items())
             self.flags += ["--api-key-file", path]
         self.log = open(os.path.join(self.folder.name, "log"), "w+")
-        command = [os.environ["INKSTONE_BINARY"], "serve", "--port", "0", *self.flags]
+        self._start("0")
+        return self
+
+    def _start(self, port):
+        command = [os.environ["INKSTONE_BINARY"], "serve", "--port", port, *self.flags]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True)
         try:
             self.url = self._address()
-            self._wait_until_ready()
+            if self.started:
+                self.started(self)
+            self.wait_until_ready()
         except BaseException:
             self.__exit__()
             raise
-        return self
+
+    def crash_and_restart(self):
+        """At the same address; it knows no order of before."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self._start(self.url.rsplit(":", 1)[1])
 
     def _address(self):
         found = []
@@ -53,7 +66,7 @@ class Server:
         self._until(lambda: found, "said on which port it listens")
         return found[0]
 
-    def _wait_until_ready(self):
+    def wait_until_ready(self):
         def ready():
             try:
                 return urllib.request.urlopen(self.url + "/health/ready", timeout=5).status == 200
@@ -77,6 +90,9 @@ class Server:
     def get(self, path, **headers):
         request = urllib.request.Request(self.url + path, headers=headers)
         return json.load(urllib.request.urlopen(request, timeout=30))
+
+    def delete(self, path, **headers):
+        urllib.request.urlopen(urllib.request.Request(self.url + path, headers=headers, method="DELETE"), timeout=30).close()
 
     def post(self, path, body, **headers):
         """Status and JSON of the answer, whichever it is."""

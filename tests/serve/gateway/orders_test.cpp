@@ -45,6 +45,23 @@ TEST(Orders, ids_are_long_and_differ_and_are_known_to_their_client_alone) {
   EXPECT_TRUE(fixture.gateway.orders_of("ip:10.0.0.1").empty());
 }
 
+TEST(Orders, who_waits_is_told_as_others_end_before) {
+  FixtureOptions options{quick_settings(), kSlow};
+  options.settings.batching = Batching::kOff;
+  GatewayFixture fixture(options);
+  ASSERT_TRUE(fixture.ready());
+  for (int i = 0; i < 2; i++) fixture.submit("before", 30);
+  const OrderState* last = fixture.submit("last", 30);
+  std::vector<int> places;
+  Watcher watcher;
+  watcher.then = [&](const OrderState& order) {
+    if (order.images[0].stage == Stage::kQueued) places.push_back(order.position);
+  };
+  fixture.gateway.watch(*last, watcher);
+  EXPECT_EQ(fixture.end_of(last), "done");
+  EXPECT_THAT(places, testing::Contains(1)) << "of two, once one has ended";
+}
+
 TEST(Orders, several_images_of_mixed_sizes_steps_and_guidance_are_each_as_alone) {
   for (const Batching mode : {Batching::kOff, Batching::kStatic, Batching::kStep}) {
     FixtureOptions options{quick_settings(), {"step_ms=1"}};

@@ -23,6 +23,12 @@ std::string from(std::string_view method, std::string_view host, std::string_vie
   return text + "\r\n";
 }
 
+TEST(RequestPolicy, what_is_asked_every_few_seconds_is_no_line_of_the_log) {
+  for (const char* path : {"/health", "/healthz", "/health/live", "/v2/health/ready", "/metrics", "/ping", "/queue"})
+    EXPECT_TRUE(is_routine(path)) << path;
+  for (const char* path : {"/", "/generate", "/jobs/1", "/queues", "/v1/info"}) EXPECT_FALSE(is_routine(path)) << path;
+}
+
 TEST(RequestPolicy, on_loopback_only_its_names_are_known) {
   Settings settings = ServerFixture::quick();
   settings.host_names = {"images.lan"};
