@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -318,7 +319,7 @@ class Pull(unittest.TestCase):
                                    stderr=subprocess.PIPE, text=True)
         self.assertTrue(arrived.wait(LIMIT))
         part = self.repository / "blobs" / (sha256(content) + ".incomplete")
-        while process.poll() is None and (not part.exists() or part.stat().st_size < 150_000): pass
+        while process.poll() is None and (not part.exists() or part.stat().st_size < 150_000): time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=LIMIT)
         ended.set()
