@@ -19,7 +19,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/parallel.h"
-#include "diffusion/hub.h"
+#include "hub/find_model.h"
 
 namespace inkstone {
 namespace {

@@ -22,7 +22,7 @@ std::string shown_name(const Setting& setting, Command command) {
   const std::string_view name = setting.name;
   if (name == "prompt") return "PROMPT";
   if (name == "karras") return "--karras, --no-karras";
-  if (name == "model" && command == Command::kInfo) return "MODEL, --model MODEL";
+  if (name == "model" && (command == Command::kInfo || command == Command::kPull)) return "MODEL, --model MODEL";
   std::string letters;
   for (const std::string& alias : aliases_of(setting))
     if (alias.size() == 1) letters += "-" + alias + ", ";
@@ -70,6 +70,25 @@ constexpr const char* kGenerateTail = R"(
 Defaults are in brackets. Precedence: flag, --config file, the model's own files, default.
 Width and height must be multiples of what the model needs: inkstone info says it.
 The file carries the image's parameters as AUTOMATIC1111 reads them.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+)";
+
+constexpr const char* kPullHead =
+    R"(Downloads a model from the Hugging Face hub into its cache, where --model ORG/NAME finds it.
+Only what Inkstone reads: configs, tokenizer, and one form of each network's weights, as safetensors.
+Usage: inkstone pull ORG/NAME[@REVISION] [flags]
+
+Examples:
+  inkstone pull stable-diffusion-v1-5/stable-diffusion-v1-5
+  inkstone pull stable-diffusion-v1-5/stable-diffusion-v1-5 --variant none
+  HF_ENDPOINT=https://hf-mirror.com inkstone pull SimianLuo/LCM_Dreamshaper_v7@main
+)";
+
+constexpr const char* kPullTail = R"(
+The cache is huggingface_hub's: $HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub. HF_ENDPOINT names another hub.
+A model that asks for an account needs a token in HF_TOKEN, or in the file HF_TOKEN_PATH or ~/.cache/huggingface/token.
+Proxies are named as for curl: https_proxy, no_proxy.
+What is interrupted goes on where it was when the same command is run again. Every file is compared with its checksum.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 )";
 
@@ -183,6 +202,7 @@ Usage: inkstone worker [flags]
 const char* command_name(Command command) {
   switch (command) {
     case Command::kGenerate: return "generate";
+    case Command::kPull: return "pull";
     case Command::kInfo: return "info";
     case Command::kBench: return "bench";
     case Command::kExport: return "export";
@@ -200,6 +220,7 @@ Usage: inkstone COMMAND [flags]
 Commands:
 )";
   result += row("generate PROMPT", "draw an image and write it as PNG, JPEG or WebP");
+  result += row("pull ORG/NAME", "download a model from the Hugging Face hub");
   result += row("info [MODEL]", "show a model and the memory that it takes");
   result += row("bench", "measure speed and memory on this machine");
   result += row("export", "write a model as ONNX files for Ascend's compiler");
@@ -219,6 +240,7 @@ Examples:
 std::string command_help(Command command) {
   switch (command) {
     case Command::kGenerate: return kGenerateHead + setting_rows(command) + kGenerateTail;
+    case Command::kPull: return kPullHead + setting_rows(command) + kPullTail;
     case Command::kInfo: return kInfoHead + setting_rows(command);
     case Command::kBench: return kBenchHead + setting_rows(command) + kBenchTail;
     case Command::kExport: return kExportHead + setting_rows(command) + kExportTail;

@@ -7,8 +7,8 @@
 
 namespace inkstone {
 
-inline constexpr Command kCommands[] = {Command::kGenerate, Command::kInfo,  Command::kBench, Command::kExport,
-                                        Command::kDevices,  Command::kServe, Command::kWorker};
+inline constexpr Command kCommands[] = {Command::kGenerate, Command::kPull,    Command::kInfo,  Command::kBench,
+                                        Command::kExport,   Command::kDevices, Command::kServe, Command::kWorker};
 const char* command_name(Command command);
 
 std::string general_help();

@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "diffusion/hub.h"
 #include "diffusion/request_fields.h"
+#include "hub/find_model.h"
 
 namespace inkstone {
 namespace {

@@ -38,6 +38,7 @@ int run(const std::vector<std::string>& arguments, Options& options) {
   install_signal_handlers(options.json.value_or(false));
   switch (line.command) {
     case Command::kGenerate: return run_generate(options);
+    case Command::kPull: return run_pull(options);
     case Command::kInfo: return run_info(options);
     case Command::kBench: return run_bench(options);
     case Command::kExport: return run_export(options);

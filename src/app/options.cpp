@@ -19,7 +19,7 @@ namespace {
 
 constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench),
                    kE = bit(Command::kExport), kD = bit(Command::kDevices), kW = bit(Command::kWorker),
-                   kS = bit(Command::kServe);
+                   kS = bit(Command::kServe), kP = bit(Command::kPull);
 constexpr double kMaxThreads = 1024;
 // Less is a slip: 2 for 2GiB. No model runs in it.
 constexpr double kLeastBudget = 1 << 20;
@@ -30,6 +30,7 @@ std::vector<std::string> timestep_types() { return {"fp32", "int32"}; }
 std::vector<std::string> compile_choices() { return {"auto", "never", "require"}; }
 std::vector<std::string> host_choices() { return {"x86_64", "aarch64"}; }
 std::vector<std::string> batching_choices() { return {"step", "static", "off"}; }
+std::vector<std::string> weight_variants() { return {"auto", "fp16", "none"}; }
 std::vector<std::string> log_formats() { return {"text", "json"}; }
 std::vector<std::string> switches() { return {"auto", "on", "off"}; }
 
@@ -41,7 +42,9 @@ const Setting kSettings[] = {
     {"out", "output o outdir", "Image", "FILE.png", "where to write [a name from prompt and seed]: .png, .jpg or .webp; a folder: such a name\nin it (FOLDER/ is made); -: standard output. A file that is there is replaced.\nWith several images, the seed is added: FILE-SEED.png", kG, &Options::out},
     {"no-clobber", "", "Image", "", "a file that is there is not replaced", kG, &Options::no_clobber},
 
-    {"model", "m", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id in the local Hugging Face cache, such as\nstable-diffusion-v1-5/stable-diffusion-v1-5 [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
+    {"model", "m", "Model and machine", "DIR|HUB-ID", "a model in diffusers' layout, or a hub id that inkstone pull has brought, such as\nstable-diffusion-v1-5/stable-diffusion-v1-5 [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
+    {"model", "m", "Model", "MODEL", "a model on the Hugging Face hub: ORG/NAME, or ORG/NAME@REVISION for a branch, tag or\ncommit [main]", kP, &Options::model},
+    {"variant", "", "Model", "NAME", "which form of the weights: fp16 (half the size), none (the full one) or auto\n[auto: what is here already, else fp16 where the model has it, else the full one]", kP, &Options::variant, 0, 0, weight_variants},
     {"device", "", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW, &Options::device, 0, 0, known_devices},
     {"precision", "", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB | kW | kS, &Options::precision, 0, 0, precisions},
     {"compiled", "", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB | kW | kS, &Options::compiled},
@@ -106,9 +109,9 @@ const Setting kSettings[] = {
 
     {"watch", "", "Output and files", "[SECONDS]", "show it again and again until Ctrl-C, each 0.1 to 86400 seconds [2]", kD, &Options::watch, 0.1, 86400, nullptr, true, "2"},
     {"config", "", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG | kS, &Options::config, 0, 0, nullptr, false},
-    {"json", "", "Output and files", "", "print the result as one JSON object on standard output", kG | kI | kB | kE | kD, &Options::json},
-    {"quiet", "q", "Output and files", "", "no progress and no report, errors alone", kG | kB | kE | kS, &Options::quiet},
-    {"verbose", "v", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kI | kB | kE | kD | kW | kS, &Options::verbose},
+    {"json", "", "Output and files", "", "print the result as one JSON object on standard output", kG | kP | kI | kB | kE | kD, &Options::json},
+    {"quiet", "q", "Output and files", "", "no progress and no report, errors alone", kG | kP | kB | kE | kS, &Options::quiet},
+    {"verbose", "v", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kP | kI | kB | kE | kD | kW | kS, &Options::verbose},
 };
 // clang-format on
 
@@ -126,7 +129,8 @@ std::vector<Setting> all_settings() {
   std::vector<Setting> all;
   add_request_settings(all, "Image");
   for (const Setting& setting : kSettings) {
-    if (setting.name == std::string_view("model")) add_request_settings(all, "Approximations");
+    if (setting.name == std::string_view("model") && (setting.commands & kG))
+      add_request_settings(all, "Approximations");
     all.push_back(setting);
   }
   return all;

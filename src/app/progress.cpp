@@ -89,13 +89,19 @@ ProgressView::Kind progress_kind(bool quiet) {
   return is_terminal(2) && !dumb ? ProgressView::Kind::kBar : ProgressView::Kind::kLines;
 }
 
+void redraw_line(const std::string& line) {
+  write_error("\r" + line.substr(0, static_cast<size_t>(terminal_columns() - 1)) +
+              "\x1b[K");  // K: clears what is right of it
+}
+
+void clear_line() { write_error("\r\x1b[K"); }
+
 ProgressView::ProgressView(Kind kind, int images) : kind_(kind) { state_.images = images; }
 
 void ProgressView::show(const std::string& line) {
   if (kind_ == Kind::kLines) write_error(line + "\n");
   if (kind_ != Kind::kBar) return;
-  write_error("\r" + line.substr(0, static_cast<size_t>(terminal_columns() - 1)) +
-              "\x1b[K");  // K: clears what is right of it
+  redraw_line(line);
   drawn_ = true;
   last_drawn_ = std::chrono::steady_clock::now();
 }
@@ -125,7 +131,7 @@ void Ticker::stop() {
 
 void ProgressView::clear() {
   ticker_.stop();
-  if (drawn_) write_error("\r\x1b[K");
+  if (drawn_) clear_line();
   drawn_ = false;
 }
 

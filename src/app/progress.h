@@ -29,6 +29,11 @@ std::string progress_text(const ProgressState& state);              // a line fo
 std::string first_step_text(const ProgressState& state, double elapsed);
 bool is_reported(int done, int total);  // whether this step gets a line: one for each tenth
 
+// On a terminal: the line that the cursor is on becomes this one, cut to the terminal's width; then it
+// is empty again.
+void redraw_line(const std::string& line);
+void clear_line();
+
 // Calls a function now, then twice a second, on a thread of its own, until stop().
 class Ticker {
  public:

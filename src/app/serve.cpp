@@ -16,7 +16,7 @@
 #include "app/serve_report.h"
 #include "app/serve_settings.h"
 #include "base/error.h"
-#include "diffusion/hub.h"
+#include "hub/find_model.h"
 #include "serve/api/api.h"
 #include "serve/gateway/gateway.h"
 #include "serve/http/server.h"

@@ -14,7 +14,8 @@ namespace {
 
 // All that a handler reads. Lock-free, so it may.
 std::atomic<bool> json_wanted{false}, on_terminal{false};
-static_assert(std::atomic<bool>::is_always_lock_free);
+std::atomic<const char*> stop_line{"inkstone: interrupted\n"};
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<const char*>::is_always_lock_free);
 
 void write_text(int descriptor, const char* text) {
   if (write(descriptor, text, std::strlen(text)) < 0) return;
@@ -28,7 +29,7 @@ void write_text(int descriptor, const char* text) {
   _exit(code);
 }
 
-void on_stop(int signal) { leave("inkstone: interrupted\n", "{\"error\":\"interrupted\"}\n", 128 + signal); }
+void on_stop(int signal) { leave(stop_line, "{\"error\":\"interrupted\"}\n", 128 + signal); }
 
 void on_bus_error(int) {
   leave("inkstone: a file of the model was cut off by another program while it was being read: get the model anew\n",
@@ -55,6 +56,8 @@ void install_signal_handlers(bool json) {
   for (int stop : {SIGINT, SIGTERM, SIGHUP}) handle(stop, on_stop);
   handle(SIGBUS, on_bus_error);
 }
+
+void say_when_stopped(const char* line) { stop_line = line; }
 
 void result_is_printed() { json_wanted = false; }
 

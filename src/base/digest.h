@@ -1,4 +1,5 @@
-// SHA-256 of bytes that come piece by piece, as `sha256sum` prints it.
+// SHA-256 (or SHA-1, of which git makes its names) of bytes that come piece by piece, as `sha256sum`
+// prints it.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,8 @@ namespace inkstone {
 
 class Digest {
  public:
-  Digest();
+  enum class Kind { kSha256, kSha1 };
+  explicit Digest(Kind kind = Kind::kSha256);
   void add(std::span<const std::byte> bytes);
   std::string text();  // nothing may be added afterwards
 

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "diffusion/request_fields.h"
 #include "models/clip.h"
 #include "models/unet.h"
@@ -35,14 +36,12 @@ constexpr std::array kPipelines{"StableDiffusionPipeline",        "LatentConsist
                                 "StableDiffusionInpaintPipeline", "StableDiffusionInpaintPipelineLegacy"};
 
 // model_index.json: the class of the pipeline and of each component.
-JsonObject read_index(const fs::path& folder) {
-  const std::string source = (folder / "model_index.json").string();
-  Json index = read_json(source, kMaxConfigBytes);
+JsonObject index_of(Json index, const std::string& source) {
   INKSTONE_CHECK(index.is_object(), source, ": the document is not an object");
   const Json* kind = index.get_object().if_contains("_class_name");
   const std::string name = kind && kind->is_string() ? std::string(kind->get_string()) : "";
   INKSTONE_CHECK(std::ranges::find(kPipelines, name) != kPipelines.end(), source, ": a ",
-                 name.empty() ? "pipeline without _class_name" : name,
+                 name.empty() ? "pipeline without _class_name" : shown(name),
                  "; this program runs StableDiffusionPipeline and LatentConsistencyModelPipeline");
   return std::move(index.get_object());
 }
@@ -147,11 +146,13 @@ void check_fit(const Pipeline& m) {
 
 }  // namespace
 
-Pipeline Pipeline::open(const fs::path& folder) {
+void Pipeline::check_index(const Json& index, const std::string& source) { index_of(index, source); }
+
+Pipeline Pipeline::describe(const fs::path& folder, Json document, const std::string& source) {
   INKSTONE_CHECK(fs::is_directory(folder), folder.string(), ": no such folder");
   Pipeline m;
   m.folder = folder;
-  const JsonObject index = read_index(folder);
+  const JsonObject index = index_of(std::move(document), source);
   const fs::path text = part(folder, "text_encoder"), unet = part(folder, "unet"), vae = part(folder, "vae");
   m.clip_config = inkstone::clip_config(config_of(text), (text / "config.json").string());
   m.unet_config = inkstone::unet_config(config_of(unet), (unet / "config.json").string());
@@ -159,7 +160,13 @@ Pipeline Pipeline::open(const fs::path& folder) {
   m.traits = traits_of(m, index);
   m.tokenizer = std::make_unique<Tokenizer>(Tokenizer::open(part(folder, "tokenizer")));
   check_fit(m);
+  return m;
+}
 
+Pipeline Pipeline::open(const fs::path& folder) {
+  const fs::path index = folder / "model_index.json";
+  INKSTONE_CHECK(fs::is_directory(folder), folder.string(), ": no such folder");
+  Pipeline m = describe(folder, read_json(index, kMaxConfigBytes), index.string());
   const int64_t side = int64_t{1} << (m.unet_config.channels.size() - 1), scale = m.vae_scale();
   m.components.push_back(open_component(folder, "text_encoder", "CLIPTextModel", {clip_graph(m.clip_config, 1)}));
   m.components.push_back(

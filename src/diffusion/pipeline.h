@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "diffusion/hub.h"
+#include "base/json_fwd.h"
 #include "diffusion/model_traits.h"
 #include "diffusion/tokenizer.h"
 #include "models/config.h"
@@ -37,6 +37,11 @@ struct Pipeline {
   std::vector<Component> components;  // in the order they run
 
   static Pipeline open(const std::filesystem::path& folder);
+  // The same without the weights, which need not be there: what can be known of a model before they
+  // are downloaded. `index` is what model_index.json has, or will have; `source` its name for errors.
+  static Pipeline describe(const std::filesystem::path& folder, Json index, const std::string& source);
+  // Throws Error if model_index.json is of a pipeline that is not run here.
+  static void check_index(const Json& index, const std::string& source);
   const Component& component(std::string_view name) const;  // Error where there is none of that name
   std::string name() const;                                 // of the folder, or the hub id it was cached under
   int vae_scale() const;                                    // pixels for each latent pixel: 8 for SD 1.5

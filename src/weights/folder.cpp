@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "weights/weight_files.h"
 #include "weights/weights.h"
 
 namespace inkstone {
@@ -14,8 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kStems[] = {"model", "diffusion_pytorch_model"};
-constexpr std::array kSingles{".safetensors", ".fp16.safetensors"};
-constexpr std::array kIndexes{".safetensors.index.json", ".safetensors.index.fp16.json"};
+constexpr const char* kSingles[] = {".safetensors", ".fp16.safetensors"};
+constexpr const char* kIndexes[] = {".safetensors.index.json", ".safetensors.index.fp16.json"};
 constexpr size_t kMaxShards = 1000, kMaxIndexBytes = size_t{16} << 20;
 
 bool is_pickle(const fs::path& file) {
@@ -61,16 +62,33 @@ std::string why_not_found(const fs::path& folder) {
   return folder.string() + " has no weights: looked for " + looked_for;
 }
 
-}  // namespace
-
-Weights Weights::open_index(const fs::path& index) {
-  const WeightMap map = read_index(index);
+std::set<std::string> shards_of(const WeightMap& map, const fs::path& index) {
   std::set<std::string> names;
   for (const auto& [tensor, shard] : map) names.insert(shard);
   INKSTONE_CHECK(names.size() <= kMaxShards, index.string(), " names ", names.size(), " shards, at most ", kMaxShards,
                  " are read");
+  return names;
+}
+
+}  // namespace
+
+std::vector<WeightForm> weight_forms() {
+  std::vector<WeightForm> forms;
+  for (const std::string stem : kStems) {
+    for (const bool fp16 : {false, true}) {
+      forms.push_back({stem + kSingles[fp16], false, fp16});
+      forms.push_back({stem + kIndexes[fp16], true, fp16});
+    }
+  }
+  return forms;
+}
+
+std::set<std::string> shard_names(const fs::path& index) { return shards_of(read_index(index), index); }
+
+Weights Weights::open_index(const fs::path& index) {
+  const WeightMap map = read_index(index);
   std::vector<fs::path> files;
-  for (const std::string& name : names) {
+  for (const std::string& name : shards_of(map, index)) {
     files.push_back(index.parent_path() / name);
     INKSTONE_CHECK(is_listed(files.back()), index.string(), " names the shard ", name,
                    ", which is not there: download it");
@@ -89,19 +107,12 @@ Weights Weights::open_index(const fs::path& index) {
 }
 
 Weights Weights::open(const fs::path& folder) {
-  const auto there = [&](const std::string& name) { return is_listed(folder / name); };
-  for (const std::string stem : kStems) {
-    for (size_t i = 0; i < kSingles.size(); ++i) {
-      Weights weights;
-      if (there(stem + kSingles[i]))
-        weights = open_files({folder / (stem + kSingles[i])});
-      else if (there(stem + kIndexes[i]))
-        weights = open_index(folder / (stem + kIndexes[i]));
-      else
-        continue;
-      weights.source_ = folder.string();
-      return weights;
-    }
+  for (const WeightForm& form : weight_forms()) {
+    const fs::path file = folder / form.file;
+    if (!is_listed(file)) continue;
+    Weights weights = form.index ? open_index(file) : open_files({file});
+    weights.source_ = folder.string();
+    return weights;
   }
   fail(INKSTONE_HERE, {why_not_found(folder)});
 }

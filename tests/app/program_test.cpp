@@ -337,7 +337,7 @@ TEST_F(BadInput, of_memory_names_the_least) {
 
 TEST_F(BadInput, where_no_model_is_it_says_how_to_get_it) {
   expect_refusal({"generate", "a fox", "--model", "no/such-model"}, 1,
-                 AllOf(HasSubstr("no/such-model"), HasSubstr("download")));
+                 AllOf(HasSubstr("no/such-model"), HasSubstr("`inkstone pull no/such-model`")));
   expect_refusal({"info", "no-such-folder"}, 1, HasSubstr("no-such-folder"));
   const ScratchFolder wrong;
   wrong.write("holiday.txt", "");

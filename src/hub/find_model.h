@@ -8,12 +8,8 @@
 namespace inkstone {
 
 // A folder in diffusers' layout (it has a model_index.json), or a hub id ("owner/name",
-// "owner/name@revision") looked up in $HF_HUB_CACHE, $HUGGINGFACE_HUB_CACHE, $HF_HOME/hub,
-// $XDG_CACHE_HOME/huggingface/hub or ~/.cache/huggingface/hub, whichever is set first. If there is a folder of that name, it is
-// taken. Throws Error that says what was looked for and how to get it.
+// "owner/name@revision") looked up in hub_cache(). If there is a folder of that name, it is taken.
+// Throws Error that says what was looked for and how to get it.
 std::filesystem::path find_model(const std::string& folder_or_hub_id);
-
-// the cache, even if it does not exist
-std::filesystem::path hub_cache();
 
 }  // namespace inkstone

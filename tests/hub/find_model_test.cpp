@@ -1,5 +1,5 @@
 // A model is found where people keep models, and what is not found is said with the way to get it.
-#include "diffusion/hub.h"
+#include "hub/find_model.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "hub/cache.h"
 
 namespace inkstone {
 namespace {
@@ -22,7 +23,7 @@ using testing::HasSubstr;
 
 constexpr const char* kVariables[] = {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HOME"};
 
-class Hub : public testing::Test {
+class FindModel : public testing::Test {
  protected:
   void SetUp() override {
     std::string name = (fs::temp_directory_path() / "inkstone_hub_XXXXXX").string();
@@ -65,13 +66,13 @@ class Hub : public testing::Test {
   std::map<std::string, std::string> had_;
 };
 
-TEST_F(Hub, a_folder_is_itself) {
+TEST_F(FindModel, a_folder_is_itself) {
   write(folder_ / "mine/model_index.json");
   EXPECT_EQ(find_model((folder_ / "mine").string()), folder_ / "mine");
   EXPECT_EQ(find_model(INKSTONE_SOURCE_DIR "/demo/model"), INKSTONE_SOURCE_DIR "/demo/model");
 }
 
-TEST_F(Hub, the_cache_is_where_the_variables_say) {
+TEST_F(FindModel, the_cache_is_where_the_variables_say) {
   EXPECT_EQ(hub_cache(), folder_ / "cache");
   ::unsetenv("HF_HUB_CACHE");
   ::setenv("HOME", "/h", 1);
@@ -86,7 +87,7 @@ TEST_F(Hub, the_cache_is_where_the_variables_say) {
   EXPECT_EQ(hub_cache(), "/new");
 }
 
-TEST_F(Hub, main_is_what_its_reference_says) {
+TEST_F(FindModel, main_is_what_its_reference_says) {
   const fs::path old = add_snapshot("aaaa"), now = add_snapshot("bbbb");
   write(repository() / "refs/main", "bbbb");
   write(repository() / "refs/fp16", "aaaa\n");
@@ -95,17 +96,18 @@ TEST_F(Hub, main_is_what_its_reference_says) {
   EXPECT_EQ(find_model("stable-diffusion-v1-5/stable-diffusion-v1-5@fp16"), old);
   EXPECT_EQ(find_model("stable-diffusion-v1-5/stable-diffusion-v1-5@aaaa"), old);
   EXPECT_THAT(error_of("stable-diffusion-v1-5/stable-diffusion-v1-5@v9"),
-              AllOf(HasSubstr("has no snapshot of v9"), HasSubstr("aaaa/, bbbb/"), HasSubstr("--revision v9")));
+              AllOf(HasSubstr("has no snapshot of v9"), HasSubstr("aaaa/, bbbb/"),
+                    HasSubstr("`inkstone pull stable-diffusion-v1-5/stable-diffusion-v1-5@v9`")));
 }
 
-TEST_F(Hub, the_only_snapshot_needs_no_reference) {
+TEST_F(FindModel, the_only_snapshot_needs_no_reference) {
   const fs::path only = add_snapshot("aaaa");
   EXPECT_EQ(find_model("stable-diffusion-v1-5/stable-diffusion-v1-5"), only);
   add_snapshot("bbbb");
   EXPECT_THAT(error_of("stable-diffusion-v1-5/stable-diffusion-v1-5"), HasSubstr("has no snapshot of main"));
 }
 
-TEST_F(Hub, a_reference_does_not_lead_out_of_the_cache) {
+TEST_F(FindModel, a_reference_does_not_lead_out_of_the_cache) {
   add_snapshot("aaaa");
   write(folder_ / "cache/model_index.json");
   write(repository() / "refs/main", "../..");
@@ -115,35 +117,34 @@ TEST_F(Hub, a_reference_does_not_lead_out_of_the_cache) {
                 HasSubstr("is not a branch, tag or commit"));
 }
 
-TEST_F(Hub, what_is_not_there_is_said_with_the_way_to_get_it) {
+TEST_F(FindModel, what_is_not_there_is_said_with_the_way_to_get_it) {
   EXPECT_THAT(error_of("stable-diffusion-v1-5/stable-diffusion-v1-5"),
               AllOf(HasSubstr(repository().string()),
-                    HasSubstr("`hf download stable-diffusion-v1-5/stable-diffusion-v1-5 \"*.json\" \"*.txt\" "),
-                    HasSubstr("HF_ENDPOINT")));
+                    HasSubstr("get it with `inkstone pull stable-diffusion-v1-5/stable-diffusion-v1-5`")));
   for (const char* name : {"/no/such/folder", "no_such_folder", "a/b/c", "../x", "a/..", "/a"})
     EXPECT_THAT(error_of(name),
                 AllOf(HasSubstr("there is no model folder " + std::string(name)), HasSubstr("diffusers' layout")));
   EXPECT_THROW(find_model(""), UsageError);
 }
 
-TEST_F(Hub, an_address_is_not_fetched_and_the_way_to_get_it_is_said) {
+TEST_F(FindModel, an_address_is_not_fetched_and_the_way_to_get_it_is_said) {
   const std::string id = "stable-diffusion-v1-5/stable-diffusion-v1-5";
   for (const char* rest : {"", "/tree/main", "?library=diffusers", "/resolve/main/v1-5-pruned.safetensors"})
-    EXPECT_THAT(
-        error_of("https://huggingface.co/" + id + rest),
-        AllOf(HasSubstr("nothing is fetched"), HasSubstr("hf download " + id + " \""), HasSubstr("and name it " + id)));
+    EXPECT_THAT(error_of("https://huggingface.co/" + id + rest),
+                AllOf(HasSubstr("nothing is fetched"), HasSubstr("`inkstone pull " + id + "`"),
+                      HasSubstr("and name it " + id)));
   for (const char* url :
        {"https://civitai.com/models/4384", "https://huggingface.co/", "https://hf.co/y", "://", "https://hf.co/..//"})
     EXPECT_THAT(error_of(url), AllOf(HasSubstr("nothing is fetched"), HasSubstr("name their folder"))) << url;
 }
 
-TEST_F(Hub, a_half_downloaded_snapshot_is_called_that) {
+TEST_F(FindModel, a_half_downloaded_snapshot_is_called_that) {
   write(repository() / "snapshots/aaaa/unet/config.json");
   EXPECT_THAT(error_of("stable-diffusion-v1-5/stable-diffusion-v1-5"),
-              AllOf(HasSubstr("it holds unet/"), HasSubstr("incomplete")));
+              AllOf(HasSubstr("it holds unet/"), HasSubstr("incomplete"), HasSubstr("`inkstone pull ")));
 }
 
-TEST_F(Hub, a_folder_of_another_layout_is_said_with_what_it_holds) {
+TEST_F(FindModel, a_folder_of_another_layout_is_said_with_what_it_holds) {
   write(folder_ / "other/v1-5.safetensors");
   write(folder_ / "other/notes.txt");
   EXPECT_THAT(error_of((folder_ / "other").string()),
@@ -153,7 +154,7 @@ TEST_F(Hub, a_folder_of_another_layout_is_said_with_what_it_holds) {
   EXPECT_THAT(error_of((folder_ / "empty").string()), HasSubstr("is empty"));
 }
 
-TEST_F(Hub, a_file_is_not_a_model) {
+TEST_F(FindModel, a_file_is_not_a_model) {
   write(folder_ / "v1-5.ckpt");
   write(folder_ / "model_index.json");
   EXPECT_THAT(error_of((folder_ / "v1-5.ckpt").string()), AllOf(HasSubstr("is a file"), HasSubstr("single-file")));

@@ -1,0 +1,135 @@
+#include "hub/choice.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "base/spelling.h"
+#include "base/utf8.h"
+#include "weights/weight_files.h"
+
+namespace inkstone {
+namespace {
+
+constexpr const char* kNetworks[] = {"text_encoder", "unet", "vae"};
+constexpr const char* kWantedAlways[] = {"text_encoder/config.json", "unet/config.json", "vae/config.json",
+                                         "scheduler/scheduler_config.json"};
+constexpr const char* kWantedIfThere[] = {
+    "generation_config.json",     "tokenizer/tokenizer.json",        "tokenizer/vocab.json",
+    "tokenizer/merges.txt",       "tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json",
+    "tokenizer/added_tokens.json"};
+// A file that is not weights and is larger is not what its name says.
+constexpr uint64_t kMostOfSmallFile = uint64_t{64} << 20;
+
+std::vector<std::string> top_names(const HubListing& listing) {
+  std::set<std::string> names;
+  for (const HubFile& file : listing.files) {
+    const size_t slash = file.path.find('/');
+    names.insert(shown(slash == std::string::npos ? file.path : file.path.substr(0, slash + 1)));
+  }
+  return {names.begin(), names.end()};
+}
+
+std::string some_of(std::vector<std::string> names) {
+  constexpr size_t kShown = 10;
+  const size_t more = names.size() > kShown ? names.size() - kShown : 0;
+  names.resize(names.size() - more);
+  return listed(names) + (more ? " and " + std::to_string(more) + " more" : "");
+}
+
+void check_small(const HubFile& file, const std::string& model) {
+  INKSTONE_CHECK(file.size <= kMostOfSmallFile, model, ": ", file.path, " has ", file.size, " bytes, at most ",
+                 kMostOfSmallFile, " are read");
+}
+
+void add_small(ModelFiles& files, const HubFile& file, const std::string& model) {
+  check_small(file, model);
+  files.small.push_back(&file);
+}
+
+bool is_wanted(const WeightForm& form, WeightVariant variant) {
+  return variant == WeightVariant::kAuto || form.fp16 == (variant == WeightVariant::kFp16);
+}
+
+std::string why_no_weights(const HubListing& listing, const std::string& network, WeightVariant variant) {
+  const std::string folder = network + "/";
+  std::vector<std::string> there;
+  for (const HubFile& file : listing.files)
+    if (file.path.starts_with(folder)) there.push_back(shown(file.path.substr(folder.size())));
+  const std::string wanted = variant == WeightVariant::kFp16   ? "the variant fp16 of the weights"
+                             : variant == WeightVariant::kNone ? "the full weights (variant none)"
+                                                               : "weights";
+  return "its " + network + " has not " + wanted + " as safetensors, which alone are read (it has " +
+         some_of(std::move(there)) + ")";
+}
+
+// Of the forms that are there the one to take: one that was downloaded before, fp16, the full one.
+void choose_weights(ModelFiles& files, const HubListing& listing, const std::string& model, const std::string& network,
+                    WeightVariant variant, const std::function<bool(const HubFile&)>& is_here) {
+  struct Candidate {
+    const HubFile* file;
+    WeightForm form;
+    bool here;
+  };
+  std::vector<Candidate> candidates;
+  for (const WeightForm& form : weight_forms())
+    if (const HubFile* file = listing.find(network + "/" + form.file); file && is_wanted(form, variant))
+      candidates.push_back({file, form, is_here(*file)});
+  INKSTONE_CHECK(!candidates.empty(), model, ": ", why_no_weights(listing, network, variant));
+  std::ranges::stable_sort(candidates, [](const Candidate& a, const Candidate& b) {
+    return a.here != b.here ? a.here : !a.here && a.form.fp16 && !b.form.fp16;
+  });
+  const Candidate& chosen = candidates.front();
+  if (!chosen.form.index) {
+    files.weights.push_back(chosen.file);
+    return;
+  }
+  add_small(files, *chosen.file, model);
+  files.shard_indexes.push_back(chosen.file);
+}
+
+}  // namespace
+
+std::optional<WeightVariant> weight_variant(std::string_view name) {
+  if (name == "auto") return WeightVariant::kAuto;
+  if (name == "fp16") return WeightVariant::kFp16;
+  if (name == "none") return WeightVariant::kNone;
+  return {};
+}
+
+const HubFile& model_index_of(const HubListing& listing, const std::string& model) {
+  const HubFile* index = listing.find(kModelIndex);
+  INKSTONE_CHECK(index, model, " is no model in diffusers' layout: it has no ", kModelIndex, " (it has ",
+                 some_of(top_names(listing)), ")");
+  check_small(*index, model);
+  return *index;
+}
+
+ModelFiles choose_files(const HubListing& listing, const std::string& model, WeightVariant variant,
+                        const std::function<bool(const HubFile&)>& is_here) {
+  ModelFiles files;
+  for (const char* path : kWantedAlways) {
+    const HubFile* file = listing.find(path);
+    INKSTONE_CHECK(file, model, " has no ", path, " (it has ", some_of(top_names(listing)), ")");
+    add_small(files, *file, model);
+  }
+  for (const char* path : kWantedIfThere)
+    if (const HubFile* file = listing.find(path)) add_small(files, *file, model);
+  INKSTONE_CHECK(listing.find("tokenizer/tokenizer.json") ||
+                     (listing.find("tokenizer/vocab.json") && listing.find("tokenizer/merges.txt")),
+                 model, " has neither tokenizer/tokenizer.json nor tokenizer/vocab.json and tokenizer/merges.txt");
+  for (const char* network : kNetworks) choose_weights(files, listing, model, network, variant, is_here);
+  return files;
+}
+
+void add_shards(ModelFiles& files, const HubListing& listing, const HubFile& index,
+                const std::set<std::string>& names) {
+  const std::string folder = index.path.substr(0, index.path.rfind('/') + 1);
+  for (const std::string& name : names) {
+    const HubFile* file = listing.find(folder + name);
+    INKSTONE_CHECK(file, index.path, " names the shard ", name, ", which the repository does not have");
+    files.weights.push_back(file);
+  }
+}
+
+}  // namespace inkstone

@@ -1,0 +1,23 @@
+// What the files of a component's weights are called in its folder.
+#pragma once
+
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace inkstone {
+
+struct WeightForm {
+  std::string file;  // "diffusion_pytorch_model.fp16.safetensors", or an index
+  bool index;        // the file names shards
+  bool fp16;         // the variant of half the size
+};
+// In the order in which Weights::open() looks for them: the first that is there is read.
+std::vector<WeightForm> weight_forms();
+
+// The shards that an index names: plain names of .safetensors files beside it, at most 1000. Throws
+// Error naming the index.
+std::set<std::string> shard_names(const std::filesystem::path& index);
+
+}  // namespace inkstone
