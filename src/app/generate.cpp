@@ -80,7 +80,7 @@ std::string summary(const Session& session) {
 void report_loaded(const Session& session) {
   const Loaded& loaded = session.loaded;
   session.console.detail(fmt::format("model      {} ({})\n{}device     {}\nprecision  {}\nmemory     {}", loaded.name,
-                                     loaded.model().folder.string(), components_table(loaded.model()),
+                                     loaded.model().path.string(), components_table(loaded.model()),
                                      device_text(loaded.engine->backend().info()), name_of(session.plan.precision),
                                      plan_line(session.plan)));
   session.console.detail("memory, in detail\n" + plan_table(session.plan));

@@ -7,7 +7,7 @@
 
 namespace inkstone {
 
-// A folder in diffusers' layout (it has a model_index.json), or a hub id ("owner/name",
+// A .safetensors file, a folder in diffusers' layout (it has a model_index.json), or a hub id ("owner/name",
 // "owner/name@revision") looked up in $HF_HUB_CACHE, $HUGGINGFACE_HUB_CACHE, $HF_HOME/hub,
 // $XDG_CACHE_HOME/huggingface/hub or ~/.cache/huggingface/hub, whichever is set first. If there is a folder of that name, it is
 // taken. Throws Error that says what was looked for and how to get it.

@@ -28,7 +28,7 @@ struct Component {   // one network and its weights
 };
 
 struct Pipeline {
-  std::filesystem::path folder;
+  std::filesystem::path path;  // a folder in diffusers' layout, or a single file
   ClipConfig clip_config;
   UnetConfig unet_config;
   VaeConfig vae_config;
@@ -36,10 +36,11 @@ struct Pipeline {
   ModelTraits traits;                 // what requests depend on
   std::vector<Component> components;  // in the order they run
 
-  static Pipeline open(const std::filesystem::path& folder);
+  static Pipeline open(const std::filesystem::path& path);
   const Component& component(std::string_view name) const;  // Error where there is none of that name
-  std::string name() const;                                 // of the folder, or the hub id it was cached under
-  int vae_scale() const;                                    // pixels for each latent pixel: 8 for SD 1.5
+  // of the folder, the file without its extension, or the hub id it was cached under
+  std::string name() const;
+  int vae_scale() const;  // pixels for each latent pixel: 8 for SD 1.5
 };
 
 }  // namespace inkstone

@@ -24,8 +24,8 @@ class Tokenizer {
   // which is preferred; with tokenizer_config.json, special_tokens_map.json and added_tokens.json,
   // which may be missing. Throws Error with file and line (or token) for malformed files.
   static Tokenizer open(const std::filesystem::path& folder);
-  // From CLIP's merges alone (bpe_simple_vocab_16e6.txt): the vocabulary is built from them as CLIP
-  // does it.
+  // From CLIP's merges alone (data/clip/merges.txt): the vocabulary is built from them as CLIP does
+  // it.
   static Tokenizer from_merges(std::string_view merges_text);
   Tokenizer(Tokenizer&&) noexcept;
   ~Tokenizer();

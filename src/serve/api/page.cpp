@@ -22,7 +22,7 @@ std::string_view type_of(std::string_view name) {
   fail(INKSTONE_HERE, {"src/serve/web/", name, ": no type is known for it"});
 }
 
-void answer(http::Exchange& exchange, const PageFile& file, const std::string& tag) {
+void answer(http::Exchange& exchange, const EmbeddedFile& file, const std::string& tag) {
   http::Reply reply;
   reply.content_type = type_of(file.name);
   reply.headers = {{"content-security-policy", std::string(kPolicy)},
@@ -39,7 +39,7 @@ void answer(http::Exchange& exchange, const PageFile& file, const std::string& t
 }  // namespace
 
 void add_page_routes(http::Router& router, ApiContext&) {
-  for (const PageFile& file : page_files()) {
+  for (const EmbeddedFile& file : page_files()) {
     type_of(file.name);
     const std::string tag = "\"" + sha256(file.bytes).substr(0, 16) + "\"";
     http::Route route;
