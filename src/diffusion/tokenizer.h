@@ -26,7 +26,8 @@ class Tokenizer {
   static Tokenizer open(const std::filesystem::path& folder);
   // From CLIP's merges alone (data/clip/merges.txt): the vocabulary is built from them as CLIP does
   // it.
-  static Tokenizer from_merges(std::string_view merges_text);
+  // A `padding` of its own is found in prompts, too: "!" in those of Stable Diffusion 2.
+  static Tokenizer from_merges(std::string_view merges_text, const std::string& padding = "");
   Tokenizer(Tokenizer&&) noexcept;
   ~Tokenizer();
 

@@ -147,4 +147,20 @@ ClipConfig ldm_clip_config(const ShapeOf& shape_of, const std::string& source) {
   return c;
 }
 
+ClipConfig open_clip_config(const ShapeOf& shape_of, const std::string& source) {
+  const Shapes shapes(shape_of, source);
+  const std::string layers = "transformer.resblocks.";
+  ClipConfig c;
+  c.vocabulary = shapes.size("token_embedding.weight", 0);
+  c.width = shapes.size("token_embedding.weight", 1);
+  c.tokens = shapes.size("positional_embedding", 0);
+  c.layers = shapes.count(layers, ".mlp.c_fc.weight") - 1;
+  INKSTONE_CHECK(c.layers >= 1, source, ": the text encoder has ", c.layers + 1, " layers (", layers,
+                 "*.mlp.c_fc.weight), two at least are wanted");
+  c.inner = shapes.size(layers + "0.mlp.c_fc.weight", 0);
+  c.heads = shapes.heads("token_embedding.weight", c.width);
+  c.activation = Activation::kGelu;
+  return c;
+}
+
 }  // namespace inkstone

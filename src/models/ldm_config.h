@@ -10,13 +10,15 @@
 
 namespace inkstone {
 
-// The shape of the tensor of that name, or nullptr. Names as in ldm_names.h; those of the text
-// encoder as transformers has them, below "text_model.".
+// The shape of the tensor of that name, or nullptr. Names as in ldm_names.h; those of CLIP's text
+// encoder as transformers has them, with "text_model.".
 using ShapeOf = std::function<const Shape*(const std::string& name)>;
 
 // They throw Error naming `source` and the tensor that is missing or has an impossible shape.
 UnetConfig ldm_unet_config(const ShapeOf& shape_of, const std::string& source);
 VaeConfig ldm_vae_config(const ShapeOf& shape_of, const std::string& source);
 ClipConfig ldm_clip_config(const ShapeOf& shape_of, const std::string& source);
+// Without the last layer: Stable Diffusion 2 takes the text from the layer before it.
+ClipConfig open_clip_config(const ShapeOf& shape_of, const std::string& source);
 
 }  // namespace inkstone

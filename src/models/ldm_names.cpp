@@ -23,6 +23,13 @@ constexpr Renaming kTop[] = {{"time_embedding.linear_1", "time_embed.0"},
 constexpr Renaming kUnetResnet[] = {{"norm1", "in_layers.0"},          {"conv1", "in_layers.2"},
                                     {"time_emb_proj", "emb_layers.1"}, {"norm2", "out_layers.0"},
                                     {"conv2", "out_layers.3"},         {"conv_shortcut", "skip_connection"}};
+constexpr Renaming kOpenClipTop[] = {{"embeddings.token_embedding", "token_embedding"},
+                                     {"final_layer_norm", "ln_final"}};
+constexpr Renaming kOpenClipLayer[] = {{"layer_norm1", "ln_1"},
+                                       {"layer_norm2", "ln_2"},
+                                       {"mlp.fc1", "mlp.c_fc"},
+                                       {"mlp.fc2", "mlp.c_proj"},
+                                       {"self_attn.out_proj", "attn.out_proj"}};
 constexpr Renaming kVaeResnet[] = {{"conv_shortcut", "nin_shortcut"}};
 constexpr Renaming kVaeAttention[] = {
     {"group_norm", "norm"}, {"to_q", "q"}, {"to_k", "k"}, {"to_v", "v"}, {"to_out.0", "proj_out"}};
@@ -142,6 +149,20 @@ std::string ldm_unet_name(const std::string& name, const UnetConfig& config) {
   if (pieces.take("up_blocks")) return up_name(pieces, config);
   if (pieces.take("mid_block")) return middle_name(pieces);
   return renamed(name, kTop);
+}
+
+OpenClipName open_clip_name(const std::string& name) {
+  Pieces pieces(name);
+  pieces.take("text_model");
+  if (pieces.rest() == "embeddings.position_embedding.weight") return {"positional_embedding"};
+  if (!pieces.take("encoder")) return {renamed(pieces.rest(), kOpenClipTop)};
+  pieces.take("layers");
+  const std::string layer = at("transformer.resblocks", pieces.number(), "");
+  constexpr std::string_view kThirds[] = {"self_attn.q_proj.", "self_attn.k_proj.", "self_attn.v_proj."};
+  for (int third = 0; third < 3; ++third)
+    if (pieces.rest().starts_with(kThirds[third]))  // "attn.in_proj_weight", without a dot
+      return {layer + "attn.in_proj_" + std::string(pieces.rest().substr(kThirds[third].size())), third};
+  return {layer + renamed(pieces.rest(), kOpenClipLayer)};
 }
 
 std::string ldm_vae_name(const std::string& name, const VaeConfig& config) {

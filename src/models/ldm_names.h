@@ -16,4 +16,13 @@ std::string ldm_unet_name(const std::string& name, const UnetConfig& config);
 // "decoder.up_blocks.0.resnets.0.conv1.weight" -> "decoder.up.3.block.0.conv1.weight"
 std::string ldm_vae_name(const std::string& name, const VaeConfig& config);
 
+// OpenCLIP's name of a weight of a text encoder, from transformers' name. It keeps queries, keys and
+// values in one matrix, of which a weight is a third of the rows.
+struct OpenClipName {
+  std::string name;
+  int third = -1;  // 0 to 2; -1: the whole tensor
+};
+// "text_model.encoder.layers.0.self_attn.k_proj.bias" -> "transformer.resblocks.0.attn.in_proj_bias", 1
+OpenClipName open_clip_name(const std::string& name);
+
 }  // namespace inkstone

@@ -26,17 +26,27 @@ bool Checkpoint::has_prefix(const std::string& prefix) const {
   return found != tensors_.end() && found->first.starts_with(prefix);
 }
 
+WeightView Checkpoint::view_of(const WeightView& whole, const StoredName& stored) {
+  WeightView view = whole;
+  if (stored.parts == 1 || view.shape.empty() || view.shape[0] % stored.parts) return view;
+  view.shape[0] /= stored.parts;
+  const size_t bytes = view.bytes.size() / static_cast<size_t>(stored.parts);
+  view.bytes = view.bytes.subspan(static_cast<size_t>(stored.part) * bytes, bytes);
+  return view;
+}
+
 Weights Checkpoint::take(std::span<const WeightSpec> specs, const Names& names) {
   std::vector<std::pair<std::string, WeightView>> taken;
   std::vector<std::pair<std::string, std::string>> unread;
   for (const WeightSpec& spec : specs)
-    for (const std::string& name : names(spec.name)) {
-      if (const auto found = tensors_.find(name); found != tensors_.end()) {
-        taken.emplace_back(spec.name, found->second);
-        taken_.insert(name);
+    for (const StoredName& stored : names(spec.name)) {
+      if (const auto found = tensors_.find(stored.name); found != tensors_.end()) {
+        taken.emplace_back(spec.name, view_of(found->second, stored));
+        taken_.insert(stored.name);
         break;
       }
-      if (const auto found = unread_.find(name); found != unread_.end()) unread.emplace_back(spec.name, found->second);
+      if (const auto found = unread_.find(stored.name); found != unread_.end())
+        unread.emplace_back(spec.name, found->second);
     }
   Weights weights = Weights::of_file(file_, std::move(taken), std::move(unread));
   weights.bind(specs);

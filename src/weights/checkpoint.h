@@ -15,6 +15,12 @@
 
 namespace inkstone {
 
+// A tensor of the file, or one of the equal parts of its rows.
+struct StoredName {
+  std::string name;
+  int part = 0, parts = 1;
+};
+
 class Checkpoint {
  public:
   // A safetensors file. Throws Error naming the file and what is wrong.
@@ -26,11 +32,14 @@ class Checkpoint {
 
   // The weights of one component, bound to its specs. `names` gives the names that the file may have for a
   // spec's name; the first that is there counts. Throws as Weights::bind().
-  using Names = std::function<std::vector<std::string>(const std::string& spec)>;
+  using Names = std::function<std::vector<StoredName>(const std::string& spec)>;
   Weights take(std::span<const WeightSpec> specs, const Names& names);
   std::vector<std::string> untaken() const;  // of no component so far, in alphabetical order
 
  private:
+  // The part as a view; one that cannot be keeps the whole shape, which bind() then refuses.
+  static WeightView view_of(const WeightView& whole, const StoredName& stored);
+
   std::shared_ptr<const MappedFile> file_;
   std::map<std::string, WeightView> tensors_;
   std::map<std::string, std::string> unread_, metadata_;

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <functional>
+#include <map>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -87,6 +88,39 @@ class Checkpoints : public testing::Test {
     return out;
   }
 
+  // Text encoder and transformers as in Stable Diffusion 2. The U-Net's last bias decides what it seems to predict.
+  void be_sd2(float last_bias) {
+    unet_.heads = {1, 1};
+    unet_.channels = {64, 64};
+    unet_.linear_projection = true;
+    clip_.activation = Activation::kGelu;
+    text_ = tensors({clip_graph(clip_, 1)}, 4);
+    denoiser_ = tensors({unet_graph(unet_, {1, 2, 2})}, 5);
+    for (NamedTensor& tensor : denoiser_)
+      if (tensor.name == "conv_out.bias") std::ranges::fill(tensor.values, last_bias);
+  }
+
+  // OpenCLIP's text encoder: queries, keys and values in one matrix, and a layer more than is used.
+  std::vector<NamedTensor> open_clip() const {
+    std::map<std::string, NamedTensor> stored;
+    for (const NamedTensor& tensor : text_) {
+      const OpenClipName name = open_clip_name(tensor.name);
+      NamedTensor& to = stored[name.name];
+      if (to.values.empty()) to = {"cond_stage_model.model." + name.name, tensor.shape, {}};
+      if (name.third < 0) {
+        to.values = tensor.values;
+        continue;
+      }
+      to.shape[0] = 3 * tensor.shape[0];
+      to.values.resize(static_cast<size_t>(count(to.shape)));
+      std::ranges::copy(tensor.values, to.values.begin() + name.third * static_cast<int64_t>(tensor.values.size()));
+    }
+    std::vector<NamedTensor> all;
+    for (auto& [name, tensor] : stored) all.push_back(std::move(tensor));
+    all.push_back({"cond_stage_model.model.transformer.resblocks.2.mlp.c_fc.weight", {2}, {1, 2}});
+    return all;
+  }
+
   // As galleries have it, with leftovers of the training.
   std::vector<NamedTensor> single() const {
     std::vector<NamedTensor> all;
@@ -100,9 +134,10 @@ class Checkpoints : public testing::Test {
         tensor.shape.insert(tensor.shape.end(), {1, 1});
       all.push_back(std::move(tensor));
     }
+    if (unet_.linear_projection) std::ranges::move(open_clip(), std::back_inserter(all));
     for (NamedTensor tensor : text_) {
       tensor.name = "cond_stage_model.transformer." + tensor.name;
-      all.push_back(std::move(tensor));
+      if (!unet_.linear_projection) all.push_back(std::move(tensor));
     }
     all.push_back({"model_ema.diffusion_modelout2weight", {2}, {1, 2}});
     all.push_back({"alphas_cumprod", {1}, {0.5f}});
@@ -115,27 +150,33 @@ class Checkpoints : public testing::Test {
     return file;
   }
 
-  fs::path write_folder() const {
+  fs::path write_folder(const std::string& scheduler = "PNDMScheduler", const std::string& predicts = "epsilon") const {
     const fs::path model = folder_ / "fox";
-    write(model / "model_index.json",
-          R"({"_class_name": "StableDiffusionPipeline", "scheduler": ["diffusers", "PNDMScheduler"]})");
-    write(model / "scheduler/scheduler_config.json", R"({"_class_name": "PNDMScheduler", "beta_start": 0.00085,
+    const bool sd2 = unet_.linear_projection;
+    write(model / "model_index.json", R"({"_class_name": "StableDiffusionPipeline"})");
+    write(model / "scheduler/scheduler_config.json", R"({"_class_name": ")" + scheduler + R"(", "beta_start": 0.00085,
       "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000, "set_alpha_to_one": false,
-      "skip_prk_steps": true, "steps_offset": 1})");
-    write(model / "unet/config.json", R"({"block_out_channels": [32, 64], "layers_per_block": [1, 2],
+      "clip_sample": false, "skip_prk_steps": true, "steps_offset": 1, "prediction_type": ")" +
+                                                         predicts + R"("})");
+    write(model / "unet/config.json",
+          R"({"layers_per_block": [1, 2], "cross_attention_dim": 64, "sample_size": 64,
       "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"],
-      "cross_attention_dim": 64, "attention_head_dim": 8, "sample_size": 64})");
+      )" + std::string(
+               sd2 ? R"("block_out_channels": [64, 64], "attention_head_dim": 1, "use_linear_projection": true})"
+                   : R"("block_out_channels": [32, 64], "attention_head_dim": 8})"));
     write(model / "vae/config.json", R"({"block_out_channels": [32, 32, 64, 64], "layers_per_block": 1,
       "latent_channels": 4,
       "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
       "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]})");
     write(model / "text_encoder/config.json", R"({"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
-      "num_attention_heads": 1, "vocab_size": 49408, "hidden_act": "quick_gelu"})");
+      "num_attention_heads": 1, "vocab_size": 49408, "hidden_act": ")" +
+                                                  std::string(sd2 ? "gelu" : "quick_gelu") + R"("})");
     const std::string_view merges = clip_files().front().bytes;
     JsonObject vocabulary;
     for (const auto& [token, id] : tokenizer_of_merges(merges).vocabulary) vocabulary[token] = id;
     write(model / "tokenizer/vocab.json", json_text(vocabulary));
     write(model / "tokenizer/merges.txt", std::string(merges));
+    write(model / "tokenizer/special_tokens_map.json", sd2 ? R"({"pad_token": "!"})" : "{}");
     write_tensors(model / "unet/diffusion_pytorch_model.safetensors", denoiser_);
     write_tensors(model / "vae/diffusion_pytorch_model.safetensors", autoencoder_);
     write_tensors(model / "text_encoder/model.safetensors", text_);
@@ -163,7 +204,7 @@ Image drawn(const fs::path& model) {
   options.precision = Precision::kFp32;
   Engine engine(Pipeline::open(model), options);
   ImageRequest request;
-  request.prompt = "a fox, très mignon";
+  request.prompt = "a fox, très mignon!";
   request.seed = 7;
   request.steps = 3;
   request.width = 64;
@@ -175,6 +216,24 @@ TEST_F(Checkpoints, draw_what_the_folder_of_the_same_weights_draws) {
   const Image one = drawn(write_single(single())), other = drawn(write_folder());
   EXPECT_EQ(one.rgb, other.rgb);
   EXPECT_NE(std::ranges::max(one.rgb), std::ranges::min(one.rgb));
+}
+
+TEST_F(Checkpoints, of_stable_diffusion_2_draw_what_their_folder_draws) {
+  be_sd2(/*last_bias=*/0.6f);
+  const fs::path file = write_single(single());
+  EXPECT_EQ(scheduler_config(Pipeline::open(file).traits).kind, SchedulerKind::kPndm);
+  EXPECT_EQ(Pipeline::open(file).traits.width, 512);
+  EXPECT_EQ(drawn(file).rgb, drawn(write_folder()).rgb);
+}
+
+TEST_F(Checkpoints, of_stable_diffusion_2_are_asked_what_they_predict) {
+  be_sd2(/*last_bias=*/-5);
+  const fs::path file = write_single(single());
+  const SchedulerConfig scheduler = scheduler_config(Pipeline::open(file).traits);
+  EXPECT_EQ(scheduler.kind, SchedulerKind::kDdim);
+  EXPECT_EQ(scheduler.prediction, PredictionType::kVPrediction);
+  EXPECT_EQ(Pipeline::open(file).traits.width, 768);
+  EXPECT_EQ(drawn(file).rgb, drawn(write_folder("DDIMScheduler", "v_prediction")).rgb);
 }
 
 TEST_F(Checkpoints, are_known_by_their_file_and_shapes) {
@@ -205,7 +264,7 @@ TEST_F(Checkpoints, that_lack_a_tensor_or_a_part_say_which) {
   EXPECT_THAT(error(without("model.diffusion_model.out.0.bias")),
               AllOf(HasSubstr("1 missing (conv_norm_out.bias)"), HasSubstr("fox v1.safetensors")));
   EXPECT_THAT(error({{"lora_unet_mid_block_attentions_0.alpha", {1}, {1}}}), HasSubstr("is a LoRA"));
-  EXPECT_THAT(error({{"conditioner.embedders.0.transformer.text_model.x", {1}, {1}}}), HasSubstr("is an SDXL model"));
+  EXPECT_THAT(error({{"conditioner.embedders.1.model.ln_final.weight", {1}, {1}}}), HasSubstr("is an SDXL model"));
 }
 
 }  // namespace

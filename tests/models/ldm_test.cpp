@@ -63,6 +63,15 @@ TEST(LdmNames, of_the_vae_are_those_that_diffusers_reads) {
   EXPECT_EQ(pairs("vae").size(), 248u);
 }
 
+TEST(LdmNames, of_open_clip_are_those_that_diffusers_reads) {
+  for (const Json& row : pairs("open_clip")) {
+    const OpenClipName stored = open_clip_name(text(row.at(0)));
+    EXPECT_EQ(stored.name, text(row.at(1)));
+    EXPECT_EQ(stored.third, row.at(2).as_int64()) << stored.name;
+  }
+  EXPECT_EQ(pairs("open_clip").size(), 52u);
+}
+
 using Shapes = std::map<std::string, Shape>;
 
 ShapeOf lookup(const Shapes& shapes) {
