@@ -1,4 +1,5 @@
-# Makes a C++ source of files: cmake "-DFILES=a.html;b.js" -DOUT=page_files.cpp -P embed.cmake (see src/serve/api/page_files.h).
+# Makes a C++ source of files, as a function of base/embedded_file.h's: cmake "-DFILES=a.html;b.js" -DFUNCTION=inkstone::serve::page_files
+# -DHEADER=serve/api/page_files.h -DOUT=page_files.cpp -P embed.cmake.
 set(arrays "")
 set(rows "")
 set(number 0)
@@ -10,13 +11,11 @@ foreach(file IN LISTS FILES)
   string(APPEND rows "    {\"${name}\", {reinterpret_cast<const char*>(kFile${number}), sizeof kFile${number}}},\n")
   math(EXPR number "${number} + 1")
 endforeach()
-file(WRITE ${OUT} "#include \"serve/api/page_files.h\"\n
-namespace inkstone::serve {
+file(WRITE ${OUT} "#include \"${HEADER}\"\n
 namespace {\n
 ${arrays}
 }  // namespace\n
-std::span<const PageFile> page_files() {
-  static const PageFile files[] = {\n${rows}  };
+std::span<const inkstone::EmbeddedFile> ${FUNCTION}() {
+  static const inkstone::EmbeddedFile files[] = {\n${rows}  };
   return files;
-}\n
-}  // namespace inkstone::serve\n")
+}\n")

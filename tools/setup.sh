@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs what is missing for `build`, `test` and `clients` on Debian 12: packages by apt, for the tests CLIP's published
-# vocabulary (from the PyPI package open_clip_torch), and for tests/serve/clients a browser and clients from PyPI. Says what it does; does nothing when all is there.
+# Installs what is missing for `build`, `test` and `clients` on Debian 12: packages by apt, and for tests/serve/clients a browser and
+# clients from PyPI. Says what it does; does nothing when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,25 +31,6 @@ if [ ${#missing[@]} -gt 0 ]; then
   [ "$(id -u)" = 0 ] || command -v sudo >/dev/null || { echo "setup: as root, run: apt-get install ${missing[*]}" >&2; exit 1; }
   "${sudo[@]}" apt-get update -qq
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
-
-merges=build/clip/bpe_simple_vocab_16e6.txt
-if [[ " $* " == *" test "* ]] && [ ! -s "$merges" ]; then
-  echo "setup: fetching CLIP's vocabulary from PyPI (open_clip_torch)"
-  folder=$(mktemp -d)
-  trap 'rm -rf "$folder"' EXIT
-  python3 -m pip --version >/dev/null 2>&1 || "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-pip >/dev/null
-  python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$folder" open_clip_torch==3.3.0
-  mkdir -p "$(dirname "$merges")"
-  python3 - "$folder" "$merges" <<'PYTHON'
-import glob, gzip, sys, zipfile
-folder, merges = sys.argv[1:]
-with zipfile.ZipFile(glob.glob(folder + "/*.whl")[0]) as wheel:
-    name = next(n for n in wheel.namelist() if n.endswith("bpe_simple_vocab_16e6.txt.gz"))
-    text = gzip.decompress(wheel.read(name))
-with open(merges, "wb") as file:
-    file.write(text)
-PYTHON
 fi
 
 # Debian's Python, for its selenium; not one that a version manager put before it.

@@ -91,7 +91,7 @@ std::vector<std::string> asked_warnings(const Session& session) {
 void report_loaded(const Session& session) {
   const Loaded& loaded = session.loaded;
   session.console.detail(fmt::format("model      {} ({})\n{}device     {}\nprecision  {}\nmemory     {}", loaded.name,
-                                     loaded.model().folder.string(), components_table(loaded.model()),
+                                     loaded.model().path.string(), components_table(loaded.model()),
                                      device_text(loaded.engine->backend().info()), name_of(session.plan.precision),
                                      plan_line(session.plan)));
   session.console.detail("memory, in detail\n" + plan_table(session.plan));

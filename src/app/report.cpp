@@ -104,7 +104,7 @@ JsonObject model_json(const Loaded& loaded) {
                                     {"stored", name_of(component.stored)},
                                     {"file_bytes", component.file_bytes}});
   return {{"name", loaded.name},
-          {"folder", model.folder.string()},
+          {"folder", model.path.string()},
           {"parameters", all_parameters(model)},
           {"components", std::move(components)}};
 }

@@ -28,7 +28,7 @@ struct Component {   // one network and its weights
 };
 
 struct Pipeline {
-  std::filesystem::path folder;
+  std::filesystem::path path;  // a folder in diffusers' layout, or a single file
   ClipConfig clip_config;
   UnetConfig unet_config;
   VaeConfig vae_config;
@@ -36,15 +36,16 @@ struct Pipeline {
   ModelTraits traits;                 // what requests depend on
   std::vector<Component> components;  // in the order they run
 
-  static Pipeline open(const std::filesystem::path& folder);
-  // The same without the weights, which need not be there: what can be known of a model before they
+  static Pipeline open(const std::filesystem::path& path);
+  // Of a folder the same without the weights, which need not be there: what can be known of a model before they
   // are downloaded. `index` is what model_index.json has, or will have; `source` its name for errors.
   static Pipeline describe(const std::filesystem::path& folder, Json index, const std::string& source);
   // Throws Error if model_index.json is of a pipeline that is not run here.
   static void check_index(const Json& index, const std::string& source);
   const Component& component(std::string_view name) const;  // Error where there is none of that name
-  std::string name() const;                                 // of the folder, or the hub id it was cached under
-  int vae_scale() const;                                    // pixels for each latent pixel: 8 for SD 1.5
+  // of the folder, the file without its extension, or the hub id it was cached under
+  std::string name() const;
+  int vae_scale() const;  // pixels for each latent pixel: 8 for SD 1.5
 };
 
 }  // namespace inkstone

@@ -132,8 +132,8 @@ Tokenizer Tokenizer::open(const std::filesystem::path& folder) {
   return Tokenizer(std::make_unique<Data>(read_tokenizer(folder)));
 }
 
-Tokenizer Tokenizer::from_merges(std::string_view merges_text) {
-  return Tokenizer(std::make_unique<Data>(tokenizer_of_merges(merges_text)));
+Tokenizer Tokenizer::from_merges(std::string_view merges_text, const std::string& padding) {
+  return Tokenizer(std::make_unique<Data>(tokenizer_of_merges(merges_text, padding)));
 }
 
 int Tokenizer::vocabulary() const { return data_->vocabulary; }

@@ -24,9 +24,10 @@ class Tokenizer {
   // which is preferred; with tokenizer_config.json, special_tokens_map.json and added_tokens.json,
   // which may be missing. Throws Error with file and line (or token) for malformed files.
   static Tokenizer open(const std::filesystem::path& folder);
-  // From CLIP's merges alone (bpe_simple_vocab_16e6.txt): the vocabulary is built from them as CLIP
-  // does it.
-  static Tokenizer from_merges(std::string_view merges_text);
+  // From CLIP's merges alone (data/clip/merges.txt): the vocabulary is built from them as CLIP does
+  // it.
+  // A `padding` of its own is found in prompts, too: "!" in those of Stable Diffusion 2.
+  static Tokenizer from_merges(std::string_view merges_text, const std::string& padding = "");
   Tokenizer(Tokenizer&&) noexcept;
   ~Tokenizer();
 

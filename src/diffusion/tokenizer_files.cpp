@@ -342,7 +342,7 @@ TokenizerFiles read_tokenizer(const fs::path& folder) {
   return files;
 }
 
-TokenizerFiles tokenizer_of_merges(std::string_view merges_text) {
+TokenizerFiles tokenizer_of_merges(std::string_view merges_text, const std::string& padding) {
   // CLIP does not use the rest of its file.
   constexpr size_t kMaxMerges = 49152 - 256 - 2;
   TokenizerFiles files;
@@ -368,7 +368,10 @@ TokenizerFiles tokenizer_of_merges(std::string_view merges_text) {
   });
   add(kStart);
   add(kEnd);
-  settle(files, Settings{});
+  Settings settings;
+  settings.source = source;
+  if (!padding.empty()) settings.values["pad_token"] = padding;
+  settle(files, settings);
   return files;
 }
 

@@ -31,7 +31,8 @@ struct TokenizerFiles {
 
 // They throw Error naming file and line (or token).
 TokenizerFiles read_tokenizer(const std::filesystem::path& folder);
-TokenizerFiles tokenizer_of_merges(std::string_view merges_text);
+// `padding`: the token that fills up; "" is the end token.
+TokenizerFiles tokenizer_of_merges(std::string_view merges_text, const std::string& padding = "");
 
 // CLIP writes a byte as one character: itself if it is printable, else one from U+0100 on.
 std::string written_byte(uint8_t byte);

@@ -44,19 +44,17 @@ bool is_checkpoint(const fs::path& file) {
 }
 
 constexpr const char* kWanted =
-    "a model is a folder in diffusers' layout: model_index.json, unet/, vae/, text_encoder/, tokenizer/, scheduler/";
+    "a model is a .safetensors file that holds all of it, or a folder in diffusers' layout: model_index.json, unet/, "
+    "vae/, "
+    "text_encoder/, tokenizer/, scheduler/";
 
 void check_layout(const fs::path& folder) {
   if (is_listed(folder / kIndex)) return;
   const std::vector<std::string> names = names_in(folder);
   INKSTONE_CHECK(!names.empty(), folder.string(), " is empty or cannot be listed; ", kWanted);
   const bool single = std::ranges::any_of(names, [](const std::string& name) { return is_checkpoint(name); });
-  fail(
-      INKSTONE_HERE,
-      {folder.string(), " has no model_index.json (it holds ", listed(names), "); ", kWanted,
-       single
-           ? "; single-file checkpoints are not read, convert them with diffusers' from_single_file and save_pretrained"
-           : ""});
+  fail(INKSTONE_HERE, {folder.string(), " has no model_index.json (it holds ", listed(names), "); ", kWanted,
+                       single ? "; name the file itself if it is the whole model" : ""});
 }
 
 std::string way_to_get(const HubId& id) { return "get it with `inkstone pull " + id.text() + "`"; }
@@ -94,12 +92,11 @@ fs::path find_model(const std::string& folder_or_hub_id) {
     check_layout(folder);
     return folder;
   }
-  INKSTONE_CHECK(
-      !is_listed(folder), folder.string(), " is a file; ", kWanted,
-      folder.filename() == kIndex ? "; name the folder it lies in"
-      : is_checkpoint(folder)
-          ? "; single-file checkpoints are not read, convert it with diffusers' from_single_file and save_pretrained"
-          : "");
+  if (is_listed(folder) && folder.extension() == ".safetensors") return folder;
+  INKSTONE_CHECK(!is_listed(folder), folder.string(), " is a file; ", kWanted,
+                 folder.filename() == kIndex ? "; name the folder it lies in"
+                 : is_checkpoint(folder)     ? "; other checkpoints are not read, convert it to safetensors"
+                                             : "");
   const HubId id = parse_hub_id(folder_or_hub_id);
   INKSTONE_CHECK(!id.name.empty(), "there is no model folder ", folder_or_hub_id,
                  ", and it is no hub id (owner/name); ", kWanted);

@@ -98,7 +98,7 @@ Weights Weights::open_index(const fs::path& index) {
     const auto found = weights.by_name_.find(tensor);
     const bool there =
         found != weights.by_name_.end()
-            ? weights.files_[static_cast<size_t>(weights.entries_[found->second].file)].path().filename() == shard
+            ? weights.files_[static_cast<size_t>(weights.entries_[found->second].file)]->path().filename() == shard
             : weights.unread_.contains(tensor);
     INKSTONE_CHECK(there, index.string(), ": the tensor ", shown(tensor), " is not in ", shard,
                    ", where the index says it is");

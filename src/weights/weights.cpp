@@ -27,15 +27,29 @@ std::string listed(const std::vector<std::string>& items, const char* what) {
 
 void Weights::add_file(const std::filesystem::path& file) {
   const int number = static_cast<int>(files_.size());
-  files_.emplace_back(file);
-  Safetensors parsed = parse_safetensors(files_.back().bytes(), file.string());
+  files_.push_back(std::make_shared<const MappedFile>(file));
+  Safetensors parsed = parse_safetensors(files_.back()->bytes(), file.string());
   for (WeightView& view : parsed.tensors) {
     const auto [place, is_new] = by_name_.emplace(view.name, entries_.size());
     INKSTONE_CHECK(is_new, file.string(), ": the tensor ", shown(view.name), " stands in ",
-                   files_[static_cast<size_t>(entries_[place->second].file)].path().string(), " too");
+                   files_[static_cast<size_t>(entries_[place->second].file)]->path().string(), " too");
     entries_.push_back({std::move(view), number});
   }
   unread_.insert(parsed.unread.begin(), parsed.unread.end());
+}
+
+Weights Weights::of_file(std::shared_ptr<const MappedFile> file,
+                         std::vector<std::pair<std::string, WeightView>> tensors,
+                         std::vector<std::pair<std::string, std::string>> unread) {
+  Weights weights;
+  weights.source_ = file->path().string();
+  weights.files_.push_back(std::move(file));
+  for (auto& [name, view] : tensors) {
+    weights.by_name_.emplace(name, weights.entries_.size());
+    weights.entries_.push_back({std::move(view), 0});
+  }
+  weights.unread_.insert(unread.begin(), unread.end());
+  return weights;
 }
 
 Weights Weights::of(std::vector<std::pair<std::string, Tensor>> tensors) {
@@ -90,7 +104,7 @@ const Weights::Entry& Weights::entry(const std::string& name) const {
 }
 
 std::string Weights::source(const Entry& entry) const {
-  const std::string place = entry.file < 0 ? source_ : files_[static_cast<size_t>(entry.file)].path().string();
+  const std::string place = entry.file < 0 ? source_ : files_[static_cast<size_t>(entry.file)]->path().string();
   return place + ": the tensor " + shown(entry.view.name);
 }
 
@@ -133,7 +147,7 @@ Tensor Weights::read(const std::string& name) const {
 void Weights::release(const std::string& name) const {
   const Entry& at = entry(name);
   if (at.file < 0) return;
-  const MappedFile& file = files_[static_cast<size_t>(at.file)];
+  const MappedFile& file = *files_[static_cast<size_t>(at.file)];
   file.release(static_cast<size_t>(at.view.bytes.data() - file.bytes().data()), at.view.bytes.size());
 }
 

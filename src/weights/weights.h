@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -36,6 +37,11 @@ class Weights {
   // pickle runs code.
   static Weights open(const std::filesystem::path& folder);
   static Weights open_files(const std::vector<std::filesystem::path>& files);
+  // Tensors of a file that holds other things too: of each the name that a model's spec gives it, and
+  // where it lies. Views of an element type that is not read come as `unread`: name, type.
+  static Weights of_file(std::shared_ptr<const MappedFile> file,
+                         std::vector<std::pair<std::string, WeightView>> tensors,
+                         std::vector<std::pair<std::string, std::string>> unread);
   // Made in memory, for tests: the tensors are moved in.
   static Weights of(std::vector<std::pair<std::string, Tensor>> tensors);
 
@@ -79,10 +85,10 @@ class Weights {
 
   // the folder or first file, for errors
   std::string source_ = "no weights";
-  std::vector<MappedFile> files_;
+  std::vector<std::shared_ptr<const MappedFile>> files_;
   std::vector<Tensor> memory_;
   std::vector<Entry> entries_;
-  std::map<std::string, size_t> by_name_;  // as the files write them
+  std::map<std::string, size_t> by_name_;  // as the files write them, or as of_file() was told
   std::map<std::string, size_t> bound_;    // as the specs write them
   // tensors of other element types, and the type
   std::map<std::string, std::string> unread_;

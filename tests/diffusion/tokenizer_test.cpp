@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "diffusion/clip_files.h"
 #include "diffusion/tokenizer_files.h"
 
 namespace inkstone {
@@ -27,22 +28,7 @@ using testing::HasSubstr;
 const fs::path kSource = INKSTONE_SOURCE_DIR;
 const fs::path kDemo = kSource / "demo" / "model" / "tokenizer";
 
-fs::path merges_path() {
-  const char* path = std::getenv("INKSTONE_CLIP_MERGES");
-  return path ? fs::path(path) : kSource / "build" / "clip" / "bpe_simple_vocab_16e6.txt";
-}
-std::string clip_merges() { return read_file(merges_path(), size_t{16} << 20); }
-
-// CLIP's published merges are not part of the repository.
-class ClipTokenizer : public testing::Test {
- protected:
-  void SetUp() override {
-    if (fs::exists(merges_path())) return;
-    const char* ci = std::getenv("CI");
-    if (ci && std::string(ci) == "true") FAIL() << merges_path() << " is missing; tools/setup.sh test fetches it";
-    GTEST_SKIP() << merges_path() << " is missing; tools/setup.sh test fetches it, or name it in INKSTONE_CLIP_MERGES";
-  }
-};
+std::string clip_merges() { return std::string(clip_files().front().bytes); }
 
 class Folder {
  public:
@@ -95,14 +81,14 @@ void expect_golden(const Tokenizer& tokenizer, const char* list, size_t rows) {
   }
 }
 
-TEST_F(ClipTokenizer, equals_transformers_on_two_thousand_prompts) {
+TEST(ClipTokenizer, equals_transformers_on_two_thousand_prompts) {
   const Tokenizer tokenizer = Tokenizer::from_merges(clip_merges());
   EXPECT_EQ(tokenizer.vocabulary(), 49408);
   EXPECT_EQ(tokenizer.max_length(), 77);
   expect_golden(tokenizer, "clip", 2000);
 }
 
-TEST_F(ClipTokenizer, knows_the_newer_characters_that_transformers_knows) {
+TEST(ClipTokenizer, knows_the_newer_characters_that_transformers_knows) {
   expect_golden(Tokenizer::from_merges(clip_merges()), "newer", 50);
 }
 
@@ -110,11 +96,7 @@ Folder clip_folder() {
   Folder folder;
   const TokenizerFiles files = tokenizer_of_merges(clip_merges());
   folder.put("vocab.json", boost::json::serialize(boost::json::value_from(files.vocabulary)));
-  std::string merges = clip_merges();
-  size_t end = 0;
-  for (int line = 0; line <= 49152 - 256 - 2; ++line) end = merges.find('\n', end) + 1;
-  merges.resize(end);
-  folder.put("merges.txt", merges.substr(merges.find("#version")));
+  folder.put("merges.txt", clip_merges());
   return folder;
 }
 
@@ -123,12 +105,12 @@ constexpr char kSd15Config[] = R"({"model_max_length": 77, "pad_token": "<|endof
   "eos_token": {"__type": "AddedToken", "content": "<|endoftext|>", "normalized": true, "single_word": false},
   "unk_token": {"__type": "AddedToken", "content": "<|endoftext|>", "normalized": true}})";
 
-TEST_F(ClipTokenizer, looks_for_normalized_special_tokens_after_normalization) {
+TEST(ClipTokenizer, looks_for_normalized_special_tokens_after_normalization) {
   Folder folder = clip_folder();
   expect_golden(Tokenizer::open(folder.put("tokenizer_config.json", kSd15Config).path()), "sd15", 30);
 }
 
-TEST_F(ClipTokenizer, pads_with_the_token_that_the_files_name) {
+TEST(ClipTokenizer, pads_with_the_token_that_the_files_name) {
   Folder folder = clip_folder();
   // SD 2: "!" pads, and so it is a special token in prompts too.
   folder.put("special_tokens_map.json", R"({"pad_token": "!"})");
@@ -140,7 +122,7 @@ TEST_F(ClipTokenizer, pads_with_the_token_that_the_files_name) {
   EXPECT_EQ(plain.ids.back(), 49407);
 }
 
-TEST_F(ClipTokenizer, learned_words_are_matched_whole) {
+TEST(ClipTokenizer, learned_words_are_matched_whole) {
   Folder folder = clip_folder();
   folder.put("added_tokens.json", R"({"<cat-toy>": 49408})");
   const Tokenizer tokenizer = Tokenizer::open(folder.path());

@@ -149,7 +149,7 @@ TEST_F(FindModel, a_folder_of_another_layout_is_said_with_what_it_holds) {
   write(folder_ / "other/notes.txt");
   EXPECT_THAT(error_of((folder_ / "other").string()),
               AllOf(HasSubstr("has no model_index.json (it holds notes.txt, v1-5.safetensors)"),
-                    HasSubstr("single-file checkpoints are not read")));
+                    HasSubstr("name the file itself")));
   fs::create_directories(folder_ / "empty");
   EXPECT_THAT(error_of((folder_ / "empty").string()), HasSubstr("is empty"));
 }
@@ -157,7 +157,8 @@ TEST_F(FindModel, a_folder_of_another_layout_is_said_with_what_it_holds) {
 TEST_F(FindModel, a_file_is_not_a_model) {
   write(folder_ / "v1-5.ckpt");
   write(folder_ / "model_index.json");
-  EXPECT_THAT(error_of((folder_ / "v1-5.ckpt").string()), AllOf(HasSubstr("is a file"), HasSubstr("single-file")));
+  EXPECT_THAT(error_of((folder_ / "v1-5.ckpt").string()),
+              AllOf(HasSubstr("is a file"), HasSubstr("convert it to safetensors")));
   EXPECT_THAT(error_of((folder_ / "model_index.json").string()), HasSubstr("name the folder it lies in"));
 }
 

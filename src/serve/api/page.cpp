@@ -51,7 +51,7 @@ void add_file(http::Router& router, std::string path, std::string_view type, std
 }  // namespace
 
 void add_page_routes(http::Router& router, ApiContext&) {
-  for (const PageFile& file : page_files())
+  for (const EmbeddedFile& file : page_files())
     add_file(router, file.name == "index.html" ? "/" : "/" + std::string(file.name), type_of(file.name), file.bytes);
   add_file(router, "/docs", "text/html; charset=utf-8", docs_page());
   http::Route description;

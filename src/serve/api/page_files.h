@@ -1,14 +1,10 @@
-// The files of src/serve/web, put into the program when it is built (cmake/embed.cmake).
+// The files of src/serve/web.
 #pragma once
 
-#include <span>
-#include <string_view>
+#include "base/embedded_file.h"
 
 namespace inkstone::serve {
 
-struct PageFile {
-  std::string_view name, bytes;
-};
-std::span<const PageFile> page_files();
+std::span<const EmbeddedFile> page_files();
 
 }  // namespace inkstone::serve

@@ -19,7 +19,10 @@ namespace fs = std::filesystem;
 
 constexpr size_t kHashDigits = 64, kPiece = size_t{1} << 20;
 
-std::vector<fs::path> weight_files(const fs::path& folder) {
+// That tell models apart: the U-Net's, or the one file.
+std::vector<fs::path> weight_files(const fs::path& model) {
+  if (!fs::is_directory(model)) return {model};
+  const fs::path folder = model / "unet";
   std::vector<fs::path> files;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder))
     if (entry.path().extension() == ".safetensors" && entry.is_regular_file()) files.push_back(entry.path());
@@ -73,9 +76,10 @@ std::string kept_hash(const std::vector<fs::path>& files, const fs::path& cache)
 
 }  // namespace
 
-std::string model_fingerprint(const fs::path& folder) {
+std::string model_fingerprint(const fs::path& model) {
+  if (!fs::is_directory(model)) return sha256(state_of({model}));
   std::vector<fs::path> files;
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder))
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(model))
     if (entry.is_regular_file()) files.push_back(entry.path());
   std::ranges::sort(files);
   return sha256(state_of(files));
@@ -84,11 +88,11 @@ std::string model_fingerprint(const fs::path& folder) {
 fs::path default_hash_cache() { return cache_folder("hashes"); }
 
 ModelCard describe_model(const Pipeline& model, const fs::path& cache) {
-  const std::vector<fs::path> files = weight_files(model.folder / "unet");
+  const std::vector<fs::path> files = weight_files(model.path);
   ModelCard card;
   card.name = model.name();
   card.hash = kept_hash(files, cache);
-  card.fingerprint = model_fingerprint(model.folder);
+  card.fingerprint = model_fingerprint(model.path);
   for (const Component& component : model.components) card.parameters += component.parameters;
   for (const fs::path& file : files) {
     struct stat status {};

@@ -17,6 +17,6 @@ std::filesystem::path default_hash_cache();
 ModelCard describe_model(const Pipeline& model, const std::filesystem::path& cache = default_hash_cache());
 
 // Changes with any file below the model's folder.
-std::string model_fingerprint(const std::filesystem::path& folder);
+std::string model_fingerprint(const std::filesystem::path& model);
 
 }  // namespace inkstone::serve

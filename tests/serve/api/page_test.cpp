@@ -26,7 +26,7 @@ struct PageServer {
 TEST(Page, every_file_of_the_folder_is_in_the_program_byte_by_byte) {
   PageServer server;
   ASSERT_GE(page_files().size(), 3u);
-  for (const PageFile& file : page_files()) {
+  for (const EmbeddedFile& file : page_files()) {
     const std::string name(file.name);
     const auto exchange = server.get(name == "index.html" ? "/" : "/" + name);
     ASSERT_TRUE(exchange->answer) << name;
@@ -45,7 +45,7 @@ TEST(Page, nothing_foreign_and_nothing_inline_runs_in_it) {
   EXPECT_NE(policy.find("default-src 'self'"), std::string::npos);
   for (const char* word : {"onclick", "style=", "<style", "http://", "https://", "javascript:"})
     EXPECT_EQ(page->answer->body.find(word), std::string::npos) << word;
-  for (const PageFile& file : page_files()) {
+  for (const EmbeddedFile& file : page_files()) {
     const bool names_its_format = file.name.ends_with(".svg");  // by an address that nobody opens
     EXPECT_EQ(file.bytes.find("://") == std::string_view::npos, !names_its_format) << file.name;
   }

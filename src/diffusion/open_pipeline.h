@@ -1,0 +1,23 @@
+// How a pipeline is opened: what its different layouts on disk share.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "diffusion/pipeline.h"
+
+namespace inkstone {
+
+Pipeline open_folder(const std::filesystem::path& folder);  // in diffusers' layout
+Pipeline open_checkpoint(const std::filesystem::path& file);
+
+// The weights of the component of that name ("unet"), bound to the specs.
+using BoundWeights = std::function<Weights(const std::string& name, std::span<const WeightSpec> specs)>;
+// Of a pipeline whose configurations are set.
+void add_components(Pipeline& pipeline, const BoundWeights& bound);
+// The traits that follow from the configurations.
+void set_sizes(Pipeline& pipeline);
+
+}  // namespace inkstone

@@ -1,0 +1,63 @@
+#include "weights/checkpoint.h"
+
+#include <utility>
+
+#include "weights/safetensors.h"
+
+namespace inkstone {
+
+Checkpoint::Checkpoint(const std::filesystem::path& file) : file_(std::make_shared<const MappedFile>(file)) {
+  Safetensors parsed = parse_safetensors(file_->bytes(), file.string());
+  metadata_ = std::move(parsed.metadata);
+  unread_.insert(parsed.unread.begin(), parsed.unread.end());
+  for (WeightView& view : parsed.tensors) {
+    std::string name = view.name;
+    tensors_.emplace(std::move(name), std::move(view));
+  }
+}
+
+const Shape* Checkpoint::shape_of(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  return found == tensors_.end() ? nullptr : &found->second.shape;
+}
+
+bool Checkpoint::has_prefix(const std::string& prefix) const {
+  const auto found = tensors_.lower_bound(prefix);
+  return found != tensors_.end() && found->first.starts_with(prefix);
+}
+
+WeightView Checkpoint::view_of(const WeightView& whole, const StoredName& stored) {
+  WeightView view = whole;
+  if (stored.parts == 1 || view.shape.empty() || view.shape[0] % stored.parts) return view;
+  view.shape[0] /= stored.parts;
+  const size_t bytes = view.bytes.size() / static_cast<size_t>(stored.parts);
+  view.bytes = view.bytes.subspan(static_cast<size_t>(stored.part) * bytes, bytes);
+  return view;
+}
+
+Weights Checkpoint::take(std::span<const WeightSpec> specs, const Names& names) {
+  std::vector<std::pair<std::string, WeightView>> taken;
+  std::vector<std::pair<std::string, std::string>> unread;
+  for (const WeightSpec& spec : specs)
+    for (const StoredName& stored : names(spec.name)) {
+      if (const auto found = tensors_.find(stored.name); found != tensors_.end()) {
+        taken.emplace_back(spec.name, view_of(found->second, stored));
+        taken_.insert(stored.name);
+        break;
+      }
+      if (const auto found = unread_.find(stored.name); found != unread_.end())
+        unread.emplace_back(spec.name, found->second);
+    }
+  Weights weights = Weights::of_file(file_, std::move(taken), std::move(unread));
+  weights.bind(specs);
+  return weights;
+}
+
+std::vector<std::string> Checkpoint::untaken() const {
+  std::vector<std::string> names;
+  for (const auto& [name, view] : tensors_)
+    if (!taken_.contains(name)) names.push_back(name);
+  return names;
+}
+
+}  // namespace inkstone

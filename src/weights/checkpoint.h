@@ -1,0 +1,49 @@
+// A single file that holds the weights of several components, under names of its own. Opening reads
+// its header, no numbers.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "weights/weights.h"
+
+namespace inkstone {
+
+// A tensor of the file, or one of the equal parts of its rows.
+struct StoredName {
+  std::string name;
+  int part = 0, parts = 1;
+};
+
+class Checkpoint {
+ public:
+  // A safetensors file. Throws Error naming the file and what is wrong.
+  explicit Checkpoint(const std::filesystem::path& file);
+
+  const Shape* shape_of(const std::string& name) const;  // nullptr where there is no such tensor
+  bool has_prefix(const std::string& prefix) const;
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+
+  // The weights of one component, bound to its specs. `names` gives the names that the file may have for a
+  // spec's name; the first that is there counts. Throws as Weights::bind().
+  using Names = std::function<std::vector<StoredName>(const std::string& spec)>;
+  Weights take(std::span<const WeightSpec> specs, const Names& names);
+  std::vector<std::string> untaken() const;  // of no component so far, in alphabetical order
+
+ private:
+  // The part as a view; one that cannot be keeps the whole shape, which bind() then refuses.
+  static WeightView view_of(const WeightView& whole, const StoredName& stored);
+
+  std::shared_ptr<const MappedFile> file_;
+  std::map<std::string, WeightView> tensors_;
+  std::map<std::string, std::string> unread_, metadata_;
+  std::set<std::string> taken_;
+};
+
+}  // namespace inkstone

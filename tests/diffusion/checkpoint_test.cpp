@@ -1,0 +1,271 @@
+// A model in one file is the model of the folder with the same weights.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <functional>
+#include <map>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "diffusion/clip_files.h"
+#include "diffusion/generate.h"
+#include "diffusion/noise.h"
+#include "diffusion/tokenizer_files.h"
+#include "models/clip.h"
+#include "models/ldm_names.h"
+#include "models/unet.h"
+#include "models/vae.h"
+#include "weights/safetensors.h"
+
+namespace inkstone {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+
+void write(const fs::path& file, const std::string& text) {
+  fs::create_directories(file.parent_path());
+  write_file(file, std::as_bytes(std::span(text)));
+}
+
+struct NamedTensor {
+  std::string name;
+  Shape shape;
+  std::vector<float> values;
+};
+
+void write_tensors(const fs::path& file, const std::vector<NamedTensor>& tensors) {
+  std::vector<StoredTensor> stored;
+  for (const NamedTensor& tensor : tensors) stored.push_back({tensor.name, tensor.shape, DType::kF32});
+  std::string text = safetensors_header(stored);
+  for (const NamedTensor& tensor : tensors)
+    text.append(reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size() * sizeof(float));
+  write(file, text);
+}
+
+// A tiny model of SD 1.x with random weights: U-Net of two levels, VAE of factor 8, CLIP's vocabulary.
+class Checkpoints : public testing::Test {
+ protected:
+  Checkpoints() {
+    std::string name = (fs::temp_directory_path() / "inkstone_checkpoint_XXXXXX").string();
+    folder_ = mkdtemp(name.data());
+    unet_.channels = {32, 64};
+    unet_.blocks = {1, 2};
+    unet_.depth = {1, 0};
+    unet_.up_depth = {0, 1};
+    unet_.heads = {8, 8};
+    unet_.context = 64;
+    vae_.channels = {32, 32, 64, 64};
+    vae_.blocks = 1;
+    clip_.width = 64;
+    clip_.inner = 128;
+    clip_.layers = 2;
+    clip_.heads = 1;
+    text_ = tensors({clip_graph(clip_, 1)}, 1);
+    denoiser_ = tensors({unet_graph(unet_, {1, 2, 2})}, 2);
+    autoencoder_ = tensors({vae_decoder_graph(vae_, 1, 1, 1), vae_encoder_graph(vae_, 1, 8, 8)}, 3);
+  }
+  ~Checkpoints() override { fs::remove_all(folder_); }
+
+  static std::vector<NamedTensor> tensors(std::initializer_list<Graph> graphs, uint64_t seed) {
+    std::vector<NamedTensor> out;
+    for (const Graph& graph : graphs)
+      for (const NamedShape& weight : weights_of(graph)) {
+        NamedTensor tensor{weight.name, weight.shape, {}};
+        tensor.values.resize(static_cast<size_t>(count(weight.shape)));
+        NoiseGenerator(seed * 1000 + out.size()).fill(tensor.values);
+        const float scale = weight.shape.size() > 1
+                                ? 1 / std::sqrt(static_cast<float>(count(weight.shape) / weight.shape.front()))
+                                : 0.1f;
+        const float centre = weight.shape.size() > 1 || !weight.name.ends_with("weight") ? 0.0f : 1.0f;
+        for (float& value : tensor.values) value = centre + scale * value;
+        out.push_back(std::move(tensor));
+      }
+    return out;
+  }
+
+  // Text encoder and transformers as in Stable Diffusion 2. The U-Net's last bias decides what it seems to predict.
+  void be_sd2(float last_bias) {
+    unet_.heads = {1, 1};
+    unet_.channels = {64, 64};
+    unet_.linear_projection = true;
+    clip_.activation = Activation::kGelu;
+    text_ = tensors({clip_graph(clip_, 1)}, 4);
+    denoiser_ = tensors({unet_graph(unet_, {1, 2, 2})}, 5);
+    for (NamedTensor& tensor : denoiser_)
+      if (tensor.name == "conv_out.bias") std::ranges::fill(tensor.values, last_bias);
+  }
+
+  // OpenCLIP's text encoder: queries, keys and values in one matrix, and a layer more than is used.
+  std::vector<NamedTensor> open_clip() const {
+    std::map<std::string, NamedTensor> stored;
+    for (const NamedTensor& tensor : text_) {
+      const OpenClipName name = open_clip_name(tensor.name);
+      NamedTensor& to = stored[name.name];
+      if (to.values.empty()) to = {"cond_stage_model.model." + name.name, tensor.shape, {}};
+      if (name.third < 0) {
+        to.values = tensor.values;
+        continue;
+      }
+      to.shape[0] = 3 * tensor.shape[0];
+      to.values.resize(static_cast<size_t>(count(to.shape)));
+      std::ranges::copy(tensor.values, to.values.begin() + name.third * static_cast<int64_t>(tensor.values.size()));
+    }
+    std::vector<NamedTensor> all;
+    for (auto& [name, tensor] : stored) all.push_back(std::move(tensor));
+    all.push_back({"cond_stage_model.model.transformer.resblocks.2.mlp.c_fc.weight", {2}, {1, 2}});
+    return all;
+  }
+
+  // As galleries have it, with leftovers of the training.
+  std::vector<NamedTensor> single() const {
+    std::vector<NamedTensor> all;
+    for (NamedTensor tensor : denoiser_) {
+      tensor.name = "model.diffusion_model." + ldm_unet_name(tensor.name, unet_);
+      all.push_back(std::move(tensor));
+    }
+    for (NamedTensor tensor : autoencoder_) {
+      tensor.name = "first_stage_model." + ldm_vae_name(tensor.name, vae_);
+      if (tensor.name.find("attn_1") != std::string::npos && tensor.shape.size() == 2)
+        tensor.shape.insert(tensor.shape.end(), {1, 1});
+      all.push_back(std::move(tensor));
+    }
+    if (unet_.linear_projection) std::ranges::move(open_clip(), std::back_inserter(all));
+    for (NamedTensor tensor : text_) {
+      tensor.name = "cond_stage_model.transformer." + tensor.name;
+      if (!unet_.linear_projection) all.push_back(std::move(tensor));
+    }
+    all.push_back({"model_ema.diffusion_modelout2weight", {2}, {1, 2}});
+    all.push_back({"alphas_cumprod", {1}, {0.5f}});
+    return all;
+  }
+
+  fs::path write_single(const std::vector<NamedTensor>& tensors) const {
+    const fs::path file = folder_ / "fox v1.safetensors";
+    write_tensors(file, tensors);
+    return file;
+  }
+
+  fs::path write_folder(const std::string& scheduler = "PNDMScheduler", const std::string& predicts = "epsilon") const {
+    const fs::path model = folder_ / "fox";
+    const bool sd2 = unet_.linear_projection;
+    write(model / "model_index.json", R"({"_class_name": "StableDiffusionPipeline"})");
+    write(model / "scheduler/scheduler_config.json", R"({"_class_name": ")" + scheduler + R"(", "beta_start": 0.00085,
+      "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000, "set_alpha_to_one": false,
+      "clip_sample": false, "skip_prk_steps": true, "steps_offset": 1, "prediction_type": ")" +
+                                                         predicts + R"("})");
+    write(model / "unet/config.json",
+          R"({"layers_per_block": [1, 2], "cross_attention_dim": 64, "sample_size": 64,
+      "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"],
+      )" + std::string(
+               sd2 ? R"("block_out_channels": [64, 64], "attention_head_dim": 1, "use_linear_projection": true})"
+                   : R"("block_out_channels": [32, 64], "attention_head_dim": 8})"));
+    write(model / "vae/config.json", R"({"block_out_channels": [32, 32, 64, 64], "layers_per_block": 1,
+      "latent_channels": 4,
+      "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
+      "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]})");
+    write(model / "text_encoder/config.json", R"({"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+      "num_attention_heads": 1, "vocab_size": 49408, "hidden_act": ")" +
+                                                  std::string(sd2 ? "gelu" : "quick_gelu") + R"("})");
+    const std::string_view merges = clip_files().front().bytes;
+    JsonObject vocabulary;
+    for (const auto& [token, id] : tokenizer_of_merges(merges).vocabulary) vocabulary[token] = id;
+    write(model / "tokenizer/vocab.json", json_text(vocabulary));
+    write(model / "tokenizer/merges.txt", std::string(merges));
+    write(model / "tokenizer/special_tokens_map.json", sd2 ? R"({"pad_token": "!"})" : "{}");
+    write_tensors(model / "unet/diffusion_pytorch_model.safetensors", denoiser_);
+    write_tensors(model / "vae/diffusion_pytorch_model.safetensors", autoencoder_);
+    write_tensors(model / "text_encoder/model.safetensors", text_);
+    return model;
+  }
+
+  std::string error(const std::vector<NamedTensor>& tensors) const {
+    try {
+      Pipeline::open(write_single(tensors));
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "opened";
+  }
+
+  fs::path folder_;
+  UnetConfig unet_;
+  VaeConfig vae_;
+  ClipConfig clip_;
+  std::vector<NamedTensor> text_, denoiser_, autoencoder_;
+};
+
+Image drawn(const fs::path& model) {
+  EngineOptions options;
+  options.precision = Precision::kFp32;
+  Engine engine(Pipeline::open(model), options);
+  ImageRequest request;
+  request.prompt = "a fox, très mignon!";
+  request.seed = 7;
+  request.steps = 3;
+  request.width = 64;
+  request.height = 32;
+  return generate(engine, engine.resolve(request)).image;
+}
+
+TEST_F(Checkpoints, draw_what_the_folder_of_the_same_weights_draws) {
+  const Image one = drawn(write_single(single())), other = drawn(write_folder());
+  EXPECT_EQ(one.rgb, other.rgb);
+  EXPECT_NE(std::ranges::max(one.rgb), std::ranges::min(one.rgb));
+}
+
+TEST_F(Checkpoints, of_stable_diffusion_2_draw_what_their_folder_draws) {
+  be_sd2(/*last_bias=*/0.6f);
+  const fs::path file = write_single(single());
+  EXPECT_EQ(scheduler_config(Pipeline::open(file).traits).kind, SchedulerKind::kPndm);
+  EXPECT_EQ(Pipeline::open(file).traits.width, 512);
+  EXPECT_EQ(drawn(file).rgb, drawn(write_folder()).rgb);
+}
+
+TEST_F(Checkpoints, of_stable_diffusion_2_are_asked_what_they_predict) {
+  be_sd2(/*last_bias=*/-5);
+  const fs::path file = write_single(single());
+  const SchedulerConfig scheduler = scheduler_config(Pipeline::open(file).traits);
+  EXPECT_EQ(scheduler.kind, SchedulerKind::kDdim);
+  EXPECT_EQ(scheduler.prediction, PredictionType::kVPrediction);
+  EXPECT_EQ(Pipeline::open(file).traits.width, 768);
+  EXPECT_EQ(drawn(file).rgb, drawn(write_folder("DDIMScheduler", "v_prediction")).rgb);
+}
+
+TEST_F(Checkpoints, are_known_by_their_file_and_shapes) {
+  const Pipeline model = Pipeline::open(write_single(single()));
+  EXPECT_EQ(model.name(), "fox v1");
+  EXPECT_EQ(model.traits.width, 512);
+  EXPECT_EQ(model.traits.size_multiple, 16);
+  EXPECT_EQ(scheduler_config(model.traits).kind, SchedulerKind::kPndm);
+}
+
+TEST_F(Checkpoints, may_name_the_text_encoder_without_text_model) {
+  std::vector<NamedTensor> tensors = single();
+  for (NamedTensor& tensor : tensors)
+    if (const size_t at = tensor.name.find("text_model."); at != std::string::npos) tensor.name.erase(at, 11);
+  const Pipeline model = Pipeline::open(write_single(tensors));
+  EXPECT_EQ(model.clip_config.layers, 2);
+}
+
+TEST_F(Checkpoints, that_lack_a_tensor_or_a_part_say_which) {
+  const auto without = [&](const std::string& prefix) {
+    std::vector<NamedTensor> tensors = single();
+    std::erase_if(tensors, [&](const NamedTensor& tensor) { return tensor.name.starts_with(prefix); });
+    return tensors;
+  };
+  EXPECT_THAT(error(without("first_stage_model.")), HasSubstr("has no VAE (tensors first_stage_model.*)"));
+  EXPECT_THAT(error(without("cond_stage_model.")), HasSubstr("has no text encoder"));
+  EXPECT_THAT(error(without("model.diffusion_model.")), HasSubstr("has no U-Net"));
+  EXPECT_THAT(error(without("model.diffusion_model.out.0.bias")),
+              AllOf(HasSubstr("1 missing (conv_norm_out.bias)"), HasSubstr("fox v1.safetensors")));
+  EXPECT_THAT(error({{"lora_unet_mid_block_attentions_0.alpha", {1}, {1}}}), HasSubstr("is a LoRA"));
+  EXPECT_THAT(error({{"conditioner.embedders.1.model.ln_final.weight", {1}, {1}}}), HasSubstr("is an SDXL model"));
+}
+
+}  // namespace
+}  // namespace inkstone
