@@ -1,6 +1,8 @@
 // The page: its files as they are, to whoever asks; and the APIs' description. The browser is told
 // to load nothing from anywhere else, to run no script that is written into the page, and to show
 // it in no frame.
+#include <utility>
+
 #include "base/digest.h"
 #include "base/error.h"
 #include "serve/api/api.h"
@@ -22,7 +24,22 @@ std::string_view type_of(std::string_view name) {
   fail(INKSTONE_HERE, {"src/serve/web/", name, ": no type is known for it"});
 }
 
-void answer(http::Exchange& exchange, const PageFile& file, const std::string& tag) {
+std::string tag_of(std::string_view bytes) { return "\"" + sha256(bytes).substr(0, 16) + "\""; }
+
+// The page as it stands below a path of a proxy: what it loads begins with that. Its scripts know
+// where they were loaded from.
+std::string below_prefix(std::string_view html, const std::string& prefix) {
+  std::string text(html);
+  for (const std::string_view link : {"href=\"/", "src=\"/"})
+    for (size_t at = text.find(link); at != text.npos; at = text.find(link, at + link.size()))
+      text.insert(at + link.size() - 1, prefix);
+  return text;
+}
+
+void answer(http::Exchange& exchange, const PageFile& file, std::string tag) {
+  const std::string& prefix = exchange.request().prefix;
+  std::string bytes(file.bytes);
+  if (!prefix.empty() && file.name.ends_with(".html")) tag = tag_of(bytes = below_prefix(bytes, prefix));
   http::Reply reply;
   reply.content_type = type_of(file.name);
   reply.headers = {{"content-security-policy", std::string(kPolicy)},
@@ -32,7 +49,7 @@ void answer(http::Exchange& exchange, const PageFile& file, const std::string& t
                    {"cache-control", "no-cache"},
                    {"etag", tag}};
   if (exchange.request().header("if-none-match") == tag) reply.status = 304;
-  if (reply.status == 200) reply.body = file.bytes;
+  if (reply.status == 200) reply.body = std::move(bytes);
   exchange.reply(std::move(reply));
 }
 
@@ -41,7 +58,7 @@ void answer(http::Exchange& exchange, const PageFile& file, const std::string& t
 void add_page_routes(http::Router& router, ApiContext&) {
   for (const PageFile& file : page_files()) {
     type_of(file.name);
-    const std::string tag = "\"" + sha256(file.bytes).substr(0, 16) + "\"";
+    const std::string tag = tag_of(file.bytes);
     http::Route route;
     route.method = "GET";
     route.pattern = file.name == "index.html" ? "/" : "/" + std::string(file.name);
@@ -54,7 +71,7 @@ void add_page_routes(http::Router& router, ApiContext&) {
   description.pattern = "/openapi.json";
   description.handler = [](const http::ExchangePtr& exchange) {
     http::Reply reply;
-    reply.body = openapi_document();
+    reply.body = openapi_document(exchange->request().prefix);
     exchange->reply(std::move(reply));
   };
   description.open = true;

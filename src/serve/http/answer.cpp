@@ -7,6 +7,7 @@
 namespace inkstone::http {
 namespace {
 
+using serve::given;
 using serve::log_line;
 using serve::LogLevel;
 
@@ -50,11 +51,13 @@ std::string Answer::piece(std::string_view bytes) const {
 std::string Answer::end() const { return chunked_ && request_.method != "HEAD" ? "0\r\n\r\n" : ""; }
 
 void Answer::log(bool client_gone, uint64_t written) const {
-  // Probes come every few seconds and say nothing.
-  const LogLevel level = is_probe(request_.path) ? LogLevel::kDebug : LogLevel::kInfo;
+  // Probes and open pages come every few seconds and say nothing.
+  const bool routine = is_probe(request_.path) || request_.path == "/queue";
+  const LogLevel level = routine ? LogLevel::kDebug : LogLevel::kInfo;
   const double took = std::chrono::duration<double>(Clock::now() - started_).count();
   log_line(level, client_gone ? "client gone" : "request",
            {{"request", request_.id},
+            {"trace", given(request_.trace)},
             {"client", request_.client},
             {"method", request_.method},
             {"path", request_.path},

@@ -1,6 +1,6 @@
 // The page: requests images, shows their progress, and keeps them in this browser.
-import { keptImages, keep, remove, removeAll, onChange } from "/kept.js";
-import { ask, events, Refused } from "/server.js";
+import { keptImages, keep, remove, removeAll, onChange } from "./kept.js";
+import { ask, events, Refused } from "./server.js";
 
 const $ = (id) => document.getElementById(id);
 const form = $("form");

@@ -8,6 +8,10 @@ export class Refused extends Error {
   }
 }
 
+// Where the server's addresses begin: this script lies there, whatever path a proxy shows the server below.
+const base = new URL(".", import.meta.url).pathname;
+const below = (path) => (path.startsWith(base) ? path : base + path.slice(1));
+
 let asking = null;  // one dialog, however many requests wait for the key
 
 function askForKey() {
@@ -36,7 +40,7 @@ async function refusal(reply) {
 export async function ask(method, path, body, headers = {}, signal = undefined) {
   for (;;) {
     const key = sessionStorage.getItem("key");
-    const reply = await fetch(path, {
+    const reply = await fetch(below(path), {
       method, signal, cache: "no-store",
       keepalive: method === "DELETE",  // is sent even as the page goes
       headers: { ...headers, ...(key ? { Authorization: `Bearer ${key}` } : {}), ...(body ? { "Content-Type": "application/json" } : {}) },
