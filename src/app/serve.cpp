@@ -128,7 +128,8 @@ class Service {
   void poll() {
     if (exit_by_ > 0 && (server_->idle() || gateway_.now() > exit_by_)) return exit_loop();
     if (!gateway_.model() && !stopping_ && no_worker_starts()) {
-      log_text(LogLevel::kError, "failed", "inkstone: no worker started; see the errors above");
+      log_text(LogLevel::kError, "failed",
+               (settings_.log_json ? "" : "inkstone: ") + std::string("no worker started; see the errors above"));
       exit_code_ = 1;
       return exit_loop();
     }

@@ -26,16 +26,18 @@ def missing():
 
 class Browser(unittest.TestCase):
     keys = None
+    flags = ()
+    path = ""
 
     @classmethod
     def setUpClass(cls):
-        cls.server = cls.enterClassContext(Server(keys=cls.keys))
+        cls.server = cls.enterClassContext(Server(*cls.flags, keys=cls.keys))
 
     def setUp(self):
         self.folder = self.enterContext(tempfile.TemporaryDirectory(prefix="inkstone_page_"))
         self.browser = self.open_browser()
         self.addCleanup(self.browser.quit)
-        self.browser.get(self.server.url)
+        self.browser.get(self.server.url + self.path)
 
     def tearDown(self):  # a broken policy or script says so here; a refusal that a test asked for is none
         said = [line["message"] for line in self.browser.get_log("browser") if line["level"] == "SEVERE"]
@@ -193,6 +195,20 @@ class Page(Browser):
             !(field.labels?.length || field.textContent.trim() || field.getAttribute('aria-labelledby') ||
               field.getAttribute('aria-label'))).map((field) => field.outerHTML)""")
         self.assertEqual(unnamed, [])
+
+
+class PageBelowAPath(Browser):
+    flags = ("--root-path", "/ink/stone")
+    path = "/ink/stone"
+
+    def test_it_draws_keeps_and_cancels_there(self):
+        self.until(lambda: self.text("#model"), "the model's name")
+        self.generate(1, prompt="a fox", steps=3)
+        self.fill(prompt="a castle", steps=200)
+        self.find("#generate").click()
+        self.until(lambda: "step" in self.text("#status"), "a step")
+        self.find("#cancel").click()
+        self.assertTrue(self.server.until_idle())
 
 
 class PageWithKeys(Browser):
