@@ -64,9 +64,11 @@ struct DeviceWatch::State {
 };
 
 DeviceWatch::DeviceWatch(const std::vector<std::string>& devices, Look look, double fresh) {
-  if (std::ranges::none_of(devices, [](const std::string& device) { return device.starts_with("npu"); })) return;
+  std::vector<std::string> cards = devices;
+  std::erase_if(cards, [](const std::string& device) { return !device.starts_with("npu"); });
+  if (cards.empty()) return;
   state_ = std::make_shared<State>();
-  state_->devices = devices;
+  state_->devices = std::move(cards);
   std::ranges::replace(state_->devices, "npu", "npu:0");
   state_->look = std::move(look);
   state_->fresh = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(fresh));

@@ -32,7 +32,9 @@ std::vector<serve::DeviceReading> awaited(DeviceWatch& watch) {
 }
 
 TEST(DeviceWatch, tells_what_the_driver_says_of_the_cards_that_are_served) {
-  DeviceWatch watch({"cpu", "npu:1"}, [] { return std::vector<DeviceStatus>{card("npu:0", 10), card("npu:1", 63)}; });
+  DeviceWatch watch({"cpu", "npu:1"}, [] {
+    return std::vector<DeviceStatus>{card("cpu", 1), card("npu:0", 10), card("npu:1", 63)};
+  });
   const std::vector<serve::DeviceReading> readings = awaited(watch);
   ASSERT_EQ(readings.size(), 1u);
   EXPECT_EQ(readings[0].device, "npu:1");

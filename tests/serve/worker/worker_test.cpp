@@ -128,10 +128,10 @@ TEST(Worker, plans_its_memory_for_the_images_that_pay) {
   Served all({4, 256, 256 * 128, {}});
   std::string asked;
   Served few({4, 256, 256 * 128, {}, [&](const Hello& hello) {
-                asked = hello.device + " " + hello.precision + " " + hello.model.name;
+                asked = hello.device + " " + hello.precision + " " + hello.description;
                 return 2;
               }});
-  EXPECT_EQ(asked, "cpu fp32 demo");
+  EXPECT_EQ(asked, "cpu fp32 " + all.hello().description) << "what a curve is kept by is known by then";
   EXPECT_EQ(few.hello().max_jobs, 2);
   EXPECT_THAT(few.hello().memory[0], HasSubstr("2 images (more do not pay here)"));
   EXPECT_THAT(all.hello().memory[0], HasSubstr("4 images of"));
