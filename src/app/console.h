@@ -8,15 +8,15 @@
 
 namespace inkstone {
 
+inline void write_error_line(std::string_view line) { write_error(std::string(line) + "\n"); }
+
 struct Console {
   bool quiet = false, verbose = false;
-  // Of a server, which a full pipe must not stop: lines may be lost.
-  bool never_waits = false;
+  // Where lines go; of a server to its log.
+  void (*out)(std::string_view line) = write_error_line;
 
   void say(std::string_view line) const {
-    if (quiet) return;
-    const std::string text = std::string(line) + "\n";
-    never_waits ? write_error_unless_full(text) : write_error(text);
+    if (!quiet) out(line);
   }
   void detail(std::string_view line) const {
     if (verbose) say(line);

@@ -58,12 +58,12 @@ void name_process(const char* name) { prctl(PR_SET_NAME, name); }
 
 void write_error(std::string_view text) { write_all(STDERR_FILENO, text); }
 
-void write_error_unless_full(std::string_view text) {
+void write_output_unless_full(std::string_view text) {
   while (!text.empty()) {
-    pollfd error_output{STDERR_FILENO, POLLOUT, 0};
-    if (poll(&error_output, 1, 0) != 1 || !(error_output.revents & POLLOUT)) return;
+    pollfd output{STDOUT_FILENO, POLLOUT, 0};
+    if (poll(&output, 1, 0) != 1 || !(output.revents & POLLOUT)) return;
     const std::string_view piece = text.substr(0, kPipePiece);
-    if (!write_all(STDERR_FILENO, piece)) return;
+    if (!write_all(STDOUT_FILENO, piece)) return;
     text.remove_prefix(piece.size());
   }
 }

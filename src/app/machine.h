@@ -20,10 +20,10 @@ void restart_with_short_spins(char** arguments);
 void name_process(const char* name);
 
 void write_error(std::string_view text);  // to standard error, at once; failures are nobody's concern
-// The same without a wait: what a full pipe does not take is lost.
-void write_error_unless_full(std::string_view text);
 // To standard output, whole; throws Error with the reason. A reader that went away (EPIPE) is Error too.
 void write_output(std::string_view text);
+// Without a wait: what a full pipe does not take is lost, and so are failures.
+void write_output_unless_full(std::string_view text);
 std::string read_input(size_t max_bytes);  // standard input to its end; throws Error where there is more
 
 }  // namespace inkstone

@@ -14,8 +14,10 @@
 #include "app/machine.h"
 #include "app/report.h"
 #include "app/signals.h"
+#include "base/environment.h"
 #include "base/error.h"
 #include "base/utf8.h"
+#include "serve/support/log.h"
 
 namespace {
 
@@ -23,10 +25,30 @@ using namespace inkstone;
 
 constexpr int kFailed = 1, kMisused = 2;
 
+bool is_server(const std::vector<std::string>& arguments) {
+  return !arguments.empty() &&
+         (arguments[0] == command_name(Command::kServe) || arguments[0] == command_name(Command::kWorker));
+}
+
+// Of a server standard error is its log's, whose format counts for what ends its start too.
+bool asks_for_json_log(const std::vector<std::string>& arguments) {
+  for (size_t i = 0; i < arguments.size(); ++i)
+    if (arguments[i].starts_with("--log-format"))
+      return arguments[i] == "--log-format=json" || (i + 1 < arguments.size() && arguments[i + 1] == "json");
+  return flag_environment("INKSTONE_LOG_FORMAT") == "json";
+}
+
+void write_server_error(const std::string& text, bool json) {
+  serve::set_log(json, serve::LogLevel::kError);
+  serve::log_text(serve::LogLevel::kError, "failed", text);
+}
+
 int run(const std::vector<std::string>& arguments, Options& options) {
   CommandLine line = parse_command_line(arguments);
   if (line.text) {
-    if (line.misused)
+    if (line.misused && is_server(arguments))
+      write_server_error(*line.text, asks_for_json_log(arguments));
+    else if (line.misused)
       write_error(*line.text);
     else
       write_output(*line.text);
@@ -35,7 +57,7 @@ int run(const std::vector<std::string>& arguments, Options& options) {
   options = std::move(line.options);
   if (line.command == Command::kServe) apply_environment(line.command, options);
   if (options.config) apply_config_file(*options.config, options, line.command);
-  install_signal_handlers(options.json.value_or(false));
+  install_signal_handlers(options.json.value_or(false), options.log_format == "json");
   switch (line.command) {
     case Command::kGenerate: return run_generate(options);
     case Command::kPull: return run_pull(options);
@@ -49,9 +71,16 @@ int run(const std::vector<std::string>& arguments, Options& options) {
   return kFailed;
 }
 
-int refuse(const Options& options, const std::string& what, const char* where, int code) {
-  const bool verbose = options.verbose.value_or(false) && *where;
-  write_error("inkstone: " + one_line(what) + (verbose ? std::string(" (") + where + ")" : "") + "\n");
+int refuse(const std::vector<std::string>& arguments, const Options& options, const Error& error, int code) {
+  const std::string what = error.what();
+  const bool verbose = options.verbose.value_or(false) && *error.where();
+  const std::string text = one_line(what) + (verbose ? std::string(" (") + error.where() + ")" : "");
+  if (is_server(arguments)) {
+    const bool json = options.log_format == "json" || asks_for_json_log(arguments);
+    write_server_error(json ? text : "inkstone: " + text, json);
+    return code;
+  }
+  write_error("inkstone: " + text + "\n");
   try {
     if (options.json.value_or(false)) print_json_error(what, code);
   } catch (const Error&) {  // standard output is gone, and standard error has the reason
@@ -75,12 +104,13 @@ int main(int count, char** values) {
   try {
     return run(arguments, options);
   } catch (const UsageError& error) {
-    return refuse(options, error.what(), error.where(), kMisused);
+    return refuse(arguments, options, error, kMisused);
   } catch (const Error& error) {
-    return refuse(options, error.what(), error.where(), kFailed);
+    return refuse(arguments, options, error, kFailed);
   } catch (const std::bad_alloc&) {
-    return refuse(options, "the machine has no memory left: try a smaller size, or --memory-budget", "", kFailed);
+    const Error error("the machine has no memory left: try a smaller size, or --memory-budget");
+    return refuse(arguments, options, error, kFailed);
   } catch (const std::exception& error) {
-    return refuse(options, error.what(), "", kFailed);
+    return refuse(arguments, options, Error(error.what()), kFailed);
   }
 }

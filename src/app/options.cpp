@@ -32,6 +32,7 @@ std::vector<std::string> host_choices() { return {"x86_64", "aarch64"}; }
 std::vector<std::string> batching_choices() { return {"step", "static", "off"}; }
 std::vector<std::string> weight_variants() { return {"auto", "fp16", "none"}; }
 std::vector<std::string> log_formats() { return {"text", "json"}; }
+std::vector<std::string> log_levels() { return {"debug", "info", "warn", "error"}; }
 std::vector<std::string> switches() { return {"auto", "on", "off"}; }
 
 // clang-format off
@@ -53,13 +54,15 @@ const Setting kSettings[] = {
     {"vae-tiling", "", "Model and machine", "WHEN", "decode the image in bands: less memory, the same image;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::vae_tiling, 0, 0, switches},
     {"attention-slicing", "", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::attention_slicing, 0, 0, switches},
 
-    {"device", "", "Model and machine", "LIST", "cpu, or Ascend cards (which need --compiled): npu:0,npu:1 [cpu]", kS, &Options::devices},
+    {"device", "", "Model and machine", "LIST", "cpu, or Ascend cards (which need --compiled): npu:0,1 or npu:all [cpu]", kS, &Options::devices},
     {"workers", "", "Model and machine", "N", "worker processes for each device [1]", kS, &Options::workers, 1, 64},
 
     {"host", "", "Address", "ADDRESS", "where to listen; 0.0.0.0: other machines too; then with --api-key-file [127.0.0.1]", kS, &Options::host},
     {"port", "p", "Address", "N", "0: one that is free, which is printed [8080]", kS, &Options::port, 0, 65535},
     {"api-key-file", "", "Address", "FILE", "lines NAME:KEY, for Authorization: Bearer KEY or NAME and KEY as HTTP Basic\n[no keys: anyone may use it]", kS, &Options::key_file},
     {"host-names", "", "Address", "LIST", "names of this server that a Host header may say besides loopback's and --host", kS, &Options::host_names},
+    {"trusted-proxies", "", "Address", "LIST", "proxies whose X-Forwarded-For, -Proto, -Host and -Prefix, or Forwarded, are believed:\naddresses, networks (10.0.0.0/8), loopback, private [none]", kS, &Options::trusted_proxies},
+    {"root-path", "", "Address", "PATH", "the path below which a proxy shows this server, such as /inkstone; links begin with it", kS, &Options::root_path},
     {"origins", "", "Address", "LIST", "sites whose pages may send requests from a browser, besides the server's own:\nhttps://example.org", kS, &Options::origins},
 
     {"model-alias", "", "Address", "LIST", "other names of the model for OpenAI's clients: gpt-image-1,dall-e-3", kS, &Options::model_alias},
@@ -83,7 +86,8 @@ const Setting kSettings[] = {
     {"grace", "", "Operation", "SECONDS", "time for running requests to end after SIGTERM [60]", kS, &Options::grace, 0, 1e6},
     {"watchdog", "", "Operation", "X", "a worker that takes X times as long as predicted is replaced [8]", kS, &Options::watchdog, 2, 1000},
     {"watchdog-min", "", "Operation", "SECONDS", "least time before a worker is replaced [20]", kS, &Options::watchdog_min, 0.1, 1e5},
-    {"log-format", "", "Operation", "NAME", "text or json, a line an event, on standard error [text]", kS, &Options::log_format, 0, 0, log_formats},
+    {"log-format", "", "Operation", "NAME", "text or json, a line an event, on standard error [text]", kS | kW, &Options::log_format, 0, 0, log_formats},
+    {"log-level", "", "Operation", "NAME", "the least that is logged: debug, info, warn or error [info; with --verbose debug]", kS, &Options::log_level, 0, 0, log_levels},
     {"log-prompts", "", "Operation", "", "log prompts too", kS, &Options::log_prompts},
 
     {"steps", "num-inference-steps", "Measurement", "N", "guided denoising steps of each image, all timed [2]", kB, &Options::timed_steps, 1, kMaxImageSteps},

@@ -12,7 +12,9 @@
 
 #include "app/commands.h"
 #include "app/console.h"
+#include "app/device_watch.h"
 #include "app/loading.h"
+#include "app/serve_devices.h"
 #include "app/serve_report.h"
 #include "app/serve_settings.h"
 #include "base/error.h"
@@ -29,6 +31,9 @@ constexpr std::chrono::milliseconds kPollInterval{50};
 // Seconds for clients to read their answers, once all orders have ended.
 constexpr double kReadSeconds = 5;
 
+using serve::log_text;
+using serve::LogLevel;
+
 bool loopback(const std::string& host) { return host.starts_with("127.") || host == "::1" || host == "localhost"; }
 
 class Service {
@@ -37,20 +42,25 @@ class Service {
       : settings_(std::move(settings)),
         console_(console),
         gateway_(events_, settings_, worker_program(options, settings_)),
+        cards_(settings_.devices),
         context_{gateway_, settings_, [this] { return server_ ? server_->figures() : http::Figures{}; }},
         signals_(events_, SIGINT, SIGTERM),
         timer_(events_) {
+    context_.device_readings = [this] { return cards_.readings(); };
     server_ = std::make_unique<http::Server>(events_, settings_.http, router());
     struct sigaction before {};
     if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) signals_.add(SIGHUP);
     gateway_.on_ready([this] { report(); });
     wait_for_signal();
     poll();
-    write_output("listening on " + address_text(settings_.http, server_->port()) + "\n");
+    const std::string address = address_text(settings_.http, server_->port());
+    write_output_unless_full("listening on " + address + "\n");
+    if (settings_.log_json) serve::log_line(LogLevel::kInfo, "listening", {{"address", address}});
     if (!loopback(settings_.http.host) && settings_.http.key_file.empty())
-      console_.say("inkstone serve: warning: no API keys: anyone who can reach " + settings_.http.host +
-                   " can use this server (--api-key-file)");
-    console_.say("inkstone serve: loading the model; the page and /health/ready already answer");
+      say(LogLevel::kWarning, "no_keys",
+          "warning: no API keys: anyone who can reach " + settings_.http.host +
+              " can use this server (--api-key-file)");
+    say(LogLevel::kInfo, "loading", "loading the model; the page and /health/ready already answer");
   }
 
   int run() {
@@ -70,9 +80,14 @@ class Service {
     return router;
   }
 
+  void say(LogLevel level, const char* event, const std::string& text) const {
+    if (!console_.quiet) log_text(level, event, text);
+  }
+
   void report() {
-    console_.say(serve_report(gateway_.figures(), *gateway_.model(), settings_) + "ready      " +
-                 address_text(settings_.http, server_->port()));
+    say(LogLevel::kInfo, "ready",
+        serve_report(gateway_.figures(), *gateway_.model(), settings_) + "ready      " +
+            address_text(settings_.http, server_->port()));
   }
 
   void wait_for_signal() {
@@ -113,7 +128,8 @@ class Service {
   void poll() {
     if (exit_by_ > 0 && (server_->idle() || gateway_.now() > exit_by_)) return exit_loop();
     if (!gateway_.model() && !stopping_ && no_worker_starts()) {
-      console_.say("inkstone serve: no worker started; see the errors above");
+      log_text(LogLevel::kError, "failed",
+               (settings_.log_json ? "" : "inkstone: ") + std::string("no worker started; see the errors above"));
       exit_code_ = 1;
       return exit_loop();
     }
@@ -133,6 +149,7 @@ class Service {
   Console console_;
   boost::asio::io_context events_{1};
   serve::Gateway gateway_;
+  DeviceWatch cards_;
   serve::ApiContext context_;
   std::unique_ptr<http::Server> server_;
   boost::asio::signal_set signals_;
@@ -157,24 +174,34 @@ serve::ServeSettings within_descriptors(serve::ServeSettings settings, rlim_t de
   constexpr rlim_t kOthers = 64, kFewest = 8;
   const rlim_t places = std::max(kFewest, descriptors > kOthers ? descriptors - kOthers : 0);
   if (places >= static_cast<rlim_t>(settings.http.max_connections)) return settings;
-  console.say("inkstone serve: at most " + std::to_string(places) + " connections instead of " +
+  console.say("at most " + std::to_string(places) + " connections instead of " +
               std::to_string(settings.http.max_connections) + ": the system allows this process " +
               std::to_string(descriptors) + " open files (ulimit -Hn)");
   settings.http.max_connections = static_cast<int>(places);
   return settings;
 }
 
+serve::LogLevel log_level(const Options& options) {
+  if (options.log_level == "debug") return LogLevel::kDebug;
+  if (options.log_level == "info") return LogLevel::kInfo;
+  if (options.log_level == "warn") return LogLevel::kWarning;
+  if (options.log_level == "error") return LogLevel::kError;
+  return options.verbose.value_or(false) ? LogLevel::kDebug : LogLevel::kInfo;
+}
+
 }  // namespace
 
 int run_serve(Options options) {
-  const Console console{options.quiet.value_or(false), options.verbose.value_or(false), true};
+  serve::set_log(options.log_format == "json", log_level(options));
+  const Console console{options.quiet.value_or(false), options.verbose.value_or(false),
+                        [](std::string_view text) { log_text(LogLevel::kInfo, "note", text); }};
   if (options.threads) options.threads = thread_count(options, console);
   // Fails at once if there is none.
   if (options.model) find_model(*options.model);
+  serve::ServeSettings settings = serve_settings(options);
+  check_devices(settings.devices, options.verbose.value_or(false));
   const rlim_t descriptors = allow_many_descriptors();
-  serve::set_log(options.log_format == "json",
-                 options.verbose.value_or(false) ? serve::LogLevel::kDebug : serve::LogLevel::kInfo);
-  return Service(options, within_descriptors(serve_settings(options), descriptors, console), console).run();
+  return Service(options, within_descriptors(std::move(settings), descriptors, console), console).run();
 }
 
 }  // namespace inkstone

@@ -3,19 +3,22 @@
 #include <fmt/format.h>
 
 #include "app/byte_size.h"
-#include "app/measurement.h"
 #include "app/report.h"
 
 namespace inkstone {
 namespace {
 
+std::string in_seconds(double seconds) {
+  return fmt::format("{:.{}f} s", seconds, seconds >= 100 ? 0 : seconds >= 1 ? 1 : seconds >= 0.1 ? 2 : 4);
+}
+
 std::string curve_line(const serve::ShapeTimes& times) {
   std::string text = fmt::format("  {}x{}{}: encode {}, step", times.width, times.height,
-                                 times.estimated ? ", as estimated" : "", seconds_text(times.encode_seconds));
+                                 times.estimated ? ", as estimated" : "", in_seconds(times.encode_seconds));
   for (const serve::BatchTime& time : times.steps)
     text += fmt::format("{} {} row{} {}", &time == &times.steps.front() ? "" : ",", time.batch_rows,
-                        time.batch_rows == 1 ? "" : "s", seconds_text(time.seconds));
-  return text + fmt::format(", decode {}\n", seconds_text(times.decode_seconds));
+                        time.batch_rows == 1 ? "" : "s", in_seconds(time.seconds));
+  return text + fmt::format(", decode {}\n", in_seconds(times.decode_seconds));
 }
 
 std::string worker_text(const serve::WorkerFigures& worker) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "app/serve_devices.h"
 #include "base/cache_folder.h"
 #include "base/error.h"
 
@@ -23,8 +24,14 @@ std::vector<std::string> pieces(const std::string& list) {
 }
 
 std::vector<std::string> devices_of(const std::string& list) {
-  const std::vector<std::string> devices = pieces(list);
+  std::vector<std::string> devices = pieces(list);
   INKSTONE_CHECK_USAGE(!devices.empty(), "--device ", list, ": names no device");
+  for (size_t i = 1; i < devices.size(); ++i) {  // "npu:0,1"
+    const size_t colon = std::min(devices[i - 1].find(':'), devices[i - 1].size());
+    const bool number = devices[i].find_first_not_of("0123456789") == devices[i].npos;
+    if (number && colon < devices[i - 1].size()) devices[i] = devices[i - 1].substr(0, colon + 1) + devices[i];
+  }
+  if (std::ranges::count(devices, kAllNpus)) devices = with_all_npus(devices, device_status());
   for (const std::string& device : devices) {
     Options one;
     assign(one, *find_setting(Command::kWorker, "device"), device, "--device " + device);
@@ -41,6 +48,8 @@ serve::Batching batching_of(const std::string& name) {
 void set_http(const Options& options, http::Settings& http) {
   http.host = options.host.value_or(http.host);
   http.port = static_cast<uint16_t>(options.port.value_or(http.port));
+  http.trusted_proxies = pieces(options.trusted_proxies.value_or(""));
+  http.root_path = options.root_path.value_or("");
   http.host_names = pieces(options.host_names.value_or(""));
   http.origins = pieces(options.origins.value_or(""));
   http.key_file = options.key_file.value_or("");
@@ -84,11 +93,9 @@ serve::WorkerProgram worker_program(const Options& options, const serve::ServeSe
     program.push_back(value);
   };
   const std::pair<const char*, const std::optional<std::string>&> texts[] = {
-      {"model", options.model},
-      {"precision", options.precision},
-      {"compiled", options.compiled},
-      {"vae-tiling", options.vae_tiling},
-      {"attention-slicing", options.attention_slicing}};
+      {"model", options.model},           {"precision", options.precision},
+      {"compiled", options.compiled},     {"log-format", options.log_format},
+      {"vae-tiling", options.vae_tiling}, {"attention-slicing", options.attention_slicing}};
   for (const auto& [flag, value] : texts)
     if (value) add(flag, *value);
   if (options.memory_budget) add("memory-budget", std::to_string(options.memory_budget->bytes));

@@ -1,5 +1,6 @@
 #include "app/signals.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -13,18 +14,25 @@ namespace inkstone {
 namespace {
 
 // All that a handler reads. Lock-free, so it may.
-std::atomic<bool> json_wanted{false}, on_terminal{false};
+std::atomic<bool> json_wanted{false}, json_log_wanted{false}, on_terminal{false};
 std::atomic<const char*> stop_line{"inkstone: interrupted\n"};
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<const char*>::is_always_lock_free);
 
+// What a full pipe does not take is lost: the program must end.
 void write_text(int descriptor, const char* text) {
+  pollfd output{descriptor, POLLOUT, 0};
+  if (poll(&output, 1, 0) != 1 || !(output.revents & POLLOUT)) return;
   if (write(descriptor, text, std::strlen(text)) < 0) return;
 }
 
 [[noreturn]] void leave(const char* line, const char* json, int code) {
   if (const char* file = unfinished_file()) unlink(file);
-  if (on_terminal) write_text(STDERR_FILENO, "\n");
-  write_text(STDERR_FILENO, line);
+  if (json_log_wanted) {
+    write_text(STDERR_FILENO, json);
+  } else {
+    if (on_terminal) write_text(STDERR_FILENO, "\n");
+    write_text(STDERR_FILENO, line);
+  }
   if (json_wanted) write_text(STDOUT_FILENO, json);
   _exit(code);
 }
@@ -49,8 +57,9 @@ void handle(int signal, void (*handler)(int)) {
 
 }  // namespace
 
-void install_signal_handlers(bool json) {
+void install_signal_handlers(bool json, bool json_log) {
   json_wanted = json;
+  json_log_wanted = json_log;
   on_terminal = is_terminal(STDERR_FILENO);
   for (int failed_write : {SIGPIPE, SIGXFSZ}) signal(failed_write, SIG_IGN);
   for (int stop : {SIGINT, SIGTERM, SIGHUP}) handle(stop, on_stop);

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <mutex>
 
+#include "backend/ascend/library.h"
 #include "backend/ascend/survey.h"
 #include "backend/ascend/versions.h"
 #include "backend/cpu/device.h"
@@ -158,6 +159,15 @@ std::vector<DeviceStatus> device_status(const fs::path& root) {
   std::vector<DeviceStatus> devices{cpu_status(), cuda_status(root)};
   for (DeviceStatus& device : npu_status(root)) devices.push_back(std::move(device));
   return devices;
+}
+
+std::optional<DeviceAbsence> ascendcl_absence() {
+  const std::optional<NpuAbsence> absence = ascend::library_absence();
+  if (!absence) return {};
+  DeviceAbsence result{absence->way_out, absence->because, ""};
+  for (const std::string& path : ascend::library_candidates())
+    result.looked_for += (result.looked_for.empty() ? "" : ", ") + path;
+  return result;
 }
 
 double fragmentation(uint64_t largest_free, uint64_t free) {

@@ -52,6 +52,14 @@ struct DeviceStatus {
 // looked for below `root`.
 std::vector<DeviceStatus> device_status(const std::filesystem::path& root = "/");
 
+struct DeviceAbsence {
+  std::string way_out, because;
+  std::string looked_for;  // files, separated by commas
+};
+// Why AscendCL, without which no npu device works, cannot be opened; nothing where it can. It is tried in
+// a child process, so that nothing of it stays in this one; call it before threads are started.
+std::optional<DeviceAbsence> ascendcl_absence();
+
 // 0: all free memory is one block. Near 1: it is in small pieces.
 double fragmentation(uint64_t largest_free, uint64_t free);
 

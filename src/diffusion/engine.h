@@ -38,6 +38,7 @@ class Engine {
   ResolvedRequest resolve(const ImageRequest& request) const;
   // For the requests that start from now on, and without what was reserved; 0: what the machine has free.
   void set_memory_budget(size_t bytes);
+  Precision precision() const { return planner_.precision(); }  // of every plan
   // UsageError for a budget that cannot be kept, with the least that can.
   EnginePlan plan(const ResolvedRequest& request);
   // From now on one plan for all requests (MemoryPlanner::reserve). resolve() refuses what is beyond it.

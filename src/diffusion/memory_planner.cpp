@@ -291,7 +291,7 @@ std::vector<std::pair<int, int>> MemoryPlanner::extreme_sizes(const Capacity& ca
   const int narrow = std::max(down(capacity.max_pixels / side), multiple);
   std::vector<std::pair<int, int>> sizes{{square, square}};
   if (narrow < square) sizes.insert(sizes.end(), {{side, narrow}, {narrow, side}});
-  const Precision precision = precision_of(options_, backend_.info());
+  const Precision precision = this->precision();
   const int cfg_copies = pipeline_.traits.distilled ? 1 : 2;
   std::erase_if(sizes, [&](const auto& size) {
     return !backend_.has(step_stage(pipeline_, {1, cfg_copies, size.first, size.second}, precision).graph, {precision});
@@ -301,6 +301,8 @@ std::vector<std::pair<int, int>> MemoryPlanner::extreme_sizes(const Capacity& ca
 }
 
 // Takes fewer jobs in a step before it gives up anything that makes a step slower.
+Precision MemoryPlanner::precision() const { return precision_of(options_, backend_.info()); }
+
 EnginePlan MemoryPlanner::reserve(const Capacity& capacity) {
   INKSTONE_CHECK_USAGE(capacity.jobs >= 1, "a step of ", capacity.jobs, " jobs");
   const PlanKey key{capacity.max_side, capacity.max_side, !pipeline_.traits.distilled};

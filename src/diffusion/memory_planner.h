@@ -51,6 +51,7 @@ class MemoryPlanner {
   MemoryPlanner(const Pipeline& pipeline, Backend& backend, PlanOptions options);
   // for later plans; 0: what is free
   void set_budget(size_t bytes);
+  Precision precision() const;  // of every plan
   // Throws UsageError naming the smallest budget that works if it cannot fit.
   const EnginePlan& plan(const PlanKey& key);
   // One plan for all requests, made for the largest, without approximations. If memory is too small

@@ -9,6 +9,7 @@
 #include "app/command_line.h"
 #include "app/config_file.h"
 #include "app/environment.h"
+#include "app/serve_devices.h"
 #include "base/error.h"
 
 namespace inkstone {
@@ -38,6 +39,32 @@ TEST(ServeSettings, flags_set_them) {
   EXPECT_EQ(settings.max_kept_bytes, 1 << 20);
   EXPECT_TRUE(settings.log_json);
   EXPECT_EQ(serve_settings({}).http.host, "127.0.0.1");
+}
+
+DeviceStatus chip(const std::string& name, bool present = true) {
+  DeviceStatus status;
+  status.name = name;
+  status.present = present;
+  if (!present) {
+    status.absent_because = "no driver is here";
+    status.way_out = "install the driver";
+  }
+  return status;
+}
+
+TEST(ServeSettings, cards_have_short_lists) {
+  EXPECT_THAT(serve_settings(options_of({"--device", "npu:0,1, 3"})).devices, ElementsAre("npu:0", "npu:1", "npu:3"));
+  EXPECT_THROW(serve_settings(options_of({"--device", "npu:0,1,npu:1"})), UsageError);
+  EXPECT_THROW(serve_settings(options_of({"--device", "cpu,1"})), UsageError);
+  const std::vector<DeviceStatus> there{chip("cpu"), chip("npu:0"), chip("npu:1", false), chip("npu:2")};
+  EXPECT_THAT(with_all_npus({"cpu", "npu:all"}, there), ElementsAre("cpu", "npu:0", "npu:2"));
+  const std::vector<DeviceStatus> none{chip("cpu"), chip("npu:0", false)};
+  try {
+    with_all_npus({"npu:all"}, none);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "--device npu:all: install the driver: no driver is here");
+  }
 }
 
 TEST(ServeSettings, devices_that_nobody_knows_or_that_stand_twice_are_refused) {

@@ -54,11 +54,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   boost::asio::io_context events(1);
   Settings settings;
   settings.max_body = 100;
+  settings.trusted_proxies = {"private"};
+  settings.root_path = "/ink";
   const auto state = std::make_shared<ServerState>(events, settings, routes(), false);
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return 0;
   Connection::Socket socket(events, boost::asio::generic::stream_protocol(AF_UNIX, 0), ends[0]);
-  std::make_shared<Connection>(state, std::move(socket), "fuzz", false)->start();
+  std::make_shared<Connection>(state, std::move(socket), Peer{"fuzz", true})->start();
   std::string answers;
   const size_t step = how % 16 ? how % 16 * 8u : bytes.size();
   for (size_t i = 0; i < bytes.size(); i += step) {

@@ -1,6 +1,8 @@
 #include "backend/ascend/library.h"
 
 #include <dlfcn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -96,7 +98,60 @@ Api bind_all(Symbols& symbols, const std::string& path) {
   return api;
 }
 
+struct Opening {
+  void* handle = nullptr;
+  std::string path;    // as it was opened
+  std::string broken;  // a file that is there and cannot be opened: why
+};
+
+Opening open_first_candidate() {
+  // Otherwise CANN's tracer replaces this program's handlers for SIGINT and SIGTERM.
+  setenv("ASCEND_COREDUMP_SIGNAL", "none", 0);
+  Opening result;
+  for (const std::string& path : library_candidates()) {
+    const Opened opened = open(path);
+    if (opened.handle) return {opened.handle, path, ""};
+    // For a plain name only the loader knows whether the file is missing or one that it needs.
+    std::error_code ignored;
+    const bool there = path == kName ? opened.error.rfind(kName, 0) != 0 : fs::exists(path, ignored);
+    if (there && result.broken.empty()) result.broken = reason(opened.error);
+  }
+  return result;
+}
+
+// What a child process says, to its end, and how it ended.
+std::string said_by(pid_t child, int output, int& status) {
+  std::string text;
+  char piece[4096];
+  for (ssize_t got; (got = read(output, piece, sizeof piece)) > 0;) text.append(piece, static_cast<size_t>(got));
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  return text;
+}
+
 }  // namespace
+
+std::optional<NpuAbsence> library_absence() {
+  int ends[2];
+  if (pipe(ends) != 0) return {};  // whoever opens it will see
+  const pid_t child = fork();
+  if (child == 0) {
+    const Opening opening = open_first_candidate();
+    if (write(ends[1], opening.broken.data(), opening.broken.size()) < 0) _exit(2);
+    _exit(opening.handle ? 0 : 1);
+  }
+  close(ends[1]);
+  int status = 0;
+  const std::string broken = child < 0 ? "" : said_by(child, ends[0], status);
+  close(ends[0]);
+  if (child < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) return {};
+  NpuAbsence absence;
+  absence.way_out = kHowToGet;
+  absence.because = !WIFEXITED(status) ? "AscendCL ends the process that opens it"
+                    : broken.empty()   ? "there is no AscendCL (" + std::string(kName) + ") on this machine"
+                                       : "AscendCL cannot be opened: " + broken;
+  return absence;
+}
 
 std::vector<std::string> library_candidates() {
   if (const auto only = nonempty_environment(Variable::kAscendCl)) return {*only};
@@ -117,23 +172,15 @@ std::vector<std::string> library_candidates() {
 }
 
 Library open_library() {
-  // Otherwise CANN's tracer replaces this program's handlers for SIGINT and SIGTERM.
-  setenv("ASCEND_COREDUMP_SIGNAL", "none", 0);
-  std::string looked, broken;
-  for (const std::string& path : library_candidates()) {
-    const Opened opened = open(path);
-    if (opened.handle) {
-      const size_t slash = path.rfind('/');
-      Symbols symbols{{opened.handle}, slash == std::string::npos ? "" : path.substr(0, slash + 1)};
-      return {bind_all(symbols, path), path};
-    }
-    looked += (looked.empty() ? "" : ", ") + path;
-    // For a plain name only the loader knows whether the file is missing or one that it needs.
-    std::error_code ignored;
-    const bool there = path == kName ? opened.error.rfind(kName, 0) != 0 : fs::exists(path, ignored);
-    if (there && broken.empty()) broken = reason(opened.error);
+  const Opening opening = open_first_candidate();
+  if (opening.handle) {
+    const size_t slash = opening.path.rfind('/');
+    Symbols symbols{{opening.handle}, slash == std::string::npos ? "" : opening.path.substr(0, slash + 1)};
+    return {bind_all(symbols, opening.path), opening.path};
   }
-  if (!broken.empty()) fail(INKSTONE_HERE, {"AscendCL cannot be opened: ", broken, "; ", kHowToGet});
+  if (!opening.broken.empty()) fail(INKSTONE_HERE, {"AscendCL cannot be opened: ", opening.broken, "; ", kHowToGet});
+  std::string looked;
+  for (const std::string& path : library_candidates()) looked += (looked.empty() ? "" : ", ") + path;
   fail(INKSTONE_HERE, {"no AscendCL on this machine: ", kName, " was looked for as ", looked, "; ", kHowToGet});
 }
 

@@ -2,10 +2,12 @@
 // CANN to be built.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "backend/ascend/acl_api.h"
+#include "backend/ascend/npu_chip.h"
 
 namespace inkstone::ascend {
 
@@ -22,5 +24,9 @@ std::vector<std::string> library_candidates();
 // Throws Error with what is missing, where it was looked for and how to get it. It stays open until
 // the process ends, because CANN's threads go on.
 Library open_library();
+
+// Why it cannot be opened; nothing where it can. A child process tries, so that none of CANN's threads
+// and memory stay in this one.
+std::optional<NpuAbsence> library_absence();
 
 }  // namespace inkstone::ascend

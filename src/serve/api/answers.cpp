@@ -175,7 +175,7 @@ namespace {
 
 enum class Detail { kRow, kFull };
 
-JsonObject image_json(const OrderState& order, size_t index, Detail detail) {
+JsonObject image_json(const OrderState& order, size_t index, Detail detail, std::string_view prefix) {
   const ImageState& image = order.images[index];
   const StepCount count = steps_of(order, index);
   JsonObject json{{"index", index},
@@ -189,16 +189,16 @@ JsonObject image_json(const OrderState& order, size_t index, Detail detail) {
   if (image.stage == Stage::kFailed)
     json["error"] = JsonObject{{"code", image.failure.code}, {"message", image.failure.message}};
   if (image.stage != Stage::kDone) return json;
-  if (image.file) json["url"] = "/jobs/" + order.id + "/images/" + std::to_string(index);
+  if (image.file) json["url"] = image_path(prefix, order, index);
   if (detail == Detail::kFull) json["parameters_text"] = image.parameters;
   json["timings"] = timings_json(image.times);
   if (image.cut_short) json["cut_short"] = true;
   return json;
 }
 
-JsonObject job_json(const OrderState& order, Detail detail) {
+JsonObject job_json(const OrderState& order, Detail detail, std::string_view prefix) {
   JsonArray images;
-  for (size_t i = 0; i < order.images.size(); ++i) images.push_back(image_json(order, i, detail));
+  for (size_t i = 0; i < order.images.size(); ++i) images.push_back(image_json(order, i, detail, prefix));
   JsonObject json{{"id", order.id},
                   {"status", status_of(order)},
                   {"created", order.created},
@@ -218,13 +218,23 @@ JsonObject job_json(const OrderState& order, Detail detail) {
 
 }  // namespace
 
-JsonObject job_json(const OrderState& order, const ModelCard* card) {
-  JsonObject json = job_json(order, Detail::kFull);
+std::string job_path(std::string_view prefix, const OrderState& order) {
+  return std::string(prefix) + "/jobs/" + order.id;
+}
+
+std::string image_path(std::string_view prefix, const OrderState& order, size_t image) {
+  return job_path(prefix, order) + "/images/" + std::to_string(image);
+}
+
+JsonObject job_json(const OrderState& order, const ModelCard* card, std::string_view prefix) {
+  JsonObject json = job_json(order, Detail::kFull, prefix);
   json["parameters"] = parameters_json(order, card);
   return json;
 }
 
-JsonObject job_row_json(const OrderState& order) { return job_json(order, Detail::kRow); }
+JsonObject job_row_json(const OrderState& order, std::string_view prefix) {
+  return job_json(order, Detail::kRow, prefix);
+}
 
 http::Reply json_reply(int status, const Json& json) {
   http::Reply reply;
@@ -241,8 +251,8 @@ http::Reply shared_json_reply(std::shared_ptr<const std::string> json) {
   return reply;
 }
 
-http::Reply job_reply(int status, const OrderState& order, const ModelCard* card) {
-  return json_reply(status, job_json(order, card));
+http::Reply job_reply(int status, const OrderState& order, const ModelCard* card, std::string_view prefix) {
+  return json_reply(status, job_json(order, card, prefix));
 }
 
 namespace {

@@ -43,13 +43,16 @@ StepCount preview_steps_of(const OrderState& order, size_t image);  // as its pr
 double progress_of(const ImageState& image);                        // 0 to 1
 double progress_of(const OrderState& order);
 double seconds_left(const OrderState& order);
-JsonObject job_json(const OrderState& order, const ModelCard* card);
+// Paths as a client sees them: `prefix` is its request's.
+std::string job_path(std::string_view prefix, const OrderState& order);
+std::string image_path(std::string_view prefix, const OrderState& order, size_t image);
+JsonObject job_json(const OrderState& order, const ModelCard* card, std::string_view prefix);
 // The same as a row of a list: without prompts and other values of the request.
-JsonObject job_row_json(const OrderState& order);
+JsonObject job_row_json(const OrderState& order, std::string_view prefix);
 
 http::Reply json_reply(int status, const Json& json);
 http::Reply shared_json_reply(std::shared_ptr<const std::string> json);  // 200
-http::Reply job_reply(int status, const OrderState& order, const ModelCard* card);
+http::Reply job_reply(int status, const OrderState& order, const ModelCard* card, std::string_view prefix);
 http::Reply image_reply(const OrderState& order, size_t image);  // its bytes
 
 }  // namespace inkstone::serve

@@ -3,7 +3,9 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
+#include "serve/api/device_reading.h"
 #include "serve/api/shared_answers.h"
 #include "serve/http/http.h"
 #include "serve/http/server.h"
@@ -17,6 +19,8 @@ struct ApiContext {  // outlives the routes
   const ServeSettings& settings;
   std::function<http::Figures()> http_figures;
   SharedAnswers answers{};
+  // The newest that is known of the cards; never waits. Unset: there are none.
+  std::function<std::vector<DeviceReading>()> device_readings{};
 };
 
 // POST /generate, GET /jobs, GET and DELETE /jobs/{id}, GET /jobs/{id}/images/{n}, GET /queue, GET /v1/info.

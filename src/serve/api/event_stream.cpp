@@ -112,7 +112,7 @@ class OrderStream : public OrderListener {
     told_[index].done = true;
     JsonObject data{{"index", index},
                     {"seed", order.order.images[index]->seed},
-                    {"url", "/jobs/" + order.id + "/images/" + std::to_string(index)},
+                    {"url", image_path(exchange().request().prefix, order, index)},
                     {"parameters_text", image.parameters},
                     {"timings", timings_json(image.times)}};
     if (images_ == ImagesAs::kDataUrls) data["image"] = data_url(media_type(order.order.format), *image.file);

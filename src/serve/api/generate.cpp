@@ -34,9 +34,9 @@ http::Reply images_reply(ApiContext& context, const OrderState& order) {
       context.answers.of("generate " + order.id, [&] { return images_text(order, context.service.model()); }));
 }
 
-http::Reply job_url_reply(const OrderState& order, const ModelCard* card) {
-  http::Reply reply = job_reply(202, order, card);
-  reply.headers.emplace_back("location", "/jobs/" + order.id);
+http::Reply job_url_reply(const OrderState& order, const ModelCard* card, std::string_view prefix) {
+  http::Reply reply = job_reply(202, order, card, prefix);
+  reply.headers.emplace_back("location", job_path(prefix, order));
   reply.headers.emplace_back("preference-applied", "respond-async");
   return reply;
 }
@@ -54,7 +54,8 @@ void generate(ApiContext& context, const http::ExchangePtr& exchange) {
   };
   switch (asked.answer) {
     case AnswerAs::kEvents: return stream_order(context.service, exchange, order, ImagesAs::kDataUrls);
-    case AnswerAs::kJobUrl: return exchange->reply(answered(job_url_reply(order, context.service.model())));
+    case AnswerAs::kJobUrl:
+      return exchange->reply(answered(job_url_reply(order, context.service.model(), request.prefix)));
     case AnswerAs::kJson:
       return answer_when_ended(
           context.service, exchange, order, http::ErrorShape::kOwn,

@@ -85,6 +85,7 @@ Order order_from(const http::Request& request, std::string api) {
   order.client = request.client;
   order.api = std::move(api);
   order.request_id = request.id;
+  order.trace = request.trace;
   const std::string_view key = request.header("idempotency-key");
   const bool plain = std::ranges::all_of(key, [](char c) { return c > ' ' && c <= '~'; });
   if (key.size() > kMaxKey || !plain)

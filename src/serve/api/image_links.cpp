@@ -35,8 +35,7 @@ http::Reply ImageLinks::fetch(ImageService& service, const std::string& file) {
 
 std::string own_url(const http::Request& request) {
   const std::string_view host = request.header("host");
-  const bool secure = request.header("x-forwarded-proto") == "https";
-  return is_host(host) ? (secure ? "https://" : "http://") + std::string(host) : "";
+  return is_host(host) ? request.scheme + "://" + std::string(host) + request.prefix : "";
 }
 
 }  // namespace inkstone::serve

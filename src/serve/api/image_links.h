@@ -25,7 +25,7 @@ class ImageLinks {
   LruCache<std::string, Link> links_{4096};
 };
 
-// "http://HOST", as the request's client calls this server; "" where it does not.
+// "http://HOST" or "https://HOST/inkstone", as the request's client calls this server; "" where it does not.
 std::string own_url(const http::Request& request);
 
 }  // namespace inkstone::serve

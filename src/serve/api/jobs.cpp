@@ -36,14 +36,16 @@ void list_jobs(ApiContext& context, const http::ExchangePtr& exchange) {
   }
   const auto end = first + static_cast<std::ptrdiff_t>(std::min(limit, static_cast<size_t>(orders.end() - first)));
   JsonArray jobs;
-  for (auto order = first; order != end; ++order) jobs.push_back(job_row_json(**order));
+  for (auto order = first; order != end; ++order) jobs.push_back(job_row_json(**order, request.prefix));
   JsonObject json{{"jobs", std::move(jobs)}};
-  if (end != orders.end()) json["next"] = "/jobs?limit=" + std::to_string(limit) + "&before=" + (*(end - 1))->id;
+  if (end != orders.end())
+    json["next"] = request.prefix + "/jobs?limit=" + std::to_string(limit) + "&before=" + (*(end - 1))->id;
   exchange->reply(json_reply(200, json));
 }
 
 void show_job(ApiContext& context, const http::ExchangePtr& exchange) {
-  exchange->reply(job_reply(200, order_of(context.service, exchange->request()), context.service.model()));
+  const http::Request& request = exchange->request();
+  exchange->reply(job_reply(200, order_of(context.service, request), context.service.model(), request.prefix));
 }
 
 void cancel_job(ApiContext& context, const http::ExchangePtr& exchange) {

@@ -5,9 +5,12 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
+#include <span>
 #include <sstream>
 
 #include "base/version.h"
+#include "serve/support/process_figures.h"
 
 namespace inkstone::serve {
 namespace {
@@ -30,6 +33,14 @@ class Families {
     metric.label = labels;
     metric.counter.value = value;
     family(name, help, MetricType::Counter).metric.push_back(std::move(metric));
+  }
+  // Codes that have not occurred count as 0, so that an alert sees the first one as a rise.
+  void counts_by_code(const char* name, const char* help, std::span<const char* const> codes,
+                      const std::vector<std::pair<std::string, int64_t>>& counts) {
+    std::map<std::string, int64_t> all;
+    for (const char* code : codes) all[code] = 0;
+    for (const auto& [code, count] : counts) all[code] = count;
+    for (const auto& [code, count] : all) counter(name, help, double(count), {{"code", code}});
   }
   void histogram(const char* name, const char* help, const Histogram& histogram) {
     ClientMetric metric;
@@ -74,10 +85,8 @@ void add_service(Families& to, const ServiceFigures& service) {
   to.counter(kEnded, kEndedHelp, double(service.cancelled), {{"end", "cancelled"}});
   to.counter("inkstone_retries_total", "Jobs that ran again because their worker died.", double(service.retries));
   to.counter("inkstone_worker_deaths_total", "Workers that died or hung.", double(service.worker_deaths));
-  for (const auto& [code, count] : service.rejected)
-    to.counter("inkstone_rejected_total", "Orders that were not admitted.", double(count), {{"code", code}});
-  for (const auto& [code, count] : service.failures)
-    to.counter("inkstone_failures_total", "Images that failed.", double(count), {{"code", code}});
+  to.counts_by_code("inkstone_rejected_total", "Orders that were not admitted.", kRejectionCodes, service.rejected);
+  to.counts_by_code("inkstone_failures_total", "Images that failed.", kFailureCodes, service.failures);
   to.histogram("inkstone_wait_seconds", "From arrival to the first work.", service.wait_seconds);
   to.histogram("inkstone_step_seconds", "Of a denoising step.", service.step_seconds);
   to.histogram("inkstone_rows_per_step", "Rows of a step.", service.rows_per_step);
@@ -96,10 +105,6 @@ void add_device(Families& to, const DeviceFigures& device, const Labels& labels)
   to.gauge("inkstone_device_memory_free_bytes", "Of the device.", double(device.memory_free), labels);
   to.gauge("inkstone_device_memory_used_bytes", "By the worker.", double(device.memory_used), labels);
   to.gauge("inkstone_device_memory_fragmentation", "1 - largest free block / free.", device.fragmentation, labels);
-  if (device.utilisation)
-    to.gauge("inkstone_device_utilisation_percent", "As the device says.", *device.utilisation, labels);
-  if (device.temperature)
-    to.gauge("inkstone_device_temperature_celsius", "As the device says.", *device.temperature, labels);
   to.gauge("inkstone_device_healthy", "1 where the device says ok.", device.health.empty() || device.health == "ok",
            labels);
 }
@@ -110,6 +115,7 @@ void add_worker(Families& to, const WorkerFigures& worker, size_t number) {
   to.gauge("inkstone_worker_up", "1 while the worker is ready or busy.",
            worker.state == "ready" || worker.state == "busy", labels);
   to.counter("inkstone_worker_restarts_total", "Times it was replaced.", worker.restarts, labels);
+  to.gauge("inkstone_worker_resident_bytes", "Of its process.", double(resident_bytes_of(worker.pid)), labels);
   to.gauge("inkstone_worker_silent_seconds", "Since it last answered what it was asked.", worker.silent_seconds,
            labels);
   to.gauge("inkstone_worker_jobs", "Jobs that it has.", batcher.jobs, labels);
@@ -146,18 +152,51 @@ void add_http(Families& to, const http::Figures& http) {
   to.counter("inkstone_http_timed_out_total", "Connections that were too slow.", double(http.timed_out));
   to.counter("inkstone_http_malformed_total", "Requests that were none.", double(http.malformed));
   to.counter("inkstone_http_requests_total", "Requests.", double(http.requests));
-  for (const auto& [status, count] : http.answers)
+  std::map<int, int64_t> answers;
+  for (const int usual : {200, 202, 400, 401, 403, 404, 408, 429, 500, 503, 504}) answers[usual] = 0;
+  for (const auto& [status, count] : http.answers) answers[status] = count;
+  for (const auto& [status, count] : answers)
     to.counter("inkstone_http_answers_total", "Answers by status.", double(count),
                {{"status", std::to_string(status)}});
 }
 
+void add_process(Families& to, const ProcessFigures& process) {
+  to.counter("process_cpu_seconds_total", "Of the gateway, user and system.", process.cpu_seconds);
+  to.gauge("process_resident_memory_bytes", "Of the gateway.", double(process.resident_bytes));
+  to.gauge("process_virtual_memory_bytes", "Of the gateway.", double(process.virtual_bytes));
+  to.gauge("process_open_fds", "Descriptors of the gateway.", double(process.open_fds));
+  to.gauge("process_max_fds", "The most that it may have.", double(process.max_fds));
+  to.gauge("process_start_time_seconds", "Of the gateway, since 1970.", process.start_time);
+}
+
+void add_card(Families& to, const DeviceReading& card) {
+  const Labels labels{{"device", card.device}, {"chip", card.chip}};
+  const auto gauge = [&](const char* name, const char* help, const std::optional<double>& value) {
+    if (value) to.gauge(name, help, *value, labels);
+  };
+  gauge("inkstone_device_ai_core_ratio", "Of the matrix units' time that they work, as the driver says.",
+        card.ai_core_ratio);
+  gauge("inkstone_device_power_watts", "As the driver says.", card.power_watts);
+  gauge("inkstone_device_temperature_celsius", "As the driver says.", card.temperature_celsius);
+  gauge("inkstone_device_driver_memory_bytes", "Of the card, as the driver says.", card.memory_total);
+  gauge("inkstone_device_driver_memory_free_bytes", "Of the card, as the driver says.", card.memory_free);
+  if (card.healthy)
+    to.gauge("inkstone_device_driver_healthy", "1 where the driver says that the card is.", *card.healthy, labels);
+}
+
 }  // namespace
 
-std::string metrics_text(const ServiceFigures& service, const http::Figures& http) {
+std::string metrics_text(const ServiceFigures& service, const http::Figures& http, const ModelCard* card,
+                         const std::vector<DeviceReading>& cards) {
   Families families;
   add_service(families, service);
+  if (card)
+    families.gauge("inkstone_model_info", "The model that is served.", 1,
+                   {{"model", card->name}, {"hash", card->hash}});
+  for (const DeviceReading& each : cards) add_card(families, each);
   for (size_t i = 0; i < service.workers.size(); ++i) add_worker(families, service.workers[i], i);
   add_http(families, http);
+  add_process(families, own_process());
   return families.text();
 }
 

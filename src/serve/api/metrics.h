@@ -2,12 +2,16 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "serve/api/device_reading.h"
 #include "serve/http/server.h"
 #include "serve/jobs/image_service.h"
 
 namespace inkstone::serve {
 
-std::string metrics_text(const ServiceFigures& service, const http::Figures& http);
+// `card`: null before a worker is ready.
+std::string metrics_text(const ServiceFigures& service, const http::Figures& http, const ModelCard* card,
+                         const std::vector<DeviceReading>& cards);
 
 }  // namespace inkstone::serve

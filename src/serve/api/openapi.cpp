@@ -155,9 +155,12 @@ JsonObject openapi_json() {
           {"security", JsonArray{JsonObject{}, JsonObject{{"key", JsonArray{}}}}}};
 }
 
-std::string openapi_document() {
-  static const std::string text = json_text(openapi_json());
-  return text;
+std::string openapi_document(const std::string& prefix) {
+  static const std::string text = json_text(openapi_json());  // without the prefix it is written once
+  if (prefix.empty()) return text;
+  JsonObject document = openapi_json();
+  document["servers"] = JsonArray{JsonObject{{"url", prefix}}};
+  return json_text(document);
 }
 
 }  // namespace inkstone::serve

@@ -8,6 +8,7 @@
 namespace inkstone::serve {
 
 JsonObject openapi_json();
-std::string openapi_document();  // the same as text, written once
+// The same as text, for a client that sees the server below this path (Request::prefix).
+std::string openapi_document(const std::string& prefix);
 
 }  // namespace inkstone::serve

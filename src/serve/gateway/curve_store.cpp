@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "base/file.h"
 #include "base/version.h"
 #include "serve/gateway/worker_checks.h"
+#include "serve/jobs/image_service.h"
 #include "serve/wire/message_fields.h"
 
 namespace inkstone::serve {
@@ -51,6 +53,17 @@ std::vector<ShapeTimes> CurveStore::known(const Hello& hello) const {
   } catch (const std::exception&) {  // it is not there, or somebody spoilt it
     return {};
   }
+}
+
+int CurveStore::jobs_that_pay(const Hello& hello, int max_jobs) const {
+  constexpr int kRowsOfImage = 2;  // with guidance
+  int jobs = 0;
+  for (const ShapeTimes& times : known(hello)) {
+    const int best = StepTimes(times.steps, times.encode_seconds, times.decode_seconds).best_batch_rows(kMinBatchGain);
+    if (best == times.steps.back().batch_rows) return max_jobs;
+    jobs = std::max(jobs, (best + kRowsOfImage - 1) / kRowsOfImage + 1);
+  }
+  return jobs > 0 ? std::min(jobs, max_jobs) : max_jobs;
 }
 
 void CurveStore::keep(const Hello& hello, std::vector<ShapeTimes> times) {

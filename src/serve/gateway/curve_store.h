@@ -15,6 +15,9 @@ class CurveStore {
  public:
   explicit CurveStore(std::filesystem::path folder) : folder_(std::move(folder)) {}
   std::vector<ShapeTimes> known(const Hello& hello) const;  // empty: nothing is known
+  // Images in a step, of at most so many, that a worker is to plan its memory for: those that pay by what is
+  // known, and one more, which shows whether more do by now. All where no batch was too large yet.
+  int jobs_that_pay(const Hello& hello, int max_jobs) const;
   // Leaves out what is still an estimate.
   void keep(const Hello& hello, std::vector<ShapeTimes> times);
 

@@ -153,6 +153,7 @@ SubmitResult Gateway::Impl::submit(Order order) {
   const Order& submitted = entry.state.order;
   log_line(LogLevel::kInfo, "order_admitted",
            {{"request", submitted.request_id},
+            {"trace", given(submitted.trace)},
             {"job", entry.state.id},
             {"client", submitted.client},
             {"api", submitted.api},

@@ -244,6 +244,7 @@ void Gateway::Impl::settle(ServedJob& job, End end) {
   const Order& order = job.order->state.order;
   log_line(LogLevel::kInfo, "image_ended",
            {{"request", order.request_id},
+            {"trace", given(order.trace)},
             {"job", job.order->state.id},
             {"client", order.client},
             {"state", stage_name(image.stage)},

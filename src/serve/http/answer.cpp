@@ -7,6 +7,7 @@
 namespace inkstone::http {
 namespace {
 
+using serve::given;
 using serve::log_line;
 using serve::LogLevel;
 
@@ -54,6 +55,7 @@ void Answer::log(bool client_gone, uint64_t written) const {
   const double took = std::chrono::duration<double>(Clock::now() - started_).count();
   log_line(level, client_gone ? "client gone" : "request",
            {{"request", request_.id},
+            {"trace", given(request_.trace)},
             {"client", request_.client},
             {"method", request_.method},
             {"path", request_.path},

@@ -12,6 +12,7 @@
 namespace inkstone::http {
 namespace {
 
+using serve::given;
 using serve::log_line;
 using serve::LogLevel;
 
@@ -28,16 +29,16 @@ void or_close(Connection& connection, const Work& work) {
 
 }  // namespace
 
-Connection::Connection(std::shared_ptr<ServerState> state, Socket socket, std::string address, bool for_probe)
+Connection::Connection(std::shared_ptr<ServerState> state, Socket socket, Peer peer)
     : state_(std::move(state)),
-      address_(std::move(address)),
-      for_probe_(for_probe),
+      peer_(std::move(peer)),
+      client_(peer_.address),
       body_(state_->memory),
       transport_(*state_, std::move(socket)),
       exchange_counted_(state_->figures.exchanges),
       alarm_(state_->events) {
   // What may throw comes first, so that no count is left behind.
-  int& places = state_->of_address[address_];
+  int& places = state_->of_address[peer_.address];
   state_->connections.insert(this);
   ++places;
   places_ = &places;
@@ -55,7 +56,7 @@ Standing Connection::standing() const {
   standing.evictable = reading() || phase_ == Phase::kAuthDelay || phase_ == Phase::kLingering;
   standing.waiting_since = waiting_since_;
   standing.places_of_address = *places_;
-  standing.address = places_;
+  standing.client = &client_;
   standing.unread = transport_.outbox_size();
   standing.body = phase_ == Phase::kBody ? body_.bytes() : 0;
   standing.pace = transport_.pace();
@@ -71,7 +72,7 @@ void Connection::close() noexcept {
   alarm_.stop();
   reader_.reset();
   state_->connections.erase(this);
-  if (const auto count = state_->of_address.find(address_); --count->second == 0) state_->of_address.erase(count);
+  if (const auto count = state_->of_address.find(peer_.address); --count->second == 0) state_->of_address.erase(count);
   --state_->figures.connections;
   exchange_counted_.end();
 }
@@ -85,6 +86,7 @@ void Connection::enter(Phase phase, Clock::time_point due) {
 void Connection::rest() {
   enter(Phase::kResting, Clock::now() + after(state_->settings.idle_seconds));
   waiting_since_ = Clock::now();
+  client_ = peer_.address;
   answer_.reset();
   if (state_->closing) return linger();
   transport_.resume();
@@ -153,7 +155,7 @@ void Connection::read_request(std::string_view& bytes) {
     if (bytes.front() == '\r' || bytes.front() == '\n')
       return bytes.remove_prefix(1);  // between requests, RFC 9112 2.2
     reader_ = std::make_unique<RequestReader>(state_->settings.max_header, state_->settings.max_headers);
-    answer_.emplace("ip:" + address_, transport_.written());
+    answer_.emplace("ip:" + peer_.address, transport_.written());
     ++state_->figures.requests;
     enter(Phase::kHead, Clock::now() + after(state_->settings.header_seconds));
   }
@@ -183,12 +185,12 @@ void Connection::reserve_body() {
 
 // The head alone decides whether the body is wanted.
 void Connection::admit() {
-  reader_->request().address = address_;
-  Admission admission = RequestAdmission(*state_, *reader_, answer_->request()).admit();
+  Admission admission = RequestAdmission(*state_, *reader_, answer_->request()).admit(peer_);
+  client_ = reader_->request().address;
   if (!admission.route) return reply(std::move(*admission.reply));
   route_ = admission.route;
-  for_probe_ = for_probe_ && state_->places_left() < state_->kept_places();
-  if (for_probe_ && !is_probe(route_->pattern)) {
+  peer_.for_probe = peer_.for_probe && state_->places_left() < state_->kept_places();
+  if (peer_.for_probe && !is_probe(route_->pattern)) {
     Refusal refusal(503, "busy", "all connections of the server have work; send this again soon");
     refusal.error.retry_after = 1;
     answer_->request().keep_alive = false;
@@ -220,7 +222,9 @@ void Connection::dispatch() {
     if (exchange_ == exchange.get() && exchange->open())
       exchange->reply(error_reply(request.errors, {400, "invalid_request", error.what(), "", 0}, request.id));
   } catch (const std::exception& error) {
-    log_line(LogLevel::kError, "handler", {{"request", exchange->request().id}, {"problem", error.what()}});
+    log_line(
+        LogLevel::kError, "handler",
+        {{"request", exchange->request().id}, {"trace", given(exchange->request().trace)}, {"problem", error.what()}});
   }
   exchange->forget_body();
   body_.release();

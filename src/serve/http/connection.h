@@ -25,8 +25,8 @@ struct Standing {
   // Since it came, or had its last answer.
   Clock::time_point waiting_since;
   int places_of_address = 0;  // connections of its address
-  // The same for all of its address.
-  const int* address = nullptr;
+  // Of the client that asks now: the peer, or whom a trusted proxy names.
+  const std::string* client = nullptr;
   // Bytes that this process holds for it.
   size_t unread = 0;
   // Bytes that are kept for a body that is on its way.
@@ -38,8 +38,7 @@ class Connection final : public TransportUser, public std::enable_shared_from_th
  public:
   using Socket = Transport::Socket;
 
-  // `for_probe`: it took one of the places that are kept for probes (request_policy.h).
-  Connection(std::shared_ptr<ServerState> state, Socket socket, std::string address, bool for_probe);
+  Connection(std::shared_ptr<ServerState> state, Socket socket, Peer peer);
   void start();
   // At once; who works on its request is told.
   void close() noexcept;
@@ -87,8 +86,8 @@ class Connection final : public TransportUser, public std::enable_shared_from_th
   void refuse(const Error& error);
 
   const std::shared_ptr<ServerState> state_;
-  const std::string address_;
-  bool for_probe_;
+  Peer peer_;
+  std::string client_;           // the address of who asks now
   const int* places_ = nullptr;  // of its address
   BodyShare body_;               // until the request's handler returns
   Transport transport_;

@@ -61,15 +61,15 @@ bool evict_body_for(ServerState& state, const Connection& asker, size_t bytes) {
     size_t bytes = 0;
     Connection* oldest = nullptr;
   };
-  std::unordered_map<const int*, Kept> kept;  // by address
+  std::unordered_map<std::string, Kept> kept;  // by client
   for (Connection* connection : state.connections) {
     const Standing standing = connection->standing();
     if (standing.body == 0 || connection == &asker) continue;
-    Kept& its = kept[standing.address];
+    Kept& its = kept[*standing.client];
     its.bytes += standing.body;
     if (!its.oldest || standing.waiting_since < its.oldest->standing().waiting_since) its.oldest = connection;
   }
-  const size_t own = kept[asker.standing().address].bytes + bytes;
+  const size_t own = kept[*asker.standing().client].bytes + bytes;
   const auto most = std::ranges::max_element(kept, {}, [](const auto& entry) { return entry.second.bytes; });
   if (most->second.bytes <= own) return false;
   ++state.figures.turned_away;

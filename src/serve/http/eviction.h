@@ -15,8 +15,8 @@ std::string key_of(const boost::asio::ip::address& address);
 // Closes, of the address that holds most places, the connection that has waited longest without an
 // admitted request. False if there is none: all have work, or an answer that goes out.
 bool evict_one(ServerState& state);
-// The same for a body of so many bytes: closes, of the address that keeps most bytes for bodies on
-// their way, the one of these that has waited longest. False if no address keeps more than the asker's then would.
+// The same for a body of so many bytes: closes, of the client that keeps most bytes for bodies on
+// their way, the one of these that has waited longest. False if no client keeps more than the asker then would.
 bool evict_body_for(ServerState& state, const Connection& asker, size_t bytes);
 // Closes the slowest readers until what all connections hold is within the budget.
 void enforce_budget(ServerState& state);

@@ -19,12 +19,20 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> query;    // decoded UTF-8, in order
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::string body;                                          // until the handler returns
-  // Of the peer; of IPv6 its network of 64 bits, because a host may have any address in it.
+  // Of the client: the peer, or whom a trusted proxy names. Of IPv6 its network of 64 bits, because a
+  // host may have any address in it.
   std::string address;
+  // How the client called the server: "https" where a proxy says so.
+  std::string scheme = "http";
+  // The path below which the client sees the server, "/inkstone" or empty. `path` is without it, links
+  // begin with it.
+  std::string prefix;
   // The client: "key:NAME", "user:NAME" (HTTP Basic with a known key) or "ip:ADDRESS".
   std::string client;
   // The client's x-request-id if it is plain, else a new one. It is on every answer and log line.
   std::string id;
+  // Of its traceparent: 32 hex digits, for the log. Empty: it has none.
+  std::string trace;
   std::vector<std::pair<std::string, std::string>> captured;  // values of the route's {names}
 
   std::string_view header(std::string_view lower_case_name) const;  // "" if it is absent

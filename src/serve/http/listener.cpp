@@ -91,9 +91,9 @@ void Listener::enter(Tcp::socket socket) {
   const auto peer = socket.remote_endpoint(error);
   if (error) return;
   ++state_->figures.accepted;
-  std::string address = key_of(peer.address());
+  Peer whose{key_of(peer.address()), state_->proxies.contains(peer.address())};
   socket.non_blocking(true, error);
-  const Place place = place_for(address);
+  const Place place = place_for(whose);
   if (place == Place::kNone) {
     ++state_->figures.turned_away;
     socket.write_some(asio::buffer(kBusy), error);
@@ -101,14 +101,16 @@ void Listener::enter(Tcp::socket socket) {
   }
   socket.set_option(Tcp::no_delay(true), error);
   socket.set_option(asio::socket_base::keep_alive(true), error);
-  const auto connection =
-      std::make_shared<Connection>(state_, std::move(socket), std::move(address), place == Place::kForProbe);
+  whose.for_probe = place == Place::kForProbe;
+  const auto connection = std::make_shared<Connection>(state_, std::move(socket), std::move(whose));
   enter_connection([&] { connection->start(); }, [&] { connection->close(); });
 }
 
-Listener::Place Listener::place_for(const std::string& address) {
-  const auto same = state_->of_address.find(address);
-  if (same != state_->of_address.end() && same->second >= state_->settings.max_per_address) return Place::kNone;
+// A trusted proxy's connections are everybody's.
+Listener::Place Listener::place_for(const Peer& peer) {
+  const auto same = state_->of_address.find(peer.address);
+  const bool many = same != state_->of_address.end() && same->second >= state_->settings.max_per_address;
+  if (many && !peer.trusted_proxy) return Place::kNone;
   if (state_->places_left() <= state_->kept_places()) evict_one(*state_);
   if (state_->places_left() > state_->kept_places()) return Place::kAny;
   return state_->places_left() > 0 ? Place::kForProbe : Place::kNone;

@@ -27,7 +27,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
   bool accept();
   void enter(Tcp::socket socket);
   enum class Place { kNone, kForProbe, kAny };
-  Place place_for(const std::string& address);
+  Place place_for(const Peer& peer);
   void turn_one_away();
 
   // Holds the one wait for a connection, so that listening never fails for lack of memory.

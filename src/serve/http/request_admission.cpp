@@ -1,12 +1,18 @@
 #include "serve/http/request_admission.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "serve/http/eviction.h"
 #include "serve/http/refusal.h"
 #include "serve/http/target.h"
+#include "serve/support/log.h"
 
 namespace inkstone::http {
 namespace {
+
+using serve::log_line;
+using serve::LogLevel;
 
 std::string joined(const std::vector<std::string>& words) {
   std::string list;
@@ -16,10 +22,10 @@ std::string joined(const std::vector<std::string>& words) {
 
 }  // namespace
 
-Admission RequestAdmission::admit() {
+Admission RequestAdmission::admit(const Peer& peer) {
+  learn_client(peer);
   Router::Match match = match_route();
-  state_.policy.check_host(request_, record_.version);
-  state_.policy.check_origin(request_);
+  check_names();
   if (state_.policy.listed_origin(request_)) record_.origin = request_.header("origin");
   if (!match.route) return {.reply = answer_without_route(match)};
   request_.captured = std::move(match.captured);
@@ -31,6 +37,41 @@ Admission RequestAdmission::admit() {
   return admission;
 }
 
+void RequestAdmission::learn_client(const Peer& peer) {
+  request_.address = peer.address;
+  request_.prefix = state_.settings.root_path;
+  record_.trace = request_.trace = trace_id(request_.header("traceparent"));
+  if (peer.trusted_proxy) {
+    forwarded_ = read_forwarded(request_, state_.proxies);
+    if (forwarded_.client) request_.address = key_of(*forwarded_.client);
+    if (!forwarded_.prefix.empty()) request_.prefix = forwarded_.prefix;
+    if (!forwarded_.scheme.empty()) request_.scheme = forwarded_.scheme;
+  } else {
+    // Believed of anybody: it stands only in links of the answer to who sent it.
+    if (request_.header("x-forwarded-proto") == "https") request_.scheme = "https";
+    if (is_loopback(peer.address) && !request_.header("x-forwarded-for").empty() &&
+        !std::exchange(state_.told_of_proxy, true))
+      log_line(LogLevel::kWarning, "proxy not trusted",
+               {{"peer", peer.address},
+                {"problem",
+                 "its clients count as one, because X-Forwarded-For is believed only of proxies that "
+                 "--trusted-proxies lists: --trusted-proxies loopback"}});
+  }
+  record_.client = "ip:" + request_.address;
+}
+
+// The name by which the client called the proxy must be known, and so must that by which the proxy calls us.
+void RequestAdmission::check_names() {
+  state_.policy.check_host(request_, record_.version);
+  if (!forwarded_.host.empty()) {
+    std::erase_if(request_.headers, [](const auto& header) { return header.first == "host"; });
+    request_.headers.emplace_back("host", forwarded_.host);
+    state_.policy.check_host(request_, record_.version);
+  }
+  state_.policy.check_origin(request_);
+}
+
+// Below a path of a proxy a request comes as the client sent it, or without that path.
 Router::Match RequestAdmission::match_route() {
   record_.id = request_.id = request_id(request_.header("x-request-id"));
   record_.method = request_.method;
@@ -43,6 +84,15 @@ Router::Match RequestAdmission::match_route() {
   }
   record_.path = request_.path = std::move(target.path);
   request_.query = std::move(target.query);
+  for (const std::string& prefix : {request_.prefix, state_.settings.root_path}) {
+    const std::optional<std::string> inner = below(prefix, request_.path);
+    if (!inner) continue;
+    Router::Match match = state_.router.match(request_.method, *inner);
+    if (!match.route && match.methods.empty()) continue;
+    record_.path = request_.path = *inner;
+    record_.errors = match.errors;
+    return match;
+  }
   Router::Match match = state_.router.match(request_.method, request_.path);
   record_.errors = match.errors;
   return match;
@@ -84,7 +134,7 @@ Reply RequestAdmission::answer_without_route(const Router::Match& match) const {
     if (!record_.origin.empty()) {
       reply.headers = {{"Access-Control-Allow-Methods", allowed},
                        {"Access-Control-Allow-Headers",
-                        "authorization, content-type, accept, prefer, idempotency-key, x-request-id"},
+                        "authorization, content-type, accept, prefer, idempotency-key, x-request-id, traceparent"},
                        {"Access-Control-Max-Age", "600"}};
       // A page on the internet asks so before it calls a server on this machine or network.
       if (request_.header("access-control-request-private-network") == "true")

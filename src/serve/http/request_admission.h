@@ -26,9 +26,11 @@ class RequestAdmission {
   RequestAdmission(ServerState& state, RequestReader& reader, RequestRecord& record)
       : state_(state), reader_(reader), request_(reader.request()), record_(record) {}
   // Throws Refusal. To be called once.
-  Admission admit();
+  Admission admit(const Peer& peer);
 
  private:
+  void learn_client(const Peer& peer);
+  void check_names();
   Router::Match match_route();
   Clock::duration delay_of_client(const Route& route);
   bool admit_body(const Route& route);
@@ -38,6 +40,7 @@ class RequestAdmission {
   RequestReader& reader_;
   Request& request_;
   RequestRecord& record_;
+  Forwarded forwarded_;  // by a trusted proxy
 };
 
 }  // namespace inkstone::http

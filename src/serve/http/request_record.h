@@ -9,6 +9,7 @@ namespace inkstone::http {
 
 struct RequestRecord {
   std::string id, client, method, path;
+  std::string trace;   // of its traceparent, or empty
   std::string origin;  // a page that may read the answer, or empty
   int version = 11;
   bool keep_alive = false;               // the connection is not closed after the answer

@@ -1,5 +1,6 @@
 #include "serve/http/server.h"
 
+#include "base/error.h"
 #include "serve/http/listener.h"
 
 namespace inkstone::http {
@@ -11,6 +12,10 @@ struct Server::Impl {
 };
 
 Server::Server(boost::asio::io_context& events, Settings settings, Router router) : impl_(std::make_unique<Impl>()) {
+  const std::optional<std::string> root = path_prefix(settings.root_path);
+  INKSTONE_CHECK_USAGE(root, "--root-path ", settings.root_path,
+                       ": must be a path such as /inkstone, of letters, digits, - and _");
+  settings.root_path = *root;
   auto acceptor = listen_at(events, settings);
   const auto endpoint = acceptor.local_endpoint();
   impl_->port = endpoint.port();

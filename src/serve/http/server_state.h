@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "serve/http/forwarded.h"
 #include "serve/http/http.h"
 #include "serve/http/keys.h"
 #include "serve/http/memory_budget.h"
@@ -20,12 +21,21 @@ namespace inkstone::http {
 
 class Connection;
 
+// Who is at the other end of a connection.
+struct Peer {
+  std::string address;         // key_of() it
+  bool trusted_proxy = false;  // its X-Forwarded-... headers count
+  // It took one of the places that are kept for probes (request_policy.h).
+  bool for_probe = false;
+};
+
 struct ServerState {
   ServerState(boost::asio::io_context& event_loop, Settings wanted, Router routes, bool loopback)
       : events(event_loop),
         settings(std::move(wanted)),
         router(std::move(routes)),
         policy(settings, loopback),
+        proxies(settings.trusted_proxies),
         memory(settings.max_memory) {
     if (!settings.key_file.empty()) keys = Keys::read(settings.key_file);
   }
@@ -38,6 +48,7 @@ struct ServerState {
   const Settings settings;
   const Router router;
   const RequestPolicy policy;
+  const TrustedProxies proxies;
   MemoryBudget memory;
   Keys keys;
   WrongKeys wrong_keys;
@@ -50,6 +61,8 @@ struct ServerState {
   std::array<char, 16 << 10> scratch;
   // closing: a connection closes as soon as it is idle.
   bool draining = false, closing = false;
+  // The operator was told that a proxy on this machine is not listed.
+  bool told_of_proxy = false;
   // Handlers are no longer told that their client is gone.
   bool silent = false;
 };

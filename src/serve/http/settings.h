@@ -14,6 +14,10 @@ struct Settings {
   // loopback: any address as a literal, and with keys any name. A page can let a name of its own
   // point to this server, but not an address.
   std::vector<std::string> host_names;
+  // Proxies whose X-Forwarded-... and Forwarded headers count: addresses, networks, "loopback", "private".
+  std::vector<std::string> trusted_proxies;
+  // The path below which clients see the server: "/inkstone". Empty: none.
+  std::string root_path;
   // Sites whose pages may send requests, besides the server's own. "*", only with keys: any.
   std::vector<std::string> origins;
   size_t max_header = 16 << 10, max_headers = 64, max_body = 1 << 20, max_unsent = 32 << 20;

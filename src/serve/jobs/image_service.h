@@ -24,9 +24,11 @@ class OrderWatcher {
   virtual void changed(const OrderState& order, size_t image) = 0;
 };
 
+inline constexpr const char* kRejectionCodes[] = {"invalid", "queue_full", "too_long", "deadline",
+                                                  "quota",   "not_ready",  "draining", "conflict"};
+
 struct Rejection {
-  // "invalid", "queue_full", "too_long", "deadline", "quota", "not_ready", "draining", "conflict".
-  std::string code;
+  std::string code;  // one of those
   // For the client, with the number and the way out.
   std::string message;
   // Of the request, where it is one's fault ("width").

@@ -21,6 +21,7 @@ struct Order {
   // "generate", "openai", "a1111", "oip": for logs and figures.
   std::string api;
   std::string request_id;   // of the HTTP request
+  std::string trace;        // ... and its trace, or empty
   std::string idempotency;  // the client's key; empty: none
   // A digest of the request as it came: with the same key another one is a conflict.
   std::string asked;
@@ -43,8 +44,11 @@ enum class Stage { kQueued, kEncode, kDenoise, kDecode, kDone, kFailed, kCancell
 constexpr bool ended(Stage stage) { return stage >= Stage::kDone; }
 std::string_view stage_name(Stage stage);  // "queued", "encode", ...
 
+inline constexpr const char* kFailureCodes[] = {"nan_output",    "out_of_memory", "worker_died", "deadline",
+                                                "shutting_down", "bad_request",   "internal"};
+
 struct Failure {
-  std::string code;     // "nan_output", "out_of_memory", "worker_died", "deadline", "shutting_down", "internal"
+  std::string code;     // one of those
   std::string message;  // for the client
   bool again = false;   // trying again may help
 };

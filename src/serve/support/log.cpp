@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <boost/json/serialize.hpp>
@@ -88,15 +89,31 @@ std::string text_of(const LogValue& value) {
   return text.empty() || text.find_first_of(" \"=\\") != text.npos ? boost::json::serialize(Json(text)) : text;
 }
 
+bool is_absent(const LogField& field) { return std::holds_alternative<std::monostate>(field.value.value()); }
+
 std::string line_of(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
   if (as_json) {
     JsonObject line{{"time", time_text()}, {"level", name_of(level)}, {"event", plain(event)}};
-    for (const LogField& field : fields) line[field.name] = json_of(field.value);
+    for (const LogField& field : fields)
+      if (!is_absent(field)) line[field.name] = json_of(field.value);
     return json_text(line);
   }
   std::string line = time_text() + ' ' + name_of(level) + ' ' + plain(event);
-  for (const LogField& field : fields) line.append(" ").append(field.name).append("=") += text_of(field.value);
+  for (const LogField& field : fields)
+    if (!is_absent(field)) line.append(" ").append(field.name).append("=") += text_of(field.value);
   return line;
+}
+
+// A line is written at once or lost, because the caller may be the event thread, which a full pipe
+// must not block.
+void write_line(std::string line) {
+  // A closed pipe must give EPIPE, not end the program.
+  static const auto no_signal = std::signal(SIGPIPE, SIG_IGN);
+  (void)no_signal;
+  line += '\n';
+  pollfd error_output{STDERR_FILENO, POLLOUT, 0};
+  if (poll(&error_output, 1, 0) != 1 || !(error_output.revents & POLLOUT)) return;
+  if (write(STDERR_FILENO, line.data(), line.size()) < 0) return;
 }
 
 }  // namespace
@@ -106,13 +123,8 @@ void set_log(bool json, LogLevel min) {
   min_level = min;
 }
 
-// A line is written at once or lost, because the caller may be the event thread, which a full pipe
-// must not block.
 void log_line(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
   if (level < min_level) return;
-  // A closed pipe must give EPIPE, not end the program.
-  static const auto no_signal = std::signal(SIGPIPE, SIG_IGN);
-  (void)no_signal;
   std::string line = line_of(level, event, fields);
   if (line.size() >= kMaxLine) {
     if (as_json)
@@ -120,10 +132,17 @@ void log_line(LogLevel level, std::string_view event, std::initializer_list<LogF
     else
       line.resize(kMaxLine - 1);
   }
-  line += '\n';
-  pollfd error_output{STDERR_FILENO, POLLOUT, 0};
-  if (poll(&error_output, 1, 0) != 1 || !(error_output.revents & POLLOUT)) return;
-  if (write(STDERR_FILENO, line.data(), line.size()) < 0) return;
+  write_line(std::move(line));
+}
+
+void log_text(LogLevel level, std::string_view event, std::string_view text) {
+  if (level < min_level) return;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    std::string line = plain(text.substr(0, end));
+    as_json ? log_line(level, event, {{"text", std::move(line)}}) : write_line(std::move(line));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
 }
 
 }  // namespace inkstone::serve

@@ -1,7 +1,7 @@
 // An order: placed as a job, followed by the job's events until its end, taken up again whenever the connection was
 // lost. Its record says what a page needs that takes it up later.
-import { keep } from "/kept.js";
-import { ask, blobOf, events, Lost, Refused, textOf } from "/server.js";
+import { keep } from "./kept.js";
+import { ask, blobOf, events, Lost, Refused, textOf } from "./server.js";
 
 const kMaxStreams = 2;    // a browser opens six connections to a server, for all of its tabs
 const kLookSeconds = 2;   // between two looks at an order that has no stream

@@ -1,6 +1,6 @@
 // How an order is shown: a bar and a line for all of it, a tile for each image.
-import { isLive } from "/order.js";
-import { begun, duration, plural, sentence } from "/words.js";
+import { isLive } from "./order.js";
+import { begun, duration, plural, sentence } from "./words.js";
 
 const views = new Map();  // order -> its element
 

@@ -1,6 +1,6 @@
 // This browser's orders that have not ended: a record of each in localStorage, which a tab has that placed it. Another
 // takes it up where that one is gone.
-import { isLive, Order, wakeAll } from "/order.js";
+import { isLive, Order, wakeAll } from "./order.js";
 
 const kPrefix = "order:";
 const kAnswerSeconds = 1;  // in which a tab says that it has an order

@@ -1,10 +1,10 @@
 // The page: the form, the server's state, this browser's orders, and the images that it keeps.
-import { keptImages, remove, removeAll, onChange } from "/kept.js";
-import { isLive, wakeAll } from "/order.js";
-import { dropEnded, dropOrder, showLine, showOrder } from "/order_view.js";
-import { followOrders, liveOrders, place } from "/orders.js";
-import { ask, Refused } from "/server.js";
-import { duration, plural } from "/words.js";
+import { keptImages, remove, removeAll, onChange } from "./kept.js";
+import { isLive, wakeAll } from "./order.js";
+import { dropEnded, dropOrder, showLine, showOrder } from "./order_view.js";
+import { followOrders, liveOrders, place } from "./orders.js";
+import { ask, Refused } from "./server.js";
+import { duration, plural } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const form = $("form");

@@ -9,6 +9,10 @@ export class Refused extends Error {
 
 export class Lost extends Error {}  // the connection: no answer, or no end of one
 
+// Where the server's addresses begin: this script lies there, whatever path a proxy shows the server below.
+const base = new URL(".", import.meta.url).pathname;
+const below = (path) => (path.startsWith(base) ? path : base + path.slice(1));
+
 let asking = null;  // one dialog, however many requests wait for the key
 
 function askForKey() {
@@ -45,7 +49,7 @@ async function connected(work) {
 export async function ask(method, path, { body, headers = {}, signal } = {}) {
   for (;;) {
     const key = sessionStorage.getItem("key");
-    const reply = await connected(() => fetch(path, {
+    const reply = await connected(() => fetch(below(path), {
       method, signal, cache: "no-store",
       headers: { ...headers, ...(key ? { Authorization: `Bearer ${key}` } : {}), ...(body ? { "Content-Type": "application/json" } : {}) },
       body: body && JSON.stringify(body),

@@ -94,8 +94,6 @@ void fields(V& visit, M& figures) {
   visit("memory_free", figures.memory_free);
   visit("memory_used", figures.memory_used);
   visit("fragmentation", figures.fragmentation);
-  visit("utilisation", figures.utilisation);
-  visit("temperature", figures.temperature);
   visit("health", figures.health);
 }
 

@@ -46,13 +46,12 @@ struct Preview {
   int call = 0;  // U-Net calls done
   Image image;   // of the latent's size
 };
-// Of the device and the worker's process; 0 or unset where unknown.
+// Of the device and the worker's process; 0 where unknown.
 struct DeviceFigures {
   size_t memory_total = 0, memory_free = 0, memory_used = 0;  // bytes; used: by this worker
   // 1 - largest free block / free.
   double fragmentation = 0;
-  std::optional<double> utilisation, temperature;  // percent, degrees Celsius
-  std::string health;                              // "ok", or what the device says
+  std::string health;  // "ok", or what the device says
 };
 struct ShapeTimes {  // how long an image of this size takes
   int width = 0, height = 0;

@@ -1,16 +1,16 @@
 #include "serve/worker/faults.h"
 
-#include <cstdio>
 #include <new>
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "serve/support/log.h"
 
 namespace inkstone::serve {
 namespace {
 
 void tell(JobId job, const char* what) {
-  std::fprintf(stderr, "inkstone worker: job %llu: %s\n", static_cast<unsigned long long>(job), one_line(what).c_str());
+  log_line(LogLevel::kError, "job_fault", {{"worker_job", job}, {"reason", what}});
 }
 
 JobFault out_of_memory(JobId job) {

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "diffusion/process.h"
+#include "serve/support/log.h"
 #include "serve/wire/wire.h"
 #include "serve/worker/describe_model.h"
 #include "serve/worker/estimate.h"
@@ -25,7 +26,13 @@ constexpr std::chrono::seconds kBetweenFigures{1};
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-std::string mebibytes(size_t bytes) { return std::to_string((bytes + (size_t{1} << 20) - 1) >> 20) + " MiB"; }
+std::string memory_text(size_t bytes) {
+  constexpr size_t kMib = size_t{1} << 20, kGib = kMib << 10;
+  char text[32];
+  if (bytes < kGib) return std::to_string((bytes + kMib - 1) / kMib) + " MiB";
+  std::snprintf(text, sizeof text, "%.1f GiB", static_cast<double>(bytes) / kGib);
+  return text;
+}
 
 class Worker {
  public:
@@ -52,7 +59,7 @@ class Worker {
   Preview preview_of(JobId id, const Job& job) const;
   DeviceFigures figures();
   std::optional<DeviceFigures> figures_in_time();
-  std::vector<std::string> memory_lines(const EnginePlan& plan) const;
+  std::vector<std::string> memory_lines(const EnginePlan& plan, bool more_would_not_pay) const;
 
   int socket_;
   Engine& engine_;
@@ -66,20 +73,22 @@ class Worker {
 };
 
 void Worker::begin(ModelCard card) {
-  const Capacity capacity{settings_.max_jobs, settings_.max_side, settings_.max_pixels};
-  const EnginePlan plan = engine_.reserve(capacity);
-  jobs_in_step_ = plan.jobs;
+  Capacity capacity{settings_.max_jobs, settings_.max_side, settings_.max_pixels};
   card.limits = capacity.limits();
   Hello hello;
-  hello.times.push_back(estimate(engine_, plan.precision));
+  hello.times.push_back(estimate(engine_, engine_.precision()));
   const DeviceInfo device = engine_.backend().info();
   hello.device = engine_.options().device;
   hello.description = clean_utf8(device.description);
-  hello.precision = name_of(plan.precision);
+  hello.precision = name_of(engine_.precision());
   fingerprint_ = card.fingerprint;
   hello.model = std::move(card);
+  if (settings_.jobs_that_pay) capacity.jobs = std::clamp(settings_.jobs_that_pay(hello), 1, settings_.max_jobs);
+  const bool limited = capacity.jobs < settings_.max_jobs;
+  const EnginePlan plan = engine_.reserve(capacity);
+  jobs_in_step_ = plan.jobs;
   hello.max_jobs = plan.jobs;
-  hello.memory = memory_lines(plan);
+  hello.memory = memory_lines(plan, limited);
   hello.figures = figures();
   send_report(socket_, hello);
 }
@@ -112,7 +121,7 @@ WorkerReport Worker::answer(const StartCommand& command) {
       begin = Clock::now();
       job = engine_.start(request);
     } catch (const UsageError& error) {  // of the device: its text is for whoever compiled the programs
-      std::fprintf(stderr, "inkstone worker: %s\n", one_line(error.what()).c_str());
+      log_line(LogLevel::kError, "job_fault", {{"worker_job", command.job}, {"reason", error.what()}});
       fail<UsageError>(INKSTONE_HERE, {"an image of ", request.width, "x", request.height,
                                        " cannot be generated on this device: it has no programs for this size"});
     }
@@ -242,12 +251,13 @@ std::optional<DeviceFigures> Worker::figures_in_time() {
   return figures();
 }
 
-std::vector<std::string> Worker::memory_lines(const EnginePlan& plan) const {
+std::vector<std::string> Worker::memory_lines(const EnginePlan& plan, bool more_would_not_pay) const {
   const size_t budget = engine_.options().memory_budget;
   std::vector<std::string> lines{
-      mebibytes(plan.peak_bytes) + " planned" + (budget ? " of a budget of " + mebibytes(budget) : "") + ": " +
-      std::to_string(plan.jobs) + " images of up to " + std::to_string(settings_.max_pixels) + " pixels in a step, " +
-      std::to_string(settings_.max_side) + " a side"};
+      memory_text(plan.peak_bytes) + " planned" + (budget ? " of a budget of " + memory_text(budget) : "") + ": " +
+      std::to_string(plan.jobs) + (plan.jobs == 1 ? " image" : " images") +
+      (more_would_not_pay ? " (more do not pay here)" : "") + " of up to " + std::to_string(settings_.max_pixels) +
+      " pixels in a step, " + std::to_string(settings_.max_side) + " a side"};
   for (const std::string& reason : plan.reasons) lines.push_back("given up: " + reason);
   return lines;
 }
@@ -273,7 +283,7 @@ int serve_commands(int socket, Engine& engine, ModelCard card, const WorkerSetti
     worker.serve();
     return 0;
   } catch (const std::exception& error) {  // a lost device, a peer that is gone or does not speak our language
-    std::fprintf(stderr, "inkstone worker: %s\n", one_line(error.what()).c_str());
+    log_line(LogLevel::kError, "worker_failed", {{"reason", error.what()}});
     say_unusable(socket, error.what());
     return 1;
   }

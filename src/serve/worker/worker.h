@@ -7,6 +7,7 @@
 
 #include "diffusion/engine.h"
 #include "serve/wire/model_card.h"
+#include "serve/wire/wire.h"
 
 namespace inkstone::serve {
 
@@ -22,6 +23,8 @@ struct WorkerSettings {
   // Of one image: what the memory is planned for.
   int64_t max_pixels = 1024 * 1024;
   WorkerSabotage sabotage;
+  // How many of max_jobs the memory is worth planning for, as far as this Hello says; unset: all.
+  std::function<int(const Hello&)> jobs_that_pay{};
 };
 
 // Plans the memory, says Hello with an estimate of the times, and serves until the socket closes. Returns the exit code: 0, or 1 where the device or the socket

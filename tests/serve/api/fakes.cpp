@@ -187,6 +187,9 @@ std::shared_ptr<FakeExchange> FakeServer::ask(const Ask& ask) {
   request.headers = ask.headers;
   request.body = ask.body;
   request.client = ask.client;
+  request.prefix = ask.prefix;
+  for (const auto& [name, value] : ask.headers)
+    if (name == "x-forwarded-proto") request.scheme = value;
   request.id = "r1";
   if (!ask.body.empty() && request.header("content-type").empty())
     request.headers.emplace_back("content-type", "application/json");

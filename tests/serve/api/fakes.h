@@ -85,6 +85,7 @@ struct Ask {
   std::string body{};  // JSON
   std::vector<std::pair<std::string, std::string>> query{}, headers{};
   std::string client = "ip:127.0.0.1";
+  std::string prefix{};  // below which the client sees the server
 };
 
 struct FakeServer {

@@ -77,6 +77,23 @@ TEST(Generate, fields_reach_the_image) {
   EXPECT_EQ(order.api, "generate");
 }
 
+TEST(Generate, links_begin_with_the_path_below_which_a_client_sees_the_server) {
+  FakeServer server;
+  const std::string prefix = "/ink", client = "ip:127.0.0.1";
+  const auto asked = server.ask({"POST", "/generate", R"({"prompt": "p", "async": true})", {}, {}, client, prefix});
+  const std::string id = server.service.last().id;
+  EXPECT_EQ(asked->header("location"), "/ink/jobs/" + id);
+  const auto events = server.ask({"GET", "/jobs/" + id + "/events", "", {}, {}, client, prefix});
+  server.service.finish_all();
+  const std::string url = "/ink/jobs/" + id + "/images/0";
+  EXPECT_EQ(events->events("image").at(0).at("url").as_string(), url);
+  const auto job = server.ask({"GET", "/jobs/" + id, "", {}, {}, client, prefix});
+  EXPECT_EQ(job->json().at("images").at(0).at("url").as_string(), url);
+  server.ask({"POST", "/generate", R"({"prompt": "p", "async": true})", {}, {}, client, prefix});
+  const auto list = server.ask({"GET", "/jobs", "", {{"limit", "1"}}, {}, client, prefix});
+  EXPECT_TRUE(list->json().at("next").as_string().starts_with("/ink/jobs?limit=1&before="));
+}
+
 TEST(Generate, several_images_have_seeds_that_follow_and_come_together) {
   FakeServer server;
   const auto exchange = server.ask(generate(R"({"prompt": "p", "seed": 5, "num_images_per_prompt": 3})"));

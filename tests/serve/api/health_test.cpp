@@ -1,6 +1,9 @@
 // Health and figures.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <ctime>
 
 #include "fakes.h"
 
@@ -78,6 +81,62 @@ TEST(Metrics, are_written_as_prometheus_reads_them) {
     if (line.starts_with("# TYPE")) {
       EXPECT_TRUE(types.insert(line).second) << line << " stands twice";
     }
+}
+
+// An alert on a rise sees the first one only if there was a zero before.
+TEST(Metrics, counters_are_there_from_zero) {
+  FakeServer server;
+  const std::string text = server.ask({"GET", "/metrics"})->answer->body;
+  for (const char* code : kRejectionCodes)
+    EXPECT_THAT(text, HasSubstr("inkstone_rejected_total{code=\"" + std::string(code) + "\"} 0\n"));
+  for (const char* code : kFailureCodes)
+    EXPECT_THAT(text, HasSubstr("inkstone_failures_total{code=\"" + std::string(code) + "\"} 0\n"));
+  for (const char* line : {"inkstone_worker_deaths_total 0", "inkstone_retries_total 0",
+                           "inkstone_images_total{end=\"failed\"} 0", "inkstone_http_answers_total{status=\"503\"} 0"})
+    EXPECT_THAT(text, HasSubstr(std::string(line) + "\n"));
+}
+
+double value_of(const std::string& text, const std::string& metric) {
+  const size_t at = text.find("\n" + metric + " ");
+  return at == text.npos ? -1 : std::stod(text.substr(at + metric.size() + 2));
+}
+
+TEST(Metrics, tell_of_the_processes_and_the_model) {
+  FakeServer server;
+  server.service.told_figures.workers.resize(2);
+  server.service.told_figures.workers[0].device = server.service.told_figures.workers[1].device = "cpu";
+  server.service.told_figures.workers[0].pid = getpid();  // any process that is there
+  const std::string text = server.ask({"GET", "/metrics"})->answer->body;
+  EXPECT_GT(value_of(text, "process_cpu_seconds_total"), 0);
+  EXPECT_GT(value_of(text, "process_resident_memory_bytes"), 1e6);
+  EXPECT_GT(value_of(text, "process_virtual_memory_bytes"), value_of(text, "process_resident_memory_bytes"));
+  EXPECT_GT(value_of(text, "process_open_fds"), 2);
+  EXPECT_GE(value_of(text, "process_max_fds"), value_of(text, "process_open_fds"));
+  EXPECT_NEAR(value_of(text, "process_start_time_seconds"), double(std::time(nullptr)), 3600);
+  EXPECT_GT(value_of(text, "inkstone_worker_resident_bytes{worker=\"0\",device=\"cpu\"}"), 1e6);
+  EXPECT_EQ(value_of(text, "inkstone_worker_resident_bytes{worker=\"1\",device=\"cpu\"}"), 0);
+  EXPECT_EQ(value_of(text, "inkstone_model_info{model=\"demo\",hash=\"" + std::string(64, 'a') + "\"}"), 1);
+  server.service.ready = false;
+  EXPECT_THAT(server.ask({"GET", "/metrics"})->answer->body, testing::Not(HasSubstr("inkstone_model_info")));
+}
+
+TEST(Metrics, tell_what_a_cards_driver_says_and_nothing_else) {
+  FakeServer server;
+  server.context.device_readings = [] {
+    return std::vector<DeviceReading>{{"npu:0", "Ascend910B4", 0.63, 88.5, 46, true, 34e9, 30e9},
+                                      {"npu:1", "Ascend910B4", {}, {}, 51, false, {}, {}}};
+  };
+  const std::string text = server.ask({"GET", "/metrics"})->answer->body;
+  const std::string first = "{device=\"npu:0\",chip=\"Ascend910B4\"}",
+                    second = "{device=\"npu:1\",chip=\"Ascend910B4\"}";
+  EXPECT_EQ(value_of(text, "inkstone_device_ai_core_ratio" + first), 0.63);
+  EXPECT_EQ(value_of(text, "inkstone_device_power_watts" + first), 88.5);
+  EXPECT_EQ(value_of(text, "inkstone_device_temperature_celsius" + second), 51);
+  EXPECT_EQ(value_of(text, "inkstone_device_driver_memory_bytes" + first), 34e9);
+  EXPECT_EQ(value_of(text, "inkstone_device_driver_memory_free_bytes" + first), 30e9);
+  EXPECT_EQ(value_of(text, "inkstone_device_driver_healthy" + first), 1);
+  EXPECT_EQ(value_of(text, "inkstone_device_driver_healthy" + second), 0);
+  EXPECT_THAT(text, testing::Not(HasSubstr("inkstone_device_power_watts" + second)));
 }
 
 TEST(Queue, tells_how_it_stands_and_names_nobody) {

@@ -9,11 +9,13 @@ namespace inkstone::serve {
 namespace {
 
 struct PageServer {
+  std::string prefix;  // as a proxy shows the page below it
   PageServer() { add_page_routes(router, server.context); }
   std::shared_ptr<FakeExchange> get(const std::string& path, const std::string& tag = "") {
     auto exchange = std::make_shared<FakeExchange>();
     exchange->asked.method = "GET";
     exchange->asked.path = path;
+    exchange->asked.prefix = prefix;
     if (!tag.empty()) exchange->asked.headers = {{"if-none-match", tag}};
     const http::Router::Match match = router.match("GET", path);
     if (match.route) match.route->handler(exchange);
@@ -49,6 +51,34 @@ TEST(Page, nothing_foreign_and_nothing_inline_runs_in_it) {
     const bool names_its_format = file.name.ends_with(".svg");  // by an address that nobody opens
     EXPECT_EQ(file.bytes.find("://") == std::string_view::npos, !names_its_format) << file.name;
   }
+}
+
+// What it loads lies below the same path, and its scripts name no address of their own: they go by where
+// they were loaded from.
+TEST(Page, works_below_a_path) {
+  PageServer server;
+  const std::string plain = server.get("/")->answer->body, plain_tag = server.get("/")->header("etag");
+  server.prefix = "/ink/stone";
+  const auto page = server.get("/");
+  const std::string& html = page->answer->body;
+  for (const char* link :
+       {"href=\"/ink/stone/page.css\"", "src=\"/ink/stone/page.js\"", "href=\"/ink/stone/icon.svg\""})
+    EXPECT_NE(html.find(link), std::string::npos) << link;
+  for (const char* attribute : {"href=\"/", "src=\"/"})
+    for (size_t at = html.find(attribute); at != html.npos; at = html.find(attribute, at + 1))
+      EXPECT_EQ(html.substr(html.find('/', at), server.prefix.size()), server.prefix);
+  EXPECT_NE(page->header("etag"), plain_tag);
+  EXPECT_EQ(server.get("/", page->header("etag"))->answer->status, 304);
+  for (const PageFile& file : page_files()) {
+    if (!file.name.ends_with(".js")) continue;
+    EXPECT_EQ(file.bytes.find("from \"/"), std::string_view::npos) << file.name;
+    EXPECT_EQ(file.bytes.find("fetch(\"/"), std::string_view::npos) << file.name;
+  }
+  const JsonObject document = server.get("/openapi.json")->json().as_object();
+  EXPECT_EQ(document.at("servers").at(0).at("url").as_string(), "/ink/stone");
+  server.prefix.clear();
+  EXPECT_EQ(server.get("/")->answer->body, plain);
+  EXPECT_FALSE(server.get("/openapi.json")->json().as_object().contains("servers"));
 }
 
 TEST(Page, is_not_sent_again_to_who_has_it) {

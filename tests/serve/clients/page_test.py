@@ -29,16 +29,18 @@ def missing():
 class Browser(unittest.TestCase):
     keys = None
     expected = ()  # what the browser's log may say
+    flags = ()
+    path = ""
 
     @classmethod
     def setUpClass(cls):
-        cls.server = cls.enterClassContext(Server(keys=cls.keys))
+        cls.server = cls.enterClassContext(Server(*cls.flags, keys=cls.keys))
 
     def setUp(self):
         self.folder = self.enterContext(tempfile.TemporaryDirectory(prefix="inkstone_page_"))
         self.browser = self.open_browser()
         self.addCleanup(self.browser.quit)
-        self.browser.get(self.server.url)
+        self.browser.get(self.server.url + self.path)
 
     def cancel_all(self):  # orders outlive their page
         for job in self.server.get("/jobs?limit=100")["jobs"]:
@@ -431,6 +433,18 @@ class PageOfAServerThatStarts(Browser):
     def resume(self):
         for pid in self.server.workers:
             os.kill(pid, signal.SIGCONT)
+
+
+class PageBelowAPath(Browser):
+    flags = ("--root-path", "/ink/stone")
+    path = "/ink/stone"
+
+    def test_it_draws_keeps_and_cancels_there(self):
+        self.until(lambda: self.text("#model"), "the model's name")
+        self.generate(1, prompt="a fox", steps=3)
+        self.begin(prompt="a castle", steps=200)
+        self.find(".order .cancel").click()
+        self.assertTrue(self.server.until_idle())
 
 
 class PageWithKeys(Browser):

@@ -63,6 +63,27 @@ TEST(CurveStore, is_of_one_model_device_and_precision) {
   EXPECT_TRUE(store.known(other).empty());
 }
 
+int jobs_that_pay(const std::vector<std::vector<BatchTime>>& curves) {
+  const Folder folder;
+  CurveStore store(folder.path);
+  std::vector<ShapeTimes> all;
+  for (const std::vector<BatchTime>& steps : curves)
+    all.push_back({64 * (1 + static_cast<int>(all.size())), 64, steps, 0.1, 0.2, false});
+  store.keep(hello_of("cpu"), all);
+  return store.jobs_that_pay(hello_of("cpu"), 8);
+}
+
+// Memory is planned for what was seen to pay, and one image more; for all where nothing was seen.
+TEST(CurveStore, says_how_many_images_in_a_step_pay) {
+  EXPECT_EQ(jobs_that_pay({}), 8);
+  EXPECT_EQ(jobs_that_pay({{{1, 0.5}, {2, 0.8}}}), 8) << "the largest made a row cheapest: more may pay";
+  EXPECT_EQ(jobs_that_pay({{{1, 0.5}, {2, 0.8}, {4, 1.6}}}), 2);
+  EXPECT_EQ(jobs_that_pay({{{1, 0.5}, {2, 0.8}, {3, 1.1}, {4, 1.6}}}), 3);
+  EXPECT_EQ(jobs_that_pay({{{2, 0.8}, {4, 1.6}}, {{2, 0.8}, {4, 1.2}, {6, 1.8}}}), 3) << "the size that gains most";
+  EXPECT_EQ(jobs_that_pay({{{2, 0.8}, {4, 1.6}}, {{2, 0.8}, {4, 1.2}}}), 8) << "one of which more may pay";
+  EXPECT_EQ(jobs_that_pay({{{14, 1.0}, {16, 1.02}, {32, 2.1}}}), 8);
+}
+
 TEST(CurveStore, a_spoilt_file_or_no_folder_is_nothing_known) {
   const Folder folder;
   CurveStore store(folder.path);

@@ -13,6 +13,8 @@ void echo(const ExchangePtr& exchange) {
   const Request& request = exchange->request();
   JsonObject said{{"method", request.method}, {"path", request.path},       {"body", request.body},
                   {"client", request.client}, {"address", request.address}, {"id", request.id}};
+  said["base"] = request.scheme + "://" + std::string(request.header("host")) + request.prefix;
+  said["trace"] = request.trace;
   for (const auto& [name, value] : request.query) said["query " + name] = value;
   for (const auto& [name, value] : request.captured) said["captured " + name] = value;
   Reply reply;

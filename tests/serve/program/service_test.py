@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import threading
 import time
 import unittest
 import urllib.parse
+import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../clients"))
@@ -280,6 +282,143 @@ class Floods(unittest.TestCase):
                 seen.append((memory(server.process.pid), descriptors(server.process.pid)))
             self.assertLess(seen[2][0] - seen[1][0], 8 << 10, seen)  # kept images among them
             self.assertLessEqual(abs(seen[2][1] - seen[1][1]), 8, seen)
+
+
+class Proxies(unittest.TestCase):
+    """Requests as a proxy on this machine sends them."""
+
+    def test_clients_behind_a_trusted_proxy_are_told_apart(self):
+        with Server("--trusted-proxies", "loopback") as server:
+            async_request = {"prompt": "a fox", "num_inference_steps": 2, "async": True}
+            status, _, body = ask(server, async_request, {"X-Forwarded-For": "203.0.113.5"})
+            self.assertEqual(status, 202)
+            mine = json.loads(body)["id"]
+            self.assertEqual([job["id"] for job in server.get("/jobs", **{"X-Forwarded-For": "203.0.113.5"})["jobs"]], [mine])
+            self.assertEqual(server.get("/jobs", **{"X-Forwarded-For": "203.0.113.6"})["jobs"], [])
+            self.assertEqual(server.get("/jobs")["jobs"], [])
+            self.assertIn("client=ip:203.0.113.5", server.said())
+
+    def test_a_proxy_that_is_not_listed_is_named_once(self):
+        with Server() as server:
+            for address in ("203.0.113.5", "203.0.113.6"):
+                server.get("/jobs", **{"X-Forwarded-For": address})
+            self.assertTrue(until(lambda: server.said().count("path=/jobs") == 2))
+            self.assertEqual(server.said().count("warning proxy not trusted"), 1, server.said())
+            self.assertIn("--trusted-proxies loopback", server.said())
+            self.assertNotIn("client=ip:203", server.said())
+
+    def test_below_a_path_every_link_carries_it(self):
+        with Server("--root-path", "/inkstone", "--trusted-proxies", "127.0.0.0/8") as server:
+            for path in ("/inkstone/", "/"):
+                page = urllib.request.urlopen(server.url + path).read().decode()
+                for link in re.findall(r'(?:src|href)="(/[^"]*)"', page):
+                    self.assertTrue(link.startswith("/inkstone/"), link)
+                    self.assertEqual(urllib.request.urlopen(server.url + link).status, 200)
+            status, answer = server.post("/inkstone/v1/images/generations", {"prompt": "a fox", "num_inference_steps": 2, "response_format": "url"},
+                                         **{"X-Forwarded-Proto": "https", "X-Forwarded-Host": "localhost:444"})
+            self.assertEqual(status, 200)
+            self.assertTrue(answer["data"][0]["url"].startswith("https://localhost:444/inkstone/v1/files/img/"), answer["data"][0]["url"])
+            status, headers, _ = ask(server, {"prompt": "a fox", "num_inference_steps": 2, "async": True})
+            self.assertTrue(headers["location"].startswith("/inkstone/jobs/"))
+            self.assertEqual(server.get(headers["location"])["id"], headers["location"].rsplit("/", 1)[1])
+            self.assertEqual(server.get("/openapi.json")["servers"], [{"url": "/inkstone"}])
+
+
+class Logs(unittest.TestCase):
+    def test_all_that_is_said_is_json_where_that_was_asked(self):
+        with Server("--log-format", "json", "--threads", "1000") as server:
+            trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+            self.assertEqual(ask(server, {"prompt": "a fox", "num_inference_steps": 2}, {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})[0], 200)
+            os.kill(children(server.process.pid)[0], signal.SIGKILL)
+            self.assertTrue(until(lambda: server.said().count('"worker_ready"') >= 2))
+            with open(server.log.name) as file:
+                lines = [json.loads(line) for line in file]
+            self.assertLessEqual({"note", "listening", "loading", "ready", "worker_ready", "worker_lost"}, {line["event"] for line in lines})
+            self.assertTrue(all(line["time"] and line["level"] for line in lines))
+            self.assertEqual({line["event"] for line in lines if line.get("trace") == trace}, {"request", "order_admitted", "image_ended"})
+            self.assertEqual([line for line in lines if line.get("path") in ("/queue", "/health/ready")], [])
+            report = "\n".join(line["text"] for line in lines if line["event"] == "ready")
+            self.assertRegex(report, r"(?m)^  64x64.*, step( \d+ rows? \d+\.\d+ s,)+ decode \d+\.\d+ s$")
+            self.assertRegex(report, r"(?m)^  \S+ (MiB|GiB) planned: ")
+
+    def test_what_ends_a_start_is_json_too(self):
+        for flags, event in ([["--model", "/no/such/folder"], "failed"], [["--max-queue", "0"], "failed"], [["--no-such-flag"], "failed"],
+                             [["--trusted-proxies", "proxy.example.org"], "failed"], [["--root-path", "inkstone"], "failed"]):
+            done = subprocess.run([os.environ["INKSTONE_BINARY"], "serve", "--port", "0", *flags, "--log-format", "json"],
+                                  capture_output=True, text=True, timeout=LIMIT)
+            self.assertNotEqual(done.returncode, 0)
+            lines = [json.loads(line) for line in done.stderr.splitlines()]
+            self.assertEqual((lines[-1]["event"], lines[-1]["level"]), (event, "error"), done.stderr)
+
+    def test_levels_say_less_and_more(self):
+        for level, seen, unseen in (("warn", [], ["path=/jobs", "loading", "ready  "]), ("debug", ["path=/queue", "path=/health/ready", "path=/jobs"], [])):
+            with Server("--log-level", level) as server:
+                server.get("/queue"), server.get("/jobs")
+                self.assertTrue(until(lambda: all(word in server.said() for word in seen)))
+                self.assertEqual([word for word in unseen if word in server.said()], [])
+
+    def test_a_full_pipe_for_both_outputs_stops_no_start(self):
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        while True:
+            try:
+                os.write(writer, b"x" * 4096)
+            except BlockingIOError:
+                break
+        os.set_blocking(writer, True)
+        process = subprocess.Popen([os.environ["INKSTONE_BINARY"], "serve", "--port", "0"], stdout=writer, stderr=writer)
+        try:
+            server = Server()
+            self.assertTrue(until(lambda: listening_port(process.pid)))
+            port = listening_port(process.pid)
+            server.url = f"http://127.0.0.1:{port}"
+            self.assertTrue(until(lambda: ready(server)))
+            refused = subprocess.run([os.environ["INKSTONE_BINARY"], "serve", "--port", str(port)], stdout=writer, stderr=writer, timeout=LIMIT)
+            self.assertEqual(refused.returncode, 1)
+        finally:
+            process.terminate()
+            self.assertEqual(process.wait(LIMIT), 0)
+            os.close(reader)
+            os.close(writer)
+
+
+class Metrics(unittest.TestCase):
+    def test_those_of_processes_and_the_model_are_there(self):
+        with Server() as server:
+            text = urllib.request.urlopen(server.url + "/metrics").read().decode()
+            values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+            self.assertEqual(values['inkstone_rejected_total{code="queue_full"}'], "0")
+            self.assertGreater(float(values["process_resident_memory_bytes"]), 1e6)
+            self.assertLess(abs(float(values["process_open_fds"]) - descriptors(server.process.pid)), 5)
+            resident = float(values['inkstone_worker_resident_bytes{worker="0",device="cpu"}'])
+            self.assertGreater(resident, 1e6)
+            self.assertTrue(any(name.startswith('inkstone_model_info{model="demo"') for name in values))
+            self.assertFalse(any(name.startswith("inkstone_device_ai_core_ratio") for name in values))
+
+
+class Devices(unittest.TestCase):
+    def test_a_card_is_looked_for_before_anything_starts(self):
+        environment = {**os.environ, "INKSTONE_ASCENDCL": "/no/libascendcl.so", "INKSTONE_DCMI_LIBRARY": "/no/libdcmi.so", "INKSTONE_NPU_SMI": "/no/npu-smi"}
+        for device, more in (("npu:0", []), ("npu:all", []), ("npu:0,1", ["--verbose"])):
+            done = subprocess.run([os.environ["INKSTONE_BINARY"], "serve", "--port", "0", "--device", device, *more], capture_output=True,
+                                  text=True, timeout=LIMIT, env=environment)
+            self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done.stderr)
+            self.assertRegex(done.stderr, r"^inkstone: --device npu:\S+: [a-z].*: ")
+            self.assertEqual("/no/libascendcl.so" in done.stderr, bool(more), done.stderr)
+
+
+def listening_port(pid):
+    sockets = set()
+    for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            sockets.add(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+        except OSError:
+            continue
+    with open(f"/proc/{pid}/net/tcp") as file:
+        for words in (line.split() for line in list(file)[1:]):
+            if words[3] == "0A" and f"socket:[{words[9]}]" in sockets:
+                return int(words[1].split(":")[1], 16)
+    return None
 
 
 def memory(pid):

@@ -63,6 +63,30 @@ TEST(Log, a_line_is_one_line) {
   }
 }
 
+TEST(Log, a_field_of_nothing_is_left_out) {
+  for (const bool json : {false, true}) {
+    Captured errors;
+    set_log(json, LogLevel::kInfo);
+    log_line(LogLevel::kInfo, "e", {{"trace", given("")}, {"other", given("x")}});
+    const std::string text = errors.text();
+    EXPECT_THAT(text, testing::Not(HasSubstr("trace")));
+    EXPECT_THAT(text, HasSubstr(json ? R"("other":"x")" : "other=x"));
+  }
+}
+
+// A table for people is one in text, and an event for each line in JSON.
+TEST(Log, texts_are_as_they_are_or_events) {
+  Captured errors;
+  log_text(LogLevel::kInfo, "ready", "model  demo\nqueue  \x1b[31m8\n");
+  EXPECT_EQ(errors.text(), "model  demo\nqueue  ?[31m8\n");
+  set_log(true, LogLevel::kInfo);
+  log_text(LogLevel::kDebug, "ready", "unseen");
+  log_text(LogLevel::kInfo, "ready", "model  demo\nqueue");
+  const std::string text = errors.text();
+  EXPECT_EQ(std::ranges::count(text, '\n'), 2) << text;
+  EXPECT_THAT(text, HasSubstr(R"("level":"info","event":"ready","text":"model  demo")"));
+}
+
 TEST(Log, what_tools_read_as_a_lines_end_or_a_turn_is_not_written) {
   for (const char* hidden : {"\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaa", "\xe2\x80\xae", "\xe2\x81\xa6",
                              "\xe2\x81\xa9", "\xef\xbb\xbf", "\xc2\x85"}) {

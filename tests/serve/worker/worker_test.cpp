@@ -124,6 +124,23 @@ TEST(Worker, says_what_it_is_and_how_fast_it_may_be) {
   EXPECT_EQ(served.leave(), 0);
 }
 
+TEST(Worker, plans_its_memory_for_the_images_that_pay) {
+  Served all({4, 256, 256 * 128, {}});
+  std::string asked;
+  Served few({4, 256, 256 * 128, {}, [&](const Hello& hello) {
+                asked = hello.device + " " + hello.precision + " " + hello.description;
+                return 2;
+              }});
+  EXPECT_EQ(asked, "cpu fp32 " + all.hello().description) << "what a curve is kept by is known by then";
+  EXPECT_EQ(few.hello().max_jobs, 2);
+  EXPECT_THAT(few.hello().memory[0], HasSubstr("2 images (more do not pay here)"));
+  EXPECT_THAT(all.hello().memory[0], HasSubstr("4 images of"));
+  const auto planned = [](const Served& served) { return std::stol(served.hello().memory[0]); };
+  EXPECT_LT(planned(few), planned(all));
+  EXPECT_EQ(few.leave(), 0);
+  EXPECT_EQ(all.leave(), 0);
+}
+
 TEST(Worker, draws_the_same_image_as_the_engine_alone) {
   Served served;
   std::vector<ImageRequest> requests{request("a fox", 1), request("a bee", 2, "euler-ancestral", 2),
