@@ -21,7 +21,7 @@ struct Request {
   std::string body;                                          // until the handler returns
   // Of the peer; of IPv6 its network of 64 bits, because a host may have any address in it.
   std::string address;
-  // The client: "key:NAME", "user:NAME" (HTTP Basic with a known key) or "ip:ADDRESS".
+  // The client: "key:NAME" or "ip:ADDRESS".
   std::string client;
   // The client's x-request-id if it is plain, else a new one. It is on every answer and log line.
   std::string id;

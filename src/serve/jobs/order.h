@@ -16,7 +16,7 @@ namespace inkstone::serve {
 using RequestPtr = std::shared_ptr<const ResolvedRequest>;
 
 struct Order {
-  // Whose: "key:NAME", "user:NAME" or "ip:ADDRESS"; nobody else sees or cancels it.
+  // Whose: "key:NAME" or "ip:ADDRESS"; nobody else sees or cancels it.
   std::string client;
   // "generate", "openai", "a1111", "oip": for logs and figures.
   std::string api;
