@@ -90,6 +90,7 @@ std::vector<ServedJob> Gateway::Impl::jobs_of(const Order& order) {
   for (const RequestPtr& request : order.images) {
     made.push_back({batch_job(*request, order.priority, order.deadline), request});
     made.back().image = made.size() - 1;
+    made.back().batch.client = order.client;
     made.back().batch.follows = made.size() > 1;
   }
   return made;

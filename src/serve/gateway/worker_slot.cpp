@@ -178,9 +178,10 @@ double WorkerSlot::take(const BatchJob& job) {
 
 std::optional<JobId> WorkerSlot::spare() const {
   if (!accepts() || !running_) return {};
+  std::optional<JobId> first;
   for (const auto& [id, job] : jobs_)
-    if (!job.begun) return id;
-  return {};
+    if (!job.begun && (!first || batcher_.goes_before(id, *first))) first = id;
+  return first;
 }
 
 void WorkerSlot::withdraw(JobId job) {

@@ -85,7 +85,7 @@ class WorkerSlot final : public WorkerListener {
   double take(const BatchJob& job);  // the predicted end
   std::map<JobId, double> forecast() const { return batcher_.forecast(worker_events_.now()); }
   size_t jobs() const { return jobs_.size(); }
-  // A job that has not begun and must wait: another worker may take it.
+  // The next job that has not begun and must wait: another worker may take it.
   std::optional<JobId> spare() const;
   void withdraw(JobId job);  // one that has not begun
   void drop(JobId job);      // it was cancelled
