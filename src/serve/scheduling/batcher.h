@@ -65,8 +65,7 @@ class Batcher {
 
   Admission consider(const BatchJob& job, double now) const;  // what admit() would say
   Admission admit(const BatchJob& job, double now);
-  // Of a job admitted before: never refused; returns its predicted end.
-  double readmit(const BatchJob& job, double now);
+  void readmit(const BatchJob& job);                   // admitted before: never refused
   std::map<JobId, double> forecast(double now) const;  // when each will have ended
 
   // What to do now; kNothing also while the previous decision is not reported.
