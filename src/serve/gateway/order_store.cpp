@@ -38,17 +38,23 @@ std::string OrderStore::key_of(const Order& order) { return order.client + "\n" 
 OrderEntry& OrderStore::add(Order order, double now) {
   std::string id = random_id(16);
   OrderEntry& entry = entries_[id];
-  if (!order.idempotency.empty()) keys_[key_of(order)] = id;
-  entry.number = orders_++;
-  if (order.deadline) entry.deadline = now + *order.deadline;
-  entry.state.images.resize(order.images.size());
+  try {
+    if (!order.idempotency.empty()) keys_[key_of(order)] = id;
+    entry.number = orders_++;
+    if (order.deadline) entry.deadline = now + *order.deadline;
+    entry.state.images.resize(order.images.size());
+    live_[entry.number] = &entry;
+    client_images_[order.client] += static_cast<int>(order.images.size());
+  } catch (...) {  // memory is short
+    live_.erase(entry.number);
+    entries_.erase(id);
+    throw;
+  }
   live_images_ += static_cast<int>(order.images.size());
   entry.state.id = std::move(id);
   entry.state.order = std::move(order);
   entry.state.arrival = now;
   entry.state.created = seconds_since_1970();
-  live_[entry.number] = &entry;
-  refresh_position(entry);
   return entry;
 }
 
@@ -86,13 +92,25 @@ std::vector<OrderEntry*> OrderStore::live() {
 }
 
 void OrderStore::has_ended(OrderEntry& entry, double now) {
-  if (live_.erase(entry.number) == 0) return;
+  if (!live_.contains(entry.number)) return;
+  kept_[orders_] = &entry;
+  orders_++;
+  live_.erase(entry.number);
   live_images_ -= static_cast<int>(entry.state.images.size());
+  const auto images = client_images_.find(entry.state.order.client);
+  images->second -= static_cast<int>(entry.state.images.size());
+  if (images->second == 0) client_images_.erase(images);
   entry.ended_at = now;
   entry.state.position = 0;
   entry.kept_bytes = bytes_of(entry.state);
   kept_bytes_ += static_cast<int64_t>(entry.kept_bytes);
-  kept_[orders_++] = &entry;
+}
+
+std::vector<OrderEntry*> OrderStore::untold() {
+  std::vector<OrderEntry*> untold;
+  for (const auto& [number, entry] : kept_)
+    if (!entry->told_end) untold.push_back(entry);
+  return untold;
 }
 
 void OrderStore::forget(double now) {
@@ -114,15 +132,16 @@ void OrderStore::forget(double now) {
 }
 
 void OrderStore::refresh_position(OrderEntry& entry) const {
-  const auto found = live_.find(entry.number);
-  entry.state.position = found == live_.end() ? 0 : static_cast<int>(std::distance(live_.begin(), found));
+  const auto before = [&](const auto& live) {
+    const OrderEntry& other = *live.second;
+    return other.end != entry.end ? other.end < entry.end : other.number < entry.number;
+  };
+  entry.state.position = live_.contains(entry.number) ? static_cast<int>(std::ranges::count_if(live_, before)) : 0;
 }
 
-int OrderStore::live_images(std::string_view client) const {
-  int images = 0;
-  for (const auto& [number, entry] : live_)
-    if (entry->state.order.client == client) images += static_cast<int>(entry->state.images.size());
-  return images;
+int OrderStore::live_images(const std::string& client) const {
+  const auto images = client_images_.find(client);
+  return images == client_images_.end() ? 0 : images->second;
 }
 
 int OrderStore::watchers() const {

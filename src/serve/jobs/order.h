@@ -78,7 +78,7 @@ struct OrderState {
   double arrival = 0;   // on the service's clock
   int64_t created = 0;  // seconds since 1970
   std::vector<ImageState> images;
-  // Orders that arrived before it and have not ended.
+  // Orders that will have ended before it, as predicted.
   int position = 0;
 
   bool ended() const {
