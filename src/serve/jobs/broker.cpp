@@ -97,7 +97,7 @@ BrokerStats MemoryBroker::stats(double now) {
 
 bool MemoryBroker::waits(JobId id) const {
   const auto job = jobs_.find(id);
-  return job != jobs_.end() && !job->second.until;
+  return job != jobs_.end() && waiting_.contains(place_of(job));
 }
 
 void MemoryBroker::pass_time(double now) {

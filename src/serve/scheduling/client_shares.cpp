@@ -10,11 +10,10 @@ namespace inkstone::serve {
 void ClientShares::joined(const JobEntry& entry) {
   Lane& lane = lanes_[key_of(entry)];
   Account& account = lane.accounts[entry.job.client];
-  if (account.jobs++ == 0) {
-    account.used = std::max(account.used, lane.clock);
-    lane.clients++;
-  }
-  jobs_[entry.job.client]++;
+  jobs_[entry.job.client]++;  // the last that may throw
+  if (account.jobs++ > 0) return;
+  account.used = std::max(account.used, lane.clock);
+  lane.clients++;
 }
 
 void ClientShares::ran(const JobEntry& entry, double seconds) {

@@ -70,7 +70,12 @@ JobEntry JobTable::placed(const BatchJob& job) const {
 bool JobTable::add(const BatchJob& job) {
   const auto [entry, is_new] = jobs_.emplace(job.id, placed(job));
   if (!is_new) return false;
-  shares_.joined(entry->second);
+  try {
+    shares_.joined(entry->second);
+  } catch (...) {  // memory is short
+    jobs_.erase(entry);
+    throw;
+  }
   arrange(entry->second);
   return true;
 }
