@@ -1,6 +1,6 @@
 // What is left after memory was short in the middle of something: jobs that nobody has any more end,
 // and so do orders without jobs. The server goes on.
-#include <algorithm>
+#include <utility>
 
 #include "serve/gateway/gateway_impl.h"
 #include "serve/support/log.h"
@@ -38,11 +38,12 @@ void Gateway::Impl::repair() {
   is_shaken = false;
 }
 
-// Jobs that no worker has, that are not encoded and that do not wait.
+// Jobs that no worker has by the broker's leave, that are not encoded and that do not wait.
 void Gateway::Impl::end_strays() {
   std::vector<JobId> strays;
   for (const auto& [id, job] : jobs) {
-    const bool held = job.slot ? job.slot->has(id) : job.encoding || broker.waits(id);
+    const bool queued = broker.waits(id);
+    const bool held = job.slot ? job.slot->has(id) && (job.lease > 0 || queued) : job.encoding || queued;
     if (!held) strays.push_back(id);
   }
   for (const JobId id : strays) {
@@ -51,7 +52,7 @@ void Gateway::Impl::end_strays() {
       jobs.erase(job);
       continue;
     }
-    job->second.slot = nullptr;
+    if (WorkerSlot* slot = std::exchange(job->second.slot, nullptr)) slot->drop(id);
     job->second.failure = kNoMemoryLeft;
     broker.cancel(id, now());
     settle();
