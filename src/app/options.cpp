@@ -69,7 +69,7 @@ const Setting kSettings[] = {
 
     {"batching", "", "Batching", "HOW", "step: images join and leave at every step; static: a batch is filled when it starts;\noff: one image at a time [step]", kS, &Options::batching, 0, 0, batching_choices},
     {"max-batch", "", "Batching", "N", "images in one step, at most; fewer where more do not pay, or the memory is small [8]", kS, &Options::max_batch, 1, 64},
-    {"max-queue", "", "Batching", "N", "images queued or running; more are refused at once [256]", kS, &Options::max_queue, 1, 100000},
+    {"max-queue", "", "Batching", "N", "images queued or running, 2000 at most; more are refused at once [256]", kS, &Options::max_queue, 1, 100000},
     {"max-wait", "", "Batching", "SECONDS", "requests that would wait longer for the work of others are refused at once [600]", kS, &Options::max_wait, 1, 1e6},
 
     {"jobs", "", "Capacity", "N", "images in one step, at most; fewer where the memory is small [8]", kW, &Options::jobs, 1, 64},

@@ -11,6 +11,8 @@
 namespace inkstone {
 namespace {
 
+constexpr int kMaxQueue = 2000;  // images
+
 std::vector<std::string> pieces(const std::string& list) {
   std::vector<std::string> result;
   for (size_t from = 0; from <= list.size();) {
@@ -66,6 +68,8 @@ serve::ServeSettings serve_settings(const Options& options) {
   settings.workers = options.workers.value_or(settings.workers);
   settings.max_batch = options.max_batch.value_or(settings.max_batch);
   settings.max_queue = options.max_queue.value_or(settings.max_queue);
+  INKSTONE_CHECK_USAGE(settings.max_queue <= kMaxQueue, "--max-queue ", settings.max_queue, ": at most ", kMaxQueue,
+                       ", because each order is weighed against all that wait, on the thread that answers everybody");
   settings.max_per_client = options.max_per_client.value_or(std::min(settings.max_per_client, settings.max_queue));
   settings.max_images =
       options.max_images.value_or(std::min({settings.max_images, settings.max_queue, settings.max_per_client}));

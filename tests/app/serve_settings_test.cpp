@@ -67,6 +67,16 @@ TEST(ServeSettings, cards_have_short_lists) {
   }
 }
 
+TEST(ServeSettings, a_queue_that_the_event_thread_does_not_bear_is_refused) {
+  EXPECT_EQ(serve_settings(options_of({"--max-queue", "2000"})).max_queue, 2000);
+  try {
+    serve_settings(options_of({"--max-queue", "2001"}));
+    FAIL() << "it was taken";
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("--max-queue 2001: at most 2000, because each order is weighed"));
+  }
+}
+
 TEST(ServeSettings, devices_that_nobody_knows_or_that_stand_twice_are_refused) {
   for (const char* list : {"gpu", "cpu,cpu", ",", "cpu,tpu:0"})
     EXPECT_THROW(serve_settings(options_of({"--device", list})), UsageError) << list;

@@ -1,6 +1,7 @@
 // POST /sdapi/v1/png-info: the texts in an image that the client sends. Nothing is fetched and no
 // pixel decoded.
 #include <algorithm>
+#include <utility>
 
 #include "serve/api/a1111.h"
 #include "serve/api/answers.h"
@@ -22,9 +23,9 @@ std::string decoded(std::string_view text) {
     if (comma == text.npos || comma > 64) refuse(400, "invalid_image", "Invalid encoded image", "image");
     text.remove_prefix(comma + 8);
   }
-  const auto bytes = unbase64(text);
+  auto bytes = unbase64(text);
   if (!bytes) refuse(400, "invalid_image", "Invalid encoded image: not base64", "image");
-  return *bytes;
+  return std::move(*bytes);
 }
 
 void show_png_info(A1111State&, const http::ExchangePtr& exchange) {

@@ -105,21 +105,21 @@ std::vector<const OrderState*> Gateway::orders_of(std::string_view client) {
 }
 
 void Gateway::watch(const OrderState& order, OrderWatcher& watcher) {
-  if (OrderEntry* entry = impl_->store.find(order.id)) impl_->watch(*entry, watcher);
+  if (OrderEntry* entry = impl_->store.find(order.id)) impl_->guarded([&] { impl_->watch(*entry, watcher); });
 }
 
 void Gateway::unwatch(const OrderState& order, OrderWatcher& watcher) {
-  if (OrderEntry* entry = impl_->store.find(order.id)) impl_->unwatch(*entry, watcher);
+  if (OrderEntry* entry = impl_->store.find(order.id)) impl_->guarded([&] { impl_->unwatch(*entry, watcher); });
 }
 
 bool Gateway::cancel(const OrderState& order) {
   OrderEntry* entry = impl_->store.find(order.id);
-  return entry && impl_->cancel(*entry, {});
+  return entry && impl_->guarded([&] { return impl_->cancel(*entry, {}); });
 }
 
 bool Gateway::cut_short(const OrderState& order) {
   OrderEntry* entry = impl_->store.find(order.id);
-  return entry && impl_->cut_short(*entry);
+  return entry && impl_->guarded([&] { return impl_->cut_short(*entry); });
 }
 
 const ModelCard* Gateway::model() const { return impl_->card ? &*impl_->card : nullptr; }

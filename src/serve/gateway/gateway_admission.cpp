@@ -19,8 +19,9 @@ Rejection rejection_of(const Admission& admission, double max_wait) {
       return {"queue_full", "the queue is full: try again in a while", "", std::max(1.0, admission.retry_after)};
     case Refusal::kTooLong:
       return {"too_long",
-              text_of({"work of about ", std::lround(admission.wait), " s stands before it, and the limit is ",
-                       std::lround(max_wait), " s (--max-wait): try again in a while"}),
+              text_of({"work of about ", std::lround(admission.wait), " s stands before it, that of earlier orders of ",
+                       "yours included, and the limit is ", std::lround(max_wait), " s (--max-wait): try again in a ",
+                       "while"}),
               "", std::max(1.0, admission.retry_after)};
     case Refusal::kDeadline:
       if (admission.retry_after <= 0)
@@ -90,6 +91,7 @@ std::vector<ServedJob> Gateway::Impl::jobs_of(const Order& order) {
   for (const RequestPtr& request : order.images) {
     made.push_back({batch_job(*request, order.priority, order.deadline), request});
     made.back().image = made.size() - 1;
+    made.back().batch.client = order.client;
     made.back().batch.follows = made.size() > 1;
   }
   return made;
@@ -124,6 +126,7 @@ Rejection Gateway::Impl::admit(std::vector<ServedJob>& made) {
     Admission admission;
     job.slot = best_slot(job.batch, &admission);
     if (job.slot) {
+      job.end = admission.end;
       job.slot->take(job.batch);
       continue;
     }
@@ -135,6 +138,16 @@ Rejection Gateway::Impl::admit(std::vector<ServedJob>& made) {
 }
 
 SubmitResult Gateway::Impl::submit(Order order) {
+  try {
+    return place(std::move(order));
+  } catch (...) {
+    shaken();
+    enter([this] { repair(); });
+    throw;
+  }
+}
+
+SubmitResult Gateway::Impl::place(Order order) {
   bool same = false;
   if (OrderEntry* known = store.repeated(order, &same)) {
     if (same) return {&known->state, true, {}};
@@ -144,6 +157,9 @@ SubmitResult Gateway::Impl::submit(Order order) {
   std::vector<ServedJob> made = jobs_of(order);
   if (Rejection rejection = admit(made); !rejection.code.empty()) return refuse(std::move(rejection));
   OrderEntry& entry = store.add(std::move(order), now());
+  if (made.front().slot) entry.end = std::ranges::max(made, {}, &ServedJob::end).end;
+  store.refresh_position(entry);
+  entry.last_position = entry.state.position;
   for (ServedJob& job : made) {
     job.order = &entry;
     entry.jobs.push_back(job.batch.id);

@@ -1,11 +1,12 @@
 // The gateway's inside, for its own sources only: gateway.cpp has the interface,
 // gateway_admission.cpp the admission of orders, gateway_jobs.cpp what workers report,
-// gateway_pump.cpp what time brings.
+// gateway_pump.cpp what time brings, gateway_repair.cpp what is left after memory was short.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,21 +29,24 @@ struct ServedJob {  // an image that has not ended
   size_t image = 0;             // of the order
   // Null: it waits in the broker, or for its encoding.
   WorkerSlot* slot = nullptr;
-  int lease = 0;  // the broker's number of this attempt
+  int lease = 0;          // the broker's number of this attempt
+  bool encoding = false;  // its file is being made
   // Of workers that ran nothing else just then.
   int deaths_alone = 0;
   bool cut = false;
+  double end = 0;  // as predicted when a worker took it
   double previewed = -1e9;
   // How it ends, where a cause is known before its end.
   Failure failure{};
 };
 
-// methods: 52 allowed: the fleet of machines replaces it by a dispatcher without threads
+// methods: 60 allowed: the fleet of machines replaces it by a dispatcher without threads
 struct Gateway::Impl final : WorkerEvents {
   Impl(boost::asio::io_context& events, ServeSettings settings, WorkerProgram program);
   ~Impl() override;
 
   SubmitResult submit(Order order);
+  SubmitResult place(Order order);
   void watch(OrderEntry& entry, OrderWatcher& watcher);
   void unwatch(OrderEntry& entry, OrderWatcher& watcher);
   bool cancel(OrderEntry& entry, const Failure& failure);
@@ -87,6 +91,23 @@ struct Gateway::Impl final : WorkerEvents {
   ImageState* image_of(ServedJob& job);
   void tell(const ServedJob& job);
 
+  // gateway_repair.cpp: an exception on the event thread ends an order or a worker at most
+  void shaken() noexcept override { is_shaken = true; }
+  void enter(const std::function<void()>& body) noexcept;
+  // For calls from outside, who end what is theirs.
+  template <typename Body>
+  auto guarded(const Body& body) {
+    try {
+      return body();
+    } catch (...) {
+      shaken();
+      throw;
+    }
+  }
+  void repair();
+  void end_strays();
+  void end_orders_without_jobs();
+
   // gateway_pump.cpp: what time brings
   void answered() override { pump(); }
   // Assigns waiting jobs, sends commands, tells watchers.
@@ -97,7 +118,8 @@ struct Gateway::Impl final : WorkerEvents {
   void rebalance();
   void tell_watchers();
   void tick();
-  void next_tick();
+  void next_tick() noexcept;
+  void pass_tick();
   void pass_deadlines(double time);
   void keep_curves();
   void foresee(double time);
@@ -118,9 +140,11 @@ struct Gateway::Impl final : WorkerEvents {
   std::unique_ptr<ImageEncoder> encoder;
   std::vector<std::unique_ptr<WorkerSlot>> slots;
   // Orders and images that watchers are to be told of.
-  std::vector<std::pair<std::string, size_t>> news;
+  std::deque<std::pair<std::string, size_t>> news;
   bool telling = false, pump_scheduled = false, stopped = false, draining = false;
   bool takes_new_model = false;
+  // What is known of jobs may not fit together.
+  bool is_shaken = false;
   std::function<void()> on_ready, on_drained;
   double drain_until = 0, last_tick = 0, foreseen = 0, swept = 0, curves_kept = 0;
   std::deque<WorkerSlot*> to_replace;

@@ -29,9 +29,9 @@ void Gateway::Impl::tell(const ServedJob& job) {
 }
 
 void Gateway::Impl::enqueue(ServedJob job) {
-  const JobId id = job.batch.id;
-  broker.submit({id, "", "", job.batch.priority, job.batch.rows}, now());
-  jobs[id] = std::move(job);
+  const Submission submission{job.batch.id, "", "", job.batch.priority, job.batch.rows};
+  jobs[submission.id] = std::move(job);
+  broker.submit(submission, now());
   assign_queued();
 }
 
@@ -145,10 +145,12 @@ void Gateway::Impl::finished(Finished report) {
   }
   encoder->encode({report.job, std::move(report.image), order ? order->state.order.format : ImageFormat::kPng,
                    order ? order->state.order.quality : 100, std::move(parameters)});
+  job.encoding = true;
 }
 
 void Gateway::Impl::encoded(EncodedImage encoded) {
   const auto job = jobs.find(encoded.job);
+  if (job != jobs.end()) job->second.encoding = false;
   if (job != jobs.end() && encoded.error.empty()) {
     if (ImageState* image = image_of(job->second)) {
       image->times.encoding = encoded.seconds;

@@ -2,6 +2,7 @@
 // replacement of workers, the end.
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <thread>
 #include <utility>
 
 #include "serve/gateway/gateway_impl.h"
@@ -15,8 +16,17 @@ constexpr std::chrono::milliseconds kTick{50};
 constexpr double kStandstill = 1;
 // Seconds between forecasts, and between looks for what to forget.
 constexpr double kForesight = 0.3, kSweep = 1;
-constexpr double kCurvesKept = 60;  // seconds between two
+constexpr std::chrono::milliseconds kNoMemory{10};  // until the next attempt
+constexpr double kCurvesKept = 60;                  // seconds between two
 constexpr int kEncoders = 2;
+
+struct Told {  // whatever it was that was told
+  bool& telling;
+  const std::weak_ptr<bool>& there;
+  ~Told() {
+    if (!there.expired()) telling = false;
+  }
+};
 
 BrokerSettings broker_settings() {
   BrokerSettings settings;
@@ -34,8 +44,8 @@ Gateway::Impl::Impl(boost::asio::io_context& loop, ServeSettings wanted, WorkerP
       broker(broker_settings()),
       store(settings.kept_seconds, settings.max_kept_bytes),
       timer(loop) {
-  encoder =
-      std::make_unique<ImageEncoder>(events, kEncoders, [this](EncodedImage image) { encoded(std::move(image)); });
+  encoder = std::make_unique<ImageEncoder>(events, kEncoders,
+                                           [this](EncodedImage image) { enter([&] { encoded(std::move(image)); }); });
   for (const std::string& device : settings.devices)
     for (int i = 0; i < settings.workers; i++)
       slots.push_back(std::make_unique<WorkerSlot>(events, *this, settings, device, program(device)));
@@ -61,6 +71,7 @@ void Gateway::Impl::stop() {
 }
 
 void Gateway::Impl::pump() {
+  if (is_shaken) repair();
   if (stopped) return tell_watchers();
   assign_queued();
   for (const auto& slot : slots) slot->pump();
@@ -70,12 +81,13 @@ void Gateway::Impl::pump() {
 }
 
 void Gateway::Impl::pump_later() {
-  if (std::exchange(pump_scheduled, true)) return;
+  if (pump_scheduled) return;
   boost::asio::post(events, [this, there = std::weak_ptr(alive)] {
     if (there.expired()) return;
     pump_scheduled = false;
-    pump();
+    enter([this] { pump(); });
   });
+  pump_scheduled = true;
 }
 
 void Gateway::Impl::assign_queued() {
@@ -118,33 +130,45 @@ void Gateway::Impl::rebalance() {
 void Gateway::Impl::tell_watchers() {
   if (std::exchange(telling, true)) return;
   const std::weak_ptr there(alive);
+  const Told told{telling, there};
   while (!news.empty()) {
-    for (const auto& [id, image] : std::exchange(news, {})) {
-      OrderEntry* entry = store.find(id);
-      if (!entry || entry->told_end) continue;
-      store.refresh_position(*entry);
-      const bool last = entry->state.ended();
-      for (OrderWatcher* watcher : std::vector(entry->watchers)) {
-        if (std::ranges::count(entry->watchers, watcher) == 0) continue;
-        watcher->changed(entry->state, image);
-        if (there.expired()) return;
-      }
-      if (!last) continue;
-      entry->told_end = true;
-      entry->watchers.clear();
+    const auto [id, image] = std::move(news.front());
+    news.pop_front();
+    OrderEntry* entry = store.find(id);
+    if (!entry || entry->told_end) continue;
+    store.refresh_position(*entry);
+    const bool last = entry->state.ended();
+    for (OrderWatcher* watcher : std::vector(entry->watchers)) {
+      if (std::ranges::count(entry->watchers, watcher) == 0) continue;
+      watcher->changed(entry->state, image);
+      if (there.expired()) return;
     }
+    if (!last) continue;
+    entry->told_end = true;
+    entry->watchers.clear();
   }
-  telling = false;
 }
 
-void Gateway::Impl::next_tick() {
-  timer.expires_after(kTick);
-  timer.async_wait([this, there = std::weak_ptr(alive)](const boost::system::error_code& error) {
-    if (!error && !there.expired() && !stopped) tick();
-  });
+void Gateway::Impl::next_tick() noexcept {
+  while (true) {
+    try {
+      timer.expires_after(kTick);
+      return timer.async_wait([this, there = std::weak_ptr(alive)](const boost::system::error_code& error) {
+        if (!error && !there.expired() && !stopped) tick();
+      });
+    } catch (const std::exception&) {  // without it time stands still
+      std::this_thread::sleep_for(kNoMemory);
+    }
+  }
 }
 
 void Gateway::Impl::tick() {
+  const std::weak_ptr there(alive);
+  enter([this] { pass_tick(); });
+  if (!there.expired() && !stopped) next_tick();
+}
+
+void Gateway::Impl::pass_tick() {
   const double time = now();
   if (time - last_tick > kStandstill)
     for (const auto& slot : slots) slot->allow(time - last_tick);
@@ -162,9 +186,7 @@ void Gateway::Impl::tick() {
     store.forget(time);
   }
   if (time - curves_kept > kCurvesKept) keep_curves();
-  const std::weak_ptr there(alive);
   pump();
-  if (!there.expired() && !stopped) next_tick();
 }
 
 void Gateway::Impl::keep_curves() {
@@ -194,12 +216,18 @@ void Gateway::Impl::pass_deadlines(double time) {
 
 void Gateway::Impl::foresee(double time) {
   foreseen = time;
+  std::map<OrderEntry*, double> ends;
   for (const auto& slot : slots) {
     if (!slot->ready() || slot->jobs() == 0) continue;
-    for (const auto& [id, end] : slot->forecast())
-      if (const auto job = jobs.find(id); job != jobs.end())
-        if (ImageState* image = image_of(job->second)) image->seconds_left = std::max(0.0, end - time);
+    for (const auto& [id, end] : slot->forecast()) {
+      const auto job = jobs.find(id);
+      if (job == jobs.end() || !job->second.order) continue;
+      image_of(job->second)->seconds_left = std::max(0.0, end - time);
+      double& of_order = ends[job->second.order];
+      of_order = std::max(of_order, end);
+    }
   }
+  for (const auto& [entry, end] : ends) entry->end = end;
   for (const OrderEntry* entry : store.moved())
     if (!entry->watchers.empty()) news.emplace_back(entry->state.id, 0);
 }
@@ -230,7 +258,8 @@ void Gateway::Impl::keep_canary(double time) {
   canary.submitted = time;
   // Only where more waits than is allowed to.
   if (!job.slot) return;
-  canary.expected = job.slot->take(job.batch) - time;
+  canary.expected = admission.end - time;
+  job.slot->take(job.batch);
   canary.job = job.batch.id;
   enqueue(std::move(job));
 }

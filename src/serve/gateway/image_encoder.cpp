@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <exception>
+#include <new>
 #include <utility>
 
 #include "base/image_file.h"
@@ -10,13 +11,17 @@
 namespace inkstone::serve {
 namespace {
 
+constexpr std::chrono::milliseconds kUntilMemory{10};  // until the next attempt
+
 EncodedImage encoded(const EncodingTask& task) {
   const auto begin = std::chrono::steady_clock::now();
   EncodedImage image{task.job, {}, {}, 0};
   try {
     image.file = image_file(task.image, task.format, task.quality, task.parameters);
+  } catch (const std::bad_alloc&) {
+    image.error = "no memory";
   } catch (const std::exception& error) {
-    image.error = error.what();
+    image.error = std::string(error.what()).substr(0, 200);
   }
   image.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return image;
@@ -25,10 +30,7 @@ EncodedImage encoded(const EncodingTask& task) {
 }  // namespace
 
 ImageEncoder::ImageEncoder(boost::asio::io_context& events, int threads, Done done)
-    : events_(events), done_(std::make_shared<Done>([this, done = std::move(done)](EncodedImage image) {
-        waiting_--;
-        done(std::move(image));
-      })) {
+    : events_(events), done_(std::move(done)) {
   for (int i = 0; i < threads; i++) threads_.emplace_back([this] { work(); });
 }
 
@@ -42,29 +44,53 @@ ImageEncoder::~ImageEncoder() {
 }
 
 void ImageEncoder::encode(EncodingTask task) {
+  std::list<Item> given;
+  given.push_back({std::move(task)});
   waiting_++;
   {
     const std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
+    tasks_.splice(tasks_.end(), given);
   }
   come_.notify_one();
 }
 
 void ImageEncoder::work() {
-  const std::weak_ptr<Done> done = done_;
   while (true) {
-    EncodingTask task;
+    std::list<Item> item;
     {
       std::unique_lock lock(mutex_);
       come_.wait(lock, [this] { return stop_ || !tasks_.empty(); });
       if (stop_) return;
-      task = std::move(tasks_.front());
-      tasks_.pop_front();
+      item.splice(item.end(), tasks_, tasks_.begin());
     }
-    boost::asio::post(events_, [done, image = encoded(task)]() mutable {
-      if (const std::shared_ptr<Done> there = done.lock()) (*there)(std::move(image));
-    });
+    item.front().image = encoded(item.front().task);
+    announce(std::move(item));
   }
+}
+
+void ImageEncoder::announce(std::list<Item> made) {
+  std::unique_lock lock(mutex_);
+  made_.splice(made_.end(), made);
+  while (!stop_) {
+    try {
+      boost::asio::post(events_, [this, there = std::weak_ptr(alive_)] {
+        if (!there.expired()) collect();
+      });
+      return;
+    } catch (const std::bad_alloc&) {  // the event loop must be told, some time
+      come_.wait_for(lock, kUntilMemory);
+    }
+  }
+}
+
+void ImageEncoder::collect() {
+  std::list<Item> made;
+  {
+    const std::lock_guard lock(mutex_);
+    made.swap(made_);
+  }
+  waiting_ -= static_cast<int>(made.size());
+  for (Item& item : made) done_(std::move(item.image));
 }
 
 }  // namespace inkstone::serve

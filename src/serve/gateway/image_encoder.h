@@ -4,8 +4,8 @@
 
 #include <boost/asio/io_context.hpp>
 #include <condition_variable>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -42,19 +42,31 @@ class ImageEncoder {
   ImageEncoder(const ImageEncoder&) = delete;
   ImageEncoder& operator=(const ImageEncoder&) = delete;
 
+  // Throws where memory is short: then nothing was given.
   void encode(EncodingTask task);
   int waiting() const { return waiting_; }  // given and not come back
 
  private:
+  struct Item {
+    EncodingTask task;
+    EncodedImage image{};
+  };
+
   void work();
+  void announce(std::list<Item> made);
+  void collect();  // on the event thread
 
   boost::asio::io_context& events_;
-  std::shared_ptr<Done> done_;
+  const Done done_;
   int waiting_ = 0;
   std::mutex mutex_;
   std::condition_variable come_;
-  std::deque<EncodingTask> tasks_;  // under the mutex, as is stop_
+  // Under the mutex, as is stop_. An image stays in its place from its order to its delivery, so
+  // that the threads allocate nothing but files.
+  std::list<Item> tasks_, made_;
   bool stop_ = false;
+  // What waits in the event loop asks for it.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::vector<std::jthread> threads_;
 };
 

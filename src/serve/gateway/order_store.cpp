@@ -32,6 +32,10 @@ size_t bytes_of(const OrderState& order) {
   return bytes;
 }
 
+bool ends_before(const OrderEntry& a, const OrderEntry& b) {
+  return a.end != b.end ? a.end < b.end : a.number < b.number;
+}
+
 }  // namespace
 
 std::string OrderStore::key_of(const Order& order) { return order.client + "\n" + order.idempotency; }
@@ -39,18 +43,23 @@ std::string OrderStore::key_of(const Order& order) { return order.client + "\n" 
 OrderEntry& OrderStore::add(Order order, double now) {
   std::string id = random_id(16);
   OrderEntry& entry = entries_[id];
-  if (!order.idempotency.empty()) keys_[key_of(order)] = id;
-  entry.number = orders_++;
-  if (order.deadline) entry.deadline = now + *order.deadline;
-  entry.state.images.resize(order.images.size());
+  try {
+    if (!order.idempotency.empty()) keys_[key_of(order)] = id;
+    entry.number = orders_++;
+    if (order.deadline) entry.deadline = now + *order.deadline;
+    entry.state.images.resize(order.images.size());
+    live_[entry.number] = &entry;
+    client_images_[order.client] += static_cast<int>(order.images.size());
+  } catch (...) {  // memory is short
+    live_.erase(entry.number);
+    entries_.erase(id);
+    throw;
+  }
   live_images_ += static_cast<int>(order.images.size());
   entry.state.id = std::move(id);
   entry.state.order = std::move(order);
   entry.state.arrival = now;
   entry.state.created = seconds_since_1970();
-  live_[entry.number] = &entry;
-  refresh_position(entry);
-  entry.last_position = entry.state.position;
   return entry;
 }
 
@@ -88,23 +97,34 @@ std::vector<OrderEntry*> OrderStore::live() {
 }
 
 std::vector<OrderEntry*> OrderStore::moved() {
-  std::vector<OrderEntry*> moved;
+  std::vector<OrderEntry*> line = live(), moved;
+  std::ranges::sort(line, [](const OrderEntry* a, const OrderEntry* b) { return ends_before(*a, *b); });
   int position = 0;
-  for (const auto& [number, entry] : live_) {
-    if (std::exchange(entry->last_position, position) != position) moved.push_back(entry);
-    ++position;
-  }
+  for (OrderEntry* entry : line)
+    if (const int now = position++; std::exchange(entry->last_position, now) != now) moved.push_back(entry);
   return moved;
 }
 
 void OrderStore::has_ended(OrderEntry& entry, double now) {
-  if (live_.erase(entry.number) == 0) return;
+  if (!live_.contains(entry.number)) return;
+  kept_[orders_] = &entry;
+  orders_++;
+  live_.erase(entry.number);
   live_images_ -= static_cast<int>(entry.state.images.size());
+  const auto images = client_images_.find(entry.state.order.client);
+  images->second -= static_cast<int>(entry.state.images.size());
+  if (images->second == 0) client_images_.erase(images);
   entry.ended_at = now;
   entry.state.position = 0;
   entry.kept_bytes = bytes_of(entry.state);
   kept_bytes_ += static_cast<int64_t>(entry.kept_bytes);
-  kept_[orders_++] = &entry;
+}
+
+std::vector<OrderEntry*> OrderStore::untold() {
+  std::vector<OrderEntry*> untold;
+  for (const auto& [number, entry] : kept_)
+    if (!entry->told_end) untold.push_back(entry);
+  return untold;
 }
 
 void OrderStore::forget(double now) {
@@ -126,15 +146,13 @@ void OrderStore::forget(double now) {
 }
 
 void OrderStore::refresh_position(OrderEntry& entry) const {
-  const auto found = live_.find(entry.number);
-  entry.state.position = found == live_.end() ? 0 : static_cast<int>(std::distance(live_.begin(), found));
+  const auto before = [&](const auto& live) { return ends_before(*live.second, entry); };
+  entry.state.position = live_.contains(entry.number) ? static_cast<int>(std::ranges::count_if(live_, before)) : 0;
 }
 
-int OrderStore::live_images(std::string_view client) const {
-  int images = 0;
-  for (const auto& [number, entry] : live_)
-    if (entry->state.order.client == client) images += static_cast<int>(entry->state.images.size());
-  return images;
+int OrderStore::live_images(const std::string& client) const {
+  const auto images = client_images_.find(client);
+  return images == client_images_.end() ? 0 : images->second;
 }
 
 int OrderStore::watchers() const {

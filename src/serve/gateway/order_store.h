@@ -2,6 +2,7 @@
 // that nobody can guess, finds a repeated order by its idempotency key, and bounds what it keeps.
 #pragma once
 
+#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -17,6 +18,8 @@ struct OrderEntry {
   std::vector<OrderWatcher*> watchers;
   int64_t number = 0;   // of arrival
   double deadline = 0;  // on the service's clock; 0: none
+  // When it will have ended, as predicted on the service's clock; without a worker never.
+  double end = std::numeric_limits<double>::infinity();
   double ended_at = 0;
   size_t kept_bytes = 0;  // once it has ended
   int last_position = 0;  // as moved() saw it
@@ -39,15 +42,17 @@ class OrderStore {
   // Those whose position is another than at the last call.
   std::vector<OrderEntry*> moved();
 
+  std::vector<OrderEntry*> untold();  // they have ended, and nobody was told
   void has_ended(OrderEntry& entry, double now);
   // The oldest that have ended: kept long enough, or too many bytes.
   void forget(double now);
+  // How many will have ended before it, or came before, where that is not known.
   void refresh_position(OrderEntry& entry) const;
 
   int live_orders() const { return static_cast<int>(live_.size()); }
   // Admitted, in orders that have not ended.
   int live_images() const { return live_images_; }
-  int live_images(std::string_view client) const;
+  int live_images(const std::string& client) const;
   int watchers() const;
   int64_t kept_bytes() const { return kept_bytes_; }
 
@@ -60,6 +65,7 @@ class OrderStore {
   std::map<std::string, OrderEntry, std::less<>> entries_;  // by id
   std::map<int64_t, OrderEntry*> live_, kept_;              // by arrival, by end
   std::map<std::string, std::string> keys_;                 // client and key -> id
+  std::map<std::string, int> client_images_;                // live, by client
 };
 
 }  // namespace inkstone::serve

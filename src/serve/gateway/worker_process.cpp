@@ -88,7 +88,7 @@ void WorkerProcess::listen() {
   });
 }
 
-void WorkerProcess::hear() {
+void WorkerProcess::hear() noexcept {
   const std::weak_ptr alive(alive_);
   try {
     for (int i = 0; i < kMaxAtOnce; i++) {
@@ -99,10 +99,10 @@ void WorkerProcess::hear() {
       listener_.reported(std::move(*report));
       if (alive.expired() || killed_) return;
     }
+    listen();
   } catch (const std::exception& error) {
-    return listener_.exited(error.what());
+    listener_.exited(error.what());
   }
-  listen();
 }
 
 void WorkerProcess::send(const WorkerCommand& command, size_t max_pixel_bytes) {

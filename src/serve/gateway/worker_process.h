@@ -8,6 +8,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "serve/wire/wire.h"
@@ -18,7 +19,7 @@ class WorkerListener {
  public:
   virtual ~WorkerListener() = default;
   virtual void reported(WorkerReport report) = 0;
-  virtual void exited(const std::string& why) = 0;  // for the log
+  virtual void exited(std::string_view why) noexcept = 0;  // for the log
 };
 
 class WorkerProcess {
@@ -39,7 +40,7 @@ class WorkerProcess {
 
  private:
   void listen();
-  void hear();
+  void hear() noexcept;
 
   boost::asio::posix::stream_descriptor socket_;
   WorkerListener& listener_;

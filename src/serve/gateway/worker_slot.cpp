@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
+#include <utility>
 
 #include "base/error.h"
 #include "serve/gateway/worker_checks.h"
@@ -31,7 +33,15 @@ BatcherSettings WorkerSlot::batcher_settings() const {
   return settings;
 }
 
-void WorkerSlot::tick(double now) {
+void WorkerSlot::tick(double now) noexcept {
+  try {
+    look(now);
+  } catch (const std::exception&) {
+    worker_events_.shaken();
+  }
+}
+
+void WorkerSlot::look(double now) {
   if (state_ == State::kPaused && now >= next_start_) start(now);
   if (state_ == State::kStarting && now > start_by_) die("it was not ready in time", "dead", true);
   if (state_ == State::kReady && running_ && now > running_->since + running_->limit)
@@ -63,26 +73,33 @@ void WorkerSlot::start(double now) {
   }
 }
 
-void WorkerSlot::die(const std::string& why, const char* how, bool death) {
-  if (state_ != State::kStarting && state_ != State::kReady) return;
-  log_line(death ? LogLevel::kError : LogLevel::kInfo, "worker_lost",
-           {{"worker", process_->pid()}, {"device", device_}, {"reason", why}, {"state", how}});
-  failed_starts_ += state_ == State::kStarting && death;
+void WorkerSlot::fall(const char* how) noexcept {
   state_ = State::kDying;
   how_ = how;
   process_->kill();
   restarts_++;
   retiring_ = false;
-  if (death) pause_ = std::clamp(2 * pause_, kMinPause, kMaxPause);
-  std::vector<WorkerEvents::Lost> lost;
-  for (const auto& [id, job] : jobs_) {
-    const bool blamed = death && running_ && std::ranges::count(running_->decision.jobs, id) > 0;
-    lost.push_back({id, job.begun, blamed, blamed && running_->decision.jobs.size() == 1});
-  }
   jobs_.clear();
   drops_.clear();
   running_.reset();
   held_.reset();
+}
+
+void WorkerSlot::die(const std::string& why, const char* how, bool death) {
+  if (state_ != State::kStarting && state_ != State::kReady) return;
+  failed_starts_ += state_ == State::kStarting && death;
+  if (death) pause_ = std::clamp(2 * pause_, kMinPause, kMaxPause);
+  const int pid = process_->pid();
+  const std::map<JobId, Held> jobs = std::exchange(jobs_, {});
+  const std::optional<Running> running = std::exchange(running_, {});
+  fall(how);
+  log_line(death ? LogLevel::kError : LogLevel::kInfo, "worker_lost",
+           {{"worker", pid}, {"device", device_}, {"reason", why}, {"state", how}});
+  std::vector<WorkerEvents::Lost> lost;
+  for (const auto& [id, job] : jobs) {
+    const bool blamed = death && running && std::ranges::count(running->decision.jobs, id) > 0;
+    lost.push_back({id, job.begun, blamed, blamed && running->decision.jobs.size() == 1});
+  }
   batcher_ = Batcher(batcher_settings());
   worker_events_.lost(lost, death);
 }
@@ -115,15 +132,23 @@ void WorkerSlot::reported(WorkerReport report) {
       INKSTONE_CHECK(state_ == State::kReady && running_, "it said something that it was not asked");
       answer(std::move(report));
     }
+    return worker_events_.answered();
+  } catch (const std::bad_alloc&) {
+    worker_events_.shaken();
+    exited("no memory");
   } catch (const std::exception& error) {
-    die(error.what(), "dead", true);
+    exited(error.what());
   }
-  worker_events_.answered();
 }
 
-void WorkerSlot::exited(const std::string& why) {
-  die(why, "dead", true);
-  worker_events_.answered();
+void WorkerSlot::exited(std::string_view why) noexcept {
+  try {
+    die(std::string(why), "dead", true);
+    worker_events_.answered();
+  } catch (const std::exception&) {
+    if (state_ == State::kStarting || state_ == State::kReady) fall("dead");
+    worker_events_.shaken();
+  }
 }
 
 void WorkerSlot::welcome(Hello hello) {
@@ -170,17 +195,24 @@ Admission WorkerSlot::consider(const BatchJob& job) {
   return batcher_.consider(job, worker_events_.now());
 }
 
-double WorkerSlot::take(const BatchJob& job) {
+void WorkerSlot::take(const BatchJob& job) {
   ensure_bucket(job.bucket);
   jobs_[job.id] = {job.bucket, false};
-  return batcher_.readmit(job, worker_events_.now());
+  batcher_.readmit(job);
 }
 
 std::optional<JobId> WorkerSlot::spare() const {
   if (!accepts() || !running_) return {};
+  std::optional<JobId> first;
   for (const auto& [id, job] : jobs_)
-    if (!job.begun) return id;
-  return {};
+    if (!job.begun && (!first || batcher_.goes_before(id, *first))) first = id;
+  return first;
+}
+
+std::vector<JobId> WorkerSlot::job_ids() const {
+  std::vector<JobId> ids;
+  for (const auto& [id, job] : jobs_) ids.push_back(id);
+  return ids;
 }
 
 void WorkerSlot::withdraw(JobId job) {

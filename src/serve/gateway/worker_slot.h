@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "serve/gateway/worker_process.h"
@@ -58,16 +59,18 @@ class WorkerEvents {
   virtual void lost(const std::vector<Lost>& jobs, bool death) = 0;
   // After each report, or a death in place of one.
   virtual void answered() = 0;
+  // Memory was short while something was told: what is known of jobs may not fit together.
+  virtual void shaken() noexcept = 0;
 };
 
-// methods: 40 allowed: the same dispatcher takes its commands and its watchdog
+// methods: 44 allowed: the same dispatcher takes its commands and its watchdog
 class WorkerSlot final : public WorkerListener {
  public:
   WorkerSlot(boost::asio::io_context& events, WorkerEvents& worker_events, const ServeSettings& settings,
              std::string device, std::vector<std::string> program);
 
   // Several times a second: hung and dead workers, the next start.
-  void tick(double now);
+  void tick(double now) noexcept;
   // Gives the next command, where there is one and the worker is free.
   void pump();
   // More time for the command that runs: the gateway itself stood still.
@@ -82,10 +85,12 @@ class WorkerSlot final : public WorkerListener {
   const Hello* hello() const { return hello_ ? &*hello_ : nullptr; }
 
   Admission consider(const BatchJob& job);
-  double take(const BatchJob& job);  // the predicted end
+  void take(const BatchJob& job);
   std::map<JobId, double> forecast() const { return batcher_.forecast(worker_events_.now()); }
   size_t jobs() const { return jobs_.size(); }
-  // A job that has not begun and must wait: another worker may take it.
+  bool has(JobId job) const { return jobs_.contains(job); }
+  std::vector<JobId> job_ids() const;
+  // The next job that has not begun and must wait: another worker may take it.
   std::optional<JobId> spare() const;
   void withdraw(JobId job);  // one that has not begun
   void drop(JobId job);      // it was cancelled
@@ -112,8 +117,11 @@ class WorkerSlot final : public WorkerListener {
   };
 
   void reported(WorkerReport report) override;
-  void exited(const std::string& why) override;
+  void exited(std::string_view why) noexcept override;
+  void look(double now);
   void start(double now);
+  // Kills the worker and forgets its jobs, of which nobody is told.
+  void fall(const char* how) noexcept;
   void die(const std::string& why, const char* how, bool death);
   void welcome(Hello hello);
   void answer(WorkerReport report);

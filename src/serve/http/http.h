@@ -27,7 +27,7 @@ struct Request {
   // The path below which the client sees the server, "/inkstone" or empty. `path` is without it, links
   // begin with it.
   std::string prefix;
-  // The client: "key:NAME", "user:NAME" (HTTP Basic with a known key) or "ip:ADDRESS".
+  // The client: "key:NAME" or "ip:ADDRESS".
   std::string client;
   // The client's x-request-id if it is plain, else a new one. It is on every answer and log line.
   std::string id;

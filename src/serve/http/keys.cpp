@@ -94,7 +94,7 @@ std::optional<std::string> Keys::client(std::string_view authorization) const {
   for (const Entry& entry : entries_)  // all of them, whichever fits
     if (CRYPTO_memcmp(entry.digest.data(), digest.data(), digest.size()) == 0) found = &entry;
   if (!found || key.empty() || (user && found->name != name)) return std::nullopt;
-  return (user ? "user:" : "key:") + found->name;
+  return "key:" + found->name;
 }
 
 std::chrono::milliseconds WrongKeys::delay(const std::string& address, Clock::time_point now) {

@@ -20,8 +20,7 @@ class Keys {
   // key.
   static Keys read(const std::filesystem::path& file);
   bool none() const { return entries_.empty(); }
-  // "key:NAME" for "Bearer KEY", "user:NAME" for "Basic base64(NAME:KEY)"; nothing if the key is
-  // not known.
+  // "key:NAME" for "Bearer KEY" or "Basic base64(NAME:KEY)"; nothing if the key is not known.
   std::optional<std::string> client(std::string_view authorization) const;
 
  private:

@@ -19,28 +19,22 @@ Receipt MemoryBroker::submit(const Submission& submission, double now) {
     return {Submitted::kEnded, id, &kept->second.ended};
   }
   if (cancelled_early_.erase(submission.id)) return {Submitted::kCancelled, submission.id};
-  jobs_.emplace(submission.id, Held{submission, stats_.submitted++});
+  waiting_.insert(place_of(jobs_.emplace(submission.id, Held{submission, stats_.submitted++}).first));
   if (!key.empty()) keys_[key] = submission.id;
   return {Submitted::kNew, submission.id};
 }
 
 std::optional<Lease> MemoryBroker::lease(int rows, double now) {
   pass_time(now);
-  const auto goes_before = [](const Held& a, const Held& b) {
-    if (a.submission.priority != b.submission.priority) return a.submission.priority > b.submission.priority;
-    return a.order < b.order;
-  };
-  Held* next_in_queue = nullptr;
-  for (auto& [id, held] : jobs_) {
-    if (held.until || held.submission.rows > rows) continue;
-    if (!next_in_queue || goes_before(held, *next_in_queue)) next_in_queue = &held;
-  }
-  if (!next_in_queue) return std::nullopt;
-  next_in_queue->until = now + settings_.lease_seconds;
-  next_in_queue->attempt++;
+  const auto next =
+      std::ranges::find_if(waiting_, [&](const Place& place) { return jobs_.at(place.id).submission.rows <= rows; });
+  if (next == waiting_.end()) return std::nullopt;
+  Held& held = jobs_.at(next->id);
+  waiting_.erase(next);
+  lease_until(held, now + settings_.lease_seconds);
+  held.attempt++;
   stats_.deliveries++;
-  return Lease{next_in_queue->submission.id, next_in_queue->attempt, next_in_queue->deaths,
-               next_in_queue->submission.request, *next_in_queue->until};
+  return Lease{held.submission.id, held.attempt, held.deaths, held.submission.request, *held.until};
 }
 
 Standing MemoryBroker::standing(JobId id, int attempt) const {
@@ -55,7 +49,7 @@ Standing MemoryBroker::standing(JobId id, int attempt) const {
 Standing MemoryBroker::extend(JobId id, int attempt, double now) {
   pass_time(now);
   const Standing standing = this->standing(id, attempt);
-  if (standing == Standing::kGood) jobs_.at(id).until = now + settings_.lease_seconds;
+  if (standing == Standing::kGood) lease_until(jobs_.at(id), now + settings_.lease_seconds);
   return standing;
 }
 
@@ -82,7 +76,8 @@ Cancelled MemoryBroker::cancel(JobId id, double now) {
   if (const auto kept = kept_.find(id); kept != kept_.end()) {
     return kept->second.ended.end == End::kCancelled ? Cancelled::kBefore : Cancelled::kTooLate;
   }
-  if (cancelled_early_.size() < settings_.max_kept) cancelled_early_[id] = now + settings_.kept_seconds;
+  if (cancelled_early_.size() < settings_.max_kept && cancelled_early_.insert(id).second)
+    early_to_forget_.push_back({now + settings_.kept_seconds, id});
   return Cancelled::kUnknown;
 }
 
@@ -94,23 +89,39 @@ std::vector<Ended> MemoryBroker::collect(double now) {
 BrokerStats MemoryBroker::stats(double now) {
   pass_time(now);
   BrokerStats stats = stats_;
-  for (const auto& [id, held] : jobs_) (held.until ? stats.leased : stats.queued)++;
+  stats.queued = static_cast<int>(waiting_.size());
+  stats.leased = static_cast<int>(leases_.size());
   stats.kept = static_cast<int>(kept_.size());
   return stats;
 }
 
+bool MemoryBroker::waits(JobId id) const {
+  const auto job = jobs_.find(id);
+  return job != jobs_.end() && waiting_.contains(place_of(job));
+}
+
 void MemoryBroker::pass_time(double now) {
-  for (auto job = jobs_.begin(); job != jobs_.end();) {
-    const auto next = std::next(job);
-    if (job->second.until && *job->second.until <= now) put_back(job, true, now);
-    job = next;
-  }
+  while (!leases_.empty() && leases_.begin()->first <= now) put_back(jobs_.find(leases_.begin()->second), true, now);
   while (!to_forget_.empty() && to_forget_.front().first <= now) forget_oldest();
-  std::erase_if(cancelled_early_, [&](const auto& early) { return early.second <= now; });
+  while (!early_to_forget_.empty() && early_to_forget_.front().first <= now) {
+    cancelled_early_.erase(early_to_forget_.front().second);
+    early_to_forget_.pop_front();
+  }
+}
+
+MemoryBroker::Place MemoryBroker::place_of(Jobs::const_iterator job) {
+  return {-static_cast<int>(job->second.submission.priority), job->second.order, job->first};
+}
+
+void MemoryBroker::lease_until(Held& job, std::optional<double> until) {
+  if (job.until) leases_.erase({*job.until, job.submission.id});
+  job.until = until;
+  if (until) leases_.insert({*until, job.submission.id});
 }
 
 void MemoryBroker::put_back(Jobs::iterator job, bool died, double now) {
-  job->second.until.reset();
+  lease_until(job->second, std::nullopt);
+  waiting_.insert(place_of(job));
   stats_.deaths += died;
   job->second.deaths += died;
   if (job->second.deaths > settings_.max_deaths) end(job, End::kPoison, "", now);
@@ -122,6 +133,8 @@ void MemoryBroker::end(Jobs::iterator job, End how, std::string result, double n
   stats_.cancelled += how == End::kCancelled;
   stats_.poison += how == End::kPoison;
   const JobId id = job->first;
+  lease_until(job->second, std::nullopt);
+  waiting_.erase(place_of(job));
   Submission& submission = job->second.submission;
   const double until = now + settings_.kept_seconds;
   ended_.push_back({id, how, result});

@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -93,6 +94,7 @@ class Broker {
   // The answers since the last call, each once.
   virtual std::vector<Ended> collect(double now) = 0;
   virtual BrokerStats stats(double now) = 0;
+  virtual bool waits(JobId id) const = 0;  // to be leased
 };
 
 class MemoryBroker : public Broker {
@@ -105,6 +107,7 @@ class MemoryBroker : public Broker {
   Cancelled cancel(JobId id, double now) override;
   std::vector<Ended> collect(double now) override;
   BrokerStats stats(double now) override;
+  bool waits(JobId id) const override;
 
  private:
   struct Held {  // not ended
@@ -119,21 +122,33 @@ class MemoryBroker : public Broker {
     double until;
   };
   using Jobs = std::map<JobId, Held>;
+  struct Place {  // in the queue
+    int below;    // 0 and less: the priority, negated
+    int64_t order;
+    JobId id;
+    auto operator<=>(const Place&) const = default;
+  };
 
   // Leases that ran out, answers kept long enough.
   void pass_time(double now);
   void end(Jobs::iterator job, End end, std::string result, double now);
   void put_back(Jobs::iterator job, bool died, double now);
+  static Place place_of(Jobs::const_iterator job);
+  void lease_until(Held& job, std::optional<double> until);
   Standing standing(JobId id, int attempt) const;
   void forget_oldest();
 
   BrokerSettings settings_;
   Jobs jobs_;
+  // Each job stands in one of these.
+  std::set<Place> waiting_;
+  std::set<std::pair<double, JobId>> leases_;  // by their end
   std::map<JobId, Kept> kept_;
   std::deque<std::pair<double, JobId>> to_forget_;  // by time
   // Idempotency key -> held or kept job.
   std::map<std::string, JobId> keys_;
-  std::map<JobId, double> cancelled_early_;  // until when that is remembered
+  std::set<JobId> cancelled_early_;
+  std::deque<std::pair<double, JobId>> early_to_forget_;  // by time
   std::vector<Ended> ended_;
   BrokerStats stats_;
 };

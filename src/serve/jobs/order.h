@@ -16,7 +16,7 @@ namespace inkstone::serve {
 using RequestPtr = std::shared_ptr<const ResolvedRequest>;
 
 struct Order {
-  // Whose: "key:NAME", "user:NAME" or "ip:ADDRESS"; nobody else sees or cancels it.
+  // Whose: "key:NAME" or "ip:ADDRESS"; nobody else sees or cancels it.
   std::string client;
   // "generate", "openai", "a1111", "oip": for logs and figures.
   std::string api;
@@ -82,7 +82,7 @@ struct OrderState {
   double arrival = 0;   // on the service's clock
   int64_t created = 0;  // seconds since 1970
   std::vector<ImageState> images;
-  // Orders that arrived before it and have not ended.
+  // Orders that will have ended before it, as predicted.
   int position = 0;
 
   bool ended() const {

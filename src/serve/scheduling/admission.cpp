@@ -48,7 +48,8 @@ double AdmissionCheck::seconds_to_room() const {
   return std::max(first, kMinWait);
 }
 
-// Its own, or one that could be kept before.
+// Its own, or one that could be kept before. Of another client only one that may pass: with many
+// deadlines nobody can shut others out.
 bool AdmissionCheck::breaks_a_deadline(const JobEntry& newcomer, const std::map<JobId, double>& before,
                                        const std::map<JobId, double>& with) const {
   return std::ranges::any_of(with, [&](const auto& job) {
@@ -56,6 +57,8 @@ bool AdmissionCheck::breaks_a_deadline(const JobEntry& newcomer, const std::map<
     const JobEntry* entry = table_.find(id);
     const std::optional<double>& deadline = (entry ? *entry : newcomer).job.deadline;
     if (!deadline || now_ + (end - now_) * settings_.deadline_margin <= *deadline) return false;
+    const bool others = entry && entry->job.client != newcomer.job.client;
+    if (others && !table_.may_pass(entry->turn, &newcomer)) return false;
     const auto old = before.find(id);
     return old == before.end() || (old->second <= *deadline && old->second < end);
   });

@@ -23,6 +23,8 @@ enum class Phase { kEncode, kDenoise, kDecode };
 struct BatchJob {
   JobId id = 0;
   SizeBucket bucket{};
+  // Whose: clients share a device evenly.
+  std::string client{};
   // Rows in a batch: 2 with classifier-free guidance, else 1.
   int rows = 2;
   int calls_left = 20;  // U-Net evaluations that are left

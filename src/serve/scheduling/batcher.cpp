@@ -33,10 +33,7 @@ Admission Batcher::admit(const BatchJob& job, double now) {
   return admission;
 }
 
-double Batcher::readmit(const BatchJob& job, double now) {
-  counts_.admitted += table_.add(job);
-  return forecast(now).at(job.id);
-}
+void Batcher::readmit(const BatchJob& job) { counts_.admitted += table_.add(job); }
 
 std::map<JobId, double> Batcher::forecast(double now) const {
   return QueueForecast(settings_, table_, run_, now).ends({});

@@ -1,15 +1,23 @@
 // Decides for one device which jobs share the next step, what runs between steps, and which jobs
 // are admitted. It has no thread, clock or device: the caller passes the time, does what next()
 // returns and reports how it went. The same calls give the same decisions. Every call is O(jobs) or
-// O(jobs log jobs); admit() is O(jobs * batch rows).
+// O(jobs log jobs); admit() is O(jobs * (batch rows + buckets)).
 //
-// With Batching::kStep no admitted job starves. A job's rank is its arrival plus head_start for
-// each priority class above its own. Jobs run by rank, but deadlines at risk may borrow
-// deadline_share of the time from others, and first steps first_step_share. Let W be the largest
-// backlog that there was, as the seconds of its jobs run one after the other. Then a job ends at
-// most
-//   head_start * (classes above it) + buckets * W / (rest * steps_share) + one run
-// after its arrival, where
+// With Batching::kStep no admitted job starves. A job comes with a rank: its arrival plus
+// head_start for each priority class above its own. Jobs run by rank, but deadlines at risk may
+// borrow deadline_share of the time from others, and first steps first_step_share. Buckets share
+// the time by weights, each at least 1 / (clients * buckets) of their sum. Let W be the largest
+// backlog that there was, as the seconds of its jobs run one after the other. Then a rank is gone
+// at most
+//   T = head_start * (classes above it) + clients * buckets * W / (rest * steps_share) + one run
+// after it came. Within a lane (bucket and priority) jobs exchange their ranks, so that clients
+// share it evenly (client_shares.h); other lanes see nothing of that. With one client nobody passes
+// an earlier job, and T is when a job has ended. With several, newcomers pass a job until the
+// lane's clock has come to where it begins: at most w seconds from its arrival, the work of its
+// client's jobs until its end. In each T the lane serves at least one image, of e seconds or more,
+// and its clock advances by e / clients or more. So a job ends at most
+//   (1 + clients * w / e) * T
+// after its arrival. In T,
 //   rest = (1 - deadline_share) * (1 - first_step_share)
 //   steps_share = 1 / (1 + encode_share / (1 - encode_share) + decode_share / (1 - decode_share))
 #pragma once
@@ -50,13 +58,14 @@ class Batcher {
  public:
   explicit Batcher(BatcherSettings settings = {});
   void add_bucket(BatchBucket bucket);
+  // Of two jobs that are there, whether the first one's turn is sooner.
+  bool goes_before(JobId a, JobId b) const { return ranks_before(*table_.find(a), *table_.find(b)); }
   bool has_bucket(const SizeBucket& bucket) const { return table_.bucket_of(bucket).has_value(); }
   const StepTimes& times(const SizeBucket& bucket) const;
 
   Admission consider(const BatchJob& job, double now) const;  // what admit() would say
   Admission admit(const BatchJob& job, double now);
-  // Of a job admitted before: never refused; returns its predicted end.
-  double readmit(const BatchJob& job, double now);
+  void readmit(const BatchJob& job);                   // admitted before: never refused
   std::map<JobId, double> forecast(double now) const;  // when each will have ended
 
   // What to do now; kNothing also while the previous decision is not reported.

@@ -1,5 +1,5 @@
 // Which size bucket steps next, by deficit round robin: each turn gives a bucket a quantum of
-// seconds, from which it pays for its steps. A bucket in which nothing waits loses what it has left.
+// seconds times its weight, from which it pays for its steps. A bucket in which nothing waits loses what it has left.
 #pragma once
 
 #include <optional>
@@ -13,9 +13,9 @@ class BucketTurns {
  public:
   void begin(size_t bucket);  // with nothing saved or owed
   // At least one bucket has rows that wait. An urgent bucket does not wait for its turn, but its
-  // step is paid for too.
+  // step is paid for too. Each bucket with rows has a weight above 0.
   size_t next(const std::vector<BatchBucket>& buckets, const std::vector<int>& rows_waiting,
-              std::optional<size_t> urgent);
+              const std::vector<double>& weights, std::optional<size_t> urgent);
   void pay(size_t bucket, double seconds) { deficits_[bucket] -= seconds; }
   size_t turn() const { return turn_; }  // the bucket whose turn it is
 

@@ -2,17 +2,58 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <optional>
 
 namespace inkstone::serve {
 namespace {
 
 constexpr double kNone = 1e-6;  // of calls left
 
-struct Run {                    // of one bucket
-  std::vector<size_t> waiting;  // jobs with steps left, in order
-  std::vector<size_t> batch;
+// Jobs of equally many rows that have steps left, in order. Who was in a batch stands in front.
+struct Line {
+  std::vector<size_t> jobs{}, front{};
+  size_t next = 0;  // of `jobs`: who was in no batch yet
+
+  std::optional<size_t> at(size_t i) const {
+    if (i < front.size()) return front[i];
+    const size_t behind = next + i - front.size();
+    return behind < jobs.size() ? std::optional(jobs[behind]) : std::nullopt;
+  }
+  void took(size_t count) {
+    while (front.size() < count) front.push_back(jobs[next++]);
+  }
+};
+
+struct Run {                  // of one bucket
+  std::map<int, Line> lines;  // by rows of a job
+  std::vector<size_t> batch{};
   double step_seconds = 0;
 };
+
+// The first jobs for which there is room; one that has none lets smaller ones pass.
+int fill_batch(Run& run, int max_rows) {
+  run.batch.clear();
+  std::map<int, size_t> taken;
+  int rows = 0;
+  while (rows < max_rows) {
+    std::optional<size_t> first;
+    int its_rows = 0;
+    for (const auto& [job_rows, line] : run.lines) {
+      if (rows > 0 && rows + job_rows > max_rows) break;
+      const std::optional<size_t> job = line.at(taken[job_rows]);
+      if (!job || (first && *first < *job)) continue;
+      first = job;
+      its_rows = job_rows;
+    }
+    if (!first) break;
+    run.batch.push_back(*first);
+    taken[its_rows]++;
+    rows += its_rows;
+  }
+  for (auto& [job_rows, line] : run.lines) line.took(taken[job_rows]);
+  return rows;
+}
 
 class Forecast {
  public:
@@ -35,7 +76,7 @@ class Forecast {
         end(i);
         continue;
       }
-      runs_[jobs_[i].bucket].waiting.push_back(i);
+      runs_[jobs_[i].bucket].lines[jobs_[i].rows].jobs.push_back(i);
       others_ += !jobs_[i].first;
     }
     for (size_t bucket = 0; bucket < runs_.size(); bucket++) fill(bucket);
@@ -44,39 +85,32 @@ class Forecast {
   void end(size_t job) { ends_[job] = clock_ += buckets_[jobs_[job].bucket].times->decode_seconds(); }
 
   void fill(size_t bucket) {
-    Run& run = runs_[bucket];
-    run.batch.clear();
-    int rows = 0;
-    for (const size_t job : run.waiting) {
-      if (rows >= buckets_[bucket].max_batch_rows) break;
-      if (rows > 0 && rows + jobs_[job].rows > buckets_[bucket].max_batch_rows) continue;
-      run.batch.push_back(job);
-      rows += jobs_[job].rows;
-    }
-    if (rows > 0) run.step_seconds = buckets_[bucket].times->step_seconds(rows);
+    const int rows = fill_batch(runs_[bucket], buckets_[bucket].max_batch_rows);
+    if (rows > 0) runs_[bucket].step_seconds = buckets_[bucket].times->step_seconds(rows);
   }
 
   // To the next job's last step, in whichever bucket; false when there is none.
   bool advance() {
     while (next_in_queue_ < jobs_.size() && left_[next_in_queue_] <= kNone) next_in_queue_++;
     const bool at_risk = next_in_queue_ < jobs_.size() && jobs_[next_in_queue_].first;
-    const auto runs_now = [&](const Run& run) {
-      return !run.batch.empty() && (!at_risk || &run == &runs_[jobs_[next_in_queue_].bucket]);
-    };
-    const auto sharing = static_cast<double>(std::ranges::count_if(runs_, runs_now));
-    if (sharing == 0) return false;
-    const double slowness = !at_risk ? sharing : others_ > 0 ? 1 / first_share_ : 1;
-    double seconds = std::numeric_limits<double>::infinity();
-    for (const Run& run : runs_) {
-      if (!runs_now(run)) continue;
-      for (const size_t job : run.batch) seconds = std::min(seconds, left_[job] * run.step_seconds * slowness);
-    }
-    clock_ += seconds;
-    for (size_t bucket = 0; bucket < runs_.size(); bucket++) {
-      if (runs_now(runs_[bucket])) moving_.push_back(bucket);
-    }
-    for (const size_t bucket : moving_) move(bucket, seconds / (runs_[bucket].step_seconds * slowness));
+    double sharing = 0;  // weights
     moving_.clear();
+    for (size_t bucket = 0; bucket < runs_.size(); bucket++) {
+      if (runs_[bucket].batch.empty() || (at_risk && bucket != jobs_[next_in_queue_].bucket)) continue;
+      moving_.push_back(bucket);
+      sharing += buckets_[bucket].weight;
+    }
+    if (moving_.empty()) return false;
+    const double first_slowness = others_ > 0 ? 1 / first_share_ : 1;
+    const auto call_seconds = [&](size_t bucket) {
+      const double slowness = at_risk ? first_slowness : sharing / buckets_[bucket].weight;
+      return runs_[bucket].step_seconds * slowness;
+    };
+    double seconds = std::numeric_limits<double>::infinity();
+    for (const size_t bucket : moving_)
+      for (const size_t job : runs_[bucket].batch) seconds = std::min(seconds, left_[job] * call_seconds(bucket));
+    clock_ += seconds;
+    for (const size_t bucket : moving_) move(bucket, seconds / call_seconds(bucket));
     return true;
   }
 
@@ -91,7 +125,7 @@ class Forecast {
       ended = true;
     }
     if (!ended) return;
-    std::erase_if(run.waiting, [&](size_t job) { return left_[job] <= kNone; });
+    for (auto& [rows, line] : run.lines) std::erase_if(line.front, [&](size_t job) { return left_[job] <= kNone; });
     fill(bucket);
   }
 

@@ -12,6 +12,7 @@ namespace inkstone::serve {
 struct ForecastBucket {
   const StepTimes* times;
   int max_batch_rows;
+  double weight = 1;  // of its share of the time; above 0 if it has jobs
 };
 
 struct ForecastJob {
@@ -23,8 +24,8 @@ struct ForecastJob {
 };
 
 // Seconds from now to each job's end. Jobs are given in their order of service, `first` ones first.
-// Buckets with work share the time evenly; while a `first` job is left its bucket has all the time,
-// or `first_share` of it if others wait. O(jobs * batch rows), at worst O(jobs^2).
+// Buckets with work share the time by their weights; while a `first` job is left its bucket has all
+// the time, or `first_share` of it if others wait. O(jobs * (batch rows + buckets)).
 std::vector<double> forecast_steps(std::span<const ForecastBucket> buckets, std::span<const ForecastJob> jobs,
                                    double first_share);
 

@@ -18,6 +18,8 @@ void follow_curve(BatchBucket& bucket) {
       std::max(kImageRows, std::min(bucket.times.batch_rows_to_try(kMinBatchGain), bucket.room_rows));
 }
 
+bool one_lane(const JobEntry& a, const JobEntry& b) { return a.bucket == b.bucket && a.job.priority == b.job.priority; }
+
 }  // namespace
 
 size_t JobTable::add_bucket(BatchBucket bucket, const PlannedRun& run) {
@@ -62,12 +64,53 @@ size_t JobTable::known_bucket(const SizeBucket& size) const {
 JobEntry JobTable::placed(const BatchJob& job) const {
   INKSTONE_CHECK(job.rows >= 1, "batcher: job ", job.id, " has ", job.rows, " rows");
   const int classes_above = static_cast<int>(Priority::kHigh) - static_cast<int>(job.priority);
-  return {job, known_bucket(job.bucket), job.arrival + head_start_ * classes_above};
+  return {job, known_bucket(job.bucket), {job.arrival + head_start_ * classes_above}};
 }
 
-bool JobTable::add(const BatchJob& job) { return jobs_.emplace(job.id, placed(job)).second; }
+bool JobTable::add(const BatchJob& job) {
+  const auto [entry, is_new] = jobs_.emplace(job.id, placed(job));
+  if (!is_new) return false;
+  try {
+    shares_.joined(entry->second);
+  } catch (...) {  // memory is short
+    jobs_.erase(entry);
+    throw;
+  }
+  arrange(entry->second);
+  return true;
+}
 
-bool JobTable::remove(JobId id) { return jobs_.erase(id) > 0; }
+bool JobTable::remove(JobId id) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return false;
+  const JobEntry gone = std::move(found->second);
+  jobs_.erase(found);
+  shares_.left(gone);
+  arrange(gone);
+  return true;
+}
+
+std::vector<ClientShares::Placed> JobTable::turns(const JobEntry& one_of_lane, const JobEntry* newcomer) const {
+  std::vector<const JobEntry*> lane;
+  for (const auto& [id, entry] : jobs_)
+    if (one_lane(entry, one_of_lane)) lane.push_back(&entry);
+  if (newcomer) lane.push_back(newcomer);
+  return shares_.turns(std::move(lane), [this](const JobEntry& entry) { return shared_seconds(entry); });
+}
+
+void JobTable::arrange(const JobEntry& one_of_lane) {
+  for (const ClientShares::Placed& placed : turns(one_of_lane, nullptr))
+    jobs_.at(placed.entry->job.id).turn = placed.turn;
+}
+
+std::vector<ClientShares::Placed> JobTable::line(const JobEntry* newcomer) const {
+  std::vector<ClientShares::Placed> line;
+  if (newcomer) line = turns(*newcomer, newcomer);
+  for (const auto& [id, entry] : jobs_)
+    if (!newcomer || !one_lane(entry, *newcomer)) line.push_back({&entry, entry.turn});
+  std::ranges::sort(line, [](const auto& a, const auto& b) { return goes_first(*a.entry, a.turn, *b.entry, b.turn); });
+  return line;
+}
 
 const JobEntry* JobTable::find(JobId id) const {
   const auto found = jobs_.find(id);
@@ -88,6 +131,13 @@ double JobTable::alone_seconds(const JobEntry& entry) const {
   return entry.job.calls_left * buckets_[entry.bucket].times.step_seconds(entry.job.rows) + side_seconds(entry);
 }
 
+double JobTable::shared_seconds(const JobEntry& entry) const {
+  const BatchBucket& bucket = buckets_[entry.bucket];
+  const double part = std::min(1.0, static_cast<double>(entry.job.rows) / bucket.max_batch_rows);
+  const double steps = entry.job.calls_left * bucket.times.step_seconds(bucket.max_batch_rows) * part;
+  return steps + side_seconds(entry) + (entry.fresh ? entry.text_seconds : 0);
+}
+
 PlannedRun JobTable::side_run(const JobEntry& entry) const {
   const StepTimes& times = buckets_[entry.bucket].times;
   if (entry.phase == Phase::kEncode)
@@ -106,7 +156,16 @@ void JobTable::ran(const PlannedRun& run, double seconds) {
   for (const JobId id : run.decision.jobs) {
     JobEntry* entry = entry_of(id);
     if (!entry) continue;  // cancelled, or failed, meanwhile
-    if (run.is(Decision::Kind::kStep)) {
+    const bool step = run.is(Decision::Kind::kStep);
+    if (run.is(Decision::Kind::kEncode)) {
+      entry->text_seconds = seconds;
+    } else {
+      const double text = step && entry->fresh ? entry->text_seconds : 0;
+      const double own = text + (step ? seconds * entry->job.rows / run.batch_rows : seconds);
+      entry->seconds += own;
+      shares_.ran(*entry, own);
+    }
+    if (step) {
       entry->fresh = false;
       if (--entry->job.calls_left <= 0) entry->phase = Phase::kDecode;
     }

@@ -6,8 +6,9 @@
 #include <optional>
 #include <vector>
 
-#include "serve/scheduling/batch_job.h"
+#include "serve/scheduling/client_shares.h"
 #include "serve/scheduling/decision.h"
+#include "serve/scheduling/job_entry.h"
 #include "serve/scheduling/step_times.h"
 
 namespace inkstone::serve {
@@ -21,21 +22,6 @@ struct BatchBucket {
   // If not 0: as many rows as the device has room for. The cap then follows from what was learnt.
   int room_rows = 0;
 };
-
-struct JobEntry {
-  BatchJob job;
-  size_t bucket;  // its number
-  // Its arrival, plus a head start for each class above its own.
-  double rank;
-  Phase phase = Phase::kEncode;
-  bool fresh = true;     // has not stepped
-  bool in_wave = false;  // with Batching::kOff and kStatic
-};
-
-// Whether a goes first, by rank. No two jobs have the same place.
-inline bool ranks_before(const JobEntry& a, const JobEntry& b) {
-  return a.rank != b.rank ? a.rank < b.rank : a.job.id < b.job.id;
-}
 
 class JobTable {
  public:
@@ -57,6 +43,14 @@ class JobTable {
   const std::map<JobId, JobEntry>& jobs() const { return jobs_; }
   const JobEntry* find(JobId id) const;
 
+  // All jobs by their turns, as they would be with the newcomer too, if there is one.
+  std::vector<ClientShares::Placed> line(const JobEntry* newcomer) const;
+  // Whether it may go before its turn. Where several clients have jobs, only a client's first of a
+  // lane may.
+  bool may_pass(const Turn& turn, const JobEntry* newcomer = nullptr) const {
+    return turn.leads || shares_.clients(newcomer) < 2;
+  }
+
   // Of what is left: encode and decode; everything, if the job had the device alone.
   double side_seconds(const JobEntry& entry) const;
   double alone_seconds(const JobEntry& entry) const;
@@ -75,10 +69,16 @@ class JobTable {
  private:
   bool idle(size_t bucket) const;
   JobEntry* entry_of(JobId id);
+  std::vector<ClientShares::Placed> turns(const JobEntry& one_of_lane, const JobEntry* newcomer) const;
+  // After one of its lane came or went.
+  void arrange(const JobEntry& one_of_lane);
+  // Everything that is left, in a full batch.
+  double shared_seconds(const JobEntry& entry) const;
 
   double head_start_;
   std::vector<BatchBucket> buckets_;
   std::map<JobId, JobEntry> jobs_;
+  ClientShares shares_;
 };
 
 }  // namespace inkstone::serve

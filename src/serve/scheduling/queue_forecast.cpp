@@ -6,32 +6,38 @@
 
 namespace inkstone::serve {
 
-std::vector<const JobEntry*> QueueForecast::ranked(Question question) const {
-  std::vector<const JobEntry*> ranking;
-  for (const auto& [id, entry] : table_.jobs()) ranking.push_back(&entry);
-  if (question.newcomer) ranking.push_back(question.newcomer);
+bool QueueForecast::first(const ClientShares::Placed& job, Question question) const {
+  return question.deadlines_first && job.entry->job.deadline && table_.may_pass(job.turn, question.newcomer);
+}
+
+std::vector<ClientShares::Placed> QueueForecast::ranked(Question question) const {
+  std::vector<ClientShares::Placed> ranking = table_.line(question.newcomer);
   const bool waves = settings_.batching != Batching::kStep;
-  std::ranges::sort(ranking, [&](const JobEntry* a, const JobEntry* b) {
-    if (waves && a->in_wave != b->in_wave) return a->in_wave;
-    if (waves && a->job.arrival != b->job.arrival) return a->job.arrival < b->job.arrival;
-    if (question.deadlines_first && a->job.deadline != b->job.deadline) {
-      if (!a->job.deadline || !b->job.deadline) return a->job.deadline.has_value();
-      return *a->job.deadline < *b->job.deadline;
-    }
-    return ranks_before(*a, *b);
+  if (!waves && !question.deadlines_first) return ranking;
+  std::ranges::stable_sort(ranking, [&](const auto& a, const auto& b) {
+    if (waves && a.entry->in_wave != b.entry->in_wave) return a.entry->in_wave;
+    if (waves) return a.entry->job.arrival < b.entry->job.arrival;
+    const bool a_first = first(a, question), b_first = first(b, question);
+    if (a_first != b_first) return a_first;
+    return a_first && *a.entry->job.deadline < *b.entry->job.deadline;
   });
   return ranking;
 }
 
 std::map<JobId, double> QueueForecast::ends(Question question) const {
-  std::vector<ForecastBucket> buckets;
-  for (const BatchBucket& bucket : table_.buckets()) buckets.push_back({&bucket.times, bucket.max_batch_rows});
-  const std::vector<const JobEntry*> ranking = ranked(question);
+  const std::vector<ClientShares::Placed> ranking = ranked(question);
   std::vector<ForecastJob> jobs;
-  for (const JobEntry* entry : ranking) {
-    const bool first = question.deadlines_first && entry->job.deadline;
-    jobs.push_back({entry->bucket, entry->job.rows, entry->job.calls_left, entry->phase == Phase::kEncode, first});
+  std::vector<const JobEntry*> entries;
+  for (const ClientShares::Placed& placed : ranking) {
+    const JobEntry& entry = *placed.entry;
+    jobs.push_back(
+        {entry.bucket, entry.job.rows, entry.job.calls_left, entry.phase == Phase::kEncode, first(placed, question)});
+    entries.push_back(&entry);
   }
+  std::vector<ForecastBucket> buckets;
+  const std::vector<double> weights = bucket_weights(table_.buckets().size(), entries);
+  for (const BatchBucket& bucket : table_.buckets())
+    buckets.push_back({&bucket.times, bucket.max_batch_rows, weights[buckets.size()]});
   const bool off = settings_.batching == Batching::kOff;
   const std::vector<double> seconds = settings_.batching == Batching::kStep
                                           ? forecast_steps(buckets, jobs, settings_.deadline_share)
@@ -40,7 +46,7 @@ std::map<JobId, double> QueueForecast::ends(Question question) const {
   const double running = run_.decision.seconds;
   const double start = std::max(running > 0 ? run_.since : now_, now_ - running);
   std::map<JobId, double> ends;
-  for (size_t i = 0; i < ranking.size(); i++) ends[ranking[i]->job.id] = std::max(now_, start + seconds[i]);
+  for (size_t i = 0; i < ranking.size(); i++) ends[entries[i]->job.id] = std::max(now_, start + seconds[i]);
   return ends;
 }
 

@@ -25,7 +25,9 @@ class QueueForecast {
   std::map<JobId, double> ends(Question question) const;
 
  private:
-  std::vector<const JobEntry*> ranked(Question question) const;
+  std::vector<ClientShares::Placed> ranked(Question question) const;
+  // Before all others: deadlines that may pass, if the question is so.
+  bool first(const ClientShares::Placed& job, Question question) const;
 
   const BatcherSettings& settings_;
   const JobTable& table_;

@@ -29,7 +29,8 @@ void QueueView::find_risks(double now) {
   std::vector<Place*> timed;
   for (Place& place : places_) {
     const std::optional<double>& deadline = place.entry->job.deadline;
-    if (deadline && now + table_.alone_seconds(*place.entry) <= *deadline) timed.push_back(&place);
+    if (deadline && table_.may_pass(place.entry->turn) && now + table_.alone_seconds(*place.entry) <= *deadline)
+      timed.push_back(&place);
   }
   std::ranges::stable_sort(timed, {}, [](const Place* place) { return *place->entry->job.deadline; });
   std::vector<Due> buckets(table_.buckets().size());
@@ -53,9 +54,17 @@ bool QueueView::steps_wait() const {
   return std::ranges::any_of(rows_waiting_, [](int rows) { return rows > 0; });
 }
 
+std::vector<double> QueueView::weights() const {
+  std::vector<const JobEntry*> waiting;
+  for (const Place& place : places_)
+    if (place.entry->phase == Phase::kDenoise) waiting.push_back(place.entry);
+  return bucket_weights(rows_waiting_.size(), waiting);
+}
+
 bool QueueView::goes_before(const Place& a, const Place& b, Urgency urgency) const {
   const auto first_step = [this](const Place& place) {
-    return settings_.first_step_first && place.entry->fresh && place.entry->job.priority != Priority::kLow;
+    return settings_.first_step_first && place.entry->fresh && place.entry->job.priority != Priority::kLow &&
+           table_.may_pass(place.entry->turn);
   };
   const auto deadline = [](const Place& place) { return *place.entry->job.deadline; };
   if (urgency.deadlines) {
@@ -72,6 +81,16 @@ const QueueView::Place* QueueView::first(Phase phase) const {
     if (place.entry->phase == phase && (!first || goes_before(place, *first, {true, true}))) first = &place;
   }
   return first;
+}
+
+const QueueView::Place* QueueView::next_text() const {
+  const Place* text = first(Phase::kEncode);
+  if (!text || !steps_wait() || table_.may_pass(text->entry->turn)) return text;
+  int rows_before = 0;
+  for (const auto& [entry, at_risk] : places_)
+    if (entry->phase == Phase::kDenoise && entry->bucket == text->entry->bucket && ranks_before(*entry, *text->entry))
+      rows_before += entry->job.rows;
+  return rows_before < table_.buckets()[text->entry->bucket].max_batch_rows ? text : nullptr;
 }
 
 std::vector<const QueueView::Place*> QueueView::batch(size_t bucket, Urgency urgency) const {

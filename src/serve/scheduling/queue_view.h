@@ -26,9 +26,13 @@ class QueueView {
   QueueView(const JobTable& table, const BatcherSettings& settings, double now);
 
   const std::vector<int>& rows_waiting() const { return rows_waiting_; }  // for a step, by bucket
+  std::vector<double> weights() const;  // of the buckets, among those with rows that wait
   bool steps_wait() const;
   // The first of those that wait for this; null if none does.
   const Place* first(Phase phase) const;
+  // The first that waits for its encode, unless that can wait too: where several clients have jobs,
+  // one with many does not keep others waiting with texts for later.
+  const Place* next_text() const;
   // The bucket's next step: by rank, as long as there is room; a job that does not fit lets smaller
   // ones pass.
   std::vector<const Place*> batch(size_t bucket, Urgency urgency) const;

@@ -17,7 +17,7 @@ RunChooser::RunChooser(const BatcherSettings& settings)
 
 PlannedRun RunChooser::next(const JobTable& table, double now) {
   const QueueView queue(table, settings_, now);
-  const QueueView::Place* encode = queue.first(Phase::kEncode);
+  const QueueView::Place* encode = queue.next_text();
   const QueueView::Place* decode = queue.first(Phase::kDecode);
   std::optional<double> encode_seconds;
   if (encode) encode_seconds = table.buckets()[encode->entry->bucket].times.encode_seconds();
@@ -36,7 +36,7 @@ size_t RunChooser::bucket_in_turn(const JobTable& table, const QueueView& queue)
   const QueueView::Place* first = queue.first(Phase::kDenoise);
   std::optional<size_t> urgent;
   if (first->at_risk && borrowed_time_.allowed().deadlines) urgent = first->entry->bucket;
-  return turns_.next(table.buckets(), queue.rows_waiting(), urgent);
+  return turns_.next(table.buckets(), queue.rows_waiting(), queue.weights(), urgent);
 }
 
 PlannedRun RunChooser::step_of(const JobTable& table, const QueueView& queue) {

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -383,6 +384,32 @@ TEST(Orders, are_kept_for_a_while_and_so_many_bytes_alone) {
   EXPECT_TRUE(other.until([&] { return other.gateway.figures().kept_bytes <= 50000; }, 10));
   EXPECT_EQ(other.gateway.find(ids[0], "ip:127.0.0.1"), nullptr);
   EXPECT_NE(other.gateway.find(ids[5], "ip:127.0.0.1"), nullptr);
+}
+
+TEST(Orders, one_image_beside_a_client_with_64_comes_after_about_one_of_them) {
+  FixtureOptions options{quick_settings(), {"step_ms=5"}};
+  options.settings.max_batch = 1;
+  options.settings.max_wait = 3;
+  GatewayFixture fixture(options);
+  ASSERT_TRUE(fixture.ready());
+  std::vector<const OrderState*> many;
+  Rejection refused;
+  while (refused.code.empty() && many.size() < 64) {
+    SubmitResult submitted = fixture.gateway.submit(order_of("x", 20));
+    if (submitted.order) many.push_back(submitted.order);
+    refused = submitted.rejection;
+  }
+  EXPECT_EQ(refused.code, "too_long") << many.size();
+  ASSERT_GT(many.size(), 8u);
+  ASSERT_TRUE(fixture.until([&] { return many[0]->images[0].call > 3; }));
+  const OrderState* one = fixture.submit("one", 20, [](Order& order) { order.client = "ip:10.0.0.1"; });
+  ASSERT_NE(one, nullptr) << "the wait of the others is theirs";
+  EXPECT_LE(one->position, 2);
+  EXPECT_EQ(fixture.end_of(one), "done");
+  EXPECT_LE(std::ranges::count_if(many, [](const OrderState* order) { return order->ended(); }), 3);
+  EXPECT_EQ(fixture.gateway.find(many.back()->id, "ip:127.0.0.1")->position,
+            static_cast<int>(many.size()) - 1 -
+                static_cast<int>(std::ranges::count_if(many, [](const OrderState* order) { return order->ended(); })));
 }
 
 TEST(Orders, higher_priorities_go_first) {

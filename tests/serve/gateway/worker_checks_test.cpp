@@ -50,6 +50,16 @@ TEST(WorkerChecks, every_number_of_a_hello_must_be_possible) {
         h.times[0].steps.push_back({1, 0.2});
       },
       [](Hello& h) { h.model.traits.guidance_scale = 1e9f; },
+      [](Hello& h) { h.model.traits.width = -64; },
+      [](Hello& h) { h.model.traits.steps = 1 << 30; },
+      [](Hello& h) { h.model.limits.max_side = 1 << 30; },
+      [](Hello& h) { h.max_jobs = -1; },
+      [](Hello& h) { h.times[0].encode_seconds = NAN; },
+      [](Hello& h) { h.times[0].steps[0].seconds = INFINITY; },
+      [](Hello& h) {
+        h.times.push_back(h.times[0]);
+        h.times.back().height = 1 << 30;
+      },
   };
   for (size_t i = 0; i < std::size(lies); ++i) {
     Hello hello = honest();

@@ -46,6 +46,30 @@ TEST(Crowd, unfinished_requests_shut_out_only_who_sends_them) {
   EXPECT_LE(fixture.figures().connections, 40);
 }
 
+TEST(Crowd, four_thousand_unfinished_requests_of_eight_addresses_leave_health_answered) {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_max < 7000) GTEST_SKIP() << "it needs 7,000 descriptors, and may have " << limit.rlim_max;
+  const rlimit before = limit;
+  limit.rlim_cur = std::max<rlim_t>(limit.rlim_cur, 7000);
+  setrlimit(RLIMIT_NOFILE, &limit);
+  {
+    Settings settings = small_door();
+    settings.max_connections = Settings{}.max_connections;
+    ServerFixture fixture(settings);
+    std::vector<Client> crowd;
+    const std::string begun[] = {"GET /echo HTTP/1.1\r\nX: ", half_body(), ""};
+    for (size_t i = 0; i < 4096; ++i) {
+      crowd.emplace_back(fixture.port, 0, static_cast<uint8_t>(1 + i % 8)).send(begun[i % 3]);
+      if (i % 256 != 255) continue;
+      EXPECT_EQ(fixture.client().ask(get("/health/live")).status, 200) << i;
+    }
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(fixture.client().ask(get("/health/live")).status, 200);
+    EXPECT_LE(fixture.figures().connections, settings.max_connections);
+  }
+  setrlimit(RLIMIT_NOFILE, &before);
+}
+
 TEST(Crowd, of_the_address_with_most_places_the_oldest_gives_way) {
   ServerFixture fixture(small_door());
   std::vector<Client> many;

@@ -182,8 +182,8 @@ TEST(HttpKeys, who_has_one_comes_in_by_name) {
   // base64 of anna:first-key-of-many, bob:second:key:with:colons, bob:first-key-of-many
   const std::pair<const char*, const char*> rows[] = {{"Bearer first-key-of-many", "key:anna"},
                                                       {"bearer second:key:with:colons", "key:bob"},
-                                                      {"Basic YW5uYTpmaXJzdC1rZXktb2YtbWFueQ==", "user:anna"},
-                                                      {"Basic Ym9iOnNlY29uZDprZXk6d2l0aDpjb2xvbnM=", "user:bob"}};
+                                                      {"Basic YW5uYTpmaXJzdC1rZXktb2YtbWFueQ==", "key:anna"},
+                                                      {"Basic Ym9iOnNlY29uZDprZXk6d2l0aDpjb2xvbnM=", "key:bob"}};
   for (const auto& [authorization, name] : rows) {
     const Answer answer = client.ask(get("/echo", std::string("Authorization: ") + authorization + "\r\n"));
     EXPECT_EQ(answer.status, 200) << authorization;

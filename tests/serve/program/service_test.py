@@ -265,6 +265,37 @@ class Floods(unittest.TestCase):
                 for connection in held:
                     connection.close()
 
+    def test_bodies_replays_and_lists_that_nobody_reads_stay_within_the_budget(self):
+        with Server() as server:
+            order = json.dumps({"prompt": "a fox", "num_inference_steps": 2, "num_images_per_prompt": 8}).encode()
+            replay = (b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nIdempotency-Key: k\r\n"
+                      b"Content-Length: %d\r\n\r\n" % len(order)) + order
+            self.assertEqual(ask(server, json.loads(order), {"Idempotency-Key": "k"})[0], 200)
+            before = memory(server.process.pid)
+            body = (b"POST /sdapi/v1/png-info HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                    % (8 << 20)) + b" " * (7 << 20)
+            listing = b"GET /jobs HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            held = []
+            try:
+                for number, request in enumerate([body] * (60 // SLOW) + [replay, listing] * (100 // SLOW)):
+                    held.append(socket.socket())
+                    held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                    held[-1].bind((f"127.0.0.{2 + number % 8}", 0))
+                    held[-1].connect(("127.0.0.1", urllib.parse.urlsplit(server.url).port))
+                    held[-1].settimeout(2)  # of who was refused nothing more is read
+                    try:
+                        held[-1].sendall(request)
+                    except OSError:
+                        pass
+                grown = memory(server.process.pid) - before
+                print(f"{len(held)} who send or ask and do not read: {grown >> 10} MiB more", file=sys.stderr)
+                self.assertLess(grown, (256 + 32) << 10)
+                self.assertEqual(server.get("/health/live")["status"], "live")
+            finally:
+                for connection in held:
+                    connection.close()
+            self.assertEqual(image(server, {"prompt": "a fox", "num_inference_steps": 2})[0], 200)
+
     def test_memory_and_descriptors_stay_though_clients_come_and_go(self):
         with Server() as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
             def visit(seed):

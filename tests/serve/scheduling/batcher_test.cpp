@@ -239,10 +239,10 @@ TEST(Batcher, refuses_at_once_and_says_why) {
   EXPECT_EQ(bench.admit(4, 3, {.rows = 1}).refusal, Refusal::kQueueFull);  // 4 jobs
   EXPECT_EQ(bench.batcher.figures().jobs, 3);
   EXPECT_EQ(bench.batcher.figures().refused[static_cast<size_t>(Refusal::kQueueFull)], 2);
-  bench.batcher.readmit({.id = 9, .bucket = kSmall}, bench.now);  // was admitted before
+  bench.batcher.readmit({.id = 9, .bucket = kSmall});  // was admitted before
   EXPECT_EQ(bench.batcher.figures().jobs, 4);
   // Without rows it would never fill a step, and a forecast would never end.
-  EXPECT_THROW(bench.batcher.readmit({.id = 10, .bucket = kSmall, .rows = 0}, bench.now), Error);
+  EXPECT_THROW(bench.batcher.readmit({.id = 10, .bucket = kSmall, .rows = 0}), Error);
   EXPECT_THROW(bench.batcher.correct(9, 0, 3), Error);
 }
 
@@ -355,7 +355,7 @@ TEST(Batcher, a_wave_that_did_not_fit_leaves_some_for_the_next) {
 TEST(Batcher, a_job_of_more_rows_than_its_bucket_has_by_now_is_taken_back) {
   Bench bench(1);
   EXPECT_EQ(bench.admit(1).refusal, Refusal::kTooManyRows);
-  bench.batcher.readmit({.id = 1, .bucket = kSmall, .calls_left = 1}, 0);
+  bench.batcher.readmit({.id = 1, .bucket = kSmall, .calls_left = 1});
   EXPECT_EQ(bench.run_until(Kind::kDecode).jobs, std::vector<JobId>{1});
 }
 
@@ -363,7 +363,7 @@ TEST(Batcher, passing_buckets_are_forgotten_when_they_are_idle) {
   Bench bench;
   const StepTimes times({{1, 1}}, 1, 1);
   bench.batcher.add_bucket({{"m", 8, 8}, times, 2, true});
-  bench.batcher.readmit({.id = 1, .bucket = {"m", 8, 8}}, 0);
+  bench.batcher.readmit({.id = 1, .bucket = {"m", 8, 8}});
   for (int side = 16; side < 16 + 1000; side++) bench.batcher.add_bucket({{"m", side, 8}, times, 2, true});
   EXPECT_LT(bench.batcher.figures().buckets.size(), 50U);
   EXPECT_TRUE(bench.batcher.has_bucket({"m", 8, 8}));

@@ -229,7 +229,7 @@ class Simulation {
     batcher_ = make_batcher();
     for (auto& [id, live] : live_) {
       live = {live.arrival, Phase::kEncode, job(id).calls_left, live.attempts + 1};
-      batcher_.readmit(job(id), now_);
+      batcher_.readmit(job(id));
     }
   }
 

@@ -51,7 +51,10 @@ struct Chaos {
     mix.slack = 200 * scale;
     mix.bursts = seed % 2;
     arrivals = random_arrivals(mix, seed);
-    for (Arrival& arrival : arrivals) arrival.job.alone = arrival.job.id % 17 == 0;
+    for (Arrival& arrival : arrivals) {
+      arrival.job.alone = arrival.job.id % 17 == 0;
+      arrival.job.client = std::to_string(arrival.job.id % (1 + seed % 4));
+    }
   }
 
   std::vector<std::string> faults() const {

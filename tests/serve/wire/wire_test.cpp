@@ -73,7 +73,7 @@ ModelCard odd_card() {
   return card;
 }
 
-DeviceFigures odd_figures() { return {SIZE_MAX, 1, 2, 0.1 + 0.2, std::nullopt, -0.0, "ok"}; }
+DeviceFigures odd_figures() { return {SIZE_MAX, 1, 2, 0.1 + 0.2, "ok"}; }
 
 template <typename Message>
 std::string text_of(const Message& message, std::vector<const Image*>& images) {

@@ -4,11 +4,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "base/error.h"
@@ -28,6 +31,13 @@ Engine demo_engine() {
   EngineOptions options;
   options.precision = Precision::kFp32;
   return Engine(Pipeline::open(std::filesystem::path(INKSTONE_SOURCE_DIR) / "demo" / "model"), options);
+}
+
+int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t all = 0, resident = 0;
+  file >> all >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
 }
 
 class Served {
@@ -183,6 +193,27 @@ TEST(Worker, draws_the_same_images_in_any_company) {
   }
   EXPECT_EQ(served.refusal(FinishCommand{2}).code, "internal");  // it was dropped
   EXPECT_EQ(served.draw(2, requests[2]).rgb, alone(requests[2]).rgb);
+}
+
+// The short form of many thousands: after the first images there is no more in memory.
+TEST(Worker, has_the_memory_of_its_first_images_for_good) {
+  if (kSanitized) GTEST_SKIP() << "the sanitizers keep what was freed";
+  Served worker;
+  auto draw = [&, next = JobId{1}](int images) mutable {
+    for (int i = 0; i < images; ++i, ++next) {
+      ImageRequest request;
+      request.prompt = "image " + std::to_string(next);
+      request.steps = 2;
+      request.width = request.height = 16;
+      request.guidance_scale = next % 2 ? 3.0F : 1.0F;
+      request.seed = next;
+      worker.draw(next, request);
+    }
+    malloc_trim(0);
+    return resident_bytes();
+  };
+  const int64_t first = draw(10);
+  EXPECT_LE(draw(50), first + (1 << 20));
 }
 
 TEST(Worker, ends_early_with_the_image_as_it_is) {

@@ -1,6 +1,7 @@
 // A worker without a model. How long it takes comes from its flags (NAME=NUMBER), what goes wrong
 // from words of a prompt: WHAT@WHERE, as in die@encode, die@step:3, stop@decode; WHAT is die, stop
-// (SIGSTOP), garbage, unusable, nan, wrong, rowless, slow or leave. "times:N:FILE" in the prompt: only N
+// (SIGSTOP), garbage, unusable, nan, wrong, rowless, callless, stranger, early, failed, unasked, large,
+// slow or leave. "times:N:FILE" in the prompt: only N
 // times, counted in that file over the lives of workers.
 #include <signal.h>
 #include <sys/socket.h>
@@ -90,7 +91,28 @@ class SimulatedWorker {
     if (what == "garbage" && send(kSocket, "{\"nonsense\":", 12, 0) < 0) _exit(1);
     if (what == "wrong") send_report(kSocket, Hello{});
     if (what == "rowless") send_report(kSocket, Started{jobs_.rbegin()->first, 0, 0, 1, {}});
+    if (tells_lie(what)) return true;
     return what == "nan" || what == "unusable" || what == "garbage" || what == "wrong" || what == "rowless";
+  }
+
+  // Of what it was not asked, or cannot be.
+  bool tells_lie(const std::string& what) {
+    const JobId job = jobs_.empty() ? 0 : jobs_.rbegin()->first;
+    if (what == "callless")
+      send_report(kSocket, Started{job, 0, 1, 0, {}});
+    else if (what == "stranger")
+      send_report(kSocket, Started{job + 1000, 0, 1, 1, {}});
+    else if (what == "early")
+      send_report(kSocket, Finished{job, 0.1, Image{1, 1, {1, 2, 3}}, {}});
+    else if (what == "failed")
+      send_report(kSocket, Failed{{job, "nan_output", "in a step"}});
+    else if (what == "unasked")
+      send_report(kSocket, Stepped{0.1, {}, {{job, 1, Image{1, 1, {1, 2, 3}}}}, {}});
+    else if (what == "large")
+      send_report(kSocket, Finished{job, 0.1, Image{256, 256, std::vector<uint8_t>(3 * 256 * 256)}, {}});
+    else
+      return false;
+    return true;
   }
 
   bool is_nan(const Job& job, const std::string& where) const {
