@@ -1,7 +1,5 @@
 #include "hub/curl_transport.h"
 
-#include <curl/curl.h>
-
 #include <array>
 #include <cctype>
 #include <exception>
@@ -9,6 +7,7 @@
 
 #include "base/spelling.h"
 #include "base/version.h"
+#include "hub/libcurl.h"
 #include "hub/url.h"
 
 namespace inkstone {
@@ -20,10 +19,10 @@ constexpr long kSilentSeconds = 60;
 constexpr size_t kMostOfHead = 64 << 10;
 
 struct FreeEasy {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+  void operator()(CURL* easy) const { libcurl().easy_cleanup(easy); }
 };
 struct FreeList {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  void operator()(curl_slist* list) const { libcurl().slist_free_all(list); }
 };
 
 // One exchange: what libcurl's callbacks fill.
@@ -49,7 +48,7 @@ struct Exchange {
   void end_head(CURL* easy) {
     if (head_done) return;
     long status = 0;
-    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    libcurl().easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     answer.status = static_cast<int>(status);
     head_done = true;
     wanted = on_head(answer);
@@ -114,8 +113,8 @@ TransportError::Failure failure_of(CURLcode code) {
 class CurlTransport : public HttpTransport {
  public:
   CurlTransport() {
-    static const CURLcode ready = curl_global_init(CURL_GLOBAL_DEFAULT);
-    easy_.reset(ready == CURLE_OK ? curl_easy_init() : nullptr);
+    static const CURLcode ready = libcurl().global_init(CURL_GLOBAL_DEFAULT);
+    easy_.reset(ready == CURLE_OK ? libcurl().easy_init() : nullptr);
     INKSTONE_CHECK(easy_, "libcurl cannot be used on this machine");
   }
 
@@ -124,12 +123,12 @@ class CurlTransport : public HttpTransport {
     Call call{{on_head, on_bytes}, easy};
     std::array<char, CURL_ERROR_SIZE> reason{};
     std::unique_ptr<curl_slist, FreeList> headers;
-    curl_easy_reset(easy);  // connections stay open
+    libcurl().easy_reset(easy);  // connections stay open
     prepare(request, call, reason.data());
     if (!request.bearer.empty())
-      headers.reset(curl_slist_append(nullptr, ("Authorization: Bearer " + request.bearer).c_str()));
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers.get());
-    const CURLcode code = curl_easy_perform(easy);
+      headers.reset(libcurl().slist_append(nullptr, ("Authorization: Bearer " + request.bearer).c_str()));
+    libcurl().easy_setopt(easy, CURLOPT_HTTPHEADER, headers.get());
+    const CURLcode code = libcurl().easy_perform(easy);
     if (call.exchange.thrown) std::rethrow_exception(call.exchange.thrown);
     if (code == CURLE_WRITE_ERROR && !call.exchange.wanted)
       return call.exchange.answer;  // as on_head or on_bytes asked
@@ -142,7 +141,7 @@ class CurlTransport : public HttpTransport {
   void prepare(const HttpRequest& request, Call& call, char* reason) {
     CURL* easy = easy_.get();
     const std::string agent = std::string("inkstone/") + kVersion;
-    const auto set = [&](CURLoption option, auto value) { curl_easy_setopt(easy, option, value); };
+    const auto set = [&](CURLoption option, auto value) { libcurl().easy_setopt(easy, option, value); };
     set(CURLOPT_URL, request.url.c_str());
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_FOLLOWLOCATION, 0L);
@@ -165,7 +164,7 @@ class CurlTransport : public HttpTransport {
 
   [[noreturn]] static void refuse(CURLcode code, const std::string& url, const char* reason) {
     const TransportError::Failure failure = failure_of(code);
-    const std::string host = url_host(url), why = *reason ? reason : curl_easy_strerror(code);
+    const std::string host = url_host(url), why = *reason ? reason : libcurl().easy_strerror(code);
     switch (failure) {
       case TransportError::Failure::kUnreachable:
         throw TransportError(host + " cannot be reached (" + why +

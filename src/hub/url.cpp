@@ -1,32 +1,32 @@
 #include "hub/url.h"
 
-#include <curl/urlapi.h>
-
 #include <cctype>
 #include <memory>
 
 #include "base/spelling.h"
+#include "hub/libcurl.h"
 
 namespace inkstone {
 namespace {
 
 struct FreeUrl {
-  void operator()(CURLU* url) const { curl_url_cleanup(url); }
+  void operator()(CURLU* url) const { libcurl().url_cleanup(url); }
 };
 using Url = std::unique_ptr<CURLU, FreeUrl>;
 
 // Null if the text is no address.
 Url parsed(const std::string& text) {
-  Url url(curl_url());
-  if (!url || curl_url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) return {};
+  Url url(libcurl().url_new());
+  if (!url || libcurl().url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+    return {};
   return url;
 }
 
 std::string part_of(const Url& url, CURLUPart part, unsigned flags = 0) {
   char* text = nullptr;
-  if (!url || curl_url_get(url.get(), part, &text, flags) != CURLUE_OK || !text) return "";
+  if (!url || libcurl().url_get(url.get(), part, &text, flags) != CURLUE_OK || !text) return "";
   std::string result = text;
-  curl_free(text);
+  libcurl().free_text(text);
   return result;
 }
 
@@ -48,7 +48,8 @@ std::string url_origin(const std::string& text) {
 
 std::string url_resolved(const std::string& base, const std::string& target) {
   const Url url = parsed(base);
-  if (!url || curl_url_set(url.get(), CURLUPART_URL, target.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) return "";
+  if (!url || libcurl().url_set(url.get(), CURLUPART_URL, target.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+    return "";
   return part_of(url, CURLUPART_URL);
 }
 

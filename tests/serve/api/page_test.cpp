@@ -69,7 +69,7 @@ TEST(Page, works_below_a_path) {
       EXPECT_EQ(html.substr(html.find('/', at), server.prefix.size()), server.prefix);
   EXPECT_NE(page->header("etag"), plain_tag);
   EXPECT_EQ(server.get("/", page->header("etag"))->answer->status, 304);
-  for (const PageFile& file : page_files()) {
+  for (const EmbeddedFile& file : page_files()) {
     if (!file.name.ends_with(".js")) continue;
     EXPECT_EQ(file.bytes.find("from \"/"), std::string_view::npos) << file.name;
     EXPECT_EQ(file.bytes.find("fetch(\"/"), std::string_view::npos) << file.name;

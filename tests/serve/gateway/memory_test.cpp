@@ -2,11 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <new>
 #include <optional>
 #include <utility>
 
+#include "serve/failing_new.h"
 #include "serve/gateway/gateway_fixture.h"
 
 namespace {
@@ -23,18 +22,10 @@ bool fails() {
 
 void* allocate(size_t size) {
   if (fails()) throw std::bad_alloc();
-  if (void* memory = std::malloc(size ? size : 1)) return memory;
-  throw std::bad_alloc();
+  return memory_of(size);
 }
 
 }  // namespace
-
-void* operator new(size_t size) { return allocate(size); }
-void* operator new[](size_t size) { return allocate(size); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
 
 namespace inkstone::serve {
 namespace {

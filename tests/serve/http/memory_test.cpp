@@ -3,11 +3,10 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
-#include <cstdlib>
-#include <new>
 #include <utility>
 #include <vector>
 
+#include "serve/failing_new.h"
 #include "serve/http/server_fixture.h"
 
 namespace {
@@ -18,18 +17,10 @@ thread_local size_t largest = SIZE_MAX;
 
 void* allocate(size_t size) {
   if (size > largest || (allocations_left >= 0 && allocations_left-- == 0)) throw std::bad_alloc();
-  if (void* memory = std::malloc(size ? size : 1)) return memory;
-  throw std::bad_alloc();
+  return memory_of(size);
 }
 
 }  // namespace
-
-void* operator new(size_t size) { return allocate(size); }
-void* operator new[](size_t size) { return allocate(size); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
 
 namespace inkstone::http {
 namespace {

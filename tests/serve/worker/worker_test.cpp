@@ -146,7 +146,9 @@ TEST(Worker, plans_its_memory_for_the_images_that_pay) {
   EXPECT_THAT(few.hello().memory[0], HasSubstr("2 images (more do not pay here)"));
   EXPECT_THAT(all.hello().memory[0], HasSubstr("4 images of"));
   const auto planned = [](const Served& served) { return std::stol(served.hello().memory[0]); };
-  EXPECT_LT(planned(few), planned(all));
+  if (!kSanitized) {  // these multiply the process's own bytes, which count
+    EXPECT_LT(planned(few), planned(all));
+  }
   EXPECT_EQ(few.leave(), 0);
   EXPECT_EQ(all.leave(), 0);
 }
