@@ -19,7 +19,7 @@ function(inkstone_kernels isa lanes bf16 dot_format lanes_header)
     INKSTONE_DOT_FORMAT="backend/cpu/kernels/${dot_format}")
   # -O3 in every build: an inline function that is not inlined could be shared by the linker between variants.
   target_compile_options(inkstone_kernels_${isa} PRIVATE -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
-                         ${ARGN})
+                         ${ARGN} $<$<BOOL:${INKSTONE_PLAIN_KERNELS}>:-fno-sanitize=all>)
   target_sources(inkstone_backend_cpu PRIVATE $<TARGET_OBJECTS:inkstone_kernels_${isa}>)
 endfunction()
 
