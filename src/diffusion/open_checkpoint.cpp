@@ -52,9 +52,9 @@ constexpr OtherFile kOthers[] = {
     {"unet.", "a LoRA or a U-Net alone (unet.); neither is supported yet"},
     {"control_model.", "a ControlNet, which is not supported yet"},
     {"emb_params", "a textual inversion embedding, which is not supported yet"},
-    {"input_blocks.", "a U-Net without text encoder and VAE, which is not supported yet"},
-    {"encoder.", "a VAE or text encoder without a U-Net"},
-    {"text_model.", "a text encoder without a U-Net"}};
+    {"input_blocks.", "a U-Net without text encoder and VAE; a single-file checkpoint has all three"},
+    {"encoder.", "a VAE without U-Net and text encoder; a single-file checkpoint has all three"},
+    {"text_model.", "a text encoder without U-Net and VAE; a single-file checkpoint has all three"}};
 
 // The layout of the text encoder; throws where the file is no whole model.
 TextLayout check_is_model(const Checkpoint& file, const std::string& source) {
