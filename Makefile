@@ -6,7 +6,7 @@ PROMPT ?= a fox on a teal background
 ARGS   ?=
 JOBS   ?= $(shell nproc)
 
-.PHONY: generate build test test-clients check format asan asan-outside fuzz aarch64 clean
+.PHONY: generate build test test-clients check format asan asan-outside headers fuzz aarch64 clean
 
 generate: build
 	./build/$(PRESET)/inkstone generate "$(PROMPT)" $(ARGS)
@@ -46,9 +46,15 @@ asan:
 # the kernels, which only `make asan` sanitizes).
 asan-outside:
 	@tools/setup.sh build test
-	@cmake --preset asan -DINKSTONE_TESTS=ON -DINKSTONE_PLAIN_KERNELS=ON $(if $(VERBOSE),,--log-level=WARNING)
+	@cmake --preset asan -DINKSTONE_TESTS=ON -DINKSTONE_PLAIN_KERNELS=ON -DINKSTONE_UNITY=ON $(if $(VERBOSE),,--log-level=WARNING)
 	@cmake --build --preset asan --parallel $(JOBS) --target outside
 	ctest --preset asan -L outside
+
+# Whether each file includes what it uses: Clang reads it by itself.
+headers:
+	@tools/setup.sh build test
+	@cmake --preset clang -DINKSTONE_TESTS=ON -DINKSTONE_UNITY=OFF -DCMAKE_EXPORT_COMPILE_COMMANDS=ON --log-level=WARNING
+	@python3 -B tools/check_headers.py build/clang/compile_commands.json --jobs $(JOBS)
 
 # Each fuzz target for SECONDS (60), on the parsers of everything that comes from outside.
 SECONDS ?= 60
