@@ -283,7 +283,7 @@ class Page(Browser):
 
     def test_an_order_is_the_tabs_that_placed_it_and_anothers_when_that_is_gone(self):
         first = self.browser.current_window_handle
-        self.begin(prompt="a fox", steps=40, seed=40, count=2)
+        self.begin(prompt="a fox", steps=200, seed=40, count=2)
         self.browser.switch_to.new_window("tab")
         second = self.browser.current_window_handle
         self.browser.get(self.server.url)
