@@ -149,21 +149,7 @@ void check_layout(const std::vector<Parsed>& tensors, uint64_t header_bytes, uin
                  " bytes after its last tensor: damaged, download it again");
 }
 
-struct Header {
-  std::vector<Parsed> tensors;  // in the order of their bytes
-  std::map<std::string, std::string> metadata;
-};
-
-// Values that are no texts say nothing that is read here.
-std::map<std::string, std::string> texts_of(const Json& json) {
-  std::map<std::string, std::string> texts;
-  if (!json.is_object()) return texts;
-  for (const auto& [key, value] : json.get_object())
-    if (value.is_string()) texts.emplace(key, std::string_view(value.get_string()));
-  return texts;
-}
-
-Header parse_header(std::string_view header, const std::string& source) {
+std::vector<Parsed> parse_header(std::string_view header, const std::string& source) {
   // Each tensor is a JSON object and a comma parts values, so too many are noticed before any is
   // built.
   const auto has_more = [&](char c, size_t most) { return static_cast<size_t>(std::ranges::count(header, c)) > most; };
@@ -171,17 +157,14 @@ Header parse_header(std::string_view header, const std::string& source) {
   INKSTONE_CHECK(!has_more(',', kMaxValues), source, " has more than ", kMaxValues, " values in its header");
   const Json json = parse_json(header, source + " (header)");
   INKSTONE_CHECK(json.is_object(), source, ": the header is not a JSON object");
-  Header parsed;
+  std::vector<Parsed> tensors;
   for (const auto& [key, value] : json.get_object()) {
     const std::string name(key.data(), key.size());
-    if (name == "__metadata__")
-      parsed.metadata = texts_of(value);
-    else
-      parsed.tensors.push_back(parse_tensor(name, value, source));
+    if (name == "__metadata__") continue;
+    tensors.push_back(parse_tensor(name, value, source));
   }
-  std::ranges::sort(parsed.tensors, {},
-                    [](const Parsed& tensor) { return std::pair(tensor.range.begin, tensor.range.end); });
-  return parsed;
+  std::ranges::sort(tensors, {}, [](const Parsed& tensor) { return std::pair(tensor.range.begin, tensor.range.end); });
+  return tensors;
 }
 
 }  // namespace
@@ -190,11 +173,10 @@ Safetensors parse_safetensors(std::span<const std::byte> file, const std::string
   const uint64_t length = header_length(file, source);
   const auto data = file.subspan(8 + length);
   const std::string_view header(reinterpret_cast<const char*>(file.data()) + 8, length);
-  Header parsed = parse_header(header, source);
-  check_layout(parsed.tensors, 8 + length, data.size(), source);
+  const std::vector<Parsed> parsed = parse_header(header, source);
+  check_layout(parsed, 8 + length, data.size(), source);
   Safetensors result;
-  result.metadata = std::move(parsed.metadata);
-  for (const Parsed& tensor : parsed.tensors) {
+  for (const Parsed& tensor : parsed) {
     if (!tensor.type->type) {
       result.unread.emplace_back(tensor.name, tensor.type->name);
       continue;

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,8 +18,6 @@ struct Safetensors {
   std::vector<WeightView> tensors;
   // tensors of other element types: name, type
   std::vector<std::pair<std::string, std::string>> unread;
-  // "__metadata__": texts that whoever wrote the file put in it
-  std::map<std::string, std::string> metadata;
 };
 
 // Views into `file`; throws Error naming `source`, the tensor and the numbers. Allocates no more

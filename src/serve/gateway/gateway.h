@@ -19,7 +19,7 @@ using WorkerProgram = std::function<std::vector<std::string>(const std::string& 
 
 class Gateway : public ImageService {
  public:
-  // Starts the workers at once; they become ready while the event loop runs.
+  // Starts the workers when the event loop runs.
   Gateway(boost::asio::io_context& events, ServeSettings settings, WorkerProgram program);
   ~Gateway() override;
 

@@ -118,7 +118,7 @@ struct Gateway::Impl final : WorkerEvents {
   void rebalance();
   void tell_watchers();
   void tick();
-  void next_tick() noexcept;
+  void next_tick(std::chrono::milliseconds wait) noexcept;
   void pass_tick();
   void pass_deadlines(double time);
   void keep_curves();

@@ -50,8 +50,7 @@ Gateway::Impl::Impl(boost::asio::io_context& loop, ServeSettings wanted, WorkerP
     for (int i = 0; i < settings.workers; i++)
       slots.push_back(std::make_unique<WorkerSlot>(events, *this, settings, device, program(device)));
   canary.away_since = 0;
-  next_tick();
-  for (const auto& slot : slots) slot->tick(now());
+  next_tick(std::chrono::milliseconds(0));  // which starts the workers
 }
 
 Gateway::Impl::~Impl() {
@@ -149,10 +148,10 @@ void Gateway::Impl::tell_watchers() {
   }
 }
 
-void Gateway::Impl::next_tick() noexcept {
+void Gateway::Impl::next_tick(std::chrono::milliseconds wait) noexcept {
   while (true) {
     try {
-      timer.expires_after(kTick);
+      timer.expires_after(wait);
       return timer.async_wait([this, there = std::weak_ptr(alive)](const boost::system::error_code& error) {
         if (!error && !there.expired() && !stopped) tick();
       });
@@ -165,7 +164,7 @@ void Gateway::Impl::next_tick() noexcept {
 void Gateway::Impl::tick() {
   const std::weak_ptr there(alive);
   enter([this] { pass_tick(); });
-  if (!there.expired() && !stopped) next_tick();
+  if (!there.expired() && !stopped) next_tick(kTick);
 }
 
 void Gateway::Impl::pass_tick() {

@@ -211,10 +211,12 @@ class Deaths(unittest.TestCase):
             port = str(taken.getsockname()[1])
             for flags, code, word in ([["--port", port], 1, port], [["--model", "/no/such/folder"], 1, "/no/such/folder"],
                                       [["--port", "0", "--device", "toaster"], 2, "toaster"], [["--api-key-file", "/none"], 1, "/none"],
-                                      [["--max-queue", "0"], 2, "--max-queue"]):
+                                      [["--max-queue", "0"], 2, "--max-queue"], [["--port", "0", "--trusted-proxies", "10.0.0.0/40"], 2, "10.0.0.0/40"],
+                                      [["--port", "0", "--root-path", "no"], 2, "--root-path"]):
                 done = subprocess.run([os.environ["INKSTONE_BINARY"], "serve", *flags], capture_output=True, text=True, timeout=LIMIT)
                 self.assertEqual(done.returncode, code, (flags, done.stderr))
                 self.assertIn(word, done.stderr)
+                self.assertNotIn("worker_started", done.stderr, flags)
 
 
 class Floods(unittest.TestCase):
