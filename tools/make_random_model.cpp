@@ -23,7 +23,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
-#include "base/utf8.h"
+#include "diffusion/clip_files.h"
+#include "diffusion/tokenizer_files.h"
 #include "models/clip.h"
 #include "models/config.h"
 #include "models/unet.h"
@@ -35,8 +36,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int kClipVocabulary = 49408;
+
 struct Options {
-  std::string out, from, clip_merges, preset = "sd15", dtype = "fp16";
+  std::string out, from, preset = "sd15", dtype = "fp16";
   uint64_t seed = 0;
 };
 
@@ -261,39 +264,13 @@ void write_weights(const Component& component, const fs::path& folder, DType typ
 
 // ---- the folder around them ----
 
-void write_tokenizer_of_merges(const fs::path& folder, const std::string& merges_file, int vocabulary) {
-  const std::string text = read_file(merges_file, 16 << 20);
-  INKSTONE_CHECK(!text.starts_with("\x1f\x8b"), merges_file, " is compressed: gunzip it first");
-  std::vector<std::string> tokens;
-  const auto add_byte = [&](int code_point) {
-    std::string& utf8 = tokens.emplace_back();
-    if (code_point >= 0x80) utf8 += static_cast<char>(0xc0 | code_point >> 6);
-    utf8 += static_cast<char>(code_point >= 0x80 ? 0x80 | (code_point & 0x3f) : code_point);
-  };
-  const auto shows = [](int byte) { return (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte != 0xad); };
-  for (int byte = 0; byte < 256; ++byte)
-    if (shows(byte)) add_byte(byte);
-  for (int byte = 0, next = 256; byte < 256; ++byte)
-    // CLIP gives bytes that do not print a letter from U+0100 on
-    if (!shows(byte)) add_byte(next++);
-  for (size_t i = 0; i < 256; ++i) tokens.push_back(tokens[i] + "</w>");
-
-  std::istringstream lines(text);
-  std::string line, kept = "#version: 0.2\n";
-  std::getline(lines, line);  // the version
-  while (static_cast<int>(tokens.size()) < vocabulary - 2 && std::getline(lines, line) && !line.empty()) {
-    const size_t space = line.find(' ');
-    INKSTONE_CHECK(space != std::string::npos, merges_file, ": \"", shown(line), "\" is not a merge of two tokens");
-    tokens.push_back(line.substr(0, space) + line.substr(space + 1));
-    kept += line + "\n";
-  }
-  INKSTONE_CHECK(static_cast<int>(tokens.size()) == vocabulary - 2, merges_file, " has ", tokens.size() - 512,
-                 " merges, a vocabulary of ", vocabulary, " needs ", vocabulary - 514);
-  for (const char* special : {"<|startoftext|>", "<|endoftext|>"}) tokens.push_back(special);
+// CLIP's own, in place of the demo model's.
+void write_clip_tokenizer(const fs::path& folder) {
+  const std::string merges(clip_files().front().bytes);
   JsonObject ids;
-  for (size_t i = 0; i < tokens.size(); ++i) ids[tokens[i]] = i;
+  for (const auto& [token, id] : tokenizer_of_merges(merges).vocabulary) ids[token] = id;
   write_json(folder / "vocab.json", ids);
-  write_text(folder / "merges.txt", kept);
+  write_text(folder / "merges.txt", merges);
 }
 
 void write_preset(const Preset& preset, const Options& options) {
@@ -318,9 +295,7 @@ void write_preset(const Preset& preset, const Options& options) {
   if (const Json clip = add("text_encoder", "transformers", preset.text_encoder); clip.is_object()) {
     index["tokenizer"] = JsonArray{"transformers", "CLIPTokenizer"};
     fs::copy(demo, out / "tokenizer");
-    if (!options.clip_merges.empty())
-      write_tokenizer_of_merges(out / "tokenizer", options.clip_merges,
-                                static_cast<int>(clip.at("vocab_size").as_int64()));
+    if (clip.at("vocab_size").as_int64() == kClipVocabulary) write_clip_tokenizer(out / "tokenizer");
   }
   write_json(out / "model_index.json", index);
 }
@@ -387,9 +362,6 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember(inkstone::kTypes))
       ->capture_default_str();
   app.add_option("--seed", options.seed)->capture_default_str();
-  app.add_option("--clip-merges", options.clip_merges,
-                 "bpe_simple_vocab_16e6.txt, for CLIP's own vocabulary (else the demo model's)")
-      ->excludes(from);
   try {
     app.parse(argc, argv);
     inkstone::set_threads(inkstone::usable_cores());

@@ -10,6 +10,7 @@
 #include "models/clip.h"
 #include "models/ldm_config.h"
 #include "models/ldm_names.h"
+#include "models/published.h"
 #include "models/unet.h"
 #include "models/vae.h"
 
@@ -17,29 +18,6 @@ namespace inkstone {
 namespace {
 
 using testing::HasSubstr;
-
-UnetConfig sdxl() {
-  UnetConfig c;
-  c.channels = {320, 640, 1280};
-  c.blocks = {2, 2, 2};
-  c.depth = {0, 2, 10};
-  c.up_depth = {10, 2, 0};
-  c.mid_depth = 10;
-  c.heads = {5, 10, 20};
-  c.context = 2048;
-  c.added = 2816;
-  c.added_time = 256;
-  c.linear_projection = true;
-  return c;
-}
-
-UnetConfig sd21() {
-  UnetConfig c;
-  c.heads = {5, 10, 20, 20};
-  c.context = 1024;
-  c.linear_projection = true;
-  return c;
-}
 
 // diffusers' name and the file's, as diffusers' own loader brings them together.
 JsonArray pairs(const char* list) {

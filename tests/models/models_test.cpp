@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "ir/verify.h"
 #include "models/clip.h"
+#include "models/published.h"
 #include "models/unet.h"
 #include "models/vae.h"
 #include "models/work.h"
@@ -14,21 +15,6 @@ namespace inkstone {
 namespace {
 
 using testing::HasSubstr;
-
-UnetConfig sdxl() {
-  UnetConfig c;
-  c.channels = {320, 640, 1280};
-  c.blocks = {2, 2, 2};
-  c.depth = {0, 2, 10};
-  c.up_depth = {10, 2, 0};
-  c.mid_depth = 10;
-  c.heads = {5, 10, 20};
-  c.context = 2048;
-  c.added = 2816;
-  c.added_time = 256;
-  c.linear_projection = true;
-  return c;
-}
 
 TEST(Parameters, of_the_sd15_unet_are_the_published_ones) {
   const Graph graph = unet_graph({}, {2, 64, 64});
