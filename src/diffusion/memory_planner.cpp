@@ -300,9 +300,9 @@ std::vector<std::pair<int, int>> MemoryPlanner::extreme_sizes(const Capacity& ca
   return sizes;
 }
 
-// Takes fewer jobs in a step before it gives up anything that makes a step slower.
 Precision MemoryPlanner::precision() const { return precision_of(options_, backend_.info()); }
 
+// Takes fewer jobs in a step before it gives up anything that makes a step slower.
 EnginePlan MemoryPlanner::reserve(const Capacity& capacity) {
   INKSTONE_CHECK_USAGE(capacity.jobs >= 1, "a step of ", capacity.jobs, " jobs");
   const PlanKey key{capacity.max_side, capacity.max_side, !pipeline_.traits.distilled};

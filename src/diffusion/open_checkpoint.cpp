@@ -53,6 +53,7 @@ constexpr OtherFile kOthers[] = {
     {"control_model.", "a ControlNet, which is not supported yet"},
     {"emb_params", "a textual inversion embedding, which is not supported yet"},
     {"input_blocks.", "a U-Net without text encoder and VAE; a single-file checkpoint has all three"},
+    {"down_blocks.", "the U-Net of a folder in diffusers' layout; name the model's folder"},
     {"encoder.", "a VAE without U-Net and text encoder; a single-file checkpoint has all three"},
     {"text_model.", "a text encoder without U-Net and VAE; a single-file checkpoint has all three"}};
 
@@ -60,16 +61,16 @@ constexpr OtherFile kOthers[] = {
 TextLayout check_is_model(const Checkpoint& file, const std::string& source) {
   for (const auto& [prefix, what] : kOthers)
     INKSTONE_CHECK(!file.has_prefix(std::string(prefix)), source, " is ", what);
+  const auto* text =
+      std::ranges::find_if(kTexts, [&](const TextLayout& layout) { return file.has_prefix(layout.prefix); });
   const auto require = [&](bool there, const char* what, const char* prefix) {
     INKSTONE_CHECK(there, source, " has no ", what, " (tensors ", prefix,
                    "*): single-file checkpoints of SD 1.x and 2.x are read");
   };
   require(file.has_prefix(kUnet), "U-Net", kUnet);
   require(file.has_prefix(kVae), "VAE", kVae);
-  for (const TextLayout& layout : kTexts)
-    if (file.has_prefix(layout.prefix)) return layout;
-  require(false, "text encoder", kTexts[0].prefix);
-  return {};
+  require(text != std::end(kTexts), "text encoder", kTexts[0].prefix);
+  return *text;
 }
 
 // transformers' names begin with "text_model."; some files leave that out.
@@ -95,21 +96,6 @@ ClipConfig text_config(const Checkpoint& file, const TextLayout& layout, const s
   return ldm_clip_config(shape_of, source);
 }
 
-void check_fit(const Pipeline& m, const std::string& source) {
-  const UnetConfig& unet = m.unet_config;
-  INKSTONE_CHECK(!unet.added, source, ": the U-Net is SDXL's (label_emb); two text encoders are not supported yet");
-  INKSTONE_CHECK(unet.in_channels == unet.out_channels, source, ": the U-Net takes ", unet.in_channels,
-                 " channels and gives ", unet.out_channels, " (inpainting and depth models are not supported)");
-  INKSTONE_CHECK(m.vae_config.latent == unet.out_channels, source, ": the VAE has ", m.vae_config.latent,
-                 " latent channels, the U-Net ", unet.out_channels);
-  INKSTONE_CHECK(m.clip_config.width == unet.context, source, ": the text encoder is ", m.clip_config.width,
-                 " wide, the U-Net takes ", unet.context);
-  INKSTONE_CHECK(m.tokenizer->max_length() == m.clip_config.tokens, source, ": the text encoder takes ",
-                 m.clip_config.tokens, " tokens, CLIP's has ", m.tokenizer->max_length());
-  INKSTONE_CHECK(m.tokenizer->vocabulary() <= m.clip_config.vocabulary, source, ": the text encoder has ",
-                 m.clip_config.vocabulary, " tokens, CLIP's has ", m.tokenizer->vocabulary());
-}
-
 ShapeOf below(const Checkpoint& file, std::string prefix) {
   return [&file, prefix = std::move(prefix)](const std::string& name) { return file.shape_of(prefix + name); };
 }
@@ -126,7 +112,7 @@ void set_defaults(Pipeline& m, bool open_clip, const std::string& source) {
 }  // namespace
 
 Pipeline open_checkpoint(const fs::path& path) {
-  Checkpoint file(path);
+  const Checkpoint file(path);
   const std::string source = path.string();
   const TextLayout text = check_is_model(file, source);
   Pipeline m;
@@ -136,7 +122,7 @@ Pipeline open_checkpoint(const fs::path& path) {
   m.clip_config = text_config(file, text, source);
   m.tokenizer =
       std::make_unique<Tokenizer>(Tokenizer::from_merges(clip_files().front().bytes, text.open_clip ? "!" : ""));
-  check_fit(m, source);
+  check_fit(m, [&](const char*, const char*) { return source; });
 
   add_components(m, [&](const std::string& name, std::span<const WeightSpec> specs) {
     return file.take(specs, [&](const std::string& spec) -> std::vector<StoredName> {

@@ -97,32 +97,6 @@ ModelTraits traits_of(const Pipeline& m, const JsonObject& index) {
   return traits;
 }
 
-// Each component is right by itself; the file that is named is the one that fits no other.
-void check_fit(const Pipeline& m) {
-  const auto file = [&](const char* component, const char* name = "config.json") {
-    return (m.path / component / name).string();
-  };
-  const UnetConfig& unet = m.unet_config;
-  INKSTONE_CHECK(!unet.added, file("unet"),
-                 ": the U-Net is SDXL's (addition_embed_type); two text encoders are not supported yet");
-  INKSTONE_CHECK(unet.in_channels == unet.out_channels, file("unet"), ": the U-Net takes ", unet.in_channels,
-                 " channels (in_channels) and gives ", unet.out_channels,
-                 " (inpainting and depth models are not supported)");
-  INKSTONE_CHECK(m.vae_config.latent == unet.out_channels, file("vae"), ": the VAE has ", m.vae_config.latent,
-                 " latent channels (latent_channels), the U-Net ", unet.out_channels, " (out_channels in ",
-                 file("unet"), ")");
-  INKSTONE_CHECK(m.clip_config.width == unet.context, file("text_encoder"), ": the text encoder is ",
-                 m.clip_config.width, " wide (hidden_size), the U-Net takes ", unet.context,
-                 " (cross_attention_dim in ", file("unet"), ")");
-  INKSTONE_CHECK(m.tokenizer->max_length() == m.clip_config.tokens, file("tokenizer", "tokenizer_config.json"),
-                 ": the tokenizer gives ", m.tokenizer->max_length(),
-                 " tokens (model_max_length), the text encoder takes ", m.clip_config.tokens,
-                 " (max_position_embeddings in ", file("text_encoder"), ")");
-  INKSTONE_CHECK(m.tokenizer->vocabulary() <= m.clip_config.vocabulary, file("text_encoder"), ": the text encoder has ",
-                 m.clip_config.vocabulary, " tokens (vocab_size), the tokenizer in ", (m.path / "tokenizer").string(),
-                 " ", m.tokenizer->vocabulary());
-}
-
 }  // namespace
 
 void Pipeline::check_index(const Json& index, const std::string& source) { index_of(index, source); }
@@ -138,7 +112,7 @@ Pipeline Pipeline::describe(const fs::path& folder, Json document, const std::st
   m.traits = traits_of(m, index);
   set_sizes(m);
   m.tokenizer = std::make_unique<Tokenizer>(Tokenizer::open(part(folder, "tokenizer")));
-  check_fit(m);
+  check_fit(m, [&](const char* component, const char* file) { return (folder / component / file).string(); });
   return m;
 }
 

@@ -17,6 +17,11 @@ Pipeline open_checkpoint(const std::filesystem::path& file);
 using BoundWeights = std::function<Weights(const std::string& name, std::span<const WeightSpec> specs)>;
 // Of a pipeline whose configurations are set.
 void add_components(Pipeline& pipeline, const BoundWeights& bound);
+// Where the configuration of a component stands, for errors: "config.json" of "unet".
+using ComponentFile = std::function<std::string(const char* component, const char* file)>;
+// Throws Error where the components, each right by itself, do not fit together. It names the file of
+// the one that fits no other.
+void check_fit(const Pipeline& pipeline, const ComponentFile& file_of);
 // The traits that follow from the configurations.
 void set_sizes(Pipeline& pipeline);
 

@@ -38,6 +38,11 @@ class Shapes {
     return width / kHeadChannels;
   }
   const std::string& source() const { return source_; }
+  void check_groups(const std::vector<int>& channels, int groups, const char* network) const {
+    for (const int width : channels)
+      INKSTONE_CHECK(width % groups == 0, source_, ": a level of the ", network, " of ", width,
+                     " channels does not divide into groups of ", groups);
+  }
 
  private:
   const ShapeOf& shape_of_;
@@ -107,9 +112,7 @@ UnetConfig ldm_unet_config(const ShapeOf& shape_of, const std::string& source) {
     c.added_time = 256;
   }
   if (shapes.has("time_embed.cond_proj.weight")) c.guidance_channels = shapes.size("time_embed.cond_proj.weight", 1);
-  for (const int channels : c.channels)
-    INKSTONE_CHECK(channels % c.groups == 0, source, ": a level of ", channels,
-                   " channels does not divide into groups of ", c.groups);
+  shapes.check_groups(c.channels, c.groups, "U-Net");
   return c;
 }
 
@@ -126,9 +129,7 @@ VaeConfig ldm_vae_config(const ShapeOf& shape_of, const std::string& source) {
   c.quant_conv = shapes.has("quant_conv.weight");
   c.post_quant_conv = shapes.has("post_quant_conv.weight");
   c.mid_attention = shapes.has("decoder.mid.attn_1.q.weight");
-  for (const int channels : c.channels)
-    INKSTONE_CHECK(channels % c.groups == 0, source, ": a level of the VAE of ", channels,
-                   " channels does not divide into groups of ", c.groups);
+  shapes.check_groups(c.channels, c.groups, "VAE");
   INKSTONE_CHECK(c.blocks >= 1, source, ": the VAE's levels have one block, two at least are wanted");
   return c;
 }

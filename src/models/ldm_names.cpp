@@ -1,10 +1,8 @@
 #include "models/ldm_names.h"
 
-#include <array>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace inkstone {
 namespace {
@@ -67,19 +65,20 @@ std::string at(std::string_view list, size_t index, std::string_view rest) {
   return std::string(list) + "." + std::to_string(index) + "." + std::string(rest);
 }
 
+// A resnet or transformer of a level whose blocks begin at `first` of the list. "": it is neither.
+std::string block_name(Pieces& name, std::string_view list, size_t first) {
+  const bool resnet = name.take("resnets");
+  if (!resnet && !name.take("attentions")) return "";
+  const size_t block = first + name.number();
+  return at(list, block, resnet ? "0." + renamed(name.rest(), kUnetResnet) : "1." + std::string(name.rest()));
+}
+
 // Blocks are numbered through all levels; a level has its resnets, and an entry of its own for what halves the image.
 std::string down_name(Pieces name, const UnetConfig& c) {
   const size_t level = name.number();
   size_t first = 1;
   for (size_t i = 0; i < level; ++i) first += static_cast<size_t>(c.blocks[i]) + 1;
-  if (name.take("resnets")) {
-    const size_t index = name.number();
-    return at("input_blocks", first + index, "0." + renamed(name.rest(), kUnetResnet));
-  }
-  if (name.take("attentions")) {
-    const size_t index = name.number();
-    return at("input_blocks", first + index, "1." + std::string(name.rest()));
-  }
+  if (std::string block = block_name(name, "input_blocks", first); !block.empty()) return block;
   name.take("downsamplers");
   name.number();
   name.take("conv");
@@ -92,14 +91,7 @@ std::string up_name(Pieces name, const UnetConfig& c) {
   const auto resnets = [&](size_t i) { return static_cast<size_t>(c.blocks[levels - 1 - i]) + 1; };
   size_t first = 0;
   for (size_t i = 0; i < level; ++i) first += resnets(i);
-  if (name.take("resnets")) {
-    const size_t index = name.number();
-    return at("output_blocks", first + index, "0." + renamed(name.rest(), kUnetResnet));
-  }
-  if (name.take("attentions")) {
-    const size_t index = name.number();
-    return at("output_blocks", first + index, "1." + std::string(name.rest()));
-  }
+  if (std::string block = block_name(name, "output_blocks", first); !block.empty()) return block;
   name.take("upsamplers");
   name.number();
   return at("output_blocks", first + resnets(level) - 1, (c.up_depth[level] ? "2." : "1.") + std::string(name.rest()));

@@ -8,7 +8,6 @@ namespace inkstone {
 
 Checkpoint::Checkpoint(const std::filesystem::path& file) : file_(std::make_shared<const MappedFile>(file)) {
   Safetensors parsed = parse_safetensors(file_->bytes(), file.string());
-  metadata_ = std::move(parsed.metadata);
   unread_.insert(parsed.unread.begin(), parsed.unread.end());
   for (WeightView& view : parsed.tensors) {
     std::string name = view.name;
@@ -35,14 +34,13 @@ WeightView Checkpoint::view_of(const WeightView& whole, const StoredName& stored
   return view;
 }
 
-Weights Checkpoint::take(std::span<const WeightSpec> specs, const Names& names) {
+Weights Checkpoint::take(std::span<const WeightSpec> specs, const Names& names) const {
   std::vector<std::pair<std::string, WeightView>> taken;
   std::vector<std::pair<std::string, std::string>> unread;
   for (const WeightSpec& spec : specs)
     for (const StoredName& stored : names(spec.name)) {
       if (const auto found = tensors_.find(stored.name); found != tensors_.end()) {
         taken.emplace_back(spec.name, view_of(found->second, stored));
-        taken_.insert(stored.name);
         break;
       }
       if (const auto found = unread_.find(stored.name); found != unread_.end())
@@ -51,13 +49,6 @@ Weights Checkpoint::take(std::span<const WeightSpec> specs, const Names& names) 
   Weights weights = Weights::of_file(file_, std::move(taken), std::move(unread));
   weights.bind(specs);
   return weights;
-}
-
-std::vector<std::string> Checkpoint::untaken() const {
-  std::vector<std::string> names;
-  for (const auto& [name, view] : tensors_)
-    if (!taken_.contains(name)) names.push_back(name);
-  return names;
 }
 
 }  // namespace inkstone

@@ -6,7 +6,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,13 +27,11 @@ class Checkpoint {
 
   const Shape* shape_of(const std::string& name) const;  // nullptr where there is no such tensor
   bool has_prefix(const std::string& prefix) const;
-  const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
   // The weights of one component, bound to its specs. `names` gives the names that the file may have for a
   // spec's name; the first that is there counts. Throws as Weights::bind().
   using Names = std::function<std::vector<StoredName>(const std::string& spec)>;
-  Weights take(std::span<const WeightSpec> specs, const Names& names);
-  std::vector<std::string> untaken() const;  // of no component so far, in alphabetical order
+  Weights take(std::span<const WeightSpec> specs, const Names& names) const;
 
  private:
   // The part as a view; one that cannot be keeps the whole shape, which bind() then refuses.
@@ -42,8 +39,7 @@ class Checkpoint {
 
   std::shared_ptr<const MappedFile> file_;
   std::map<std::string, WeightView> tensors_;
-  std::map<std::string, std::string> unread_, metadata_;
-  std::set<std::string> taken_;
+  std::map<std::string, std::string> unread_;
 };
 
 }  // namespace inkstone

@@ -264,7 +264,19 @@ TEST_F(Checkpoints, that_lack_a_tensor_or_a_part_say_which) {
   EXPECT_THAT(error(without("model.diffusion_model.out.0.bias")),
               AllOf(HasSubstr("1 missing (conv_norm_out.bias)"), HasSubstr("fox v1.safetensors")));
   EXPECT_THAT(error({{"lora_unet_mid_block_attentions_0.alpha", {1}, {1}}}), HasSubstr("is a LoRA"));
+  EXPECT_THAT(error({{"down_blocks.0.resnets.0.conv1.bias", {1}, {1}}}), HasSubstr("name the model's folder"));
   EXPECT_THAT(error({{"conditioner.embedders.1.model.ln_final.weight", {1}, {1}}}), HasSubstr("is an SDXL model"));
+}
+
+TEST_F(Checkpoints, whose_parts_do_not_fit_are_refused_with_the_numbers) {
+  unet_.context = 32;
+  denoiser_ = tensors({unet_graph(unet_, {1, 2, 2})}, 6);
+  EXPECT_THAT(error(single()), AllOf(HasSubstr("fox v1.safetensors"), HasSubstr("the text encoder is 64 wide"),
+                                     HasSubstr("the U-Net takes 32")));
+  unet_.context = 64;
+  unet_.in_channels = 9;
+  denoiser_ = tensors({unet_graph(unet_, {1, 2, 2})}, 7);
+  EXPECT_THAT(error(single()), AllOf(HasSubstr("takes 9 channels"), HasSubstr("inpainting")));
 }
 
 }  // namespace
