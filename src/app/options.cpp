@@ -43,7 +43,7 @@ const Setting kSettings[] = {
     {"out", "output o outdir", "Image", "FILE.png", "where to write [a name from prompt and seed]: .png, .jpg or .webp; a folder: such a name\nin it (FOLDER/ is made); -: standard output. A file that is there is replaced.\nWith several images, the seed is added: FILE-SEED.png", kG, &Options::out},
     {"no-clobber", "", "Image", "", "a file that is there is not replaced", kG, &Options::no_clobber},
 
-    {"model", "m", "Model and machine", "MODEL", "a single file of SD 1.x or 2.x (.safetensors), a folder in diffusers' layout, or a hub id\nthat inkstone pull has brought: stable-diffusion-v1-5/stable-diffusion-v1-5 [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
+    {"model", "m", "Model and machine", "FILE|DIR|HUB-ID", "a single file of SD 1.x or 2.x (.safetensors), a folder in diffusers' layout, or a hub id\nthat inkstone pull has brought, such as stable-diffusion-v1-5/stable-diffusion-v1-5\n[the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
     {"model", "m", "Model", "MODEL", "a model on the Hugging Face hub: ORG/NAME, or ORG/NAME@REVISION for a branch, tag or\ncommit [main]", kP, &Options::model},
     {"variant", "", "Model", "NAME", "which form of the weights: fp16 (half the size), none (the full one) or auto\n[auto: what is here already, else fp16 where the model has it, else the full one]", kP, &Options::variant, 0, 0, weight_variants},
     {"device", "", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW, &Options::device, 0, 0, known_devices},
