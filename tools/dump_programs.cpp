@@ -28,18 +28,19 @@ namespace fs = std::filesystem;
 Graph graph_of(const Pipeline& model, const GraphRecord& record, const Gear& gear) {
   const int scale = model.vae_scale(), height = record.height / scale, width = record.width / scale;
   const int side = model.traits.size_multiple / scale;
-  if (record.part == "text_encoder") return clip_graph(model.clip_config, 1);
+  for (const TextEncoder& encoder : model.text_encoders)
+    if (record.part == encoder.component) return clip_graph(encoder.config, 1);
   if (record.part == "vae_decoder") return vae_decoder_graph(model.vae_config, 1, height, width);
   if (record.part == "vae_encoder") return vae_encoder_graph(model.vae_config, 1, record.height, record.width);
-  UnetParts small = unet_parts(model.unet_config, {1, side, side, model.clip_config.tokens}, DType::kF32);
+  UnetParts small = unet_parts(model.unet_config, {1, side, side, model.tokens()}, DType::kF32);
   for (ConditioningPart& part : small.before)
     if (record.part == part.name) return std::move(part.graph);
-  LatentSize size{gear.batch, height, width, model.clip_config.tokens, record.cfg_copies};
+  LatentSize size{gear.batch, height, width, model.tokens(), record.cfg_copies};
   return unet_parts(model.unet_config, size, DType::kF32).step;
 }
 
 const Weights& weights_of(const Pipeline& model, const GraphRecord& record) {
-  if (record.component == "text_encoder") return model.component("text_encoder").weights;
+  if (record.component.starts_with("text_encoder")) return model.component(record.component).weights;
   return model.component(record.component == "unet" ? "unet" : "vae").weights;
 }
 
@@ -47,7 +48,10 @@ Tensor random_input(const NamedShape& input, const Pipeline& model, std::mt19937
   Tensor tensor(input.shape, input.type);
   std::normal_distribution<float> normal;
   if (input.type == DType::kI32)
-    for (int32_t& id : tensor.ints()) id = static_cast<int32_t>(random() % model.clip_config.vocabulary);
+    for (int32_t& id : tensor.ints())
+      id = static_cast<int32_t>(random() % static_cast<unsigned>(input.name == "end"
+                                                                     ? model.tokens()
+                                                                     : model.text_encoders[0].config.vocabulary));
   else
     for (float& value : tensor.floats())
       value = input.name == "timestep" ? static_cast<float>(random() % 1000) : normal(random);

@@ -6,7 +6,7 @@
 #include <iterator>
 #include <utility>
 
-#include "models/clip.h"
+#include "diffusion/work_estimate.h"
 #include "models/unet.h"
 #include "models/vae.h"
 #include "models/work.h"
@@ -58,7 +58,12 @@ BenchResult Bench::run() {
 
 // What the engine has to run for a stage. A stage may be several programs: all their calls are counted to it.
 Bench::Programs Bench::text_programs() {
-  return [this] { return std::vector{&engine_.programs().before_steps("text_encoder").program()}; };
+  return [this] {
+    std::vector<Program*> programs;
+    for (const TextEncoder& encoder : engine_.pipeline().text_encoders)
+      programs.push_back(&engine_.programs().before_steps(encoder.component).program());
+    return programs;
+  };
 }
 
 Bench::Programs Bench::step_programs(const Job& job) {
@@ -101,9 +106,9 @@ void Bench::count_work(int texts) {
   const ResolvedRequest& request = result_.request;
   const int scale = model.vae_scale(), height = request.height / scale, width = request.width / scale;
   result_.texts = texts;
-  result_.text_encoder.work = flops(clip_graph(model.clip_config, 1));
+  result_.text_encoder.work = work_of_prompt(model);
   const auto work = [&](int cfg_copies, UnetPart part) {
-    return flops(unet_graph(model.unet_config, {cfg_copies, height, width, model.clip_config.tokens, 1, part}));
+    return flops(unet_graph(model.unet_config, {cfg_copies, height, width, model.tokens(), 1, part}));
   };
   for (const UnetEvaluation& call : unet_schedule(request, kMaxSteps))
     if (Measurement& step = result_.steps[result_.kind_of(call)]; step.work == 0)
@@ -132,7 +137,8 @@ void Bench::start_up() {
   const ResolvedRequest request = engine_.resolve(one_step);
   result_.plan = engine_.plan(request);
   first.plan = part("plan");
-  result_.text_encoder.planned = result_.plan.use("text_encoder").total();
+  for (const TextEncoder& encoder : engine_.pipeline().text_encoders)
+    result_.text_encoder.planned += result_.plan.use(encoder.component).total();
   for (size_t kind = 0; kind < result_.steps.size(); ++kind)
     result_.steps[kind].planned = result_.plan.use(kind < 2 ? "unet" : "unet_shallow").total();
   result_.vae.planned = result_.plan.use("vae").total();

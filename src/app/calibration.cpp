@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "diffusion/component_graphs.h"
 #include "diffusion/engine.h"
 
 namespace inkstone {
@@ -79,7 +80,10 @@ class StepInputs {
   StepInputs(Engine& engine, const Job& job) : latent_(job.latent.clone()) {
     for (float& value : latent_.floats()) value *= job.request.scheduler->input_scale(job.call);
     by_port_["latent"] = &latent_;
-    for (size_t i = 0; i < job.cross_kv.size(); ++i) by_port_["text_" + std::to_string(i)] = &job.cross_kv[i].tensor;
+    for (const PipelineStage& stage : engine.programs().before_steps())
+      for (size_t i = 0; i < stage.values.size(); ++i)
+        for (const NamedTensor& value : job.conditioning)
+          if (value.name == stage.values[i]) by_port_[port_name(stage.depends, i)] = &value.tensor;
     BoundProgram& time = engine.programs().before_steps("unet_time");
     time.host_input("timestep").floats()[0] = job.request.scheduler->timesteps()[static_cast<size_t>(job.call)];
     times_ = time.run_for_new_outputs();

@@ -34,8 +34,8 @@ Group group_of(const Pipeline& model, const ComponentGraph& graph, const std::st
   const DType type = precision == "fp16" ? DType::kF16 : DType::kF32;
   if (graph.part == "time") return {"unet_time.bin", &model.component("unet").weights, DType::kF32, {}};
   if (graph.component == "unet") return {"unet.bin", &model.component("unet").weights, type, {}};
-  if (graph.component == "text_encoder")
-    return {"text_encoder.bin", &model.component("text_encoder").weights, type, {}};
+  if (graph.component.starts_with("text_encoder"))
+    return {graph.component + ".bin", &model.component(graph.component).weights, type, {}};
   return {graph.component + ".bin",
           &model.component("vae").weights,
           DType::kF32,

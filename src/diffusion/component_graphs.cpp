@@ -12,7 +12,6 @@
 namespace inkstone {
 namespace {
 
-// The outputs of a part are numbered: "text_0", "time_21".
 const char* output_name(DependsOn depends) {
   switch (depends) {
     case DependsOn::kPrompt: return "text";
@@ -24,8 +23,7 @@ const char* output_name(DependsOn depends) {
 
 std::vector<std::string> numbered(const ConditioningPart& part) {
   std::vector<std::string> names;
-  for (size_t i = 0; i < part.values.size(); ++i)
-    names.push_back(output_name(part.depends) + ("_" + std::to_string(i)));
+  for (size_t i = 0; i < part.values.size(); ++i) names.push_back(port_name(part.depends, i));
   return names;
 }
 
@@ -61,7 +59,7 @@ class Lister {
   }
 
   std::vector<ComponentGraph> list() {
-    add("text_encoder", "text_encoder", clip_graph(model_.clip_config, 1), {"ids"}, {"text"});
+    for (const TextEncoder& encoder : model_.text_encoders) add_text_encoder(encoder);
     add_unet();
     for (const ImageSize& size : choice_.sizes) add_vae(size);
     return std::move(made_);
@@ -81,6 +79,14 @@ class Lister {
     return made;
   }
 
+  void add_text_encoder(const TextEncoder& encoder) {
+    std::vector<std::string> outputs{"text"};
+    if (encoder.config.projection) outputs.emplace_back("pooled");
+    Graph graph = clip_graph(encoder.config, 1);
+    std::vector<std::string> inputs = own_inputs(graph);
+    add(encoder.component, encoder.component, std::move(graph), std::move(inputs), std::move(outputs));
+  }
+
   void add_unet_part(ConditioningPart part) {
     std::vector<std::string> inputs = own_inputs(part.graph), outputs = numbered(part);
     add("unet_" + part.name, part.name, std::move(part.graph), std::move(inputs), std::move(outputs)).component =
@@ -88,7 +94,7 @@ class Lister {
   }
 
   UnetParts parts(const ImageSize& size, int batch, int cfg_copies) const {
-    LatentSize latent{batch, size.height / scale_, size.width / scale_, model_.clip_config.tokens};
+    LatentSize latent{batch, size.height / scale_, size.width / scale_, model_.tokens()};
     latent.cfg_copies = cfg_copies;
     return unet_parts(model_.unet_config, latent, DType::kF32);
   }
@@ -158,6 +164,8 @@ class Lister {
 };
 
 }  // namespace
+
+std::string port_name(DependsOn depends, size_t index) { return output_name(depends) + ("_" + std::to_string(index)); }
 
 std::vector<ComponentGraph> component_graphs(const Pipeline& model, const GraphChoice& choice) {
   INKSTONE_CHECK_USAGE(!choice.batches.empty() && !choice.sizes.empty(), "no size or no batch to export");

@@ -2,7 +2,9 @@
 // becomes embeddings. Each result is cached by exactly what it depends on (conditioning.h).
 #pragma once
 
+#include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -12,19 +14,24 @@
 
 namespace inkstone {
 
-struct EncodedText {
-  Tensor embedding;  // [1, 77, context]
+struct EncodedText {  // on the host
+  Tensor text;        // [1, 77, context]: the text encoders' side by side
+  Tensor pooled;      // [1, projection] of the last encoder; empty where the model reads none
   // the end of the prompt that did not fit
   std::string cut;
 };
+
+// A prompt; null stands for none at all, which some models' negative half is: its text is zeros.
+using PromptRef = const std::string*;
 
 class Conditioner {
  public:
   Conditioner(const Pipeline& pipeline, Backend& backend, ProgramCache& programs);
 
-  const EncodedText& text_of(const std::string& prompt);
-  // A job's cross_kv: of every tensor one row for each prompt, the negative one first.
-  NamedTensors cross_kv_of(const std::vector<const std::string*>& prompts);
+  const EncodedText& text_of(PromptRef prompt);
+  // Of every tensor one row for each prompt, the negative one first: the cross_kv, and what is added for an image of
+  // that size in pixels.
+  NamedTensors of_prompts(const std::vector<PromptRef>& prompts, int width, int height);
   // Tensors [1, c]. `guidance_scale` matters only if the model was distilled with it.
   const NamedTensors& time_embeddings(float timestep, float guidance_scale);
   void forget();  // all results, when the plan changes
@@ -32,14 +39,20 @@ class Conditioner {
  private:
   // Null if nothing in the step depends on this alone.
   const PipelineStage* stage_of(DependsOn depends);
-  const NamedTensors& of_prompt(const std::string& prompt);
+  EncodedText encode(const std::string& prompt);
+  EncodedText zeros() const;
+  Tensor on_host(const Tensor& made) const;
+  const NamedTensors& cross_kv_of(PromptRef prompt);
+  const NamedTensors& added_of(PromptRef prompt, int width, int height);
   NamedTensors named(const PipelineStage& stage, std::vector<Tensor> tensors) const;
 
   const Pipeline& pipeline_;
   Backend& backend_;
   ProgramCache& programs_;
-  LruCache<std::string, EncodedText> texts_;                         // by prompt
-  LruCache<std::string, NamedTensors> of_prompt_;                    // by prompt
+  using PromptKey = std::optional<std::string>;
+  LruCache<PromptKey, EncodedText> texts_;
+  LruCache<PromptKey, NamedTensors> cross_kv_;
+  LruCache<std::tuple<PromptKey, int, int>, NamedTensors> added_;    // by prompt and size
   LruCache<std::pair<float, float>, NamedTensors> time_embeddings_;  // by timestep and guidance (if distilled)
 };
 

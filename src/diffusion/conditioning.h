@@ -14,7 +14,7 @@ enum class DependsOn {
   kPrompt,  // a prompt, positive or negative
   // A timestep of a schedule; if the model was distilled with guidance, also the guidance scale.
   kTimestep,
-  // the rest of a request: sizes, pooled prompts
+  // a prompt and the image's size: SDXL's added conditioning
   kRequest,
 };
 

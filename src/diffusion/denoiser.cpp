@@ -97,7 +97,7 @@ void Denoiser::bind_job(BoundProgram& program, const Job& job, size_t place) {
   if (program.reads("cached_feature")) program.bind("cached_feature", job.cached_feature, place);
   const float timestep = job.request.scheduler->timesteps()[static_cast<size_t>(job.call)];
   for (const NamedTensors* values :
-       {&job.cross_kv, &conditioner_.time_embeddings(timestep, job.request.guidance_scale)})
+       {&job.conditioning, &conditioner_.time_embeddings(timestep, job.request.guidance_scale)})
     for (const NamedTensor& value : *values)
       if (program.reads(value.name)) program.bind(value.name, value.tensor, place);
 }

@@ -16,7 +16,7 @@ class Denoiser {
  public:
   Denoiser(ProgramCache& programs, Conditioner& conditioner) : programs_(programs), conditioner_(conditioner) {}
 
-  // The jobs have one image size, may be guided or not, and have their cross_kv. Each makes one
+  // The jobs have one image size, may be guided or not, and have their conditioning. Each makes one
   // evaluation, applies guidance and takes one scheduler step; at most `max_jobs` share a call. If
   // it throws Error of kind kOutOfMemory, no job has advanced.
   std::vector<RowFault> step(std::span<Job* const> jobs, size_t max_jobs);

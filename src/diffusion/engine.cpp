@@ -16,9 +16,11 @@ PlanKey plan_key(const ResolvedRequest& request) {
 }
 
 // The unconditional one first.
-std::vector<const std::string*> prompts_of(const Job& job) {
-  if (!job.request.guided) return {&job.request.prompt};
-  return {&job.request.negative_prompt, &job.request.prompt};
+std::vector<PromptRef> prompts_of(const Job& job, const Pipeline& pipeline) {
+  const ResolvedRequest& request = job.request;
+  if (!request.guided) return {&request.prompt};
+  const bool none = pipeline.zeros_for_no_negative && request.negative_prompt.empty();
+  return {none ? nullptr : &request.negative_prompt, &request.prompt};
 }
 
 Image to_image(const Tensor& pixels) {
@@ -98,7 +100,7 @@ void Engine::prepare(const ResolvedRequest& request, const std::function<void(co
   programs_.decoder(request.width, request.height);
 }
 
-const Tensor& Engine::encode_text(const std::string& prompt) { return conditioner_.text_of(prompt).embedding; }
+const Tensor& Engine::encode_text(const std::string& prompt) { return conditioner_.text_of(&prompt).text; }
 
 Job Engine::start(ResolvedRequest resolved) {
   prepare(resolved);
@@ -108,11 +110,11 @@ Job Engine::start(ResolvedRequest resolved) {
   const std::vector<float>& timesteps = request.scheduler->timesteps();
   job.schedule = unet_schedule(request, request.evaluations());
 
-  job.cross_kv = conditioner_.cross_kv_of(prompts_of(job));
-  for (const std::string* prompt : prompts_of(job))
-    if (const std::string& cut = conditioner_.text_of(*prompt).cut; !cut.empty())
+  job.conditioning = conditioner_.of_prompts(prompts_of(job, pipeline_), request.width, request.height);
+  for (const PromptRef prompt : prompts_of(job, pipeline_))
+    if (const std::string& cut = conditioner_.text_of(prompt).cut; !cut.empty())
       job.warnings.push_back(std::string(prompt == &job.request.prompt ? "the prompt" : "the negative prompt") +
-                             " is longer than " + std::to_string(pipeline_.clip_config.tokens) +
+                             " is longer than " + std::to_string(pipeline_.tokens()) +
                              " tokens; this part was cut: \"" + cut + "\"");
   for (size_t call = 0; call < std::min(kTimestepsKept, timesteps.size()); ++call)
     conditioner_.time_embeddings(timesteps[call], request.guidance_scale);
@@ -141,12 +143,13 @@ std::vector<RowFault> Engine::step(std::span<Job* const> jobs) {
     INKSTONE_CHECK(!job->done(), "a step of a job that is done");
     INKSTONE_CHECK(job->request.width == jobs[0]->request.width && job->request.height == jobs[0]->request.height,
                    "jobs of two sizes in one step");
-    if (job->cross_kv.empty()) job->cross_kv = conditioner_.cross_kv_of(prompts_of(*job));
+    if (job->conditioning.empty())
+      job->conditioning = conditioner_.of_prompts(prompts_of(*job, pipeline_), job->request.width, job->request.height);
   }
   return denoiser_.step(jobs, capacity_ ? static_cast<size_t>(programs_.plan().jobs) : jobs.size());
 }
 
-void Engine::offload(Job& job) { job.cross_kv.clear(); }
+void Engine::offload(Job& job) { job.conditioning.clear(); }
 
 Image Engine::finish(Job& job) {
   INKSTONE_CHECK(job.done(), "a job of ", job.calls(), " steps finished after ", job.call);

@@ -18,7 +18,7 @@ struct Job {  // ends before its engine
   SchedulerState state;
   NoiseGenerator noise{0};
   Tensor latent;                         // [1, 4, h, w]
-  NamedTensors cross_kv;                 // what its prompts gave: [rows, ...] each, unconditional half first;
+  NamedTensors conditioning;             // what its prompts gave: [rows, ...] each, unconditional half first;
                                          // none while it is offloaded
   Tensor cached_feature;                 // of the last full evaluation, a row for each of its copies, if it is read
   Tensor fresh_noise;                    // like latent, for the schedulers that ask

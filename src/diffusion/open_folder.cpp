@@ -26,21 +26,47 @@ fs::path part(const fs::path& model, const char* name) {
 
 Json config_of(const fs::path& folder) { return read_json(folder / "config.json", kMaxConfigBytes); }
 
-// The classes of the same five components, with which diffusers' AutoPipelineForText2Image draws
-// as with the first or the second. An inpainting model of nine channels is refused by check_fit().
-constexpr std::array kPipelines{"StableDiffusionPipeline",        "LatentConsistencyModelPipeline",
-                                "StableDiffusionImg2ImgPipeline", "LatentConsistencyModelImg2ImgPipeline",
-                                "StableDiffusionInpaintPipeline", "StableDiffusionInpaintPipelineLegacy"};
+// A class of pipeline in model_index.json. Those of one family have the same components, and diffusers'
+// AutoPipelineForText2Image draws with each as with the first. Inpainting models of nine channels are
+// refused by check_fit().
+struct PipelineClass {
+  const char* name;
+  // Two text encoders; the text is what their last layers have not seen; the last encoder's pooled text
+  // and the image's size are told beside it.
+  bool xl;
+};
+constexpr PipelineClass kPipelines[] = {{"StableDiffusionPipeline", false},
+                                        {"LatentConsistencyModelPipeline", false},
+                                        {"StableDiffusionXLPipeline", true},
+                                        {"StableDiffusionImg2ImgPipeline", false},
+                                        {"LatentConsistencyModelImg2ImgPipeline", false},
+                                        {"StableDiffusionInpaintPipeline", false},
+                                        {"StableDiffusionInpaintPipelineLegacy", false},
+                                        {"StableDiffusionXLImg2ImgPipeline", true},
+                                        {"StableDiffusionXLInpaintPipeline", true}};
 
-// model_index.json: the class of the pipeline and of each component.
-JsonObject index_of(Json index, const std::string& source) {
+struct Index {  // model_index.json
+  JsonObject object;
+  bool xl;
+};
+
+Index index_of(Json index, const std::string& source) {
   INKSTONE_CHECK(index.is_object(), source, ": the document is not an object");
   const Json* kind = index.get_object().if_contains("_class_name");
   const std::string name = kind && kind->is_string() ? std::string(kind->get_string()) : "";
-  INKSTONE_CHECK(std::ranges::find(kPipelines, name) != kPipelines.end(), source, ": a ",
+  const auto* found = std::ranges::find(kPipelines, name, &PipelineClass::name);
+  INKSTONE_CHECK(found != std::end(kPipelines), source, ": a ",
                  name.empty() ? "pipeline without _class_name" : shown(name),
-                 "; this program runs StableDiffusionPipeline and LatentConsistencyModelPipeline");
-  return std::move(index.get_object());
+                 "; this program runs StableDiffusionPipeline, LatentConsistencyModelPipeline and "
+                 "StableDiffusionXLPipeline");
+  return {std::move(index.get_object()), found->xl};
+}
+
+// A component that is in the index as [null, null] is not there.
+bool is_absent(const JsonObject& index, const char* component) {
+  const Json* entry = index.if_contains(component);
+  const JsonArray* names = entry ? entry->if_array() : nullptr;
+  return names && !names->empty() && names->front().is_null();
 }
 
 // Of "scheduler": ["diffusers", "DDIMScheduler"]; "" where the index does not say.
@@ -88,12 +114,35 @@ ImageRequest generation_defaults(const fs::path& path) {
   return out;
 }
 
-ModelTraits traits_of(const Pipeline& m, const JsonObject& index) {
+std::vector<TextEncoder> encoders_of(const fs::path& folder, const Index& index) {
+  std::vector<TextEncoder> encoders;
+  for (const char* number : {"", "_2"}) {
+    const std::string name = std::string("text_encoder") + number;
+    if (is_absent(index.object, name.c_str()) || (*number && !index.xl)) continue;
+    const fs::path text = part(folder, name.c_str());
+    ClipConfig config = clip_config(config_of(text), (text / "config.json").string());
+    if (index.xl) take_text_as_xl(config);
+    if (!index.xl || !*number) config.projection = 0;
+    Tokenizer tokenizer = Tokenizer::open(part(folder, (std::string("tokenizer") + number).c_str()));
+    encoders.push_back({name, config, std::make_unique<Tokenizer>(std::move(tokenizer))});
+  }
+  INKSTONE_CHECK(!encoders.empty(), folder.string(), ": model_index.json says that there is no text encoder");
+  return encoders;
+}
+
+// Said by SDXL's index, and true where it is silent (diffusers' own default).
+bool has_zeros(const JsonObject& index) {
+  const Json* said = index.if_contains("force_zeros_for_empty_prompt");
+  return !said || !said->is_bool() || said->get_bool();
+}
+
+ModelTraits traits_of(const Pipeline& m, const Index& index) {
   ModelTraits traits;
+  if (index.xl) traits.guidance_scale = kGuidanceOfXl;
   const ImageRequest defaults = generation_defaults(m.path / "generation_config.json");
   traits.steps = defaults.steps.value_or(traits.steps);
   traits.guidance_scale = defaults.guidance_scale.value_or(traits.guidance_scale);
-  read_scheduler(traits, m.path, index);
+  read_scheduler(traits, m.path, index.object);
   return traits;
 }
 
@@ -104,14 +153,14 @@ void Pipeline::check_index(const Json& index, const std::string& source) { index
 Pipeline Pipeline::describe(const fs::path& folder, Json document, const std::string& source) {
   Pipeline m;
   m.path = folder;
-  const JsonObject index = index_of(std::move(document), source);
-  const fs::path text = part(folder, "text_encoder"), unet = part(folder, "unet"), vae = part(folder, "vae");
-  m.clip_config = inkstone::clip_config(config_of(text), (text / "config.json").string());
+  const Index index = index_of(std::move(document), source);
+  m.text_encoders = encoders_of(folder, index);
+  const fs::path unet = part(folder, "unet"), vae = part(folder, "vae");
   m.unet_config = inkstone::unet_config(config_of(unet), (unet / "config.json").string());
   m.vae_config = inkstone::vae_config(config_of(vae), (vae / "config.json").string());
+  m.zeros_for_no_negative = index.xl && has_zeros(index.object);
   m.traits = traits_of(m, index);
   set_sizes(m);
-  m.tokenizer = std::make_unique<Tokenizer>(Tokenizer::open(part(folder, "tokenizer")));
   check_fit(m, [&](const char* component, const char* file) { return (folder / component / file).string(); });
   return m;
 }

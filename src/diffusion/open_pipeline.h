@@ -13,6 +13,14 @@ namespace inkstone {
 Pipeline open_folder(const std::filesystem::path& folder);  // in diffusers' layout
 Pipeline open_checkpoint(const std::filesystem::path& file);
 
+// The default of diffusers' StableDiffusionXLPipeline.
+inline constexpr float kGuidanceOfXl = 5;
+// SDXL's text is what the last layer of each encoder has not seen, without the final norm.
+inline void take_text_as_xl(ClipConfig& config) {
+  config.layers_after_text = 1;
+  config.norm_of_text = false;
+}
+
 // The weights of the component of that name ("unet"), bound to the specs.
 using BoundWeights = std::function<Weights(const std::string& name, std::span<const WeightSpec> specs)>;
 // Of a pipeline whose configurations are set.

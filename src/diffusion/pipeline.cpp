@@ -39,33 +39,74 @@ void add_components(Pipeline& m, const BoundWeights& bound) {
     m.components.push_back(std::move(component));
   };
   const int64_t side = int64_t{1} << (m.unet_config.channels.size() - 1), scale = m.vae_scale();
-  add("text_encoder", "CLIPTextModel", {clip_graph(m.clip_config, 1)});
+  for (const TextEncoder& encoder : m.text_encoders)
+    add(encoder.component.c_str(), encoder.config.projection ? "CLIPTextModelWithProjection" : "CLIPTextModel",
+        {clip_graph(encoder.config, 1)});
   add("unet", "UNet2DConditionModel", {unet_graph(m.unet_config, {1, side, side})});
   add("vae", "AutoencoderKL",
       {vae_decoder_graph(m.vae_config, 1, 1, 1), vae_encoder_graph(m.vae_config, 1, scale, scale)});
 }
 
+namespace {
+
+// The tokenizer of an encoder's folder: "tokenizer_2" of "text_encoder_2".
+std::string tokenizer_of(const TextEncoder& encoder) {
+  return "tokenizer" + encoder.component.substr(std::size("text_encoder") - 1);
+}
+
+void check_encoder(const TextEncoder& encoder, const Pipeline& m, const ComponentFile& file_of) {
+  const std::string file = file_of(encoder.component.c_str(), "config.json");
+  const ClipConfig& config = encoder.config;
+  INKSTONE_CHECK(encoder.tokenizer->max_length() == config.tokens,
+                 file_of(tokenizer_of(encoder).c_str(), "tokenizer_config.json"), ": the tokenizer gives ",
+                 encoder.tokenizer->max_length(), " tokens (model_max_length), the text encoder takes ", config.tokens,
+                 " (max_position_embeddings in ", file, ")");
+  INKSTONE_CHECK(encoder.tokenizer->vocabulary() <= config.vocabulary, file, ": the text encoder has ",
+                 config.vocabulary, " tokens (vocab_size), the tokenizer ", encoder.tokenizer->vocabulary());
+  INKSTONE_CHECK(config.tokens == m.tokens(), file, ": the text encoder takes ", config.tokens,
+                 " tokens (max_position_embeddings), the other ", m.tokens());
+}
+
+// SDXL's U-Net is told of six numbers beside the pooled text; the refiner's of five, the last of
+// which is a score.
+void check_added(const Pipeline& m, const ComponentFile& file_of) {
+  constexpr int kNumbers = 6, kNumbersOfRefiner = 5;
+  const UnetConfig& unet = m.unet_config;
+  const int pooled = m.text_encoders.back().config.projection;
+  const std::string file = file_of("unet", "config.json");
+  INKSTONE_CHECK(unet.added != pooled + kNumbersOfRefiner * unet.added_time, file,
+                 ": this is SDXL's refiner, which finishes what a base model began; it draws nothing by itself, and as "
+                 "a second model it is not supported yet");
+  INKSTONE_CHECK(unet.added == pooled + kNumbers * unet.added_time, file, ": the U-Net takes ", unet.added,
+                 " numbers beside the text (projection_class_embeddings_input_dim), the pooled text of the last text "
+                 "encoder (projection_dim) and six numbers of ",
+                 unet.added_time, " (addition_time_embed_dim) make ", pooled + kNumbers * unet.added_time);
+}
+
+void check_texts(const Pipeline& m, const ComponentFile& file_of) {
+  int width = 0;
+  for (const TextEncoder& encoder : m.text_encoders) width += encoder.config.width;
+  if (m.unet_config.added) check_added(m, file_of);
+  const char* several = m.text_encoders.size() > 1 ? "the text encoders together are " : "the text encoder is ";
+  INKSTONE_CHECK(width == m.unet_config.context, file_of(m.text_encoders.back().component.c_str(), "config.json"), ": ",
+                 several, width, " wide (hidden_size), the U-Net takes ", m.unet_config.context,
+                 " (cross_attention_dim in ", file_of("unet", "config.json"), ")");
+  for (const TextEncoder& encoder : m.text_encoders) check_encoder(encoder, m, file_of);
+}
+
+}  // namespace
+
 // Each component is right by itself; the file that is named is the one that fits no other.
 void check_fit(const Pipeline& m, const ComponentFile& file_of) {
   const auto file = [&](const char* component) { return file_of(component, "config.json"); };
   const UnetConfig& unet = m.unet_config;
-  INKSTONE_CHECK(!unet.added, file("unet"),
-                 ": the U-Net is SDXL's (addition_embed_type); two text encoders are not supported yet");
   INKSTONE_CHECK(unet.in_channels == unet.out_channels, file("unet"), ": the U-Net takes ", unet.in_channels,
                  " channels (in_channels) and gives ", unet.out_channels,
                  " (inpainting and depth models are not supported)");
   INKSTONE_CHECK(m.vae_config.latent == unet.out_channels, file("vae"), ": the VAE has ", m.vae_config.latent,
                  " latent channels (latent_channels), the U-Net ", unet.out_channels, " (out_channels in ",
                  file("unet"), ")");
-  INKSTONE_CHECK(m.clip_config.width == unet.context, file("text_encoder"), ": the text encoder is ",
-                 m.clip_config.width, " wide (hidden_size), the U-Net takes ", unet.context,
-                 " (cross_attention_dim in ", file("unet"), ")");
-  INKSTONE_CHECK(m.tokenizer->max_length() == m.clip_config.tokens, file_of("tokenizer", "tokenizer_config.json"),
-                 ": the tokenizer gives ", m.tokenizer->max_length(),
-                 " tokens (model_max_length), the text encoder takes ", m.clip_config.tokens,
-                 " (max_position_embeddings in ", file("text_encoder"), ")");
-  INKSTONE_CHECK(m.tokenizer->vocabulary() <= m.clip_config.vocabulary, file("text_encoder"), ": the text encoder has ",
-                 m.clip_config.vocabulary, " tokens (vocab_size), the tokenizer ", m.tokenizer->vocabulary());
+  check_texts(m, file_of);
 }
 
 void set_sizes(Pipeline& m) {
@@ -80,6 +121,8 @@ const Component& Pipeline::component(std::string_view name) const {
   INKSTONE_CHECK(found != components.end(), path.string(), ": this model has no component \"", name, "\"");
   return *found;
 }
+
+int Pipeline::tokens() const { return text_encoders.front().config.tokens; }
 
 int Pipeline::vae_scale() const { return inkstone::vae_scale(vae_config); }
 

@@ -27,14 +27,20 @@ struct Component {   // one network and its weights
   size_t file_bytes = 0;
 };
 
+struct TextEncoder {
+  std::string component;  // "text_encoder", "text_encoder_2"
+  ClipConfig config;
+  std::unique_ptr<Tokenizer> tokenizer;
+};
+
 struct Pipeline {
-  std::filesystem::path path;  // a folder in diffusers' layout, or a single file
-  ClipConfig clip_config;
+  std::filesystem::path path;              // a folder in diffusers' layout, or a single file
+  std::vector<TextEncoder> text_encoders;  // their texts side by side are the U-Net's; the last gives the pooled text
   UnetConfig unet_config;
   VaeConfig vae_config;
-  std::unique_ptr<Tokenizer> tokenizer;
-  ModelTraits traits;                 // what requests depend on
-  std::vector<Component> components;  // in the order they run
+  bool zeros_for_no_negative = false;  // an empty negative prompt is no text: zeros (SDXL)
+  ModelTraits traits;                  // what requests depend on
+  std::vector<Component> components;   // in the order they run
 
   static Pipeline open(const std::filesystem::path& path);
   // Of a folder the same without the weights, which need not be there: what can be known of a model before they
@@ -45,6 +51,7 @@ struct Pipeline {
   const Component& component(std::string_view name) const;  // Error where there is none of that name
   // of the folder, the file without its extension, or the hub id it was cached under
   std::string name() const;
+  int tokens() const;     // of a prompt: 77
   int vae_scale() const;  // pixels for each latent pixel: 8 for SD 1.5
 };
 

@@ -11,7 +11,7 @@ DType carried_type(Precision precision) { return precision == Precision::kBf16 ?
 
 LatentSize latent_size(const Pipeline& pipeline, const StageShape& shape) {
   const int scale = pipeline.vae_scale();
-  LatentSize size{shape.jobs, shape.height / scale, shape.width / scale, pipeline.clip_config.tokens};
+  LatentSize size{shape.jobs, shape.height / scale, shape.width / scale, pipeline.tokens()};
   size.cfg_copies = shape.cfg_copies;
   size.part = shape.part;
   return size;
@@ -21,8 +21,11 @@ LatentSize latent_size(const Pipeline& pipeline, const StageShape& shape) {
 
 std::vector<PipelineStage> stages_before_steps(const Pipeline& pipeline, Precision precision) {
   std::vector<PipelineStage> stages;
-  stages.push_back({"text_encoder", "text_encoder", StagePosition::kBeforeSteps, clip_graph(pipeline.clip_config, 1)});
-  stages.back().results_kept = kTextsKept;
+  for (const TextEncoder& encoder : pipeline.text_encoders) {
+    stages.push_back(
+        {encoder.component, encoder.component, StagePosition::kBeforeSteps, clip_graph(encoder.config, 1)});
+    stages.back().results_kept = kTextsKept;
+  }
   const int side = pipeline.traits.size_multiple;
   for (ConditioningPart& part :
        conditioning_parts(pipeline.unet_config, latent_size(pipeline, {1, 1, side, side}), carried_type(precision))) {

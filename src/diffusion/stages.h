@@ -30,8 +30,8 @@ struct StageShape {
 };
 
 struct PipelineStage {
-  std::string component;  // has the weights: "text_encoder", "unet", "vae"
-  // Unique: "text_encoder", "unet_prompt", "unet_time", "unet", "unet_shallow", "vae".
+  std::string component;  // has the weights: "text_encoder", "text_encoder_2", "unet", "vae"
+  // Unique: "text_encoder", "unet_prompt", "unet_time", "unet_added", "unet", "unet_shallow", "vae".
   std::string name;
   StagePosition position = StagePosition::kBeforeSteps;
   Graph graph{};

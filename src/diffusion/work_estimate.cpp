@@ -7,10 +7,16 @@
 
 namespace inkstone {
 
+double work_of_prompt(const Pipeline& pipeline) {
+  double sum = 0;
+  for (const TextEncoder& encoder : pipeline.text_encoders) sum += flops(clip_graph(encoder.config, 1));
+  return sum;
+}
+
 WorkEstimate work_of_image(const Pipeline& pipeline, int width, int height) {
   const int scale = pipeline.vae_scale();
-  LatentSize latent{1, height / scale, width / scale, pipeline.clip_config.tokens};
-  return {flops(clip_graph(pipeline.clip_config, 1)), flops(unet_graph(pipeline.unet_config, latent)),
+  LatentSize latent{1, height / scale, width / scale, pipeline.tokens()};
+  return {work_of_prompt(pipeline), flops(unet_graph(pipeline.unet_config, latent)),
           flops(vae_decoder_graph(pipeline.vae_config, 1, height / scale, width / scale))};
 }
 

@@ -11,6 +11,7 @@ namespace inkstone {
 struct WorkEstimate {
   double encode = 0, row = 0, decode = 0;  // a prompt; a row of one step; the pixels
 };
+double work_of_prompt(const Pipeline& pipeline);  // encode alone
 WorkEstimate work_of_image(const Pipeline& pipeline, int width, int height);
 
 // Operations a second: a usual part of the peak, which is probed for a moment. 0: the device tells

@@ -14,10 +14,11 @@ namespace {
 constexpr const char* kNetworks[] = {"text_encoder", "unet", "vae"};
 constexpr const char* kWantedAlways[] = {"text_encoder/config.json", "unet/config.json", "vae/config.json",
                                          "scheduler/scheduler_config.json"};
-constexpr const char* kWantedIfThere[] = {
-    "generation_config.json",     "tokenizer/tokenizer.json",        "tokenizer/vocab.json",
-    "tokenizer/merges.txt",       "tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json",
-    "tokenizer/added_tokens.json"};
+constexpr const char* kGeneration = "generation_config.json";
+constexpr const char* kSecondConfig = "text_encoder_2/config.json";  // SDXL
+constexpr const char* kOfTokenizer[] = {
+    "tokenizer.json",          "vocab.json",       "merges.txt", "tokenizer_config.json",
+    "special_tokens_map.json", "added_tokens.json"};
 // A file that is not weights and is larger is not what its name says.
 constexpr uint64_t kMostOfSmallFile = uint64_t{64} << 20;
 
@@ -45,6 +46,15 @@ void check_small(const HubFile& file, const std::string& model) {
 void add_small(ModelFiles& files, const HubFile& file, const std::string& model) {
   check_small(file, model);
   files.small.push_back(&file);
+}
+
+void add_tokenizer(ModelFiles& files, const HubListing& listing, const std::string& model, const std::string& folder) {
+  for (const char* name : kOfTokenizer)
+    if (const HubFile* file = listing.find(folder + name)) add_small(files, *file, model);
+  INKSTONE_CHECK(listing.find(folder + "tokenizer.json") ||
+                     (listing.find(folder + "vocab.json") && listing.find(folder + "merges.txt")),
+                 model, " has neither ", folder, "tokenizer.json nor ", folder, "vocab.json and ", folder,
+                 "merges.txt");
 }
 
 bool is_wanted(const WeightForm& form, WeightVariant variant) {
@@ -113,12 +123,14 @@ ModelFiles choose_files(const HubListing& listing, const std::string& model, Wei
     INKSTONE_CHECK(file, model, " has no ", path, " (it has ", some_of(top_names(listing)), ")");
     add_small(files, *file, model);
   }
-  for (const char* path : kWantedIfThere)
-    if (const HubFile* file = listing.find(path)) add_small(files, *file, model);
-  INKSTONE_CHECK(listing.find("tokenizer/tokenizer.json") ||
-                     (listing.find("tokenizer/vocab.json") && listing.find("tokenizer/merges.txt")),
-                 model, " has neither tokenizer/tokenizer.json nor tokenizer/vocab.json and tokenizer/merges.txt");
+  if (const HubFile* file = listing.find(kGeneration)) add_small(files, *file, model);
+  add_tokenizer(files, listing, model, "tokenizer/");
   for (const char* network : kNetworks) choose_weights(files, listing, model, network, variant, is_here);
+  if (const HubFile* file = listing.find(kSecondConfig)) {
+    add_small(files, *file, model);
+    add_tokenizer(files, listing, model, "tokenizer_2/");
+    choose_weights(files, listing, model, "text_encoder_2", variant, is_here);
+  }
   return files;
 }
 

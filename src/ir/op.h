@@ -40,7 +40,7 @@ struct GroupNorm { int groups; float epsilon; bool addend = false; bool silu = f
 struct LayerNorm { float epsilon; };
 // q [n, t, c], k [n, s, c], v -> [n, t, c]; scores scaled by 1/sqrt(c/heads)
 struct Attention { int heads; bool causal = false; };
-// ids [n, t] int32, table [rows, c] -> [n, t, c]
+// ids [n, t] int32, table [rows, c], a weight or a value -> [n, t, c]
 struct Embedding {};
 struct TimeEmbedding { int channels; bool flip_sin_to_cos = true; float freq_shift = 0; };  // [n] -> [n, channels]
 struct Activate  { Activation kind; };

@@ -20,7 +20,7 @@ Value mlp(Scope s, Value x, const ClipConfig& c) {
 
 }  // namespace
 
-Value clip(Scope root, const ClipConfig& c, Value ids) {
+ClipOutputs clip(Scope root, const ClipConfig& c, Value ids, Value end) {
   const Scope s = root / "text_model";
   const Scope embed = s / "embeddings";
   std::vector<float> places(ids.dim(1));
@@ -28,18 +28,30 @@ Value clip(Scope root, const ClipConfig& c, Value ids) {
   const Value positions = constant(*s.graph, std::move(places), {1, ids.dim(1)}, DType::kI32);
   Value x = embedding(embed / "token_embedding", ids, c.vocabulary, c.width) +
             embedding(embed / "position_embedding", positions, c.tokens, c.width);
-  for (int i = 0; i < c.layers; ++i) {
+  const auto normed = [&](Value hidden) { return layer_norm(s / "final_layer_norm", hidden, c.epsilon); };
+  ClipOutputs out;
+  for (int i = 0; i <= c.layers; ++i) {
+    if (i == c.layers - c.layers_after_text) out.text = c.norm_of_text ? normed(x) : x;
+    if (i == c.layers || (out.text.graph && !c.projection)) break;
     const Scope layer = s / "encoder" / "layers" / i;
     x = x + self_attention(layer / "self_attn", layer_norm(layer / "layer_norm1", x, c.epsilon), c.heads);
     x = x + mlp(layer / "mlp", layer_norm(layer / "layer_norm2", x, c.epsilon), c);
   }
-  return layer_norm(s / "final_layer_norm", x, c.epsilon);
+  if (!c.projection) return out;
+  const Value last = c.norm_of_text && !c.layers_after_text ? out.text : normed(x);
+  const Value pooled = rows_of(reshape(last, {last.dim(0) * last.dim(1), c.width}), end);
+  out.pooled = linear(root / "text_projection", reshape(pooled, {ids.dim(0), c.width}), c.projection, /*bias=*/false);
+  return out;
 }
 
 Graph clip_graph(const ClipConfig& config, int64_t rows) {
   Graph graph;
   const Value ids = input(graph, "ids", {rows, config.tokens}, DType::kI32);
-  return finish(graph, clip({&graph, ""}, config, ids));
+  const Scope root{&graph, ""};
+  if (!config.projection) return finish(graph, clip(root, config, ids).text);
+  const ClipOutputs out = clip(root, config, ids, input(graph, "end", {rows, 1}, DType::kI32));
+  const Value results[] = {out.text, out.pooled};
+  return finish(graph, results);
 }
 
 }  // namespace inkstone

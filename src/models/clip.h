@@ -7,9 +7,16 @@
 
 namespace inkstone {
 
-// [n, 77] int32 -> last hidden state [n, 77, width]
-Value clip(Scope s, const ClipConfig& config, Value ids);
+struct ClipOutputs {
+  Value text;      // [n, 77, width]
+  Value pooled{};  // [n, projection], only when config.projection
+};
 
-Graph clip_graph(const ClipConfig& config, int64_t rows);  // input "ids"
+// ids: [n, 77] int32. end: [n, 1] int32, the place of each row's end token among all rows' tokens
+// (77 row + place); only when config.projection.
+ClipOutputs clip(Scope s, const ClipConfig& config, Value ids, Value end = {});
+
+// Inputs "ids" and, if the config has a projection, "end"; outputs the text and the pooled text.
+Graph clip_graph(const ClipConfig& config, int64_t rows);
 
 }  // namespace inkstone

@@ -161,6 +161,7 @@ ClipConfig clip_config(const Json& json, const std::string& source) {
   c.heads = r.integer("num_attention_heads", 8, 1, 1024);
   c.vocabulary = r.integer("vocab_size", 49408, 1, 1 << 24);
   c.tokens = r.integer("max_position_embeddings", 77, 1, 4096);
+  c.projection = r.integer("projection_dim", 512, 1, kMaxChannels);
   c.activation = activation(r, "hidden_act", "quick_gelu");
   c.epsilon = static_cast<float>(r.number("layer_norm_eps", 1e-5));
   if (c.width % c.heads)

@@ -39,6 +39,11 @@ struct UnetConfig {
 
 struct ClipConfig {
   int width = 768, inner = 3072, layers = 12, heads = 12, vocabulary = 49408, tokens = 77;
+  // The text is what the last layers have not seen yet: so many of them.
+  int layers_after_text = 0;
+  bool norm_of_text = true;  // the final norm is applied to the text
+  // Width of the pooled text: what the last layer says of the whole prompt, projected; 0: none.
+  int projection = 0;
   Activation activation = Activation::kQuickGelu;
   float epsilon = 1e-5f;
 };
@@ -56,6 +61,7 @@ struct VaeConfig {
 // From a config.json; `source` names it in errors. Throws Error naming key and value if a value
 // that matters is not supported.
 UnetConfig unet_config(const Json& json, const std::string& source);
+// With the projection that the file speaks of, whether or not the model has one.
 ClipConfig clip_config(const Json& json, const std::string& source);
 VaeConfig vae_config(const Json& json, const std::string& source);
 

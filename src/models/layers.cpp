@@ -46,8 +46,9 @@ Value layer_norm(Scope s, Value x, float epsilon) {
 }
 
 Value embedding(Scope s, Value ids, int64_t rows, int64_t width) {
-  return s.graph->add(op::Embedding{}, {ids, s.weight("weight", {rows, width})});
+  return rows_of(s.weight("weight", {rows, width}), ids);
 }
+Value rows_of(Value table, Value ids) { return table.graph->add(op::Embedding{}, {ids, table}); }
 
 Value attention(Value q, Value k, Value v, int heads, bool causal) {
   return q.graph->add(op::Attention{heads, causal}, {q, k, v});

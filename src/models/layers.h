@@ -29,6 +29,7 @@ Value conv_right_bottom(Scope s, Value x, int64_t out);
 Value group_norm(Scope s, Value x, int groups, float epsilon);
 Value layer_norm(Scope s, Value x, float epsilon = 1e-5f);
 Value embedding(Scope s, Value ids, int64_t rows, int64_t width);
+Value rows_of(Value table, Value ids);  // [rows, c], [n, t] int32 -> [n, t, c]
 
 Value attention(Value q, Value k, Value v, int heads, bool causal = false);
 Value time_embedding(Value t, op::TimeEmbedding kind);

@@ -155,8 +155,9 @@ ClipConfig open_clip_config(const ShapeOf& shape_of, const std::string& source) 
   c.vocabulary = shapes.size("token_embedding.weight", 0);
   c.width = shapes.size("token_embedding.weight", 1);
   c.tokens = shapes.size("positional_embedding", 0);
-  c.layers = shapes.count(layers, ".mlp.c_fc.weight") - 1;
-  INKSTONE_CHECK(c.layers >= 1, source, ": the text encoder has ", c.layers + 1, " layers (", layers,
+  c.layers = shapes.count(layers, ".mlp.c_fc.weight");
+  c.layers_after_text = 1;
+  INKSTONE_CHECK(c.layers >= 2, source, ": the text encoder has ", c.layers, " layers (", layers,
                  "*.mlp.c_fc.weight), two at least are wanted");
   c.inner = shapes.size(layers + "0.mlp.c_fc.weight", 0);
   c.heads = shapes.heads("token_embedding.weight", c.width);

@@ -18,7 +18,7 @@ using ShapeOf = std::function<const Shape*(const std::string& name)>;
 UnetConfig ldm_unet_config(const ShapeOf& shape_of, const std::string& source);
 VaeConfig ldm_vae_config(const ShapeOf& shape_of, const std::string& source);
 ClipConfig ldm_clip_config(const ShapeOf& shape_of, const std::string& source);
-// Without the last layer: Stable Diffusion 2 takes the text from the layer before it.
+// The text is taken from the layer before the last.
 ClipConfig open_clip_config(const ShapeOf& shape_of, const std::string& source);
 
 }  // namespace inkstone

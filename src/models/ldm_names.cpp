@@ -147,6 +147,7 @@ OpenClipName open_clip_name(const std::string& name) {
   Pieces pieces(name);
   pieces.take("text_model");
   if (pieces.rest() == "embeddings.position_embedding.weight") return {"positional_embedding"};
+  if (name == "text_projection.weight") return {"text_projection", -1, /*transposed=*/true};
   if (!pieces.take("encoder")) return {renamed(pieces.rest(), kOpenClipTop)};
   pieces.take("layers");
   const std::string layer = at("transformer.resblocks", pieces.number(), "");

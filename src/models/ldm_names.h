@@ -20,7 +20,8 @@ std::string ldm_vae_name(const std::string& name, const VaeConfig& config);
 // values in one matrix, of which a weight is a third of the rows.
 struct OpenClipName {
   std::string name;
-  int third = -1;  // 0 to 2; -1: the whole tensor
+  int third = -1;           // 0 to 2; -1: the whole tensor
+  bool transposed = false;  // [in, out], as its code multiplies by it from the right
 };
 // "text_model.encoder.layers.0.self_attn.k_proj.bias" -> "transformer.resblocks.0.attn.in_proj_bias", 1
 OpenClipName open_clip_name(const std::string& name);

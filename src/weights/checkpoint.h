@@ -14,10 +14,12 @@
 
 namespace inkstone {
 
-// A tensor of the file, or one of the equal parts of its rows.
+// A tensor of the file, or one of the equal parts of its rows, or a matrix with rows and columns
+// exchanged, which becomes owned.
 struct StoredName {
   std::string name;
   int part = 0, parts = 1;
+  bool transposed = false;
 };
 
 class Checkpoint {

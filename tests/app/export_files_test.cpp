@@ -65,9 +65,9 @@ TEST_F(Export, names_the_graphs_that_the_engine_compiles) {
   choice_.graphs.batches = {1, 2};
   const Manifest manifest = run();
   const auto unet = [&](int rows, int cfg_copies) {
-    return unet_parts(model_.unet_config, {rows, 8, 16, model_.clip_config.tokens, cfg_copies}, DType::kF32);
+    return unet_parts(model_.unet_config, {rows, 8, 16, model_.tokens(), cfg_copies}, DType::kF32);
   };
-  EXPECT_EQ(find(manifest, "text_encoder").gears.at(0).graph, identity(clip_graph(model_.clip_config, 1)));
+  EXPECT_EQ(find(manifest, "text_encoder").gears.at(0).graph, identity(clip_graph(model_.text_encoders[0].config, 1)));
   EXPECT_EQ(find(manifest, "unet_prompt").gears.at(0).graph, identity(unet(1, 1).part(DependsOn::kPrompt).graph));
   EXPECT_EQ(find(manifest, "unet_time").gears.at(0).graph, identity(unet(1, 1).part(DependsOn::kTimestep).graph));
   EXPECT_EQ(find(manifest, "unet_step_64x32_b1").gears.at(0).graph, identity(unet(1, 1).step));

@@ -95,9 +95,9 @@ TEST(Job, an_offloaded_one_goes_on_to_the_same_bits) {
   const Image alone = generate(engine, engine.resolve(r)).image;
   Job job = engine.start(engine.resolve(r));
   engine.offload(job);
-  EXPECT_TRUE(job.cross_kv.empty());
+  EXPECT_TRUE(job.conditioning.empty());
   engine.step(job);
-  EXPECT_FALSE(job.cross_kv.empty());
+  EXPECT_FALSE(job.conditioning.empty());
   engine.offload(job);
   for (int i = 0; i < 20; ++i)
     engine.start(engine.resolve(request(engine, "prompt " + std::to_string(i), 1)));  // nothing of it is kept

@@ -3,22 +3,15 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cmath>
-#include <functional>
-#include <map>
+#include <algorithm>
+#include <iterator>
 
-#include "base/error.h"
-#include "base/file.h"
-#include "base/json.h"
-#include "diffusion/clip_files.h"
-#include "diffusion/generate.h"
-#include "diffusion/noise.h"
-#include "diffusion/tokenizer_files.h"
+#include "diffusion/checkpoint_files.h"
+#include "diffusion/pipeline.h"
+#include "diffusion/resolved_request.h"
 #include "models/clip.h"
-#include "models/ldm_names.h"
 #include "models/unet.h"
 #include "models/vae.h"
-#include "weights/safetensors.h"
 
 namespace inkstone {
 namespace {
@@ -26,26 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
-
-void write(const fs::path& file, const std::string& text) {
-  fs::create_directories(file.parent_path());
-  write_file(file, std::as_bytes(std::span(text)));
-}
-
-struct NamedTensor {
-  std::string name;
-  Shape shape;
-  std::vector<float> values;
-};
-
-void write_tensors(const fs::path& file, const std::vector<NamedTensor>& tensors) {
-  std::vector<StoredTensor> stored;
-  for (const NamedTensor& tensor : tensors) stored.push_back({tensor.name, tensor.shape, DType::kF32});
-  std::string text = safetensors_header(stored);
-  for (const NamedTensor& tensor : tensors)
-    text.append(reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size() * sizeof(float));
-  write(file, text);
-}
 
 // A tiny model of SD 1.x with random weights: U-Net of two levels, VAE of factor 8, CLIP's vocabulary.
 class Checkpoints : public testing::Test {
@@ -65,28 +38,11 @@ class Checkpoints : public testing::Test {
     clip_.inner = 128;
     clip_.layers = 2;
     clip_.heads = 1;
-    text_ = tensors({clip_graph(clip_, 1)}, 1);
-    denoiser_ = tensors({unet_graph(unet_, {1, 2, 2})}, 2);
-    autoencoder_ = tensors({vae_decoder_graph(vae_, 1, 1, 1), vae_encoder_graph(vae_, 1, 8, 8)}, 3);
+    text_ = random_weights({clip_graph(clip_, 1)}, 1);
+    denoiser_ = random_weights({unet_graph(unet_, {1, 2, 2})}, 2);
+    autoencoder_ = random_weights({vae_decoder_graph(vae_, 1, 1, 1), vae_encoder_graph(vae_, 1, 8, 8)}, 3);
   }
   ~Checkpoints() override { fs::remove_all(folder_); }
-
-  static std::vector<NamedTensor> tensors(std::initializer_list<Graph> graphs, uint64_t seed) {
-    std::vector<NamedTensor> out;
-    for (const Graph& graph : graphs)
-      for (const NamedShape& weight : weights_of(graph)) {
-        NamedTensor tensor{weight.name, weight.shape, {}};
-        tensor.values.resize(static_cast<size_t>(count(weight.shape)));
-        NoiseGenerator(seed * 1000 + out.size()).fill(tensor.values);
-        const float scale = weight.shape.size() > 1
-                                ? 1 / std::sqrt(static_cast<float>(count(weight.shape) / weight.shape.front()))
-                                : 0.1f;
-        const float centre = weight.shape.size() > 1 || !weight.name.ends_with("weight") ? 0.0f : 1.0f;
-        for (float& value : tensor.values) value = centre + scale * value;
-        out.push_back(std::move(tensor));
-      }
-    return out;
-  }
 
   // Text encoder and transformers as in Stable Diffusion 2. The U-Net's last bias decides what it seems to predict.
   void be_sd2(float last_bias) {
@@ -94,57 +50,28 @@ class Checkpoints : public testing::Test {
     unet_.channels = {64, 64};
     unet_.linear_projection = true;
     clip_.activation = Activation::kGelu;
-    text_ = tensors({clip_graph(clip_, 1)}, 4);
-    denoiser_ = tensors({unet_graph(unet_, {1, 2, 2})}, 5);
-    for (NamedTensor& tensor : denoiser_)
+    text_ = random_weights({clip_graph(clip_, 1)}, 4);
+    denoiser_ = random_weights({unet_graph(unet_, {1, 2, 2})}, 5);
+    for (FileTensor& tensor : denoiser_)
       if (tensor.name == "conv_out.bias") std::ranges::fill(tensor.values, last_bias);
   }
 
-  // OpenCLIP's text encoder: queries, keys and values in one matrix, and a layer more than is used.
-  std::vector<NamedTensor> open_clip() const {
-    std::map<std::string, NamedTensor> stored;
-    for (const NamedTensor& tensor : text_) {
-      const OpenClipName name = open_clip_name(tensor.name);
-      NamedTensor& to = stored[name.name];
-      if (to.values.empty()) to = {"cond_stage_model.model." + name.name, tensor.shape, {}};
-      if (name.third < 0) {
-        to.values = tensor.values;
-        continue;
-      }
-      to.shape[0] = 3 * tensor.shape[0];
-      to.values.resize(static_cast<size_t>(count(to.shape)));
-      std::ranges::copy(tensor.values, to.values.begin() + name.third * static_cast<int64_t>(tensor.values.size()));
-    }
-    std::vector<NamedTensor> all;
-    for (auto& [name, tensor] : stored) all.push_back(std::move(tensor));
-    all.push_back({"cond_stage_model.model.transformer.resblocks.2.mlp.c_fc.weight", {2}, {1, 2}});
-    return all;
-  }
-
   // As galleries have it, with leftovers of the training.
-  std::vector<NamedTensor> single() const {
-    std::vector<NamedTensor> all;
-    for (NamedTensor tensor : denoiser_) {
-      tensor.name = "model.diffusion_model." + ldm_unet_name(tensor.name, unet_);
-      all.push_back(std::move(tensor));
-    }
-    for (NamedTensor tensor : autoencoder_) {
-      tensor.name = "first_stage_model." + ldm_vae_name(tensor.name, vae_);
-      if (tensor.name.find("attn_1") != std::string::npos && tensor.shape.size() == 2)
-        tensor.shape.insert(tensor.shape.end(), {1, 1});
-      all.push_back(std::move(tensor));
-    }
-    if (unet_.linear_projection) std::ranges::move(open_clip(), std::back_inserter(all));
-    for (NamedTensor tensor : text_) {
-      tensor.name = "cond_stage_model.transformer." + tensor.name;
-      if (!unet_.linear_projection) all.push_back(std::move(tensor));
+  FileTensors single() const {
+    FileTensors all = ldm_unet(denoiser_, unet_);
+    std::ranges::move(ldm_vae(autoencoder_, vae_), std::back_inserter(all));
+    if (unet_.linear_projection) {  // a layer more than is used
+      std::ranges::move(open_clip(text_, "cond_stage_model.model."), std::back_inserter(all));
+      all.push_back({"cond_stage_model.model.transformer.resblocks.2.mlp.c_fc.weight", {2}, {1, 2}});
+    } else {
+      std::ranges::move(prefixed(text_, "cond_stage_model.transformer."), std::back_inserter(all));
     }
     all.push_back({"model_ema.diffusion_modelout2weight", {2}, {1, 2}});
     all.push_back({"alphas_cumprod", {1}, {0.5f}});
     return all;
   }
 
-  fs::path write_single(const std::vector<NamedTensor>& tensors) const {
+  fs::path write_single(const FileTensors& tensors) const {
     const fs::path file = folder_ / "fox v1.safetensors";
     write_tensors(file, tensors);
     return file;
@@ -153,64 +80,41 @@ class Checkpoints : public testing::Test {
   fs::path write_folder(const std::string& scheduler = "PNDMScheduler", const std::string& predicts = "epsilon") const {
     const fs::path model = folder_ / "fox";
     const bool sd2 = unet_.linear_projection;
-    write(model / "model_index.json", R"({"_class_name": "StableDiffusionPipeline"})");
-    write(model / "scheduler/scheduler_config.json", R"({"_class_name": ")" + scheduler + R"(", "beta_start": 0.00085,
+    write_text(model / "model_index.json", R"({"_class_name": "StableDiffusionPipeline"})");
+    write_text(model / "scheduler/scheduler_config.json", R"({"_class_name": ")" + scheduler +
+                                                              R"(", "beta_start": 0.00085,
       "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000, "set_alpha_to_one": false,
       "clip_sample": false, "skip_prk_steps": true, "steps_offset": 1, "prediction_type": ")" +
-                                                         predicts + R"("})");
-    write(model / "unet/config.json",
-          R"({"layers_per_block": [1, 2], "cross_attention_dim": 64, "sample_size": 64,
+                                                              predicts + R"("})");
+    write_text(model / "unet/config.json",
+               R"({"layers_per_block": [1, 2], "cross_attention_dim": 64, "sample_size": 64,
       "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"],
       )" + std::string(
-               sd2 ? R"("block_out_channels": [64, 64], "attention_head_dim": 1, "use_linear_projection": true})"
-                   : R"("block_out_channels": [32, 64], "attention_head_dim": 8})"));
-    write(model / "vae/config.json", R"({"block_out_channels": [32, 32, 64, 64], "layers_per_block": 1,
+                   sd2 ? R"("block_out_channels": [64, 64], "attention_head_dim": 1, "use_linear_projection": true})"
+                       : R"("block_out_channels": [32, 64], "attention_head_dim": 8})"));
+    write_text(model / "vae/config.json", R"({"block_out_channels": [32, 32, 64, 64], "layers_per_block": 1,
       "latent_channels": 4,
       "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
       "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]})");
-    write(model / "text_encoder/config.json", R"({"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+    write_text(model / "text_encoder/config.json",
+               R"({"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
       "num_attention_heads": 1, "vocab_size": 49408, "hidden_act": ")" +
-                                                  std::string(sd2 ? "gelu" : "quick_gelu") + R"("})");
-    const std::string_view merges = clip_files().front().bytes;
-    JsonObject vocabulary;
-    for (const auto& [token, id] : tokenizer_of_merges(merges).vocabulary) vocabulary[token] = id;
-    write(model / "tokenizer/vocab.json", json_text(vocabulary));
-    write(model / "tokenizer/merges.txt", std::string(merges));
-    write(model / "tokenizer/special_tokens_map.json", sd2 ? R"({"pad_token": "!"})" : "{}");
+                   std::string(sd2 ? "gelu" : "quick_gelu") + R"("})");
+    write_tokenizer(model / "tokenizer", sd2 ? "!" : "");
     write_tensors(model / "unet/diffusion_pytorch_model.safetensors", denoiser_);
     write_tensors(model / "vae/diffusion_pytorch_model.safetensors", autoencoder_);
     write_tensors(model / "text_encoder/model.safetensors", text_);
     return model;
   }
 
-  std::string error(const std::vector<NamedTensor>& tensors) const {
-    try {
-      Pipeline::open(write_single(tensors));
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "opened";
-  }
+  std::string error(const FileTensors& tensors) const { return opening_error(write_single(tensors)); }
 
   fs::path folder_;
   UnetConfig unet_;
   VaeConfig vae_;
   ClipConfig clip_;
-  std::vector<NamedTensor> text_, denoiser_, autoencoder_;
+  FileTensors text_, denoiser_, autoencoder_;
 };
-
-Image drawn(const fs::path& model) {
-  EngineOptions options;
-  options.precision = Precision::kFp32;
-  Engine engine(Pipeline::open(model), options);
-  ImageRequest request;
-  request.prompt = "a fox, très mignon!";
-  request.seed = 7;
-  request.steps = 3;
-  request.width = 64;
-  request.height = 32;
-  return generate(engine, engine.resolve(request)).image;
-}
 
 TEST_F(Checkpoints, draw_what_the_folder_of_the_same_weights_draws) {
   const Image one = drawn(write_single(single())), other = drawn(write_folder());
@@ -245,17 +149,17 @@ TEST_F(Checkpoints, are_known_by_their_file_and_shapes) {
 }
 
 TEST_F(Checkpoints, may_name_the_text_encoder_without_text_model) {
-  std::vector<NamedTensor> tensors = single();
-  for (NamedTensor& tensor : tensors)
+  FileTensors tensors = single();
+  for (FileTensor& tensor : tensors)
     if (const size_t at = tensor.name.find("text_model."); at != std::string::npos) tensor.name.erase(at, 11);
   const Pipeline model = Pipeline::open(write_single(tensors));
-  EXPECT_EQ(model.clip_config.layers, 2);
+  EXPECT_EQ(model.text_encoders[0].config.layers, 2);
 }
 
 TEST_F(Checkpoints, that_lack_a_tensor_or_a_part_say_which) {
   const auto without = [&](const std::string& prefix) {
-    std::vector<NamedTensor> tensors = single();
-    std::erase_if(tensors, [&](const NamedTensor& tensor) { return tensor.name.starts_with(prefix); });
+    FileTensors tensors = single();
+    std::erase_if(tensors, [&](const FileTensor& tensor) { return tensor.name.starts_with(prefix); });
     return tensors;
   };
   EXPECT_THAT(error(without("first_stage_model.")), HasSubstr("has no VAE (tensors first_stage_model.*)"));
@@ -265,17 +169,16 @@ TEST_F(Checkpoints, that_lack_a_tensor_or_a_part_say_which) {
               AllOf(HasSubstr("1 missing (conv_norm_out.bias)"), HasSubstr("fox v1.safetensors")));
   EXPECT_THAT(error({{"lora_unet_mid_block_attentions_0.alpha", {1}, {1}}}), HasSubstr("is a LoRA"));
   EXPECT_THAT(error({{"down_blocks.0.resnets.0.conv1.bias", {1}, {1}}}), HasSubstr("name the model's folder"));
-  EXPECT_THAT(error({{"conditioner.embedders.1.model.ln_final.weight", {1}, {1}}}), HasSubstr("is an SDXL model"));
 }
 
 TEST_F(Checkpoints, whose_parts_do_not_fit_are_refused_with_the_numbers) {
   unet_.context = 32;
-  denoiser_ = tensors({unet_graph(unet_, {1, 2, 2})}, 6);
+  denoiser_ = random_weights({unet_graph(unet_, {1, 2, 2})}, 6);
   EXPECT_THAT(error(single()), AllOf(HasSubstr("fox v1.safetensors"), HasSubstr("the text encoder is 64 wide"),
                                      HasSubstr("the U-Net takes 32")));
   unet_.context = 64;
   unet_.in_channels = 9;
-  denoiser_ = tensors({unet_graph(unet_, {1, 2, 2})}, 7);
+  denoiser_ = random_weights({unet_graph(unet_, {1, 2, 2})}, 7);
   EXPECT_THAT(error(single()), AllOf(HasSubstr("takes 9 channels"), HasSubstr("inpainting")));
 }
 

@@ -83,6 +83,19 @@ TEST(Choice, one_form_of_each_network_and_the_small_files_that_are_read) {
                           "vae/diffusion_pytorch_model.safetensors"));
 }
 
+TEST(Choice, the_second_text_encoder_of_sdxl_comes_with_its_tokenizer) {
+  HubListing listing = published();
+  for (const char* path : {"text_encoder_2/config.json", "text_encoder_2/model.fp16.safetensors",
+                           "text_encoder_2/model.safetensors", "tokenizer_2/vocab.json", "tokenizer_2/merges.txt"})
+    listing.files.push_back({path, 100, "", false});
+  const ModelFiles files = choose_files(listing, "org/name", WeightVariant::kAuto, kNothingHere);
+  EXPECT_THAT(paths(files.weights), testing::Contains("text_encoder_2/model.fp16.safetensors"));
+  EXPECT_THAT(paths(files.small), testing::IsSupersetOf({"text_encoder_2/config.json", "tokenizer_2/vocab.json",
+                                                         "tokenizer_2/merges.txt"}));
+  remove(listing, "tokenizer_2/merges.txt");
+  EXPECT_THAT(error_of(listing), HasSubstr("has neither tokenizer_2/tokenizer.json nor"));
+}
+
 TEST(Choice, a_network_without_fp16_is_taken_whole_and_what_is_here_is_not_fetched_in_another_form) {
   HubListing listing = published();
   remove(listing, "vae/diffusion_pytorch_model.fp16.safetensors");

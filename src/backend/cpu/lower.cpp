@@ -302,13 +302,18 @@ void lower(const op::LayerNorm& op, const Lowered& at) {
 void lower(const op::Embedding&, const Lowered& at) {
   Call call = at.call();
   const Operand ids = at.read(call, 0);
-  const size_t values = at.read_mapped(call, 1, bytes(at.node.shape, DType::kF32));
+  const bool stored = std::holds_alternative<op::Weight>(at.in(1).op);
+  const size_t mapped = stored ? at.read_mapped(call, 1, bytes(at.node.shape, DType::kF32)) : 0;
+  const Operand computed = stored ? Operand{} : at.read(call, 1);
   const Shape& table = at.in(1).shape;
   const size_t number = static_cast<size_t>(count(at.in(0).shape));
   // and of the table as many rows
   call.bytes = static_cast<double>(number * sizeof(int32_t) + bytes(at.node.shape, at.node.type));
-  call.bind = [=, rows = table[0], width = table[1], type = at.node.type, id = at.id](const Binding& b) -> Launch {
-    const kernels::EmbeddingTable embedding{rows, width, b.mapped[values].type, b.mapped[values].data};
+  call.bind = [=, rows = table[0], width = table[1], read = at.in(1).type, type = at.node.type,
+               id = at.id](const Binding& b) -> Launch {
+    const kernels::EmbeddingTable embedding =
+        stored ? kernels::EmbeddingTable{rows, width, b.mapped[mapped].type, b.mapped[mapped].data}
+               : kernels::EmbeddingTable{rows, width, read, computed.at(b)};
     const std::span<const int32_t> which{reinterpret_cast<int32_t*>(ids.at(b)), number};
     return [=, out = b.values[id]](const HostTensors&) { kernels::embed(embedding, which, type, out); };
   };

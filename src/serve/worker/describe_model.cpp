@@ -98,7 +98,7 @@ ModelCard describe_model(const Pipeline& model, const fs::path& cache) {
     struct stat status {};
     if (stat(file.c_str(), &status) == 0) card.created = std::max<int64_t>(card.created, status.st_mtim.tv_sec);
   }
-  card.tokens = model.clip_config.tokens;
+  card.tokens = model.tokens();
   card.traits = model.traits;
   card.traits.scheduler_file = ModelTraits{}.scheduler_file;  // clients are told no path
   return card;

@@ -174,7 +174,7 @@ void Worker::offload_others(const std::vector<Job*>& jobs) {
   const size_t max = static_cast<size_t>(Capacity::kJobsWithCrossKv * jobs_in_step_);
   std::vector<InFlight*> holding;
   for (auto& [id, other] : jobs_)
-    if (!other.job.cross_kv.empty() && std::ranges::find(jobs, &other.job) == jobs.end()) holding.push_back(&other);
+    if (!other.job.conditioning.empty() && std::ranges::find(jobs, &other.job) == jobs.end()) holding.push_back(&other);
   if (holding.size() + jobs.size() <= max) return;
   std::ranges::sort(holding, {}, &InFlight::stepped);
   const size_t offloaded = std::min(holding.size(), holding.size() + jobs.size() - max);

@@ -1,0 +1,159 @@
+// SDXL in one file: the model of the folder with the same weights, and what is no such model.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "diffusion/checkpoint_files.h"
+#include "diffusion/pipeline.h"
+#include "diffusion/resolved_request.h"
+#include "models/clip.h"
+#include "models/unet.h"
+#include "models/vae.h"
+
+namespace inkstone {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr int kPooled = 48;
+
+// Two levels, of which the first has no attention. The encoders have different widths, and the
+// projection another.
+class XlCheckpoints : public testing::Test {
+ protected:
+  XlCheckpoints() {
+    std::string name = (fs::temp_directory_path() / "inkstone_xl_XXXXXX").string();
+    folder_ = mkdtemp(name.data());
+    unet_.channels = {64, 128};
+    unet_.blocks = {1, 1};
+    unet_.depth = {0, 2};
+    unet_.up_depth = {2, 0};
+    unet_.mid_depth = 2;
+    unet_.heads = {1, 2};
+    unet_.context = 64 + 128;
+    unet_.linear_projection = true;
+    unet_.added_time = 256;
+    unet_.added = kPooled + 6 * unet_.added_time;
+    vae_.channels = {32, 32, 64, 64};
+    vae_.blocks = 1;
+    first_ = clip(64, Activation::kQuickGelu, 0);
+    second_ = clip(128, Activation::kGelu, kPooled);
+    make_weights();
+  }
+  ~XlCheckpoints() override { fs::remove_all(folder_); }
+
+  static ClipConfig clip(int width, Activation activation, int projection) {
+    ClipConfig config;
+    config.width = width;
+    config.inner = 2 * width;
+    config.layers = 3;
+    config.heads = width / 64;
+    config.activation = activation;
+    config.projection = projection;
+    return config;
+  }
+
+  // As they are trained: with the last layer and the final norm.
+  void make_weights() {
+    text_ = random_weights({clip_graph(first_, 1)}, 1);
+    text_2_ = random_weights({clip_graph(second_, 1)}, 2);
+    denoiser_ = random_weights({unet_graph(unet_, {1, 2, 2})}, 3);
+    autoencoder_ = random_weights({vae_decoder_graph(vae_, 1, 1, 1), vae_encoder_graph(vae_, 1, 8, 8)}, 4);
+  }
+
+  FileTensors single() const {
+    FileTensors all = ldm_unet(denoiser_, unet_);
+    for (FileTensors part : {ldm_vae(autoencoder_, vae_), prefixed(text_, "conditioner.embedders.0.transformer."),
+                             open_clip(text_2_, "conditioner.embedders.1.model.")})
+      std::ranges::move(part, std::back_inserter(all));
+    all.push_back({"conditioner.embedders.1.model.logit_scale", {1}, {4.6f}});
+    return all;
+  }
+
+  fs::path write_single(const FileTensors& tensors) const {
+    write_tensors(folder_ / "fox.safetensors", tensors);
+    return folder_ / "fox.safetensors";
+  }
+
+  fs::path write_folder(const std::string& more = "") const {
+    const fs::path model = folder_ / "fox";
+    write_text(model / "model_index.json", R"({"_class_name": "StableDiffusionXLPipeline")" + more + "}");
+    write_text(model / "scheduler/scheduler_config.json",
+               R"({"_class_name": "EulerDiscreteScheduler", "beta_start": 0.00085, "beta_end": 0.012,
+      "beta_schedule": "scaled_linear", "num_train_timesteps": 1000, "steps_offset": 1, "timestep_spacing": "leading"})");
+    write_text(model / "unet/config.json", R"({"layers_per_block": 1, "cross_attention_dim": 192, "sample_size": 128,
+      "block_out_channels": [64, 128], "attention_head_dim": [1, 2], "use_linear_projection": true,
+      "transformer_layers_per_block": [1, 2], "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+      "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"], "addition_embed_type": "text_time",
+      "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 1584})");
+    write_text(model / "vae/config.json", R"({"block_out_channels": [32, 32, 64, 64], "layers_per_block": 1,
+      "latent_channels": 4, "scaling_factor": 0.13025, "force_upcast": true,
+      "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
+      "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]})");
+    write_text(model / "text_encoder/config.json", R"({"hidden_size": 64, "intermediate_size": 128,
+      "num_hidden_layers": 3, "num_attention_heads": 1, "vocab_size": 49408, "hidden_act": "quick_gelu",
+      "projection_dim": 64})");
+    write_text(model / "text_encoder_2/config.json", R"({"hidden_size": 128, "intermediate_size": 256,
+      "num_hidden_layers": 3, "num_attention_heads": 2, "vocab_size": 49408, "hidden_act": "gelu",
+      "projection_dim": 48})");
+    write_tokenizer(model / "tokenizer", "");
+    write_tokenizer(model / "tokenizer_2", "!");
+    write_tensors(model / "unet/diffusion_pytorch_model.safetensors", denoiser_);
+    write_tensors(model / "vae/diffusion_pytorch_model.safetensors", autoencoder_);
+    write_tensors(model / "text_encoder/model.safetensors", text_);
+    write_tensors(model / "text_encoder_2/model.safetensors", text_2_);
+    return model;
+  }
+
+  fs::path folder_;
+  UnetConfig unet_;
+  VaeConfig vae_;
+  ClipConfig first_, second_;
+  FileTensors text_, text_2_, denoiser_, autoencoder_;
+};
+
+TEST_F(XlCheckpoints, draw_what_the_folder_of_the_same_weights_draws) {
+  const fs::path file = write_single(single()), folder = write_folder();
+  const Image one = drawn(file), other = drawn(folder);
+  EXPECT_EQ(one.rgb, other.rgb);
+  EXPECT_NE(std::ranges::max(one.rgb), std::ranges::min(one.rgb));
+  EXPECT_EQ(drawn(file, "ugly").rgb, drawn(folder, "ugly").rgb);
+}
+
+TEST_F(XlCheckpoints, have_the_defaults_of_their_family) {
+  const Pipeline model = Pipeline::open(write_single(single()));
+  EXPECT_EQ(model.traits.width, 1024);
+  EXPECT_EQ(model.traits.guidance_scale, 5);
+  EXPECT_EQ(model.traits.size_multiple, 16);
+  EXPECT_FLOAT_EQ(model.vae_config.scaling_factor, 0.13025f);
+  EXPECT_EQ(scheduler_config(model.traits).kind, SchedulerKind::kEuler);
+  EXPECT_GT(model.component("text_encoder_2").weights.owned_bytes(), 0u) << "the projection, transposed";
+}
+
+TEST_F(XlCheckpoints, an_empty_negative_prompt_is_zeros_unless_the_index_says_otherwise) {
+  const Image zeros = drawn(write_folder()), text = drawn(write_folder(R"(, "force_zeros_for_empty_prompt": false)"));
+  EXPECT_NE(zeros.rgb, text.rgb);
+  EXPECT_EQ(zeros.rgb, drawn(write_folder(R"(, "force_zeros_for_empty_prompt": true)")).rgb);
+}
+
+TEST_F(XlCheckpoints, that_are_no_whole_model_say_what_they_are) {
+  const auto error = [&](const FileTensors& tensors) { return opening_error(write_single(tensors)); };
+  FileTensors no_projection = single();
+  std::erase_if(no_projection, [](const FileTensor& tensor) { return tensor.name.ends_with("text_projection"); });
+  EXPECT_THAT(error(no_projection), HasSubstr("the tensor conditioner.embedders.1.model.text_projection is missing"));
+  second_.projection = 2 * kPooled;
+  make_weights();
+  EXPECT_THAT(error(single()), AllOf(HasSubstr("takes 1584 numbers beside the text"), HasSubstr("make 1632")));
+  second_.projection = kPooled;
+  unet_.added = kPooled + 5 * unet_.added_time;
+  make_weights();
+  EXPECT_THAT(error(single()), HasSubstr("is SDXL's refiner"));
+}
+
+}  // namespace
+}  // namespace inkstone
