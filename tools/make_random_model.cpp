@@ -46,7 +46,8 @@ struct Options {
 // ---- what the presets differ in ----
 
 struct Preset {
-  const char *unet, *text_encoder, *vae, *scheduler;  // JSON; nullptr: the model has none
+  const char *unet, *text_encoder, *text_encoder_2, *vae, *scheduler;  // JSON; nullptr: the model has none
+  const char* kind = "StableDiffusionPipeline";
 };
 
 constexpr const char* kClipL =
@@ -58,6 +59,11 @@ constexpr const char* kOpenClipH =
     R"({"architectures": ["CLIPTextModel"], "model_type": "clip_text_model", "hidden_size": 1024,
   "intermediate_size": 4096, "num_hidden_layers": 23, "num_attention_heads": 16, "vocab_size": 49408, "max_position_embeddings": 77,
   "hidden_act": "gelu", "layer_norm_eps": 1e-05, "projection_dim": 512, "bos_token_id": 49406, "eos_token_id": 49407, "pad_token_id": 49407})";
+
+constexpr const char* kOpenClipG =
+    R"({"architectures": ["CLIPTextModelWithProjection"], "model_type": "clip_text_model", "hidden_size": 1280,
+  "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 20, "vocab_size": 49408, "max_position_embeddings": 77,
+  "hidden_act": "gelu", "layer_norm_eps": 1e-05, "projection_dim": 1280, "bos_token_id": 49406, "eos_token_id": 49407, "pad_token_id": 1})";
 
 constexpr const char* kTinyClip =
     R"({"architectures": ["CLIPTextModel"], "model_type": "clip_text_model", "hidden_size": 64,
@@ -97,6 +103,13 @@ constexpr const char* kVae =
   "in_channels": 3, "out_channels": 3, "latent_channels": 4, "layers_per_block": 2, "norm_num_groups": 32, "sample_size": 512,
   "scaling_factor": 0.18215})";
 
+constexpr const char* kXlVae =
+    R"({"_class_name": "AutoencoderKL", "act_fn": "silu", "block_out_channels": [128, 256, 512, 512],
+  "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
+  "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"],
+  "in_channels": 3, "out_channels": 3, "latent_channels": 4, "layers_per_block": 2, "norm_num_groups": 32, "sample_size": 1024,
+  "scaling_factor": 0.13025, "force_upcast": true})";
+
 constexpr const char* kTinyVae = R"({"_class_name": "AutoencoderKL", "act_fn": "silu", "block_out_channels": [16, 32],
   "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D"], "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D"],
   "in_channels": 3, "out_channels": 3, "latent_channels": 4, "layers_per_block": 1, "norm_num_groups": 8, "sample_size": 16,
@@ -110,10 +123,16 @@ constexpr const char* kVelocity = R"({"_class_name": "DDIMScheduler", "beta_star
   "beta_schedule": "scaled_linear", "num_train_timesteps": 1000, "prediction_type": "v_prediction", "set_alpha_to_one": false,
   "steps_offset": 1, "timestep_spacing": "leading", "clip_sample": false, "trained_betas": null})";
 
-const std::map<std::string, Preset> kPresets = {{"sd15", {kSd15Unet, kClipL, kVae, kEpsilon}},
-                                                {"sd21", {kSd21Unet, kOpenClipH, kVae, kVelocity}},
-                                                {"sdxl-unet", {kSdxlUnet, nullptr, nullptr, kEpsilon}},
-                                                {"tiny", {kTinyUnet, kTinyClip, kTinyVae, kEpsilon}}};
+constexpr const char* kEuler = R"({"_class_name": "EulerDiscreteScheduler", "beta_start": 0.00085, "beta_end": 0.012,
+  "beta_schedule": "scaled_linear", "num_train_timesteps": 1000, "prediction_type": "epsilon", "interpolation_type": "linear",
+  "steps_offset": 1, "timestep_spacing": "leading", "trained_betas": null})";
+
+const std::map<std::string, Preset> kPresets = {
+    {"sd15", {kSd15Unet, kClipL, nullptr, kVae, kEpsilon}},
+    {"sd21", {kSd21Unet, kOpenClipH, nullptr, kVae, kVelocity}},
+    {"sdxl", {kSdxlUnet, kClipL, kOpenClipG, kXlVae, kEuler, "StableDiffusionXLPipeline"}},
+    {"sdxl-unet", {kSdxlUnet, nullptr, nullptr, nullptr, kEpsilon}},
+    {"tiny", {kTinyUnet, kTinyClip, nullptr, kTinyVae, kEpsilon}}};
 
 const std::map<std::string, DType> kTypes = {{"fp16", DType::kF16}, {"bf16", DType::kBF16}, {"fp32", DType::kF32}};
 
@@ -228,7 +247,9 @@ Component component_of(const std::string& name, const fs::path& config_file, DTy
     append_weights(component.weights, vae_encoder_graph(config, 1, side, side));
     append_weights(component.weights, vae_decoder_graph(config, 1, latent, latent));
   } else {
-    append_weights(component.weights, clip_graph(clip_config(json, source), 1));
+    ClipConfig config = clip_config(json, source);
+    if (name == "text_encoder") config.projection = 0;
+    append_weights(component.weights, clip_graph(config, 1));
   }
   for (const NamedShape& weight : component.weights) component.bytes += bytes(weight.shape, type);
   return component;
@@ -238,8 +259,8 @@ void write_weights(const Component& component, const fs::path& folder, DType typ
   constexpr int64_t kChunk = int64_t{1} << 22;  // elements held at once
   std::vector<StoredTensor> stored;
   for (const NamedShape& weight : component.weights) stored.push_back({weight.name, weight.shape, type});
-  Output file(folder /
-              (component.name == "text_encoder" ? "model.safetensors" : "diffusion_pytorch_model.safetensors"));
+  Output file(folder / (component.name.starts_with("text_encoder") ? "model.safetensors"
+                                                                   : "diffusion_pytorch_model.safetensors"));
   const std::string header = safetensors_header(stored);
   file.write(header.data(), header.size());
   const size_t size = size_of(type);
@@ -276,7 +297,7 @@ void write_clip_tokenizer(const fs::path& folder) {
 void write_preset(const Preset& preset, const Options& options) {
   const fs::path out = options.out, demo = INKSTONE_SOURCE_DIR "/demo/model/tokenizer";
   JsonObject index = {
-      {"_class_name", "StableDiffusionPipeline"}, {"_diffusers_version", "0.42.1"}, {"requires_safety_checker", false}};
+      {"_class_name", preset.kind}, {"_diffusers_version", "0.42.1"}, {"requires_safety_checker", false}};
   for (const char* absent : {"feature_extractor", "image_encoder", "safety_checker"})
     index[absent] = JsonArray{nullptr, nullptr};
   const auto add = [&](const char* name, const char* library, const char* config, const char* file = "config.json") {
@@ -292,11 +313,17 @@ void write_preset(const Preset& preset, const Options& options) {
   add("scheduler", "diffusers", preset.scheduler, "scheduler_config.json");
   add("unet", "diffusers", preset.unet);
   add("vae", "diffusers", preset.vae);
-  if (const Json clip = add("text_encoder", "transformers", preset.text_encoder); clip.is_object()) {
-    index["tokenizer"] = JsonArray{"transformers", "CLIPTokenizer"};
-    fs::copy(demo, out / "tokenizer");
-    if (clip.at("vocab_size").as_int64() == kClipVocabulary) write_clip_tokenizer(out / "tokenizer");
-  }
+  const auto add_text = [&](const std::string& number, const char* config) {
+    const Json clip = add(("text_encoder" + number).c_str(), "transformers", config);
+    if (!clip.is_object()) return;
+    const std::string tokenizer = "tokenizer" + number;
+    index[tokenizer] = JsonArray{"transformers", "CLIPTokenizer"};
+    fs::copy(demo, out / tokenizer);
+    if (clip.at("vocab_size").as_int64() == kClipVocabulary) write_clip_tokenizer(out / tokenizer);
+    if (!number.empty()) write_json(out / tokenizer / "special_tokens_map.json", {{"pad_token", "!"}});
+  };
+  add_text("", preset.text_encoder);
+  add_text("_2", preset.text_encoder_2);
   write_json(out / "model_index.json", index);
 }
 
@@ -333,7 +360,7 @@ void make(const Options& options) {
     copy_model(options.from, out);
   const DType type = kTypes.at(options.dtype);
   std::vector<Component> components;
-  for (const char* name : {"text_encoder", "unet", "vae"})
+  for (const char* name : {"text_encoder", "text_encoder_2", "unet", "vae"})
     if (fs::exists(out / name / "config.json"))
       components.push_back(component_of(name, out / name / "config.json", type));
   check_space(out, components);
@@ -354,7 +381,7 @@ int main(int argc, char** argv) {
   CLI::App app("Writes a model in diffusers' layout with seeded random weights.");
   app.add_option("out", options.out, "the new folder")->required();
   auto* from = app.add_option("--from", options.from, "a model whose configs, tokenizer and scheduler are taken");
-  app.add_option("--preset", options.preset, "sd15, sd21, sdxl-unet (no more than the U-Net) or tiny")
+  app.add_option("--preset", options.preset, "sd15, sd21, sdxl, sdxl-unet (no more than the U-Net) or tiny")
       ->check(CLI::IsMember(inkstone::kPresets))
       ->capture_default_str()
       ->excludes(from);

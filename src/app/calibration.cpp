@@ -115,7 +115,7 @@ std::vector<std::string> calibration_prompts(const fs::path& file) {
   return prompt_lines(read_file(file, size_t{1} << 20), "--calibration " + file.string());
 }
 
-void write_calibration(const fs::path& model, const std::vector<std::string>& prompts, const Manifest& manifest,
+void write_calibration(Pipeline model, const std::vector<std::string>& prompts, const Manifest& manifest,
                        const fs::path& folder, const std::function<void(const std::string&)>& tell) {
   const GraphRecord& step = record_of(manifest, "step");
   const GraphRecord& vae = record_of(manifest, "vae_decoder", &step);
@@ -123,7 +123,7 @@ void write_calibration(const fs::path& model, const std::vector<std::string>& pr
   Samples steps(step, to), decodings(vae, to);
   EngineOptions options;
   options.precision = Precision::kFp32;
-  Engine engine(Pipeline::open(model), options);
+  Engine engine(std::move(model), options);
   INKSTONE_CHECK_USAGE(engine.pipeline().unet_config.guidance_channels == 0,
                        "--calibration: a model distilled with guidance is not calibrated");
   for (size_t i = 0; i < prompts.size(); ++i) {

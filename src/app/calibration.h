@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "atc/manifest.h"
+#include "diffusion/pipeline.h"
 
 namespace inkstone {
 
@@ -16,8 +17,7 @@ std::vector<std::string> calibration_prompts(const std::filesystem::path& file);
 
 // Draws each prompt on the CPU in fp32 and keeps the inputs of some U-Net calls and of the VAE: for the first size of the
 // manifest's steps, its least batch (each sample repeated to fill it).
-void write_calibration(const std::filesystem::path& model, const std::vector<std::string>& prompts,
-                       const Manifest& manifest, const std::filesystem::path& folder,
-                       const std::function<void(const std::string&)>& tell);
+void write_calibration(Pipeline model, const std::vector<std::string>& prompts, const Manifest& manifest,
+                       const std::filesystem::path& folder, const std::function<void(const std::string&)>& tell);
 
 }  // namespace inkstone

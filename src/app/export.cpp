@@ -19,7 +19,6 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/parallel.h"
-#include "hub/find_model.h"
 
 namespace inkstone {
 namespace {
@@ -156,18 +155,18 @@ int run_export(const Options& options) {
   INKSTONE_CHECK_USAGE(options.out.has_value(), "--out is missing: the folder to write into");
   std::vector<std::string> prompts;
   if (options.calibration) prompts = calibration_prompts(*options.calibration);
-  const fs::path folder = *options.out, source = options.model ? find_model(*options.model) : demo_model();
+  const fs::path folder = *options.out;
   const bool compiles = options.soc && options.compile != "never";
   INKSTONE_CHECK_USAGE(compiles || options.compile.value_or("never") == "never", "--compile ", *options.compile,
                        ": for which chip? add --soc, such as --soc Ascend910B4, or --soc auto");
   const bool detects = options.soc == "auto";
   if (compiles || (options.soc && !detects))
     choose_soc(*options.soc, detects ? chip_of_this_machine() : "");  // before anything is written
-  const Pipeline model = Pipeline::open(source);
+  const Pipeline model = open_model(options);
   const ExportChoice choice = choice_of(options, model);
   const auto tell = [&](const std::string& line) { console.say(line); };
   Manifest manifest = export_model(model, choice, folder, tell);
-  if (!prompts.empty()) write_calibration(source, prompts, manifest, folder, tell);
+  if (!prompts.empty()) write_calibration(open_model(options), prompts, manifest, folder, tell);
   JsonObject result = result_json(manifest, folder);
   console.say(fmt::format("{} graphs, {}, written to {}", manifest.graphs.size(),
                           byte_text(result.at("bytes").to_number<uint64_t>()), folder.string()));

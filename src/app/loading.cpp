@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <utility>
 
 #include "base/error.h"
@@ -42,10 +43,17 @@ EngineOptions engine_options(const Options& options) {
   return result;
 }
 
+Pipeline open_model(const Options& options) {
+  std::map<std::string, std::filesystem::path> replaced;
+  for (const auto& [component, file] : replaced_components(options))
+    if (*file) replaced[component] = **file;
+  return Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced);
+}
+
 Loaded load(const Options& options) {
   const auto begin = std::chrono::steady_clock::now();
   Loaded loaded;
-  Pipeline model = Pipeline::open(options.model ? find_model(*options.model) : demo_model());
+  Pipeline model = open_model(options);
   loaded.name = model.name();
   loaded.engine = std::make_unique<Engine>(std::move(model), engine_options(options));
   loaded.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -18,6 +18,9 @@ struct Loaded {
   const Pipeline& model() const { return engine->pipeline(); }
 };
 
+// The model that the options name, with what they replace of it.
+Pipeline open_model(const Options& options);
+
 Loaded load(const Options& options);
 
 // How many threads are to compute: --threads, or all; never more than there are processors for, which

@@ -43,8 +43,12 @@ const Setting kSettings[] = {
     {"out", "output o outdir", "Image", "FILE.png", "where to write [a name from prompt and seed]: .png, .jpg or .webp; a folder: such a name\nin it (FOLDER/ is made); -: standard output. A file that is there is replaced.\nWith several images, the seed is added: FILE-SEED.png", kG, &Options::out},
     {"no-clobber", "", "Image", "", "a file that is there is not replaced", kG, &Options::no_clobber},
 
-    {"model", "m", "Model and machine", "FILE|DIR|HUB-ID", "a single file of SD 1.x or 2.x (.safetensors), a folder in diffusers' layout, or a hub id\nthat inkstone pull has brought, such as stable-diffusion-v1-5/stable-diffusion-v1-5\n[the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
+    {"model", "m", "Model and machine", "FILE|DIR|HUB-ID", "a single file of SD 1.x, 2.x or SDXL (.safetensors), a folder in diffusers' layout, or a hub\nid that inkstone pull has brought, such as stable-diffusion-v1-5/stable-diffusion-v1-5\n[the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
     {"model", "m", "Model", "MODEL", "a model on the Hugging Face hub: ORG/NAME, or ORG/NAME@REVISION for a branch, tag or\ncommit [main]", kP, &Options::model},
+    {"vae", "vae-path", "Model and machine", "FILE|DIR", "a VAE in place of the model's own: a file with nothing else, or with a whole model, or a\nfolder with its config.json", kG | kI | kB | kE | kW | kS, &Options::vae},
+    {"unet", "diffusion-model", "Model and machine", "FILE|DIR", "a U-Net in place of the model's own", kG | kI | kB | kE | kW | kS, &Options::unet},
+    {"text-encoder", "clip-l", "Model and machine", "FILE|DIR", "a text encoder in place of the model's own", kG | kI | kB | kE | kW | kS, &Options::text_encoder},
+    {"text-encoder-2", "clip-g", "Model and machine", "FILE|DIR", "the same of SDXL's second text encoder", kG | kI | kB | kE | kW | kS, &Options::text_encoder_2},
     {"variant", "", "Model", "NAME", "which form of the weights: fp16 (half the size), none (the full one) or auto\n[auto: what is here already, else fp16 where the model has it, else the full one]", kP, &Options::variant, 0, 0, weight_variants},
     {"device", "", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW, &Options::device, 0, 0, known_devices},
     {"precision", "", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB | kW | kS, &Options::precision, 0, 0, precisions},
@@ -259,6 +263,13 @@ struct Assign {
 };
 
 }  // namespace
+
+std::array<ReplacedComponent, 4> replaced_components(const Options& options) {
+  return {{{"unet", &options.unet},
+           {"vae", &options.vae},
+           {"text_encoder", &options.text_encoder},
+           {"text_encoder_2", &options.text_encoder_2}}};
+}
 
 std::span<const Setting> settings() {
   static const std::vector<Setting> all = all_settings();

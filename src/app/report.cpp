@@ -52,11 +52,11 @@ int64_t all_parameters(const Pipeline& model) {
 
 std::string components_table(const Pipeline& model) {
   std::string text =
-      fmt::format("  {:<14}{:<24}{:>16}  {:<6}{:>12}\n", "component", "kind", "parameters", "stored", "file");
+      fmt::format("  {:<16}{:<28}{:>15}  {:<6}{:>12}\n", "component", "kind", "parameters", "stored", "file");
   for (const Component& component : model.components)
-    text += fmt::format("  {:<14}{:<24}{:>16}  {:<6}{:>12}\n", component.name, component.kind,
+    text += fmt::format("  {:<16}{:<28}{:>15}  {:<6}{:>12}\n", component.name, component.kind,
                         grouped(component.parameters), name_of(component.stored), byte_text(component.file_bytes));
-  return text + fmt::format("  {:<14}{:<24}{:>16}\n", "in all", "", millions(all_parameters(model)));
+  return text + fmt::format("  {:<16}{:<28}{:>15}\n", "in all", "", millions(all_parameters(model)));
 }
 
 std::string device_text(const DeviceInfo& device) {

@@ -90,6 +90,12 @@ serve::ServeSettings serve_settings(const Options& options) {
   return settings;
 }
 
+// "text_encoder_2" -> "text-encoder-2"
+std::string flag_of_component(std::string component) {
+  std::ranges::replace(component, '_', '-');
+  return component;
+}
+
 serve::WorkerProgram worker_program(const Options& options, const serve::ServeSettings& settings) {
   std::vector<std::string> program{"/proc/self/exe", "worker"};
   const auto add = [&](const std::string& flag, const std::string& value) {
@@ -102,6 +108,8 @@ serve::WorkerProgram worker_program(const Options& options, const serve::ServeSe
       {"vae-tiling", options.vae_tiling}, {"attention-slicing", options.attention_slicing}};
   for (const auto& [flag, value] : texts)
     if (value) add(flag, *value);
+  for (const auto& [component, file] : replaced_components(options))
+    if (*file) add(flag_of_component(component), **file);
   if (options.memory_budget) add("memory-budget", std::to_string(options.memory_budget->bytes));
   if (options.threads) add("threads", std::to_string(*options.threads));
   if (options.verbose.value_or(false)) program.push_back("--verbose");

@@ -1,6 +1,8 @@
 // A model in one file, as galleries have it: the tensors of U-Net, VAE and text encoder under the names of the training code,
-// and nothing else. The configuration follows from their shapes (models/ldm_config.h), the tokenizer is CLIP's own.
+// and nothing else. The configuration follows from their shapes (models/shape_config.h), the tokenizer is CLIP's own.
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <string_view>
 
 #include "base/error.h"
@@ -8,8 +10,7 @@
 #include "diffusion/clip_files.h"
 #include "diffusion/open_pipeline.h"
 #include "diffusion/prediction_type.h"
-#include "models/ldm_config.h"
-#include "models/ldm_names.h"
+#include "diffusion/stored_component.h"
 #include "weights/checkpoint.h"
 
 namespace inkstone {
@@ -17,25 +18,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kUnet[] = "model.diffusion_model.", kVae[] = "first_stage_model.";
-constexpr char kTextModel[] = "text_model.";
-
-// Where a family keeps a text encoder.
-struct TextLayout {
-  const char* prefix;
-  bool open_clip;
-};
-
 // A family, known by its text encoders: the first whose encoders are all there.
 struct Family {
-  std::vector<TextLayout> texts;
+  std::vector<StoredComponent> texts;
   bool xl;
 };
 const Family kFamilies[] = {
-    {{{"conditioner.embedders.0.transformer.", false}, {"conditioner.embedders.1.model.", true}}, true},
-    {{{"cond_stage_model.transformer.", false}}, false},   // SD 1.x
-    {{{"cond_stage_model.model.", true}}, false},          // SD 2.x
-    {{{"conditioner.embedders.0.model.", true}}, false}};  // SD-Turbo
+    {{{"conditioner.embedders.0.transformer.", Naming::kDiffusers},
+      {"conditioner.embedders.1.model.", Naming::kOpenClip}},
+     true},
+    {{{"cond_stage_model.transformer.", Naming::kDiffusers}}, false},   // SD 1.x
+    {{{"cond_stage_model.model.", Naming::kOpenClip}}, false},          // SD 2.x
+    {{{"conditioner.embedders.0.model.", Naming::kOpenClip}}, false}};  // SD-Turbo, and SDXL's refiner
 
 // The schedulers that diffusers' models of these families have.
 constexpr char kPndm[] = R"({"_class_name": "PNDMScheduler", "beta_schedule": "scaled_linear",
@@ -61,118 +55,84 @@ constexpr OtherFile kOthers[] = {
     {"double_blocks.", "a Flux model, which is no latent U-Net"},
     {"lora_unet_", "a LoRA, which changes a model and is none: adapters are not supported yet"},
     {"lora_te", "a LoRA, which changes a model and is none: adapters are not supported yet"},
-    {"unet.", "a LoRA or a U-Net alone (unet.); neither is supported yet"},
+    {"unet.", "a LoRA, or a U-Net alone (unet.): name the model it is for with --model, and a U-Net with --unet"},
     {"control_model.", "a ControlNet, which is not supported yet"},
     {"emb_params", "a textual inversion embedding, which is not supported yet"},
-    {"input_blocks.", "a U-Net without text encoder and VAE; a single-file checkpoint has all three"},
-    {"down_blocks.", "the U-Net of a folder in diffusers' layout; name the model's folder"},
-    {"encoder.", "a VAE without U-Net and text encoder; a single-file checkpoint has all three"},
-    {"text_model.", "a text encoder without U-Net and VAE; a single-file checkpoint has all three"}};
+    {"input_blocks.", "a U-Net alone: name the model it is for with --model, and this file with --unet"},
+    {"down_blocks.", "a U-Net alone: name the model it is for with --model, and this file with --unet"},
+    {"encoder.layers.",
+     "a text encoder alone: name the model it is for with --model, and this file with --text-encoder"},
+    {"encoder.", "a VAE alone: name the model it is for with --model, and this file with --vae"},
+    {"text_model.", "a text encoder alone: name the model it is for with --model, and this file with --text-encoder"}};
 
-// Throws where the file is no whole model.
-const Family& family_of(const Checkpoint& file, const std::string& source) {
+void refuse_others(const Checkpoint& file, const std::string& source) {
   for (const auto& [prefix, what] : kOthers)
     INKSTONE_CHECK(!file.has_prefix(std::string(prefix)), source, " is ", what);
-  const auto has = [&](const TextLayout& layout) { return file.has_prefix(layout.prefix); };
-  const auto* family =
-      std::ranges::find_if(kFamilies, [&](const Family& one) { return std::ranges::all_of(one.texts, has); });
-  const auto require = [&](bool there, const char* what, const char* prefix) {
-    INKSTONE_CHECK(there, source, " has no ", what, " (tensors ", prefix,
-                   "*): single-file checkpoints of SD 1.x, SD 2.x and SDXL are read");
-  };
-  require(file.has_prefix(kUnet), "U-Net", kUnet);
-  require(file.has_prefix(kVae), "VAE", kVae);
-  require(family != std::end(kFamilies), "text encoder", "cond_stage_model.* or conditioner.embedders.");
-  return *family;
-}
-
-// transformers' names begin with "text_model."; some files leave that out.
-std::vector<StoredName> text_names(const TextLayout& layout, const std::string& name) {
-  const std::string prefix = layout.prefix;
-  if (layout.open_clip) {
-    const OpenClipName stored = open_clip_name(name);
-    if (stored.transposed) return {{prefix + stored.name, 0, 1, true}, {prefix + name}};
-    if (stored.third < 0) return {{prefix + stored.name}};
-    return {{prefix + stored.name, stored.third, 3}};
-  }
-  const bool prefixed = name.starts_with(kTextModel);
-  return {{prefix + name}, {prefix + (prefixed ? name.substr(std::size(kTextModel) - 1) : kTextModel + name)}};
-}
-
-ClipConfig text_config(const Checkpoint& file, const TextLayout& layout, const std::string& source) {
-  if (layout.open_clip)
-    return open_clip_config([&](const std::string& name) { return file.shape_of(layout.prefix + name); }, source);
-  const auto shape_of = [&](const std::string& name) -> const Shape* {
-    for (const StoredName& stored : text_names(layout, name))
-      if (const Shape* shape = file.shape_of(stored.name)) return shape;
-    return nullptr;
-  };
-  return ldm_clip_config(shape_of, source);
-}
-
-// Of the pooled text, by the matrix that makes it.
-int projection_width(const Checkpoint& file, const TextLayout& layout, const std::string& source) {
-  const std::string name = std::string(layout.prefix) + "text_projection";
-  const Shape *turned = file.shape_of(name), *shape = turned ? turned : file.shape_of(name + ".weight");
-  INKSTONE_CHECK(shape, source, ": the tensor ", name, " is missing");
-  INKSTONE_CHECK(shape->size() == 2 && shape->front() >= 1 && shape->back() >= 1 && shape->back() <= kMaxWidth &&
-                     shape->front() <= kMaxWidth,
-                 source, ": the tensor ", name, " is ", to_string(*shape), ": impossible in a model");
-  return static_cast<int>(turned ? shape->back() : shape->front());
-}
-
-ShapeOf below(const Checkpoint& file, std::string prefix) {
-  return [&file, prefix = std::move(prefix)](const std::string& name) { return file.shape_of(prefix + name); };
 }
 
 std::vector<TextEncoder> encoders_of(const Checkpoint& file, const Family& family, const std::string& source) {
   std::vector<TextEncoder> encoders;
-  for (const TextLayout& layout : family.texts) {
-    ClipConfig config = text_config(file, layout, source);
+  for (const StoredComponent& at : family.texts) {
+    ClipConfig config = clip_config_of(file, at, source);
     if (family.xl) take_text_as_xl(config);
-    Tokenizer tokenizer = Tokenizer::from_merges(clip_files().front().bytes, layout.open_clip ? "!" : "");
+    const bool pooled = family.xl && &at == &family.texts.back();
+    INKSTONE_CHECK(!pooled || config.projection, source, ": the tensor ", at.prefix, "text_projection is missing");
+    if (!pooled) config.projection = 0;
+    Tokenizer tokenizer = Tokenizer::from_merges(clip_files().front().bytes, at.naming == Naming::kOpenClip ? "!" : "");
     encoders.push_back({encoders.empty() ? "text_encoder" : "text_encoder_2", config,
                         std::make_unique<Tokenizer>(std::move(tokenizer))});
   }
-  if (family.xl) encoders.back().config.projection = projection_width(file, family.texts.back(), source);
   return encoders;
 }
 
 // What no tensor tells: how images are made by default.
 void set_defaults(Pipeline& m, const Family& family, const std::string& source) {
-  const bool v = !family.xl && family.texts.front().open_clip && predicts_v(m.unet_config, m.component("unet").weights);
+  const bool v = !family.xl && family.texts.front().naming == Naming::kOpenClip &&
+                 predicts_v(m.unet_config, m.component("unet").weights);
   const int pixels = family.xl ? kPixelsOfXl : v ? kPixelsOfV : kPixels;
   m.unet_config.sample_width = m.unet_config.sample_height = pixels / m.vae_scale();
   if (family.xl) m.traits.guidance_scale = kGuidanceOfXl;
   m.zeros_for_no_negative = family.xl;
   m.traits.scheduler = std::make_shared<const Json>(parse_json(family.xl ? kEuler : v ? kDdimOfV : kPndm, source));
   m.traits.scheduler_file = source + ", which has none: that of its family";
-  set_sizes(m);
+}
+
+const Family& family_of(const Checkpoint& file, const std::string& source) {
+  const Family* family = std::ranges::find_if(kFamilies, [&](const Family& one) {
+    return std::ranges::all_of(one.texts, [&](const StoredComponent& at) { return has_text_encoder(file, at); });
+  });
+  INKSTONE_CHECK(family != std::end(kFamilies), source,
+                 " has no text encoder (tensors cond_stage_model.* or conditioner.embedders.*): single-file "
+                 "checkpoints of SD 1.x, SD 2.x and SDXL are read");
+  return *family;
 }
 
 }  // namespace
 
-Pipeline open_checkpoint(const fs::path& path) {
-  const Checkpoint file(path);
+Opening open_checkpoint(const fs::path& path) {
+  const auto file = std::make_shared<const Checkpoint>(path);
   const std::string source = path.string();
-  const Family& family = family_of(file, source);
-  Pipeline m;
+  refuse_others(*file, source);
+  const Family& family = family_of(*file, source);
+  const std::optional<StoredComponent> unet = find_unet(*file, /*whole=*/true), vae = find_vae(*file, /*whole=*/true);
+  Opening opening;
+  Pipeline& m = opening.pipeline;
   m.path = path;
-  m.unet_config = ldm_unet_config(below(file, kUnet), source);
-  m.vae_config = ldm_vae_config(below(file, kVae), source);
+  m.text_encoders = encoders_of(*file, family, source);
+  if (unet) m.unet_config = unet_config_of(*file, *unet, source);
+  if (!unet) opening.missing["unet"] = source + " has no U-Net (tensors model.diffusion_model.*): name one with --unet";
+  if (vae) m.vae_config = vae_config_of(*file, *vae, source);
+  if (!vae) opening.missing["vae"] = source + " has no VAE (tensors first_stage_model.*): name one with --vae";
   if (family.xl) m.vae_config.scaling_factor = kScalingOfXl;  // its VAE has the shapes of SD 1.x's
-  m.text_encoders = encoders_of(file, family, source);
-  check_fit(m, [&](const char*, const char*) { return source; });
-
-  add_components(m, [&](const std::string& name, std::span<const WeightSpec> specs) {
-    return file.take(specs, [&](const std::string& spec) -> std::vector<StoredName> {
-      if (name == "unet") return {{kUnet + ldm_unet_name(spec, m.unet_config)}};
-      if (name == "vae") return {{kVae + ldm_vae_name(spec, m.vae_config)}};
-      return text_names(family.texts[name == "text_encoder" ? 0 : 1], spec);
-    });
-  });
-  set_defaults(m, family, source);
-  return m;
+  opening.file_of = [source](const std::string&, const char*) { return source; };
+  opening.weights = [=, &family, unet_config = m.unet_config, vae_config = m.vae_config](
+                        const std::string& component, std::span<const WeightSpec> specs) {
+    if (component == "unet") return unet_weights(*file, *unet, unet_config, specs);
+    if (component == "vae") return vae_weights(*file, *vae, vae_config, specs);
+    return text_weights(*file, family.texts[component == "text_encoder" ? 0 : 1], specs);
+  };
+  opening.decide = [&family, source](Pipeline& pipeline) { set_defaults(pipeline, family, source); };
+  return opening;
 }
 
 }  // namespace inkstone

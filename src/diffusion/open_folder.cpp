@@ -14,8 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxConfigBytes = size_t{1} << 20;
-
 // The folder of a component that must be there.
 fs::path part(const fs::path& model, const char* name) {
   const fs::path folder = model / name;
@@ -150,9 +148,20 @@ ModelTraits traits_of(const Pipeline& m, const Index& index) {
 
 void Pipeline::check_index(const Json& index, const std::string& source) { index_of(index, source); }
 
-Pipeline Pipeline::describe(const fs::path& folder, Json document, const std::string& source) {
-  Pipeline m;
+namespace {
+
+Opening opening_of(const fs::path& folder, Json document, const std::string& source) {
+  Opening opening;
+  Pipeline& m = opening.pipeline;
   m.path = folder;
+  opening.file_of = [folder](const std::string& component, const char* file) {
+    return (folder / component / file).string();
+  };
+  opening.weights = [folder](const std::string& component, std::span<const WeightSpec> specs) {
+    Weights weights = Weights::open(folder / component);
+    weights.bind(specs);
+    return weights;
+  };
   const Index index = index_of(std::move(document), source);
   m.text_encoders = encoders_of(folder, index);
   const fs::path unet = part(folder, "unet"), vae = part(folder, "vae");
@@ -160,20 +169,21 @@ Pipeline Pipeline::describe(const fs::path& folder, Json document, const std::st
   m.vae_config = inkstone::vae_config(config_of(vae), (vae / "config.json").string());
   m.zeros_for_no_negative = index.xl && has_zeros(index.object);
   m.traits = traits_of(m, index);
-  set_sizes(m);
-  check_fit(m, [&](const char* component, const char* file) { return (folder / component / file).string(); });
-  return m;
+  return opening;
 }
 
-Pipeline open_folder(const fs::path& folder) {
+}  // namespace
+
+Pipeline Pipeline::describe(const fs::path& folder, Json document, const std::string& source) {
+  Opening opening = opening_of(folder, std::move(document), source);
+  check_fit(opening);
+  set_sizes(opening.pipeline);
+  return std::move(opening.pipeline);
+}
+
+Opening open_folder(const fs::path& folder) {
   const fs::path index = folder / "model_index.json";
-  Pipeline m = Pipeline::describe(folder, read_json(index, kMaxConfigBytes), index.string());
-  add_components(m, [&](const std::string& name, std::span<const WeightSpec> specs) {
-    Weights weights = Weights::open(folder / name);
-    weights.bind(specs);
-    return weights;
-  });
-  return m;
+  return opening_of(folder, read_json(index, kMaxConfigBytes), index.string());
 }
 
 }  // namespace inkstone

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 
@@ -10,9 +11,35 @@
 
 namespace inkstone {
 
-Pipeline open_folder(const std::filesystem::path& folder);  // in diffusers' layout
-Pipeline open_checkpoint(const std::filesystem::path& file);
+// A pipeline whose configurations are known and whose weights are not bound yet, so that a component
+// may still be replaced by another file's.
+struct Opening {
+  Pipeline pipeline;
+  // Where the configuration of a component stands, for errors: "config.json" of "unet".
+  std::function<std::string(const std::string& component, const char* file)> file_of;
+  // The weights of the component of that name ("unet"), bound to the specs.
+  std::function<Weights(const std::string& component, std::span<const WeightSpec> specs)> weights;
+  // Of components that are not there, unless they are replaced: what to say.
+  std::map<std::string, std::string> missing;
+  // What is to be decided of a pipeline with its weights.
+  std::function<void(Pipeline& pipeline)> decide = [](Pipeline&) {};
+};
 
+Opening open_folder(const std::filesystem::path& folder);  // in diffusers' layout
+Opening open_checkpoint(const std::filesystem::path& file);
+// Takes the component from a single file, or from a folder with its config.json, or from such a
+// folder in a model's folder. What the file does not say (the VAE's scaling factor, what a text
+// encoder's text is) stays as it was.
+void replace_component(Opening& opening, const std::string& component, const std::filesystem::path& path);
+Pipeline finish(Opening opening);
+
+// Throws Error where the components, each right by itself, do not fit together. It names the file of
+// the one that fits no other.
+void check_fit(const Opening& opening);
+// The traits that follow from the configurations.
+void set_sizes(Pipeline& pipeline);
+
+inline constexpr size_t kMaxConfigBytes = size_t{1} << 20;
 // The default of diffusers' StableDiffusionXLPipeline.
 inline constexpr float kGuidanceOfXl = 5;
 // SDXL's text is what the last layer of each encoder has not seen, without the final norm.
@@ -20,17 +47,5 @@ inline void take_text_as_xl(ClipConfig& config) {
   config.layers_after_text = 1;
   config.norm_of_text = false;
 }
-
-// The weights of the component of that name ("unet"), bound to the specs.
-using BoundWeights = std::function<Weights(const std::string& name, std::span<const WeightSpec> specs)>;
-// Of a pipeline whose configurations are set.
-void add_components(Pipeline& pipeline, const BoundWeights& bound);
-// Where the configuration of a component stands, for errors: "config.json" of "unet".
-using ComponentFile = std::function<std::string(const char* component, const char* file)>;
-// Throws Error where the components, each right by itself, do not fit together. It names the file of
-// the one that fits no other.
-void check_fit(const Pipeline& pipeline, const ComponentFile& file_of);
-// The traits that follow from the configurations.
-void set_sizes(Pipeline& pipeline);
 
 }  // namespace inkstone

@@ -23,42 +23,27 @@ std::vector<WeightSpec> specs_of(std::initializer_list<Graph> graphs) {
 
 }  // namespace
 
-Pipeline Pipeline::open(const fs::path& path) {
-  if (fs::is_directory(path)) return open_folder(path);
+Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced) {
   INKSTONE_CHECK(fs::exists(path), path.string(), ": no such file or folder");
-  return open_checkpoint(path);
-}
-
-void add_components(Pipeline& m, const BoundWeights& bound) {
-  const auto add = [&](const char* name, const char* kind, std::initializer_list<Graph> graphs) {
-    const std::vector<WeightSpec> specs = specs_of(graphs);
-    Component component{name, kind, bound(name, specs)};
-    for (const WeightSpec& spec : specs) component.parameters += count(spec.shape);
-    component.stored = component.weights.type();
-    component.file_bytes = component.weights.total_bytes();
-    m.components.push_back(std::move(component));
-  };
-  const int64_t side = int64_t{1} << (m.unet_config.channels.size() - 1), scale = m.vae_scale();
-  for (const TextEncoder& encoder : m.text_encoders)
-    add(encoder.component.c_str(), encoder.config.projection ? "CLIPTextModelWithProjection" : "CLIPTextModel",
-        {clip_graph(encoder.config, 1)});
-  add("unet", "UNet2DConditionModel", {unet_graph(m.unet_config, {1, side, side})});
-  add("vae", "AutoencoderKL",
-      {vae_decoder_graph(m.vae_config, 1, 1, 1), vae_encoder_graph(m.vae_config, 1, scale, scale)});
+  Opening opening = fs::is_directory(path) ? open_folder(path) : open_checkpoint(path);
+  for (const auto& [component, file] : replaced) replace_component(opening, component, file);
+  return finish(std::move(opening));
 }
 
 namespace {
+
+using FileOf = decltype(Opening::file_of);
 
 // The tokenizer of an encoder's folder: "tokenizer_2" of "text_encoder_2".
 std::string tokenizer_of(const TextEncoder& encoder) {
   return "tokenizer" + encoder.component.substr(std::size("text_encoder") - 1);
 }
 
-void check_encoder(const TextEncoder& encoder, const Pipeline& m, const ComponentFile& file_of) {
-  const std::string file = file_of(encoder.component.c_str(), "config.json");
+void check_encoder(const TextEncoder& encoder, const Pipeline& m, const FileOf& file_of) {
+  const std::string file = file_of(encoder.component, "config.json");
   const ClipConfig& config = encoder.config;
   INKSTONE_CHECK(encoder.tokenizer->max_length() == config.tokens,
-                 file_of(tokenizer_of(encoder).c_str(), "tokenizer_config.json"), ": the tokenizer gives ",
+                 file_of(tokenizer_of(encoder), "tokenizer_config.json"), ": the tokenizer gives ",
                  encoder.tokenizer->max_length(), " tokens (model_max_length), the text encoder takes ", config.tokens,
                  " (max_position_embeddings in ", file, ")");
   INKSTONE_CHECK(encoder.tokenizer->vocabulary() <= config.vocabulary, file, ": the text encoder has ",
@@ -69,7 +54,7 @@ void check_encoder(const TextEncoder& encoder, const Pipeline& m, const Componen
 
 // SDXL's U-Net is told of six numbers beside the pooled text; the refiner's of five, the last of
 // which is a score.
-void check_added(const Pipeline& m, const ComponentFile& file_of) {
+void check_added(const Pipeline& m, const FileOf& file_of) {
   constexpr int kNumbers = 6, kNumbersOfRefiner = 5;
   const UnetConfig& unet = m.unet_config;
   const int pooled = m.text_encoders.back().config.projection;
@@ -83,22 +68,32 @@ void check_added(const Pipeline& m, const ComponentFile& file_of) {
                  unet.added_time, " (addition_time_embed_dim) make ", pooled + kNumbers * unet.added_time);
 }
 
-void check_texts(const Pipeline& m, const ComponentFile& file_of) {
+void check_texts(const Pipeline& m, const FileOf& file_of) {
   int width = 0;
   for (const TextEncoder& encoder : m.text_encoders) width += encoder.config.width;
   if (m.unet_config.added) check_added(m, file_of);
   const char* several = m.text_encoders.size() > 1 ? "the text encoders together are " : "the text encoder is ";
-  INKSTONE_CHECK(width == m.unet_config.context, file_of(m.text_encoders.back().component.c_str(), "config.json"), ": ",
+  INKSTONE_CHECK(width == m.unet_config.context, file_of(m.text_encoders.back().component, "config.json"), ": ",
                  several, width, " wide (hidden_size), the U-Net takes ", m.unet_config.context,
                  " (cross_attention_dim in ", file_of("unet", "config.json"), ")");
   for (const TextEncoder& encoder : m.text_encoders) check_encoder(encoder, m, file_of);
 }
 
+void add_component(Opening& opening, const std::string& name, const char* kind, std::initializer_list<Graph> graphs) {
+  const std::vector<WeightSpec> specs = specs_of(graphs);
+  Component component{name, kind, opening.weights(name, specs)};
+  for (const WeightSpec& spec : specs) component.parameters += count(spec.shape);
+  component.stored = component.weights.type();
+  component.file_bytes = component.weights.total_bytes();
+  opening.pipeline.components.push_back(std::move(component));
+}
+
 }  // namespace
 
 // Each component is right by itself; the file that is named is the one that fits no other.
-void check_fit(const Pipeline& m, const ComponentFile& file_of) {
-  const auto file = [&](const char* component) { return file_of(component, "config.json"); };
+void check_fit(const Opening& opening) {
+  const Pipeline& m = opening.pipeline;
+  const auto file = [&](const char* component) { return opening.file_of(component, "config.json"); };
   const UnetConfig& unet = m.unet_config;
   INKSTONE_CHECK(unet.in_channels == unet.out_channels, file("unet"), ": the U-Net takes ", unet.in_channels,
                  " channels (in_channels) and gives ", unet.out_channels,
@@ -106,7 +101,24 @@ void check_fit(const Pipeline& m, const ComponentFile& file_of) {
   INKSTONE_CHECK(m.vae_config.latent == unet.out_channels, file("vae"), ": the VAE has ", m.vae_config.latent,
                  " latent channels (latent_channels), the U-Net ", unet.out_channels, " (out_channels in ",
                  file("unet"), ")");
-  check_texts(m, file_of);
+  check_texts(m, opening.file_of);
+}
+
+Pipeline finish(Opening opening) {
+  for (const auto& [component, text] : opening.missing) fail(INKSTONE_HERE, {text});
+  check_fit(opening);
+  Pipeline& m = opening.pipeline;
+  for (const TextEncoder& encoder : m.text_encoders)
+    add_component(opening, encoder.component,
+                  encoder.config.projection ? "CLIPTextModelWithProjection" : "CLIPTextModel",
+                  {clip_graph(encoder.config, 1)});
+  const int64_t side = int64_t{1} << (m.unet_config.channels.size() - 1), scale = m.vae_scale();
+  add_component(opening, "unet", "UNet2DConditionModel", {unet_graph(m.unet_config, {1, side, side})});
+  add_component(opening, "vae", "AutoencoderKL",
+                {vae_decoder_graph(m.vae_config, 1, 1, 1), vae_encoder_graph(m.vae_config, 1, scale, scale)});
+  opening.decide(m);
+  set_sizes(m);
+  return std::move(m);
 }
 
 void set_sizes(Pipeline& m) {

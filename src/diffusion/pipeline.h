@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -34,7 +35,8 @@ struct TextEncoder {
 };
 
 struct Pipeline {
-  std::filesystem::path path;              // a folder in diffusers' layout, or a single file
+  std::filesystem::path path;                             // a folder in diffusers' layout, or a single file
+  std::map<std::string, std::filesystem::path> replaced;  // by component: what stands in for the model's own
   std::vector<TextEncoder> text_encoders;  // their texts side by side are the U-Net's; the last gives the pooled text
   UnetConfig unet_config;
   VaeConfig vae_config;
@@ -42,7 +44,9 @@ struct Pipeline {
   ModelTraits traits;                  // what requests depend on
   std::vector<Component> components;   // in the order they run
 
-  static Pipeline open(const std::filesystem::path& path);
+  // `replaced`: files or folders that stand in for components, by name ("vae").
+  static Pipeline open(const std::filesystem::path& path,
+                       const std::map<std::string, std::filesystem::path>& replaced = {});
   // Of a folder the same without the weights, which need not be there: what can be known of a model before they
   // are downloaded. `index` is what model_index.json has, or will have; `source` its name for errors.
   static Pipeline describe(const std::filesystem::path& folder, Json index, const std::string& source);

@@ -149,7 +149,7 @@ TEST_F(Export, calibrates_with_what_a_prompt_gives_to_every_port) {
   choice_.graphs.sizes = {{32, 32}};
   const std::vector<std::string> prompts{"a red apple", "a fox"};
   const Manifest manifest = run();
-  write_calibration(kDemo, prompts, manifest, folder_.path(), kSilent);
+  write_calibration(Pipeline::open(kDemo), prompts, manifest, folder_.path(), kSilent);
   for (const auto& [name, samples] : {std::pair{"unet_step_32x32_b1_guided", 8}, {"vae_decoder_32x32", 2}}) {
     const GraphRecord& graph = find(manifest, name);
     for (size_t i = 0; i < graph.inputs.size(); ++i)

@@ -103,10 +103,10 @@ void write_tokenizer(const fs::path& folder, const std::string& padding) {
   write_text(folder / "special_tokens_map.json", json_text(special));
 }
 
-Image drawn(const fs::path& model, const std::string& negative_prompt) {
+Image drawn(const fs::path& model, const std::string& negative_prompt, const Replaced& replaced) {
   EngineOptions options;
   options.precision = Precision::kFp32;
-  Engine engine(Pipeline::open(model), options);
+  Engine engine(Pipeline::open(model, replaced), options);
   ImageRequest request;
   request.prompt = "a fox, très mignon!";
   request.negative_prompt = negative_prompt;
@@ -117,9 +117,9 @@ Image drawn(const fs::path& model, const std::string& negative_prompt) {
   return generate(engine, engine.resolve(request)).image;
 }
 
-std::string opening_error(const fs::path& model) {
+std::string opening_error(const fs::path& model, const Replaced& replaced) {
   try {
-    Pipeline::open(model);
+    Pipeline::open(model, replaced);
   } catch (const Error& error) {
     return error.what();
   }

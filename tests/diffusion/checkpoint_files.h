@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,11 @@ void write_tensors(const std::filesystem::path& file, const FileTensors& tensors
 // CLIP's, as a folder has it; `padding`: "" for the end token
 void write_tokenizer(const std::filesystem::path& folder, const std::string& padding);
 
+using Replaced = std::map<std::string, std::filesystem::path>;  // by component
+
 // 64x32 pixels in 3 steps, in fp32.
-Image drawn(const std::filesystem::path& model, const std::string& negative_prompt = "");
+Image drawn(const std::filesystem::path& model, const std::string& negative_prompt = "", const Replaced& replaced = {});
 // What opening the model says; "opened" where it says nothing.
-std::string opening_error(const std::filesystem::path& model);
+std::string opening_error(const std::filesystem::path& model, const Replaced& replaced = {});
 
 }  // namespace inkstone

@@ -168,7 +168,56 @@ TEST_F(Checkpoints, that_lack_a_tensor_or_a_part_say_which) {
   EXPECT_THAT(error(without("model.diffusion_model.out.0.bias")),
               AllOf(HasSubstr("1 missing (conv_norm_out.bias)"), HasSubstr("fox v1.safetensors")));
   EXPECT_THAT(error({{"lora_unet_mid_block_attentions_0.alpha", {1}, {1}}}), HasSubstr("is a LoRA"));
-  EXPECT_THAT(error({{"down_blocks.0.resnets.0.conv1.bias", {1}, {1}}}), HasSubstr("name the model's folder"));
+  EXPECT_THAT(error({{"down_blocks.0.resnets.0.conv1.bias", {1}, {1}}}), HasSubstr("this file with --unet"));
+}
+
+TEST_F(Checkpoints, components_of_other_files_stand_in) {
+  const fs::path model = write_single(single());
+  const Image own = drawn(model);
+  // The same weights from elsewhere draw the same, under any of the names in use.
+  write_tensors(folder_ / "vae ldm.safetensors", ldm_vae(autoencoder_, vae_));
+  write_tensors(folder_ / "vae.safetensors", autoencoder_);
+  write_tensors(folder_ / "unet.safetensors", denoiser_);
+  write_tensors(folder_ / "text.safetensors", text_);
+  const fs::path folder = write_folder();
+  EXPECT_EQ(drawn(model, "", {{"vae", folder_ / "vae ldm.safetensors"}}).rgb, own.rgb);
+  EXPECT_EQ(drawn(model, "",
+                  {{"vae", folder_ / "vae.safetensors"},
+                   {"unet", folder_ / "unet.safetensors"},
+                   {"text_encoder", folder_ / "text.safetensors"}})
+                .rgb,
+            own.rgb);
+  EXPECT_EQ(drawn(model, "", {{"vae", folder}, {"unet", folder / "unet"}}).rgb, own.rgb);
+  EXPECT_EQ(drawn(folder, "", {{"vae", model}}).rgb, own.rgb);
+  // Others draw something else.
+  write_tensors(folder_ / "other.safetensors",
+                random_weights({vae_decoder_graph(vae_, 1, 1, 1), vae_encoder_graph(vae_, 1, 8, 8)}, 9));
+  EXPECT_NE(drawn(model, "", {{"vae", folder_ / "other.safetensors"}}).rgb, own.rgb);
+}
+
+TEST_F(Checkpoints, a_missing_vae_may_come_from_elsewhere) {
+  const Image own = drawn(write_single(single()));
+  FileTensors tensors = single();
+  std::erase_if(tensors, [](const FileTensor& tensor) { return tensor.name.starts_with("first_stage_model."); });
+  const fs::path model = write_single(tensors);
+  write_tensors(folder_ / "vae.safetensors", autoencoder_);
+  EXPECT_EQ(drawn(model, "", {{"vae", folder_ / "vae.safetensors"}}).rgb, own.rgb);
+  EXPECT_THAT(opening_error(model), HasSubstr("has no VAE (tensors first_stage_model.*): name one with --vae"));
+}
+
+TEST_F(Checkpoints, components_that_do_not_fit_are_refused_by_their_own_file) {
+  const fs::path model = write_single(single()), other = folder_ / "other.safetensors";
+  UnetConfig wide = unet_;
+  wide.context = 96;
+  write_tensors(other, random_weights({unet_graph(wide, {1, 2, 2})}, 8));
+  EXPECT_THAT(opening_error(model, {{"unet", other}}), AllOf(HasSubstr("the U-Net takes 96"), HasSubstr("other.saf")));
+  VaeConfig deep = vae_;
+  deep.latent = 16;
+  write_tensors(other, random_weights({vae_decoder_graph(deep, 1, 1, 1), vae_encoder_graph(deep, 1, 8, 8)}, 8));
+  EXPECT_THAT(opening_error(model, {{"vae", other}}), HasSubstr("other.safetensors: the VAE has 16 latent channels"));
+  EXPECT_THAT(opening_error(model, {{"unet", other}}), HasSubstr("other.safetensors holds no unet"));
+  EXPECT_THAT(opening_error(model, {{"text_encoder_2", other}}), HasSubstr("holds no text_encoder_2"));
+  EXPECT_THAT(opening_error(model, {{"vae", folder_ / "none"}}), HasSubstr("none: no such file or folder"));
 }
 
 TEST_F(Checkpoints, whose_parts_do_not_fit_are_refused_with_the_numbers) {

@@ -8,9 +8,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "models/clip.h"
-#include "models/ldm_config.h"
 #include "models/ldm_names.h"
 #include "models/published.h"
+#include "models/shape_config.h"
 #include "models/unet.h"
 #include "models/vae.h"
 
@@ -67,6 +67,10 @@ Shapes unet_shapes(const UnetConfig& config) {
   return shapes;
 }
 
+UnetConfig read_unet(const Shapes& shapes, const std::string& source = "x") {
+  return unet_config_of(lookup(shapes), &ldm_unet_name, source);
+}
+
 void expect_equal(const UnetConfig& read, const UnetConfig& config) {
   EXPECT_EQ(read.in_channels, config.in_channels);
   EXPECT_EQ(read.out_channels, config.out_channels);
@@ -84,7 +88,7 @@ void expect_equal(const UnetConfig& read, const UnetConfig& config) {
   EXPECT_EQ(read.linear_projection, config.linear_projection);
 }
 
-TEST(LdmConfig, of_unets_follows_from_the_shapes) {
+TEST(ShapeConfig, of_unets_follows_from_the_shapes) {
   UnetConfig inpainting, lcm, unlike;
   inpainting.in_channels = 9;
   lcm.guidance_channels = 256;
@@ -94,14 +98,20 @@ TEST(LdmConfig, of_unets_follows_from_the_shapes) {
   unlike.up_depth = {2, 0, 1};
   unlike.mid_depth = 4;
   unlike.heads = {8, 8, 8};
-  for (const UnetConfig& config : {UnetConfig{}, sd21(), sdxl(), inpainting, lcm, unlike})
-    expect_equal(ldm_unet_config(lookup(unet_shapes(config)), "x"), config);
+  for (const UnetConfig& config : {UnetConfig{}, sd21(), sdxl(), inpainting, lcm, unlike}) {
+    expect_equal(read_unet(unet_shapes(config)), config);
+    Shapes plain;
+    const int64_t side = int64_t{1} << (config.channels.size() - 1);
+    for (const NamedShape& weight : weights_of(unet_graph(config, {1, side, side}))) plain[weight.name] = weight.shape;
+    const auto own_name = [](const std::string& name, const UnetConfig&) { return name; };
+    expect_equal(unet_config_of(lookup(plain), own_name, "x"), config);
+  }
 }
 
-TEST(LdmConfig, names_the_tensor_that_is_missing_or_impossible) {
+TEST(ShapeConfig, names_the_tensor_that_is_missing_or_impossible) {
   const auto said = [](const Shapes& shapes) -> std::string {
     try {
-      ldm_unet_config(lookup(shapes), "x.safetensors");
+      read_unet(shapes, "x.safetensors");
     } catch (const Error& error) {
       return error.what();
     }
@@ -122,20 +132,25 @@ TEST(LdmConfig, names_the_tensor_that_is_missing_or_impossible) {
   EXPECT_THAT(said(odd), HasSubstr("321 channels does not divide into groups of 32"));
 }
 
-TEST(LdmConfig, of_vae_and_text_encoder_follow_from_the_shapes) {
+TEST(ShapeConfig, of_vae_and_text_encoder_follow_from_the_shapes) {
   Shapes vae, text;
   for (const Graph& graph : {vae_decoder_graph({}, 1, 1, 1), vae_encoder_graph({}, 1, 8, 8)})
     for (const NamedShape& weight : weights_of(graph)) vae[ldm_vae_name(weight.name, {})] = weight.shape;
-  const VaeConfig read = ldm_vae_config(lookup(vae), "x");
+  const auto read_vae = [&] {
+    return vae_config_of(
+        lookup(vae), [](const std::string& name) { return ldm_vae_name(name, {}); }, "x");
+  };
+  const VaeConfig read = read_vae();
   EXPECT_EQ(read.channels, VaeConfig{}.channels);
   EXPECT_EQ(read.blocks, 2);
   EXPECT_EQ(read.latent, 4);
   EXPECT_TRUE(read.quant_conv && read.post_quant_conv && read.mid_attention);
   vae.erase("quant_conv.weight");
-  EXPECT_FALSE(ldm_vae_config(lookup(vae), "x").quant_conv);
+  EXPECT_FALSE(read_vae().quant_conv);
 
   for (const NamedShape& weight : weights_of(clip_graph({}, 1))) text[weight.name] = weight.shape;
-  const ClipConfig clip = ldm_clip_config(lookup(text), "x");
+  const ClipConfig clip = clip_config_of(
+      lookup(text), [](const std::string& name) { return name; }, "x");
   EXPECT_EQ(clip.width, 768);
   EXPECT_EQ(clip.inner, 3072);
   EXPECT_EQ(clip.layers, 12);

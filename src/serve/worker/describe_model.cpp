@@ -20,9 +20,12 @@ namespace fs = std::filesystem;
 constexpr size_t kHashDigits = 64, kPiece = size_t{1} << 20;
 
 // That tell models apart: the U-Net's, or the one file.
-std::vector<fs::path> weight_files(const fs::path& model) {
-  if (!fs::is_directory(model)) return {model};
-  const fs::path folder = model / "unet";
+std::vector<fs::path> weight_files(const Pipeline& model) {
+  const auto replaced = model.replaced.find("unet");
+  const bool whole = replaced == model.replaced.end();
+  const fs::path place = whole ? model.path : replaced->second;
+  if (!fs::is_directory(place)) return {place};
+  const fs::path folder = whole ? place / "unet" : place;
   std::vector<fs::path> files;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder))
     if (entry.path().extension() == ".safetensors" && entry.is_regular_file()) files.push_back(entry.path());
@@ -76,23 +79,28 @@ std::string kept_hash(const std::vector<fs::path>& files, const fs::path& cache)
 
 }  // namespace
 
-std::string model_fingerprint(const fs::path& model) {
-  if (!fs::is_directory(model)) return sha256(state_of({model}));
+std::string model_fingerprint(const Pipeline& model) {
   std::vector<fs::path> files;
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(model))
-    if (entry.is_regular_file()) files.push_back(entry.path());
-  std::ranges::sort(files);
+  const auto add = [&](const fs::path& place) {
+    if (!fs::is_directory(place)) return files.push_back(place);
+    const auto first = static_cast<std::ptrdiff_t>(files.size());
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(place))
+      if (entry.is_regular_file()) files.push_back(entry.path());
+    std::sort(files.begin() + first, files.end());
+  };
+  add(model.path);
+  for (const auto& [component, place] : model.replaced) add(place);
   return sha256(state_of(files));
 }
 
 fs::path default_hash_cache() { return cache_folder("hashes"); }
 
 ModelCard describe_model(const Pipeline& model, const fs::path& cache) {
-  const std::vector<fs::path> files = weight_files(model.path);
+  const std::vector<fs::path> files = weight_files(model);
   ModelCard card;
   card.name = model.name();
   card.hash = kept_hash(files, cache);
-  card.fingerprint = model_fingerprint(model.path);
+  card.fingerprint = model_fingerprint(model);
   for (const Component& component : model.components) card.parameters += component.parameters;
   for (const fs::path& file : files) {
     struct stat status {};

@@ -16,7 +16,7 @@ std::filesystem::path default_hash_cache();
 // once, and then kept in `cache` for as long as the files' sizes and times of change stay.
 ModelCard describe_model(const Pipeline& model, const std::filesystem::path& cache = default_hash_cache());
 
-// Changes with any file below the model's folder.
-std::string model_fingerprint(const std::filesystem::path& model);
+// Changes with any file of the model, or below its folder, and of what is replaced in it.
+std::string model_fingerprint(const Pipeline& model);
 
 }  // namespace inkstone::serve

@@ -154,7 +154,7 @@ std::vector<Job*> Worker::jobs_of(const StepCommand& command, Stepped& report) {
 
 // Weights are read from their files as they are needed: a file that changed would give another image.
 void Worker::check_model() const {
-  if (fingerprint_.empty() || model_fingerprint(engine_.pipeline().path) == fingerprint_) return;
+  if (fingerprint_.empty() || model_fingerprint(engine_.pipeline()) == fingerprint_) return;
   throw Error("the model's files have changed since they were opened", INKSTONE_HERE, Error::Kind::kDeviceLost);
 }
 
