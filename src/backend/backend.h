@@ -73,9 +73,9 @@ struct CompileOptions {
   bool attention_slicing = false;
   // wide convolutions in row bands (exact: see compile/passes.h)
   bool vae_tiling = false;
-  // Bytes of the model's files that are in memory at a time; what is beyond passes through, call by
-  // call.
-  size_t mapped_limit = SIZE_MAX;
+  // Bytes of weights, mapped or packed, that are in memory at a time; what is beyond passes through,
+  // call by call.
+  size_t weights_limit = SIZE_MAX;
 };
 
 // The time of one call of a run. Recorded only on request.

@@ -46,6 +46,11 @@ const MemoryUse& EnginePlan::use(std::string_view stage) const {
   return found == stages.end() ? none : found->use;
 }
 
+size_t EnginePlan::weights_limit(std::string_view stage) const {
+  const auto found = std::ranges::find(stages, stage, &PlannedStage::name);
+  return found == stages.end() ? SIZE_MAX : found->weights_limit;
+}
+
 // Stages before the steps give back the pages that they read as soon as they have run. Before they
 // run, the VAE's pages and the work memory are given back. If components take turns, the steps'
 // pages are given back too.

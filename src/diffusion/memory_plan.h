@@ -17,6 +17,7 @@ struct PlannedStage {
   StagePosition position = StagePosition::kBeforeSteps;
   bool shares_packed = false;
   MemoryUse use;
+  size_t weights_limit = SIZE_MAX;  // CompileOptions::weights_limit
 };
 
 struct EnginePlan {
@@ -41,6 +42,7 @@ struct EnginePlan {
 
   // all zero if there is no such stage
   const MemoryUse& use(std::string_view stage) const;
+  size_t weights_limit(std::string_view stage) const;
 };
 
 // The most bytes that are resident at once. The policy decides which stages are resident together,

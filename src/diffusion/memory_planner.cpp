@@ -56,8 +56,9 @@ class MemoryPlanner::Draft {
   void add(PipelineStage stage);
   void add_sized(size_t size, std::vector<PipelineStage> stages);
   size_t carried(int jobs) const;
-  MemoryUse use_of(const Sized& sized, const Graph& graph) const;
-  MemoryUse max_of(const Sized& sized) const;
+  CompileOptions options_of(const Sized& sized) const;
+  size_t weights_limit(const Sized& sized) const;
+  MemoryUse use_of(const Sized& sized, size_t limit) const;
   size_t measure();
   void give_up(bool& flag, bool allowed, const char* what);
 
@@ -119,7 +120,7 @@ void MemoryPlanner::Draft::begin(const Graph& decoder) {
 }
 
 void MemoryPlanner::Draft::add(PipelineStage stage) {
-  plan_.stages.push_back({stage.component, stage.name, stage.position, stage.shares_packed, {}});
+  plan_.stages.push_back({stage.component, stage.name, stage.position, stage.shares_packed, {}, SIZE_MAX});
   Sized& sized = stages_.emplace_back();
   sized.graphs.push_back(std::move(stage.graph));
   sized.stage = std::move(stage);
@@ -162,48 +163,50 @@ size_t MemoryPlanner::Draft::carried(int jobs) const {
   return sum + kDecodersKept * pixels;
 }
 
-MemoryUse MemoryPlanner::Draft::use_of(const Sized& sized, const Graph& graph) const {
-  const Weights& weights = planner_.pipeline_.component(sized.stage.component).weights;
-  CompileOptions options{plan_.precision, plan_.attention_slicing, sized.stage.takes_tiling && plan_.vae_tiling};
-  const MemoryUse all = planner_.backend_.plan(graph, weights, options);
-  if (!plan_.weight_streaming) return all;
-  // If weights pass through memory, a stage that shares another's weights lets all of them pass;
-  // the other stage keeps as many as fit.
-  if (sized.stage.shares_packed) {
-    options.mapped_limit = 0;
-    return planner_.backend_.plan(graph, weights, options);
-  }
-  // A component's programs are resident together. What they pack was measured before any weight
-  // passes through memory.
-  size_t packed = 0;
-  int stages = 0;
-  for (const PlannedStage& other : plan_.stages) {
-    if (other.component != sized.stage.component) continue;
-    packed += other.shares_packed ? other.use.mapped : other.use.weights;
-    ++stages;
-  }
-  if (stages == 1) packed = all.weights;
-  const size_t besides = plan_.program_bytes + plan_.carried_bytes + plan_.owned_bytes + packed + all.work();
-  options.mapped_limit = limit_ > besides ? limit_ - besides : 0;
-  return planner_.backend_.plan(graph, weights, options);
+CompileOptions MemoryPlanner::Draft::options_of(const Sized& sized) const {
+  return {plan_.precision, plan_.attention_slicing, sized.stage.takes_tiling && plan_.vae_tiling};
 }
 
-// If weights pass through memory, as many stay as fit beside the work memory of the largest size.
-MemoryUse MemoryPlanner::Draft::max_of(const Sized& sized) const {
-  MemoryUse most = use_of(sized, sized.graphs[0]);
-  for (size_t i = 1; i < sized.graphs.size(); ++i) {
-    const MemoryUse other = use_of(sized, sized.graphs[i]);
-    most.weights = std::max(most.weights, other.weights);
-    most.mapped = plan_.weight_streaming ? std::min(most.mapped, other.mapped) : std::max(most.mapped, other.mapped);
-    if (other.work() <= most.work()) continue;
-    most.arena = other.arena;
-    most.scratch = other.scratch;
+// How many bytes of its weights a stage may keep, if weights pass through memory. Those of stages that
+// run once for an image pass, and those of a stage that shares another's; the others keep as many as
+// fit beside the work memory of the largest size.
+size_t MemoryPlanner::Draft::weights_limit(const Sized& sized) const {
+  if (!plan_.weight_streaming) return SIZE_MAX;
+  if (sized.stage.shares_packed || sized.stage.position == StagePosition::kBeforeSteps) return 0;
+  const Weights& weights = planner_.pipeline_.component(sized.stage.component).weights;
+  size_t work = 0;
+  for (const Graph& graph : sized.graphs)
+    work = std::max(work, planner_.backend_.plan(graph, weights, options_of(sized)).work());
+  // A component's programs are resident together. The others of it come first in the plan.
+  size_t besides = plan_.program_bytes + plan_.carried_bytes + plan_.owned_bytes + work;
+  for (const PlannedStage& other : plan_.stages)
+    if (other.component == sized.stage.component && other.name != sized.stage.name)
+      besides += other.shares_packed ? other.use.mapped : other.use.weights;
+  return limit_ > besides ? limit_ - besides : 0;
+}
+
+// The most of any size.
+MemoryUse MemoryPlanner::Draft::use_of(const Sized& sized, size_t limit) const {
+  const Weights& weights = planner_.pipeline_.component(sized.stage.component).weights;
+  CompileOptions options = options_of(sized);
+  options.weights_limit = limit;
+  MemoryUse most;
+  for (const Graph& graph : sized.graphs) {
+    const MemoryUse use = planner_.backend_.plan(graph, weights, options);
+    most.weights = std::max(most.weights, use.weights);
+    most.mapped = std::max(most.mapped, use.mapped);
+    if (use.work() <= most.work()) continue;
+    most.arena = use.arena;
+    most.scratch = use.scratch;
   }
   return most;
 }
 
 size_t MemoryPlanner::Draft::measure() {
-  for (size_t i = 0; i < stages_.size(); ++i) plan_.stages[i].use = max_of(stages_[i]);
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    plan_.stages[i].weights_limit = weights_limit(stages_[i]);
+    plan_.stages[i].use = use_of(stages_[i], plan_.stages[i].weights_limit);
+  }
   return plan_.peak_bytes = peak_of(plan_);
 }
 

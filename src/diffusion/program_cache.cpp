@@ -21,16 +21,16 @@ void make_room(Programs& programs, size_t most) {
     programs.erase(std::ranges::min_element(programs, {}, [](const auto& entry) { return entry.second.used; }));
 }
 
-std::vector<size_t> mapped(const EnginePlan& plan) {
-  std::vector<size_t> bytes;
-  for (const PlannedStage& stage : plan.stages) bytes.push_back(stage.use.mapped);
-  return bytes;
+std::vector<size_t> weights_limits(const EnginePlan& plan) {
+  std::vector<size_t> limits;
+  for (const PlannedStage& stage : plan.stages) limits.push_back(stage.weights_limit);
+  return limits;
 }
 
 bool makes_other_programs(const EnginePlan& a, const EnginePlan& b) {
   return a.precision != b.precision || a.attention_slicing != b.attention_slicing || a.vae_tiling != b.vae_tiling ||
          a.components_in_turn != b.components_in_turn || a.weight_streaming != b.weight_streaming ||
-         (a.weight_streaming && mapped(a) != mapped(b));
+         (a.weight_streaming && weights_limits(a) != weights_limits(b));
 }
 
 }  // namespace
@@ -57,7 +57,7 @@ bool ProgramCache::packs_in_turn() const {
 
 CompileOptions ProgramCache::compile_options(const PipelineStage& stage) const {
   return {plan_.precision, plan_.attention_slicing, stage.takes_tiling && plan_.vae_tiling,
-          plan_.weight_streaming ? plan_.use(stage.name).mapped : SIZE_MAX};
+          plan_.weights_limit(stage.name)};
 }
 
 std::unique_ptr<BoundProgram> ProgramCache::build(const PipelineStage& stage, int jobs) const {

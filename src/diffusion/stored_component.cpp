@@ -54,8 +54,7 @@ std::vector<StoredName> text_names(const StoredComponent& at, const std::string&
     return {{at.prefix + stored.name, stored.third, 3}};
   }
   const bool prefixed = name.starts_with(kTextModel);
-  return {{at.prefix + name},
-          {at.prefix + (prefixed ? name.substr(std::size(kTextModel) - 1) : kTextModel + name)}};
+  return {{at.prefix + name}, {at.prefix + (prefixed ? name.substr(std::size(kTextModel) - 1) : kTextModel + name)}};
 }
 
 // The first of the names that the file has, else the first.
@@ -86,9 +85,8 @@ int projection_width(const Checkpoint& file, const StoredComponent& at, const st
   for (const StoredName& stored : text_names(at, kProjection)) {
     const Shape* shape = file.shape_of(stored.name);
     if (!shape) continue;
-    const bool possible = shape->size() == 2 && std::ranges::all_of(*shape, [](int64_t size) {
-                            return size >= 1 && size <= kMaxWidth;
-                          });
+    const bool possible =
+        shape->size() == 2 && std::ranges::all_of(*shape, [](int64_t size) { return size >= 1 && size <= kMaxWidth; });
     INKSTONE_CHECK(possible, source, ": the tensor ", stored.name, " is ", to_string(*shape),
                    ": impossible in a model");
     return static_cast<int>(stored.transposed ? shape->back() : shape->front());
@@ -120,8 +118,8 @@ bool has_text_encoder(const Checkpoint& file, const StoredComponent& at) {
 
 UnetConfig unet_config_of(const Checkpoint& file, const StoredComponent& at, const std::string& source) {
   return unet_config_of(
-      shapes_of(file),
-      [&](const std::string& name, const UnetConfig& so_far) { return unet_name(at, name, so_far); }, source);
+      shapes_of(file), [&](const std::string& name, const UnetConfig& so_far) { return unet_name(at, name, so_far); },
+      source);
 }
 
 VaeConfig vae_config_of(const Checkpoint& file, const StoredComponent& at, const std::string& source) {
@@ -144,9 +142,8 @@ ClipConfig clip_config_of(const Checkpoint& file, const StoredComponent& at, con
 
 Weights unet_weights(const Checkpoint& file, const StoredComponent& at, const UnetConfig& config,
                      std::span<const WeightSpec> specs) {
-  return file.take(specs, [&](const std::string& spec) -> std::vector<StoredName> {
-    return {{unet_name(at, spec, config)}};
-  });
+  return file.take(specs,
+                   [&](const std::string& spec) -> std::vector<StoredName> { return {{unet_name(at, spec, config)}}; });
 }
 
 Weights vae_weights(const Checkpoint& file, const StoredComponent& at, const VaeConfig& config,

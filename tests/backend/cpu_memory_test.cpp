@@ -49,9 +49,9 @@ size_t file_bytes_resident() {
   return 0;
 }
 
-class MappedProgram : public testing::Test {
+class ChainProgram : public testing::Test {
  protected:
-  MappedProgram() {
+  ChainProgram() {
     std::vector<StoredTensor> views;
     std::string data;
     for (int i = 0; i < kLayers; ++i) {
@@ -63,10 +63,7 @@ class MappedProgram : public testing::Test {
     write_file(file_, std::as_bytes(std::span(text)));
     weights_ = Weights::open_files({file_});
   }
-  ~MappedProgram() override { std::filesystem::remove(file_); }
-  void SetUp() override {
-    if (uses_onednn(DType::kF32)) GTEST_SKIP() << "oneDNN reads packed weights, not the file's";
-  }
+  ~ChainProgram() override { std::filesystem::remove(file_); }
 
   Tensor run(const CompileOptions& options, MemoryUse* use = nullptr) {
     const auto program = cpu_->compile(graph_, weights_, options);
@@ -91,6 +88,12 @@ class MappedProgram : public testing::Test {
   size_t grown_ = 0, rested_ = 0;
 };
 
+class MappedProgram : public ChainProgram {
+  void SetUp() override {
+    if (uses_onednn(DType::kF32)) GTEST_SKIP() << "oneDNN reads packed weights, not the file's";
+  }
+};
+
 TEST_F(MappedProgram, reads_weights_where_they_lie_and_gives_them_back_at_rest) {
   MemoryUse use;
   run({}, &use);
@@ -104,13 +107,40 @@ TEST_F(MappedProgram, keeps_to_a_limit_without_changing_a_bit) {
   const Tensor right = run({});
   for (const size_t layers : {0, 2, 5, 15}) {
     CompileOptions options;
-    options.mapped_limit = layers * kLayerBytes;
+    options.weights_limit = layers * kLayerBytes;
     MemoryUse use;
     const Tensor passed = run(options, &use);
     EXPECT_EQ(std::memcmp(passed.data(), right.data(), right.bytes()), 0) << layers;
     EXPECT_EQ(use.mapped, std::max<size_t>(1, layers) * kLayerBytes) << "one layer at a time is the least";
     EXPECT_EQ(cpu_->plan(graph_, weights_, options).mapped, use.mapped);
     EXPECT_LE(grown_, use.mapped + (kLayerBytes / 2)) << layers;
+  }
+}
+
+// Where oneDNN multiplies, weights beyond the limit are packed for each call.
+class PackedProgram : public ChainProgram {
+  void SetUp() override {
+    if (!uses_onednn(DType::kBF16)) GTEST_SKIP() << "our own products read the file's weights";
+  }
+};
+
+TEST_F(PackedProgram, keeps_to_a_limit_without_changing_a_bit) {
+  constexpr size_t kPacked = kLayerBytes / 2;  // of a layer in bf16
+  CompileOptions options{.precision = Precision::kBf16};
+  MemoryUse whole;
+  const Tensor right = run(options, &whole);
+  EXPECT_EQ(whole.weights, kLayers * kPacked);
+  for (const size_t layers : {0, 4, 9}) {
+    // While one is packed: its place, its elements as bf16, and as the file has them.
+    options.weights_limit = (layers + 3) * kPacked;
+    MemoryUse use;
+    const Tensor passed = run(options, &use);
+    EXPECT_EQ(std::memcmp(passed.data(), right.data(), right.bytes()), 0) << layers;
+    EXPECT_EQ(use.weights, layers * kPacked);
+    EXPECT_EQ(use.scratch, whole.scratch + 3 * kPacked);
+    const MemoryUse planned = cpu_->plan(graph_, weights_, options);
+    EXPECT_EQ(planned.weights, use.weights);
+    EXPECT_EQ(planned.scratch, use.scratch);
   }
 }
 

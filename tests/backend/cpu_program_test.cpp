@@ -148,7 +148,7 @@ TEST(CpuProgram, a_network_allocates_nothing_but_onednns_argument_tables) {
         const DType type = precision == Precision::kBf16 ? DType::kBF16 : DType::kF32;
         const bool own = cpu::algorithm_of(op::Linear{}, type) != cpu::ProductAlgorithm::kOneDnn;
         CompileOptions options{.precision = precision, .vae_tiling = true};
-        options.mapped_limit = limit;
+        options.weights_limit = limit;
         const Allocations seen = allocations_of_a_run(graph, options);
         EXPECT_LE(seen.number, own ? 0 : kForAProduct * products(graph));
         EXPECT_LE(seen.largest, kWords);

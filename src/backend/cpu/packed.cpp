@@ -89,27 +89,41 @@ std::byte* Staging::buffer(size_t bytes) {
   return memory_.get();
 }
 
-Memory pack(const dnnl::engine& engine, DType type, std::span<const std::byte> elements, const Packing& packing,
-            Staging& staging) {
+size_t Packer::staging_bytes(const Packing& packing) {
+  return static_cast<size_t>(count(packing.packed.dims())) * size_of(type_of(packing.packed));
+}
+
+Packer::Packer(const dnnl::engine& engine, DType type, std::span<const std::byte> elements, const Packing& packing,
+               std::byte* to, std::byte* staging)
+    : type_(type), wanted_(type_of(packing.packed)), elements_(elements), number_(count(packing.packed.dims())) {
   const memory::dims sizes = packing.packed.dims();
-  const DType wanted = type_of(packing.packed);
-  const int64_t number = count(sizes);
-  INKSTONE_CHECK(elements.size() == static_cast<size_t>(number) * size_of(type), "cpu: ", elements.size(), " bytes of ",
-                 name_of(type), " for a weight of ", to_string(sizes));
-  Memory result = allocate_pages(packed_bytes(packing.packed));
+  INKSTONE_CHECK(elements.size() == static_cast<size_t>(number_) * size_of(type), "cpu: ", elements.size(),
+                 " bytes of ", name_of(type), " for a weight of ", to_string(sizes));
   const memory::desc plain(sizes, packing.packed.data_type(), packing.strides);
   const bool stays = plain == packing.packed;
-  const std::byte* source = elements.data();
-  if (stays || type != wanted || !is_aligned(source, type)) {
-    std::byte* const to = stays ? result.get() : staging.buffer(static_cast<size_t>(number) * size_of(wanted));
-    convert(number, type, source, wanted, to);
-    source = to;
-  }
-  if (stays) return result;
-  memory from(plain, engine, const_cast<std::byte*>(source)), to(packing.packed, engine, result.get());
-  dnnl::stream stream(engine);
-  dnnl::reorder(from, to).execute(stream, from, to);
+  if (stays)
+    converted_ = to;
+  else if (type != wanted_ || !is_aligned(elements.data(), type))
+    converted_ = staging;
+  if (stays) return;
+  from_ = memory(plain, engine, converted_ ? converted_ : const_cast<std::byte*>(elements.data()));
+  to_ = memory(packing.packed, engine, to);
+  reorder_ = dnnl::reorder(from_, to_);
+}
+
+void Packer::run(dnnl::stream& stream) const {
+  if (converted_) convert(number_, type_, elements_.data(), wanted_, converted_);
+  if (!reorder_) return;
+  memory from = from_, to = to_;
+  reorder_.execute(stream, from, to);
   stream.wait();
+}
+
+Memory pack(const dnnl::engine& engine, DType type, std::span<const std::byte> elements, const Packing& packing,
+            Staging& staging) {
+  Memory result = allocate_pages(packed_bytes(packing.packed));
+  dnnl::stream stream(engine);
+  Packer(engine, type, elements, packing, result.get(), staging.buffer(Packer::staging_bytes(packing))).run(stream);
   return result;
 }
 

@@ -58,7 +58,25 @@ class PackedWeights {
   std::map<const std::byte*, std::vector<std::byte>> finite_;
 };
 
-// Elements in row-major order, of any type, into a form; in parallel.
+// Turns a tensor's elements, in row-major order and of any type, into a form; in parallel. The
+// elements and both places stay where they are.
+class Packer {
+ public:
+  // `staging` has staging_bytes(packing); it holds the elements while they are converted.
+  Packer(const dnnl::engine& engine, DType type, std::span<const std::byte> elements, const Packing& packing,
+         std::byte* to, std::byte* staging);
+  static size_t staging_bytes(const Packing& packing);
+  void run(dnnl::stream& stream) const;
+
+ private:
+  DType type_, wanted_;
+  std::span<const std::byte> elements_;
+  int64_t number_;
+  std::byte* converted_ = nullptr;  // where the elements go in the wanted type; null: they have it
+  dnnl::memory from_, to_;
+  dnnl::reorder reorder_;  // none if the form is row-major
+};
+
 Memory pack(const dnnl::engine& engine, DType type, std::span<const std::byte> elements, const Packing& packing,
             Staging& staging);
 

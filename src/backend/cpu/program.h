@@ -22,18 +22,27 @@ class CpuPlan {
   const Graph& graph() const { return *graph_; }
   std::span<const Call> calls() const { return lowering_->calls(); }
   const compile::ArenaPlan& arena() const { return arena_; }
-  // For each call: the mapped weights that leave memory when it is done.
-  std::span<const std::vector<MappedRead>> passing() const { return passing_; }
+  // What passes through memory with a call: mapped weights, which leave when it is done, and which of
+  // Call::weights are packed for it each time, into a place that all calls share.
+  struct Passing {
+    std::vector<MappedRead> mapped;
+    std::vector<size_t> packed;
+  };
+  std::span<const Passing> passing() const { return passing_; }  // for each call
+  size_t passing_offset() const { return scratch_; }             // of that place in the scratch memory
   const MemoryUse& memory() const { return memory_; }
 
  private:
+  struct Fresh;
+  std::vector<Fresh> fresh_weights(const CompileOptions& options, const Weights* weights);
   void plan_weights(const CompileOptions& options, const Weights* weights);
 
   // On the heap, because calls refer to it.
   std::unique_ptr<const Graph> graph_;
   std::unique_ptr<const Lowering> lowering_;
   compile::ArenaPlan arena_;
-  std::vector<std::vector<MappedRead>> passing_;
+  std::vector<Passing> passing_;
+  size_t scratch_ = 0;  // of the calls themselves
   MemoryUse memory_;
 };
 
@@ -58,7 +67,7 @@ class CpuProgram : public Program {
   std::byte* weight(const Packing& packing, Staging& staging);
   std::byte* constant(const Node& node, const Packing& packing, Staging& staging);
   kernels::MappedWeight mapped(int node, Staging& staging);
-  void release(std::span<const MappedRead> mapped) const;
+  void release(std::span<const MappedRead> reads) const;
   void run_timed(const HostTensors& host);
 
   CpuPlan plan_;
@@ -69,7 +78,15 @@ class CpuProgram : public Program {
   size_t inputs_ = 0;
   std::vector<std::byte*> used_;  // of packed_
   std::vector<Memory> constants_;
-  std::vector<Launch> launches_;  // of plan_.calls()
+  struct PassingWeight {
+    const std::string* name;
+    Packer packer;
+  };
+  std::vector<std::byte*> passing_weights(size_t call, std::byte* place);
+  void launch(size_t call, const HostTensors& host);
+
+  std::vector<Launch> launches_;                            // of plan_.calls()
+  std::vector<std::vector<PassingWeight>> passing_packed_;  // before each of them
   // Bytes that each of them reads and writes.
   std::vector<double> bytes_;
   MemoryUse memory_;
