@@ -9,20 +9,13 @@
 #include <string>
 #include <vector>
 
-#include "weights/weights.h"
+#include "weights/file_tensors.h"
 
 namespace inkstone {
 
-struct Safetensors {
-  // F32, F16 and BF16, in the order of their bytes
-  std::vector<WeightView> tensors;
-  // tensors of other element types: name, type
-  std::vector<std::pair<std::string, std::string>> unread;
-};
-
-// Views into `file`; throws Error naming `source`, the tensor and the numbers. Allocates no more
-// memory than the header's own text needs.
-Safetensors parse_safetensors(std::span<const std::byte> file, const std::string& source);
+// Views into `file`, in the order of their bytes; throws Error naming `source`, the tensor and the
+// numbers. Allocates no more memory than the header's own text needs.
+FileTensors parse_safetensors(std::span<const std::byte> file, const std::string& source);
 
 struct StoredTensor {
   std::string name;
