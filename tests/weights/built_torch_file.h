@@ -10,7 +10,7 @@ namespace inkstone {
 
 inline std::string little(uint64_t number, size_t bytes) {
   std::string text;
-  for (size_t i = 0; i < bytes; ++i) text += static_cast<char>(number >> (8 * i));
+  for (size_t i = 0; i < bytes; ++i, number >>= 8) text += static_cast<char>(number);
   return text;
 }
 
