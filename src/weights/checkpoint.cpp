@@ -5,7 +5,7 @@
 namespace inkstone {
 
 Checkpoint::Checkpoint(const std::filesystem::path& file) : file_(std::make_shared<const MappedFile>(file)) {
-  FileTensors parsed = parse_tensors(file_->bytes(), file.string());
+  ParsedTensors parsed = parse_tensors(file_->bytes(), file.string());
   unread_.insert(parsed.unread.begin(), parsed.unread.end());
   for (WeightView& view : parsed.tensors) {
     std::string name = view.name;

@@ -188,13 +188,13 @@ std::vector<Parsed> parse_header(std::string_view header, const std::string& sou
 
 }  // namespace
 
-FileTensors parse_safetensors(std::span<const std::byte> file, const std::string& source) {
+ParsedTensors parse_safetensors(std::span<const std::byte> file, const std::string& source) {
   const uint64_t length = header_length(file, source);
   const auto data = file.subspan(8 + length);
   const std::string_view header(reinterpret_cast<const char*>(file.data()) + 8, length);
   const std::vector<Parsed> parsed = parse_header(header, source);
   check_layout(parsed, 8 + length, data.size(), source);
-  FileTensors result;
+  ParsedTensors result;
   for (const Parsed& tensor : parsed) {
     if (!tensor.type->type) {
       result.unread.emplace_back(tensor.name, tensor.type->name);

@@ -9,13 +9,13 @@
 #include <string>
 #include <vector>
 
-#include "weights/file_tensors.h"
+#include "weights/parsed_tensors.h"
 
 namespace inkstone {
 
 // Views into `file`, in the order of their bytes; throws Error naming `source`, the tensor and the
 // numbers. Allocates no more memory than the header's own text needs.
-FileTensors parse_safetensors(std::span<const std::byte> file, const std::string& source);
+ParsedTensors parse_safetensors(std::span<const std::byte> file, const std::string& source);
 
 struct StoredTensor {
   std::string name;

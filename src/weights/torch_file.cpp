@@ -83,7 +83,7 @@ class TorchFileReader {
     read(2 * uint64_t{file.size()});
   }
 
-  FileTensors found() { return std::move(found_); }
+  ParsedTensors found() { return std::move(found_); }
 
  private:
   void read(uint64_t most_copied) {
@@ -261,12 +261,12 @@ class TorchFileReader {
   ZipEntries entries_;
   std::string folder_;
   Pickle pickle_;
-  FileTensors found_;
+  ParsedTensors found_;
 };
 
 }  // namespace
 
-FileTensors parse_torch_file(std::span<const std::byte> file, const std::string& source) {
+ParsedTensors parse_torch_file(std::span<const std::byte> file, const std::string& source) {
   return TorchFileReader(file, source).found();
 }
 

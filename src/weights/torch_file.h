@@ -9,7 +9,7 @@
 #include <span>
 #include <string>
 
-#include "weights/file_tensors.h"
+#include "weights/parsed_tensors.h"
 
 namespace inkstone {
 
@@ -17,6 +17,6 @@ namespace inkstone {
 // themselves, and what is no tensor, come as unread. Throws Error naming `source`, the tensor and
 // the numbers. What has to be copied because of its strides or as fp8 takes at most twice the
 // file's bytes.
-FileTensors parse_torch_file(std::span<const std::byte> file, const std::string& source);
+ParsedTensors parse_torch_file(std::span<const std::byte> file, const std::string& source);
 
 }  // namespace inkstone

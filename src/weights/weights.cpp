@@ -26,7 +26,7 @@ std::string listed(const std::vector<std::string>& items, const char* what) {
 
 void Weights::add_file(const std::filesystem::path& file) {
   files_.push_back(std::make_shared<const MappedFile>(file));
-  FileTensors parsed = parse_tensors(files_.back()->bytes(), file.string());
+  ParsedTensors parsed = parse_tensors(files_.back()->bytes(), file.string());
   for (WeightView& view : parsed.tensors) {
     const auto found = by_name_.find(view.name);
     INKSTONE_CHECK(found == by_name_.end(), file.string(), ": the tensor ", shown(view.name), " stands in ",

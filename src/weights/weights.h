@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "base/tensor.h"
 #include "weights/copied_weight.h"
-#include "weights/file_tensors.h"
+#include "weights/parsed_tensors.h"
 #include "weights/weight_view.h"
 
 namespace inkstone {

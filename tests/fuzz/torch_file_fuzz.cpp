@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "weights/built_torch_file.h"
-#include "weights/file_tensors.h"
+#include "weights/parsed_tensors.h"
 
 namespace {
 

@@ -23,7 +23,7 @@ std::string file_of(const std::string& header, size_t data_bytes) {
   return length_bytes(header.size()) + header + std::string(data_bytes, '\1');
 }
 
-FileTensors parse(const std::string& file) {
+ParsedTensors parse(const std::string& file) {
   return parse_safetensors(std::as_bytes(std::span(file)), "a.safetensors");
 }
 
@@ -46,7 +46,7 @@ TEST(Safetensors, what_was_written_is_read) {
   const std::string file =
       safetensors_header(stored) + std::string(24, 'a') + std::string(2, 'b') + std::string(10, 'c');
   EXPECT_EQ(safetensors_header(stored).size() % 8, 0u);
-  const FileTensors parsed = parse(file);
+  const ParsedTensors parsed = parse(file);
   ASSERT_EQ(parsed.tensors.size(), 3u);
   for (size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(parsed.tensors[i].name, stored[i].name);
@@ -59,7 +59,7 @@ TEST(Safetensors, what_was_written_is_read) {
 TEST(Safetensors, integers_may_be_present_and_are_not_read) {
   const std::string header =
       R"({"ids":)" + tensor("I64", "[1,2]", "[0,16]") + R"(,"w":)" + tensor("F16", "[2]", "[16,20]") + "}";
-  const FileTensors parsed = parse(file_of(header, 20));
+  const ParsedTensors parsed = parse(file_of(header, 20));
   ASSERT_EQ(parsed.tensors.size(), 1u);
   EXPECT_EQ(parsed.tensors[0].name, "w");
   EXPECT_EQ(parsed.unread, (std::vector<std::pair<std::string, std::string>>{{"ids", "I64"}}));
@@ -108,7 +108,7 @@ TEST(Safetensors, a_header_of_any_length_is_read) {
 TEST(Safetensors, tensors_without_elements_are_read) {
   const std::string header = R"({"scaled_fp8":)" + tensor("F8_E4M3", "[0]", "[0,0]") + R"(,"w":)" +
                              tensor("F32", "[2]", "[0,8]") + R"(,"none":)" + tensor("F16", "[3,0]", "[8,8]") + "}";
-  const FileTensors parsed = parse(file_of(header, 8));
+  const ParsedTensors parsed = parse(file_of(header, 8));
   ASSERT_EQ(parsed.tensors.size(), 3u);
   EXPECT_EQ(parsed.tensors[0].name, "scaled_fp8");
   EXPECT_EQ(parsed.tensors[1].name, "w");

@@ -237,7 +237,7 @@ TEST(TorchFile, sizes_that_cannot_be_counted_are_not_read) {
                                                   {"often", pickled_tensor(kSix, 0, {1'000'000'000}, {0})},
                                                   {"empty", pickled_tensor(kSix, 0, {kHuge, kHuge, 0}, {0, 0, 1})},
                                                   {"windows", pickled_tensor(kSix, 0, {4, 3}, {1, 1})}})));
-  const FileTensors found = parse_torch_file(std::as_bytes(std::span(file)), "a.ckpt");
+  const ParsedTensors found = parse_torch_file(std::as_bytes(std::span(file)), "a.ckpt");
   EXPECT_TRUE(found.tensors.empty());
   EXPECT_EQ(found.unread.size(), 4u);
 }
@@ -280,7 +280,7 @@ TEST(TorchFile, a_pickle_without_a_dict_is_refused) {
 TEST(TorchFile, an_ordered_dict_may_be_made_of_pairs) {
   const std::string pair = "](" + pickled_text("w") + pickled_tensor(kSix, 0, {6}, {1}) + "e";
   const std::string file = built_torch_file(whole_pickle("ccollections\nOrderedDict\n]" + pair + "a\x85R"));
-  const FileTensors found = parse_torch_file(std::as_bytes(std::span(file)), "a.ckpt");
+  const ParsedTensors found = parse_torch_file(std::as_bytes(std::span(file)), "a.ckpt");
   ASSERT_EQ(found.tensors.size(), 1u);
   EXPECT_EQ(found.tensors[0].shape, (Shape{6}));
 }

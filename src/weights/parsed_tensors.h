@@ -12,7 +12,7 @@
 
 namespace inkstone {
 
-struct FileTensors {
+struct ParsedTensors {
   // F32, F16, BF16, and fp8, which is read as F16
   std::vector<WeightView> tensors;
   // what else has a name: its name, its type
@@ -22,6 +22,6 @@ struct FileTensors {
 // Of a safetensors file (safetensors.h) or of what torch.save writes (torch_file.h). Refuses other
 // files by what they are, and weights that need a scale for each tensor. Throws Error naming
 // `source`.
-FileTensors parse_tensors(std::span<const std::byte> file, const std::string& source);
+ParsedTensors parse_tensors(std::span<const std::byte> file, const std::string& source);
 
 }  // namespace inkstone

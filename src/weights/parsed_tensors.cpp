@@ -1,4 +1,4 @@
-#include "weights/file_tensors.h"
+#include "weights/parsed_tensors.h"
 
 #include <algorithm>
 #include <string_view>
@@ -27,9 +27,9 @@ bool is_torch_zip(std::string_view start) { return start.starts_with("PK") && !(
 
 }  // namespace
 
-FileTensors parse_tensors(std::span<const std::byte> file, const std::string& source) {
+ParsedTensors parse_tensors(std::span<const std::byte> file, const std::string& source) {
   const std::string_view start(reinterpret_cast<const char*>(file.data()), std::min<size_t>(file.size(), 9));
-  FileTensors found = is_torch_zip(start) ? parse_torch_file(file, source) : parse_safetensors(file, source);
+  ParsedTensors found = is_torch_zip(start) ? parse_torch_file(file, source) : parse_safetensors(file, source);
   for (const WeightView& view : found.tensors) check_unscaled(view.name, source);
   for (const auto& [name, type] : found.unread) check_unscaled(name, source);
   return found;
