@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "base/error.h"
@@ -206,15 +207,23 @@ ParsedTensors parse_safetensors(std::span<const std::byte> file, const std::stri
   return result;
 }
 
-std::string safetensors_header(std::span<const StoredTensor> tensors) {
-  std::string json = "{\"__metadata__\":{\"format\":\"pt\"}";
+std::string safetensors_header(std::span<const StoredTensor> tensors,
+                               const std::map<std::string, std::string>& metadata) {
+  INKSTONE_CHECK(tensors.size() <= kMaxTensors, "safetensors: ", tensors.size(), " tensors, at most ", kMaxTensors);
+  JsonObject about{{"format", "pt"}};
+  for (const auto& [key, value] : metadata) about[key] = value;
+  std::string json = "{\"__metadata__\":" + json_text(about);
+  std::set<std::string_view> names{"__metadata__"};
   size_t at = 0;
   for (const StoredTensor& tensor : tensors) {
     const auto* type = std::ranges::find(kTypes, std::optional(tensor.type), &StoredType::type);
     INKSTONE_CHECK(type != std::end(kTypes), "safetensors: ", tensor.name, " of ", name_of(tensor.type),
                    " is not written");
+    INKSTONE_CHECK(names.insert(tensor.name).second, "safetensors: the name ", shown(tensor.name), " stands twice");
+    INKSTONE_CHECK(clean_utf8(tensor.name) == tensor.name, "safetensors: the name ", shown(tensor.name),
+                   " is no UTF-8 text");
     const size_t end = at + bytes(tensor.shape, tensor.type);
-    json += ",\"" + tensor.name + "\":{\"dtype\":\"" + std::string(type->name) +
+    json += "," + json_text(Json(tensor.name)) + ":{\"dtype\":\"" + std::string(type->name) +
             "\",\"shape\":" + to_string(tensor.shape) + ",\"data_offsets\":[" + std::to_string(at) + "," +
             std::to_string(end) + "]}";
     at = end;

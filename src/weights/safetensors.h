@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,6 +24,9 @@ struct StoredTensor {
   DType type = DType::kF32;
 };
 // The bytes before the tensors' bytes, padded to 8, for tensors that are written in this order.
-std::string safetensors_header(std::span<const StoredTensor> tensors);
+// Says {"format": "pt"} of the file, and `metadata`. Throws Error for a name that a reader would
+// refuse.
+std::string safetensors_header(std::span<const StoredTensor> tensors,
+                               const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace inkstone
