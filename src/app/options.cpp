@@ -43,7 +43,7 @@ const Setting kSettings[] = {
     {"out", "output o outdir", "Image", "FILE.png", "where to write [a name from prompt and seed]: .png, .jpg or .webp; a folder: such a name\nin it (FOLDER/ is made); -: standard output. A file that is there is replaced.\nWith several images, the seed is added: FILE-SEED.png", kG, &Options::out},
     {"no-clobber", "", "Image", "", "a file that is there is not replaced", kG, &Options::no_clobber},
 
-    {"model", "m", "Model and machine", "FILE|DIR|HUB-ID", "a single file of SD 1.x, 2.x or SDXL (.safetensors), a folder in diffusers' layout, or\nthe ORG/NAME of one that inkstone pull has brought [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
+    {"model", "m", "Model and machine", "FILE|DIR|HUB-ID", "a single file of SD 1.x, 2.x or SDXL (.safetensors, .ckpt), a folder in diffusers' layout,\nor the ORG/NAME of one that inkstone pull has brought [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
     {"model", "m", "Model", "MODEL", "a model on the Hugging Face hub: ORG/NAME, or ORG/NAME@REVISION for a branch, tag or\ncommit [main]", kP, &Options::model},
     {"vae", "vae-path", "Model and machine", "FILE|DIR", "a VAE in place of the model's own: a file with nothing else, or with a whole model, or a\nfolder with its config.json", kG | kI | kB | kE | kW | kS, &Options::vae},
     {"unet", "diffusion-model", "Model and machine", "FILE|DIR", "a U-Net in place of the model's own", kG | kI | kB | kE | kW | kS, &Options::unet},

@@ -69,7 +69,7 @@ std::string why_no_weights(const HubListing& listing, const std::string& network
   const std::string wanted = variant == WeightVariant::kFp16   ? "the variant fp16 of the weights"
                              : variant == WeightVariant::kNone ? "the full weights (variant none)"
                                                                : "weights";
-  return "its " + network + " has not " + wanted + " as safetensors, which alone are read (it has " +
+  return "its " + network + " has not " + wanted + " as safetensors, which alone are fetched (it has " +
          some_of(std::move(there)) + ")";
 }
 

@@ -37,16 +37,15 @@ std::string listed(const std::vector<std::string>& names) {
   return names.size() > kShown ? text + " and " + std::to_string(names.size() - kShown) + " more" : text;
 }
 
+// By its name; what it really is, its reader sees.
 bool is_checkpoint(const fs::path& file) {
-  const std::string kind = file.extension().string();
-  return kind == ".safetensors" || kind == ".ckpt" || kind == ".pt" || kind == ".pth" || kind == ".bin" ||
-         kind == ".gguf";
+  constexpr std::string_view kKinds[] = {".safetensors", ".ckpt", ".pt", ".pth", ".bin"};
+  return std::ranges::find(kKinds, file.extension().string()) != std::end(kKinds);
 }
 
 constexpr const char* kWanted =
-    "a model is a .safetensors file that holds all of it, or a folder in diffusers' layout: model_index.json, unet/, "
-    "vae/, "
-    "text_encoder/, tokenizer/, scheduler/";
+    "a model is a .safetensors or .ckpt file that holds all of it, or a folder in diffusers' layout: model_index.json, "
+    "unet/, vae/, text_encoder/, tokenizer/, scheduler/";
 
 void check_layout(const fs::path& folder) {
   if (is_listed(folder / kIndex)) return;
@@ -92,11 +91,11 @@ fs::path find_model(const std::string& folder_or_hub_id) {
     check_layout(folder);
     return folder;
   }
-  if (is_listed(folder) && folder.extension() == ".safetensors") return folder;
+  if (is_listed(folder) && is_checkpoint(folder)) return folder;
   INKSTONE_CHECK(!is_listed(folder), folder.string(), " is a file; ", kWanted,
-                 folder.filename() == kIndex ? "; name the folder it lies in"
-                 : is_checkpoint(folder)     ? "; other checkpoints are not read, convert it to safetensors"
-                                             : "");
+                 folder.filename() == kIndex     ? "; name the folder it lies in"
+                 : folder.extension() == ".gguf" ? "; GGUF is not read, get the model as safetensors"
+                                                 : "");
   const HubId id = parse_hub_id(folder_or_hub_id);
   INKSTONE_CHECK(!id.name.empty(), "there is no model folder ", folder_or_hub_id,
                  ", and it is no hub id (owner/name); ", kWanted);

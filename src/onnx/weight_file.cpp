@@ -1,13 +1,13 @@
 #include "onnx/weight_file.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/parallel.h"
+#include "weights/convert.h"
 
 namespace inkstone::onnx_export {
 namespace {
@@ -37,38 +37,7 @@ class Sink {
   size_t at_ = 0;
 };
 
-std::span<const std::byte> piece_of(const WeightView& view, int64_t begin, int64_t end) {
-  const size_t size = size_of(view.type);
-  return view.bytes.subspan(static_cast<size_t>(begin) * size, static_cast<size_t>(end - begin) * size);
-}
-
-void check_range(const WeightView& view, std::span<const float> values, int64_t first) {
-  const auto large = std::ranges::find_if(values, [](float v) { return std::fabs(v) > kLargestF16; });
-  INKSTONE_CHECK(large == values.end(), "the weight ", view.name, " has ", *large, " at element ",
-                 first + (large - values.begin()), " of ", to_string(view.shape),
-                 ", more than fp16 holds (65504): export with --precision fp32");
-}
-
-// Elements [begin, end) of a weight, in the order stored.
-std::vector<std::byte> converted(const WeightView& view, DType type, int64_t begin, int64_t end) {
-  const auto from = piece_of(view, begin, end);
-  if (view.type == type) return {from.begin(), from.end()};
-  const auto size = static_cast<size_t>(end - begin);
-  std::vector<std::byte> result(size * size_of(type));
-  std::vector<float> floats(type == DType::kF32 ? 0 : size);
-  auto* to = type == DType::kF32 ? reinterpret_cast<float*>(result.data()) : floats.data();
-  parallel_for(end - begin, 1 << 16, [&](int64_t first, int64_t last) {
-    to_float(view.type, from.data() + static_cast<size_t>(first) * size_of(view.type), to + first,
-             static_cast<size_t>(last - first));
-  });
-  if (type == DType::kF32) return result;
-  check_range(view, floats, begin);
-  auto* halves = reinterpret_cast<uint16_t*>(result.data());
-  parallel_for(end - begin, 1 << 16, [&](int64_t first, int64_t last) {
-    std::transform(floats.begin() + first, floats.begin() + last, halves + first, to_f16);
-  });
-  return result;
-}
+constexpr const char* kExportWider = "export with --precision fp32";
 
 template <typename T>
 void transpose(const std::byte* from, std::byte* to, int64_t rows, int64_t columns) {
@@ -83,7 +52,7 @@ void transpose(const std::byte* from, std::byte* to, int64_t rows, int64_t colum
 
 void write_transposed(const WeightView& view, DType type, Sink& sink) {
   const int64_t rows = view.shape[0], columns = count(view.shape) / std::max<int64_t>(1, rows);
-  const std::vector<std::byte> stored = converted(view, type, 0, rows * columns);
+  const std::vector<std::byte> stored = converted(view, 0, rows * columns, type, kExportWider);
   std::vector<std::byte> turned(stored.size());
   (type == DType::kF32 ? transpose<uint32_t> : transpose<uint16_t>)(stored.data(), turned.data(), rows, columns);
   sink.write(turned);
@@ -91,7 +60,8 @@ void write_transposed(const WeightView& view, DType type, Sink& sink) {
 
 void write_stored(const WeightView& view, DType type, Sink& sink) {
   const int64_t total = count(view.shape);
-  for (int64_t at = 0; at < total; at += kPiece) sink.write(converted(view, type, at, std::min(total, at + kPiece)));
+  for (int64_t at = 0; at < total; at += kPiece)
+    sink.write(converted(view, at, std::min(total, at + kPiece), type, kExportWider));
 }
 
 }  // namespace

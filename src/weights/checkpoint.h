@@ -15,7 +15,7 @@
 namespace inkstone {
 
 // A tensor of the file, or one of the equal parts of its rows, or a matrix with rows and columns
-// exchanged, which becomes owned.
+// exchanged, which is copied.
 struct StoredName {
   std::string name;
   int part = 0, parts = 1;
@@ -24,14 +24,17 @@ struct StoredName {
 
 class Checkpoint {
  public:
-  // A safetensors file. Throws Error naming the file and what is wrong.
+  // A safetensors file, or one of torch.save (.ckpt, .pt, .pth, .bin), which is read as data:
+  // nothing in it is run. Throws Error naming the file and what is wrong.
   explicit Checkpoint(const std::filesystem::path& file);
 
   const Shape* shape_of(const std::string& name) const;  // nullptr where there is no such tensor
+  // Also a tensor without elements, as markers are, and one whose type is not read.
+  bool has(const std::string& name) const;
   bool has_prefix(const std::string& prefix) const;
 
-  // The weights of one component, bound to its specs. `names` gives the names that the file may have for a
-  // spec's name; the first that is there counts. Throws as Weights::bind().
+  // The weights of one component, bound to its specs. `names` gives the names that the file may
+  // have for a spec's name; the first that is there counts. Throws as Weights::bind().
   using Names = std::function<std::vector<StoredName>(const std::string& spec)>;
   Weights take(std::span<const WeightSpec> specs, const Names& names) const;
 

@@ -1,6 +1,5 @@
 // Weights::open: which files of a component's folder hold its weights.
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "base/error.h"
@@ -17,12 +16,10 @@ namespace fs = std::filesystem;
 constexpr const char* kStems[] = {"model", "diffusion_pytorch_model"};
 constexpr const char* kSingles[] = {".safetensors", ".fp16.safetensors"};
 constexpr const char* kIndexes[] = {".safetensors.index.json", ".safetensors.index.fp16.json"};
+// As torch.save writes them. They are looked for after all others.
+constexpr const char* kTorchFiles[] = {"pytorch_model.bin", "pytorch_model.fp16.bin", "diffusion_pytorch_model.bin",
+                                       "diffusion_pytorch_model.fp16.bin"};
 constexpr size_t kMaxShards = 1000, kMaxIndexBytes = size_t{16} << 20;
-
-bool is_pickle(const fs::path& file) {
-  constexpr std::array kPickles{".bin", ".ckpt", ".pt", ".pth", ".pkl"};
-  return std::ranges::find(kPickles, file.extension().string()) != kPickles.end();
-}
 
 // Shard names come from a file: a plain name of a safetensors file in the same folder, nothing
 // else.
@@ -53,13 +50,15 @@ WeightMap read_index(const fs::path& index) {
 std::string why_not_found(const fs::path& folder) {
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) return "there is no folder " + folder.string();
-  std::string looked_for =
-      "model.safetensors or diffusion_pytorch_model.safetensors (also .fp16, or shards with .index.json)";
+  std::string why = folder.string() +
+                    " has no weights: looked for model.safetensors or diffusion_pytorch_model.safetensors (also .fp16, "
+                    "or shards with "
+                    ".index.json), pytorch_model.bin or diffusion_pytorch_model.bin (also .fp16)";
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
-    if (is_pickle(entry.path()))
-      return entry.path().string() +
-             " is a Python pickle, which runs code when read, and is refused; wanted beside it is " + looked_for;
-  return folder.string() + " has no weights: looked for " + looked_for;
+    if (const fs::path kind = entry.path().extension(); kind == ".bin" || kind == ".ckpt" || kind == ".pt")
+      return why + "; " + shown(entry.path().filename().string()) +
+             " is a pickle of another name, or a shard, and shards are read as safetensors alone";
+  return why;
 }
 
 std::set<std::string> shards_of(const WeightMap& map, const fs::path& index) {
@@ -107,7 +106,9 @@ Weights Weights::open_index(const fs::path& index) {
 }
 
 Weights Weights::open(const fs::path& folder) {
-  for (const WeightForm& form : weight_forms()) {
+  std::vector<WeightForm> forms = weight_forms();
+  for (const char* file : kTorchFiles) forms.push_back({file, false, false});
+  for (const WeightForm& form : forms) {
     const fs::path file = folder / form.file;
     if (!is_listed(file)) continue;
     Weights weights = form.index ? open_index(file) : open_files({file});
@@ -120,11 +121,7 @@ Weights Weights::open(const fs::path& folder) {
 Weights Weights::open_files(const std::vector<fs::path>& files) {
   Weights weights;
   if (!files.empty()) weights.source_ = files[0].string();
-  for (const fs::path& file : files) {
-    INKSTONE_CHECK(!is_pickle(file), file.string(),
-                   " is a Python pickle, which runs code when read, and is refused: convert it to safetensors");
-    weights.add_file(file);
-  }
+  for (const fs::path& file : files) weights.add_file(file);
   return weights;
 }
 

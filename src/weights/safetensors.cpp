@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "base/error.h"
@@ -19,14 +20,27 @@ constexpr size_t kMaxTensors = 100'000, kMaxValues = 10 * kMaxTensors;
 struct StoredType {
   std::string_view name;
   uint64_t bytes;
-  std::optional<DType> type;  // what we read
+  std::optional<DType> type;  // in which it is read
+  Float8 float8 = Float8::kNone;
 };
-constexpr StoredType kTypes[] = {{"F32", 4, DType::kF32}, {"F16", 2, DType::kF16}, {"BF16", 2, DType::kBF16},
-                                 {"F64", 8, {}},          {"I64", 8, {}},          {"U64", 8, {}},
-                                 {"C64", 8, {}},          {"I32", 4, {}},          {"U32", 4, {}},
-                                 {"I16", 2, {}},          {"U16", 2, {}},          {"I8", 1, {}},
-                                 {"U8", 1, {}},           {"BOOL", 1, {}},         {"F8_E4M3", 1, {}},
-                                 {"F8_E5M2", 1, {}},      {"F8_E8M0", 1, {}},      {"F8_E4M3FNUZ", 1, {}},
+constexpr StoredType kTypes[] = {{"F32", 4, DType::kF32},
+                                 {"F16", 2, DType::kF16},
+                                 {"BF16", 2, DType::kBF16},
+                                 {"F64", 8, {}},
+                                 {"I64", 8, {}},
+                                 {"U64", 8, {}},
+                                 {"C64", 8, {}},
+                                 {"I32", 4, {}},
+                                 {"U32", 4, {}},
+                                 {"I16", 2, {}},
+                                 {"U16", 2, {}},
+                                 {"I8", 1, {}},
+                                 {"U8", 1, {}},
+                                 {"BOOL", 1, {}},
+                                 {"F8_E4M3", 1, DType::kF16, Float8::kE4M3},
+                                 {"F8_E5M2", 1, DType::kF16, Float8::kE5M2},
+                                 {"F8_E8M0", 1, {}},
+                                 {"F8_E4M3FNUZ", 1, {}},
                                  {"F8_E5M2FNUZ", 1, {}}};
 
 struct Range {
@@ -42,19 +56,24 @@ struct Parsed {
 // Recognises what a file that is not safetensors probably is. The length of a header may look like
 // each of these, but the header itself begins with a brace.
 std::string known_stranger(std::string_view start) {
+  constexpr size_t kTarMark = 257;
   if (start.size() > 8 && start[8] == '{') return "";
   if (start.starts_with("version https://git-lfs"))
     return "is a Git LFS pointer, not the weights: run `git lfs pull` there";
-  if (start.starts_with("PK\x03\x04") || start.starts_with("\x80\x02"))
-    return "is a PyTorch pickle under another name; pickles run code when read and are refused: convert it to "
-           "safetensors";
+  constexpr const char* kSaveAgain = ": load it with PyTorch and save it again, or get it as safetensors";
+  if (start.starts_with("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"))
+    return std::string("was saved in PyTorch's form from before 1.6, which is not read") + kSaveAgain;
+  if (start.size() > kTarMark && start.substr(kTarMark).starts_with("ustar"))
+    return std::string("is a tar file, the form of PyTorch's first versions, which is not read") + kSaveAgain;
+  if (start.starts_with("\x80")) return std::string("is a Python pickle that is no file of PyTorch's") + kSaveAgain;
+  if (start.starts_with("PK")) return "is a zip file, not safetensors";
   if (start.starts_with("<")) return "is a web page, not weights: download it again";
   if (start.starts_with("GGUF")) return "is a GGUF file; safetensors is read";
   return "";
 }
 
 uint64_t header_length(std::span<const std::byte> file, const std::string& source) {
-  const std::string_view start(reinterpret_cast<const char*>(file.data()), std::min<size_t>(file.size(), 64));
+  const std::string_view start(reinterpret_cast<const char*>(file.data()), std::min<size_t>(file.size(), 512));
   const std::string stranger = known_stranger(start);
   INKSTONE_CHECK(stranger.empty(), source, " ", stranger);
   INKSTONE_CHECK(file.size() >= 8, source, " has ", file.size(),
@@ -87,7 +106,8 @@ const StoredType& stored_type(const Json& json, const std::string& tensor) {
   INKSTONE_CHECK(json.is_string(), tensor, ": dtype is not a string");
   const std::string_view name(json.get_string().data(), json.get_string().size());
   const auto* found = std::ranges::find(kTypes, name, &StoredType::name);
-  INKSTONE_CHECK(found != std::end(kTypes), tensor, " has the dtype ", shown(name), "; F32, F16 and BF16 are read");
+  INKSTONE_CHECK(found != std::end(kTypes), tensor, " has the dtype ", shown(name),
+                 "; F32, F16, BF16, F8_E4M3 and F8_E5M2 are read");
   return *found;
 }
 
@@ -169,33 +189,41 @@ std::vector<Parsed> parse_header(std::string_view header, const std::string& sou
 
 }  // namespace
 
-Safetensors parse_safetensors(std::span<const std::byte> file, const std::string& source) {
+ParsedTensors parse_safetensors(std::span<const std::byte> file, const std::string& source) {
   const uint64_t length = header_length(file, source);
   const auto data = file.subspan(8 + length);
   const std::string_view header(reinterpret_cast<const char*>(file.data()) + 8, length);
   const std::vector<Parsed> parsed = parse_header(header, source);
   check_layout(parsed, 8 + length, data.size(), source);
-  Safetensors result;
+  ParsedTensors result;
   for (const Parsed& tensor : parsed) {
     if (!tensor.type->type) {
       result.unread.emplace_back(tensor.name, tensor.type->name);
       continue;
     }
     const auto bytes = data.subspan(tensor.range.begin, tensor.range.end - tensor.range.begin);
-    result.tensors.push_back({tensor.name, tensor.shape, *tensor.type->type, bytes});
+    result.tensors.push_back({tensor.name, tensor.shape, *tensor.type->type, bytes, {tensor.type->float8, {}}});
   }
   return result;
 }
 
-std::string safetensors_header(std::span<const StoredTensor> tensors) {
-  std::string json = "{\"__metadata__\":{\"format\":\"pt\"}";
+std::string safetensors_header(std::span<const StoredTensor> tensors,
+                               const std::map<std::string, std::string>& metadata) {
+  INKSTONE_CHECK(tensors.size() <= kMaxTensors, "safetensors: ", tensors.size(), " tensors, at most ", kMaxTensors);
+  JsonObject about{{"format", "pt"}};
+  for (const auto& [key, value] : metadata) about[key] = value;
+  std::string json = "{\"__metadata__\":" + json_text(about);
+  std::set<std::string_view> names{"__metadata__"};
   size_t at = 0;
   for (const StoredTensor& tensor : tensors) {
     const auto* type = std::ranges::find(kTypes, std::optional(tensor.type), &StoredType::type);
     INKSTONE_CHECK(type != std::end(kTypes), "safetensors: ", tensor.name, " of ", name_of(tensor.type),
                    " is not written");
+    INKSTONE_CHECK(names.insert(tensor.name).second, "safetensors: the name ", shown(tensor.name), " stands twice");
+    INKSTONE_CHECK(clean_utf8(tensor.name) == tensor.name, "safetensors: the name ", shown(tensor.name),
+                   " is no UTF-8 text");
     const size_t end = at + bytes(tensor.shape, tensor.type);
-    json += ",\"" + tensor.name + "\":{\"dtype\":\"" + std::string(type->name) +
+    json += "," + json_text(Json(tensor.name)) + ":{\"dtype\":\"" + std::string(type->name) +
             "\",\"shape\":" + to_string(tensor.shape) + ",\"data_offsets\":[" + std::to_string(at) + "," +
             std::to_string(end) + "]}";
     at = end;

@@ -5,24 +5,18 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "weights/weights.h"
+#include "weights/parsed_tensors.h"
 
 namespace inkstone {
 
-struct Safetensors {
-  // F32, F16 and BF16, in the order of their bytes
-  std::vector<WeightView> tensors;
-  // tensors of other element types: name, type
-  std::vector<std::pair<std::string, std::string>> unread;
-};
-
-// Views into `file`; throws Error naming `source`, the tensor and the numbers. Allocates no more
-// memory than the header's own text needs.
-Safetensors parse_safetensors(std::span<const std::byte> file, const std::string& source);
+// Views into `file`, in the order of their bytes; throws Error naming `source`, the tensor and the
+// numbers. Allocates no more memory than the header's own text needs.
+ParsedTensors parse_safetensors(std::span<const std::byte> file, const std::string& source);
 
 struct StoredTensor {
   std::string name;
@@ -30,6 +24,9 @@ struct StoredTensor {
   DType type = DType::kF32;
 };
 // The bytes before the tensors' bytes, padded to 8, for tensors that are written in this order.
-std::string safetensors_header(std::span<const StoredTensor> tensors);
+// Says {"format": "pt"} of the file, and `metadata`. Throws Error for a name that a reader would
+// refuse.
+std::string safetensors_header(std::span<const StoredTensor> tensors,
+                               const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace inkstone

@@ -13,7 +13,7 @@ struct WeightForm {
   bool index;        // the file names shards
   bool fp16;         // the variant of half the size
 };
-// In the order in which Weights::open() looks for them: the first that is there is read.
+// safetensors, in the order in which Weights::open() looks for them: the first that is there is read.
 std::vector<WeightForm> weight_forms();
 
 // The shards that an index names: plain names of .safetensors files beside it, at most 1000. Throws

@@ -8,7 +8,6 @@
 #include "base/utf8.h"
 #include "weights/finite.h"
 #include "weights/names.h"
-#include "weights/safetensors.h"
 
 namespace inkstone {
 namespace {
@@ -26,16 +25,23 @@ std::string listed(const std::vector<std::string>& items, const char* what) {
 }  // namespace
 
 void Weights::add_file(const std::filesystem::path& file) {
-  const int number = static_cast<int>(files_.size());
   files_.push_back(std::make_shared<const MappedFile>(file));
-  Safetensors parsed = parse_safetensors(files_.back()->bytes(), file.string());
+  ParsedTensors parsed = parse_tensors(files_.back()->bytes(), file.string());
   for (WeightView& view : parsed.tensors) {
-    const auto [place, is_new] = by_name_.emplace(view.name, entries_.size());
-    INKSTONE_CHECK(is_new, file.string(), ": the tensor ", shown(view.name), " stands in ",
-                   files_[static_cast<size_t>(entries_[place->second].file)]->path().string(), " too");
-    entries_.push_back({std::move(view), number});
+    const auto found = by_name_.find(view.name);
+    INKSTONE_CHECK(found == by_name_.end(), file.string(), ": the tensor ", shown(view.name), " stands in ",
+                   files_[static_cast<size_t>(entries_[found->second].file)]->path().string(), " too");
+    const std::string name = view.name;
+    add_view(name, std::move(view));
   }
   unread_.insert(parsed.unread.begin(), parsed.unread.end());
+}
+
+void Weights::add_view(const std::string& name, WeightView view) {
+  by_name_.emplace(name, entries_.size());
+  std::shared_ptr<const CopiedWeight> copy;
+  if (!view.form.is_plain()) copy = std::make_shared<const CopiedWeight>(view, files_.back());
+  entries_.push_back({std::move(view), static_cast<int>(files_.size()) - 1, std::move(copy)});
 }
 
 Weights Weights::of_file(std::shared_ptr<const MappedFile> file,
@@ -44,10 +50,7 @@ Weights Weights::of_file(std::shared_ptr<const MappedFile> file,
   Weights weights;
   weights.source_ = file->path().string();
   weights.files_.push_back(std::move(file));
-  for (auto& [name, view] : tensors) {
-    weights.by_name_.emplace(name, weights.entries_.size());
-    weights.entries_.push_back({std::move(view), 0});
-  }
+  for (auto& [name, view] : tensors) weights.add_view(name, std::move(view));
   weights.unread_.insert(unread.begin(), unread.end());
   return weights;
 }
@@ -75,7 +78,7 @@ void Weights::bind(std::span<const WeightSpec> specs) {
     for (const std::string& name : known_names(spec.name)) {
       if (found = by_name_.find(name); found != by_name_.end()) break;
       if (const auto other = unread_.find(name); other != unread_.end())
-        stored_otherwise = " [stored as " + other->second + "; F32, F16 and BF16 are read]";
+        stored_otherwise = " [stored as " + other->second + "; F32, F16, BF16 and fp8 are read]";
     }
     if (found == by_name_.end()) {
       missing.push_back(spec.name + stored_otherwise);
@@ -108,7 +111,10 @@ std::string Weights::source(const Entry& entry) const {
   return place + ": the tensor " + shown(entry.view.name);
 }
 
-const WeightView& Weights::find(const std::string& name) const { return entry(name).view; }
+const WeightView& Weights::find(const std::string& name) const {
+  const Entry& at = entry(name);
+  return at.copy ? at.copy->view(at.view.shape) : at.view;
+}
 
 void Weights::replace(const std::string& name, Tensor tensor) {
   const auto found = bound_.find(name);
@@ -124,16 +130,22 @@ void Weights::replace(const std::string& name, Tensor tensor) {
 size_t Weights::owned_bytes() const {
   size_t bytes = 0;
   for (const Entry& at : entries_) bytes += at.file == kOwned ? at.view.bytes.size() : 0;
+  const auto add = [&](const Entry& at) { bytes += at.copy ? at.copy->bytes() : 0; };
+  if (bound_.empty()) std::ranges::for_each(entries_, add);
+  for (const auto& [name, index] : bound_) add(entries_[index]);
   return bytes;
 }
 
-bool Weights::is_owned(const std::string& name) const { return entry(name).file == kOwned; }
+bool Weights::is_owned(const std::string& name) const {
+  const Entry& at = entry(name);
+  return at.file == kOwned || at.copy;
+}
 
 void Weights::check_finite(const std::string& name) const {
-  const Entry& at = entry(name);
-  const auto index = first_not_finite(at.view.type, at.view.bytes);
-  INKSTONE_CHECK(!index, source(at), " has a NaN or an infinity at element ", index.value_or(0), " of ",
-                 to_string(at.view.shape), ": the model is damaged, download it again or use another");
+  const WeightView& view = find(name);
+  const auto index = first_not_finite(view.type, view.bytes);
+  INKSTONE_CHECK(!index, source(entry(name)), " has a NaN or an infinity at element ", index.value_or(0), " of ",
+                 to_string(view.shape), ": the model is damaged, download it again or use another");
 }
 
 Tensor Weights::read(const std::string& name) const {
@@ -146,7 +158,7 @@ Tensor Weights::read(const std::string& name) const {
 
 void Weights::release(const std::string& name) const {
   const Entry& at = entry(name);
-  if (at.file < 0) return;
+  if (at.file < 0 || at.copy) return;
   const MappedFile& file = *files_[static_cast<size_t>(at.file)];
   file.release(static_cast<size_t>(at.view.bytes.data() - file.bytes().data()), at.view.bytes.size());
 }
@@ -161,7 +173,8 @@ std::string Weights::fingerprint() const {
   constexpr size_t kEnds = 256;
   Digest digest;
   const auto add = [&](const std::string& name, const WeightView& view) {
-    const std::string text = name + to_string(view.shape) + name_of(view.type) + ";";
+    const std::string text = name + to_string(view.shape) + name_of(view.type) +
+                             (view.form.strides.empty() ? "" : to_string(view.form.strides)) + ";";
     digest.add(std::as_bytes(std::span(text)));
     digest.add(view.bytes.first(std::min(kEnds, view.bytes.size())));
     digest.add(view.bytes.last(std::min(kEnds, view.bytes.size())));

@@ -1,4 +1,4 @@
-// The weights of one component of a model, by name: safetensors files, mapped read-only.
+// The weights of one component of a model, by name: files of weights, mapped read-only.
 #pragma once
 
 #include <filesystem>
@@ -11,16 +11,11 @@
 
 #include "base/file.h"
 #include "base/tensor.h"
+#include "weights/copied_weight.h"
+#include "weights/parsed_tensors.h"
+#include "weights/weight_view.h"
 
 namespace inkstone {
-
-// borrowed from the mapped file; may be unaligned
-struct WeightView {
-  std::string name;  // as the file writes it
-  Shape shape;
-  DType type = DType::kF32;  // F32, F16 or BF16
-  std::span<const std::byte> bytes;
-};
 
 struct WeightSpec {  // a weight that a model needs
   // as SD 1.5 publishes it (diffusers; text encoder with "text_model.")
@@ -32,13 +27,13 @@ class Weights {
  public:
   Weights() = default;
   // A component's folder (".../unet"): STEM.safetensors, STEM.fp16.safetensors, or shards by
-  // STEM.safetensors.index.json, where STEM is "model" or "diffusion_pytorch_model". Errors say
-  // which files were looked for. A .bin or .ckpt file there is named and refused, because reading
-  // pickle runs code.
+  // STEM.safetensors.index.json, where STEM is "model" or "diffusion_pytorch_model"; if there are
+  // none, pytorch_model.bin or diffusion_pytorch_model.bin (also .fp16). Errors say which files
+  // were looked for.
   static Weights open(const std::filesystem::path& folder);
   static Weights open_files(const std::vector<std::filesystem::path>& files);
-  // Tensors of a file that holds other things too: of each the name that a model's spec gives it, and
-  // where it lies. Views of an element type that is not read come as `unread`: name, type.
+  // Tensors of a file that holds other things too: of each the name that a model's spec gives it,
+  // and where it lies. Views of an element type that is not read come as `unread`: name, type.
   static Weights of_file(std::shared_ptr<const MappedFile> file,
                          std::vector<std::pair<std::string, WeightView>> tensors,
                          std::vector<std::pair<std::string, std::string>> unread);
@@ -51,11 +46,15 @@ class Weights {
   // leaves some, a CLIP file has its vision half. [out, in, 1, 1] and [out, in] are the same shape.
   // Afterwards find() knows the tensors by the specs' names, with the specs' shapes.
   void bind(std::span<const WeightSpec> specs);
-  const WeightView& find(const std::string& name) const;  // throws if there is none
+  // Row-major elements of its type; throws if there is no such tensor. What the file holds
+  // otherwise, as fp8 or with strides, is copied by the first call, and owned.
+  const WeightView& find(const std::string& name) const;
   // Replaces a tensor, for example by one with a merged LoRA: from now on find() returns this one.
   // Its bytes are owned, in no file. Throws if the name is not bound or the shape is another.
   void replace(const std::string& name, Tensor tensor);
-  size_t owned_bytes() const;  // of tensors that no file holds
+  // Of tensors that no file holds as they are read, also of copies that are still to be made; of
+  // all such copies before bind(), of those of its tensors afterwards.
+  size_t owned_bytes() const;
   bool is_owned(const std::string& name) const;
 
   // The values as fp32. Throws Error naming tensor, file and index if one is NaN or infinite.
@@ -65,7 +64,7 @@ class Weights {
   void release(const std::string& name) const;
 
   std::vector<std::string> names() const;  // as the files write them
-  size_t total_bytes() const;
+  size_t total_bytes() const;              // in the files
   // SHA-256 of every tensor's name, shape, type and first and last numbers: it tells models apart
   // without reading all of them.
   std::string fingerprint() const;
@@ -74,13 +73,16 @@ class Weights {
  private:
   static constexpr int kInMemory = -1, kOwned = -2;
   struct Entry {
-    WeightView view;
+    WeightView view;  // as the file holds it, but with the shape that bind() found
     // of files_; kInMemory: it stands for a file's; kOwned: an overlay's
     int file;
+    // What is read instead of the view, if that is not row-major elements.
+    std::shared_ptr<const CopiedWeight> copy = nullptr;
   };
   const Entry& entry(const std::string& name) const;
   std::string source(const Entry& entry) const;  // "FILE: the tensor NAME"
   void add_file(const std::filesystem::path& file);
+  void add_view(const std::string& name, WeightView view);  // of the last of files_
   static Weights open_index(const std::filesystem::path& index);
 
   // the folder or first file, for errors

@@ -154,11 +154,18 @@ TEST_F(FindModel, a_folder_of_another_layout_is_said_with_what_it_holds) {
   EXPECT_THAT(error_of((folder_ / "empty").string()), HasSubstr("is empty"));
 }
 
-TEST_F(FindModel, a_file_is_not_a_model) {
-  write(folder_ / "v1-5.ckpt");
+TEST_F(FindModel, a_file_of_weights_may_be_a_model) {
+  for (const char* name : {"v1-5.safetensors", "v1-5.ckpt", "v1-5.pt", "v1-5.pth", "v1-5.bin"}) {
+    write(folder_ / name);
+    EXPECT_EQ(find_model((folder_ / name).string()), folder_ / name);
+  }
+}
+
+TEST_F(FindModel, another_file_is_not_a_model) {
+  write(folder_ / "v1-5.gguf");
   write(folder_ / "model_index.json");
-  EXPECT_THAT(error_of((folder_ / "v1-5.ckpt").string()),
-              AllOf(HasSubstr("is a file"), HasSubstr("convert it to safetensors")));
+  EXPECT_THAT(error_of((folder_ / "v1-5.gguf").string()),
+              AllOf(HasSubstr("is a file"), HasSubstr("GGUF is not read, get the model as safetensors")));
   EXPECT_THAT(error_of((folder_ / "model_index.json").string()), HasSubstr("name the folder it lies in"));
 }
 

@@ -23,7 +23,7 @@ std::string file_of(const std::string& header, size_t data_bytes) {
   return length_bytes(header.size()) + header + std::string(data_bytes, '\1');
 }
 
-Safetensors parse(const std::string& file) {
+ParsedTensors parse(const std::string& file) {
   return parse_safetensors(std::as_bytes(std::span(file)), "a.safetensors");
 }
 
@@ -46,7 +46,7 @@ TEST(Safetensors, what_was_written_is_read) {
   const std::string file =
       safetensors_header(stored) + std::string(24, 'a') + std::string(2, 'b') + std::string(10, 'c');
   EXPECT_EQ(safetensors_header(stored).size() % 8, 0u);
-  const Safetensors parsed = parse(file);
+  const ParsedTensors parsed = parse(file);
   ASSERT_EQ(parsed.tensors.size(), 3u);
   for (size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(parsed.tensors[i].name, stored[i].name);
@@ -59,7 +59,7 @@ TEST(Safetensors, what_was_written_is_read) {
 TEST(Safetensors, integers_may_be_present_and_are_not_read) {
   const std::string header =
       R"({"ids":)" + tensor("I64", "[1,2]", "[0,16]") + R"(,"w":)" + tensor("F16", "[2]", "[16,20]") + "}";
-  const Safetensors parsed = parse(file_of(header, 20));
+  const ParsedTensors parsed = parse(file_of(header, 20));
   ASSERT_EQ(parsed.tensors.size(), 1u);
   EXPECT_EQ(parsed.tensors[0].name, "w");
   EXPECT_EQ(parsed.unread, (std::vector<std::pair<std::string, std::string>>{{"ids", "I64"}}));
@@ -85,8 +85,10 @@ TEST(Safetensors, a_length_that_lies_is_refused) {
       {length_bytes(uint64_t{1} << 63) + "{}", "says its header has 9223372036854775808 bytes"},
       {length_bytes(UINT64_MAX) + "{}", "says its header has 18446744073709551615 bytes"},
       {"version https://git-lfs.github.com/spec/v1\noid", "is a Git LFS pointer"},
-      {"PK\x03\x04" + std::string(100, 'x'), "PyTorch pickle under another name"},
-      {"\x80\x02}q" + std::string(100, 'x'), "PyTorch pickle under another name"},
+      {"PK\x03\x04" + std::string(100, 'x'), "is a zip file"},
+      {"\x80\x02}q" + std::string(100, 'x'), "is a Python pickle that is no file of PyTorch's"},
+      {"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "PyTorch's form from before 1.6"},
+      {std::string(257, 'x') + "ustar" + std::string(250, '\0'), "is a tar file"},
       {"<!DOCTYPE html><html>", "is a web page"},
   };
   for (const auto& [file, want] : rows)
@@ -106,12 +108,12 @@ TEST(Safetensors, a_header_of_any_length_is_read) {
 TEST(Safetensors, tensors_without_elements_are_read) {
   const std::string header = R"({"scaled_fp8":)" + tensor("F8_E4M3", "[0]", "[0,0]") + R"(,"w":)" +
                              tensor("F32", "[2]", "[0,8]") + R"(,"none":)" + tensor("F16", "[3,0]", "[8,8]") + "}";
-  const Safetensors parsed = parse(file_of(header, 8));
-  ASSERT_EQ(parsed.tensors.size(), 2u);
-  EXPECT_EQ(parsed.tensors[0].name, "w");
-  EXPECT_EQ(parsed.tensors[1].shape, (Shape{3, 0}));
-  EXPECT_TRUE(parsed.tensors[1].bytes.empty());
-  EXPECT_EQ(parsed.unread.size(), 1u);
+  const ParsedTensors parsed = parse(file_of(header, 8));
+  ASSERT_EQ(parsed.tensors.size(), 3u);
+  EXPECT_EQ(parsed.tensors[0].name, "scaled_fp8");
+  EXPECT_EQ(parsed.tensors[1].name, "w");
+  EXPECT_EQ(parsed.tensors[2].shape, (Shape{3, 0}));
+  EXPECT_TRUE(parsed.tensors[2].bytes.empty());
 }
 
 TEST(Safetensors, a_header_that_is_no_header_is_refused) {
@@ -140,7 +142,7 @@ TEST(Safetensors, a_tensor_that_lies_is_refused) {
     const char *dtype, *shape, *offsets, *want;
   };
   const Row rows[] = {
-      {"F33", "[2]", "[0,8]", "the tensor w has the dtype F33; F32, F16 and BF16 are read"},
+      {"F33", "[2]", "[0,8]", "the tensor w has the dtype F33; F32, F16, BF16, F8_E4M3 and F8_E5M2 are read"},
       {"F32", "2", "[0,8]", "shape is not a list"},
       {"F32", "[-2]", "[0,8]", "a size in its shape is negative: -2"},
       {"F32", "[2.0]", "[0,8]", "a size in its shape is not a whole number"},

@@ -263,11 +263,72 @@ TEST_F(WeightFiles, an_index_is_read_up_to_16_mib) {
   EXPECT_THAT(open_error(), HasSubstr("at most 16777216 are read"));
 }
 
-TEST_F(WeightFiles, a_pickle_is_refused_by_name) {
-  write("diffusion_pytorch_model.bin", "x");
-  EXPECT_THAT(open_error(), AllOf(HasSubstr("diffusion_pytorch_model.bin is a Python pickle"), HasSubstr("runs code")));
-  for (const char* name : {"a.bin", "a.ckpt", "a.pt", "a.pth"})
-    EXPECT_THAT(error_of([&] { Weights::open_files({folder_ / name}); }), HasSubstr("Python pickle"));
+TEST_F(WeightFiles, what_torch_saved_is_read_where_there_are_no_safetensors) {
+  const fs::path stored = fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/torch/plain.bin";
+  for (const char* name : {"pytorch_model.bin", "diffusion_pytorch_model.bin", "diffusion_pytorch_model.fp16.bin"}) {
+    fs::copy_file(stored, folder_ / name);
+    EXPECT_EQ(Weights::open(folder_).read("weight").floats()[1], -0.75f) << name;
+    write_weights("model.fp16.safetensors", {"weight"});
+    EXPECT_EQ(Weights::open(folder_).read("weight").floats()[1], 2) << name;
+    fs::remove(folder_ / "model.fp16.safetensors");
+    fs::remove(folder_ / name);
+  }
+}
+
+TEST_F(WeightFiles, a_pickle_of_another_name_is_named) {
+  write("diffusion_pytorch_model-00001-of-00002.bin", "x");
+  EXPECT_THAT(open_error(), AllOf(HasSubstr("has no weights"), HasSubstr("model-00001-of-00002.bin is a pickle"),
+                                  HasSubstr("safetensors alone")));
+}
+
+TEST_F(WeightFiles, are_known_by_their_bytes_not_by_their_names) {
+  fs::copy_file(fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/torch/plain.bin", folder_ / "model.safetensors");
+  EXPECT_EQ(Weights::open(folder_).read("weight").floats()[1], -0.75f);
+  write_weights("a.ckpt", {"w"});
+  EXPECT_EQ(Weights::open_files({folder_ / "a.ckpt"}).read("w").floats()[1], 2);
+}
+
+std::string with_length(const std::string& header) {
+  std::string text(8, '\0');
+  for (size_t i = 0; i < 8; ++i) text[i] = static_cast<char>(header.size() >> (8 * i));
+  return text + header;
+}
+
+TEST_F(WeightFiles, fp8_is_widened_once_and_owned) {
+  // 1, -2, 0.5, 448; 0.0625
+  write("model.safetensors", with_length(R"({"w":{"dtype":"F8_E4M3","shape":[2,2,1,1],"data_offsets":[0,4]},)"
+                                         R"("unused":{"dtype":"F8_E5M2","shape":[1],"data_offsets":[4,5]}})") +
+                                 "\x38\xc0\x30\x7e\x2c");
+  Weights weights = Weights::open(folder_);
+  EXPECT_EQ(weights.owned_bytes(), 10u);
+  const std::vector<WeightSpec> specs{{"w", {2, 2}}};
+  weights.bind(specs);
+  EXPECT_EQ(weights.type(), DType::kF16);
+  EXPECT_EQ(weights.total_bytes(), 5u);
+  EXPECT_EQ(weights.owned_bytes(), 8u) << "of what the model reads";
+  EXPECT_TRUE(weights.is_owned("w"));
+  const std::string before = weights.fingerprint();
+  const Tensor tensor = weights.read("w");
+  EXPECT_EQ(tensor.shape(), (Shape{2, 2}));
+  EXPECT_EQ(std::vector<float>(tensor.floats().begin(), tensor.floats().end()), (std::vector<float>{1, -2, 0.5, 448}));
+  const WeightView& first = weights.find("w");
+  EXPECT_EQ(first.shape, (Shape{2, 2}));
+  weights.release("w");
+  EXPECT_EQ(weights.find("w").bytes.data(), first.bytes.data());
+  EXPECT_EQ(weights.fingerprint(), before);
+}
+
+TEST_F(WeightFiles, weights_with_scales_are_refused_by_name) {
+  for (const char* name :
+       {"scaled_fp8", "model.diffusion_model.scaled_fp8", "a.scale_weight", "a.weight_scale", "a.comfy_quant"}) {
+    for (const char* type : {"U8", "F8_E4M3"}) {
+      write("model.safetensors", with_length(std::string("{\"") + name + R"(":{"dtype":")" + type +
+                                             R"(","shape":[1],"data_offsets":[0,1]}})") +
+                                     "x");
+      EXPECT_THAT(open_error(), AllOf(HasSubstr("model.safetensors has the tensor " + std::string(name)),
+                                      HasSubstr("quantized with scales"), HasSubstr("get the model in fp16")));
+    }
+  }
 }
 
 TEST_F(WeightFiles, shards_are_one_set) {

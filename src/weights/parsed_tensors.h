@@ -1,0 +1,27 @@
+// The tensors of a file of weights, in whichever form it is: told by its first bytes, not by its
+// name.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "weights/weight_view.h"
+
+namespace inkstone {
+
+struct ParsedTensors {
+  // F32, F16, BF16, and fp8, which is read as F16
+  std::vector<WeightView> tensors;
+  // what else has a name: its name, its type
+  std::vector<std::pair<std::string, std::string>> unread;
+};
+
+// Of a safetensors file (safetensors.h) or of what torch.save writes (torch_file.h). Refuses other
+// files by what they are, and weights that need a scale for each tensor. Throws Error naming
+// `source`.
+ParsedTensors parse_tensors(std::span<const std::byte> file, const std::string& source);
+
+}  // namespace inkstone
