@@ -60,7 +60,8 @@ std::string known_stranger(std::string_view start) {
   if (start.size() > 8 && start[8] == '{') return "";
   if (start.starts_with("version https://git-lfs"))
     return "is a Git LFS pointer, not the weights: run `git lfs pull` there";
-  constexpr const char* kSaveAgain = ": load it with PyTorch and save it again, or get it as safetensors";
+  constexpr const char* kSaveAgain =
+      ": get it as safetensors, or load it by torch.load(..., weights_only=True) and save it again";
   if (start.starts_with("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"))
     return std::string("was saved in PyTorch's form from before 1.6, which is not read") + kSaveAgain;
   if (start.size() > kTarMark && start.substr(kTarMark).starts_with("ustar"))

@@ -16,7 +16,8 @@ namespace {
 using Kind = PickleValue::Kind;
 using Index = PickleValue::Index;
 
-constexpr const char* kSaveAgain = "load it with PyTorch and save its state_dict() alone";
+// Not by loading it with PyTorch: that may run what we do not.
+constexpr const char* kSaveAgain = "get it as safetensors, or its state_dict() alone";
 
 struct TorchType {
   std::string_view storage, dtype;  // of module torch; a type without a storage class of its own has ""

@@ -102,8 +102,8 @@ ListedEntry next_listed(Bytes& list, const std::string& source) {
   const std::string what = source + ": the entry " + shown(entry.name);
   INKSTONE_CHECK((number_at(list, 8, 2) & 1) == 0, what, " is encrypted");
   INKSTONE_CHECK(number_at(list, 10, 2) == 0, what,
-                 " is compressed, and only what is stored as it is is read: load the file with PyTorch and save it "
-                 "again, or pack it anew with `zip -0`");
+                 " is compressed, and only what is stored as it is is read: pack it anew with `zip -0`, or get "
+                 "it as safetensors");
   uint64_t stored = number_at(list, 20, 4);
   widen_sizes(list.subspan(kCentral + name, extra), {&entry.bytes, &stored, &entry.begin}, what);
   INKSTONE_CHECK(stored == entry.bytes, what, " has ", entry.bytes, " bytes in ", stored);

@@ -183,11 +183,12 @@ TEST(TorchFile, nothing_in_it_is_run) {
 }
 
 TEST(TorchFile, other_forms_are_refused_with_the_way_out) {
-  EXPECT_THAT(error_of_file("legacy.ckpt"), AllOf(HasSubstr("legacy.ckpt was saved in PyTorch's form from before 1.6"),
-                                                  HasSubstr("load it with PyTorch and save it again")));
-  EXPECT_THAT(error_of_file("deflated.pt"), AllOf(HasSubstr("is compressed"), HasSubstr("save it again")));
+  EXPECT_THAT(error_of_file("legacy.ckpt"),
+              AllOf(HasSubstr("legacy.ckpt was saved in PyTorch's form from before 1.6"),
+                    HasSubstr("get it as safetensors, or load it by torch.load(..., weights_only=True)")));
+  EXPECT_THAT(error_of_file("deflated.pt"), AllOf(HasSubstr("is compressed"), HasSubstr("zip -0")));
   EXPECT_THAT(error_of_file("module.pt"), AllOf(HasSubstr("holds an object of torch.nn.modules.linear.Linear"),
-                                                HasSubstr("save its state_dict() alone")));
+                                                HasSubstr("get it as safetensors, or its state_dict() alone")));
 }
 
 std::string error_of_pickle(const std::string& value) {
