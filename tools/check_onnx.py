@@ -19,7 +19,7 @@ CASES = [  # what is exported; the bound
     ("opset 14", ["--precision", "fp32", "--opset", "14", "--batch", "2"], EXACT),
     ("two sizes", ["--precision", "fp32", "--sizes", "{m2}x{m},{m}x{m3}", "--timestep", "int32"], EXACT),
     ("sliced attention", ["--precision", "fp32", "--attention-slicing", "1", "--batch", "1,2"], EXACT),
-    ("gears", ["--precision", "fp32", "--gears", "--batch", "1,2,4"], EXACT),
+    ("gears", ["--precision", "fp32", "--gears", "--batch", "1,2,4", "--sizes", "{m3}x{m}"], EXACT),
     ("gears, sliced, opset 15", ["--precision", "mixed", "--gears", "--batch", "4,1,3", "--attention-slicing", "2",
                                  "--opset", "15"], EXACT),
     ("fp16", ["--precision", "fp16", "--batch", "1,2", "--vae-tile", "3", "--sizes", "{m2}"], HALF),
