@@ -2,7 +2,7 @@
 """Holds exported ONNX files against the engine's own graphs: PyPI's onnxruntime runs every file at every batch, and what it gives
 must be what dump_programs gave in fp32. Every node must stand in tests/onnx/atc_ops.tsv for the file's opset.
 
-    check_onnx.py [--build DIR] [--keep DIR] [--only NAME] [--model tiny|demo]
+    check_onnx.py [--build DIR] [--keep DIR] [--only NAME] [--model tiny|demo|sizes]
 
 Needs onnx, onnxruntime and numpy (/opt/ort/bin/python here), and the built programs inkstone and dump_programs.
 """
@@ -19,13 +19,15 @@ CASES = [  # what is exported; the bound
     ("opset 14", ["--precision", "fp32", "--opset", "14", "--batch", "2"], EXACT),
     ("two sizes", ["--precision", "fp32", "--sizes", "{m2}x{m},{m}x{m3}", "--timestep", "int32"], EXACT),
     ("sliced attention", ["--precision", "fp32", "--attention-slicing", "1", "--batch", "1,2"], EXACT),
-    ("gears", ["--precision", "fp32", "--gears", "--batch", "1,2,4"], EXACT),
+    ("gears", ["--precision", "fp32", "--gears", "--batch", "1,2,4", "--sizes", "{m3}x{m}"], EXACT),
     ("gears, sliced, opset 15", ["--precision", "mixed", "--gears", "--batch", "4,1,3", "--attention-slicing", "2",
                                  "--opset", "15"], EXACT),
     ("fp16", ["--precision", "fp16", "--batch", "1,2", "--vae-tile", "3", "--sizes", "{m2}"], HALF),
     ("fp16 gears", ["--precision", "fp16", "--batch", "1,2", "--gears"], HALF),
 ]
-MODELS = {"tiny": (ROOT / "tests/fixtures/models/tiny-sd15", 16), "demo": (ROOT / "demo/model", 32)}  # folder, a size
+# Folder, a size; those of the third model halve to odd sizes.
+MODELS = {"tiny": (ROOT / "tests/fixtures/models/tiny-sd15", 16), "demo": (ROOT / "demo/model", 32),
+          "sizes": (ROOT / "tests/fixtures/models/tiny-sizes", 24)}
 
 
 def ops_of_atc():
@@ -83,7 +85,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/dev")
     parser.add_argument("--keep", type=pathlib.Path, help="where the files stay; else they are removed")
     parser.add_argument("--only", default="", help="cases whose name has this")
-    parser.add_argument("--model", default="tiny,demo")
+    parser.add_argument("--model", default=",".join(MODELS))
     asked = parser.parse_args()
     table, used, failed = ops_of_atc(), set(), 0
     with tempfile.TemporaryDirectory() as scratch:

@@ -88,7 +88,7 @@ def generated_cases():
     yield "prompt of all sorts", {"prompt": "Ein Fuchs\tüber 狐 🦊, d'une  CASTLE's <b>!"}
     yield "greatest seed", {"seed": 2**64 - 1}
 
-    for width, height in [(128, 64), (64, 128), (96, 96), (16, 16)]:
+    for width, height in [(128, 64), (64, 128), (96, 96), (16, 16), (84, 76), (4, 4)]:
         yield f"{width}x{height}", {**size(width, height), **GUIDANCE}
         yield f"{width}x{height}, bf16", {**size(width, height), **BF16, **NO_GUIDANCE}
     yield "256x256", size(256, 256)

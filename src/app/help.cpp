@@ -68,7 +68,7 @@ Examples:
 
 constexpr const char* kGenerateTail = R"(
 Defaults are in brackets. Precedence: flag, --config file, the model's own files, default.
-Width and height must be multiples of what the model needs: inkstone info says it.
+Width and height must be multiples of 8, or of what else inkstone info says of the model.
 The file carries the image's parameters as AUTOMATIC1111 reads them.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 )";

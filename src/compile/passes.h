@@ -25,9 +25,10 @@ Graph choose_precision(const Graph& graph, DType type);
 // as bands of about `band_rows` rows, from the op that makes it to its last reader, through
 // convolutions, GroupNorm, Upsample2x, activations, sums and casts. Statistics are those of the
 // whole map; a kernel that reaches into the next band reads its rows. The nodes are in the order in
-// which bands free their memory soonest, so this must be the last pass. Results equal the untiled
-// ones up to rounding, because bands only split the pixels. A GroupApply or an Upsample2x comes
-// right before the only convolution that reads it.
+// which bands free their memory soonest, so this must be the last pass. Bands only split the
+// pixels: results equal the untiled ones up to rounding; on `cpu` bit by bit, for maps that are at
+// least 16 pixels wide. A GroupApply or an Upsample2x comes right before the only convolution that
+// reads it.
 Graph tile_rows(const Graph& graph, int64_t min_pixels, int64_t band_rows);
 
 }  // namespace inkstone::compile

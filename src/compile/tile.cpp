@@ -164,7 +164,8 @@ class Tiler {
       return add(op::GroupApply{norm->groups, norm->silu}, {x, maps_[id].stats, scale, shift}, node.type);
     }
     const int64_t first = begin / 2, last = (end + 1) / 2;
-    const int doubled = add(op::Upsample2x{}, {rows(node.inputs[0], first, last)}, node.type);
+    const op::Upsample2x across{.odd_width = as<op::Upsample2x>(node)->odd_width};
+    const int doubled = add(across, {rows(node.inputs[0], first, last)}, node.type);
     return slice(doubled, begin - 2 * first, end - 2 * first);
   }
 

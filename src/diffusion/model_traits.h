@@ -15,7 +15,7 @@ struct ModelTraits {
   float guidance_scale = 7.5f;
   int width = 512, height = 512;
 
-  int size_multiple = 64;                                            // width and height must be multiples of it
+  int size_multiple = 8;                                             // width and height must be multiples of it
   bool distilled = false;                                            // with guidance: there is no unconditional half
   std::shared_ptr<const Json> scheduler;                             // scheduler_config.json
   std::string scheduler_file = "the model's scheduler_config.json";  // how errors call it

@@ -124,7 +124,7 @@ Pipeline finish(Opening opening) {
 void set_sizes(Pipeline& m) {
   m.traits.width = m.unet_config.sample_width * m.vae_scale();
   m.traits.height = m.unet_config.sample_height * m.vae_scale();
-  m.traits.size_multiple = m.vae_scale() << (m.unet_config.channels.size() - 1);
+  m.traits.size_multiple = m.vae_scale();
   m.traits.distilled = m.unet_config.guidance_channels > 0;
 }
 

@@ -174,11 +174,11 @@ Signature infer_op(const op::ToImage& o, const In& in) {
   return {{x[0], x[2], o.height, o.width}, in[0].type};
 }
 
-Signature infer_op(const op::Upsample2x&, const In& in) {
+Signature infer_op(const op::Upsample2x& o, const In& in) {
   expect_inputs("upsample2x", in, 1);
   expect_rank("upsample2x", in[0], 4);
   const Shape& x = in[0].shape;
-  return {{x[0], x[1], 2 * x[2], 2 * x[3]}, in[0].type};
+  return {{x[0], x[1], 2 * x[2] - o.odd_height, 2 * x[3] - o.odd_width}, in[0].type};
 }
 
 Signature infer_op(const op::Repeat& o, const In& in) {

@@ -53,7 +53,8 @@ struct Reshape   { Shape shape; };                         // row-major order ke
 struct ToTokens  {};
 // [n, h*w, c] -> [n, c, h, w]
 struct ToImage   { int64_t height; int64_t width; };
-struct Upsample2x {};                                      // nearest, [n, c, h, w]
+// nearest, [n, c, h, w] -> [n, c, 2h, 2w]; an odd size is without the last row or column
+struct Upsample2x { bool odd_height = false; bool odd_width = false; };
 // [n, ...] -> [n*times, ...]: row r is row r / times of the input
 struct Repeat    { int times; };
 

@@ -65,7 +65,9 @@ Text text(const op::Slice& o) {
 Text text(const op::Reshape&) { return {"reshape", ""}; }
 Text text(const op::ToTokens&) { return {"to_tokens", ""}; }
 Text text(const op::ToImage&) { return {"to_image", ""}; }
-Text text(const op::Upsample2x&) { return {"upsample2x", ""}; }
+Text text(const op::Upsample2x& o) {
+  return {"upsample2x", flag(o.odd_height, "odd_height") + flag(o.odd_width, "odd_width")};
+}
 Text text(const op::Repeat& o) { return {"repeat", field("times", o.times)}; }
 Text text(const op::Geglu&) { return {"geglu", ""}; }
 Text text(const op::Cast&) { return {"cast", ""}; }

@@ -1,5 +1,7 @@
 #include "models/layers.h"
 
+#include "base/error.h"
+
 namespace inkstone {
 
 Scope Scope::operator/(const std::string& name) const { return {graph, path.empty() ? name : path + "." + name}; }
@@ -60,6 +62,11 @@ Value concat(Value a, Value b, int axis) { return a.graph->add(op::Concat{axis},
 Value slice(Value x, int axis, int64_t begin, int64_t end) { return x.graph->add(op::Slice{axis, begin, end}, {x}); }
 Value reshape(Value x, Shape shape) { return x.graph->add(op::Reshape{std::move(shape)}, {x}); }
 Value upsample2x(Value x) { return x.graph->add(op::Upsample2x{}, {x}); }
+Value upsample2x(Value x, int64_t h, int64_t w) {
+  INKSTONE_CHECK((h + 1) / 2 == x.dim(2) && (w + 1) / 2 == x.dim(3), "a map of ", x.dim(3), "x", x.dim(2),
+                 " does not double to ", w, "x", h);
+  return x.graph->add(op::Upsample2x{h % 2 == 1, w % 2 == 1}, {x});
+}
 Value repeat(Value x, int64_t times) { return times == 1 ? x : x.graph->add(op::Repeat{static_cast<int>(times)}, {x}); }
 Value cast(Value x, DType type) { return x.type() == type ? x : x.graph->add(op::Cast{type}, {x}); }
 Value operator+(Value a, Value b) { return a.graph->add(op::Add{}, {a, b}); }

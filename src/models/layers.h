@@ -39,6 +39,9 @@ Value concat(Value a, Value b, int axis);
 Value slice(Value x, int axis, int64_t begin, int64_t end);
 Value reshape(Value x, Shape shape);
 Value upsample2x(Value x);
+// To exactly this size: h is twice the height or one less, w likewise. Equals nearest resizing,
+// because floor(y * k / (2k - 1)) = floor(y / 2) for each row y of 2k - 1.
+Value upsample2x(Value x, int64_t h, int64_t w);
 Value repeat(Value x, int64_t times);  // each row in place
 Value cast(Value x, DType type);
 Value operator+(Value a, Value b);

@@ -112,7 +112,9 @@ class Unet {
       x = resnet(s / "resnets" / j, x, c_.channels[level]);
       if (c_.up_depth[i]) x = transformer(s / "attentions" / j, x, c_.heads[level], c_.up_depth[i]);
     }
-    return level ? conv(s / "upsamplers" / 0 / "conv", upsample2x(x), c_.channels[level], 3) : x;
+    if (level == 0) return x;
+    const Value& skip = skips_.back();  // of the next level, which may have an odd size
+    return conv(s / "upsamplers" / 0 / "conv", upsample2x(x, skip.dim(2), skip.dim(3)), c_.channels[level], 3);
   }
 
   // The input of the up path's last layers: the input "cached_feature" if there is one.
@@ -137,9 +139,7 @@ UnetOutputs unet(Scope s, const UnetConfig& config, const UnetInputs& in) {
 }
 
 Graph unet_graph(const UnetConfig& config, LatentSize size) {
-  const int64_t factor = int64_t{1} << (config.channels.size() - 1);
-  INKSTONE_CHECK(size.height > 0 && size.width > 0 && size.height % factor == 0 && size.width % factor == 0,
-                 "a latent of ", size.width, "x", size.height, " does not divide by ", factor);
+  INKSTONE_CHECK(size.height > 0 && size.width > 0, "a latent of ", size.width, "x", size.height);
   Graph graph;
   const int64_t all = size.rows * size.cfg_copies;
   const Value latent = input(graph, "latent", {size.rows, config.in_channels, size.height, size.width});

@@ -48,8 +48,8 @@ struct LatentSize {
 };
 // Inputs "latent" and "timestep" (and "guidance" if the config has it) have a row for each latent.
 // Input "text" (and "added") and the output have a row for each copy of a latent: [rows *
-// cfg_copies, ...], the copies of one latent after another. Throws Error if the size can't be
-// halved often enough.
+// cfg_copies, ...], the copies of one latent after another. Any height and width from 1 will do: a
+// level halves an odd size upwards, and the up path doubles it back to that odd size.
 Graph unet_graph(const UnetConfig& config, LatentSize size);
 
 }  // namespace inkstone

@@ -195,17 +195,28 @@ std::string write(const op::ToImage&, const Call& c) {
 // ATC reads height and width from constant sizes and always rounds down, whatever the mode says;
 // this does the same. The sizes would contain the number of rows too; if that varies, each pixel is
 // expanded into a square instead.
-std::string write(const op::Upsample2x&, const Call& c) {
+std::string doubled(const Call& c) {
   Build& b = c.build();
   const Shape& x = c.shape(0);
+  const Shape twice{x[0], x[1], 2 * x[2], 2 * x[3]};
   if (b.varies()) {
     const std::string apart = b.reshape(c.in(0), {x[0], x[1] * x[2], 1, x[3], 1});
-    return b.reshape(b.node("Expand", {apart, b.sizes({1, x[1] * x[2], 2, x[3], 2})}), c.node().shape);
+    return b.reshape(b.node("Expand", {apart, b.sizes({1, x[1] * x[2], 2, x[3], 2})}), twice);
   }
-  return b.node("Resize", {c.in(0), "", "", b.sizes(c.node().shape)},
+  return b.node("Resize", {c.in(0), "", "", b.sizes(twice)},
                 {{"coordinate_transformation_mode", std::string("asymmetric")},
                  {"mode", std::string("nearest")},
                  {"nearest_mode", std::string("floor")}});
+}
+
+// An odd size is cut off what was doubled: a Resize by a fraction would depend on how a device
+// rounds.
+std::string write(const op::Upsample2x& o, const Call& c) {
+  const std::string twice = doubled(c);
+  if (!o.odd_height && !o.odd_width) return twice;
+  Build& b = c.build();
+  const Shape& y = c.node().shape;
+  return b.node("Slice", {twice, b.sizes({0, 0}), b.sizes({y[2], y[3]}), b.sizes({2, 3})});
 }
 
 std::string write(const op::Repeat& o, const Call& c) {

@@ -48,8 +48,8 @@ TEST(Request, a_fault_names_the_flag) {
     return "accepted";
   };
   EXPECT_EQ(refusal([](ImageRequest&) {}), "accepted");
-  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 100; }),
-              testing::StartsWith("--width 100: must be a multiple of"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 102; }),
+              testing::StartsWith("--width 102: must be a multiple of"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.karras = true; }),
               testing::StartsWith("--karras true: must be false with"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.steps = 3, r.guidance_scale = 101; }),

@@ -601,16 +601,17 @@ TEST_P(CpuKernels, planes_and_channels_last_are_inverse) {
 
 // ---- what has no variants
 
-TEST(Moves, upsampling_repeats_each_pixel_four_times) {
-  for (const DType type : {kF32, kBF16}) {
-    const Tensor x = random({2, 3, 5, 7}, type, 19);
-    Tensor out({2, 6, 10, 7}, type);
-    kernels::upsample2x(2, 3, 5, 7 * size_of(type), x.data(), out.data());
-    for (int64_t i = 0; i < out.size(); ++i) {
-      const int64_t c = i % 7, px = i / 7 % 10, py = i / 70 % 6, n = i / 420;
-      ASSERT_EQ(get(out, i), get(x, ((n * 3 + py / 2) * 5 + px / 2) * 7 + c));
+TEST(Moves, upsampling_repeats_each_pixel_four_times_within_the_size) {
+  for (const DType type : {kF32, kBF16})
+    for (const auto& [height, width] : {std::pair{6, 10}, {5, 10}, {6, 9}, {5, 9}}) {
+      const Tensor x = random({2, 3, 5, 7}, type, 19);
+      Tensor out({2, height, width, 7}, type);
+      kernels::upsample2x(2, height, width, 7 * size_of(type), x.data(), out.data());
+      for (int64_t i = 0; i < out.size(); ++i) {
+        const int64_t c = i % 7, px = i / 7 % width, py = i / 7 / width % height, n = i / 7 / width / height;
+        ASSERT_EQ(get(out, i), get(x, ((n * 3 + py / 2) * 5 + px / 2) * 7 + c)) << height << " x " << width;
+      }
     }
-  }
 }
 
 TEST(Moves, strided_copies_concatenate_and_slice) {

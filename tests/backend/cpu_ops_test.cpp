@@ -252,6 +252,17 @@ const std::vector<Case>& cases() {
       simple("tokens and back", {6, 4, 5},
              [](Graph&, Value v, int64_t) { return silu(to_image(silu(to_tokens(v)), 5, 4)); }),
       simple("upsample", {6, 4, 5}, [](Graph&, Value v, int64_t) { return upsample2x(v); }),
+      simple("upsample to an odd height", {6, 4, 5}, [](Graph&, Value v, int64_t) { return upsample2x(v, 7, 10); }),
+      simple("upsample to an odd width", {6, 4, 5}, [](Graph&, Value v, int64_t) { return upsample2x(v, 8, 9); }),
+      simple("upsample one pixel to one", {6, 1, 1}, [](Graph&, Value v, int64_t) { return upsample2x(v, 1, 1); }),
+      simple("conv of an odd doubled map", {24, 9, 10},
+             [](Graph& g, Value v, int64_t) {
+               return conv({&g, "c"}, upsample2x(v, 17, 19), 32, 3);  // enough pixels for Winograd
+             }),
+      simple("conv of a small odd doubled map", {24, 3, 2},
+             [](Graph& g, Value v, int64_t) {
+               return conv({&g, "c"}, upsample2x(v, 5, 3), 32, 3);
+             }),
       simple("repeat", {6, 4, 5}, [](Graph&, Value v, int64_t) { return repeat(v, 2); }),
       simple("repeat computed tokens", {7, 13}, [](Graph&, Value v, int64_t) { return silu(repeat(silu(v), 3)); }),
       {"repeat ids",

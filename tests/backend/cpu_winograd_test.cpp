@@ -65,6 +65,10 @@ const Case kCases[] = {
     {.size = {1, 10, 6, 20, 24}, .pads = {0, 0, 0, 0}, .doubled = true},
     {.size = {1, 14, 8, 20, 24}, .pads = {-1, 1, -1, 1}, .doubled = true},  // rows of a doubled image
     {.size = {2, 16, 10, 20, 24}, .pads = {-1, 1, 1, 1}, .doubled = true},
+    {.size = {2, 11, 14, 20, 24}, .doubled = true},  // of odd sizes: the last row or column is there once
+    {.size = {2, 12, 13, 20, 24}, .doubled = true},
+    {.size = {1, 33, 71, 36, 40}, .doubled = true},
+    {.size = {1, 13, 7, 20, 24}, .pads = {-2, 1, -1, 1}, .doubled = true},
     {.size = {2, 9, 7, 32, 24}, .groups = 8},
     {.size = {2, 9, 7, 80, 24}, .groups = 16, .silu = true, .addend = true},
     {.size = {1, 40, 36, 72, 24}, .groups = 4, .silu = true, .residual = Residual::kApart},
@@ -143,7 +147,9 @@ struct Problem {
     }
   }
 
-  int64_t image_in() const { return c.size.height * c.size.width * c.size.in / (c.doubled ? 4 : 1); }
+  int64_t height_in() const { return c.doubled ? (c.size.height + 1) / 2 : c.size.height; }
+  int64_t width_in() const { return c.doubled ? (c.size.width + 1) / 2 : c.size.width; }
+  int64_t image_in() const { return height_in() * width_in() * c.size.in; }
   int64_t image_out() const { return shape.out_height() * shape.out_width() * c.size.out; }
 
   Tensor run(const kernels::Table& table) const {
@@ -176,8 +182,7 @@ struct Problem {
   double input(int64_t image, int64_t y, int64_t x_at, int64_t channel) const {
     if (y < 0 || y >= c.size.height || x_at < 0 || x_at >= c.size.width) return 0;
     const int64_t part = c.doubled ? 2 : 1;
-    const double value = get(
-        x, ((image * (c.size.height / part) + y / part) * (c.size.width / part) + x_at / part) * c.size.in + channel);
+    const double value = get(x, ((image * height_in() + y / part) * width_in() + x_at / part) * c.size.in + channel);
     if (c.groups == 0) return value;
     const auto at = static_cast<size_t>(channel);
     const size_t group = static_cast<size_t>((image * c.groups + channel / (c.size.in / c.groups)) * 2);

@@ -152,11 +152,11 @@ TEST(Capacity, refuses_what_is_beyond_it) {
     return "accepted";
   };
   EXPECT_EQ(refusal([](ImageRequest& r) { r.width = 256; }), "accepted");
-  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 272; }), HasSubstr("a multiple of 16 from 16 to 256"));
-  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = r.height = 144; }), HasSubstr("at most 16384"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 260; }), HasSubstr("a multiple of 4 from 4 to 256"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = r.height = 132; }), HasSubstr("at most 16384"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.cache_interval = 3; }), HasSubstr("planned without approximations"));
   EXPECT_THROW(engine.reserve({0, 256, 128 * 128}), UsageError);
-  EXPECT_THROW(engine.reserve({1, 8, 128 * 128}), UsageError);
+  EXPECT_THROW(engine.reserve({1, 3, 128 * 128}), UsageError);
   EXPECT_THROW(engine.reserve({1, 256, 8}), UsageError);
 }
 

@@ -165,7 +165,7 @@ TEST_F(Checkpoints, are_known_by_their_file_and_shapes) {
   const Pipeline model = Pipeline::open(write_single(single()));
   EXPECT_EQ(model.name(), "fox v1");
   EXPECT_EQ(model.traits.width, 512);
-  EXPECT_EQ(model.traits.size_multiple, 16);
+  EXPECT_EQ(model.traits.size_multiple, 8);
   EXPECT_EQ(scheduler_config(model.traits).kind, SchedulerKind::kPndm);
 }
 

@@ -129,7 +129,7 @@ TEST_F(XlCheckpoints, have_the_defaults_of_their_family) {
   const Pipeline model = Pipeline::open(write_single(single()));
   EXPECT_EQ(model.traits.width, 1024);
   EXPECT_EQ(model.traits.guidance_scale, 5);
-  EXPECT_EQ(model.traits.size_multiple, 16);
+  EXPECT_EQ(model.traits.size_multiple, 8);
   EXPECT_FLOAT_EQ(model.vae_config.scaling_factor, 0.13025f);
   EXPECT_EQ(scheduler_config(model.traits).kind, SchedulerKind::kEuler);
   EXPECT_GT(model.component("text_encoder_2").weights.owned_bytes(), 0u) << "the projection, transposed";

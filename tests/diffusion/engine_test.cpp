@@ -244,9 +244,9 @@ TEST(Engine, refuses_requests_with_the_way_out) {
     }
     return "accepted";
   };
-  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 100; }),
-              HasSubstr("a multiple of 16 from 16 to 16384: the nearest are 96 and 112"));
-  EXPECT_THAT(refusal([](ImageRequest& r) { r.height = 8; }), HasSubstr("height 8: must be a multiple of 16"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 102; }),
+              HasSubstr("a multiple of 4 from 4 to 16384: the nearest are 100 and 104"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.height = 3; }), HasSubstr("height 3: must be a multiple of 4"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.height = -16; }), HasSubstr("height -16"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 1 << 30; }), HasSubstr("width"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.steps = 0; }),

@@ -145,14 +145,14 @@ TEST(RequestFields, the_help_names_every_scheduler) {
 
 TEST(Resolve, no_side_is_named_that_would_be_refused) {
   RequestLimits limits;
-  limits.max_side = 1000;
+  limits.max_side = 1004;
   ImageRequest request;
-  request.width = 970;
+  request.width = 1001;
   try {
     resolve(request, model(), limits);
     FAIL();
   } catch (const RequestError& error) {
-    EXPECT_EQ(error.rule(), "a multiple of 64 from 64 to 960");
+    EXPECT_EQ(error.rule(), "a multiple of 8 from 8 to 1000");
   }
 }
 
@@ -185,9 +185,10 @@ TEST(Resolve, refuses_with_the_field_its_value_and_what_is_allowed) {
       {"guidance_scale", [](ImageRequest& r) { r.guidance_scale = 100.5f; }, "100.5: must be a number from 0 to 100"},
       {"guidance_scale", [](ImageRequest& r) { r.guidance_scale = NAN; }, "nan: must be a number"},
       {"width", [](ImageRequest& r) { r.width = 100; },
-       "100: must be a multiple of 64 from 64 to 512: the nearest are 64 and 128"},
-      {"height", [](ImageRequest& r) { r.height = -64; }, "-64: must be a multiple of 64"},
-      {"height", [](ImageRequest& r) { r.height = 576; }, "from 64 to 512"},
+       "100: must be a multiple of 8 from 8 to 512: the nearest are 96 and 104"},
+      {"height", [](ImageRequest& r) { r.height = -64; }, "-64: must be a multiple of 8"},
+      {"height", [](ImageRequest& r) { r.height = 0; }, "0: must be a multiple of 8 from 8 to 512"},
+      {"height", [](ImageRequest& r) { r.height = 520; }, "from 8 to 512"},
       {"width", [](ImageRequest& r) { r.width = r.height = 512; }, "512x512 are 262144 pixels; at most 131072"},
       {"scheduler", [](ImageRequest& r) { r.scheduler = "eulr"; }, "eulr: must be one of pndm, ddim, euler"},
       {"scheduler", [](ImageRequest& r) { r.scheduler = ""; }, "must be one of pndm"},

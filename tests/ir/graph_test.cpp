@@ -68,6 +68,8 @@ const Row kRows[] = {
     {"image", op::ToImage{3, 5}, {{2, 15, 8}}, {2, 8, 3, 5}},
     {"image of another size", op::ToImage{4, 5}, {{2, 15, 8}}, {}},
     {"upsample", op::Upsample2x{}, {{1, 2, 3, 5}}, {1, 2, 6, 10}},
+    {"upsample to an odd height", op::Upsample2x{true, false}, {{1, 2, 3, 5}}, {1, 2, 5, 10}},
+    {"upsample one pixel to one", op::Upsample2x{true, true}, {{1, 2, 1, 1}}, {1, 2, 1, 1}},
     {"geglu", op::Geglu{}, {{2, 3, 8}}, {2, 3, 4}},
     {"geglu of an odd width", op::Geglu{}, {{2, 3, 7}}, {}},
     {"stats", op::GroupStats{4, 1e-6f}, {{2, 8, 3, 3}}, {2, 4, 2}},

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "ir/print.h"
 #include "ir/verify.h"
 #include "models/clip.h"
 #include "models/published.h"
@@ -72,7 +73,34 @@ TEST(Unet, gives_back_the_latent_s_shape) {
   EXPECT_EQ(inputs_of(graph)[2].name, "text");
 }
 
-TEST(Unet, refuses_a_latent_that_does_not_halve) { EXPECT_THROW(unet_graph({}, {1, 60, 64}), Error); }
+TEST(Unet, halves_odd_sizes_upwards_and_doubles_them_back) {
+  const Graph graph = unet_graph({}, {1, 65, 135});
+  EXPECT_EQ(graph.node(graph.outputs()[0]).shape, (Shape{1, 4, 65, 135}));
+  std::vector<Shape> halved, doubled;
+  for (const Node& node : graph.nodes()) {
+    const auto* conv = std::get_if<op::Conv2d>(&node.op);
+    if (conv && conv->stride == 2) halved.push_back({node.shape[2], node.shape[3]});
+    if (std::holds_alternative<op::Upsample2x>(node.op)) doubled.push_back({node.shape[2], node.shape[3]});
+  }
+  EXPECT_EQ(halved, (std::vector<Shape>{{33, 68}, {17, 34}, {9, 17}}));
+  EXPECT_EQ(doubled, (std::vector<Shape>{{17, 34}, {33, 68}, {65, 135}}));
+  const Graph least = unet_graph({}, {1, 1, 1});
+  EXPECT_EQ(least.node(least.outputs()[0]).shape, (Shape{1, 4, 1, 1}));
+  EXPECT_THROW(unet_graph({}, {1, 0, 8}), Error);
+}
+
+TEST(Unet, of_an_even_size_says_nothing_of_odd_ones) {
+  EXPECT_EQ(print(unet_graph({}, {1, 64, 72})).find("odd"), std::string::npos);
+  EXPECT_NE(print(unet_graph({}, {1, 64, 76})).find(" odd_width : "), std::string::npos);
+}
+
+TEST(Layers, a_map_is_doubled_to_its_double_or_one_less) {
+  Graph g;
+  const Value x = input(g, "x", {1, 2, 3, 5});
+  EXPECT_EQ(upsample2x(x, 6, 9).shape(), (Shape{1, 2, 6, 9}));
+  EXPECT_THROW(upsample2x(x, 4, 10), Error);
+  EXPECT_THROW(upsample2x(x, 6, 11), Error);
+}
 
 TEST(Vae, scales_by_its_levels) {
   const Graph graph = vae_decoder_graph({}, 1, 32, 48);

@@ -114,6 +114,7 @@ const std::vector<Row>& rows() {
       {"to_tokens", {2, 3, 4, 5}, [](Scope, Value x) { return to_tokens(x); }, {"Reshape", "Transpose"}, {}},
       {"to_image", {2, 20, 3}, [](Scope, Value x) { return to_image(x, 4, 5); }, {"Transpose", "Reshape"}, {}},
       {"upsample2x", {2, 3, 4, 5}, [](Scope, Value x) { return upsample2x(x); }, {"Resize"}, {}},
+      {"upsample2x_odd", {2, 3, 4, 5}, [](Scope, Value x) { return upsample2x(x, 8, 9); }, {"Resize", "Slice"}, {}},
       {"repeat", {2, 3, 4}, [](Scope, Value x) { return repeat(x, 2); }, {"Reshape", "Expand", "Reshape"}, {}},
   };
   return kRows;

@@ -158,7 +158,7 @@ void lower(const op::Upsample2x&, const Lowered& at) {
   if (fused_consumer(at) >= 0) return;
   Call call = at.call();
   const Operand x = at.read(call, 0);
-  const Shape& shape = at.in(0).shape;
+  const Shape& shape = at.node.shape;
   const size_t pixel = static_cast<size_t>(shape[1]) * size_of(at.node.type);
   call.bind = [=, id = at.id](const Binding& b) -> Launch {
     return [=, from = x.at(b), to = b.values[id]](const HostTensors&) {

@@ -102,11 +102,11 @@ void run(const op::ToImage&, const In& in, Tensor& out) {
 }
 
 void run(const op::Upsample2x&, const In& in, Tensor& out) {
-  const int64_t height = out.dim(2), width = out.dim(3);
+  const int64_t height = out.dim(2), width = out.dim(3), from_height = in[0]->dim(2), from_width = in[0]->dim(3);
   for (int64_t m = 0; m < out.dim(0) * out.dim(1); ++m)
     for (int64_t y = 0; y < height; ++y)
       for (int64_t x = 0; x < width; ++x)
-        out.floats()[(m * height + y) * width + x] = in[0]->floats()[(m * (height / 2) + y / 2) * (width / 2) + x / 2];
+        out.floats()[(m * height + y) * width + x] = in[0]->floats()[(m * from_height + y / 2) * from_width + x / 2];
 }
 
 void run(const op::Repeat& o, const In& in, Tensor& out) {

@@ -140,7 +140,7 @@ TEST(A1111, what_is_not_here_is_refused_with_its_names) {
            {R"({"clip_skip": 2})", 422, "clip_skip"},
            {R"({"batch_size": 5, "n_iter": 5})", 400, "25 images; at most 16"},
            {R"({"batch_size": 1000000000, "n_iter": 1000000000})", 400, "from 1 to 16"},
-           {R"({"width": 100})", 400, "the nearest are 64 and 128"},
+           {R"({"width": 100})", 400, "the nearest are 96 and 104"},
            {R"({"steps": 100000})", 400, "from 1 to 200"},
            {R"({"cfg_scale": "inf"})", 400, "a number"},
            {R"({"prompt": 5})", 400, "a text"},

@@ -151,7 +151,7 @@ TEST(Queue, tells_how_it_stands_and_names_nobody) {
   EXPECT_EQ(exchange->json().at("workers").at(0).at("memory").at(0).as_string(), "weights 1.7 GB");
   EXPECT_EQ(exchange->json().at("workers").at(0).at("curves").at(0).at("steps").at(1).at("batch_rows").as_int64(), 4);
   EXPECT_THAT(exchange->answer->body, testing::Not(HasSubstr("secret")));
-  EXPECT_EQ(server.ask({"GET", "/v1/info"})->json().at("limits").at("size_multiple").as_int64(), 64);
+  EXPECT_EQ(server.ask({"GET", "/v1/info"})->json().at("limits").at("size_multiple").as_int64(), 8);
 }
 
 }  // namespace

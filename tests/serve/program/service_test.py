@@ -81,7 +81,7 @@ def mixed(count, seed=1):
     draw = random.Random(seed)
     return [{"prompt": draw.choice(["a fox", "a red apple", "a bee", "a rocket"]), "seed": draw.randrange(1000),
              "negative_prompt": draw.choice(["", "blurry"]), "num_inference_steps": draw.randint(3, 9),
-             "guidance_scale": draw.choice([1, 3, 5.5]), "width": draw.choice([64, 64, 128]), "height": 64,
+             "guidance_scale": draw.choice([1, 3, 5.5]), "width": draw.choice([64, 84, 128]), "height": 64,
              "scheduler": draw.choice(["pndm", "ddim", "euler", "euler-ancestral", "dpm++-2m", "unipc", "lcm"])}
             for _ in range(count)]
 

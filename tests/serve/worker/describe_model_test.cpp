@@ -37,7 +37,7 @@ TEST(ModelCard, says_what_the_files_say) {
   EXPECT_EQ(card.hash, file_hash(demo / "unet" / "diffusion_pytorch_model.safetensors"));
   EXPECT_EQ(scheduler_config(card.traits).kind, SchedulerKind::kPndm);
   EXPECT_EQ(card.traits.width, model.traits.width);
-  EXPECT_EQ(card.traits.size_multiple, 16);
+  EXPECT_EQ(card.traits.size_multiple, 4);
   EXPECT_EQ(card.traits.scheduler_file.find('/'), std::string::npos) << "clients are told no path";
   EXPECT_EQ(card.tokens, 77);
   EXPECT_GT(card.parameters, 1'000'000);

@@ -263,7 +263,7 @@ TEST(Worker, refuses_requests_that_cannot_run_in_words_for_the_client) {
     EXPECT_THAT(fault.message, Not(HasSubstr("/model")));
     return fault.message;
   };
-  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 100; }), HasSubstr("width 100"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.width = 102; }), HasSubstr("width 102"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.width = r.height = 256; }), HasSubstr("at most 16384"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.height = -1; }), HasSubstr("height -1"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.steps = 0; }), HasSubstr("num_inference_steps 0"));

@@ -27,8 +27,8 @@ class Convolution {
       : s_(shape),
         taps_(shape.kernel * shape.kernel),
         layout_(row_layout(shape.in, taps_, shape.x_type)),
-        source_height_(shape.doubled ? shape.height / 2 : shape.height),
-        source_width_(shape.doubled ? shape.width / 2 : shape.width),
+        source_height_(shape.x_height()),
+        source_width_(shape.x_width()),
         out_width_(shape.out_width()),
         pixels_(shape.images * shape.out_height() * out_width_),
         size_(static_cast<int64_t>(size_of(shape.x_type))) {

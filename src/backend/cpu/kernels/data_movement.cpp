@@ -45,17 +45,22 @@ void copy_typed(const CopyShape& shape, const T* x, T* out) {
 
 }  // namespace
 
-void upsample2x(int64_t rows, int64_t height, int64_t width, size_t pixel_bytes, const void* x, void* out) {
-  const size_t line = static_cast<size_t>(width) * pixel_bytes;
-  parallel_for(rows * height, grain(4 * line), [&](int64_t begin, int64_t end) {
-    for (int64_t y = begin; y < end; ++y) {
-      const auto* from = static_cast<const std::byte*>(x) + static_cast<size_t>(y) * line;
-      auto* to = static_cast<std::byte*>(out) + static_cast<size_t>(y) * 4 * line;
-      for (int64_t i = 0; i < width; ++i, from += pixel_bytes, to += 2 * pixel_bytes) {
+void upsample2x(int64_t images, int64_t height, int64_t width, size_t pixel_bytes, const void* x, void* out) {
+  const int64_t from_height = (height + 1) / 2, from_width = (width + 1) / 2;
+  const size_t line = static_cast<size_t>(width) * pixel_bytes,
+               from_line = static_cast<size_t>(from_width) * pixel_bytes;
+  parallel_for(images * from_height, grain(2 * line), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t image = row / from_height, y = row % from_height * 2;
+      const auto* from = static_cast<const std::byte*>(x) + static_cast<size_t>(row) * from_line;
+      auto* const first = static_cast<std::byte*>(out) + static_cast<size_t>(image * height + y) * line;
+      auto* to = first;
+      for (int64_t i = 0; i < width / 2; ++i, from += pixel_bytes, to += 2 * pixel_bytes) {
         std::memcpy(to, from, pixel_bytes);
         std::memcpy(to + pixel_bytes, from, pixel_bytes);
       }
-      std::memcpy(to, to - 2 * line, 2 * line);
+      if (width % 2) std::memcpy(to, from, pixel_bytes);
+      if (y + 1 < height) std::memcpy(first + line, first, line);
     }
   });
 }

@@ -58,7 +58,8 @@ struct GroupNormData {
   void* out;  // not written by group_stats
   // group_scratch(shape) bytes, aligned to 64; not used by group_apply
   std::byte* scratch;
-  // shape.pieces of them in their order where there is more than one: then x is not read
+  // shape.pieces of them in their order where there is more than one: then x is not read. The result
+  // is that of the whole, bit by bit.
   const GroupPiece* pieces = nullptr;
 };
 
@@ -92,12 +93,15 @@ struct ConvolutionShape {
   DType x_type, out_type;
   Activation activation = Activation::kNone;
   // The next fields say what is done to x while it is read, in fp32, before zeros are padded.
-  // doubled: x is [images, height / 2, width / 2, in], and each pixel stands for 2 x 2.
+  // doubled: x is [images, half the height, half the width, in], and each pixel stands for 2 x 2.
+  // Half of an odd size is rounded up: its last row or column is read once.
   bool doubled = false;
   // If above 0, x is normalised by `stats`, as in group_apply.
   int64_t groups = 0;
   bool silu = false;  // SiLU follows the normalisation
 
+  int64_t x_height() const { return doubled ? (height + 1) / 2 : height; }
+  int64_t x_width() const { return doubled ? (width + 1) / 2 : width; }
   int64_t out_height() const { return (height + pad_top + pad_bottom - kernel) / stride + 1; }
   int64_t out_width() const { return (width + pad_left + pad_right - kernel) / stride + 1; }
 };
@@ -178,7 +182,8 @@ const Table& table();
 std::span<const Table* const> runnable_tables();
 
 // Functions that no instruction set makes faster.
-void upsample2x(int64_t rows, int64_t height, int64_t width, size_t pixel_bytes, const void* x, void* out);
+// Gives [images, height, width] pixels, which x holds at half that size, rounded up.
+void upsample2x(int64_t images, int64_t height, int64_t width, size_t pixel_bytes, const void* x, void* out);
 void copy_strided(const CopyShape&, DType type, const void* x, void* out);  // any type; apart
 struct EmbeddingTable {
   int64_t rows, width;

@@ -1,5 +1,5 @@
 // One instruction set's group and layer normalisation. Only the shape decides the order in which
-// sums are computed.
+// sums are computed, also where a map is in pieces.
 #include "backend/cpu/kernels/lanes.h"
 #include "backend/cpu/kernels/variant.h"
 #include "backend/cpu/kernels/whole_numbers.h"
@@ -22,53 +22,49 @@ int64_t chunk_pixels(int64_t pixels) {
   const int64_t blocks = (pixels + kPixelBlock - 1) / kPixelBlock;
   return (blocks + kMaxChunks - 1) / kMaxChunks * kPixelBlock;
 }
-int64_t chunks_of(int64_t pixels, int64_t chunk) { return (pixels + chunk - 1) / chunk; }
-int64_t chunks_of(const GroupNormShape& shape, const GroupNormData& data) {
-  const int64_t chunk = chunk_pixels(shape.pixels);
-  if (shape.pieces == 1) return chunks_of(shape.pixels, chunk);
-  int64_t chunks = 0;
-  for (int64_t i = 0; i < shape.pieces; ++i) chunks += chunks_of(data.pieces[i].pixels, chunk);
-  return chunks;
-}
+int64_t chunks_of(int64_t pixels) { return divide_up(pixels, chunk_pixels(pixels)); }
 
 struct Moments {
   double sum, squares;  // of x + addend - pivot
 };
 
-// sums[c] and squares[c] of x + offset[c] over `pixels` pixels that are `stride` elements apart.
+struct Block {
+  // of which one lies `stride` elements after the other
+  int64_t pixels, channels, stride;
+  const float* offset;
+  // The sums go on from what they hold: these pixels are the rest of a block.
+  bool goes_on;
+};
+
+// sums[c] and squares[c] of x + offset[c] over the block's pixels, for kVectors vectors of channels
+// from c on.
 template <int kVectors, typename T>
-INKSTONE_INLINE void sum_columns(const T* x, int64_t stride, int64_t pixels, const float* offset, float* sums,
-                                 float* squares) {
+INKSTONE_INLINE void sum_columns(const Block& block, int64_t c, const T* x, float* sums, float* squares) {
   Vec sum[kVectors] = {}, square[kVectors] = {};
-  for (int64_t p = 0; p < pixels; ++p, x += stride) {
+  for (int v = 0; block.goes_on && v < kVectors; ++v) {
+    sum[v] = load(sums + c + v * kLanes);
+    square[v] = load(squares + c + v * kLanes);
+  }
+  for (int64_t p = 0; p < block.pixels; ++p, x += block.stride) {
     for (int v = 0; v < kVectors; ++v) {
-      const Vec d = load(x + v * kLanes) + load(offset + v * kLanes);
+      const Vec d = load(x + c + v * kLanes) + load(block.offset + c + v * kLanes);
       sum[v] += d;
       square[v] += d * d;
     }
   }
   for (int v = 0; v < kVectors; ++v) {
-    store(sums + v * kLanes, sum[v]);
-    store(squares + v * kLanes, square[v]);
+    store(sums + c + v * kLanes, sum[v]);
+    store(squares + c + v * kLanes, square[v]);
   }
 }
-
-struct Block {
-  int64_t pixels, channels, stride;
-  const float* offset;
-};
 
 template <typename T>
 void sum_block(const Block& block, const T* x, float* sums, float* squares) {
   int64_t c = 0;
-  for (; c + 4 * kLanes <= block.channels; c += 4 * kLanes) {
-    sum_columns<4>(x + c, block.stride, block.pixels, block.offset + c, sums + c, squares + c);
-  }
-  for (; c + kLanes <= block.channels; c += kLanes) {
-    sum_columns<1>(x + c, block.stride, block.pixels, block.offset + c, sums + c, squares + c);
-  }
+  for (; c + 4 * kLanes <= block.channels; c += 4 * kLanes) sum_columns<4>(block, c, x, sums, squares);
+  for (; c + kLanes <= block.channels; c += kLanes) sum_columns<1>(block, c, x, sums, squares);
   for (; c < block.channels; ++c) {
-    float sum = 0, square = 0;
+    float sum = block.goes_on ? sums[c] : 0, square = block.goes_on ? squares[c] : 0;
     for (int64_t p = 0; p < block.pixels; ++p) {
       const float d = value_of(x[p * block.stride + c]) + block.offset[c];
       sum += d;
@@ -99,29 +95,27 @@ const T* row_at(const GroupNormShape& shape, const GroupNormData& data, int64_t 
   return static_cast<const T*>(data.x) + row * shape.pixels * shape.channels;
 }
 
+// Pixels that lie one after another.
 template <typename T>
-struct Chunk {
+struct Run {
   const T* x;
   int64_t pixels;
 };
 
+// From this pixel of the row on, up to the row's or its piece's end.
 template <typename T>
-Chunk<T> chunk_at(const GroupNormShape& shape, const GroupNormData& data, Place place) {
-  const int64_t chunk = chunk_pixels(shape.pixels);
-  const T* x = row_at<T>(shape, data, place.row);
-  int64_t pixels = shape.pixels, index = place.chunk;
-  for (int64_t i = 0; shape.pieces > 1; ++i) {
-    x = static_cast<const T*>(data.pieces[i].x), pixels = data.pieces[i].pixels;
-    if (index < chunks_of(pixels, chunk)) break;
-    index -= chunks_of(pixels, chunk);
-  }
-  return {x + index * chunk * shape.channels, smaller_of(chunk, pixels - index * chunk)};
+Run<T> run_at(const GroupNormShape& shape, const GroupNormData& data, int64_t row, int64_t pixel) {
+  if (shape.pieces == 1) return {row_at<T>(shape, data, row) + pixel * shape.channels, shape.pixels - pixel};
+  const GroupPiece* piece = data.pieces;
+  for (; pixel >= piece->pixels; ++piece) pixel -= piece->pixels;
+  return {static_cast<const T*>(piece->x) + pixel * shape.channels, piece->pixels - pixel};
 }
 
 template <typename T>
 void sum_chunk(const GroupNormShape& shape, const GroupNormData& data, Place place, Moments* moments) {
   const int64_t width = shape.channels / shape.groups;
-  const Chunk<T> chunk = chunk_at<T>(shape, data, place);
+  const int64_t first = place.chunk * chunk_pixels(shape.pixels);
+  const int64_t last = smaller_of(first + chunk_pixels(shape.pixels), shape.pixels);
   const T* row = row_at<T>(shape, data, place.row);
   const float* addend = data.addend ? data.addend + place.row * shape.channels : nullptr;
   for (int64_t g = 0; g < shape.groups; ++g) moments[g] = {0, 0};
@@ -134,9 +128,14 @@ void sum_chunk(const GroupNormShape& shape, const GroupNormData& data, Place pla
       if (c == c0 || c == begin) pivot = pivot_of(row + begin, addend ? addend + begin : nullptr, width);
       offset[c - c0] = (addend ? addend[c] : 0.0f) - pivot;
     }
-    for (int64_t p = 0; p < chunk.pixels; p += kPixelBlock) {
-      const Block block = {smaller_of(kPixelBlock, chunk.pixels - p), channels, shape.channels, offset};
-      sum_block(block, chunk.x + p * shape.channels + c0, sums, squares);
+    for (int64_t begin = first; begin < last; begin += kPixelBlock) {
+      const int64_t end = smaller_of(begin + kPixelBlock, last);
+      for (int64_t p = begin; p < end;) {
+        const Run<T> run = run_at<T>(shape, data, place.row, p);
+        const int64_t pixels = smaller_of(run.pixels, end - p);
+        sum_block({pixels, channels, shape.channels, offset, p > begin}, run.x + c0, sums, squares);
+        p += pixels;
+      }
       for (int64_t c = 0; c < channels; ++c) {
         Moments& group = moments[(c0 + c) / width];
         group.sum += static_cast<double>(sums[c]);
@@ -148,7 +147,7 @@ void sum_chunk(const GroupNormShape& shape, const GroupNormData& data, Place pla
 
 template <typename T>
 void finish_stats(const GroupNormShape& shape, const GroupNormData& data, const Moments* moments) {
-  const int64_t width = shape.channels / shape.groups, chunks = chunks_of(shape, data);
+  const int64_t width = shape.channels / shape.groups, chunks = chunks_of(shape.pixels);
   const double count = static_cast<double>(width) * static_cast<double>(shape.pixels);
   for (int64_t row = 0; row < shape.rows; ++row) {
     const T* x = row_at<T>(shape, data, row);
@@ -174,7 +173,7 @@ void finish_stats(const GroupNormShape& shape, const GroupNormData& data, const 
 template <typename T>
 void group_stats_typed(const GroupNormShape& shape, const GroupNormData& data) {
   auto* moments = reinterpret_cast<Moments*>(data.scratch);
-  const int64_t chunks = chunks_of(shape, data);
+  const int64_t chunks = chunks_of(shape.pixels);
   const int64_t grain = kGrain / (chunk_pixels(shape.pixels) * shape.channels) + 1;
   parallel_for(shape.rows * chunks, grain, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
@@ -280,8 +279,7 @@ void layer_norm_typed(const Table::LayerNorm& shape, const T* x, T* out) {
 }  // namespace
 
 size_t group_scratch(const GroupNormShape& shape) {
-  const int64_t chunks = chunks_of(shape.pixels, chunk_pixels(shape.pixels)) + shape.pieces - 1;
-  return static_cast<size_t>(shape.rows * chunks * shape.groups) * sizeof(Moments);
+  return static_cast<size_t>(shape.rows * chunks_of(shape.pixels) * shape.groups) * sizeof(Moments);
 }
 
 void group_stats(const GroupNormShape& shape, DType type, const GroupNormData& data) {

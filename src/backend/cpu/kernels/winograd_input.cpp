@@ -112,8 +112,7 @@ void InputRows::fill(int64_t image, int64_t y, int64_t channel, float* line) {
   if (!inside) return;
   std::memset(line + (last - begin) * kDepth, 0, static_cast<size_t>((begin + count - last) * kDepth) * sizeof(float));
   const int halved = shape_.doubled ? 1 : 0;
-  const int64_t pixel =
-      (image * (shape_.height >> halved) + (y >> halved)) * (shape_.width >> halved) + (first >> halved);
+  const int64_t pixel = (image * shape_.x_height() + (y >> halved)) * shape_.x_width() + (first >> halved);
   const Line pixels = {.image = image,
                        .first = pixel,
                        .channel = channel,
