@@ -26,6 +26,13 @@ struct Call {
 // Euler's step: along the line from the sample to the image.
 CallMix straight(double from, double to) { return {.sample = to / from, .image = 1 - to / from}; }
 
+// As KDPM2AncestralDiscreteScheduler computes it: `down` is small where it loses digits, and one
+// call lies between it and `sigma`.
+Ancestral ancestral_in_float(float sigma, float next) {
+  const float up = std::sqrt(next * next * (sigma * sigma - next * next) / (sigma * sigma));
+  return {std::sqrt(std::max(0.0f, next * next - up * up)), up};
+}
+
 class TwoCalls : public Scheduler {
  public:
   TwoCalls(const SchedulerConfig& config, int steps)
@@ -87,7 +94,9 @@ class TwoCalls : public Scheduler {
   // The two calls of a step between sigmas above zero.
   void add_step(double from, double to) {
     const bool splits = draws_noise(kind_);
-    const Ancestral end = splits ? ancestral(from, to) : Ancestral{to, 0};
+    Ancestral end = splits ? ancestral(from, to) : Ancestral{to, 0};
+    if (kind_ == SchedulerKind::kDpm2Ancestral)
+      end = ancestral_in_float(static_cast<float>(from), static_cast<float>(to));
     const double middle = std::sqrt(from * (kind_ == SchedulerKind::kDpmppSde ? to : end.down));
     Call first{from, true, false, straight(from, middle)};
     Call second{middle, false, splits, {}};
