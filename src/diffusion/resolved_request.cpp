@@ -111,8 +111,8 @@ void set_schedule(const ImageRequest& request, Schedule own, SchedulerConfig& co
   if (!request.karras) return;
   const bool karras = *request.karras;
   if (karras && !takes_schedule(config.kind, Schedule::kKarras))
-    throw RequestError::rule(
-        field, "true", "false with " + kind + "; it can be true with " + with_schedule(Schedule::kKarras));
+    throw RequestError::rule(field, "true",
+                             "false with " + kind + "; it can be true with " + with_schedule(Schedule::kKarras));
   if (said != Schedule::kDefault && karras != (said == Schedule::kKarras))
     throw RequestError::rule(field, value_text(field, request),
                              fmt::format("{} with schedule {}, or left out", !karras, name_of(said)));

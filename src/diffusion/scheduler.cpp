@@ -51,13 +51,13 @@ struct NamedSchedule {
 };
 
 constexpr NamedSchedule kSchedules[] = {
-    {Schedule::kDefault, "default"},       {Schedule::kLeading, "leading"},
-    {Schedule::kLinspace, "linspace"},     {Schedule::kTrailing, "trailing"},
-    {Schedule::kKarras, "karras"},         {Schedule::kExponential, "exponential"},
-    {Schedule::kBeta, "beta"},             {Schedule::kLu, "lu"},
-    {Schedule::kUniform, "uniform"},       {Schedule::kSgmUniform, "sgm-uniform"},
-    {Schedule::kSimple, "simple"},         {Schedule::kDdimUniform, "ddim-uniform"},
-    {Schedule::kAlignYourSteps, "ays"},    {Schedule::kKlOptimal, "kl-optimal"},
+    {Schedule::kDefault, "default"},    {Schedule::kLeading, "leading"},
+    {Schedule::kLinspace, "linspace"},  {Schedule::kTrailing, "trailing"},
+    {Schedule::kKarras, "karras"},      {Schedule::kExponential, "exponential"},
+    {Schedule::kBeta, "beta"},          {Schedule::kLu, "lu"},
+    {Schedule::kUniform, "uniform"},    {Schedule::kSgmUniform, "sgm-uniform"},
+    {Schedule::kSimple, "simple"},      {Schedule::kDdimUniform, "ddim-uniform"},
+    {Schedule::kAlignYourSteps, "ays"}, {Schedule::kKlOptimal, "kl-optimal"},
 };
 
 const Named& row(SchedulerKind kind) { return *std::ranges::find(kKinds, kind, &Named::kind); }

@@ -195,12 +195,11 @@ Sampling sampling_of(const SamplerName& sampler, const ScheduleName* schedule) {
     }
   }
   if (!takes || (near && draws_noise(ours.kind)))
-    fail<AbsentSampler>(INKSTONE_HERE, {"the schedule ", schedule->label, " is not here for ", ours.name,
-                                        ", and another one would draw another image; there are ",
-                                        labels_for(ours.kind)});
+    fail<AbsentSampler>(INKSTONE_HERE,
+                        {"the schedule ", schedule->label, " is not here for ", ours.name,
+                         ", and another one would draw another image; there are ", labels_for(ours.kind)});
   result.schedule = schedule->schedule;
-  if (near)
-    result.warnings.push_back(instead("schedule", schedule->label, schedule_name(schedule->schedule).label));
+  if (near) result.warnings.push_back(instead("schedule", schedule->label, schedule_name(schedule->schedule).label));
   return result;
 }
 

@@ -38,7 +38,7 @@ struct ScheduleName {
 std::span<const SamplerName> sampler_names();    // ours first, as the web UI lists them
 std::span<const ScheduleName> schedule_names();  // ours first
 
-const SamplerName& sampler_name(SchedulerKind kind);       // of ours
+const SamplerName& sampler_name(SchedulerKind kind);   // of ours
 const ScheduleName& schedule_name(Schedule schedule);  // of ours
 std::vector<std::string> aliases_of(const SamplerName& sampler);
 const ScheduleName* find_schedule(std::string_view name);

@@ -140,7 +140,9 @@ void space_as_web_ui(const SchedulerConfig& config, std::span<const float> table
   for (int i = 0; i < steps; ++i) {
     switch (config.schedule) {
       case Schedule::kSgmUniform: add_timestep(spaced(train - 1, 0, i, steps + 1)); break;
-      case Schedule::kSimple: add_timestep(train - 1 - static_cast<int>(i * (static_cast<double>(train) / steps))); break;
+      case Schedule::kSimple:
+        add_timestep(train - 1 - static_cast<int>(i * (static_cast<double>(train) / steps)));
+        break;
       case Schedule::kAlignYourSteps: add_sigma(std::exp(align_your_steps(config.sdxl, i, steps))); break;
       case Schedule::kKlOptimal: add_sigma(std::tan(spaced(high, low, i, steps + 1))); break;
       default: add_timestep(spaced(train - 1, 0, i, steps)); break;

@@ -118,7 +118,8 @@ TEST(Resolve, a_schedulers_name_may_be_another_programs_and_say_its_schedule) {
   EXPECT_EQ(same.scheduler_config.schedule, Schedule::kKarras);
   EXPECT_TRUE(same.warnings.empty());
   request.karras = false;
-  EXPECT_NE(resolve(request, model()).scheduler_config.schedule, Schedule::kKarras) << "what is said beside it is nearer";
+  EXPECT_NE(resolve(request, model()).scheduler_config.schedule, Schedule::kKarras)
+      << "what is said beside it is nearer";
   request = {};
   request.scheduler = "DPM fast";
   request.prompt = "(a fox:1.3)";
@@ -229,13 +230,13 @@ TEST(Resolve, refuses_with_the_field_its_value_and_what_is_allowed) {
       {"scheduler", [](ImageRequest& r) { r.scheduler = "eulr"; }, "eulr: must be one of pndm, ddim, euler"},
       {"scheduler", [](ImageRequest& r) { r.scheduler = ""; }, "must be one of pndm"},
       {"karras", [](ImageRequest& r) { r.karras = true, r.scheduler = "ddim"; },
-       "true: must be false with ddim; it can be true with euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc, heun"},
+       "true: must be false with ddim; it can be true with euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc, "
+       "heun"},
       {"karras", [](ImageRequest& r) { r.karras = true, r.schedule = "beta"; },
        "true: must be false with schedule beta, or left out"},
       {"karras", [](ImageRequest& r) { r.karras = false, r.schedule = "karras"; },
        "false: must be true with schedule karras, or left out"},
-      {"schedule", [](ImageRequest& r) { r.schedule = "karas"; },
-       "kl-optimal; did you mean karras?"},
+      {"schedule", [](ImageRequest& r) { r.schedule = "karas"; }, "kl-optimal; did you mean karras?"},
       {"schedule", [](ImageRequest& r) { r.schedule = "turbo"; }, "turbo: must be one of default, leading"},
       {"schedule", [](ImageRequest& r) { r.schedule = "beta", r.scheduler = "ddim"; },
        "beta: must be one of default, leading, linspace, trailing with ddim; beta goes with euler, "},

@@ -90,7 +90,8 @@ TEST(SchedulerNames, the_nearest_stands_for_a_deterministic_one_with_a_warning) 
   for (const char* schedule : {"turbo", "linear_quadratic", "smoothstep", "gits"})
     EXPECT_THAT(sampling("Euler", schedule).warnings, ElementsAre(HasSubstr("is taken"))) << schedule;
   EXPECT_EQ(sampling("Euler", "turbo").schedule, Schedule::kTrailing);
-  for (const char* schedule : {"Exponential", "polyexponential", "SGM Uniform", "simple", "beta", "kl_optimal", "normal"})
+  for (const char* schedule :
+       {"Exponential", "polyexponential", "SGM Uniform", "simple", "beta", "kl_optimal", "normal"})
     EXPECT_THAT(sampling("Euler", schedule).warnings, IsEmpty()) << schedule;
 }
 

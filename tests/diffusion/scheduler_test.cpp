@@ -248,8 +248,8 @@ TEST(SchedulerGoldens, rare_settings_end_where_those_of_diffusers_do) {
 
 TEST(SchedulerNames, stand_for_their_classes) {
   EXPECT_THAT(scheduler_names(),
-              ElementsAre("pndm", "ddim", "euler", "euler-ancestral", "dpm++-2m", "dpm++-2m-sde", "unipc", "lcm", "heun",
-                          "dpm2", "dpm2-a", "lms", "dpm++-2s-a", "dpm++-sde", "dpm++-3m-sde", "deis", "tcd"));
+              ElementsAre("pndm", "ddim", "euler", "euler-ancestral", "dpm++-2m", "dpm++-2m-sde", "unipc", "lcm",
+                          "heun", "dpm2", "dpm2-a", "lms", "dpm++-2s-a", "dpm++-sde", "dpm++-3m-sde", "deis", "tcd"));
   for (const std::string& name : scheduler_names()) EXPECT_EQ(name_of(scheduler_kind(name)), name);
   EXPECT_EQ(diffusers_class(SchedulerKind::kUniPc), "UniPCMultistepScheduler");
   EXPECT_EQ(diffusers_class(SchedulerKind::kDpmpp2M), diffusers_class(SchedulerKind::kDpmpp2MSde));

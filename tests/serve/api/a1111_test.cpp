@@ -189,7 +189,8 @@ TEST(A1111, prompt_syntax_is_plain_text_and_said_to_be) {
 
 TEST(A1111, the_nearest_sampler_is_said_in_info) {
   FakeServer server;
-  const auto exchange = server.ask(post("txt2img", R"({"prompt": "p", "sampler_name": "DPM fast", "scheduler": "Turbo"})"));
+  const auto exchange =
+      server.ask(post("txt2img", R"({"prompt": "p", "sampler_name": "DPM fast", "scheduler": "Turbo"})"));
   ASSERT_FALSE(exchange->answer) << exchange->answer->body;
   server.service.finish_all();
   const Json info = parse_json(exchange->json().at("info").as_string(), "info");

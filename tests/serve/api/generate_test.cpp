@@ -61,6 +61,7 @@ TEST(Generate, fields_reach_the_image) {
   expected.steps = 7;
   expected.guidance_scale = 3.5f;
   expected.scheduler = "dpm++-2m";
+  expected.schedule = "karras";
   expected.karras = true;
   expected.eta = 0;
   expected.width = 768;
@@ -614,13 +615,13 @@ TEST(Jobs, are_nobody_elses) {
 
 TEST(Generate, what_has_another_effect_than_elsewhere_is_warned_of_in_every_form) {
   FakeServer server;
-  const std::string body = R"({"prompt": "(a fox:1.3) <lora:\u00fc:1>", "scheduler": "LMS Karras"})";
+  const std::string body = R"({"prompt": "(a fox:1.3) <lora:\u00fc:1>", "scheduler": "DPM fast Karras"})";
   const auto json = server.ask({"POST", "/generate", body});
   server.service.finish_all();
   ASSERT_EQ(json->answer->status, 200) << json->answer->body;
   const JsonArray warnings = json->json().at("warnings").as_array();
   ASSERT_EQ(warnings.size(), 3u) << json->answer->body;
-  EXPECT_THAT(std::string(warnings[0].as_string()), HasSubstr("no sampler LMS here; DPM++ 2M is taken"));
+  EXPECT_THAT(std::string(warnings[0].as_string()), HasSubstr("no sampler DPM fast here; DPM++ 2M is taken"));
   EXPECT_EQ(json->json().at("parameters").at("scheduler"), Json("dpm++-2m"));
   EXPECT_EQ(json->json().at("parameters").at("karras"), Json(true));
   const auto image = server.ask({"POST", "/generate", body, {}, {{"accept", "image/png"}}});
