@@ -196,8 +196,8 @@ TEST(A1111, the_nearest_sampler_is_said_in_info) {
   const Json info = parse_json(exchange->json().at("info").as_string(), "info");
   EXPECT_EQ(info.at("sampler_name"), Json("DPM++ 2M"));
   ASSERT_EQ(info.at("warnings").as_array().size(), 2u);
-  EXPECT_THAT(std::string(info.at("warnings").at(0).as_string()), HasSubstr("Heun"));
-  EXPECT_THAT(std::string(info.at("warnings").at(1).as_string()), HasSubstr("Beta"));
+  EXPECT_THAT(std::string(info.at("warnings").at(0).as_string()), HasSubstr("DPM fast"));
+  EXPECT_THAT(std::string(info.at("warnings").at(1).as_string()), HasSubstr("Turbo"));
 }
 
 TEST(A1111, an_empty_sampler_name_is_none) {
