@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Makes the goldens in tests/fixtures from torch, diffusers, transformers and open_clip, in fp32 on the CPU.
+"""Makes the goldens in tests/fixtures from torch, diffusers, transformers, open_clip and k_diffusion, in fp32 on the CPU.
 
     make_fixtures.py [--only noise,schedulers,...] [--out DIR]
 
-Run it with a Python that has those four. The same versions (versions.json) on the same kind of CPU give the same bytes again.
+Run it with a Python that has those five, scipy, torchsde and torchdiffeq. The same versions (versions.json) on the same kind of CPU give the same bytes again.
 """
 import argparse, importlib, pathlib, time
 
 PARTS = {  # part: the module of tools/fixtures that makes it
-    "noise": "noise", "schedulers": "schedulers", "karras_ancestral": "karras_ancestral", "tokenizer": "tokenizer", "models": "models", "demo": "demo",
-    "single_file": "single_file", "xl": "xl", "torch_files": "torch_files", "sizes": "sizes",
+    "noise": "noise", "schedulers": "schedulers", "karras_ancestral": "karras_ancestral", "k_diffusion": "k_diffusion", "tokenizer": "tokenizer",
+    "models": "models", "demo": "demo", "single_file": "single_file", "xl": "xl", "torch_files": "torch_files", "sizes": "sizes",
 }
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

@@ -28,6 +28,7 @@
 #include "diffusion/process.h"
 #include "diffusion/prompt_syntax.h"
 #include "diffusion/request_json.h"
+#include "diffusion/scheduler_names.h"
 
 namespace inkstone {
 namespace {
@@ -66,13 +67,17 @@ void draw_seed(ImageRequest& request, int count) {
                        " images: the last seed would be more than ", UINT64_MAX);
 }
 
+std::string schedule_text(Schedule schedule) {
+  return schedule == Schedule::kDefault ? "" : fmt::format(" ({})", schedule_name(schedule).label);
+}
+
 // "demo \u00b7 64x64 \u00b7 20 steps of pndm \u00b7 guidance 7.5 \u00b7 seed 42"
 std::string summary(const Session& session) {
   const ResolvedRequest& request = session.request;
   std::string text =
       fmt::format("{0} \u00b7 {1}x{2} \u00b7 {3} of {4}{5} \u00b7 guidance {6} \u00b7 seed {7}", session.loaded.name,
                   request.width, request.height, steps_text(request.steps), name_of(request.scheduler_config.kind),
-                  request.scheduler_config.karras ? " (Karras)" : "", request.guidance_scale, request.seed);
+                  schedule_text(request.scheduler_config.schedule), request.guidance_scale, request.seed);
   if (session.count > 1) text += fmt::format(" to {}", request.seed + static_cast<uint64_t>(session.count - 1));
   if (session.seed_drawn) text += " (drawn)";
   if (const std::string less = approximations_text(request); !less.empty()) text += " \u00b7 approximate: " + less;

@@ -109,7 +109,7 @@ const Setting kSettings[] = {
     {"attention-slicing", "", "Export", "N", "N attention heads at a time: less memory, slower [all]", kE, &Options::attention_heads, 1, 1024},
     {"vae-tile", "", "Export", "N", "besides the VAE decoder, one that works in bands of N latent rows: the same image,\nless memory, slower", kE, &Options::vae_tile, 1, 8192},
     {"encoder", "", "Export", "", "the VAE's encoder too", kE, &Options::encoder},
-    {"timestep", "", "Export", "TYPE", "of unet_time's input: fp32, or int32 for schedulers whose timesteps are whole (euler and\neuler-ancestral have fractions: 266.4) [fp32]", kE, &Options::timestep, 0, 0, timestep_types},
+    {"timestep", "", "Export", "TYPE", "of unet_time's input: fp32, or int32 for schedulers whose timesteps are whole (those over\nsigmas have fractions, such as euler: 266.4) [fp32]", kE, &Options::timestep, 0, 0, timestep_types},
     {"calibration", "", "Export", "FILE", "a text file, a prompt a line: their images are computed here, and what goes into the\nU-Net and the VAE is written for AMCT, which makes INT8 models", kE, &Options::calibration},
     {"opset", "", "Export", "N", "of ONNX, 14 to 17 [17: LayerNormalization is one node]", kE, &Options::opset, 14, 17},
     {"compile", "", "Export", "WHEN", "call ATC for each file: auto (where there is no ATC, compile.sh is written, to run where\nthere is one), never, require [auto where --soc is given, else never]", kE, &Options::compile, 0, 0, compile_choices},

@@ -23,7 +23,8 @@ struct ImageRequest {
   std::optional<int> steps;
   std::optional<float> guidance_scale;  // 1 or less: no unconditional half
   std::optional<std::string> scheduler;
-  std::optional<bool> karras;
+  std::optional<std::string> schedule;
+  std::optional<bool> karras;  // true: schedule is karras; false: it is not
   std::optional<float> eta;
   std::optional<int> width, height;  // pixels
   // Approximations (docs/performance.md says what they cost). Of so many U-Net evaluations in a

@@ -17,6 +17,7 @@ struct ModelTraits {
 
   int size_multiple = 8;                                             // width and height must be multiples of it
   bool distilled = false;                                            // with guidance: there is no unconditional half
+  bool sdxl = false;                                                 // its table of Align Your Steps
   std::shared_ptr<const Json> scheduler;                             // scheduler_config.json
   std::string scheduler_file = "the model's scheduler_config.json";  // how errors call it
 };

@@ -17,20 +17,18 @@ std::string quoted(const std::string& value) {
 }
 
 // The noise levels by the name of the web UI's schedule types. "Automatic" stands for the sampler's own there, which for
-// the DPM++ ones are Karras': so without Karras' they say Uniform.
+// some are Karras' or exponential: so for those the model's own say Uniform.
 const char* schedule_type(const SchedulerConfig& config) {
-  if (config.karras) return "Karras";
+  if (config.schedule != Schedule::kDefault) return schedule_name(config.schedule).label;
   switch (config.kind) {
-    case SchedulerKind::kEuler:
-    case SchedulerKind::kEulerAncestral:
-    case SchedulerKind::kDpmpp2M:
-    case SchedulerKind::kDpmpp2MSde: return "Uniform";
     case SchedulerKind::kPndm:
     case SchedulerKind::kDdim:
     case SchedulerKind::kUniPc:
-    case SchedulerKind::kLcm: return "Automatic";
+    case SchedulerKind::kLcm:
+    case SchedulerKind::kDeis:
+    case SchedulerKind::kTcd: return "Automatic";
+    default: return "Uniform";
   }
-  return "Automatic";
 }
 
 }  // namespace

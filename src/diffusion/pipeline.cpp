@@ -126,6 +126,7 @@ void set_sizes(Pipeline& m) {
   m.traits.height = m.unet_config.sample_height * m.vae_scale();
   m.traits.size_multiple = m.vae_scale();
   m.traits.distilled = m.unet_config.guidance_channels > 0;
+  m.traits.sdxl = m.unet_config.added > 0;
 }
 
 const Component& Pipeline::component(std::string_view name) const {

@@ -21,9 +21,10 @@ const RequestField kFields[] = {
     {"seed", "seed", "s", "Image", "N", "the same seed gives the same image; 0 to 2^64-1", ";\n-1 or random: drawn [drawn and printed]", "; image i of several has seed + i [drawn, as for -1 and \"random\"]", "7", &Request::seed},
     {"num_inference_steps", "steps", "num-inference-steps sampling-steps ddim-steps", "Image", "N", "denoising steps [the model's own, else 20]", "", "", "4", &Request::steps, 1, kMaxImageSteps},
     {"guidance_scale", "guidance", "guidance-scale cfg-scale cfg scale", "Image", "X", "how closely to follow the prompt; 1 or less: no guidance [the model's own, else 7.5]", "", "", "5.5", &Request::guidance_scale, 0, 100},
-    {"scheduler", "scheduler", "sampler sampler-name sampling-method", "Image", "NAME", "pndm, ddim, euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc or lcm, or what\nother programs call it, such as \"Euler a\" [the model's own, else pndm]", "", "", R"("euler")", &Request::scheduler, 0, 0, scheduler_names},
-    {"karras", "karras", "", "Image", "", "Karras' noise levels (all but pndm, ddim and lcm)", "; --no-karras: not", "; false: not [as the model says]", "false", &Request::karras},
-    {"eta", "eta", "", "Image", "X", "noise added in each step, 0 to 1 (ddim) [0]", "", "", "0", &Request::eta, 0, 1, nullptr, false, "Eta DDIM"},
+    {"scheduler", "scheduler", "sampler sampler-name sampling-method", "Image", "NAME", "pndm, ddim, euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc, lcm, heun, dpm2,\ndpm2-a, lms, dpm++-2s-a, dpm++-sde, dpm++-3m-sde, deis or tcd, or what other programs call\nit, such as \"Euler a\" or \"DPM++ 2M Karras\" [the model's own, else pndm]", "", "", R"("euler")", &Request::scheduler, 0, 0, scheduler_names},
+    {"schedule", "schedule", "", "Image", "NAME", "where the noise levels lie: default, leading, linspace, trailing; with all but pndm, ddim,\nlcm and tcd also karras, exponential, beta, uniform, sgm-uniform, simple, ddim-uniform,\nays, kl-optimal; with dpm++-2m and dpm++-2m-sde also lu [the model's own]", "", "", R"("trailing")", &Request::schedule, 0, 0, schedule_choices},
+    {"karras", "karras", "", "Image", "", "the same as schedule karras", "; --no-karras: not", "; false: not [as the model says]", "false", &Request::karras},
+    {"eta", "eta", "", "Image", "X", "noise added in each step, 0 to 1 (ddim, tcd) [0; tcd: 0.3]", "", "", "0", &Request::eta, 0, 1, nullptr, false, "Eta DDIM"},
     {"width", "width", "W", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::width, 1, kMaxImageSide, nullptr, true},
     {"height", "height", "H", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::height, 1, kMaxImageSide, nullptr, true},
     {"cache_interval", "cache-interval", "", "Approximations", "N", "of N U-Net evaluations one is full, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another image, near the exact one [1: all full]", "", "; a server takes 1 alone", "1", &Request::cache_interval, 1, kMaxImageSteps, nullptr, true, "Cache interval"},
@@ -36,20 +37,26 @@ std::string text_of(bool value) { return value ? "true" : "false"; }
 std::string text_of(const Interval& value) { return fmt::format("{},{}", value.from, value.to); }
 std::string text_of(auto value) { return fmt::format("{}", value); }
 
+std::string one_of(const std::vector<std::string>& ours, const std::string& name) {
+  const std::string meant = nearest(name, ours);
+  return "one of " + listed(ours) + (meant.empty() ? "" : "; did you mean " + meant + "?");
+}
+
 // "": the name is one that can be used.
 std::string scheduler_rule(const std::string& name) {
-  const std::vector<std::string> ours = scheduler_names();
   const auto found = find_sampler(name);
-  if (!found) {
-    const std::string meant = nearest(name, ours);
-    return "one of " + listed(ours) + (meant.empty() ? "" : "; did you mean " + meant + "?");
-  }
+  if (!found) return one_of(scheduler_names(), name);
   try {
     sampling_of(*found->sampler, found->schedule);
     return "";
   } catch (const AbsentSampler& error) {
-    return "one of " + listed(ours) + ": " + error.what();
+    return "one of " + listed(scheduler_names()) + ": " + error.what();
   }
+}
+
+std::string schedule_rule(const std::string& name) {
+  const ScheduleName* found = find_schedule(name);
+  return found && found->stands == Stands::kItself ? "" : one_of(schedule_choices(), name);
 }
 
 }  // namespace
@@ -121,9 +128,12 @@ void check_field(const RequestField& field, const ImageRequest& request, std::op
   const bool good =
       std::visit([&](auto member) { return !(request.*member) || in_range(*(request.*member)); }, field.member);
   if (!good) throw RequestError::rule(field, value_text(field, request), allowed(field, max));
-  if (field.member != RequestMember(&ImageRequest::scheduler) || !request.scheduler) return;
-  if (const std::string rule = scheduler_rule(*request.scheduler); !rule.empty())
-    throw RequestError::rule(field, *request.scheduler, rule);
+  std::string rule;
+  if (field.member == RequestMember(&ImageRequest::scheduler) && request.scheduler)
+    rule = scheduler_rule(*request.scheduler);
+  if (field.member == RequestMember(&ImageRequest::schedule) && request.schedule)
+    rule = schedule_rule(*request.schedule);
+  if (!rule.empty()) throw RequestError::rule(field, value_text(field, request), rule);
 }
 
 }  // namespace inkstone

@@ -76,16 +76,48 @@ struct Check {
   }
 };
 
-std::vector<std::string> with_karras() {
+// The schedulers that take a schedule, or eta.
+template <typename Takes>
+std::string those_that(const Takes& takes) {
   std::vector<std::string> names = scheduler_names();
-  std::erase_if(names, [](const std::string& name) { return !takes_karras(scheduler_kind(name)); });
-  return names;
+  std::erase_if(names, [&](const std::string& name) { return !takes(scheduler_kind(name)); });
+  return listed(names);
 }
 
-// One kind of noise levels at a time: the request is nearer than the model's file.
-void set_karras(SchedulerConfig& config, bool karras) {
-  config.karras = karras;
-  if (karras) config.exponential = config.lu_lambdas = false;
+std::string with_schedule(Schedule schedule) {
+  return those_that([&](SchedulerKind kind) { return takes_schedule(kind, schedule); });
+}
+
+std::string schedules_of(SchedulerKind kind) {
+  std::vector<std::string> names = schedule_choices();
+  std::erase_if(names, [&](const std::string& name) { return !takes_schedule(kind, find_schedule(name)->schedule); });
+  return listed(names);
+}
+
+// What is said by `schedule` and `karras`, which check_field() has let pass. `own` is the model's
+// file's. The request is nearer than the scheduler's name, and that is nearer than the file.
+void set_schedule(const ImageRequest& request, Schedule own, SchedulerConfig& config) {
+  const RequestField& field = request_field(&ImageRequest::karras);
+  const std::string kind = name_of(config.kind);
+  Schedule said = Schedule::kDefault;
+  if (request.schedule) {
+    said = find_schedule(*request.schedule)->schedule;
+    if (!takes_schedule(config.kind, said))
+      throw RequestError::rule(request_field(&ImageRequest::schedule), *request.schedule,
+                               fmt::format("one of {} with {}; {} goes with {}", schedules_of(config.kind), kind,
+                                           name_of(said), with_schedule(said)));
+    config.schedule = said == Schedule::kDefault ? own : said;
+  }
+  if (!request.karras) return;
+  const bool karras = *request.karras;
+  if (karras && !takes_schedule(config.kind, Schedule::kKarras))
+    throw RequestError::rule(field, "true",
+                             "false with " + kind + "; it can be true with " + with_schedule(Schedule::kKarras));
+  if (said != Schedule::kDefault && karras != (said == Schedule::kKarras))
+    throw RequestError::rule(field, value_text(field, request),
+                             fmt::format("{} with schedule {}, or left out", !karras, name_of(said)));
+  if (karras) config.schedule = Schedule::kKarras;
+  if (!karras && config.schedule == Schedule::kKarras) config.schedule = Schedule::kDefault;
 }
 
 // What the scheduler's name means, which check_field() has let pass.
@@ -100,17 +132,13 @@ SchedulerConfig scheduler_of(const ImageRequest& request, const ModelTraits& mod
   const std::optional<Sampling> sampling = asked_sampling(request);
   SchedulerConfig config = scheduler_config(model, sampling ? name_of(sampling->kind) : "");
   if (sampling) warnings = sampling->warnings;
-  if (sampling && sampling->karras) set_karras(config, *sampling->karras);
-  if (request.karras) {
-    if (*request.karras && !takes_karras(config.kind))
-      throw RequestError::rule(request_field(&ImageRequest::karras), "true",
-                               "false with " + name_of(config.kind) + "; it can be true with " + listed(with_karras()));
-    set_karras(config, *request.karras);
-  }
+  const Schedule own = config.schedule;
+  if (sampling && sampling->schedule) config.schedule = *sampling->schedule;
+  set_schedule(request, own, config);
   if (request.eta) {
-    if (*request.eta != 0 && config.kind != SchedulerKind::kDdim)
+    if (*request.eta != 0 && !takes_eta(config.kind))
       throw RequestError::rule(request_field(&ImageRequest::eta), fmt::format("{}", *request.eta),
-                               "0 with " + name_of(config.kind) + "; ddim takes it");
+                               "0 with " + name_of(config.kind) + "; it can be more with " + those_that(takes_eta));
     config.eta = *request.eta;
   }
   return config;
@@ -139,7 +167,8 @@ ImageRequest ResolvedRequest::said() const {
   request.steps = steps;
   request.guidance_scale = guidance_scale;
   request.scheduler = name_of(scheduler_config.kind);
-  request.karras = scheduler_config.karras;
+  request.schedule = name_of(scheduler_config.schedule);
+  request.karras = scheduler_config.schedule == Schedule::kKarras;
   request.eta = scheduler_config.eta;
   request.width = width;
   request.height = height;
@@ -161,6 +190,7 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   result.guidance_interval = request.guidance_interval.value_or(result.guidance_interval);
   result.guided = result.guidance_scale > 1 && !model.distilled;
   check_field(request_field(&ImageRequest::scheduler), request);
+  check_field(request_field(&ImageRequest::schedule), request);
   result.scheduler_config = scheduler_of(request, model, result.warnings);
 
   const ImageRequest filled = result.said();
@@ -181,7 +211,9 @@ SchedulerConfig scheduler_config(const ModelTraits& model, const std::string& na
   INKSTONE_CHECK(model.scheduler, "a model without a scheduler's configuration");
   std::optional<SchedulerKind> kind;
   if (!name.empty()) kind = scheduler_kind(name);
-  return scheduler_config(*model.scheduler, model.scheduler_file, kind);
+  SchedulerConfig config = scheduler_config(*model.scheduler, model.scheduler_file, kind);
+  config.sdxl = model.sdxl;
+  return config;
 }
 
 }  // namespace inkstone

@@ -10,21 +10,54 @@
 namespace inkstone {
 namespace {
 
+// Which schedules a kind takes.
+enum class Levels {
+  kDistilled,  // none but those that it was distilled with
+  kTimesteps,  // the spacings of whole timesteps
+  kSigmas      // all, but kLu of its own
+};
+
 struct Named {
   SchedulerKind kind;
   const char* name;
   const char* diffusers;
+  Levels levels;
+  bool draws_noise = false;
 };
 
 constexpr Named kKinds[] = {
-    {SchedulerKind::kPndm, "pndm", "PNDMScheduler"},
-    {SchedulerKind::kDdim, "ddim", "DDIMScheduler"},
-    {SchedulerKind::kEuler, "euler", "EulerDiscreteScheduler"},
-    {SchedulerKind::kEulerAncestral, "euler-ancestral", "EulerAncestralDiscreteScheduler"},
-    {SchedulerKind::kDpmpp2M, "dpm++-2m", "DPMSolverMultistepScheduler"},
-    {SchedulerKind::kDpmpp2MSde, "dpm++-2m-sde", "DPMSolverMultistepScheduler"},
-    {SchedulerKind::kUniPc, "unipc", "UniPCMultistepScheduler"},
-    {SchedulerKind::kLcm, "lcm", "LCMScheduler"},
+    {SchedulerKind::kPndm, "pndm", "PNDMScheduler", Levels::kTimesteps},
+    {SchedulerKind::kDdim, "ddim", "DDIMScheduler", Levels::kTimesteps},
+    {SchedulerKind::kEuler, "euler", "EulerDiscreteScheduler", Levels::kSigmas},
+    {SchedulerKind::kEulerAncestral, "euler-ancestral", "EulerAncestralDiscreteScheduler", Levels::kSigmas, true},
+    {SchedulerKind::kDpmpp2M, "dpm++-2m", "DPMSolverMultistepScheduler", Levels::kSigmas},
+    {SchedulerKind::kDpmpp2MSde, "dpm++-2m-sde", "DPMSolverMultistepScheduler", Levels::kSigmas, true},
+    {SchedulerKind::kUniPc, "unipc", "UniPCMultistepScheduler", Levels::kSigmas},
+    {SchedulerKind::kLcm, "lcm", "LCMScheduler", Levels::kDistilled, true},
+    {SchedulerKind::kHeun, "heun", "HeunDiscreteScheduler", Levels::kSigmas},
+    {SchedulerKind::kDpm2, "dpm2", "KDPM2DiscreteScheduler", Levels::kSigmas},
+    {SchedulerKind::kDpm2Ancestral, "dpm2-a", "KDPM2AncestralDiscreteScheduler", Levels::kSigmas, true},
+    {SchedulerKind::kLms, "lms", "LMSDiscreteScheduler", Levels::kSigmas},
+    {SchedulerKind::kDpmpp2SAncestral, "dpm++-2s-a", "", Levels::kSigmas, true},
+    {SchedulerKind::kDpmppSde, "dpm++-sde", "DPMSolverSDEScheduler", Levels::kSigmas, true},
+    {SchedulerKind::kDpmpp3MSde, "dpm++-3m-sde", "", Levels::kSigmas, true},
+    {SchedulerKind::kDeis, "deis", "DEISMultistepScheduler", Levels::kSigmas},
+    {SchedulerKind::kTcd, "tcd", "TCDScheduler", Levels::kDistilled, true},
+};
+
+struct NamedSchedule {
+  Schedule schedule;
+  const char* name;
+};
+
+constexpr NamedSchedule kSchedules[] = {
+    {Schedule::kDefault, "default"},    {Schedule::kLeading, "leading"},
+    {Schedule::kLinspace, "linspace"},  {Schedule::kTrailing, "trailing"},
+    {Schedule::kKarras, "karras"},      {Schedule::kExponential, "exponential"},
+    {Schedule::kBeta, "beta"},          {Schedule::kLu, "lu"},
+    {Schedule::kUniform, "uniform"},    {Schedule::kSgmUniform, "sgm-uniform"},
+    {Schedule::kSimple, "simple"},      {Schedule::kDdimUniform, "ddim-uniform"},
+    {Schedule::kAlignYourSteps, "ays"}, {Schedule::kKlOptimal, "kl-optimal"},
 };
 
 const Named& row(SchedulerKind kind) { return *std::ranges::find(kKinds, kind, &Named::kind); }
@@ -36,8 +69,6 @@ void check(const SchedulerConfig& config, int steps) {
                  ", not between 2 and 1000000");
   INKSTONE_CHECK(config.trained_betas.empty() || config.trained_betas.size() == static_cast<size_t>(train), name,
                  ": trained_betas has ", config.trained_betas.size(), " values for num_train_timesteps ", train);
-  INKSTONE_CHECK(config.karras + config.exponential + config.lu_lambdas <= 1, name,
-                 ": only one of use_karras_sigmas, use_exponential_sigmas and use_lu_lambdas can be set");
   INKSTONE_CHECK_USAGE(steps >= 1 && steps <= train, name, ": steps is ", steps, ", not between 1 and the model's ",
                        train);
 }
@@ -46,7 +77,7 @@ void check(const SchedulerConfig& config, int steps) {
 
 SchedulerKind scheduler_kind(const std::string& name) {
   for (const Named& known : kKinds)
-    if (lower(name) == known.name || name == known.diffusers) return known.kind;
+    if (lower(name) == known.name || (!name.empty() && name == known.diffusers)) return known.kind;
   fail<UsageError>(INKSTONE_HERE, {"no scheduler is called \"", name, "\"; there are ", listed(scheduler_names())});
 }
 
@@ -58,18 +89,28 @@ std::vector<std::string> scheduler_names() {
   return names;
 }
 
-bool takes_karras(SchedulerKind kind) {
-  switch (kind) {
-    case SchedulerKind::kEuler:
-    case SchedulerKind::kEulerAncestral:
-    case SchedulerKind::kDpmpp2M:
-    case SchedulerKind::kDpmpp2MSde:
-    case SchedulerKind::kUniPc: return true;
-    case SchedulerKind::kPndm:
-    case SchedulerKind::kDdim:
-    case SchedulerKind::kLcm: return false;
-  }
-  return false;
+bool takes_schedule(SchedulerKind kind, Schedule schedule) {
+  if (schedule == Schedule::kDefault) return true;
+  const Levels levels = row(kind).levels;
+  const bool spacing =
+      schedule == Schedule::kLeading || schedule == Schedule::kLinspace || schedule == Schedule::kTrailing;
+  if (spacing) return levels != Levels::kDistilled;
+  if (schedule == Schedule::kLu) return kind == SchedulerKind::kDpmpp2M || kind == SchedulerKind::kDpmpp2MSde;
+  return levels == Levels::kSigmas;
+}
+
+bool takes_eta(SchedulerKind kind) { return kind == SchedulerKind::kDdim || kind == SchedulerKind::kTcd; }
+
+bool draws_noise(SchedulerKind kind) { return row(kind).draws_noise; }
+
+std::string name_of(Schedule schedule) {
+  return std::ranges::find(kSchedules, schedule, &NamedSchedule::schedule)->name;
+}
+
+std::vector<std::string> schedule_choices() {
+  std::vector<std::string> names;
+  for (const NamedSchedule& known : kSchedules) names.emplace_back(known.name);
+  return names;
 }
 
 std::string diffusers_class(SchedulerKind kind) { return row(kind).diffusers; }
@@ -106,11 +147,20 @@ std::unique_ptr<Scheduler> make_scheduler(const SchedulerConfig& config, int ste
   check(config, steps);
   switch (config.kind) {
     case SchedulerKind::kPndm: return make_pndm(config, steps);
-    case SchedulerKind::kDdim: return make_ddim(config, steps);
+    case SchedulerKind::kDdim:
+    case SchedulerKind::kTcd: return make_ddim(config, steps);
     case SchedulerKind::kEuler:
     case SchedulerKind::kEulerAncestral: return make_euler(config, steps);
+    case SchedulerKind::kHeun:
+    case SchedulerKind::kDpm2:
+    case SchedulerKind::kDpm2Ancestral:
+    case SchedulerKind::kDpmpp2SAncestral:
+    case SchedulerKind::kDpmppSde: return make_two_calls(config, steps);
+    case SchedulerKind::kLms:
+    case SchedulerKind::kDeis: return make_lagrange(config, steps);
     case SchedulerKind::kDpmpp2M:
-    case SchedulerKind::kDpmpp2MSde: return make_dpmpp(config, steps);
+    case SchedulerKind::kDpmpp2MSde:
+    case SchedulerKind::kDpmpp3MSde: return make_dpmpp(config, steps);
     case SchedulerKind::kUniPc: return make_unipc(config, steps);
     case SchedulerKind::kLcm: return make_lcm(config, steps);
   }

@@ -15,7 +15,43 @@
 
 namespace inkstone {
 
-enum class SchedulerKind { kPndm, kDdim, kEuler, kEulerAncestral, kDpmpp2M, kDpmpp2MSde, kUniPc, kLcm };
+enum class SchedulerKind {
+  kPndm,
+  kDdim,
+  kEuler,
+  kEulerAncestral,
+  kDpmpp2M,
+  kDpmpp2MSde,
+  kUniPc,
+  kLcm,
+  kHeun,
+  kDpm2,
+  kDpm2Ancestral,
+  kLms,
+  kDpmpp2SAncestral,
+  kDpmppSde,
+  kDpmpp3MSde,
+  kDeis,
+  kTcd
+};
+// Where the noise levels lie. Up to kLu they are as diffusers' class has them; the others are those
+// of the web UI and k-diffusion (scheduler_schedules.cpp has their formulas).
+enum class Schedule {
+  kDefault,  // spaced as the file says, else as the class does it
+  kLeading,
+  kLinspace,
+  kTrailing,
+  kKarras,
+  kExponential,
+  kBeta,
+  kLu,
+  kUniform,
+  kSgmUniform,
+  kSimple,
+  kDdimUniform,
+  kAlignYourSteps,
+  kKlOptimal
+};
 enum class BetaSchedule { kLinear, kScaledLinear, kSquaredCosCap };
 enum class PredictionType { kEpsilon, kVPrediction, kSample };
 enum class TimestepSpacing { kLeading, kLinspace, kTrailing };
@@ -32,30 +68,28 @@ struct SchedulerConfig {
   std::optional<TimestepSpacing> spacing;  // unset: the class's default
   int steps_offset = 0;                    // of leading spacing
   bool set_alpha_to_one = true;            // PNDM, DDIM
-  bool clip_sample = false;                // DDIM, LCM
+  bool clip_sample = false;                // DDIM, LCM, Heun
   float clip_sample_range = 1;
-  bool rescale_betas_zero_snr = false;  // all but PNDM
-  // Euler, DPM++, UniPC; at most one of the three
-  bool karras = false;       // Euler ancestral too
-  bool exponential = false;  // the same
-  bool lu_lambdas = false;   // DPM++
-  // Ends of the Karras and exponential sigmas; unset: the schedule's own.
+  bool rescale_betas_zero_snr = false;  // where the class knows it
+  Schedule schedule = Schedule::kDefault;
+  bool sdxl = false;  // which of the two tables kAlignYourSteps takes
+  // Ends of the Karras, exponential and beta sigmas; unset: the schedule's own.
   std::optional<double> sigma_min, sigma_max;
-  // Euler, DPM++, UniPC: the last sigma is the smallest one in training, not zero.
+  // Euler, DPM++, UniPC, DEIS: the last sigma is the smallest one in training, not zero.
   bool final_sigma_min = false;
   bool log_linear = false;                                               // Euler: interpolation_type
   bool continuous_timesteps = false;                                     // Euler with v_prediction: timestep_type
-  int solver_order = 2;                                                  // DPM++, UniPC: 1 to 3
+  int solver_order = 2;                                                  // DPM++, UniPC, DEIS: 1 to 3
   bool heun = false;                                                     // DPM++: solver_type heun, not midpoint
   bool bh1 = false;                                                      // UniPC: solver_type bh1, not bh2
-  bool lower_order_final = true;                                         // DPM++, UniPC
+  bool lower_order_final = true;                                         // DPM++, UniPC, DEIS
   bool euler_at_final = false;                                           // DPM++
   double lambda_min_clipped = -std::numeric_limits<double>::infinity();  // DPM++
   std::vector<int> disable_corrector;                                    // UniPC: not after these steps
-  float eta = 0;                                                         // DDIM, 0 to 1
+  float eta = 0;                                                         // DDIM, TCD: 0 to 1
   // PNDM; false: begins with three Runge-Kutta steps (12 evaluations).
   bool skip_prk_steps = true;
-  int original_inference_steps = 50;  // LCM
+  int original_inference_steps = 50;  // LCM, TCD
   double timestep_scaling = 10;       // LCM
 };
 
@@ -64,8 +98,8 @@ struct SchedulerConfig {
 // clip_sample false), or, when `kind` is another class than the file's, of
 // X.from_config(pipe.scheduler.config): keys that the file does not have take the new class's
 // defaults. Keys that the class does not read are ignored. Throws Error naming the key and value
-// that are not supported: thresholding, beta and flow sigmas, learned variances, solver_p,
-// predict_x0 false, orders past 3.
+// that are not supported: thresholding, flow sigmas, learned variances, solver_p, predict_x0 false,
+// orders past 3.
 SchedulerConfig scheduler_config(const Json& config, const std::string& source, std::optional<SchedulerKind> kind = {});
 
 // By one of scheduler_names(), in any case, or by its class in diffusers; UsageError, which lists
@@ -73,8 +107,13 @@ SchedulerConfig scheduler_config(const Json& config, const std::string& source, 
 SchedulerKind scheduler_kind(const std::string& name);
 std::string name_of(SchedulerKind kind);
 std::vector<std::string> scheduler_names();
-std::string diffusers_class(SchedulerKind kind);  // "PNDMScheduler"
-bool takes_karras(SchedulerKind kind);            // Karras' noise levels
+std::string diffusers_class(SchedulerKind kind);  // "PNDMScheduler"; "": it is k-diffusion's alone
+bool takes_schedule(SchedulerKind kind, Schedule schedule);
+bool takes_eta(SchedulerKind kind);
+bool draws_noise(SchedulerKind kind);  // in its steps, whatever its settings
+
+std::string name_of(Schedule schedule);  // "sgm-uniform"
+std::vector<std::string> schedule_choices();
 
 // Made by Scheduler::start(). No step allocates. A copy continues to the same bits.
 struct SchedulerState {
@@ -92,7 +131,8 @@ struct Estimate {
 class Scheduler {
  public:
   virtual ~Scheduler() = default;
-  // One for each U-Net evaluation, in order (PNDM: steps + 1).
+  // One for each U-Net evaluation, in order (PNDM: steps + 1; those of two calls a step: 2 * steps -
+  // 1).
   const std::vector<float>& timesteps() const { return timesteps_; }
   // The first latent is noise times this.
   float init_noise_sigma() const { return init_noise_sigma_; }

@@ -15,7 +15,9 @@ namespace {
 class Reader {
  public:
   Reader(const JsonObject& object, const std::string& source, SchedulerKind kind)
-      : object_(object), source_(source), class_(diffusers_class(kind)) {}
+      : object_(object), source_(source), class_(diffusers_class(kind)) {
+    if (class_.empty()) class_ = name_of(kind);
+  }
 
   bool has(const char* key) const { return object_.if_contains(key) != nullptr; }
 
@@ -107,12 +109,31 @@ class Reader {
   std::string class_;
 };
 
+// The defaults of the class for its noise schedule: of 2020's, of k-diffusion's, of distilled ones'.
+struct BetaDefaults {
+  double start, end;
+  BetaSchedule schedule;
+};
+BetaDefaults beta_defaults(SchedulerKind kind) {
+  switch (kind) {
+    case SchedulerKind::kHeun:
+    case SchedulerKind::kDpm2:
+    case SchedulerKind::kDpm2Ancestral:
+    case SchedulerKind::kDpmppSde:
+    case SchedulerKind::kDpmpp2SAncestral:
+    case SchedulerKind::kDpmpp3MSde: return {0.00085, 0.012, BetaSchedule::kLinear};
+    case SchedulerKind::kLcm:
+    case SchedulerKind::kTcd: return {0.00085, 0.012, BetaSchedule::kScaledLinear};
+    default: return {0.0001, 0.02, BetaSchedule::kLinear};
+  }
+}
+
 void read_common(const Reader& reader, SchedulerConfig& config) {
-  const bool lcm = config.kind == SchedulerKind::kLcm;
+  const BetaDefaults betas = beta_defaults(config.kind);
   config.train_timesteps = reader.whole("num_train_timesteps", 1000);
-  config.beta_start = reader.number("beta_start", lcm ? 0.00085 : 0.0001);
-  config.beta_end = reader.number("beta_end", lcm ? 0.012 : 0.02);
-  config.beta_schedule = reader.choice("beta_schedule", lcm ? BetaSchedule::kScaledLinear : BetaSchedule::kLinear,
+  config.beta_start = reader.number("beta_start", betas.start);
+  config.beta_end = reader.number("beta_end", betas.end);
+  config.beta_schedule = reader.choice("beta_schedule", betas.schedule,
                                        {{"linear", BetaSchedule::kLinear},
                                         {"scaled_linear", BetaSchedule::kScaledLinear},
                                         {"squaredcos_cap_v2", BetaSchedule::kSquaredCosCap}});
@@ -133,25 +154,41 @@ void read_common(const Reader& reader, SchedulerConfig& config) {
           : reader.choice("prediction_type", epsilon, {{"epsilon", epsilon}, {"v_prediction", v}, {"sample", sample}});
 }
 
-// DDIM and LCM.
+// DDIM, LCM and Heun.
 void read_clipping(const Reader& reader, SchedulerConfig& config) {
   config.clip_sample = reader.flag("clip_sample", config.kind == SchedulerKind::kDdim);
   config.clip_sample_range = static_cast<float>(reader.number("clip_sample_range", 1));
   reader.only_false("thresholding");
 }
 
-// Euler, DPM++ and UniPC.
-void read_sigmas(const Reader& reader, SchedulerConfig& config) {
-  config.karras = reader.flag("use_karras_sigmas", false);
-  config.exponential = reader.flag("use_exponential_sigmas", false);
-  reader.only_false("use_beta_sigmas");
-  config.final_sigma_min = reader.choice("final_sigmas_type", false, {{"zero", false}, {"sigma_min", true}});
-  // Not arguments of DPM++, but kept in its config, where Karras sigmas read them.
+// Those that go over sigmas, but Euler ancestral.
+void read_sigmas(const Reader& reader, SchedulerConfig& config, bool knows_lu = false) {
+  const struct {
+    const char* key;
+    Schedule schedule;
+    bool known;
+  } rows[] = {{"use_karras_sigmas", Schedule::kKarras, true},
+              {"use_exponential_sigmas", Schedule::kExponential, true},
+              {"use_beta_sigmas", Schedule::kBeta, true},
+              {"use_lu_lambdas", Schedule::kLu, knows_lu}};
+  const char* before = nullptr;
+  for (const auto& [key, schedule, known] : rows) {
+    if (!known || !reader.flag(key, false)) continue;
+    if (before) reader.refuse(key, true, std::string("false beside ") + before + ": only one can be set");
+    before = key;
+    config.schedule = schedule;
+  }
+  // Not arguments of most, but kept in their config, where respaced sigmas read them.
   config.sigma_min = reader.maybe("sigma_min");
   config.sigma_max = reader.maybe("sigma_max");
 }
 
-// DPM++ and UniPC.
+// Euler, DPM++ and UniPC.
+void read_final_sigma(const Reader& reader, SchedulerConfig& config) {
+  config.final_sigma_min = reader.choice("final_sigmas_type", false, {{"zero", false}, {"sigma_min", true}});
+}
+
+// DPM++, UniPC and DEIS.
 void read_solver(const Reader& reader, SchedulerConfig& config) {
   config.solver_order = reader.whole("solver_order", 2);
   if (config.solver_order < 1 || config.solver_order > 3)
@@ -163,18 +200,19 @@ void read_solver(const Reader& reader, SchedulerConfig& config) {
 }
 
 void read_dpmpp(const Reader& reader, SchedulerConfig& config) {
-  read_sigmas(reader, config);
+  read_sigmas(reader, config, true);
+  read_final_sigma(reader, config);
   read_solver(reader, config);
   config.heun = reader.choice("solver_type", false,
                               {{"midpoint", false}, {"heun", true}, {"logrho", false}, {"bh1", false}, {"bh2", false}});
   config.euler_at_final = reader.flag("euler_at_final", false);
-  config.lu_lambdas = reader.flag("use_lu_lambdas", false);
   config.lambda_min_clipped = reader.number_or_minus_infinity("lambda_min_clipped");
   reader.no_learned_variance();
 }
 
 void read_unipc(const Reader& reader, SchedulerConfig& config) {
   read_sigmas(reader, config);
+  read_final_sigma(reader, config);
   read_solver(reader, config);
   config.bh1 = reader.choice("solver_type", false,
                              {{"bh2", false}, {"bh1", true}, {"midpoint", false}, {"heun", false}, {"logrho", false}});
@@ -182,6 +220,18 @@ void read_unipc(const Reader& reader, SchedulerConfig& config) {
   config.disable_corrector = reader.numbers<int>("disable_corrector");
   reader.only_null("solver_p");
   reader.only_null("shift_terminal");
+}
+
+void read_deis(const Reader& reader, SchedulerConfig& config) {
+  read_sigmas(reader, config);
+  read_solver(reader, config);
+  config.final_sigma_min = true;  // its integrals have no end at zero
+  reader.choice("solver_type", false,
+                {{"logrho", false}, {"midpoint", false}, {"heun", false}, {"bh1", false}, {"bh2", false}});
+}
+
+void read_distilled(const Reader& reader, SchedulerConfig& config) {
+  config.original_inference_steps = reader.whole("original_inference_steps", 50);
 }
 
 void read_class(const Reader& reader, SchedulerConfig& config) {
@@ -197,6 +247,7 @@ void read_class(const Reader& reader, SchedulerConfig& config) {
       return zero_snr();
     case SchedulerKind::kEuler:
       read_sigmas(reader, config);
+      read_final_sigma(reader, config);
       config.log_linear = reader.choice("interpolation_type", false, {{"linear", false}, {"log_linear", true}});
       config.continuous_timesteps = reader.choice("timestep_type", false, {{"discrete", false}, {"continuous", true}});
       return zero_snr();
@@ -204,9 +255,26 @@ void read_class(const Reader& reader, SchedulerConfig& config) {
     case SchedulerKind::kDpmpp2M:
     case SchedulerKind::kDpmpp2MSde: read_dpmpp(reader, config); return zero_snr();
     case SchedulerKind::kUniPc: read_unipc(reader, config); return zero_snr();
+    case SchedulerKind::kHeun: read_clipping(reader, config); return read_sigmas(reader, config);
+    case SchedulerKind::kDpm2:
+    case SchedulerKind::kDpm2Ancestral:
+    case SchedulerKind::kLms:
+    case SchedulerKind::kDpmppSde: return read_sigmas(reader, config);
+    case SchedulerKind::kDpmpp2SAncestral: read_sigmas(reader, config); return zero_snr();
+    case SchedulerKind::kDpmpp3MSde:
+      read_sigmas(reader, config);
+      config.solver_order = 3;
+      config.heun = true;
+      config.lower_order_final = false;
+      return zero_snr();
+    case SchedulerKind::kDeis: return read_deis(reader, config);
+    case SchedulerKind::kTcd:
+      read_distilled(reader, config);
+      config.eta = 0.3f;  // of its step(); diffusers' pipelines pass 0 where nothing is said
+      return zero_snr();
     case SchedulerKind::kLcm:
       read_clipping(reader, config);
-      config.original_inference_steps = reader.whole("original_inference_steps", 50);
+      read_distilled(reader, config);
       config.timestep_scaling = reader.number("timestep_scaling", 10);
       return zero_snr();
   }
@@ -224,7 +292,7 @@ SchedulerKind kind_in(const JsonObject& object, const std::string& source, const
   std::string known;
   for (const std::string& name : scheduler_names()) {
     const SchedulerKind kind = scheduler_kind(name);
-    if (file_class == diffusers_class(kind)) {
+    if (!file_class.empty() && file_class == diffusers_class(kind)) {
       if (kind != SchedulerKind::kDpmpp2M) return kind;
       return Reader(object, source, kind)
           .choice("algorithm_type", kind,
@@ -249,7 +317,7 @@ SchedulerConfig scheduler_config(const Json& json, const std::string& source, st
   read_class(reader, config);
   // A value that the pipeline sets is not passed on to another class if the file did not have the
   // key.
-  const bool own = file_class == diffusers_class(config.kind);
+  const bool own = !file_class.empty() && file_class == diffusers_class(config.kind);
   if (own || reader.has("steps_offset")) config.steps_offset = 1;
   if (own || reader.has("clip_sample")) config.clip_sample = false;
   return config;

@@ -20,17 +20,9 @@ class Lcm : public Scheduler {
  public:
   Lcm(const SchedulerConfig& config, int steps)
       : clip_(config.clip_sample ? config.clip_sample_range : std::numeric_limits<double>::infinity()) {
-    const int original = config.original_inference_steps, train = config.train_timesteps;
-    INKSTONE_CHECK(original >= 1 && original <= train, "lcm: original_inference_steps is ", original,
-                   ", not between 1 and ", train);
-    INKSTONE_CHECK_USAGE(steps <= original, "lcm: ", steps, " steps are more than the ", original,
-                         " that the model was distilled with (original_inference_steps); ask for at most that many");
+    timesteps_ = distilled_timesteps(config, steps);
     INKSTONE_CHECK(clip_ >= 0, "lcm: clip_sample_range is ", config.clip_sample_range, "; it must not be negative");
     INKSTONE_CHECK(std::isfinite(config.timestep_scaling), "lcm: timestep_scaling is ", config.timestep_scaling);
-    const double stride = static_cast<double>(original) / steps;
-    for (int i = 0; i < steps; ++i) {
-      timesteps_.push_back(static_cast<float>((original - static_cast<int>(i * stride)) * (train / original) - 1));
-    }
     const auto alphas = alphas_cumprod(config);
     for (size_t i = 0; i < timesteps_.size(); ++i) {
       const bool last = i + 1 == timesteps_.size();

@@ -25,19 +25,21 @@ struct SamplerName {
   const char* aliases;  // words with spaces between them
   SchedulerKind kind;   // ours, or the nearest of ours
   Stands stands = Stands::kItself;
-  const char* automatic = "";  // the schedule that the web UI takes for it by itself; "": uniform
+  // The schedule that the web UI takes for it by itself.
+  Schedule automatic = Schedule::kUniform;
 };
 
 struct ScheduleName {
   const char *name, *label, *aliases;  // "sgm_uniform", "SGM Uniform"
-  std::optional<bool> karras;          // the nearest of ours; unset: whatever is the sampler's own
+  Schedule schedule;                   // ours, or the nearest of ours; kDefault: the sampler's own
   Stands stands = Stands::kItself;
 };
 
 std::span<const SamplerName> sampler_names();    // ours first, as the web UI lists them
 std::span<const ScheduleName> schedule_names();  // ours first
 
-const SamplerName& sampler_name(SchedulerKind kind);  // of ours
+const SamplerName& sampler_name(SchedulerKind kind);   // of ours
+const ScheduleName& schedule_name(Schedule schedule);  // of ours
 std::vector<std::string> aliases_of(const SamplerName& sampler);
 const ScheduleName* find_schedule(std::string_view name);
 
@@ -56,7 +58,7 @@ class AbsentSampler : public UsageError {
 
 struct Sampling {
   SchedulerKind kind;
-  std::optional<bool> karras;  // unset: the names leave it to the model
+  std::optional<Schedule> schedule;  // unset: the names leave it to the model
   std::vector<std::string> warnings;
 };
 // Throws AbsentSampler, which names what is nearest.

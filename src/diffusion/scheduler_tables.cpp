@@ -23,12 +23,6 @@ std::vector<float> linspace(float first, float last, int count) {
   return values;
 }
 
-// Value i of numpy.linspace(first, last, count).
-double spaced(double first, double last, int i, int count) {
-  if (i == 0) return first;
-  return i == count - 1 ? last : i * ((last - first) / (count - 1)) + first;
-}
-
 std::vector<float> cosine_betas(int count) {
   const auto alpha_bar = [](double t) { return std::pow(std::cos((t + 0.008) / 1.008 * std::numbers::pi / 2), 2); };
   std::vector<float> betas(static_cast<size_t>(count));
@@ -74,22 +68,20 @@ void rescale_to_zero_snr(std::vector<float>& betas) {
   for (size_t i = 1; i < betas.size(); ++i) betas[i] = 1 - alphas[i] / alphas[i - 1];
 }
 
-TimestepSpacing spacing_of(const SchedulerConfig& config) {
-  if (config.spacing) return *config.spacing;
-  switch (config.kind) {
-    case SchedulerKind::kPndm:
-    case SchedulerKind::kDdim:
-    case SchedulerKind::kLcm: return TimestepSpacing::kLeading;
-    case SchedulerKind::kEuler:
-    case SchedulerKind::kEulerAncestral:
-    case SchedulerKind::kDpmpp2M:
-    case SchedulerKind::kDpmpp2MSde:
-    case SchedulerKind::kUniPc: break;
-  }
-  return TimestepSpacing::kLinspace;
+}  // namespace
+
+double spaced(double first, double last, int i, int count) {
+  if (i == 0) return first;
+  return i == count - 1 ? last : i * ((last - first) / (count - 1)) + first;
 }
 
-}  // namespace
+TimestepSpacing spacing_of(const SchedulerConfig& config) {
+  if (config.schedule == Schedule::kLeading) return TimestepSpacing::kLeading;
+  if (config.schedule == Schedule::kLinspace) return TimestepSpacing::kLinspace;
+  if (config.schedule == Schedule::kTrailing) return TimestepSpacing::kTrailing;
+  const bool leads = config.kind == SchedulerKind::kPndm || config.kind == SchedulerKind::kDdim;
+  return config.spacing.value_or(leads ? TimestepSpacing::kLeading : TimestepSpacing::kLinspace);
+}
 
 std::vector<float> alphas_cumprod(const SchedulerConfig& config) {
   std::vector<float> betas = betas_of(config);
@@ -146,52 +138,23 @@ std::vector<float> to_floats(std::span<const double> values) {
   return floats;
 }
 
-std::vector<float> logs(std::span<const float> values) {
-  std::vector<float> result(values.begin(), values.end());
-  for (float& value : result) value = std::log(value);
-  return result;
+std::vector<float> distilled_timesteps(const SchedulerConfig& config, int steps) {
+  const int original = config.original_inference_steps, train = config.train_timesteps;
+  const std::string name = name_of(config.kind);
+  INKSTONE_CHECK(original >= 1 && original <= train, name, ": original_inference_steps is ", original,
+                 ", not between 1 and ", train);
+  INKSTONE_CHECK_USAGE(steps <= original, name, ": ", steps, " steps are more than the ", original,
+                       " that the model was distilled with (original_inference_steps); ask for at most that many");
+  const double stride = static_cast<double>(original) / steps;
+  std::vector<float> timesteps;
+  for (int i = 0; i < steps; ++i)
+    timesteps.push_back(static_cast<float>((original - static_cast<int>(i * stride)) * (train / original) - 1));
+  return timesteps;
 }
 
-double sigma_at(double timestep, std::span<const float> sigmas) {
-  if (timestep <= 0) return sigmas.front();
-  if (timestep >= static_cast<double>(sigmas.size() - 1)) return sigmas.back();
-  const auto low = static_cast<size_t>(timestep);
-  const double from = sigmas[low], to = sigmas[low + 1];
-  return (to - from) * (timestep - static_cast<double>(low)) + from;
-}
-
-double timestep_at(double sigma, std::span<const float> log_sigmas) {
-  const double log_sigma = std::log(std::max(sigma, 1e-10));
-  size_t low = 0;
-  for (size_t i = 0; i < log_sigmas.size(); ++i) {
-    if (log_sigma >= log_sigmas[i]) low = i;
-  }
-  low = std::min(low, log_sigmas.size() - 2);
-  const double from = log_sigmas[low], to = log_sigmas[low + 1];
-  const double weight = std::clamp((from - log_sigma) / (from - to), 0.0, 1.0);
-  return (1 - weight) * static_cast<double>(low) + weight * static_cast<double>(low + 1);
-}
-
-bool respaced(const SchedulerConfig& config) {
-  return config.karras || config.exponential ||
-         (config.lu_lambdas && config.kind != SchedulerKind::kEuler && config.kind != SchedulerKind::kUniPc);
-}
-
-std::vector<double> respaced_sigmas(const SchedulerConfig& config, double high, double low, int steps) {
-  if (!config.lu_lambdas || config.karras || config.exponential) {
-    high = config.sigma_max.value_or(high);
-    low = config.sigma_min.value_or(low);
-  }
-  INKSTONE_CHECK(low > 0 && high >= low && std::isfinite(high), name_of(config.kind), ": sigma_min ", low,
-                 " and sigma_max ", high, " must be positive and in that order");
-  constexpr double kRho = 7;
-  const double high_root = std::pow(high, 1 / kRho), low_root = std::pow(low, 1 / kRho);
-  std::vector<double> sigmas(static_cast<size_t>(steps));
-  for (int i = 0; i < steps; ++i) {
-    sigmas[i] = config.karras ? std::pow(high_root + spaced(0, 1, i, steps) * (low_root - high_root), kRho)
-                              : std::exp(spaced(std::log(high), std::log(low), i, steps));
-  }
-  return sigmas;
+Ancestral ancestral(double sigma, double next) {
+  const double up = std::sqrt(std::max(0.0, next * next * (sigma * sigma - next * next) / (sigma * sigma)));
+  return {std::sqrt(std::max(0.0, next * next - up * up)), up};
 }
 
 Estimate image_of(PredictionType prediction, double alpha, double sigma) {
@@ -210,6 +173,14 @@ Estimate noise_of(PredictionType prediction, double alpha, double sigma) {
     case PredictionType::kSample: break;
   }
   return {1 / sigma, -alpha / sigma};
+}
+
+float scale_at(double sigma) { return static_cast<float>(1 / std::sqrt(sigma * sigma + 1)); }
+
+Estimate image_at(PredictionType prediction, double sigma) {
+  const double alpha = 1 / std::sqrt(sigma * sigma + 1);
+  const Estimate image = image_of(prediction, alpha, sigma * alpha);
+  return {image.sample * alpha, image.output};
 }
 
 Level::Level(float at) : alpha(1 / std::sqrt(double{at} * at + 1)), sigma(at * alpha), lambda(-std::log(double{at})) {}

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "diffusion/scheduler_tables.h"
@@ -55,25 +56,9 @@ class UniPc : public Scheduler {
         "unipc: lower_order_final false cannot end at a sigma of zero; set final_sigmas_type to \"sigma_min\"");
     // a ring of images, and the sample that the last prediction started from
     history_ = order + 1;
-    const auto table = train_sigmas(alphas_cumprod(config), config.rescale_betas_zero_snr);
-    auto timesteps = spaced_timesteps(config, steps, Points::kStepsAndOne, config.train_timesteps);
-    round_all(timesteps);
-    std::vector<double> sigmas;
-    double last = table.front();
-    if (respaced(config)) {
-      const auto log_table = logs(table);
-      sigmas = respaced_sigmas(config, table.back(), table.front(), steps);
-      timesteps.clear();
-      for (const double sigma : sigmas) timesteps.push_back(timestep_at(sigma, log_table));
-      if (config.karras) round_all(timesteps);
-      last = sigmas.back();
-    } else {
-      for (const double t : timesteps) sigmas.push_back(sigma_at(t, table));
-    }
-    for (double& t : timesteps) t = std::trunc(t);
-    timesteps_ = to_floats(timesteps);
-    sigmas.push_back(config.final_sigma_min ? last : 0);
-    sigmas_ = to_floats(sigmas);
+    NoiseLevels levels = noise_levels(config, steps);
+    timesteps_ = std::move(levels.timesteps);
+    sigmas_ = std::move(levels.sigmas);
     check_descending(config, sigmas_, timesteps_.size());
   }
 

@@ -29,7 +29,7 @@ TEST(Parameters, a_negative_prompt_has_its_line) {
   with.guidance_scale = 7;
   with.width = 640;
   with.scheduler_config.kind = SchedulerKind::kDpmpp2M;
-  with.scheduler_config.karras = true;
+  with.scheduler_config.schedule = Schedule::kKarras;
   with.seed = UINT64_MAX;
   EXPECT_EQ(
       parameters_text(with, "demo"),

@@ -31,6 +31,7 @@ ImageRequest everything() {
   request.steps = 7;
   request.guidance_scale = 2.5f;
   request.scheduler = "ddim";
+  request.schedule = "trailing";
   request.karras = false;
   request.eta = 0.25f;
   request.width = 192;
@@ -67,7 +68,7 @@ TEST(RequestFields, json_has_what_is_set_by_diffusers_names) {
   EXPECT_TRUE(request_json({}).empty());
   EXPECT_EQ(request_json(everything()),
             parse_json(R"({"prompt": "a fox", "negative_prompt": "blurry", "seed": 18446744073709551615,
-              "num_inference_steps": 7, "guidance_scale": 2.5, "scheduler": "ddim", "karras": false, "eta": 0.25,
+              "num_inference_steps": 7, "guidance_scale": 2.5, "scheduler": "ddim", "schedule": "trailing", "karras": false, "eta": 0.25,
               "width": 192, "height": 64, "cache_interval": 3, "guidance_interval": [0.1, 0.8]})",
                        "expected"));
 }
@@ -81,7 +82,7 @@ TEST(Resolve, the_models_own_files_say_what_the_request_does_not) {
   EXPECT_EQ(request.width, 256);
   EXPECT_EQ(request.height, 128);
   EXPECT_EQ(request.scheduler_config.kind, SchedulerKind::kEuler);
-  EXPECT_TRUE(request.scheduler_config.karras);
+  EXPECT_EQ(request.scheduler_config.schedule, Schedule::kKarras);
   EXPECT_DOUBLE_EQ(request.scheduler_config.beta_start, 0.001);
   EXPECT_EQ(request.evaluations(), 12);
   EXPECT_TRUE(request.guided);
@@ -104,9 +105,9 @@ TEST(Resolve, schedulers_go_by_our_names_in_any_case_and_by_diffusers_classes) {
 TEST(Resolve, karras_may_be_refused_where_the_models_file_asks_for_it) {
   ImageRequest request;
   request.karras = false;
-  EXPECT_FALSE(resolve(request, model()).scheduler_config.karras);
+  EXPECT_NE(resolve(request, model()).scheduler_config.schedule, Schedule::kKarras);
   request.scheduler = "pndm";
-  EXPECT_FALSE(resolve(request, model()).scheduler_config.karras) << "false is for every scheduler";
+  EXPECT_NE(resolve(request, model()).scheduler_config.schedule, Schedule::kKarras) << "false is for every scheduler";
 }
 
 TEST(Resolve, a_schedulers_name_may_be_another_programs_and_say_its_schedule) {
@@ -114,12 +115,13 @@ TEST(Resolve, a_schedulers_name_may_be_another_programs_and_say_its_schedule) {
   request.scheduler = "DPM++ 2M Karras";
   const ResolvedRequest same = resolve(request, model());
   EXPECT_EQ(same.said().scheduler, "dpm++-2m");
-  EXPECT_TRUE(same.scheduler_config.karras);
+  EXPECT_EQ(same.scheduler_config.schedule, Schedule::kKarras);
   EXPECT_TRUE(same.warnings.empty());
   request.karras = false;
-  EXPECT_FALSE(resolve(request, model()).scheduler_config.karras) << "what is said beside it is nearer";
+  EXPECT_NE(resolve(request, model()).scheduler_config.schedule, Schedule::kKarras)
+      << "what is said beside it is nearer";
   request = {};
-  request.scheduler = "Heun";
+  request.scheduler = "DPM fast";
   request.prompt = "(a fox:1.3)";
   const ResolvedRequest near = resolve(request, model());
   EXPECT_EQ(near.said().scheduler, "dpm++-2m");
@@ -131,14 +133,50 @@ TEST(Resolve, karras_takes_the_place_of_other_noise_levels_of_the_models_file) {
   ModelTraits traits = model();
   traits.scheduler = std::make_shared<const Json>(
       parse_json(R"({"_class_name": "EulerDiscreteScheduler", "use_exponential_sigmas": true})", "scheduler"));
-  EXPECT_TRUE(resolve({}, traits).scheduler_config.exponential);
+  EXPECT_EQ(resolve({}, traits).scheduler_config.schedule, Schedule::kExponential);
   ImageRequest request;
   request.karras = true;
-  EXPECT_TRUE(resolve(request, traits).scheduler_config.karras);
-  EXPECT_FALSE(resolve(request, traits).scheduler_config.exponential);
+  EXPECT_EQ(resolve(request, traits).scheduler_config.schedule, Schedule::kKarras);
+}
+
+TEST(Resolve, a_schedule_goes_by_all_its_names_and_comes_back_by_ours) {
+  for (const auto& [said, ours] : {std::pair("SGM Uniform", "sgm-uniform"), std::pair("sgm_uniform", "sgm-uniform"),
+                                   std::pair("align_your_steps", "ays"), std::pair("normal", "uniform"),
+                                   std::pair("Karras", "karras"), std::pair("ddim", "ddim-uniform")}) {
+    ImageRequest request;
+    request.schedule = said;
+    const ResolvedRequest resolved = resolve(request, model());
+    EXPECT_EQ(resolved.said().schedule, ours);
+    EXPECT_EQ(resolve(resolved.said(), model()).said(), resolved.said());
+  }
+}
+
+TEST(Resolve, default_is_the_models_own_schedule_and_the_request_is_nearer_than_a_name) {
+  ImageRequest request;
+  request.schedule = "default";
+  EXPECT_EQ(resolve(request, model()).scheduler_config.schedule, Schedule::kKarras) << "its file says so";
+  request.scheduler = "DPM++ 2M Exponential";
+  EXPECT_EQ(resolve(request, model()).scheduler_config.schedule, Schedule::kKarras);
+  request.schedule.reset();
+  EXPECT_EQ(resolve(request, model()).scheduler_config.schedule, Schedule::kExponential);
+  request.karras = false;
+  request.scheduler.reset();
+  const ResolvedRequest plain = resolve(request, model());
+  EXPECT_EQ(plain.scheduler_config.schedule, Schedule::kDefault);
+  EXPECT_EQ(resolve(plain.said(), model()).scheduler_config.schedule, Schedule::kDefault);
+}
+
+TEST(Resolve, align_your_steps_has_a_table_for_sdxl) {
+  ImageRequest request;
+  request.schedule = "ays";
+  ModelTraits sdxl = model();
+  sdxl.sdxl = true;
+  EXPECT_NE(resolve(request, sdxl).scheduler->timesteps(), resolve(request, model()).scheduler->timesteps());
 }
 
 TEST(RequestFields, the_help_names_every_scheduler) {
+  for (const std::string& name : schedule_choices())
+    EXPECT_THAT(request_field(&ImageRequest::schedule).about, HasSubstr(name));
   for (const std::string& name : scheduler_names())
     EXPECT_THAT(request_field(&ImageRequest::scheduler).about, HasSubstr(name));
 }
@@ -193,8 +231,20 @@ TEST(Resolve, refuses_with_the_field_its_value_and_what_is_allowed) {
       {"scheduler", [](ImageRequest& r) { r.scheduler = "eulr"; }, "eulr: must be one of pndm, ddim, euler"},
       {"scheduler", [](ImageRequest& r) { r.scheduler = ""; }, "must be one of pndm"},
       {"karras", [](ImageRequest& r) { r.karras = true, r.scheduler = "ddim"; },
-       "true: must be false with ddim; it can be true with euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc"},
-      {"eta", [](ImageRequest& r) { r.eta = 0.5f; }, "0.5: must be 0 with euler; ddim takes it"},
+       "true: must be false with ddim; it can be true with euler, euler-ancestral, dpm++-2m, dpm++-2m-sde, unipc, "
+       "heun"},
+      {"karras", [](ImageRequest& r) { r.karras = true, r.schedule = "beta"; },
+       "true: must be false with schedule beta, or left out"},
+      {"karras", [](ImageRequest& r) { r.karras = false, r.schedule = "karras"; },
+       "false: must be true with schedule karras, or left out"},
+      {"schedule", [](ImageRequest& r) { r.schedule = "karas"; }, "kl-optimal; did you mean karras?"},
+      {"schedule", [](ImageRequest& r) { r.schedule = "turbo"; }, "turbo: must be one of default, leading"},
+      {"schedule", [](ImageRequest& r) { r.schedule = "beta", r.scheduler = "ddim"; },
+       "beta: must be one of default, leading, linspace, trailing with ddim; beta goes with euler, "},
+      {"schedule", [](ImageRequest& r) { r.schedule = "trailing", r.scheduler = "lcm"; },
+       "trailing: must be one of default with lcm; trailing goes with pndm, "},
+      {"schedule", [](ImageRequest& r) { r.schedule = "lu"; }, "lu goes with dpm++-2m, dpm++-2m-sde"},
+      {"eta", [](ImageRequest& r) { r.eta = 0.5f; }, "0.5: must be 0 with euler; it can be more with ddim, tcd"},
       {"eta", [](ImageRequest& r) { r.eta = 1.5f, r.scheduler = "ddim"; }, "1.5: must be a number from 0 to 1"},
       {"cache_interval", [](ImageRequest& r) { r.cache_interval = 0; }, "0: must be a whole number from 1 to 1000"},
       {"guidance_interval",

@@ -24,7 +24,7 @@ TEST(SchedulerNames, ours_go_by_what_other_programs_call_them) {
   struct Row {
     const char* name;
     SchedulerKind kind;
-    std::optional<bool> karras = {};
+    std::optional<Schedule> schedule = {};
   };
   using Ours = SchedulerKind;
   for (const Row& row : std::vector<Row>{{"Euler a", Ours::kEulerAncestral},
@@ -33,25 +33,39 @@ TEST(SchedulerNames, ours_go_by_what_other_programs_call_them) {
                                          {"euler_ancestral", Ours::kEulerAncestral},
                                          {"EulerAncestralDiscreteScheduler", Ours::kEulerAncestral},
                                          {"EULER", Ours::kEuler},
-                                         {"euler_a Karras", Ours::kEulerAncestral, true},
-                                         {"DPM++ 2M Karras", Ours::kDpmpp2M, true},
-                                         {"k_dpmpp_2m_ka", Ours::kDpmpp2M, true},
+                                         {"euler_a Karras", Ours::kEulerAncestral, Schedule::kKarras},
+                                         {"DPM++ 2M Karras", Ours::kDpmpp2M, Schedule::kKarras},
+                                         {"k_dpmpp_2m_ka", Ours::kDpmpp2M, Schedule::kKarras},
                                          {"dpm++2m", Ours::kDpmpp2M},
-                                         {"DPM++ 2M Uniform", Ours::kDpmpp2M, false},
+                                         {"DPM++ 2M Uniform", Ours::kDpmpp2M, Schedule::kUniform},
                                          {"dpmpp_2m_sde_gpu", Ours::kDpmpp2MSde},
                                          {"DPM++ 2M Automatic", Ours::kDpmpp2M},
                                          {"uni_pc", Ours::kUniPc},
+                                         {"Heun", Ours::kHeun},
+                                         {"DPM++ SDE Karras", Ours::kDpmppSde, Schedule::kKarras},
+                                         {"DPM++ 2M SDE Exponential", Ours::kDpmpp2MSde, Schedule::kExponential},
+                                         {"dpmpp_2s_ancestral", Ours::kDpmpp2SAncestral},
+                                         {"dpmpp_3m_sde_gpu", Ours::kDpmpp3MSde},
+                                         {"k_dpm_2_a", Ours::kDpm2Ancestral},
+                                         {"dpm_2", Ours::kDpm2},
+                                         {"LMS Karras", Ours::kLms, Schedule::kKarras},
+                                         {"DEISMultistepScheduler", Ours::kDeis},
+                                         {"TCD", Ours::kTcd},
+                                         {"DDIM trailing", Ours::kDdim, Schedule::kTrailing},
                                          {"PLMS", Ours::kPndm},
                                          {"DDIM", Ours::kDdim},
                                          {"lcm", Ours::kLcm}}) {
     const Sampling found = sampling(row.name);
     EXPECT_EQ(found.kind, row.kind) << row.name;
-    EXPECT_EQ(found.karras, row.karras) << row.name;
+    EXPECT_EQ(found.schedule, row.schedule) << row.name;
     EXPECT_THAT(found.warnings, IsEmpty()) << row.name;
   }
-  for (const std::string& name : scheduler_names())
-    for (const std::string& word : {name, diffusers_class(scheduler_kind(name))})
-      EXPECT_EQ(name_of(sampling(word).kind), word == name || name != "dpm++-2m-sde" ? name : "dpm++-2m") << word;
+  for (const std::string& name : scheduler_names()) {
+    EXPECT_EQ(name_of(sampling(name).kind), name);
+    const std::string of_diffusers = diffusers_class(scheduler_kind(name));
+    if (of_diffusers.empty()) continue;
+    EXPECT_EQ(name_of(sampling(of_diffusers).kind), name != "dpm++-2m-sde" ? name : "dpm++-2m");
+  }
 }
 
 TEST(SchedulerNames, no_name_stands_for_two) {
@@ -68,20 +82,17 @@ TEST(SchedulerNames, no_name_stands_for_two) {
 }
 
 TEST(SchedulerNames, the_nearest_stands_for_a_deterministic_one_with_a_warning) {
-  for (const char* name : {"Heun", "LMS", "dpm_2", "DPM fast", "DPM adaptive", "DEISMultistepScheduler", "dpm++2mv2"}) {
+  for (const char* name : {"DPM fast", "DPM adaptive", "DPMSolverSinglestepScheduler", "dpm++2mv2"}) {
     const Sampling found = sampling(name);
     EXPECT_EQ(found.kind, SchedulerKind::kDpmpp2M) << name;
     EXPECT_THAT(found.warnings, ElementsAre(HasSubstr("DPM++ 2M is taken"))) << name;
   }
-  EXPECT_EQ(sampling("LMS Karras").karras, true);
-  for (const char* schedule : {"Exponential", "SGM Uniform", "simple", "beta", "kl_optimal"}) {
-    const Sampling found = sampling("Euler", schedule);
-    EXPECT_TRUE(found.karras.has_value()) << schedule;
-    EXPECT_THAT(found.warnings, ElementsAre(HasSubstr("is taken"))) << schedule;
-  }
-  EXPECT_EQ(sampling("Euler", "exponential").karras, true);
-  EXPECT_EQ(sampling("Euler", "normal").karras, false);
-  EXPECT_THAT(sampling("Euler", "normal").warnings, IsEmpty()) << "the same levels as uniform";
+  for (const char* schedule : {"turbo", "linear_quadratic", "smoothstep", "gits"})
+    EXPECT_THAT(sampling("Euler", schedule).warnings, ElementsAre(HasSubstr("is taken"))) << schedule;
+  EXPECT_EQ(sampling("Euler", "turbo").schedule, Schedule::kTrailing);
+  for (const char* schedule :
+       {"Exponential", "polyexponential", "SGM Uniform", "simple", "beta", "kl_optimal", "normal"})
+    EXPECT_THAT(sampling("Euler", schedule).warnings, IsEmpty()) << schedule;
 }
 
 TEST(SchedulerNames, what_would_draw_another_image_is_refused_with_the_nearest) {
@@ -93,20 +104,20 @@ TEST(SchedulerNames, what_would_draw_another_image_is_refused_with_the_nearest) 
     }
     return "taken";
   };
-  EXPECT_THAT(refusal("DPM++ SDE Karras"), HasSubstr("DPM++ SDE is not here"));
-  EXPECT_THAT(refusal("DPM++ SDE Karras"), HasSubstr("the nearest is DPM++ 2M SDE"));
-  EXPECT_THAT(refusal("dpm++2s_a"), HasSubstr("the nearest is Euler a"));
-  for (const char* name : {"DPM2 a", "Restart", "DPM++ 3M SDE", "DDPMScheduler", "TCD", "ddim_cfg_pp"})
+  EXPECT_THAT(refusal("Restart Karras"), HasSubstr("Restart is not here"));
+  EXPECT_THAT(refusal("Restart Karras"), HasSubstr("the nearest is DPM++ 2M SDE"));
+  for (const char* name : {"DPM++ 2M SDE Heun", "DDPMScheduler", "SA Solver", "ddim_cfg_pp"})
     EXPECT_THAT(refusal(name), HasSubstr("another image")) << name;
-  EXPECT_THAT(refusal("Euler a", "beta"), HasSubstr("Automatic, Uniform and Karras"));
-  EXPECT_THAT(refusal("DPM++ 2M SDE Exponential"), HasSubstr("Exponential is not here for DPM++ 2M SDE"));
-  EXPECT_THAT(refusal("LCM", "karras"), HasSubstr("Automatic and Uniform"));
+  EXPECT_THAT(refusal("Euler a", "turbo"), HasSubstr("Turbo is not here for Euler a"));
+  EXPECT_THAT(refusal("Euler", "lu"), HasSubstr("Lu is not here for Euler"));
+  EXPECT_THAT(refusal("LCM", "karras"), HasSubstr("there are Automatic"));
+  EXPECT_EQ(refusal("LCM", "uniform"), "taken");
 }
 
 TEST(SchedulerNames, a_schedule_has_no_effect_where_the_web_ui_passes_none) {
   for (const char* name : {"PLMS", "DDIM"}) {
     const Sampling found = sampling(name, "karras");
-    EXPECT_FALSE(found.karras.value_or(false));
+    EXPECT_FALSE(found.schedule);
     EXPECT_THAT(found.warnings, ElementsAre(HasSubstr("has no effect"))) << name;
     EXPECT_THAT(sampling(name, "uniform").warnings, IsEmpty());
   }

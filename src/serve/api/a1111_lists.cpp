@@ -20,7 +20,9 @@ Json samplers_json(A1111State&) {
     JsonArray aliases;
     for (const std::string& alias : aliases_of(sampler)) aliases.emplace_back(alias);
     JsonObject options;
-    if (*sampler.automatic) options["scheduler"] = automatic_schedule(sampler).name;
+    const Schedule automatic = sampler.automatic;
+    if (automatic != Schedule::kDefault && automatic != Schedule::kUniform)
+      options["scheduler"] = schedule_name(automatic).name;
     json.push_back(
         JsonObject{{"name", sampler.name}, {"aliases", std::move(aliases)}, {"options", std::move(options)}});
   }
@@ -30,11 +32,11 @@ Json samplers_json(A1111State&) {
 Json schedulers_json(A1111State&) {
   JsonArray json;
   for (const ScheduleName& schedule : schedule_names())
-    if (schedule.stands == Stands::kItself)
+    if (schedule.stands == Stands::kItself && takes_schedule(SchedulerKind::kEuler, schedule.schedule))
       json.push_back(JsonObject{{"name", schedule.name},
                                 {"label", schedule.label},
                                 {"aliases", nullptr},
-                                {"default_rho", schedule.karras.value_or(false) ? 7.0 : -1.0},
+                                {"default_rho", schedule.schedule == Schedule::kKarras ? 7.0 : -1.0},
                                 {"need_inner_model", false}});
   return json;
 }

@@ -23,7 +23,7 @@ constexpr FieldName kA1111Names[] = {{"prompt", "prompt"},
                                      {"width", "width"},
                                      {"height", "height"},
                                      {"sampler_name", "scheduler", false},
-                                     {"scheduler", "karras", false},
+                                     {"scheduler", "schedule", false},
                                      {"eta", "eta", false}};
 
 // All fields, as the web UI answers them back.
@@ -42,8 +42,8 @@ const FieldInfo kA1111Fields[] = {
      "deterministic one that is not here the nearest is taken, with a warning in info.",
      "null"},
     {"scheduler", "string",
-     "automatic, uniform or karras; for another one the nearest is taken, with a warning in info, where the sampler "
-     "draws no noise.",
+     "A name of GET /sdapi/v1/schedulers; automatic is that of the sampler. For one that is not there the nearest is "
+     "taken, with a warning in info, where the sampler draws no noise.",
      "null"},
     {"sampler_index", "string", "The sampler where sampler_name is null.", "\"Euler\""},
     {"batch_size", "integer", "Images: batch_size * n_iter.", "1"},
@@ -134,12 +134,14 @@ std::string sampler_said(const Fields& fields) {
 void read_sampler(const Fields& fields, const JsonObject& options, A1111Request& result, ImageRequest& image) {
   const Sampling sampling = a1111_sampling(sampler_said(fields), fields.text("scheduler", kMaxWordBytes).value_or(""));
   image.scheduler = name_of(sampling.kind);
-  image.karras = sampling.karras;
+  image.schedule = name_of(*sampling.schedule);
   result.sampler = sampler_name(sampling.kind).name;
-  result.schedule_type = *sampling.karras ? "Karras" : "Automatic";
+  result.schedule_type = schedule_name(*sampling.schedule).label;
   result.warnings = sampling.warnings;
-  if (sampling.kind != SchedulerKind::kDdim) return;
-  image.eta = static_cast<float>(fields.number("eta", 0, 1).value_or(options.at("eta_ddim").to_number<double>()));
+  if (!takes_eta(sampling.kind)) return;
+  auto eta = fields.number("eta", 0, 1);
+  if (!eta && sampling.kind == SchedulerKind::kDdim) eta = options.at("eta_ddim").to_number<double>();
+  if (eta) image.eta = static_cast<float>(*eta);
 }
 
 ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, const Limits& limits,

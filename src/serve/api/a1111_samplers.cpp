@@ -30,17 +30,14 @@ const ScheduleName* said_schedule(const FoundSampler& found, std::string_view na
   if (!name.empty() && !said)
     refuse(422, "not_supported", "there is no scheduler \"" + shown(name) + "\" here; there are " + all_schedules(),
            "scheduler");
-  if (!said || !said->karras) said = found.schedule;
-  return said && said->karras ? said : nullptr;
+  const auto is_own = [](const ScheduleName* schedule) {
+    return !schedule || schedule->schedule == Schedule::kDefault;
+  };
+  if (is_own(said)) said = found.schedule;
+  return is_own(said) ? nullptr : said;
 }
 
 }  // namespace
-
-const ScheduleName& automatic_schedule(const SamplerName& sampler) {
-  const ScheduleName* there = find_schedule(*sampler.automatic ? sampler.automatic : "uniform");
-  INKSTONE_CHECK(there && there->karras, sampler.name, ": no schedule is called ", sampler.automatic);
-  return there->stands == Stands::kItself ? *there : *find_schedule(*there->karras ? "karras" : "uniform");
-}
 
 Sampling a1111_sampling(std::string_view sampler_name, std::string_view schedule) {
   const auto found = find_sampler(sampler_name);
@@ -48,14 +45,10 @@ Sampling a1111_sampling(std::string_view sampler_name, std::string_view schedule
     refuse(404, "sampler_not_found", "Sampler not found: \"" + shown(sampler_name) + "\"; there are " + all_samplers(),
            "sampler_name");
   const ScheduleName* said = said_schedule(*found, schedule);
-  const ScheduleName& used = said ? *said : automatic_schedule(*found->sampler);
+  const ScheduleName& used = said ? *said : schedule_name(found->sampler->automatic);
   try {
     Sampling sampling = sampling_of(*found->sampler, &used);
-    const std::string_view there = found->sampler->automatic;
-    if (!said && !there.empty() && there != used.name)
-      sampling.warnings.push_back(text_of({"the automatic schedule of ", found->sampler->name, " is ", there,
-                                           ", which is not here; ", used.label, " is taken, which comes nearest"}));
-    if (!sampling.karras) sampling.karras = false;
+    if (!sampling.schedule) sampling.schedule = Schedule::kDefault;
     return sampling;
   } catch (const AbsentSampler& error) {
     const bool sampler = found->sampler->stands == Stands::kNot;

@@ -9,10 +9,7 @@
 namespace inkstone::serve {
 
 // "" and "automatic" are the schedule of the sampler's name ("DPM++ 2M Karras"), else the one that
-// the web UI takes for the sampler. `karras` is always set. Throws ApiFault 404 and 422.
+// the web UI takes for the sampler. `schedule` is always set. Throws ApiFault 404 and 422.
 Sampling a1111_sampling(std::string_view sampler_name, std::string_view schedule);
-
-// That the web UI takes by itself, or the nearest to it that is here.
-const ScheduleName& automatic_schedule(const SamplerName& sampler);
 
 }  // namespace inkstone::serve

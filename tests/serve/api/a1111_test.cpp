@@ -68,44 +68,51 @@ TEST(A1111, the_defaults_are_taken_as_they_are_echoed) {
 
 TEST(A1111, samplers_go_by_all_their_names) {
   struct Row {
-    std::string name, type, scheduler;
-    int karras;  // -1: refused
+    std::string name, type, scheduler, schedule;  // "": refused
   };
-  for (const Row& row : std::vector<Row>{{"Euler a", "", "euler-ancestral", 0},
-                                         {"k_euler_a", "automatic", "euler-ancestral", 0},
-                                         {"EULER", "Karras", "euler", 1},
-                                         {"DPM++ 2M Karras", "", "dpm++-2m", 1},
-                                         {"DPM++ 2M Karras", "Automatic", "dpm++-2m", 1},
-                                         {"DPM++ 2M", "", "dpm++-2m", 1},
-                                         {"DPM++ 2M", "Uniform", "dpm++-2m", 0},
-                                         {"k_dpmpp_2m_ka", "", "dpm++-2m", 1},
-                                         {"DPM++ 2M SDE", "karras", "dpm++-2m-sde", 1},
-                                         {"PLMS", "", "pndm", 0},
-                                         {"UniPC", "karras", "unipc", 1},
-                                         {"LCM", "", "lcm", 0},
-                                         {"DDIM", "", "ddim", 0},
-                                         {"Euler a", "Karras", "euler-ancestral", 1},
-                                         {"Euler a Karras", "", "euler-ancestral", 1},
-                                         {"DPM++ 2M SDE", "", "dpm++-2m-sde", 1},
-                                         {"Euler", "normal", "euler", 0},
-                                         {"PLMS", "karras", "pndm", 0},
-                                         {"Euler", "polyexponential", "euler", 1},
-                                         {"Heun", "", "dpm++-2m", 0},
-                                         {"DPM2", "", "dpm++-2m", 1},
-                                         {"DPM++ 2M SDE Exponential", "", "", -1},
-                                         {"Euler a", "sgm_uniform", "", -1},
-                                         {"Euler", "nonsense", "", -1},
-                                         {"DPM++ SDE Karras", "", "", -1}}) {
+  for (const Row& row : std::vector<Row>{{"Euler a", "", "euler-ancestral", "uniform"},
+                                         {"k_euler_a", "automatic", "euler-ancestral", "uniform"},
+                                         {"EULER", "Karras", "euler", "karras"},
+                                         {"DPM++ 2M Karras", "", "dpm++-2m", "karras"},
+                                         {"DPM++ 2M Karras", "Automatic", "dpm++-2m", "karras"},
+                                         {"DPM++ 2M", "", "dpm++-2m", "karras"},
+                                         {"DPM++ 2M", "Uniform", "dpm++-2m", "uniform"},
+                                         {"k_dpmpp_2m_ka", "", "dpm++-2m", "karras"},
+                                         {"DPM++ 2M SDE", "karras", "dpm++-2m-sde", "karras"},
+                                         {"DPM++ 2M SDE", "", "dpm++-2m-sde", "exponential"},
+                                         {"DPM++ 3M SDE", "automatic", "dpm++-3m-sde", "exponential"},
+                                         {"DPM++ SDE", "", "dpm++-sde", "karras"},
+                                         {"DPM++ 2S a", "", "dpm++-2s-a", "karras"},
+                                         {"DPM2", "", "dpm2", "karras"},
+                                         {"DPM2 a", "", "dpm2-a", "karras"},
+                                         {"Heun", "", "heun", "uniform"},
+                                         {"LMS", "", "lms", "uniform"},
+                                         {"PLMS", "", "pndm", "default"},
+                                         {"UniPC", "karras", "unipc", "karras"},
+                                         {"UniPC", "", "unipc", "default"},
+                                         {"LCM", "", "lcm", "default"},
+                                         {"TCD", "", "tcd", "default"},
+                                         {"DDIM", "", "ddim", "default"},
+                                         {"Euler a Karras", "", "euler-ancestral", "karras"},
+                                         {"Euler", "normal", "euler", "uniform"},
+                                         {"PLMS", "karras", "pndm", "default"},
+                                         {"Euler", "polyexponential", "euler", "exponential"},
+                                         {"Euler a", "sgm_uniform", "euler-ancestral", "sgm-uniform"},
+                                         {"Euler", "align_your_steps", "euler", "ays"},
+                                         {"Euler", "turbo", "euler", "trailing"},
+                                         {"Euler a", "turbo", "", ""},
+                                         {"Euler", "nonsense", "", ""},
+                                         {"Restart", "", "", ""}}) {
     try {
       const Sampling sampling = a1111_sampling(row.name, row.type);
       EXPECT_EQ(name_of(sampling.kind), row.scheduler) << row.name;
-      EXPECT_EQ(sampling.karras, row.karras == 1) << row.name << row.type;
+      EXPECT_EQ(name_of(*sampling.schedule), row.schedule) << row.name << row.type;
     } catch (const ApiFault&) {
-      EXPECT_EQ(row.karras, -1) << row.name << row.type;
+      EXPECT_EQ(row.schedule, "") << row.name << row.type;
     }
   }
-  EXPECT_TRUE(a1111_sampling("DPM++ 2M", "").warnings.empty());
-  EXPECT_EQ(a1111_sampling("DPM++ 2M SDE", "automatic").warnings.size(), 1u) << "exponential there";
+  for (const char* name : {"DPM++ 2M", "DPM++ 2M SDE", "Heun", "DPM2"})
+    EXPECT_TRUE(a1111_sampling(name, "automatic").warnings.empty()) << name;
   FakeServer server;
   const Json samplers = server.ask(get("samplers"))->json();
   for (const Json& sampler : samplers.as_array()) {
@@ -132,8 +139,8 @@ TEST(A1111, what_is_not_here_is_refused_with_its_names) {
            {R"({"override_settings": {"sd_model_checkpoint": "other"}})", 404, "there is \"demo [aaaaaaaaaa]\""},
            {R"({"override_settings": 3})", 400, "an object"},
            {R"({"sampler_name": "Nope"})", 404, "Sampler not found"},
-           {R"({"sampler_name": "DPM++ SDE Karras"})", 404, "the nearest is DPM++ 2M SDE; there are DPM++ 2M, "},
-           {R"({"sampler_name": "Euler a", "scheduler": "beta"})", 422, "Automatic, Uniform and Karras"},
+           {R"({"sampler_name": "Restart"})", 404, "the nearest is DPM++ 2M SDE; there are DPM++ 2M, "},
+           {R"({"sampler_name": "Euler a", "scheduler": "turbo"})", 422, "there are Automatic, Uniform, Karras"},
            {R"({"scheduler": "nonsense"})", 422, "there are Automatic, Uniform, Karras"},
            {R"({"prompt": "a <lora:foo:0.8>"})", 422, "<lora:foo:0.8>"},
            {R"({"negative_prompt": "<hypernet:foo:0.8>"})", 422, "<hypernet:foo:0.8>"},
@@ -182,14 +189,15 @@ TEST(A1111, prompt_syntax_is_plain_text_and_said_to_be) {
 
 TEST(A1111, the_nearest_sampler_is_said_in_info) {
   FakeServer server;
-  const auto exchange = server.ask(post("txt2img", R"({"prompt": "p", "sampler_name": "Heun", "scheduler": "Beta"})"));
+  const auto exchange =
+      server.ask(post("txt2img", R"({"prompt": "p", "sampler_name": "DPM fast", "scheduler": "Turbo"})"));
   ASSERT_FALSE(exchange->answer) << exchange->answer->body;
   server.service.finish_all();
   const Json info = parse_json(exchange->json().at("info").as_string(), "info");
   EXPECT_EQ(info.at("sampler_name"), Json("DPM++ 2M"));
   ASSERT_EQ(info.at("warnings").as_array().size(), 2u);
-  EXPECT_THAT(std::string(info.at("warnings").at(0).as_string()), HasSubstr("Heun"));
-  EXPECT_THAT(std::string(info.at("warnings").at(1).as_string()), HasSubstr("Beta"));
+  EXPECT_THAT(std::string(info.at("warnings").at(0).as_string()), HasSubstr("DPM fast"));
+  EXPECT_THAT(std::string(info.at("warnings").at(1).as_string()), HasSubstr("Turbo"));
 }
 
 TEST(A1111, an_empty_sampler_name_is_none) {

@@ -61,6 +61,7 @@ TEST(Generate, fields_reach_the_image) {
   expected.steps = 7;
   expected.guidance_scale = 3.5f;
   expected.scheduler = "dpm++-2m";
+  expected.schedule = "karras";
   expected.karras = true;
   expected.eta = 0;
   expected.width = 768;
@@ -176,7 +177,7 @@ TEST(Generate, faults_name_the_field_the_value_and_what_is_allowed) {
       {R"({"prompt": "p", "guidance_interval": [0.5]})", 400, "invalid_value", "guidance_interval",
        "two numbers, as [0.1, 0.8]"},
       {R"({"prompt": "p", "guidance_interval": [1, 0]})", 400, "invalid_value", "guidance_interval", "FROM,TO"},
-      {R"({"prompt": "p", "eta": 0.5})", 400, "invalid_value", "eta", "0 with pndm; ddim takes it"},
+      {R"({"prompt": "p", "eta": 0.5})", 400, "invalid_value", "eta", "0 with pndm; it can be more with ddim, tcd"},
       {R"({"prompt": "p", "num_images_per_prompt": 17})", 400, "invalid_value", "num_images_per_prompt",
        "from 1 to 16"},
       {R"({"prompt": "p", "output_format": "gif"})", 400, "invalid_value", "output_format", "one of png, jpeg, webp"},
@@ -613,13 +614,13 @@ TEST(Jobs, are_nobody_elses) {
 
 TEST(Generate, what_has_another_effect_than_elsewhere_is_warned_of_in_every_form) {
   FakeServer server;
-  const std::string body = R"({"prompt": "(a fox:1.3) <lora:\u00fc:1>", "scheduler": "LMS Karras"})";
+  const std::string body = R"({"prompt": "(a fox:1.3) <lora:\u00fc:1>", "scheduler": "DPM fast Karras"})";
   const auto json = server.ask({"POST", "/generate", body});
   server.service.finish_all();
   ASSERT_EQ(json->answer->status, 200) << json->answer->body;
   const JsonArray warnings = json->json().at("warnings").as_array();
   ASSERT_EQ(warnings.size(), 3u) << json->answer->body;
-  EXPECT_THAT(std::string(warnings[0].as_string()), HasSubstr("no sampler LMS here; DPM++ 2M is taken"));
+  EXPECT_THAT(std::string(warnings[0].as_string()), HasSubstr("no sampler DPM fast here; DPM++ 2M is taken"));
   EXPECT_EQ(json->json().at("parameters").at("scheduler"), Json("dpm++-2m"));
   EXPECT_EQ(json->json().at("parameters").at("karras"), Json(true));
   const auto image = server.ask({"POST", "/generate", body, {}, {{"accept", "image/png"}}});
@@ -633,7 +634,7 @@ TEST(Generate, what_has_another_effect_than_elsewhere_is_warned_of_in_every_form
   const auto openai = server.ask({"POST", "/v1/images/generations", R"({"prompt": "[fox]"})"});
   server.service.finish_all();
   EXPECT_EQ(openai->json().at("warnings").as_array().size(), 1u);
-  const auto refused = server.ask({"POST", "/generate", R"({"prompt": "p", "scheduler": "DPM++ SDE"})"});
+  const auto refused = server.ask({"POST", "/generate", R"({"prompt": "p", "scheduler": "Restart"})"});
   EXPECT_EQ(refused->answer->status, 400);
   EXPECT_THAT(message_of(refused->json()), HasSubstr("the nearest is DPM++ 2M SDE"));
 }

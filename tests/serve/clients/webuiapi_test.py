@@ -53,11 +53,11 @@ class WebUiClient(unittest.TestCase):
             result = self.api.txt2img(prompt="a bee", sampler_name="Euler a", scheduler=schedule["name"], **QUICK)
             self.assertEqual(result.info["warnings"], [])
             drawn.add(result.image.tobytes())
-        self.assertEqual(len(drawn), 2, "automatic is uniform, and Karras' is another")
+        self.assertGreater(len(drawn), 6, "automatic is uniform, and polyexponential exponential; the others differ")
 
     def test_the_nearest_sampler_is_taken_and_said(self):
-        near = self.api.txt2img(prompt="a bee", sampler_name="Heun", scheduler="karras", **QUICK)
-        self.assertIn("Heun", near.info["warnings"][0])
+        near = self.api.txt2img(prompt="a bee", sampler_name="DPM fast", scheduler="karras", **QUICK)
+        self.assertIn("DPM fast", near.info["warnings"][0])
         self.assertEqual(near.info["sampler_name"], "DPM++ 2M")
         same = self.api.txt2img(prompt="a bee", sampler_name="DPM++ 2M", scheduler="karras", **QUICK)
         self.assertEqual(near.image.tobytes(), same.image.tobytes())

@@ -57,6 +57,7 @@ ImageRequest odd_request() {
           .steps = 37,
           .guidance_scale = std::nextafter(7.5f, 8.0f),
           .scheduler = "dpm++-2m",
+          .schedule = "karras",
           .karras = true,
           .eta = 0.1f,
           .width = 768,
@@ -67,8 +68,8 @@ ImageRequest odd_request() {
 
 ModelCard odd_card() {
   ModelCard card{"demo", std::string(64, 'f'), int64_t{1} << 53 | 1, -1, "a print", 77, {}, {}};
-  card.traits = {3,       1e-38f, 1, 2, 64, true, std::make_shared<const Json>(JsonObject{{"beta_start", 0.1 + 0.2}}),
-                 "a file"};
+  card.traits = {
+      3, 1e-38f, 1, 2, 64, true, true, std::make_shared<const Json>(JsonObject{{"beta_start", 0.1 + 0.2}}), "a file"};
   card.limits = {9, INT64_MAX, 8, SIZE_MAX, false};
   return card;
 }
