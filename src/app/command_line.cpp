@@ -53,6 +53,11 @@ std::string flag_names(const Setting& setting, Command command) {
   return names;
 }
 
+bool is_list(const Setting& setting) {
+  const Member* member = std::get_if<Member>(&setting.target);
+  return member && std::holds_alternative<std::optional<std::vector<std::string>> Options::*>(*member);
+}
+
 void add_flags(Flags& flags, CLI::App& root, Command command) {
   flags.command = command;
   flags.app = root.add_subcommand(command_name(command));
@@ -64,7 +69,9 @@ void add_flags(Flags& flags, CLI::App& root, Command command) {
     Flags::Given& given = flags.given.emplace_back(Flags::Given{&setting, nullptr, {}, false});
     const std::string names = flag_names(setting, command);
     given.option = *setting.value ? flags.app->add_option(names, given.text) : flags.app->add_flag(names, given.on);
-    given.option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    // assign() takes a list's values as lines
+    given.option->multi_option_policy(is_list(setting) ? CLI::MultiOptionPolicy::Join
+                                                       : CLI::MultiOptionPolicy::TakeLast);
     if (*setting.without_value) given.option->expected(0, 1)->default_str(setting.without_value);
   }
 }

@@ -22,6 +22,7 @@ std::string place(const std::string& source, const toml::source_region& region) 
 
 struct Kinds {  // of what a setting sets
   const char* operator()(const std::optional<std::string>&) const { return "a text in quotes"; }
+  const char* operator()(const std::optional<std::vector<std::string>>&) const { return "a list of texts in quotes"; }
   const char* operator()(const std::optional<uint64_t>&) const { return "a whole number"; }
   const char* operator()(const std::optional<int>&) const { return "a whole number"; }
   const char* operator()(const std::optional<float>&) const { return "a number"; }
@@ -55,6 +56,16 @@ struct TextOf {
     return {};
   }
   std::optional<std::string> operator()(const std::optional<std::string>&) const { return quoted(); }
+  std::optional<std::string> operator()(const std::optional<std::vector<std::string>>&) const {
+    const auto* list = node.as_array();
+    if (!list) return quoted();
+    std::string lines;
+    for (const toml::node& one : *list) {
+      if (!one.is_string()) return {};
+      lines += one.as_string()->get() + "\n";
+    }
+    return lines;
+  }
   std::optional<std::string> operator()(const std::optional<Interval>&) const { return quoted(); }
   std::optional<std::string> operator()(const std::optional<uint64_t>&) const { return whole(); }
   std::optional<std::string> operator()(const std::optional<int>&) const { return whole(); }

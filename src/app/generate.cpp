@@ -86,7 +86,8 @@ std::string summary(const Session& session) {
 
 // What is known of the requests before one is drawn.
 std::vector<std::string> asked_warnings(const Session& session) {
-  std::vector<std::string> warnings = session.request.warnings;
+  std::vector<std::string> warnings = adapter_warnings(session.loaded.model());
+  warnings.insert(warnings.end(), session.request.warnings.begin(), session.request.warnings.end());
   for (const std::string& prompt : session.prompts)
     for (const std::string& warning : prompt_warnings(prompt, session.request.negative_prompt))
       if (std::ranges::find(warnings, warning) == warnings.end()) warnings.push_back(warning);
@@ -95,10 +96,10 @@ std::vector<std::string> asked_warnings(const Session& session) {
 
 void report_loaded(const Session& session) {
   const Loaded& loaded = session.loaded;
-  session.console.detail(fmt::format("model      {} ({})\n{}device     {}\nprecision  {}\nmemory     {}", loaded.name,
+  session.console.detail(fmt::format("model      {} ({})\n{}{}device     {}\nprecision  {}\nmemory     {}", loaded.name,
                                      loaded.model().path.string(), components_table(loaded.model()),
-                                     device_text(loaded.engine->backend().info()), name_of(session.plan.precision),
-                                     plan_line(session.plan)));
+                                     adapters_table(loaded.model()), device_text(loaded.engine->backend().info()),
+                                     name_of(session.plan.precision), plan_line(session.plan)));
   session.console.detail("memory, in detail\n" + plan_table(session.plan));
   session.console.say(summary(session));
   for (const std::string& reason : session.plan.reasons) session.console.say("given up: " + reason);
@@ -130,8 +131,9 @@ ImageFile draw(const Session& session, const ImageOutput& output, int number, Pr
   const ResolvedRequest request = request_of(session, number);
   Generated generated = generate(*session.loaded.engine, request, progress.callbacks(number + 1, request.steps));
   progress.clear();
-  WrittenImage file =
-      output.write(generated.image, parameters_text(request, session.loaded.name), request.prompt, request.seed);
+  WrittenImage file = output.write(
+      generated.image, parameters_text(request, session.loaded.name, adapter_texts(session.loaded.model().adapters)),
+      request.prompt, request.seed);
   return {std::move(file), request.prompt, request.seed, generated.times, std::move(generated.warnings)};
 }
 
@@ -185,6 +187,7 @@ int run_generate(Options options) {
   session.console = {options.quiet.value_or(false), options.verbose.value_or(false)};
   session.prompts = read_prompts(options);
   session.count = options.prompts ? static_cast<int>(session.prompts.size()) : options.count.value_or(1);
+  take_adapter_tags(session.prompts, options);
   options.request.prompt = session.prompts.front();
   if (options.request.negative_prompt) options.request.negative_prompt = clean_utf8(*options.request.negative_prompt);
   session.seed_drawn = options.seed_drawn || !options.request.seed;

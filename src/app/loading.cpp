@@ -7,8 +7,10 @@
 #include <map>
 #include <utility>
 
+#include "adapters/tags.h"
 #include "base/error.h"
 #include "base/parallel.h"
+#include "diffusion/pipeline_adapters.h"
 #include "diffusion/request_fields.h"
 #include "hub/find_model.h"
 
@@ -43,11 +45,20 @@ EngineOptions engine_options(const Options& options) {
   return result;
 }
 
+AdapterSet adapters_of(const Options& options) {
+  AdapterSet set;
+  for (const std::string& text : options.loras.value_or(std::vector<std::string>{})) set.push_back(parse_adapter(text));
+  return set;
+}
+
 Pipeline open_model(const Options& options) {
   std::map<std::string, std::filesystem::path> replaced;
   for (const auto& [component, file] : replaced_components(options))
     if (*file) replaced[component] = **file;
-  return Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced);
+  Pipeline model = Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced);
+  const AdapterSet set = adapters_of(options);
+  if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0);
+  return model;
 }
 
 Loaded load(const Options& options) {

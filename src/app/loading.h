@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "adapters/adapter_set.h"
 #include "app/console.h"
 #include "app/options.h"
 #include "diffusion/engine.h"
@@ -18,7 +19,10 @@ struct Loaded {
   const Pipeline& model() const { return engine->pipeline(); }
 };
 
-// The model that the options name, with what they replace of it.
+// Of --lora, in their order. Throws UsageError for a strength that is none.
+AdapterSet adapters_of(const Options& options);
+
+// The model that the options name, with what they replace of it, and the adapters merged.
 Pipeline open_model(const Options& options);
 
 Loaded load(const Options& options);

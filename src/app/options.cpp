@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <sstream>
 #include <type_traits>
 
 #include "backend/backend.h"
@@ -50,6 +51,8 @@ const Setting kSettings[] = {
     {"text-encoder", "clip-l", "Model and machine", "FILE|DIR", "a text encoder in place of the model's own", kG | kI | kB | kE | kW | kS, &Options::text_encoder},
     {"text-encoder-2", "clip-g", "Model and machine", "FILE|DIR", "the same of SDXL's second text encoder", kG | kI | kB | kE | kW | kS, &Options::text_encoder_2},
     {"variant", "", "Model", "NAME", "which form of the weights: fp16 (half the size), none (the full one) or auto\n[auto: what is here already, else fp16 where the model has it, else the full one]", kP, &Options::variant, 0, 0, weight_variants},
+    {"lora", "adapter", "Model and machine", "FILE[:M[:UNET]]", "a LoRA or the like (.safetensors) that changes the model, with strength M [1], or M in the\ntext encoders and UNET in the U-Net; several times for several, applied in that order", kG | kI | kB | kE | kW | kS, &Options::loras},
+    {"lora-dir", "", "Model and machine", "DIR", "where the files are that <lora:NAME:M> in a prompt means: NAME.safetensors there\n[tags in a prompt are plain text]", kG, &Options::lora_dir},
     {"device", "", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW, &Options::device, 0, 0, known_devices},
     {"precision", "", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB | kW | kS, &Options::precision, 0, 0, precisions},
     {"compiled", "", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB | kW | kS, &Options::compiled},
@@ -219,6 +222,11 @@ struct Assign {
       }
     }
     to = names_path() ? with_home(text) : std::string(text);
+  }
+  void operator()(std::optional<std::vector<std::string>>& to) const {
+    std::istringstream lines{std::string(text)};
+    if (!to) to.emplace();
+    for (std::string line; std::getline(lines, line);) to->push_back(names_path() ? with_home(line) : line);
   }
   template <typename T>
   void number(std::optional<T>& to, const char* kind) const {

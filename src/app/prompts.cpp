@@ -2,6 +2,7 @@
 
 #include <sstream>
 
+#include "adapters/tags.h"
 #include "app/machine.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -53,6 +54,22 @@ std::vector<std::string> read_prompts(const Options& options) {
   std::vector<std::string> prompts = prompt_lines(text, "--prompts " + file);
   for (std::string& line : prompts) line = clean_utf8(line);
   return prompts;
+}
+
+void take_adapter_tags(std::vector<std::string>& prompts, Options& options) {
+  if (!options.lora_dir) return;
+  std::vector<AdapterTag> first;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    TaggedPrompt prompt = take_tags(prompts[i]);
+    prompts[i] = std::move(prompt.text);
+    if (i == 0) first = std::move(prompt.tags);
+    INKSTONE_CHECK_USAGE(i == 0 || prompt.tags == first, "--prompts ", options.prompts.value_or(""), ": image ", i + 1,
+                         " asks for other adapters than the first; put its line into a file of its own");
+  }
+  for (const AdapterTag& tag : first) {
+    if (!options.loras) options.loras.emplace();
+    options.loras->push_back(adapter_text({find_adapter(*options.lora_dir, tag.name).string(), tag.text, tag.unet}));
+  }
 }
 
 }  // namespace inkstone

@@ -16,4 +16,8 @@ std::vector<std::string> prompt_lines(const std::string& text, const std::string
 // UsageError if there is none of them, or both.
 std::vector<std::string> read_prompts(const Options& options);
 
+// With --lora-dir, takes the tags <lora:NAME:M> out of the prompts, and adds their files to --lora's. All
+// images of a command have one set of adapters: UsageError naming the line that asks for another.
+void take_adapter_tags(std::vector<std::string>& prompts, Options& options);
+
 }  // namespace inkstone

@@ -29,6 +29,9 @@ std::string use_row(const std::string& name, const MemoryUse& use) {
                      byte_text(use.arena), byte_text(use.scratch), byte_text(use.total()));
 }
 
+// As it was written: 0.7, not 0.699999988.
+double decimal(float value) { return std::strtod(fmt::format("{}", value).c_str(), nullptr); }
+
 const char* residence(const EnginePlan& plan) {
   return plan.components_in_turn ? "one component in memory at a time" : "all components in memory together";
 }
@@ -57,6 +60,24 @@ std::string components_table(const Pipeline& model) {
     text += fmt::format("  {:<16}{:<28}{:>15}  {:<6}{:>12}\n", component.name, component.kind,
                         grouped(component.parameters), name_of(component.stored), byte_text(component.file_bytes));
   return text + fmt::format("  {:<16}{:<28}{:>15}\n", "in all", "", millions(all_parameters(model)));
+}
+
+std::string adapters_table(const Pipeline& model) {
+  constexpr size_t kHashDigits = 12;
+  if (model.adapters.empty()) return "";
+  std::string text =
+      fmt::format("  {:<32}{:>8}{:>8}  {:<14}{}\n", "adapter", "text", "U-Net", "hash", "changes of weights");
+  for (const MergedAdapter& adapter : model.adapters)
+    text += fmt::format("  {:<32}{:>8}{:>8}  {:<14}{}\n", one_line(adapter.name), adapter.use.text, adapter.use.unet,
+                        adapter.hash.substr(0, kHashDigits), adapter.kinds);
+  return text;
+}
+
+std::vector<std::string> adapter_warnings(const Pipeline& model) {
+  std::vector<std::string> warnings;
+  for (const MergedAdapter& adapter : model.adapters)
+    for (const std::string& warning : adapter.warnings) warnings.push_back(adapter.use.path + ": " + warning);
+  return warnings;
 }
 
 std::string device_text(const DeviceInfo& device) {
@@ -103,7 +124,16 @@ JsonObject model_json(const Loaded& loaded) {
                                     {"parameters", component.parameters},
                                     {"stored", name_of(component.stored)},
                                     {"file_bytes", component.file_bytes}});
+  JsonArray adapters;
+  for (const MergedAdapter& adapter : model.adapters)
+    adapters.push_back(JsonObject{{"name", clean_utf8(adapter.name)},
+                                  {"path", clean_utf8(adapter.use.path)},
+                                  {"hash", adapter.hash},
+                                  {"text_strength", decimal(adapter.use.text)},
+                                  {"unet_strength", decimal(adapter.use.unet)},
+                                  {"kinds", adapter.kinds}});
   return {{"name", loaded.name},
+          {"adapters", std::move(adapters)},
           {"folder", model.path.string()},
           {"parameters", all_parameters(model)},
           {"components", std::move(components)}};

@@ -110,6 +110,7 @@ serve::WorkerProgram worker_program(const Options& options, const serve::ServeSe
     if (value) add(flag, *value);
   for (const auto& [component, file] : replaced_components(options))
     if (*file) add(flag_of_component(component), **file);
+  for (const std::string& lora : options.loras.value_or(std::vector<std::string>{})) add("lora", lora);
   if (options.memory_budget) add("memory-budget", std::to_string(options.memory_budget->bytes));
   if (options.threads) add("threads", std::to_string(*options.threads));
   if (options.verbose.value_or(false)) program.push_back("--verbose");

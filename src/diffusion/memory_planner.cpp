@@ -28,6 +28,12 @@ size_t outputs_bytes(const Graph& graph) {
   return sum;
 }
 
+size_t owned_bytes_of(const Pipeline& pipeline) {
+  size_t sum = 0;
+  for (const Component& component : pipeline.components) sum += component.weights.owned_bytes();
+  return sum;
+}
+
 Precision precision_of(const PlanOptions& options, const DeviceInfo& device) {
   const Precision usual = device.bf16 ? Precision::kBf16 : Precision::kFp32;
   return options.precision.value_or(device.precision.value_or(usual));
@@ -97,9 +103,9 @@ MemoryPlanner::Draft::Draft(const MemoryPlanner& planner, const PlanKey& key, co
   }
   plan_.jobs = jobs;
   plan_.carried_bytes = carried(jobs);
-  for (const Component& component : pipeline.components) plan_.owned_bytes += component.weights.owned_bytes();
+  plan_.owned_bytes = planner.owned_bytes_;
   const size_t budget = planner.options_.memory_budget;
-  limit_ = budget ? budget : plan_.program_bytes + planner.memory_free_;
+  limit_ = budget ? budget : plan_.program_bytes + plan_.owned_bytes + planner.memory_free_;
   limited_ = budget || planner.memory_free_;
   measure();
 }
@@ -266,7 +272,8 @@ MemoryPlanner::MemoryPlanner(const Pipeline& pipeline, Backend& backend, PlanOpt
     : pipeline_(pipeline),
       backend_(backend),
       options_(std::move(options)),
-      program_bytes_(backend.info().own_memory ? 0 : resident_bytes()),
+      owned_bytes_(backend.info().own_memory ? 0 : owned_bytes_of(pipeline)),
+      program_bytes_(backend.info().own_memory ? 0 : resident_bytes() - std::min(resident_bytes(), owned_bytes_)),
       memory_free_(backend.info().memory_free) {}
 
 void MemoryPlanner::set_budget(size_t bytes) {

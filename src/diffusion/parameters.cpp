@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "adapters/tags.h"
 #include "base/json_fwd.h"
 #include "base/version.h"
 #include "diffusion/request_fields.h"
@@ -33,8 +34,20 @@ const char* schedule_type(const SchedulerConfig& config) {
 
 }  // namespace
 
-std::string parameters_text(const ResolvedRequest& request, const std::string& model_name) {
-  std::string text = request.prompt + "\n";
+AdapterTexts adapter_texts(const std::vector<MergedAdapter>& adapters) {
+  constexpr size_t kHashDigits = 12;
+  AdapterTexts texts;
+  for (const MergedAdapter& adapter : adapters) {
+    texts.tags += (texts.tags.empty() ? "" : " ") + tag_text({adapter.name, adapter.use.text, adapter.use.unet});
+    texts.hashes +=
+        fmt::format("{}{}: {}", texts.hashes.empty() ? "" : ", ", adapter.name, adapter.hash.substr(0, kHashDigits));
+  }
+  return texts;
+}
+
+std::string parameters_text(const ResolvedRequest& request, const std::string& model_name,
+                            const AdapterTexts& adapters) {
+  std::string text = request.prompt + (adapters.tags.empty() ? "" : " ") + adapters.tags + "\n";
   if (!request.negative_prompt.empty()) text += "Negative prompt: " + request.negative_prompt + "\n";
   text += fmt::format("Steps: {}, Sampler: {}, Schedule type: {}, CFG scale: {}, Seed: {}, Size: {}x{}", request.steps,
                       sampler_name(request.scheduler_config.kind).name, schedule_type(request.scheduler_config),
@@ -43,6 +56,7 @@ std::string parameters_text(const ResolvedRequest& request, const std::string& m
   for (const RequestField& field : request_fields())
     if (field.infotext && value_text(field, said) != value_text(field, usual))
       text += fmt::format(", {}: {}", field.infotext, quoted(value_text(field, said)));
+  if (!adapters.hashes.empty()) text += ", Lora hashes: " + json_quoted(adapters.hashes);
   return text + fmt::format(", Model: {}, Version: inkstone {}", quoted(model_name), kVersion);
 }
 

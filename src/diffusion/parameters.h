@@ -2,12 +2,22 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "adapters/adapter_set.h"
 #include "diffusion/resolved_request.h"
 
 namespace inkstone {
 
-// prompt, a line "Negative prompt: ..." where there is one, then "Steps: 20, Sampler: PLMS, ..., Version: inkstone 0.1.0".
-std::string parameters_text(const ResolvedRequest& request, const std::string& model_name);
+// The adapters of a model's weights, as the web UI writes them.
+struct AdapterTexts {
+  std::string tags;    // "<lora:style:0.8> <lora:other:1>", which it reads in a prompt
+  std::string hashes;  // "style: 0123456789ab, other: ..."
+};
+AdapterTexts adapter_texts(const std::vector<MergedAdapter>& adapters);
+
+// prompt and adapters, a line "Negative prompt: ..." where there is one, then "Steps: 20, Sampler: PLMS, ..., Version: inkstone 0.1.0".
+std::string parameters_text(const ResolvedRequest& request, const std::string& model_name,
+                            const AdapterTexts& adapters = {});
 
 }  // namespace inkstone

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "adapters/adapter_set.h"
 #include "base/json_fwd.h"
 #include "diffusion/model_traits.h"
 #include "diffusion/tokenizer.h"
@@ -40,9 +41,10 @@ struct Pipeline {
   std::vector<TextEncoder> text_encoders;  // their texts side by side are the U-Net's; the last gives the pooled text
   UnetConfig unet_config;
   VaeConfig vae_config;
-  bool zeros_for_no_negative = false;  // an empty negative prompt is no text: zeros (SDXL)
-  ModelTraits traits;                  // what requests depend on
-  std::vector<Component> components;   // in the order they run
+  bool zeros_for_no_negative = false;   // an empty negative prompt is no text: zeros (SDXL)
+  ModelTraits traits;                   // what requests depend on
+  std::vector<Component> components;    // in the order they run
+  std::vector<MergedAdapter> adapters;  // what the weights have merged (pipeline_adapters.h)
 
   // `replaced`: files or folders that stand in for components, by name ("vae").
   static Pipeline open(const std::filesystem::path& path,

@@ -7,6 +7,8 @@ namespace inkstone {
 Checkpoint::Checkpoint(const std::filesystem::path& file) : file_(std::make_shared<const MappedFile>(file)) {
   ParsedTensors parsed = parse_tensors(file_->bytes(), file.string());
   unread_.insert(parsed.unread.begin(), parsed.unread.end());
+  numbers_.insert(parsed.numbers.begin(), parsed.numbers.end());
+  metadata_ = std::move(parsed.metadata);
   for (WeightView& view : parsed.tensors) {
     std::string name = view.name;
     tensors_.emplace(std::move(name), std::move(view));

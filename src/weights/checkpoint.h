@@ -32,6 +32,11 @@ class Checkpoint {
   // Also a tensor without elements, as markers are, and one whose type is not read.
   bool has(const std::string& name) const;
   bool has_prefix(const std::string& prefix) const;
+  const std::map<std::string, WeightView>& tensors() const { return tensors_; }
+  // Of tensors that are not read: the element type, and the value if it is a single number.
+  const std::map<std::string, std::string>& unread() const { return unread_; }
+  const std::map<std::string, double>& numbers() const { return numbers_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
   // The weights of one component, bound to its specs. `names` gives the names that the file may
   // have for a spec's name; the first that is there counts. Throws as Weights::bind().
@@ -45,6 +50,8 @@ class Checkpoint {
   std::shared_ptr<const MappedFile> file_;
   std::map<std::string, WeightView> tensors_;
   std::map<std::string, std::string> unread_;
+  std::map<std::string, double> numbers_;
+  std::map<std::string, std::string> metadata_;
 };
 
 }  // namespace inkstone

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <span>
 #include <string>
 #include <utility>
@@ -17,6 +18,10 @@ struct ParsedTensors {
   std::vector<WeightView> tensors;
   // what else has a name: its name, its type
   std::vector<std::pair<std::string, std::string>> unread;
+  // Of those in a safetensors file, the single whole numbers and fp64 numbers: adapters keep
+  // settings so.
+  std::vector<std::pair<std::string, double>> numbers;
+  std::map<std::string, std::string> metadata;  // a safetensors file's own, of texts
 };
 
 // Of a safetensors file (safetensors.h) or of what torch.save writes (torch_file.h). Refuses other

@@ -170,7 +170,33 @@ void check_layout(const std::vector<Parsed>& tensors, uint64_t header_bytes, uin
                  " bytes after its last tensor: damaged, download it again");
 }
 
-std::vector<Parsed> parse_header(std::string_view header, const std::string& source) {
+// The single number of a tensor.
+std::optional<double> number_of(std::string_view type, std::span<const std::byte> bytes) {
+  const auto read = [&](auto value) {
+    if (bytes.size() != sizeof value) return std::optional<double>();
+    std::memcpy(&value, bytes.data(), sizeof value);
+    return std::optional<double>(static_cast<double>(value));
+  };
+  if (type == "I64") return read(int64_t{});
+  if (type == "I32") return read(int32_t{});
+  if (type == "F64") return read(double{});
+  return {};
+}
+
+std::map<std::string, std::string> texts_of(const Json& metadata) {
+  std::map<std::string, std::string> texts;
+  if (!metadata.is_object()) return texts;
+  for (const auto& [key, value] : metadata.get_object())
+    if (value.is_string()) texts.emplace(key, value.get_string());
+  return texts;
+}
+
+struct Header {
+  std::vector<Parsed> tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+Header parse_header(std::string_view header, const std::string& source) {
   // Each tensor is a JSON object and a comma parts values, so too many are noticed before any is
   // built.
   const auto has_more = [&](char c, size_t most) { return static_cast<size_t>(std::ranges::count(header, c)) > most; };
@@ -178,14 +204,17 @@ std::vector<Parsed> parse_header(std::string_view header, const std::string& sou
   INKSTONE_CHECK(!has_more(',', kMaxValues), source, " has more than ", kMaxValues, " values in its header");
   const Json json = parse_json(header, source + " (header)");
   INKSTONE_CHECK(json.is_object(), source, ": the header is not a JSON object");
-  std::vector<Parsed> tensors;
+  Header parsed;
   for (const auto& [key, value] : json.get_object()) {
     const std::string name(key.data(), key.size());
-    if (name == "__metadata__") continue;
-    tensors.push_back(parse_tensor(name, value, source));
+    if (name == "__metadata__")
+      parsed.metadata = texts_of(value);
+    else
+      parsed.tensors.push_back(parse_tensor(name, value, source));
   }
-  std::ranges::sort(tensors, {}, [](const Parsed& tensor) { return std::pair(tensor.range.begin, tensor.range.end); });
-  return tensors;
+  std::ranges::sort(parsed.tensors, {},
+                    [](const Parsed& tensor) { return std::pair(tensor.range.begin, tensor.range.end); });
+  return parsed;
 }
 
 }  // namespace
@@ -194,15 +223,17 @@ ParsedTensors parse_safetensors(std::span<const std::byte> file, const std::stri
   const uint64_t length = header_length(file, source);
   const auto data = file.subspan(8 + length);
   const std::string_view header(reinterpret_cast<const char*>(file.data()) + 8, length);
-  const std::vector<Parsed> parsed = parse_header(header, source);
-  check_layout(parsed, 8 + length, data.size(), source);
+  Header parsed = parse_header(header, source);
+  check_layout(parsed.tensors, 8 + length, data.size(), source);
   ParsedTensors result;
-  for (const Parsed& tensor : parsed) {
+  result.metadata = std::move(parsed.metadata);
+  for (const Parsed& tensor : parsed.tensors) {
+    const auto bytes = data.subspan(tensor.range.begin, tensor.range.end - tensor.range.begin);
     if (!tensor.type->type) {
       result.unread.emplace_back(tensor.name, tensor.type->name);
+      if (const auto number = number_of(tensor.type->name, bytes)) result.numbers.emplace_back(tensor.name, *number);
       continue;
     }
-    const auto bytes = data.subspan(tensor.range.begin, tensor.range.end - tensor.range.begin);
     result.tensors.push_back({tensor.name, tensor.shape, *tensor.type->type, bytes, {tensor.type->float8, {}}});
   }
   return result;

@@ -72,6 +72,7 @@ void Weights::bind(std::span<const WeightSpec> specs) {
   std::vector<std::string> missing, misshapen, unused;
   std::vector<bool> used(entries_.size());
   bound_.clear();
+  replaced_.clear();
   for (const WeightSpec& spec : specs) {
     std::string stored_otherwise;
     auto found = by_name_.end();
@@ -100,6 +101,7 @@ void Weights::bind(std::span<const WeightSpec> specs) {
 }
 
 const Weights::Entry& Weights::entry(const std::string& name) const {
+  if (const auto found = replaced_.find(name); found != replaced_.end()) return found->second.entry;
   if (const auto found = bound_.find(name); found != bound_.end()) return entries_[found->second];
   const auto found = by_name_.find(name);
   INKSTONE_CHECK(found != by_name_.end(), source_, ": there is no tensor ", name);
@@ -122,23 +124,33 @@ void Weights::replace(const std::string& name, Tensor tensor) {
   const WeightView& old = entries_[found->second].view;
   INKSTONE_CHECK(tensor.shape() == old.shape && tensor.type() != DType::kI32, source_, ": the tensor ", name, " is ",
                  to_string(old.shape), ", its replacement ", to_string(tensor.shape()), " of ", name_of(tensor.type()));
-  const Tensor& kept = memory_.emplace_back(std::move(tensor));
-  found->second = entries_.size();
-  entries_.push_back({{name, kept.shape(), kept.type(), {kept.data(), kept.bytes()}}, kOwned});
+  const WeightView view{name, tensor.shape(), tensor.type(), {tensor.data(), tensor.bytes()}};
+  replaced_.insert_or_assign(name, Replacement{std::move(tensor), {view, kInMemory}});
 }
+
+DType Weights::file_type(const std::string& name) const {
+  const auto found = bound_.find(name);
+  INKSTONE_CHECK(found != bound_.end(), source_, ": there is no tensor ", name);
+  return entries_[found->second].view.type;
+}
+
+void Weights::restore() { replaced_.clear(); }
 
 size_t Weights::owned_bytes() const {
   size_t bytes = 0;
-  for (const Entry& at : entries_) bytes += at.file == kOwned ? at.view.bytes.size() : 0;
+  for (const auto& [name, replacement] : replaced_) bytes += replacement.tensor.bytes();
   const auto add = [&](const Entry& at) { bytes += at.copy ? at.copy->bytes() : 0; };
   if (bound_.empty()) std::ranges::for_each(entries_, add);
   for (const auto& [name, index] : bound_) add(entries_[index]);
   return bytes;
 }
 
-bool Weights::is_owned(const std::string& name) const {
-  const Entry& at = entry(name);
-  return at.file == kOwned || at.copy;
+bool Weights::is_owned(const std::string& name) const { return replaced_.contains(name) || entry(name).copy; }
+
+std::vector<WeightSpec> Weights::specs() const {
+  std::vector<WeightSpec> specs;
+  for (const auto& [name, index] : bound_) specs.push_back({name, entries_[index].view.shape});
+  return specs;
 }
 
 void Weights::check_finite(const std::string& name) const {
@@ -180,8 +192,7 @@ std::string Weights::fingerprint() const {
     digest.add(view.bytes.last(std::min(kEnds, view.bytes.size())));
   };
   for (const auto& [name, index] : by_name_) add(name, entries_[index].view);
-  for (const auto& [name, index] : bound_)
-    if (entries_[index].file == kOwned) add("overlay " + name, entries_[index].view);
+  for (const auto& [name, replacement] : replaced_) add("overlay " + name, replacement.entry.view);
   return digest.text();
 }
 
@@ -195,7 +206,7 @@ DType Weights::type() const {
   std::array<size_t, 4> bytes_of{};
   const auto add = [&](const Entry& at) { bytes_of[static_cast<size_t>(at.view.type)] += at.view.bytes.size(); };
   if (bound_.empty()) std::ranges::for_each(entries_, add);
-  for (const auto& [name, index] : bound_) add(entries_[index]);
+  for (const auto& [name, index] : bound_) add(entry(name));
   return static_cast<DType>(std::ranges::max_element(bytes_of) - bytes_of.begin());
 }
 

@@ -52,10 +52,15 @@ class Weights {
   // Replaces a tensor, for example by one with a merged LoRA: from now on find() returns this one.
   // Its bytes are owned, in no file. Throws if the name is not bound or the shape is another.
   void replace(const std::string& name, Tensor tensor);
+  // Every tensor is again what the files hold, and the bytes of replacements are freed. No program
+  // may still read them.
+  void restore();
+  DType file_type(const std::string& name) const;  // of its elements as the file's are read
   // Of tensors that no file holds as they are read, also of copies that are still to be made; of
   // all such copies before bind(), of those of its tensors afterwards.
   size_t owned_bytes() const;
   bool is_owned(const std::string& name) const;
+  std::vector<WeightSpec> specs() const;  // what it is bound to, in the order of the names
 
   // The values as fp32. Throws Error naming tensor, file and index if one is NaN or infinite.
   Tensor read(const std::string& name) const;
@@ -71,13 +76,17 @@ class Weights {
   DType type() const;  // of most of the bytes; after bind(), of those of its tensors
 
  private:
-  static constexpr int kInMemory = -1, kOwned = -2;
+  static constexpr int kInMemory = -1;
   struct Entry {
     WeightView view;  // as the file holds it, but with the shape that bind() found
-    // of files_; kInMemory: it stands for a file's; kOwned: an overlay's
+    // of files_; kInMemory: it stands for a file's, or for a replacement
     int file;
     // What is read instead of the view, if that is not row-major elements.
     std::shared_ptr<const CopiedWeight> copy = nullptr;
+  };
+  struct Replacement {
+    Tensor tensor;
+    Entry entry;
   };
   const Entry& entry(const std::string& name) const;
   std::string source(const Entry& entry) const;  // "FILE: the tensor NAME"
@@ -90,8 +99,9 @@ class Weights {
   std::vector<std::shared_ptr<const MappedFile>> files_;
   std::vector<Tensor> memory_;
   std::vector<Entry> entries_;
-  std::map<std::string, size_t> by_name_;  // as the files write them, or as of_file() was told
-  std::map<std::string, size_t> bound_;    // as the specs write them
+  std::map<std::string, size_t> by_name_;        // as the files write them, or as of_file() was told
+  std::map<std::string, size_t> bound_;          // as the specs write them
+  std::map<std::string, Replacement> replaced_;  // by the specs' names
   // tensors of other element types, and the type
   std::map<std::string, std::string> unread_;
 };

@@ -136,7 +136,7 @@ void Gateway::Impl::finished(Finished report) {
   if (report.image.width != job.request->width || report.image.height != job.request->height)
     return failed({report.job, "internal", "an image of another size came out"});
   const OrderEntry* order = job.order;
-  std::string parameters = parameters_text(*job.request, card->name);
+  std::string parameters = parameters_text(*job.request, card->name, {card->adapter_tags, card->adapter_hashes});
   if (ImageState* image = image_of(job)) {
     image->stage = Stage::kDecode;
     image->times.vae = report.seconds;

@@ -46,6 +46,8 @@ void fields(V& visit, M& card) {
   visit("name", card.name);
   visit("hash", card.hash);
   visit("parameters", card.parameters);
+  visit("adapter_tags", card.adapter_tags);
+  visit("adapter_hashes", card.adapter_hashes);
   visit("created", card.created);
   visit("fingerprint", card.fingerprint);
   visit("tokens", card.tokens);

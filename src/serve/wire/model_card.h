@@ -17,6 +17,8 @@ struct ModelCard {
   int64_t created = 0;     // seconds since 1970, of its files
   // Of all files of the model: their places, sizes and times. All workers must have the same.
   std::string fingerprint;
+  // Of the adapters merged into it, for an image's parameters: AdapterTexts.
+  std::string adapter_tags, adapter_hashes;
   int tokens = 77;
   ModelTraits traits;
   RequestLimits limits;  // of its workers

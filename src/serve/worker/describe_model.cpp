@@ -11,6 +11,8 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/utf8.h"
+#include "diffusion/parameters.h"
 
 namespace inkstone::serve {
 namespace {
@@ -90,7 +92,8 @@ std::string model_fingerprint(const Pipeline& model) {
   };
   add(model.path);
   for (const auto& [component, place] : model.replaced) add(place);
-  return sha256(state_of(files));
+  for (const MergedAdapter& adapter : model.adapters) add(adapter.use.path);
+  return sha256(state_of(files) + adapter_texts(model.adapters).tags);
 }
 
 fs::path default_hash_cache() { return cache_folder("hashes"); }
@@ -106,6 +109,9 @@ ModelCard describe_model(const Pipeline& model, const fs::path& cache) {
     struct stat status {};
     if (stat(file.c_str(), &status) == 0) card.created = std::max<int64_t>(card.created, status.st_mtim.tv_sec);
   }
+  const AdapterTexts adapters = adapter_texts(model.adapters);
+  card.adapter_tags = clean_utf8(adapters.tags);
+  card.adapter_hashes = clean_utf8(adapters.hashes);
   card.tokens = model.tokens();
   card.traits = model.traits;
   card.traits.scheduler_file = ModelTraits{}.scheduler_file;  // clients are told no path
