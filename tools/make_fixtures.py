@@ -9,7 +9,7 @@ import argparse, importlib, pathlib, time
 
 PARTS = {  # part: the module of tools/fixtures that makes it
     "noise": "noise", "schedulers": "schedulers", "karras_ancestral": "karras_ancestral", "tokenizer": "tokenizer", "models": "models", "demo": "demo",
-    "single_file": "single_file", "xl": "xl", "torch_files": "torch_files",
+    "single_file": "single_file", "xl": "xl", "torch_files": "torch_files", "weighting": "weighting",
 }
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
