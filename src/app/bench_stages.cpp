@@ -189,7 +189,8 @@ void Bench::image(int number) {
   std::vector<std::string> texts{request.prompt};
   if (result_.texts == 2) texts.push_back(request.negative_prompt);
   for (const std::string& text : texts)
-    timed(result_.text_encoder, text_programs(), [&] { engine_.encode_text(text); });
+    timed(result_.text_encoder, text_programs(),
+          [&] { engine_.encode_text(prompt_schedule(text, request.prompt_syntax, 1).texts.front()); });
   Job job = engine_.start(request);
   const double stepping = steady_seconds();
   while (!job.done()) {

@@ -197,7 +197,11 @@ int run_generate(Options options) {
 
   session.loaded = load(options);
   Engine& engine = *session.loaded.engine;
-  session.request = resolve_request(engine, options.request);
+  for (const std::string& prompt : session.prompts) {  // all of them, before the first is drawn
+    options.request.prompt = prompt;
+    const ResolvedRequest request = resolve_request(engine, options.request);
+    if (&prompt == &session.prompts.front()) session.request = request;
+  }
   session.options = std::move(options);
   check_output(session, output);
   session.plan = engine.plan(session.request);

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/spelling.h"
+#include "diffusion/job_prompts.h"
 
 namespace inkstone {
 namespace {
@@ -83,6 +84,7 @@ const Setting kSettings[] = {
     {"max-side", "", "Capacity", "PIXELS", "longest side of an image [2048]", kW | kS, &Options::max_side, 1, kMaxImageSide},
     {"max-pixels", "", "Capacity", "N", "width times height of an image: what the memory is planned for [1048576]", kW | kS, &Options::max_pixels, 1, double{kMaxImageSide} * kMaxImageSide},
     {"max-steps", "", "Capacity", "N", "denoising steps of an image [200]", kS, &Options::max_steps, 1, kMaxImageSteps},
+    {"max-prompt-chunks", "", "Capacity", "N", "chunks of 75 tokens in a prompt; the memory is planned for it [3]", kW | kS, &Options::max_prompt_chunks, 1, kMaxPromptChunks},
     {"max-images", "", "Capacity", "N", "images of one order [16]", kS, &Options::max_images, 1, 1000},
     {"max-per-client", "", "Capacity", "N", "images of one client queued or running [64]", kS, &Options::max_per_client, 1, 100000},
     {"max-connections", "", "Capacity", "N", "simultaneous connections [2048]", kS, &Options::max_connections, 1, 100000},

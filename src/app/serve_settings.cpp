@@ -77,6 +77,7 @@ serve::ServeSettings serve_settings(const Options& options) {
   settings.max_steps = options.max_steps.value_or(settings.max_steps);
   settings.max_side = options.max_side.value_or(settings.max_side);
   settings.max_pixels = options.max_pixels.value_or(static_cast<int>(settings.max_pixels));
+  settings.max_prompt_chunks = options.max_prompt_chunks.value_or(settings.max_prompt_chunks);
   settings.max_wait = options.max_wait.value_or(static_cast<float>(settings.max_wait));
   settings.grace = options.grace.value_or(static_cast<float>(settings.grace));
   settings.kept_seconds = options.keep.value_or(static_cast<float>(settings.kept_seconds));
@@ -117,6 +118,7 @@ serve::WorkerProgram worker_program(const Options& options, const serve::ServeSe
   add("jobs", std::to_string(settings.max_batch));
   add("max-side", std::to_string(settings.max_side));
   add("max-pixels", std::to_string(settings.max_pixels));
+  add("max-prompt-chunks", std::to_string(settings.max_prompt_chunks));
   return [program](const std::string& device) {
     std::vector<std::string> whole = program;
     whole.insert(whole.end(), {"--device", device});

@@ -23,6 +23,7 @@ int run_worker(const Options& options) {
   settings.max_jobs = options.jobs.value_or(settings.max_jobs);
   settings.max_side = options.max_side.value_or(settings.max_side);
   settings.max_pixels = options.max_pixels.value_or(settings.max_pixels);
+  settings.max_prompt_chunks = options.max_prompt_chunks.value_or(settings.max_prompt_chunks);
   settings.jobs_that_pay = [&](const serve::Hello& hello) {
     return serve::CurveStore(cache_folder("times")).jobs_that_pay(hello, settings.max_jobs);
   };

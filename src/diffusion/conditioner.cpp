@@ -43,7 +43,8 @@ void fill_added(const Tensor& pooled, int width, int height, int channels, std::
   }
 }
 
-std::optional<std::string> key_of(PromptRef prompt) { return prompt ? std::optional(*prompt) : std::nullopt; }
+// The empty prompt as the text would have it: what fills it up, and what its weights are measured against.
+EncoderText empty_beside(const EncoderText& text) { return {{text.text.syntax, {{}}}, text.clip_skip}; }
 
 }  // namespace
 
@@ -84,37 +85,63 @@ NamedTensors Conditioner::named(const PipelineStage& stage, std::vector<Tensor> 
   return result;
 }
 
-const EncodedText& Conditioner::text_of(PromptRef prompt) {
-  if (const EncodedText* kept = texts_.find(key_of(prompt))) return *kept;
-  return texts_.put(key_of(prompt), prompt ? encode(*prompt) : zeros());
+const EncodedText& Conditioner::text_of(const EncoderText& text) {
+  if (const EncodedText* kept = texts_.find(text)) return *kept;
+  return texts_.put(text, text.none ? zeros(1) : encode(text));
 }
 
-EncodedText Conditioner::zeros() const {
+EncodedText Conditioner::zeros(int64_t chunks) const {
   EncodedText none;
-  none.text = Tensor({1, pipeline_.tokens(), pipeline_.unet_config.context});
+  none.text = Tensor({1, pipeline_.tokens() * chunks, pipeline_.unet_config.context});
   if (pipeline_.unet_config.added) none.pooled = Tensor({1, pipeline_.text_encoders.back().config.projection});
   return none;
 }
 
-EncodedText Conditioner::encode(const std::string& prompt) {
-  EncodedText all = zeros();
+// [1, 77, width] of one encoder, weighted. `pooled` is set where the encoder makes it.
+Tensor Conditioner::encode_chunk(const TextEncoder& encoder, const EncoderText& text, const PromptChunk& chunk,
+                                 Tensor* pooled) {
+  BoundProgram& program = programs_.text_encoder(encoder, text.clip_skip);
+  std::ranges::copy(chunk.ids, program.host_input("ids").ints().begin());
+  if (program.reads("end")) program.host_input("end").ints()[0] = chunk.end;
+  const std::vector<Tensor> made = programs_.run_before_steps(program);
+  Tensor hidden = on_host(made[0]);
+  check_finite(hidden.floats(), "the text encoder");
+  if (pooled && made.size() > 1) *pooled = on_host(made[1]);
+  if (!chunk.weighted()) return hidden;
+  if (text.text.syntax == PromptSyntax::kA1111) {
+    weigh_as_a1111(hidden.floats(), chunk.weights);
+  } else {
+    const EncoderText empty = empty_beside(text);
+    const PromptChunks none = prompt_chunks(empty.text, *encoder.tokenizer, 1);
+    weigh_as_comfy(hidden.floats(), encode_chunk(encoder, empty, none.chunks[0], nullptr).floats(), chunk.weights);
+  }
+  return hidden;
+}
+
+EncodedText Conditioner::encode(const EncoderText& text) {
+  std::vector<PromptChunks> read;
+  size_t most = 1;
+  for (const TextEncoder& encoder : pipeline_.text_encoders) {
+    read.push_back(prompt_chunks(text.text, *encoder.tokenizer, kMaxPromptChunks));
+    most = std::max(most, read.back().chunks.size());
+  }
+  EncodedText all = zeros(static_cast<int64_t>(most));
   const int64_t width = all.text.dim(2);
   int64_t column = 0;
-  for (const TextEncoder& encoder : pipeline_.text_encoders) {
-    const Tokens tokens = encoder.tokenizer->encode(prompt);
-    if (all.cut.empty()) all.cut = tokens.cut;
-    BoundProgram& program = programs_.before_steps(encoder.component);
-    std::ranges::copy(tokens.ids, program.host_input("ids").ints().begin());
-    if (program.reads("end")) program.host_input("end").ints()[0] = tokens.used - 1;
-    const std::vector<Tensor> made = programs_.run_before_steps(program);
-    const Tensor text = on_host(made[0]);
-    check_finite(text.floats(), "the text encoder");
-    for (int64_t token = 0; token < text.dim(1); ++token)
-      std::ranges::copy(
-          text.floats().subspan(static_cast<size_t>(token * text.dim(2)), static_cast<size_t>(text.dim(2))),
-          all.text.floats().begin() + token * width + column);
-    column += text.dim(2);
-    if (made.size() > 1) all.pooled = on_host(made[1]);
+  for (size_t i = 0; i < read.size(); ++i) {
+    const TextEncoder& encoder = pipeline_.text_encoders[i];
+    std::vector<PromptChunk>& chunks = read[i].chunks;
+    if (chunks.size() < most)
+      chunks.resize(most, prompt_chunks(empty_beside(text).text, *encoder.tokenizer, 1).chunks[0]);
+    int64_t token = 0;
+    for (size_t chunk = 0; chunk < most; ++chunk) {
+      const Tensor hidden = encode_chunk(encoder, text, chunks[chunk], chunk == 0 ? &all.pooled : nullptr);
+      const auto own = static_cast<size_t>(hidden.dim(2));
+      for (int64_t row = 0; row < hidden.dim(1); ++row, ++token)
+        std::ranges::copy(hidden.floats().subspan(static_cast<size_t>(row) * own, own),
+                          all.text.floats().begin() + token * width + column);
+    }
+    column += encoder.config.width;
   }
   return all;
 }
@@ -125,45 +152,70 @@ Tensor Conditioner::on_host(const Tensor& made) const {
   return host;
 }
 
-const NamedTensors& Conditioner::cross_kv_of(PromptRef prompt) {
-  if (const NamedTensors* kept = cross_kv_.find(key_of(prompt))) return *kept;
-  const PipelineStage* stage = stage_of(DependsOn::kPrompt);
-  if (!stage) return cross_kv_.put(key_of(prompt), {});
-  const Tensor& text = text_of(prompt).text;
-  BoundProgram& program = programs_.before_steps(stage->name);
-  program.lend("text", text);
-  return cross_kv_.put(key_of(prompt), named(*stage, programs_.run_before_steps(program)));
+Tensor Conditioner::chunk_of(const EncoderText& text, int64_t chunk) {
+  const EncodedText* from = &text_of(text);
+  const int64_t tokens = pipeline_.tokens();
+  if (chunk * tokens >= from->text.dim(1)) {
+    if (!text.none) from = &text_of(empty_beside(text));
+    chunk = 0;
+  }
+  Tensor piece({1, tokens, from->text.dim(2)});
+  std::ranges::copy(from->text.floats().subspan(static_cast<size_t>(chunk * piece.size()), piece.floats().size()),
+                    piece.floats().begin());
+  return piece;
 }
 
-const NamedTensors& Conditioner::added_of(PromptRef prompt, int width, int height) {
-  const std::tuple key{key_of(prompt), width, height};
+// Keys and values are made of each token alone, so those of several chunks are one after another.
+const NamedTensors& Conditioner::cross_kv_of(const EncoderText& text, int chunks) {
+  const std::pair key{text, chunks};
+  if (const NamedTensors* kept = cross_kv_.find(key)) return *kept;
+  const PipelineStage* stage = stage_of(DependsOn::kPrompt);
+  if (!stage) return cross_kv_.put(key, {});
+  std::vector<Tensor> pieces;
+  for (int chunk = 0; chunk < chunks; ++chunk) pieces.push_back(chunk_of(text, chunk));
+  std::vector<Tensor> all;
+  for (size_t chunk = 0; chunk < pieces.size(); ++chunk) {
+    BoundProgram& program = programs_.before_steps(stage->name);
+    program.lend("text", pieces[chunk]);
+    std::vector<Tensor> made = programs_.run_before_steps(program);
+    if (chunks == 1) return cross_kv_.put(key, named(*stage, std::move(made)));
+    for (size_t i = 0; i < made.size(); ++i) {
+      if (chunk == 0) all.push_back(backend_.tensor({1, made[i].dim(1) * chunks, made[i].dim(2)}, made[i].type()));
+      backend_.copy(made[i], 0, all[i], chunk * made[i].bytes(), made[i].bytes());
+    }
+  }
+  return cross_kv_.put(key, named(*stage, std::move(all)));
+}
+
+const NamedTensors& Conditioner::added_of(const EncoderText& text, const ForImage& image) {
+  const std::tuple key{text, image.width, image.height};
   if (const NamedTensors* kept = added_.find(key)) return *kept;
   const PipelineStage* stage = stage_of(DependsOn::kRequest);
   if (!stage) return added_.put(key, {});
-  const Tensor& pooled = text_of(prompt).pooled;
+  const Tensor& pooled = text_of(text).pooled;
   BoundProgram& program = programs_.before_steps(stage->name);
-  fill_added(pooled, width, height, pipeline_.unet_config.added_time, program.host_input("added").floats());
+  fill_added(pooled, image.width, image.height, pipeline_.unet_config.added_time, program.host_input("added").floats());
   return added_.put(key, named(*stage, programs_.run_before_steps(program)));
 }
 
-NamedTensors Conditioner::of_prompts(const std::vector<PromptRef>& prompts, int width, int height) {
-  // all prompts, before it is the U-Net's turn
-  for (const PromptRef prompt : prompts) text_of(prompt);
+NamedTensors Conditioner::of_texts(const std::vector<EncoderTextRef>& texts, const ForImage& image) {
+  // all texts, before it is the U-Net's turn
+  for (const EncoderTextRef text : texts) text_of(*text);
   NamedTensors made;
   const auto add = [&](size_t row, size_t first, const NamedTensors& own) {
     for (size_t i = 0; i < own.size(); ++i) {
       const Tensor& from = own[i].tensor;
       if (row == 0) {
         Shape shape = from.shape();
-        shape[0] = static_cast<int64_t>(prompts.size());
+        shape[0] = static_cast<int64_t>(texts.size());
         made.push_back({own[i].name, backend_.tensor(shape, from.type())});
       }
       backend_.copy(from, 0, made[first + i].tensor, row * from.bytes(), from.bytes());
     }
   };
-  for (size_t row = 0; row < prompts.size(); ++row) add(row, 0, cross_kv_of(prompts[row]));
+  for (size_t row = 0; row < texts.size(); ++row) add(row, 0, cross_kv_of(*texts[row], image.chunks));
   const size_t first = made.size();
-  for (size_t row = 0; row < prompts.size(); ++row) add(row, first, added_of(prompts[row], width, height));
+  for (size_t row = 0; row < texts.size(); ++row) add(row, first, added_of(*texts[row], image));
   return made;
 }
 

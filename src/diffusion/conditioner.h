@@ -2,36 +2,37 @@
 // becomes embeddings. Each result is cached by exactly what it depends on (conditioning.h).
 #pragma once
 
-#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "diffusion/conditioning.h"
+#include "diffusion/job_prompts.h"
 #include "diffusion/lru_cache.h"
 #include "diffusion/program_cache.h"
+#include "diffusion/prompt_chunks.h"
 
 namespace inkstone {
 
 struct EncodedText {  // on the host
-  Tensor text;        // [1, 77, context]: the text encoders' side by side
-  Tensor pooled;      // [1, projection] of the last encoder; empty where the model reads none
-  // the end of the prompt that did not fit
-  std::string cut;
+  Tensor text;        // [1, 77 chunks, context]: the text encoders' side by side, weighted
+  Tensor pooled;      // [1, projection] of the last encoder and the first chunk; empty where the model reads none
 };
 
-// A prompt; null stands for none at all, which some models' negative half is: its text is zeros.
-using PromptRef = const std::string*;
+using EncoderTextRef = const EncoderText*;
 
 class Conditioner {
  public:
   Conditioner(const Pipeline& pipeline, Backend& backend, ProgramCache& programs);
 
-  const EncodedText& text_of(PromptRef prompt);
-  // Of every tensor one row for each prompt, the negative one first: the cross_kv, and what is added for an image of
-  // that size in pixels.
-  NamedTensors of_prompts(const std::vector<PromptRef>& prompts, int width, int height);
+  const EncodedText& text_of(const EncoderText& text);
+  // Of every tensor one row for each text, the negative one first: the cross_kv of so many chunks, and what is added
+  // for an image of that size in pixels.
+  struct ForImage {
+    int chunks = 1, width = 0, height = 0;
+  };
+  NamedTensors of_texts(const std::vector<EncoderTextRef>& texts, const ForImage& image);
   // Tensors [1, c]. `guidance_scale` matters only if the model was distilled with it.
   const NamedTensors& time_embeddings(float timestep, float guidance_scale);
   void forget();  // all results, when the plan changes
@@ -39,20 +40,21 @@ class Conditioner {
  private:
   // Null if nothing in the step depends on this alone.
   const PipelineStage* stage_of(DependsOn depends);
-  EncodedText encode(const std::string& prompt);
-  EncodedText zeros() const;
+  EncodedText encode(const EncoderText& text);
+  Tensor encode_chunk(const TextEncoder& encoder, const EncoderText& text, const PromptChunk& chunk, Tensor* pooled);
+  EncodedText zeros(int64_t chunks) const;
   Tensor on_host(const Tensor& made) const;
-  const NamedTensors& cross_kv_of(PromptRef prompt);
-  const NamedTensors& added_of(PromptRef prompt, int width, int height);
+  const NamedTensors& cross_kv_of(const EncoderText& text, int chunks);
+  Tensor chunk_of(const EncoderText& text, int64_t chunk);  // [1, 77, context]; the empty prompt's beyond its own
+  const NamedTensors& added_of(const EncoderText& text, const ForImage& image);
   NamedTensors named(const PipelineStage& stage, std::vector<Tensor> tensors) const;
 
   const Pipeline& pipeline_;
   Backend& backend_;
   ProgramCache& programs_;
-  using PromptKey = std::optional<std::string>;
-  LruCache<PromptKey, EncodedText> texts_;
-  LruCache<PromptKey, NamedTensors> cross_kv_;
-  LruCache<std::tuple<PromptKey, int, int>, NamedTensors> added_;    // by prompt and size
+  LruCache<EncoderText, EncodedText> texts_;
+  LruCache<std::pair<EncoderText, int>, NamedTensors> cross_kv_;     // by text and chunks
+  LruCache<std::tuple<EncoderText, int, int>, NamedTensors> added_;  // by text and size
   LruCache<std::pair<float, float>, NamedTensors> time_embeddings_;  // by timestep and guidance (if distilled)
 };
 

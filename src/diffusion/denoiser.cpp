@@ -54,9 +54,9 @@ std::vector<RowFault> Denoiser::step(std::span<Job* const> jobs, size_t max_jobs
 // Steps as many of the jobs as one program takes, and returns how many.
 size_t Denoiser::step_alike(std::span<Job* const> jobs, size_t max_jobs, std::vector<RowFault>& faults) {
   const ResolvedRequest& request = jobs[0]->request;
-  const auto [cfg_copies, part] = jobs[0]->next();
+  const auto [cfg_copies, part, chunks] = jobs[0]->next();
   const size_t most = std::min(jobs.size(), max_jobs);
-  const StageShape shape{static_cast<int>(most), cfg_copies, request.width, request.height, part};
+  const StageShape shape{static_cast<int>(most), cfg_copies, request.width, request.height, part, chunks};
   for (;;) {
     int tried = 0;
     try {
@@ -76,8 +76,9 @@ size_t Denoiser::step_alike(std::span<Job* const> jobs, size_t max_jobs, std::ve
 
 // If the program takes more jobs than there are, copies of the first job's rows fill it.
 void Denoiser::run_step(BoundProgram& program, std::span<Job* const> jobs, std::vector<RowFault>& faults) {
-  const auto [cfg_copies, part] = jobs[0]->next();
-  programs_.claim_shared_inputs({program.jobs(), cfg_copies, jobs[0]->request.width, jobs[0]->request.height, part});
+  const auto [cfg_copies, part, chunks] = jobs[0]->next();
+  const ResolvedRequest& request = jobs[0]->request;
+  programs_.claim_shared_inputs({program.jobs(), cfg_copies, request.width, request.height, part, chunks});
   for (size_t i = 0; i < static_cast<size_t>(program.jobs()); ++i) bind_job(program, *jobs[i < jobs.size() ? i : 0], i);
   program.run();
   if (part == UnetPart::kFullKeepFeature)

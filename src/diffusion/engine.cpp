@@ -10,17 +10,13 @@
 namespace inkstone {
 namespace {
 
-PlanKey plan_key(const ResolvedRequest& request) {
-  return {request.width, request.height, request.guided, request.cache_interval > 1,
-          request.guidance_interval != Interval{}};
-}
-
-// The unconditional one first.
-std::vector<PromptRef> prompts_of(const Job& job, const Pipeline& pipeline) {
-  const ResolvedRequest& request = job.request;
-  if (!request.guided) return {&request.prompt};
-  const bool none = pipeline.zeros_for_no_negative && request.negative_prompt.empty();
-  return {none ? nullptr : &request.negative_prompt, &request.prompt};
+PlanKey plan_key(const ResolvedRequest& request, int chunks) {
+  return {request.width,
+          request.height,
+          request.guided,
+          request.cache_interval > 1,
+          request.guidance_interval != Interval{},
+          chunks};
 }
 
 Image to_image(const Tensor& pixels) {
@@ -49,7 +45,14 @@ Engine::Engine(Pipeline pipeline, EngineOptions options)
 Engine::~Engine() = default;
 
 ResolvedRequest Engine::resolve(const ImageRequest& request) const {
-  return inkstone::resolve(request, pipeline_.traits, capacity_ ? capacity_->limits() : RequestLimits{});
+  ResolvedRequest resolved =
+      inkstone::resolve(request, pipeline_.traits, capacity_ ? capacity_->limits() : RequestLimits{});
+  prompts_of(resolved);
+  return resolved;
+}
+
+JobPrompts Engine::prompts_of(const ResolvedRequest& request) const {
+  return job_prompts(request, pipeline_, capacity_ ? programs_.plan().chunks : kMaxPromptChunks);
 }
 
 void Engine::set_memory_budget(size_t bytes) {
@@ -60,7 +63,7 @@ void Engine::set_memory_budget(size_t bytes) {
 
 EnginePlan Engine::plan(const ResolvedRequest& request) {
   if (capacity_) return programs_.plan();
-  return planner_.plan(plan_key(request));
+  return planner_.plan(plan_key(request, prompts_of(request).chunks));
 }
 
 const EnginePlan& Engine::reserve(const Capacity& capacity) {
@@ -75,7 +78,8 @@ void Engine::replace_plan(EnginePlan plan) {
 }
 
 void Engine::prepare(const ResolvedRequest& request, const std::function<void(const std::string&)>& on_component) {
-  if (!capacity_) replace_plan(planner_.plan(plan_key(request)));
+  const int chunks = prompts_of(request).chunks;
+  if (!capacity_) replace_plan(planner_.plan(plan_key(request, chunks)));
   if (programs_.packs_in_turn()) return;  // when each component's turn comes
   std::string told;
   const auto tell = [&](const std::string& component) {
@@ -88,8 +92,8 @@ void Engine::prepare(const ResolvedRequest& request, const std::function<void(co
     programs_.before_steps(stage.name);
   }
   std::set<StageShape> shapes;
-  for (const UnetEvaluation& one : unet_schedule(request, request.evaluations()))
-    shapes.insert({1, one.cfg_copies, request.width, request.height, one.part});
+  for (const UnetEvaluation& one : unet_schedule(request, request.evaluations(), chunks))
+    shapes.insert({1, one.cfg_copies, request.width, request.height, one.part, one.chunks});
   for (const StageShape& shape : shapes) {
     if (programs_.has_step(shape)) continue;
     tell("unet");
@@ -100,7 +104,9 @@ void Engine::prepare(const ResolvedRequest& request, const std::function<void(co
   programs_.decoder(request.width, request.height);
 }
 
-const Tensor& Engine::encode_text(const std::string& prompt) { return conditioner_.text_of(&prompt).text; }
+const Tensor& Engine::encode_text(const PromptText& text, int clip_skip) {
+  return conditioner_.text_of({text, clip_skip}).text;
+}
 
 Job Engine::start(ResolvedRequest resolved) {
   prepare(resolved);
@@ -108,14 +114,12 @@ Job Engine::start(ResolvedRequest resolved) {
   job.request = std::move(resolved);
   const ResolvedRequest& request = job.request;
   const std::vector<float>& timesteps = request.scheduler->timesteps();
-  job.schedule = unet_schedule(request, request.evaluations());
-
-  job.conditioning = conditioner_.of_prompts(prompts_of(job, pipeline_), request.width, request.height);
-  for (const PromptRef prompt : prompts_of(job, pipeline_))
-    if (const std::string& cut = conditioner_.text_of(prompt).cut; !cut.empty())
-      job.warnings.push_back(std::string(prompt == &job.request.prompt ? "the prompt" : "the negative prompt") +
-                             " is longer than " + std::to_string(pipeline_.tokens()) +
-                             " tokens; this part was cut: \"" + cut + "\"");
+  job.prompts = prompts_of(request);
+  job.warnings = job.prompts.warnings;
+  job.schedule = unet_schedule(request, request.evaluations(), job.prompts.chunks);
+  // all texts, before it is the U-Net's turn
+  for (const EncoderText& text : job.prompts.texts) conditioner_.text_of(text);
+  condition(job);
   for (size_t call = 0; call < std::min(kTimestepsKept, timesteps.size()); ++call)
     conditioner_.time_embeddings(timesteps[call], request.guidance_scale);
 
@@ -143,10 +147,20 @@ std::vector<RowFault> Engine::step(std::span<Job* const> jobs) {
     INKSTONE_CHECK(!job->done(), "a step of a job that is done");
     INKSTONE_CHECK(job->request.width == jobs[0]->request.width && job->request.height == jobs[0]->request.height,
                    "jobs of two sizes in one step");
-    if (job->conditioning.empty())
-      job->conditioning = conditioner_.of_prompts(prompts_of(*job, pipeline_), job->request.width, job->request.height);
+    condition(*job);
   }
   return denoiser_.step(jobs, capacity_ ? static_cast<size_t>(programs_.plan().jobs) : jobs.size());
+}
+
+// Makes what the next evaluation reads of the prompts, if the job has not got it.
+void Engine::condition(Job& job) {
+  const std::vector<size_t>& rows = job.prompts.of_call[static_cast<size_t>(job.call)];
+  if (!job.conditioning.empty() && job.conditioned == rows) return;
+  job.conditioning.clear();
+  std::vector<EncoderTextRef> texts;
+  for (const size_t row : rows) texts.push_back(&job.prompts.texts[row]);
+  job.conditioning = conditioner_.of_texts(texts, {job.prompts.chunks, job.request.width, job.request.height});
+  job.conditioned = rows;
 }
 
 void Engine::offload(Job& job) { job.conditioning.clear(); }

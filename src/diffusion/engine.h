@@ -47,7 +47,8 @@ class Engine {
   // Packs weights and compiles for this size; `on_component` is told before each one. start() does what is left of it.
   void prepare(const ResolvedRequest& request,
                const std::function<void(const std::string& component)>& on_component = {});
-  const Tensor& encode_text(const std::string& prompt);  // [1, 77, context]; the last few are kept
+  // [1, 77 chunks, context]; the last few are kept.
+  const Tensor& encode_text(const PromptText& text, int clip_skip = 1);
 
   Job start(ResolvedRequest request);  // prompt -> conditioning; seed -> noise
   void step(Job& job);                 // U-Net, guidance, one scheduler step; throws Error where the model gave NaN
@@ -59,6 +60,8 @@ class Engine {
 
  private:
   void replace_plan(EnginePlan plan);
+  JobPrompts prompts_of(const ResolvedRequest& request) const;
+  void condition(Job& job);
 
   const Pipeline pipeline_;
   EngineOptions options_;

@@ -8,7 +8,7 @@
 namespace inkstone {
 
 // No image has a longer side, in pixels, or more steps. Models and servers take less.
-inline constexpr int kMaxImageSide = 16384, kMaxImageSteps = 1000;
+inline constexpr int kMaxImageSide = 16384, kMaxImageSteps = 1000, kMaxClipSkip = 64;
 
 // A part of an image's U-Net evaluations, as fractions of them: those whose middle lies in it.
 struct Interval {
@@ -19,6 +19,9 @@ struct Interval {
 // request_fields.cpp has the name, range and help of each member.
 struct ImageRequest {
   std::optional<std::string> prompt, negative_prompt;
+  std::optional<std::string> prompt_syntax;  // what brackets mean in both
+  // At which layer the text encoder stops: 1 is its last, 2 the one before.
+  std::optional<int> clip_skip;
   std::optional<uint64_t> seed;
   std::optional<int> steps;
   std::optional<float> guidance_scale;  // 1 or less: no unconditional half

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/tensor.h"
 #include "diffusion/conditioning.h"
+#include "diffusion/job_prompts.h"
 #include "diffusion/noise.h"
 #include "diffusion/resolved_request.h"
 #include "diffusion/unet_schedule.h"
@@ -17,13 +18,15 @@ struct Job {  // ends before its engine
   ResolvedRequest request;
   SchedulerState state;
   NoiseGenerator noise{0};
-  Tensor latent;                         // [1, 4, h, w]
-  NamedTensors conditioning;             // what its prompts gave: [rows, ...] each, unconditional half first;
-                                         // none while it is offloaded
-  Tensor cached_feature;                 // of the last full evaluation, a row for each of its copies, if it is read
-  Tensor fresh_noise;                    // like latent, for the schedulers that ask
-  Tensor output;                         // like latent: the model's, after guidance
-  Tensor estimate;                       // like latent: the image as the last evaluation saw it
+  Tensor latent;                    // [1, 4, h, w]
+  JobPrompts prompts;               // the texts of its prompts
+  NamedTensors conditioning;        // what those of `conditioned` gave: [rows, ...] each, unconditional half first;
+                                    // none while it is offloaded
+  std::vector<size_t> conditioned;  // texts by their index, one for each row
+  Tensor cached_feature;            // of the last full evaluation, a row for each of its copies, if it is read
+  Tensor fresh_noise;               // like latent, for the schedulers that ask
+  Tensor output;                    // like latent: the model's, after guidance
+  Tensor estimate;                  // like latent: the image as the last evaluation saw it
   std::vector<UnetEvaluation> schedule;  // what each evaluation of the U-Net runs
   int call = 0;                          // evaluations done
   std::vector<std::string> warnings;     // a prompt that was cut

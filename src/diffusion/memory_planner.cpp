@@ -86,8 +86,8 @@ MemoryPlanner::Draft::Draft(const MemoryPlanner& planner, const PlanKey& key, co
     const auto [width, height] = sizes[i];
     PipelineStage decoder = decode_stage(pipeline, width, height);
     if (i == 0) begin(decoder.graph);
-    StageShape shape{jobs, key.guided ? 2 : 1, width, height,
-                     key.cached ? UnetPart::kFullKeepFeature : UnetPart::kFull};
+    StageShape shape{
+        jobs, key.guided ? 2 : 1, width, height, key.cached ? UnetPart::kFullKeepFeature : UnetPart::kFull, key.chunks};
     PipelineStage step = step_stage(pipeline, shape, plan_.precision);
     // Programs that are compiled ahead may take fewer jobs at a time.
     while (shape.jobs > 1 && !planner.backend_.has(step.graph, {plan_.precision, plan_.attention_slicing})) {
@@ -102,6 +102,7 @@ MemoryPlanner::Draft::Draft(const MemoryPlanner& planner, const PlanKey& key, co
     add_sized(i, std::move(sized));
   }
   plan_.jobs = jobs;
+  plan_.chunks = key.chunks;
   plan_.carried_bytes = carried(jobs);
   plan_.owned_bytes = planner.owned_bytes_;
   const size_t budget = planner.options_.memory_budget;
@@ -151,7 +152,9 @@ size_t MemoryPlanner::Draft::carried(int jobs) const {
   // held: what a job holds for one row.
   size_t sum = 0, held = 0;
   for (const Sized& sized : stages_) {
-    const size_t results = outputs_bytes(sized.graphs[0]);
+    size_t results = outputs_bytes(sized.graphs[0]);
+    if (sized.stage.depends == DependsOn::kPrompt && sized.stage.position == StagePosition::kBeforeSteps)
+      results *= static_cast<size_t>(key_.chunks);
     sum += sized.stage.results_kept * results;
     if (sized.stage.held_by_jobs) held += results;
     // The cached feature twice: the job's own, and the program's output.
@@ -316,13 +319,22 @@ std::vector<std::pair<int, int>> MemoryPlanner::extreme_sizes(const Capacity& ca
   return sizes;
 }
 
+// Fewer than asked for where programs are compiled ahead, and there are none for longer prompts.
+int MemoryPlanner::chunks_that_run(const Capacity& capacity, std::pair<int, int> size) const {
+  StageShape shape{1, pipeline_.traits.distilled ? 1 : 2, size.first, size.second};
+  for (shape.chunks = capacity.prompt_chunks; shape.chunks > 1; --shape.chunks)
+    if (backend_.has(step_stage(pipeline_, shape, precision()).graph, {precision()})) break;
+  return shape.chunks;
+}
+
 Precision MemoryPlanner::precision() const { return precision_of(options_, backend_.info()); }
 
 // Takes fewer jobs in a step before it gives up anything that makes a step slower.
 EnginePlan MemoryPlanner::reserve(const Capacity& capacity) {
   INKSTONE_CHECK_USAGE(capacity.jobs >= 1, "a step of ", capacity.jobs, " jobs");
-  const PlanKey key{capacity.max_side, capacity.max_side, !pipeline_.traits.distilled};
+  PlanKey key{capacity.max_side, capacity.max_side, !pipeline_.traits.distilled};
   const std::vector<std::pair<int, int>> sizes = extreme_sizes(capacity);
+  key.chunks = chunks_that_run(capacity, sizes[0]);
   Draft one(*this, key, sizes, 1, true);
   const EnginePlan least = one.climb();
   const auto planned = [&](int jobs) {

@@ -32,6 +32,7 @@ struct Capacity {
   int jobs = 1;                      // in one step, at most
   int max_side = 2048;               // pixels
   int64_t max_pixels = 1024 * 1024;  // of one image
+  int prompt_chunks = 3;             // of text, each of 75 tokens
 
   RequestLimits limits() const;  // what a request may then ask
 };
@@ -41,6 +42,7 @@ struct PlanKey {  // what a plan depends on
   bool guided = true;
   bool cached = false;         // a cache interval
   bool partly_guided = false;  // a guidance interval
+  int chunks = 1;              // of text
   auto operator<=>(const PlanKey&) const = default;
 };
 
@@ -62,6 +64,7 @@ class MemoryPlanner {
  private:
   class Draft;
   std::vector<std::pair<int, int>> extreme_sizes(const Capacity& capacity) const;
+  int chunks_that_run(const Capacity& capacity, std::pair<int, int> size) const;
 
   const Pipeline& pipeline_;
   Backend& backend_;

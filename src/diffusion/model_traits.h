@@ -15,9 +15,11 @@ struct ModelTraits {
   float guidance_scale = 7.5f;
   int width = 512, height = 512;
 
-  int size_multiple = 8;                                             // width and height must be multiples of it
-  bool distilled = false;                                            // with guidance: there is no unconditional half
-  bool sdxl = false;                                                 // its table of Align Your Steps
+  int size_multiple = 8;   // width and height must be multiples of it
+  bool distilled = false;  // with guidance: there is no unconditional half
+  bool sdxl = false;       // its table of Align Your Steps
+  // Of the text encoder, for clip_skip; 1: it always stops before its last layer.
+  int text_layers = 1;
   std::shared_ptr<const Json> scheduler;                             // scheduler_config.json
   std::string scheduler_file = "the model's scheduler_config.json";  // how errors call it
 };

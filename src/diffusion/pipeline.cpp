@@ -125,6 +125,8 @@ void set_sizes(Pipeline& m) {
   m.traits.width = m.unet_config.sample_width * m.vae_scale();
   m.traits.height = m.unet_config.sample_height * m.vae_scale();
   m.traits.size_multiple = m.vae_scale();
+  const ClipConfig& text = m.text_encoders.front().config;
+  if (text.norm_of_text && !text.layers_after_text) m.traits.text_layers = text.layers;
   m.traits.distilled = m.unet_config.guidance_channels > 0;
   m.traits.sdxl = m.unet_config.added > 0;
 }

@@ -4,13 +4,51 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "diffusion/prompt_editing.h"
+#include "diffusion/prompt_words.h"
 
 namespace inkstone {
 namespace {
 
 constexpr size_t kMaxTag = 128;  // bytes that are shown
+constexpr const char* kSyntaxes[] = {"a1111", "comfy", "plain"};
 
-std::string first_network(std::string_view prompt) {
+PromptPieces pieces_of(std::string_view text, PromptSyntax syntax) {
+  switch (syntax) {
+    case PromptSyntax::kA1111: return a1111_pieces(text);
+    case PromptSyntax::kComfy: return comfy_pieces(text);
+    case PromptSyntax::kPlain: break;
+  }
+  return {{std::string(text)}};
+}
+
+}  // namespace
+
+std::vector<std::string> prompt_syntax_names() { return {std::begin(kSyntaxes), std::end(kSyntaxes)}; }
+
+std::string name_of(PromptSyntax syntax) { return kSyntaxes[static_cast<size_t>(syntax)]; }
+
+PromptSyntax prompt_syntax(std::string_view name) {
+  const auto found = std::ranges::find(kSyntaxes, name);
+  INKSTONE_CHECK(found != std::end(kSyntaxes), "no prompt syntax is called ", name);
+  return static_cast<PromptSyntax>(found - std::begin(kSyntaxes));
+}
+
+PromptSchedule prompt_schedule(std::string_view prompt, PromptSyntax syntax, int steps, Composed composed) {
+  PromptSchedule schedule;
+  INKSTONE_CHECK_USAGE(
+      composed == Composed::kIsText || syntax != PromptSyntax::kA1111 || find_word(prompt, "AND") == prompt.npos,
+      "AND, which composes prompts, is not supported: write \"and\" for the word, or ask for the "
+      "prompt syntax plain");
+  const bool edits = syntax == PromptSyntax::kA1111;
+  const EditedPrompt edited = edits ? edited_prompt(prompt, steps, kMaxPromptTexts)
+                                    : EditedPrompt{{std::string(prompt)}, std::vector<int>(static_cast<size_t>(steps))};
+  schedule.of_step = edited.of_step;
+  for (const std::string& text : edited.texts) schedule.texts.push_back({syntax, pieces_of(text, syntax)});
+  return schedule;
+}
+
+std::string extra_network_tag(std::string_view prompt) {
   size_t first = prompt.npos;
   for (const std::string_view kind : {"<lora:", "<lyco:", "<hypernet:"}) first = std::min(first, prompt.find(kind));
   if (first == prompt.npos) return "";
@@ -18,46 +56,11 @@ std::string first_network(std::string_view prompt) {
   return clean_utf8(rest.substr(0, std::min(rest.find('>'), rest.size() - 1) + 1));
 }
 
-// Round brackets alone are also what people write.
-bool has_weights(std::string_view prompt) {
-  char open = 0;         // the bracket opened last
-  bool marked = false;   // a colon or bar since then
-  bool escaped = false;  // by a backslash
-  char before = 0;
-  for (const char c : prompt) {
-    const bool plain = escaped;
-    escaped = c == '\\' && !plain;
-    if (plain || escaped) {
-      before = 0;
-      continue;
-    }
-    if (c == '(' || c == '[') {
-      if (before == c) return true;
-      open = c;
-      marked = false;
-    } else if (c == ':' || c == '|') {
-      marked = true;
-    } else if (c == ')' || c == ']') {
-      if ((c == ')' && open == '(' && marked) || (c == ']' && open == '[')) return true;
-      open = 0;
-    }
-    before = c;
-  }
-  return false;
-}
-
-}  // namespace
-
-PromptSyntax prompt_syntax(std::string_view prompt) { return {has_weights(prompt), first_network(prompt)}; }
-
 std::vector<std::string> prompt_warnings(std::string_view prompt, std::string_view negative_prompt) {
   std::vector<std::string> warnings;
-  const PromptSyntax both[] = {prompt_syntax(prompt), prompt_syntax(negative_prompt)};
-  if (both[0].weights || both[1].weights)
-    warnings.emplace_back("weights and alternations in a prompt, as (word:1.3), [word] or [a|b], are plain text here");
-  for (const PromptSyntax& one : both)
-    if (!one.network.empty())
-      warnings.push_back(text_of({one.network, " in a prompt is plain text here: extra networks are not loaded"}));
+  for (const std::string_view text : {prompt, negative_prompt})
+    if (const std::string tag = extra_network_tag(text); !tag.empty())
+      warnings.push_back(text_of({tag, " in a prompt is plain text here: extra networks are not loaded"}));
   return warnings;
 }
 

@@ -1,17 +1,48 @@
-// What other programs read in a prompt, and what is plain text here: weights, alternations, tags.
+// What brackets and some words mean in a prompt, by the program that they are written for. A prompt without any is the
+// same in all of them, as far as it fits into one chunk of tokens.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "diffusion/prompt_weights.h"
+
 namespace inkstone {
 
-struct PromptSyntax {
-  bool weights = false;  // (a fox:1.3), ((fox)), [fox], [a|b], [a:b:0.3]
-  std::string network;   // the first tag of an extra network, "<lora:foo:0.8>"; "": there is none
+enum class PromptSyntax {
+  kA1111,  // AUTOMATIC1111's web UI: weights, editing, BREAK
+  kComfy,  // ComfyUI: weights
+  kPlain,  // all is text, as in diffusers; what is beyond the model's tokens is cut
 };
-PromptSyntax prompt_syntax(std::string_view prompt);  // in one pass
+std::vector<std::string> prompt_syntax_names();  // in the order above
+std::string name_of(PromptSyntax syntax);
+PromptSyntax prompt_syntax(std::string_view name);  // Error for a name that is none
+
+// A prompt at some steps.
+struct PromptText {
+  PromptSyntax syntax = PromptSyntax::kPlain;
+  PromptPieces pieces;
+  auto operator<=>(const PromptText&) const = default;
+};
+
+struct PromptSchedule {
+  std::vector<PromptText> texts;  // distinct, in the order in which they come up
+  std::vector<int> of_step;       // of each step the index in `texts`
+};
+
+// So many different texts may come up in one prompt.
+inline constexpr size_t kMaxPromptTexts = 12;
+
+// What the word AND is in the web UI's prompts: in negative ones it is text.
+enum class Composed { kIsRefused, kIsText };
+
+// Throws UsageError for a prompt that cannot be: one line, without the field's name.
+PromptSchedule prompt_schedule(std::string_view prompt, PromptSyntax syntax, int steps,
+                               Composed composed = Composed::kIsRefused);
+
+// The first tag of an extra network in a prompt, "<lora:foo:0.8>"; "": there is none.
+std::string extra_network_tag(std::string_view prompt);
 
 // What to tell whoever asks for an image of these two.
 std::vector<std::string> prompt_warnings(std::string_view prompt, std::string_view negative_prompt);

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "base/spelling.h"
+#include "diffusion/prompt_syntax.h"
 #include "diffusion/scheduler.h"
 #include "diffusion/scheduler_names.h"
 
@@ -16,8 +17,10 @@ using Request = ImageRequest;
 
 // clang-format off
 const RequestField kFields[] = {
-    {"prompt", "prompt", "p", "Image", "PROMPT", "what to draw", "; - reads it from standard input, all\nlines as one prompt", "; what is beyond the model's 77 tokens has no effect", R"("a fox")", &Request::prompt},
+    {"prompt", "prompt", "p", "Image", "PROMPT", "what to draw", "; - reads it from standard input, all\nlines as one prompt", "; one of more than 75 tokens is read in several parts", R"("a fox")", &Request::prompt},
     {"negative_prompt", "negative", "negative-prompt n", "Image", "TEXT", "what to keep out of the image", "", "", R"("blurry")", &Request::negative_prompt},
+    {"prompt_syntax", "prompt-syntax", "", "Image", "SYNTAX", "what brackets in prompts mean: a1111 (weights, editing, BREAK), comfy (weights) or\nplain (text) [a1111]", "", "", R"("a1111")", &Request::prompt_syntax, 0, 0, prompt_syntax_names, false, "Prompt syntax"},
+    {"clip_skip", "clip-skip", "clip-stop-at-last-layers", "Image", "N", "the text encoder's layer that is used: 1 is the last, 2 the one before [1]", "", "; without effect in SDXL models", "1", &Request::clip_skip, 1, kMaxClipSkip, nullptr, false, "Clip skip"},
     {"seed", "seed", "s", "Image", "N", "the same seed gives the same image; 0 to 2^64-1", ";\n-1 or random: drawn [drawn and printed]", "; image i of several has seed + i [drawn, as for -1 and \"random\"]", "7", &Request::seed},
     {"num_inference_steps", "steps", "num-inference-steps sampling-steps ddim-steps", "Image", "N", "denoising steps [the model's own, else 20]", "", "", "4", &Request::steps, 1, kMaxImageSteps},
     {"guidance_scale", "guidance", "guidance-scale cfg-scale cfg scale", "Image", "X", "how closely to follow the prompt; 1 or less: no guidance [the model's own, else 7.5]", "", "", "5.5", &Request::guidance_scale, 0, 100},
@@ -128,6 +131,9 @@ void check_field(const RequestField& field, const ImageRequest& request, std::op
   const bool good =
       std::visit([&](auto member) { return !(request.*member) || in_range(*(request.*member)); }, field.member);
   if (!good) throw RequestError::rule(field, value_text(field, request), allowed(field, max));
+  if (field.member == RequestMember(&ImageRequest::prompt_syntax) && request.prompt_syntax &&
+      !std::ranges::count(prompt_syntax_names(), *request.prompt_syntax))
+    throw RequestError::rule(field, *request.prompt_syntax, allowed(field));
   std::string rule;
   if (field.member == RequestMember(&ImageRequest::scheduler) && request.scheduler)
     rule = scheduler_rule(*request.scheduler);

@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/spelling.h"
-#include "diffusion/prompt_syntax.h"
 #include "diffusion/request_fields.h"
 #include "diffusion/scheduler_names.h"
 
@@ -56,6 +55,13 @@ struct Check {
     }
   }
 
+  void clip_skip() const {
+    if (model.text_layers == 1 || *filled.clip_skip <= model.text_layers) return;
+    throw RequestError::rule(
+        request_field(&ImageRequest::clip_skip), std::to_string(*filled.clip_skip),
+        range_rule("a whole number", 1, model.text_layers) + ", because the text encoder has no more layers");
+  }
+
   void approximations(bool guided) const {
     const RequestField &cache = request_field(&ImageRequest::cache_interval),
                        &interval = request_field(&ImageRequest::guidance_interval);
@@ -75,6 +81,27 @@ struct Check {
                  *filled.guidance_scale));
   }
 };
+
+// What models that take no clip skip do anyway.
+constexpr int kPenultimate = 2;
+
+std::string no_clip_skip(int clip_skip) {
+  return fmt::format("clip_skip {} has no effect: this model always takes the text encoder's last layer but one",
+                     clip_skip);
+}
+
+// What is wrong with a prompt is said of its field.
+PromptSchedule schedule_of(std::optional<std::string> ImageRequest::*member, const std::string& text,
+                           const ResolvedRequest& request) {
+  const RequestField& field = request_field(member);
+  try {
+    const bool negative = field.member == RequestMember(&ImageRequest::negative_prompt);
+    return inkstone::prompt_schedule(text, request.prompt_syntax, request.steps,
+                                     negative ? Composed::kIsText : Composed::kIsRefused);
+  } catch (const UsageError& error) {
+    throw RequestError::sentence(field, "", std::string(field.name) + ": " + error.what());
+  }
+}
 
 // The schedulers that take a schedule, or eta.
 template <typename Takes>
@@ -159,10 +186,18 @@ RequestLimits tighter(const RequestLimits& a, const RequestLimits& b) {
           std::min(a.max_prompt_bytes, b.max_prompt_bytes), a.approximations && b.approximations};
 }
 
+PromptSchedule ResolvedRequest::prompt_schedule() const { return schedule_of(&ImageRequest::prompt, prompt, *this); }
+
+PromptSchedule ResolvedRequest::negative_schedule() const {
+  return schedule_of(&ImageRequest::negative_prompt, negative_prompt, *this);
+}
+
 ImageRequest ResolvedRequest::said() const {
   ImageRequest request;
   request.prompt = prompt;
   request.negative_prompt = negative_prompt;
+  request.prompt_syntax = name_of(prompt_syntax);
+  request.clip_skip = clip_skip;
   request.seed = seed;
   request.steps = steps;
   request.guidance_scale = guidance_scale;
@@ -181,6 +216,9 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   ResolvedRequest result;
   result.prompt = request.prompt.value_or("");
   result.negative_prompt = request.negative_prompt.value_or("");
+  check_field(request_field(&ImageRequest::prompt_syntax), request);
+  if (request.prompt_syntax) result.prompt_syntax = inkstone::prompt_syntax(*request.prompt_syntax);
+  result.clip_skip = request.clip_skip.value_or(result.clip_skip);
   result.seed = request.seed.value_or(result.seed);
   result.steps = request.steps.value_or(model.steps);
   result.guidance_scale = request.guidance_scale.value_or(model.guidance_scale);
@@ -201,7 +239,14 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   check.pixels();
   check.numbers();
   check.approximations(result.guided);
+  check.clip_skip();
+  if (result.clip_skip > model.text_layers) {
+    if (result.clip_skip > kPenultimate) result.warnings.push_back(no_clip_skip(result.clip_skip));
+    result.clip_skip = 1;
+  }
   result.scheduler = scheduler_for(result.scheduler_config, result.steps);
+  result.prompt_schedule();
+  result.negative_schedule();
   for (std::string& warning : prompt_warnings(result.prompt, result.negative_prompt))
     result.warnings.push_back(std::move(warning));
   return result;

@@ -10,6 +10,7 @@
 
 #include "diffusion/image_request.h"
 #include "diffusion/model_traits.h"
+#include "diffusion/prompt_syntax.h"
 #include "diffusion/scheduler.h"
 
 namespace inkstone {
@@ -26,6 +27,8 @@ RequestLimits tighter(const RequestLimits& a, const RequestLimits& b);  // what 
 
 struct ResolvedRequest {
   std::string prompt, negative_prompt;
+  PromptSyntax prompt_syntax = PromptSyntax::kA1111;
+  int clip_skip = 1;  // 1: the model's own layer
   uint64_t seed = 42;
   int steps = 20;
   float guidance_scale = 7.5f;
@@ -40,6 +43,9 @@ struct ResolvedRequest {
 
   int cfg_copies() const { return guided ? 2 : 1; }
   int evaluations() const { return static_cast<int>(scheduler->timesteps().size()); }  // of the U-Net
+  // Texts by step. Throws RequestError for a prompt that cannot be.
+  PromptSchedule prompt_schedule() const;
+  PromptSchedule negative_schedule() const;
   ImageRequest said() const;  // the same as a request that says everything
 };
 

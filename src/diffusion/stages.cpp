@@ -11,7 +11,7 @@ DType carried_type(Precision precision) { return precision == Precision::kBf16 ?
 
 LatentSize latent_size(const Pipeline& pipeline, const StageShape& shape) {
   const int scale = pipeline.vae_scale();
-  LatentSize size{shape.jobs, shape.height / scale, shape.width / scale, pipeline.tokens()};
+  LatentSize size{shape.jobs, shape.height / scale, shape.width / scale, pipeline.tokens() * shape.chunks};
   size.cfg_copies = shape.cfg_copies;
   size.part = shape.part;
   return size;
@@ -21,11 +21,7 @@ LatentSize latent_size(const Pipeline& pipeline, const StageShape& shape) {
 
 std::vector<PipelineStage> stages_before_steps(const Pipeline& pipeline, Precision precision) {
   std::vector<PipelineStage> stages;
-  for (const TextEncoder& encoder : pipeline.text_encoders) {
-    stages.push_back(
-        {encoder.component, encoder.component, StagePosition::kBeforeSteps, clip_graph(encoder.config, 1)});
-    stages.back().results_kept = kTextsKept;
-  }
+  for (const TextEncoder& encoder : pipeline.text_encoders) stages.push_back(text_stage(encoder));
   const int side = pipeline.traits.size_multiple;
   for (ConditioningPart& part :
        conditioning_parts(pipeline.unet_config, latent_size(pipeline, {1, 1, side, side}), carried_type(precision))) {
@@ -38,6 +34,14 @@ std::vector<PipelineStage> stages_before_steps(const Pipeline& pipeline, Precisi
     stage.results_kept = stage.held_by_jobs ? kPromptsKept : kTimestepsKept;
   }
   return stages;
+}
+
+PipelineStage text_stage(const TextEncoder& encoder, int clip_skip) {
+  ClipConfig config = encoder.config;
+  config.layers_after_text += clip_skip - 1;
+  PipelineStage stage{encoder.component, encoder.component, StagePosition::kBeforeSteps, clip_graph(config, 1)};
+  stage.results_kept = kTextsKept;
+  return stage;
 }
 
 PipelineStage step_stage(const Pipeline& pipeline, const StageShape& shape, Precision precision) {

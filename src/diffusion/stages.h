@@ -8,13 +8,14 @@
 #include "backend/backend.h"
 #include "diffusion/conditioning.h"
 #include "diffusion/pipeline.h"
+#include "diffusion/prompt_syntax.h"
 #include "models/unet.h"
 
 namespace inkstone {
 
 // How many results are kept for later requests: text of prompts, keys and values of prompts,
 // embeddings of timesteps.
-inline constexpr size_t kTextsKept = 16, kPromptsKept = 4, kTimestepsKept = 128;
+inline constexpr size_t kTextsKept = 2 * kMaxPromptTexts + 1, kPromptsKept = 4, kTimestepsKept = 128;
 
 // When a stage runs. This decides which memory is used at the same time (memory_planner.cpp).
 enum class StagePosition { kBeforeSteps, kEachStep, kAfterSteps };
@@ -26,6 +27,7 @@ struct StageShape {
   int cfg_copies = 1;
   int width = 0, height = 0;  // pixels
   UnetPart part = UnetPart::kFull;
+  int chunks = 1;  // of text: each has the text encoder's 77 tokens
   auto operator<=>(const StageShape&) const = default;
 };
 
@@ -46,10 +48,12 @@ struct PipelineStage {
   bool shares_packed = false;
 };
 
-// A stage before the steps has one graph for all shapes; stages whose results nothing reads are
+// A stage before the steps has one graph for all shapes, and those that read text take one chunk of it; stages whose results nothing reads are
 // left out. A shallow step's stage is "unet_shallow". `precision` decides the type of values that
 // are passed from stage to stage.
 std::vector<PipelineStage> stages_before_steps(const Pipeline& pipeline, Precision precision);
+// A text encoder's stage that stops before its last clip_skip - 1 layers.
+PipelineStage text_stage(const TextEncoder& encoder, int clip_skip = 1);
 PipelineStage step_stage(const Pipeline& pipeline, const StageShape& shape, Precision precision);
 PipelineStage decode_stage(const Pipeline& pipeline, int width, int height);
 

@@ -45,6 +45,7 @@ struct Tokenizer::Data {
   std::array<int32_t, 256> inner, last;
   std::vector<Pattern> raw_added, normalized_added;  // longest first
   int32_t start, end, padding;
+  std::optional<int32_t> comma;
   int max_length, vocabulary = 0;
 
   explicit Data(TokenizerFiles files);
@@ -65,6 +66,7 @@ Tokenizer::Data::Data(TokenizerFiles files)
     inner[byte] = id_of(written);
     last[byte] = id_of(written + "</w>");
   }
+  if (const auto found = files.vocabulary.find(",</w>"); found != files.vocabulary.end()) comma = found->second;
   for (const auto& [token, id] : files.vocabulary) vocabulary = std::max(vocabulary, id + 1);
   for (const AddedToken& token : files.added) {
     vocabulary = std::max(vocabulary, token.id + 1);
@@ -81,11 +83,9 @@ Tokenizer::Data::Data(TokenizerFiles files)
   }
 }
 
-namespace {
-
 // Takes tokens while there is room. Remembers the position of the first token, or its word, that
 // did not fit.
-class Page {
+class Tokenizer::Page {
  public:
   explicit Page(size_t room) : room_(room) {}
   bool full() const { return cut_at_ != kAll; }
@@ -104,9 +104,11 @@ class Page {
   std::vector<int32_t> ids_;
 };
 
+namespace {
+
 // Calls piece() with each text between patterns, and adds the patterns' tokens to the page, in
 // order.
-template <typename Piece>
+template <typename Page, typename Piece>
 void split(TextView text, const std::vector<Pattern>& patterns, Page& page, const Piece& piece) {
   size_t begin = 0;
   for (size_t at = 0; at < text.size() && !page.full();) {
@@ -138,10 +140,19 @@ Tokenizer Tokenizer::from_merges(std::string_view merges_text, const std::string
 
 int Tokenizer::vocabulary() const { return data_->vocabulary; }
 int Tokenizer::max_length() const { return data_->max_length; }
+int32_t Tokenizer::start() const { return data_->start; }
+int32_t Tokenizer::end() const { return data_->end; }
+int32_t Tokenizer::padding() const { return data_->padding; }
+std::optional<int32_t> Tokenizer::comma() const { return data_->comma; }
 
-Tokens Tokenizer::encode(std::string_view prompt) const {
+std::vector<int32_t> Tokenizer::ids(std::string_view text) const {
+  Page page(kAll);
+  fill(page, decode_utf8(text));
+  return page.ids();
+}
+
+void Tokenizer::fill(Page& page, TextView prompt) const {
   const Data& data = *data_;
-  Page page(static_cast<size_t>(data.max_length) - 2);
   std::string bytes;
   std::vector<int32_t> tokens;
   const auto add_words = [&](TextView text) {
@@ -160,9 +171,14 @@ Tokens Tokenizer::encode(std::string_view prompt) const {
     }
   };
   const auto add_piece = [&](TextView text) { split(normalized(text), data.normalized_added, page, add_words); };
-  const Text text = decode_utf8(prompt);
-  split(text, data.raw_added, page, add_piece);
+  split(prompt, data.raw_added, page, add_piece);
+}
 
+Tokens Tokenizer::encode(std::string_view prompt) const {
+  const Data& data = *data_;
+  Page page(static_cast<size_t>(data.max_length) - 2);
+  const Text text = decode_utf8(prompt);
+  fill(page, text);
   Tokens result;
   result.ids.push_back(data.start);
   result.ids.insert(result.ids.end(), page.ids().begin(), page.ids().end());

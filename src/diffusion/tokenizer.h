@@ -5,11 +5,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace inkstone {
+
+struct Letter;
 
 struct Tokens {
   std::vector<int32_t> ids;  // exactly model_max_length: start, text, end, padding
@@ -33,11 +37,19 @@ class Tokenizer {
 
   // Any text: invalid UTF-8 becomes U+FFFD. The time is linear in its length.
   Tokens encode(std::string_view prompt) const;
+  // The text alone, all of it: no start, no end, no padding.
+  std::vector<int32_t> ids(std::string_view text) const;
   int vocabulary() const;
   int max_length() const;  // 77
+  int32_t start() const;
+  int32_t end() const;
+  int32_t padding() const;
+  std::optional<int32_t> comma() const;  // the token of a comma; nothing where the vocabulary has none
 
  private:
   struct Data;
+  class Page;
+  void fill(Page& page, std::span<const Letter> prompt) const;
   explicit Tokenizer(std::unique_ptr<Data> data);
   std::unique_ptr<Data> data_;
 };

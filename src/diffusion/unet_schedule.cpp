@@ -2,7 +2,7 @@
 
 namespace inkstone {
 
-std::vector<UnetEvaluation> unet_schedule(const ResolvedRequest& request, int evaluations) {
+std::vector<UnetEvaluation> unet_schedule(const ResolvedRequest& request, int evaluations, int chunks) {
   const auto [from, to] = request.guidance_interval;
   std::vector<UnetEvaluation> schedule;
   for (int call = 0; call < evaluations; ++call) {
@@ -10,7 +10,7 @@ std::vector<UnetEvaluation> unet_schedule(const ResolvedRequest& request, int ev
     const int cfg_copies = request.guided && middle >= from && middle <= to ? 2 : 1;
     const bool whole = call % request.cache_interval == 0 || cfg_copies > schedule.back().cfg_copies;
     const UnetPart first = request.cache_interval > 1 ? UnetPart::kFullKeepFeature : UnetPart::kFull;
-    schedule.push_back({cfg_copies, whole ? first : UnetPart::kShallow});
+    schedule.push_back({cfg_copies, whole ? first : UnetPart::kShallow, chunks});
   }
   return schedule;
 }

@@ -12,12 +12,13 @@ namespace inkstone {
 struct UnetEvaluation {
   int cfg_copies = 1;  // rows of its batch: 2 with the unconditional half
   UnetPart part = UnetPart::kFull;
+  int chunks = 1;  // of text (StageShape)
   auto operator<=>(const UnetEvaluation&) const = default;
 };
 
 // Evaluations 0, N, 2N, ... of the cache interval N are full, counted
 // as the scheduler makes them (PNDM evaluates twice at its second timestep, and both count). So is any evaluation in which
 // guidance sets in: none before it made the unconditional half's cached feature.
-std::vector<UnetEvaluation> unet_schedule(const ResolvedRequest& request, int evaluations);
+std::vector<UnetEvaluation> unet_schedule(const ResolvedRequest& request, int evaluations, int chunks = 1);
 
 }  // namespace inkstone

@@ -12,6 +12,7 @@
 #include "base/image.h"
 #include "diffusion/generate.h"
 #include "diffusion/process.h"
+#include "diffusion/request_fields.h"
 #include "diffusion/unet_parts.h"
 #include "sanitized.h"
 
@@ -52,9 +53,10 @@ TEST(Engine, an_image_is_the_same_alone_and_in_any_company) {
     EngineOptions options;
     options.precision = precision;
     Engine engine = demo_engine(options);
-    std::vector<ImageRequest> requests{request(engine, "a red apple", 1),
-                                       request(engine, "a fox", 2, SchedulerKind::kEulerAncestral, 4),
-                                       request(engine, "two cats", 3, SchedulerKind::kDdim, 2)};
+    std::vector<ImageRequest> requests{
+        request(engine, "a red apple", 1), request(engine, "a fox", 2, SchedulerKind::kEulerAncestral, 4),
+        request(engine, "two cats", 3, SchedulerKind::kDdim, 2),
+        request(engine, "a [(fox:1.2)|bee] BREAK a [dog:0.5]", 4), request(engine, "a fox BREAK a dog", 5)};
     requests[1].guidance_scale = 1;  // no unconditional half
     requests[2].negative_prompt = "a dog";
     std::vector<Image> alone;
@@ -256,14 +258,67 @@ TEST(Engine, refuses_requests_with_the_way_out) {
   EXPECT_THAT(refusal([](ImageRequest& r) { r.guidance_scale = NAN; }), HasSubstr("guidance"));
 }
 
-TEST(Engine, a_long_prompt_is_cut_with_a_warning_that_quotes_it) {
+TEST(Engine, a_long_plain_prompt_is_cut_with_a_warning_that_quotes_it) {
   Engine engine = demo_engine();
   std::string prompt;
   for (int i = 0; i < 100; ++i) prompt += "apple ";
-  const Generated made =
-      generate(engine, engine.resolve(request(engine, prompt + "zebra", 1, SchedulerKind::kPndm, 1)));
+  ImageRequest asked = request(engine, prompt + "zebra", 1, SchedulerKind::kPndm, 1);
+  EXPECT_TRUE(generate(engine, engine.resolve(asked)).warnings.empty());
+  asked.prompt_syntax = "plain";
+  const Generated made = generate(engine, engine.resolve(asked));
   ASSERT_EQ(made.warnings.size(), 1u);
   EXPECT_THAT(made.warnings[0], HasSubstr("zebra"));
+}
+
+TEST(Engine, a_prompt_of_too_many_chunks_is_refused_before_anything_runs) {
+  Engine engine = demo_engine();
+  ImageRequest asked = request(engine, "a BREAK b BREAK c", 1);
+  Capacity capacity;
+  capacity.jobs = 1;
+  capacity.max_side = 64;
+  capacity.max_pixels = 64 * 64;
+  capacity.prompt_chunks = 2;
+  engine.reserve(capacity);
+  try {
+    engine.resolve(asked);
+    FAIL();
+  } catch (const RequestError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("prompt: more than 150 tokens"));
+    EXPECT_STREQ(error.field().name, "prompt");
+  }
+  asked.prompt = "a BREAK b";
+  EXPECT_EQ(engine.start(engine.resolve(asked)).prompts.chunks, 2);
+}
+
+TEST(Engine, an_edited_prompt_makes_keys_and_values_at_its_step_alone) {
+  Engine engine = demo_engine();
+  const ImageRequest asked = request(engine, "a [fox:bee:2]", 1, SchedulerKind::kDdim, 4);
+  engine.prepare(engine.resolve(asked));
+  const auto program = [&](const char* stage) -> Program& { return engine.programs().before_steps(stage).program(); };
+  const UnetParts parts = unet_parts(engine.pipeline().unet_config, {1, 8, 8}, DType::kF32);
+  const size_t keys = parts.part(DependsOn::kPrompt).values.size();
+  for (const char* stage : {"text_encoder", "unet_prompt"}) program(stage).start_profile();
+  Job job = engine.start(engine.resolve(asked));
+  EXPECT_EQ(runs(program("text_encoder"), 1), 3u);  // all texts, and the negative one
+  EXPECT_EQ(runs(program("unet_prompt"), keys), 2u);
+  for (const size_t made : {0, 0, 1, 0}) {
+    for (const char* stage : {"text_encoder", "unet_prompt"}) program(stage).start_profile();
+    engine.step(job);
+    EXPECT_EQ(runs(program("text_encoder"), 1), 0u);
+    EXPECT_EQ(runs(program("unet_prompt"), keys), made) << job.call;
+  }
+}
+
+TEST(Engine, a_job_that_was_offloaded_goes_on_with_the_text_of_its_step) {
+  Engine engine = demo_engine();
+  const ImageRequest asked = request(engine, "a [fox:(bee:1.2):2] BREAK [a|b]", 1, SchedulerKind::kDdim, 4);
+  const Image right = generate(engine, engine.resolve(asked)).image;
+  Job job = engine.start(engine.resolve(asked));
+  while (!job.done()) {
+    engine.offload(job);
+    engine.step(job);
+  }
+  EXPECT_EQ(engine.finish(job).rgb, right.rgb);
 }
 
 }  // namespace

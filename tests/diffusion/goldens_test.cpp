@@ -148,6 +148,7 @@ TEST_P(WholePipeline, latents_and_images_are_diffusers_ones) {
     request.width = item.at("width").to_number<int>();
     request.height = item.at("height").to_number<int>();
     request.scheduler = std::string(item.at("scheduler").as_string());
+    request.prompt_syntax = "plain";
     if (item.as_object().contains("scheduler_overrides")) request.karras = true;  // the only one in the list
     Job job = engine.start(engine.resolve(request));
     while (!job.done()) engine.step(job);

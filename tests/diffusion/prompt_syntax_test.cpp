@@ -1,8 +1,12 @@
-// Weights and tags of other programs are found, and ordinary brackets are not taken for them.
+// What brackets mean in prompts, as tables: the web UI's own examples and more, and what a hostile prompt costs.
 #include "diffusion/prompt_syntax.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "diffusion/prompt_editing.h"
+#include "diffusion/prompt_words.h"
 
 namespace inkstone {
 namespace {
@@ -10,27 +14,196 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using Texts = std::vector<std::string>;
 
-TEST(PromptSyntax, weights_and_alternations_are_found) {
-  for (const char* prompt : {"((x))", "(x:1.1)", "(a, b:0.5) c", "[teal]", "[a:b:0.3]", "[a|b]", "\\\\(x:1.1)"})
-    EXPECT_TRUE(prompt_syntax(prompt).weights) << prompt;
-  for (const char* prompt : {"a (small) fox", "time: noon", "):(", "", "a | b", "fox \\(animal: red\\)", "]x["})
-    EXPECT_FALSE(prompt_syntax(prompt).weights) << prompt;
-  EXPECT_TRUE(prompt_syntax(std::string(100000, '(')).weights);
+// "text*weight|...", BREAK as /.
+std::string shown_pieces(const PromptPieces& pieces) {
+  std::string all;
+  for (const PromptPiece& piece : pieces) {
+    if (!all.empty()) all += '|';
+    char weight[32];
+    std::snprintf(weight, sizeof weight, "*%.4g", piece.weight);
+    all += piece.ends_chunk ? "/" : piece.text + (piece.weight == 1 ? "" : weight);
+  }
+  return all;
+}
+
+struct Row {
+  const char *prompt, *pieces;
+};
+
+TEST(PromptWeights, brackets_mean_what_they_mean_in_the_web_ui) {
+  for (const auto& [prompt, pieces] : std::vector<Row>{
+           {"", ""},
+           {"normal text", "normal text"},
+           {"an (important) word", "an |important*1.1| word"},
+           {"(unbalanced", "unbalanced*1.1"},
+           {"[unbalanced", "unbalanced*0.9091"},
+           {"\\(literal\\]", "(literal]"},
+           {"a\\\\(b)", "a\\|b*1.1"},
+           {"a \\word", "a word"},
+           {"(unnecessary)(parens)", "unnecessaryparens*1.1"},
+           {"a (((house:1.3)) [on] a (hill:0.5), sun, (((sky))).",
+            "a |house*1.573| *1.1|on| a *1.1|hill*0.55|, sun, *1.1|sky*1.464|.*1.1"},
+           {"(a:1.3)", "a*1.3"},
+           {"(a: 1.3 )", "a*1.3"},
+           {"(a:+1.3)(b:-.5)", "a*1.3|b*-0.5"},
+           {"(a:1.2.3)", "a:1.2.3*1.1"},
+           {"(a:.)", "a:.*1.1"},
+           {"a:1.3) b", "a:1.3) b"},
+           {"[a:1.3]", "a:1.3*0.9091"},
+           {"(a:b:1.2)", "a:b*1.2"},
+           {"a) b]", "a) b]"},
+           {"(a [b) c]", "a *1.1|b| c*0.9091"},
+           {"((a:2) b:0.5)", "a| b*0.5"},
+           {"()", ""},
+           {"a BREAK b", "a|/|b"},
+           {"BREAK a", "/|a"},
+           {"a BREAK BREAK b", "a|/|/|b"},
+           {"(a BREAK b:1.2)", "a*1.2|/|b*1.2"},
+           {"BREAKFAST, UNBREAK, BREAK_2", "BREAKFAST, UNBREAK, BREAK_2"},
+           {"\u732b\uff0cBREAK\uff0c\u72d0", "\u732b\uff0c|/|\uff0c\u72d0"},
+           {"\u732bBREAK", "\u732bBREAK"},
+       })
+    EXPECT_EQ(shown_pieces(a1111_pieces(prompt)), pieces) << prompt;
+}
+
+TEST(PromptWeights, brackets_mean_what_they_mean_in_comfy) {
+  for (const auto& [prompt, pieces] : std::vector<Row>{
+           {"", ""},
+           {"a [fox] BREAK", "a [fox] BREAK"},
+           {"a (fox) b", "a |fox*1.1| b"},
+           {"((fox))", "fox*1.21"},
+           {"(a (b:0.5) c:1.4)", "a *1.4|b*0.5| c*1.4"},
+           {"(a (b) c:2)", "a *2|b*2.2| c*2"},
+           {"(a:b:1.2)", "a:b*1.2"},
+           {"(a:x)", "a:x*1.1"},
+           {"(a: 1.2 )", "a*1.2"},
+           {"(:1.2)", ":1.2*1.1"},
+           {"\\(a\\) (b\\))", "(a) |b)*1.1"},
+           {"(open", "(open"},
+           {"a) (b:1.2)", "a) (b:1.2)"},
+       })
+    EXPECT_EQ(shown_pieces(comfy_pieces(prompt)), pieces) << prompt;
+}
+
+// What holds in ten steps: "text*steps".
+std::string shown_steps(const EditedPrompt& edited) {
+  std::string all;
+  for (size_t step = 0, from = 0; step < edited.of_step.size(); ++step) {
+    if (step + 1 < edited.of_step.size() && edited.of_step[step + 1] == edited.of_step[step]) continue;
+    if (!all.empty()) all += " / ";
+    all += edited.texts[static_cast<size_t>(edited.of_step[step])] + "*" + std::to_string(step + 1 - from);
+    from = step + 1;
+  }
+  return all;
+}
+
+TEST(PromptEditing, texts_change_at_their_steps) {
+  for (const auto& [prompt, steps] : std::vector<Row>{
+           {"test", "test*10"},
+           {"a [b:3]", "a *3 / a b*7"},
+           {"a [b: 3]", "a *3 / a b*7"},
+           {"a [b:3 ]", "a *3 / a b*7"},
+           {"a [[[b]]:2]", "a *2 / a [[b]]*8"},
+           {"[(a:2):3]", "*3 / (a:2)*7"},
+           {"a [b : c : 1] d", "a b  d*1 / a  c  d*9"},
+           {"a[b:[c:d:2]:1]e", "abe*1 / ace*1 / ade*8"},
+           {"a [unbalanced", "a [unbalanced*10"},
+           {"a [b:.5] c", "a  c*5 / a b c*5"},
+           {"a [b::0.25] c", "a b c*2 / a  c*8"},
+           {"[a:b:1.0]", "a*10"},
+           {"[a:b:1]", "a*1 / b*9"},
+           {"[a:b:0]", "b*10"},
+           {"[a:b:-3]", "b*10"},
+           {"[a:b:99]", "a*10"},
+           {"[a:b:1e-1]", "b*10"},
+           {"[a:b:0.29]", "a*2 / b*8"},
+           {"((a][:b:c [d:3]", "((a][:b:c *3 / ((a][:b:c d*7"},
+           {"[a:b:c:3] [d:2]", "[a:b:c:3] *2 / [a:b:c:3] d*8"},
+           {"[a:b]", "[a:b]*10"},
+           {"[a:(3)]", "[a:(3)]*10"},
+           {"(x [a:b:4]:1.2)", "(x a:1.2)*4 / (x b:1.2)*6"},
+           {"\\[a:b:4]", "\\[a:b:4]*10"},
+           {"[a\\:b:4]", "*4 / a\\:b*6"},
+           {"a | [b:3]", "a | [b:3]*10"},
+           {"(a|b) [c:3]", "(a|b) [c:3]*10"},
+           {"[a|b:3] [c:3]", "[a|b:3] [c:3]*10"},
+           {"[b:3] \\", "[b:3] \\*10"},
+       })
+    EXPECT_EQ(shown_steps(edited_prompt(prompt, 10, 16)), steps) << prompt;
+}
+
+TEST(PromptEditing, alternatives_take_turns) {
+  const EditedPrompt two = edited_prompt("[a|(b:1.1)]", 10, 16);
+  EXPECT_THAT(two.texts, ElementsAre("a", "(b:1.1)"));
+  EXPECT_THAT(two.of_step, ElementsAre(0, 1, 0, 1, 0, 1, 0, 1, 0, 1));
+  EXPECT_THAT(edited_prompt("[fe|]male", 3, 16).texts, ElementsAre("female", "male"));
+  EXPECT_THAT(edited_prompt("[fe|||]male", 6, 16).of_step, ElementsAre(0, 1, 1, 1, 0, 1));
+  EXPECT_THAT(edited_prompt("[x|[a:b:3]|[c|d]]", 6, 16).texts, ElementsAre("x", "a", "c", "b", "d"));
+  EXPECT_THAT(edited_prompt("[a|b][c|d|e]", 12, 16).texts, ElementsAre("ac", "bd", "ae", "bc", "ad", "be"));
+}
+
+std::string refusal(const std::string& prompt, PromptSyntax syntax = PromptSyntax::kA1111, int steps = 10) {
+  try {
+    prompt_schedule(prompt, syntax, steps);
+    return "";
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+}
+
+TEST(PromptSchedule, what_cannot_be_is_said_in_a_line) {
+  EXPECT_THAT(refusal("[a|b|c|d|e][1|2|3|4]", PromptSyntax::kA1111, 20), HasSubstr("more than 12 different ones"));
+  EXPECT_EQ(refusal("[a|b|c|d|e][1|2|3|4]", PromptSyntax::kA1111, 12), "");
+  EXPECT_EQ(refusal("[a|b|c|d|e][1|2|3|4]", PromptSyntax::kComfy, 20), "");
+  EXPECT_THAT(refusal("a cat AND a dog"), HasSubstr("AND"));
+  EXPECT_EQ(refusal("a cat AND a dog", PromptSyntax::kComfy), "");
+  EXPECT_EQ(refusal("BRAND, LAND and SAND"), "");
+  EXPECT_THAT(refusal("(a:1001)"), HasSubstr("the weight of \"a\""));
+  EXPECT_THAT(refusal("(a:" + std::string(400, '9') + ")"), HasSubstr(""));
+  for (const PromptSyntax syntax : {PromptSyntax::kA1111, PromptSyntax::kComfy})
+    EXPECT_THAT(refusal(std::string(101, '(') + "a" + std::string(101, ')'), syntax), HasSubstr("100 brackets"));
+  EXPECT_EQ(refusal(std::string(101, '('), PromptSyntax::kPlain), "");
+}
+
+TEST(PromptSchedule, a_prompt_without_signs_is_one_text_in_every_syntax) {
+  for (const std::string& name : prompt_syntax_names()) {
+    const PromptSchedule schedule = prompt_schedule("a red fox, 2 bees: it's", prompt_syntax(name), 7);
+    ASSERT_EQ(schedule.texts.size(), 1u);
+    EXPECT_EQ(shown_pieces(schedule.texts[0].pieces), "a red fox, 2 bees: it's");
+    EXPECT_EQ(schedule.of_step, std::vector<int>(7, 0));
+    EXPECT_EQ(name_of(prompt_syntax(name)), name);
+  }
+}
+
+TEST(PromptSchedule, the_negative_half_has_no_AND) {
+  EXPECT_EQ(prompt_schedule("a AND b", PromptSyntax::kA1111, 3, Composed::kIsText).texts.size(), 1u);
+}
+
+// Each would take hours if its time were not linear.
+TEST(PromptSchedule, a_hostile_prompt_costs_its_length) {
+  std::string many;
+  for (const char* piece : {"(a)", "[b", "]:", "[x:y:0.5]", "(:1.2)", "[[", "]]", "((", "))", ":3]", "a:b", "BREAK "}) {
+    many.clear();
+    while (many.size() < 1'000'000) many += piece;
+    refusal(many);
+    refusal(many, PromptSyntax::kComfy);
+  }
+  SUCCEED();
 }
 
 TEST(PromptSyntax, tags_of_networks_are_found_whole) {
-  EXPECT_EQ(prompt_syntax("a fox <lora:foo:0.8>, red").network, "<lora:foo:0.8>");
-  EXPECT_EQ(prompt_syntax("<hypernet:x:1> <lora:y:1>").network, "<hypernet:x:1>");
-  EXPECT_EQ(prompt_syntax("<lora:no end").network, "<lora:no end");
-  EXPECT_EQ(prompt_syntax("a < b, c > d, lora:x").network, "");
-  EXPECT_LE(prompt_syntax("<lora:" + std::string(100000, 'x')).network.size(), 128u);
+  EXPECT_EQ(extra_network_tag("a fox <lora:foo:0.8>, red"), "<lora:foo:0.8>");
+  EXPECT_EQ(extra_network_tag("<hypernet:x:1> <lora:y:1>"), "<hypernet:x:1>");
+  EXPECT_EQ(extra_network_tag("<lora:no end"), "<lora:no end");
+  EXPECT_EQ(extra_network_tag("a < b, c > d, lora:x"), "");
+  EXPECT_LE(extra_network_tag("<lora:" + std::string(100000, 'x')).size(), 128u);
 }
 
-TEST(PromptSyntax, both_prompts_are_warned_of_once) {
-  EXPECT_THAT(prompt_warnings("a fox", "blurry"), IsEmpty());
-  EXPECT_THAT(prompt_warnings("(a:1.2)", "(b:1.2)"), ElementsAre(HasSubstr("plain text")));
-  EXPECT_THAT(prompt_warnings("(a:1.2) <lora:x:1>", ""), ElementsAre(HasSubstr("weights"), HasSubstr("<lora:x:1>")));
+TEST(PromptSyntax, tags_alone_are_warned_of) {
+  EXPECT_THAT(prompt_warnings("(a:1.2) fox", "[blurry]"), IsEmpty());
+  EXPECT_THAT(prompt_warnings("(a:1.2) <lora:x:1>", ""), ElementsAre(HasSubstr("<lora:x:1>")));
 }
 
 }  // namespace

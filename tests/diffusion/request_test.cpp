@@ -18,6 +18,7 @@ using testing::HasSubstr;
 
 ModelTraits model() {
   ModelTraits traits{.steps = 12, .guidance_scale = 3.0f, .width = 256, .height = 128, .scheduler = {}};
+  traits.text_layers = 12;
   traits.scheduler = std::make_shared<const Json>(parse_json(
       R"({"_class_name": "EulerDiscreteScheduler", "beta_start": 0.001, "use_karras_sigmas": true})", "scheduler"));
   return traits;
@@ -27,6 +28,8 @@ ImageRequest everything() {
   ImageRequest request;
   request.prompt = "a fox";
   request.negative_prompt = "blurry";
+  request.prompt_syntax = "comfy";
+  request.clip_skip = 2;
   request.seed = UINT64_MAX;
   request.steps = 7;
   request.guidance_scale = 2.5f;
@@ -39,6 +42,15 @@ ImageRequest everything() {
   request.cache_interval = 3;
   request.guidance_interval = Interval{0.1f, 0.8f};
   return request;
+}
+
+std::string what_is_wrong(const ImageRequest& request) {
+  try {
+    resolve(request, model());
+    return "";
+  } catch (const RequestError& error) {
+    return error.what();
+  }
 }
 
 TEST(RequestFields, each_has_names_of_its_own_and_a_row_reaches_one_member) {
@@ -66,11 +78,13 @@ TEST(RequestFields, the_table_has_every_member_of_a_request) {
 
 TEST(RequestFields, json_has_what_is_set_by_diffusers_names) {
   EXPECT_TRUE(request_json({}).empty());
-  EXPECT_EQ(request_json(everything()),
-            parse_json(R"({"prompt": "a fox", "negative_prompt": "blurry", "seed": 18446744073709551615,
+  EXPECT_EQ(
+      request_json(everything()),
+      parse_json(
+          R"({"prompt": "a fox", "negative_prompt": "blurry", "prompt_syntax": "comfy", "clip_skip": 2, "seed": 18446744073709551615,
               "num_inference_steps": 7, "guidance_scale": 2.5, "scheduler": "ddim", "schedule": "trailing", "karras": false, "eta": 0.25,
               "width": 192, "height": 64, "cache_interval": 3, "guidance_interval": [0.1, 0.8]})",
-                       "expected"));
+          "expected"));
 }
 
 TEST(Resolve, the_models_own_files_say_what_the_request_does_not) {
@@ -92,6 +106,32 @@ TEST(Resolve, what_is_said_holds_and_is_said_again) {
   EXPECT_EQ(resolve(everything(), model()).said(), everything());
   const ImageRequest said = resolve({}, model()).said();
   EXPECT_EQ(resolve(said, model()).said(), said) << "a worker must find what the gateway found";
+}
+
+TEST(Resolve, clip_skip_is_for_encoders_that_can_stop_elsewhere) {
+  ImageRequest request;
+  request.clip_skip = 12;
+  EXPECT_EQ(resolve(request, model()).clip_skip, 12);
+  request.clip_skip = 13;
+  EXPECT_THAT(what_is_wrong(request), HasSubstr("clip_skip 13: must be a whole number from 1 to 12"));
+  ModelTraits xl = model();
+  xl.text_layers = 1;
+  EXPECT_EQ(resolve(request, xl).clip_skip, 1);
+  EXPECT_THAT(resolve(request, xl).warnings.at(0), HasSubstr("clip_skip 13 has no effect"));
+  request.clip_skip = 2;  // what it does anyway
+  EXPECT_TRUE(resolve(request, xl).warnings.empty());
+}
+
+TEST(Resolve, a_prompt_that_cannot_be_is_said_of_its_field) {
+  ImageRequest request;
+  request.prompt = "a AND b";
+  EXPECT_THAT(what_is_wrong(request), HasSubstr("prompt: AND"));
+  request.prompt_syntax = "comfy";
+  EXPECT_EQ(resolve(request, model()).prompt_syntax, PromptSyntax::kComfy);
+  request.negative_prompt = "(a:9999)";
+  EXPECT_THAT(what_is_wrong(request), HasSubstr("negative_prompt: the weight of \"a\""));
+  request.prompt_syntax = "nonsense";
+  EXPECT_THAT(what_is_wrong(request), HasSubstr("prompt_syntax nonsense: must be one of a1111, comfy, plain"));
 }
 
 TEST(Resolve, schedulers_go_by_our_names_in_any_case_and_by_diffusers_classes) {
@@ -122,7 +162,7 @@ TEST(Resolve, a_schedulers_name_may_be_another_programs_and_say_its_schedule) {
       << "what is said beside it is nearer";
   request = {};
   request.scheduler = "DPM fast";
-  request.prompt = "(a fox:1.3)";
+  request.prompt = "<lora:x:1>";
   const ResolvedRequest near = resolve(request, model());
   EXPECT_EQ(near.said().scheduler, "dpm++-2m");
   ASSERT_EQ(near.warnings.size(), 2u);

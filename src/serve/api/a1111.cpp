@@ -63,7 +63,7 @@ JsonObject info_json(const OrderState& order, const A1111Request& asked, const M
           {"infotexts", std::move(infotexts)},
           {"styles", JsonArray{}},
           {"job_timestamp", time_text(order.created)},
-          {"clip_skip", 1},
+          {"clip_skip", first.clip_skip},
           {"is_using_inpainting_conditioning", false},
           {"version", std::string("inkstone ") + kVersion},
           {"warnings", std::move(warnings)}};

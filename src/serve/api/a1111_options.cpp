@@ -51,8 +51,12 @@ void check_value(std::string_view name, const Json& value, const ModelCard& card
     refuse(404, "model_not_found",
            "there is no model \"" + shown(value.as_string()) + "\" here; there is \"" + model_title(card) + "\"",
            field);
-  if (name == "CLIP_stop_at_last_layers" && value.to_number<double>() != 1)
-    refuse(422, "not_supported", field + ": only 1, the last layer, is supported", field);
+  if (name == "CLIP_stop_at_last_layers") {
+    const double layers = value.to_number<double>();
+    if (!(layers >= 1 && layers <= kMaxClipSkip && layers == std::floor(layers)))
+      refuse(400, "invalid_value",
+             field + ": a whole number from 1, the last layer, to " + std::to_string(kMaxClipSkip), field);
+  }
   if (name == "eta_noise_seed_delta" && value.to_number<double>() != 0)
     refuse(422, "not_supported", field + ": only 0 is supported", field);
   if (name == "samples_format" && value != "png" && value != "jpg" && value != "jpeg" && value != "webp")

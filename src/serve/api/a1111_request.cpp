@@ -24,11 +24,13 @@ constexpr FieldName kA1111Names[] = {{"prompt", "prompt"},
                                      {"height", "height"},
                                      {"sampler_name", "scheduler", false},
                                      {"scheduler", "schedule", false},
-                                     {"eta", "eta", false}};
+                                     {"eta", "eta", false},
+                                     {"clip_skip", "clip_skip"},
+                                     {"prompt_syntax", "prompt_syntax"}};
 
 // All fields, as the web UI answers them back.
 const FieldInfo kA1111Fields[] = {
-    {"prompt", "string", "What to draw; weights and alternations are plain text here, and <lora:...> is refused.",
+    {"prompt", "string", "What to draw, with weights, [a:b:0.5], [a|b] and BREAK; AND and <lora:...> are refused.",
      "\"\""},
     {"negative_prompt", "string", "What not to draw.", "\"\""},
     {"styles", "array", "Empty.", "[]"},
@@ -87,6 +89,8 @@ const FieldInfo kA1111Fields[] = {
     {"send_images", "boolean", "false: the answer has no images.", "true"},
     {"save_images", "boolean", "Nothing is saved here.", "false"},
     {"alwayson_scripts", "object", "Empty.", "{}"},
+    {"clip_skip", "integer", "As CLIP_stop_at_last_layers of override_settings, where that is 1.", "null"},
+    {"prompt_syntax", "string", "a1111, comfy or plain: what brackets in prompts mean.", "\"a1111\""},
     {"force_task_id", "string", "A name for the job.", "null"},
     {"infotext", "string", "Empty.", "null"},
 };
@@ -119,7 +123,6 @@ void refuse_what_is_not_here(const Fields& fields) {
   for (const std::string_view name : kAbsent)
     if (const Json* value = fields.find(name); value && !asks_nothing(*value)) asked.emplace_back(name);
   if (const auto noise = fields.number("s_noise", 0, 1e6); noise && *noise != 1) asked.emplace_back("s_noise");
-  if (const auto skip = fields.number("clip_skip", -1e6, 1e6); skip && *skip > 1) asked.emplace_back("clip_skip");
   if (asked.empty()) return;
   refuse(422, "not_supported", "not supported here, leave them out: " + listed(asked), asked.front());
 }
@@ -149,6 +152,9 @@ ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, c
   ImageRequest image = read_request(fields, kA1111Names);
   if (!image.steps) image.steps = std::min(50, limits.image.max_steps);
   if (!image.guidance_scale) image.guidance_scale = 7;
+  // Clients send both, of which the web UI reads the option.
+  const double layers = options.at("CLIP_stop_at_last_layers").to_number<double>();
+  if (layers != 1 || !image.clip_skip) image.clip_skip = static_cast<int>(layers);
   read_sampler(fields, options, result, image);
   return image;
 }
@@ -156,7 +162,7 @@ ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, c
 // There the tag changes the image; here it would be drawn as words.
 void refuse_networks(const Fields& fields) {
   for (const std::string_view name : {"prompt", "negative_prompt"})
-    if (const std::string tag = prompt_syntax(fields.text(name, SIZE_MAX).value_or("")).network; !tag.empty())
+    if (const std::string tag = extra_network_tag(fields.text(name, SIZE_MAX).value_or("")); !tag.empty())
       refuse(422, "not_supported", shown(tag) + ": extra networks are not loaded here; leave the tag out",
              std::string(name));
 }

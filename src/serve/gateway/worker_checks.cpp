@@ -23,6 +23,7 @@ void check_traits(const ModelTraits& traits) {
   check_side("multiple of sizes", traits.size_multiple);
   ImageRequest defaults;
   defaults.steps = traits.steps;
+  defaults.clip_skip = traits.text_layers;
   defaults.guidance_scale = traits.guidance_scale;
   for (const RequestField& field : request_fields()) check_field(field, defaults);
   scheduler_config(traits);

@@ -25,6 +25,7 @@ struct ServeSettings {
   int max_steps = 200;
   int max_side = 2048;
   int64_t max_pixels = 1024 * 1024;  // of one image
+  int max_prompt_chunks = 3;         // of 75 tokens each
   double max_wait = 600;             // for the work of others, as predicted; else refused
   // For what runs, when told to stop.
   double grace = 60;

@@ -28,6 +28,7 @@ void fields(V& visit, M& traits) {
   visit("size_multiple", traits.size_multiple);
   visit("distilled", traits.distilled);
   visit("sdxl", traits.sdxl);
+  visit("text_layers", traits.text_layers);
   visit("scheduler", traits.scheduler);
   visit("scheduler_file", traits.scheduler_file);
 }

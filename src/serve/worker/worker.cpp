@@ -73,7 +73,7 @@ class Worker {
 };
 
 void Worker::begin(ModelCard card) {
-  Capacity capacity{settings_.max_jobs, settings_.max_side, settings_.max_pixels};
+  Capacity capacity{settings_.max_jobs, settings_.max_side, settings_.max_pixels, settings_.max_prompt_chunks};
   card.limits = capacity.limits();
   Hello hello;
   hello.times.push_back(estimate(engine_, engine_.precision()));
@@ -164,8 +164,8 @@ void Worker::compile(const std::vector<Job*>& jobs) {
   for (const Job* job : jobs) ++alike[job->next()];
   for (const auto& [evaluation, count] : alike) {
     const ResolvedRequest& request = jobs[0]->request;
-    engine_.programs().step_for(
-        {std::min(count, jobs_in_step_), evaluation.cfg_copies, request.width, request.height, evaluation.part});
+    engine_.programs().step_for({std::min(count, jobs_in_step_), evaluation.cfg_copies, request.width, request.height,
+                                 evaluation.part, evaluation.chunks});
   }
 }
 

@@ -25,6 +25,7 @@ struct WorkerSettings {
   WorkerSabotage sabotage;
   // How many of max_jobs the memory is worth planning for, as far as this Hello says; unset: all.
   std::function<int(const Hello&)> jobs_that_pay{};
+  int max_prompt_chunks = 3;  // of 75 tokens each
 };
 
 // Plans the memory, says Hello with an estimate of the times, and serves until the socket closes. Returns the exit code: 0, or 1 where the device or the socket

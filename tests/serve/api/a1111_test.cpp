@@ -135,7 +135,8 @@ TEST(A1111, what_is_not_here_is_refused_with_its_names) {
            {R"({"subseed_strength": 0.5})", 422, "subseed_strength"},
            {R"({"refiner_checkpoint": "x"})", 422, "refiner_checkpoint"},
            {R"({"s_noise": 0.5})", 422, "s_noise"},
-           {R"({"override_settings": {"CLIP_stop_at_last_layers": 2}})", 422, "CLIP_stop_at_last_layers"},
+           {R"({"override_settings": {"CLIP_stop_at_last_layers": 0}})", 400, "CLIP_stop_at_last_layers"},
+           {R"({"prompt": "a AND b"})", 400, "AND"},
            {R"({"override_settings": {"sd_model_checkpoint": "other"}})", 404, "there is \"demo [aaaaaaaaaa]\""},
            {R"({"override_settings": 3})", 400, "an object"},
            {R"({"sampler_name": "Nope"})", 404, "Sampler not found"},
@@ -144,7 +145,7 @@ TEST(A1111, what_is_not_here_is_refused_with_its_names) {
            {R"({"scheduler": "nonsense"})", 422, "there are Automatic, Uniform, Karras"},
            {R"({"prompt": "a <lora:foo:0.8>"})", 422, "<lora:foo:0.8>"},
            {R"({"negative_prompt": "<hypernet:foo:0.8>"})", 422, "<hypernet:foo:0.8>"},
-           {R"({"clip_skip": 2})", 422, "clip_skip"},
+           {R"({"clip_skip": 0})", 400, "clip_skip"},
            {R"({"batch_size": 5, "n_iter": 5})", 400, "25 images; at most 16"},
            {R"({"batch_size": 1000000000, "n_iter": 1000000000})", 400, "from 1 to 16"},
            {R"({"width": 100})", 400, "the nearest are 96 and 104"},
@@ -179,12 +180,17 @@ TEST(A1111, texts_that_are_numbers_are_taken) {
   EXPECT_EQ(server.service.last().order.images[0]->seed, 8u);
 }
 
-TEST(A1111, prompt_syntax_is_plain_text_and_said_to_be) {
+TEST(A1111, prompts_have_its_syntax_and_clip_skip_comes_from_the_options) {
   FakeServer server;
-  const auto exchange = server.ask(post("txt2img", "{\"prompt\": \"(x:1.1)\"}"));
-  EXPECT_EQ(server.service.last().order.images[0]->prompt, "(x:1.1)");
-  server.service.finish_all();
-  EXPECT_THAT(std::string(exchange->json().at("info").as_string()), HasSubstr("plain text"));
+  const auto last = [&] { return server.service.last().order.images[0]->said(); };
+  EXPECT_FALSE(server.ask(post("txt2img", "{\"prompt\": \"(x:1.1)\"}"))->answer);
+  EXPECT_EQ(last().prompt, "(x:1.1)");
+  EXPECT_EQ(last().prompt_syntax, "a1111");
+  EXPECT_EQ(last().clip_skip, 1);
+  for (const char* body : {R"({"override_settings": {"CLIP_stop_at_last_layers": 2}})", R"({"clip_skip": 2})"}) {
+    EXPECT_FALSE(server.ask(post("txt2img", body))->answer);
+    EXPECT_EQ(last().clip_skip, 2) << body;
+  }
 }
 
 TEST(A1111, the_nearest_sampler_is_said_in_info) {
@@ -267,9 +273,8 @@ TEST(A1111, a_whole_number_may_be_written_with_a_point) {
   EXPECT_EQ(options.at("CLIP_stop_at_last_layers"), Json(1));
   EXPECT_TRUE(options.at("jpeg_quality").is_int64());
   EXPECT_FALSE(server.ask(post("txt2img", "{\"override_settings\": " + same + "}"))->answer);
-  for (const char* other : {R"({"CLIP_stop_at_last_layers": 1.5})", R"({"CLIP_stop_at_last_layers": 2.0})",
-                            R"({"eta_noise_seed_delta": 0.1})"})
-    EXPECT_EQ(server.ask(post("options", other))->answer->status, 422) << other;
+  EXPECT_EQ(server.ask(post("options", R"({"CLIP_stop_at_last_layers": 1.5})"))->answer->status, 400);
+  EXPECT_EQ(server.ask(post("options", R"({"eta_noise_seed_delta": 0.1})"))->answer->status, 422);
 }
 
 TEST(A1111, the_echo_keeps_no_documents) {

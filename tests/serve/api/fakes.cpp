@@ -9,6 +9,7 @@ FakeImageService::FakeImageService() {
   card.hash = std::string(64, 'a');
   card.traits.scheduler = std::make_shared<const Json>(
       JsonObject{{"_class_name", "PNDMScheduler"}, {"skip_prk_steps", true}, {"steps_offset", 1}});
+  card.traits.text_layers = 12;
   card.limits.max_pixels = 1024 * 1024;
   card.limits.approximations = false;
   card.created = 1700000000;

@@ -175,6 +175,9 @@ TEST(Worker, draws_the_same_images_in_any_company) {
     requests.push_back(request("prompt " + std::to_string(i % 7), 100 + i, schedulers[i % 4], 2 + i % 3));
     if (i % 4 == 3) requests.back().guidance_scale = 1;
   }
+  requests[1].prompt = "a [(fox:1.3)|bee] BREAK two dogs";
+  requests[5].prompt = "a [fox:bee:1] BREAK two dogs BREAK";
+  requests[6].clip_skip = 2;
   std::map<JobId, int> left;
   for (size_t i = 0; i < requests.size(); ++i) left[i] = served.start(i, requests[i]).calls;
   for (size_t turn = 0; !left.empty(); ++turn) {
@@ -271,6 +274,8 @@ TEST(Worker, refuses_requests_that_cannot_run_in_words_for_the_client) {
   EXPECT_THAT(refusal([](ImageRequest& r) { r.scheduler = "best"; }), HasSubstr("dpm++-2m"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.scheduler = "ddim", r.karras = true; }), HasSubstr("karras"));
   EXPECT_THAT(refusal([](ImageRequest& r) { r.eta = 0.5f; }), HasSubstr("eta"));
+  EXPECT_THAT(refusal([](ImageRequest& r) { r.prompt = "a BREAK b BREAK c BREAK d"; }),
+              HasSubstr("prompt: more than 225 tokens"));
   served.start(1, request("a fox", 1));
   EXPECT_EQ(served.refusal(StartCommand{1, request("a fox", 1)}).code, "internal");
   EXPECT_EQ(served.draw(2, request("a fox", 1)).rgb, alone(request("a fox", 1)).rgb);
@@ -280,7 +285,9 @@ TEST(Worker, warns_of_a_prompt_that_was_cut_whatever_its_characters) {
   Served served;
   std::string prompt;
   for (int i = 0; i < 300; ++i) prompt += "\xf0\x9f\xa6\x8a\xc3\xa9";
-  const Started started = served.start(1, request(prompt, 1));
+  ImageRequest plain = request(prompt, 1);
+  plain.prompt_syntax = "plain";
+  const Started started = served.start(1, plain);
   ASSERT_EQ(started.warnings.size(), 1u);
   EXPECT_THAT(started.warnings[0], HasSubstr("was cut"));
 }

@@ -1,0 +1,78 @@
+#include "diffusion/job_prompts.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "diffusion/prompt_chunks.h"
+#include "diffusion/request_fields.h"
+
+namespace inkstone {
+namespace {
+
+class PromptCollector {
+ public:
+  PromptCollector(const ResolvedRequest& request, const Pipeline& pipeline, int max_chunks)
+      : request_(request), pipeline_(pipeline), max_chunks_(max_chunks) {
+    made_.of_call.resize(static_cast<size_t>(request.evaluations()));
+  }
+
+  // Adds a row.
+  void add(const PromptSchedule& schedule, std::optional<std::string> ImageRequest::*member, bool none) {
+    std::vector<size_t> places;
+    for (const PromptText& text : schedule.texts) {
+      if (!none) measure(text, request_field(member));
+      places.push_back(place_of({none ? PromptText{} : text, request_.clip_skip, none}));
+    }
+    const size_t calls = made_.of_call.size(), steps = schedule.of_step.size();
+    for (size_t call = 0; call < calls; ++call) {
+      // Some schedulers evaluate the U-Net more often than once in a step.
+      const size_t step = std::min(call * steps / calls, steps - 1);
+      made_.of_call[call].push_back(places[static_cast<size_t>(schedule.of_step[step])]);
+    }
+  }
+
+  JobPrompts prompts() && { return std::move(made_); }
+
+ private:
+  size_t place_of(EncoderText text) {
+    const auto found = std::ranges::find(made_.texts, text);
+    if (found != made_.texts.end()) return static_cast<size_t>(found - made_.texts.begin());
+    made_.texts.push_back(std::move(text));
+    return made_.texts.size() - 1;
+  }
+
+  void measure(const PromptText& text, const RequestField& field) {
+    std::string cut;
+    for (const TextEncoder& encoder : pipeline_.text_encoders) {
+      const PromptChunks found = prompt_chunks(text, *encoder.tokenizer, static_cast<size_t>(max_chunks_));
+      const int chunks = static_cast<int>(found.chunks.size()), each = pipeline_.tokens() - 2;
+      if (chunks > max_chunks_)
+        throw RequestError::sentence(field, "",
+                                     text_of({field.name, ": more than ", max_chunks_ * each, " tokens (", max_chunks_,
+                                              " chunks of ", each, "); a shorter one is taken"}));
+      made_.chunks = std::max(made_.chunks, chunks);
+      if (cut.empty()) cut = found.cut;
+    }
+    if (cut.empty()) return;
+    const bool negative = field.member == RequestMember(&ImageRequest::negative_prompt);
+    made_.warnings.push_back(text_of({negative ? "the negative prompt" : "the prompt", " is longer than ",
+                                      pipeline_.tokens(), " tokens; this part was cut: \"", cut, "\""}));
+  }
+
+  const ResolvedRequest& request_;
+  const Pipeline& pipeline_;
+  const int max_chunks_;
+  JobPrompts made_;
+};
+
+}  // namespace
+
+JobPrompts job_prompts(const ResolvedRequest& request, const Pipeline& pipeline, int max_chunks) {
+  PromptCollector collector(request, pipeline, max_chunks);
+  const bool none = pipeline.zeros_for_no_negative && request.negative_prompt.empty();
+  if (request.guided) collector.add(request.negative_schedule(), &ImageRequest::negative_prompt, none);
+  collector.add(request.prompt_schedule(), &ImageRequest::prompt, false);
+  return std::move(collector).prompts();
+}
+
+}  // namespace inkstone
