@@ -65,7 +65,8 @@ std::string file_of(const uint8_t* data, size_t size) {
   std::vector<StoredTensor> tensors;
   size_t bytes_needed = 0;
   for (; size >= 5 && tensors.size() < 40; data += 5, size -= 5) {
-    StoredTensor tensor{std::string(kStems[data[0] % std::size(kStems)]) + kSuffixes[data[1] % std::size(kSuffixes)]};
+    StoredTensor tensor;
+    tensor.name = std::string(kStems[data[0] % std::size(kStems)]) + kSuffixes[data[1] % std::size(kSuffixes)];
     tensor.type = data[2] & 1 ? DType::kF16 : DType::kF32;
     for (int axis = 0; axis < data[2] % 5; ++axis)
       tensor.shape.push_back(axis < 2 ? data[3 + axis] % 10 : 1 + data[2] / 86);
