@@ -100,8 +100,8 @@ TEST_F(ModelFolder, of_a_pipeline_with_the_same_components_opens) {
     set("model_index.json", "_class_name", name);
     EXPECT_EQ(error(), "opened") << name;
   }
-  for (const char* name : {"StableDiffusionXLPipeline", "StableDiffusionControlNetPipeline",
-                           "StableDiffusionUpscalePipeline", "StableDiffusionPipelineSafe", ""}) {
+  for (const char* name :
+       {"StableDiffusionControlNetPipeline", "StableDiffusionUpscalePipeline", "StableDiffusionPipelineSafe", ""}) {
     set("model_index.json", "_class_name", name);
     EXPECT_THAT(error(), AllOf(HasSubstr("model_index.json"), HasSubstr(name), HasSubstr("this program runs")));
   }
