@@ -28,9 +28,9 @@ size_t outputs_bytes(const Graph& graph) {
   return sum;
 }
 
-size_t owned_bytes_of(const Pipeline& pipeline) {
+size_t sum_of(const Pipeline& pipeline, size_t (Weights::*bytes)() const) {
   size_t sum = 0;
-  for (const Component& component : pipeline.components) sum += component.weights.owned_bytes();
+  for (const Component& component : pipeline.components) sum += (component.weights.*bytes)();
   return sum;
 }
 
@@ -106,7 +106,7 @@ MemoryPlanner::Draft::Draft(const MemoryPlanner& planner, const PlanKey& key, co
   plan_.carried_bytes = carried(jobs);
   plan_.owned_bytes = planner.owned_bytes_;
   const size_t budget = planner.options_.memory_budget;
-  limit_ = budget ? budget : plan_.program_bytes + plan_.owned_bytes + planner.memory_free_;
+  limit_ = budget ? budget : plan_.program_bytes + planner.made_bytes_ + planner.memory_free_;
   limited_ = budget || planner.memory_free_;
   measure();
 }
@@ -275,8 +275,9 @@ MemoryPlanner::MemoryPlanner(const Pipeline& pipeline, Backend& backend, PlanOpt
     : pipeline_(pipeline),
       backend_(backend),
       options_(std::move(options)),
-      owned_bytes_(backend.info().own_memory ? 0 : owned_bytes_of(pipeline)),
-      program_bytes_(backend.info().own_memory ? 0 : resident_bytes() - std::min(resident_bytes(), owned_bytes_)),
+      owned_bytes_(backend.info().own_memory ? 0 : sum_of(pipeline, &Weights::owned_bytes)),
+      made_bytes_(backend.info().own_memory ? 0 : sum_of(pipeline, &Weights::made_bytes)),
+      program_bytes_(backend.info().own_memory ? 0 : resident_bytes() - std::min(resident_bytes(), made_bytes_)),
       memory_free_(backend.info().memory_free) {}
 
 void MemoryPlanner::set_budget(size_t bytes) {

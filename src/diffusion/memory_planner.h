@@ -69,7 +69,7 @@ class MemoryPlanner {
   const Pipeline& pipeline_;
   Backend& backend_;
   PlanOptions options_;
-  const size_t owned_bytes_;                  // of the weights, which are there already
+  const size_t owned_bytes_, made_bytes_;     // of the weights: in all, and there already
   const size_t program_bytes_, memory_free_;  // when the planner was made, without those
   std::map<PlanKey, EnginePlan> plans_;
 };

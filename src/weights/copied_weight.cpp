@@ -7,6 +7,11 @@ namespace inkstone {
 CopiedWeight::CopiedWeight(WeightView stored, std::shared_ptr<const MappedFile> file)
     : stored_(std::move(stored)), file_(std::move(file)), bytes_(inkstone::bytes(stored_.shape, stored_.type)) {}
 
+bool CopiedWeight::is_made() const {
+  const std::lock_guard lock(mutex_);
+  return memory_ != nullptr;
+}
+
 const WeightView& CopiedWeight::view(const Shape& shape) const {
   constexpr size_t kAlignment = 64;
   const std::lock_guard lock(mutex_);

@@ -16,6 +16,7 @@ class CopiedWeight {
   CopiedWeight(WeightView stored, std::shared_ptr<const MappedFile> file);
 
   size_t bytes() const { return bytes_; }  // of the copy, also before it is made
+  bool is_made() const;
   // The copy under a shape of as many elements, always the same one. The first call makes it;
   // throws Error if the machine has no memory for it. Several threads may call.
   const WeightView& view(const Shape& shape) const;

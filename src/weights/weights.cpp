@@ -145,6 +145,13 @@ size_t Weights::owned_bytes() const {
   return bytes;
 }
 
+size_t Weights::made_bytes() const {
+  size_t bytes = 0;
+  for (const auto& [name, replacement] : replaced_) bytes += replacement.tensor.bytes();
+  for (const Entry& at : entries_) bytes += at.copy && at.copy->is_made() ? at.copy->bytes() : 0;
+  return bytes;
+}
+
 bool Weights::is_owned(const std::string& name) const { return replaced_.contains(name) || entry(name).copy; }
 
 std::vector<WeightSpec> Weights::specs() const {

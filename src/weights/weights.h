@@ -59,6 +59,7 @@ class Weights {
   // Of tensors that no file holds as they are read, also of copies that are still to be made; of
   // all such copies before bind(), of those of its tensors afterwards.
   size_t owned_bytes() const;
+  size_t made_bytes() const;  // of those, what is in memory already
   bool is_owned(const std::string& name) const;
   std::vector<WeightSpec> specs() const;  // what it is bound to, in the order of the names
 

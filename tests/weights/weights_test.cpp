@@ -307,8 +307,10 @@ TEST_F(WeightFiles, fp8_is_widened_once_and_owned) {
   EXPECT_EQ(weights.total_bytes(), 5u);
   EXPECT_EQ(weights.owned_bytes(), 8u) << "of what the model reads";
   EXPECT_TRUE(weights.is_owned("w"));
+  EXPECT_EQ(weights.made_bytes(), 0u);
   const std::string before = weights.fingerprint();
   const Tensor tensor = weights.read("w");
+  EXPECT_EQ(weights.made_bytes(), 8u);
   EXPECT_EQ(tensor.shape(), (Shape{2, 2}));
   EXPECT_EQ(std::vector<float>(tensor.floats().begin(), tensor.floats().end()), (std::vector<float>{1, -2, 0.5, 448}));
   const WeightView& first = weights.find("w");
