@@ -4,9 +4,7 @@
 // timesteps, which are EulerDiscreteScheduler's, and its first noise.
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
-#include "base/error.h"
 #include "diffusion/scheduler_multistep.h"
 #include "diffusion/scheduler_tables.h"
 
@@ -17,10 +15,7 @@ class Dpmpp : public Multistep {
  public:
   Dpmpp(const SchedulerConfig& config, int steps)
       : Multistep(config.solver_order), config_(config), stochastic_(draws_noise(config.kind)) {
-    NoiseLevels levels = noise_levels(config, steps);
-    timesteps_ = std::move(levels.timesteps);
-    sigmas_ = std::move(levels.sigmas);
-    check_descending(config, sigmas_, timesteps_.size());
+    sigmas_ = descending_levels(config, steps, timesteps_);
     if (config.kind == SchedulerKind::kDpmpp3MSde)
       init_noise_sigma_ = first_sigma(config, sigmas_) * scale_at(sigmas_.front());
   }
@@ -28,8 +23,7 @@ class Dpmpp : public Multistep {
   bool needs_noise(int) const override { return stochastic_; }
 
   Estimate image_estimate(int call) const override {
-    const Level now(sigmas_.at(static_cast<size_t>(call)));
-    return image_of(config_.prediction, now.alpha, now.sigma);
+    return image_of(config_.prediction, Level(sigmas_.at(static_cast<size_t>(call))));
   }
 
  protected:
@@ -80,8 +74,6 @@ class Dpmpp : public Multistep {
 }  // namespace
 
 std::unique_ptr<Scheduler> make_dpmpp(const SchedulerConfig& config, int steps) {
-  INKSTONE_CHECK(config.solver_order >= 1 && config.solver_order <= 3, name_of(config.kind), ": solver_order is ",
-                 config.solver_order, ", not 1, 2 or 3");
   return std::make_unique<Dpmpp>(config, steps);
 }
 

@@ -2,9 +2,7 @@
 // log rho): both carry the sample on by the integral of the polynomial through their last few
 // values, LMS of derivatives in sigma, DEIS of noise in ln sigma.
 #include <cmath>
-#include <utility>
 
-#include "base/error.h"
 #include "diffusion/scheduler_multistep.h"
 #include "diffusion/scheduler_tables.h"
 
@@ -49,10 +47,7 @@ double deis_weight(const Nodes& logs, int order, int at, double next) {
 class Lms : public Multistep {
  public:
   Lms(const SchedulerConfig& config, int steps) : Multistep(kMaxKept), prediction_(config.prediction) {
-    NoiseLevels levels = noise_levels(config, steps);
-    timesteps_ = std::move(levels.timesteps);
-    sigmas_ = std::move(levels.sigmas);
-    check_descending(config, sigmas_, timesteps_.size());
+    sigmas_ = descending_levels(config, steps, timesteps_);
     init_noise_sigma_ = first_sigma(config, sigmas_);
   }
 
@@ -86,15 +81,11 @@ class Lms : public Multistep {
 class Deis : public Multistep {
  public:
   Deis(const SchedulerConfig& config, int steps) : Multistep(config.solver_order), config_(config) {
-    NoiseLevels levels = noise_levels(config, steps);
-    timesteps_ = std::move(levels.timesteps);
-    sigmas_ = std::move(levels.sigmas);
-    check_descending(config, sigmas_, timesteps_.size());
+    sigmas_ = descending_levels(config, steps, timesteps_);
   }
 
   Estimate image_estimate(int call) const override {
-    const Level now(sigmas_.at(static_cast<size_t>(call)));
-    return image_of(config_.prediction, now.alpha, now.sigma);
+    return image_of(config_.prediction, Level(sigmas_.at(static_cast<size_t>(call))));
   }
 
  protected:
@@ -123,8 +114,6 @@ class Deis : public Multistep {
 
 std::unique_ptr<Scheduler> make_lagrange(const SchedulerConfig& config, int steps) {
   if (config.kind == SchedulerKind::kLms) return std::make_unique<Lms>(config, steps);
-  INKSTONE_CHECK(config.solver_order >= 1 && config.solver_order <= 3, name_of(config.kind), ": solver_order is ",
-                 config.solver_order, ", not 1, 2 or 3");
   return std::make_unique<Deis>(config, steps);
 }
 

@@ -3,6 +3,7 @@
 // (modules/sd_schedulers.py) over k-diffusion's map of sigmas and timesteps, which is linear in
 // ln sigma. What numpy computes is double until it is stored.
 #include <algorithm>
+#include <boost/math/special_functions/beta.hpp>
 #include <cmath>
 
 #include "base/error.h"
@@ -198,27 +199,9 @@ double timestep_at(double sigma, std::span<const float> log_sigmas) {
   return (1 - weight) * static_cast<double>(low) + weight * static_cast<double>(low + 1);
 }
 
-// Bisects the distribution, whose density is (x (1 - x))^-0.4 / B(0.6, 0.6) and symmetric. Up to
-// 1/2 its integral is a power series whose terms halve at least.
 double beta_quantile(double part) {
   constexpr double kShape = 0.6;
-  constexpr int kTerms = 60, kHalvings = 60;
-  if (part > 0.5) return 1 - beta_quantile(1 - part);
-  const double whole = std::tgamma(kShape) * std::tgamma(kShape) / std::tgamma(2 * kShape);
-  const auto integral = [&](double x) {
-    double sum = 0, term = 1;
-    for (int n = 0; n < kTerms; ++n) {
-      sum += term / (kShape + n);
-      term *= (1 - kShape + n) / (n + 1) * x;
-    }
-    return std::pow(x, kShape) * sum / whole;
-  };
-  double low = 0, high = 0.5;
-  for (int i = 0; i < kHalvings; ++i) {
-    const double middle = (low + high) / 2;
-    (integral(middle) < part ? low : high) = middle;
-  }
-  return part > 0 ? high : 0;
+  return boost::math::ibeta_inv(kShape, kShape, part);
 }
 
 }  // namespace inkstone

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include "base/error.h"
 
@@ -185,11 +186,17 @@ Estimate image_at(PredictionType prediction, double sigma) {
 
 Level::Level(float at) : alpha(1 / std::sqrt(double{at} * at + 1)), sigma(at * alpha), lambda(-std::log(double{at})) {}
 
-void check_descending(const SchedulerConfig& config, std::span<const float> sigmas, size_t calls) {
+Estimate image_of(PredictionType prediction, const Level& at) { return image_of(prediction, at.alpha, at.sigma); }
+
+std::vector<float> descending_levels(const SchedulerConfig& config, int steps, std::vector<float>& timesteps) {
+  NoiseLevels levels = noise_levels(config, steps);
+  const size_t calls = levels.timesteps.size();
   for (size_t i = 1; i < calls; ++i) {
-    INKSTONE_CHECK_USAGE(sigmas[i] < sigmas[i - 1], name_of(config.kind), ": ", calls, " steps put calls ", i - 1,
-                         " and ", i, " at the same noise level; ask for fewer steps");
+    INKSTONE_CHECK_USAGE(levels.sigmas[i] < levels.sigmas[i - 1], name_of(config.kind), ": ", calls,
+                         " steps put calls ", i - 1, " and ", i, " at the same noise level; ask for fewer steps");
   }
+  timesteps = std::move(levels.timesteps);
+  return std::move(levels.sigmas);
 }
 
 void check_timesteps(const SchedulerConfig& config, std::span<const float> timesteps) {

@@ -62,9 +62,10 @@ struct Level {
   explicit Level(float at);
   double alpha, sigma, lambda;
 };
-// Throws UsageError if two calls have the same sigma, because a multistep solver would divide by
-// zero.
-void check_descending(const SchedulerConfig& config, std::span<const float> sigmas, size_t calls);
+Estimate image_of(PredictionType prediction, const Level& at);
+// noise_levels(): gives the sigmas, and the timesteps. Throws UsageError if two calls have the same
+// sigma, because a multistep solver would divide by zero.
+std::vector<float> descending_levels(const SchedulerConfig& config, int steps, std::vector<float>& timesteps);
 // Throws UsageError if a timestep is outside the training table.
 void check_timesteps(const SchedulerConfig& config, std::span<const float> timesteps);
 

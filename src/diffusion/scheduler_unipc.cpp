@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <utility>
 
 #include "base/error.h"
 #include "diffusion/scheduler_tables.h"
@@ -49,22 +48,16 @@ Row solve(std::array<Row, kMaxOrder> matrix, Row right, int size) {
 class UniPc : public Scheduler {
  public:
   UniPc(const SchedulerConfig& config, int steps) : config_(config) {
-    const int order = config.solver_order;
-    INKSTONE_CHECK(order >= 1 && order <= kMaxOrder, "unipc: solver_order is ", order, ", not 1, 2 or 3");
     INKSTONE_CHECK(
-        config.final_sigma_min || config.lower_order_final || order == 1,
+        config.final_sigma_min || config.lower_order_final || config.solver_order == 1,
         "unipc: lower_order_final false cannot end at a sigma of zero; set final_sigmas_type to \"sigma_min\"");
     // a ring of images, and the sample that the last prediction started from
-    history_ = order + 1;
-    NoiseLevels levels = noise_levels(config, steps);
-    timesteps_ = std::move(levels.timesteps);
-    sigmas_ = std::move(levels.sigmas);
-    check_descending(config, sigmas_, timesteps_.size());
+    history_ = config.solver_order + 1;
+    sigmas_ = descending_levels(config, steps, timesteps_);
   }
 
   Estimate image_estimate(int call) const override {
-    const Level now(sigmas_.at(static_cast<size_t>(call)));
-    return image_of(config_.prediction, now.alpha, now.sigma);
+    return image_of(config_.prediction, Level(sigmas_.at(static_cast<size_t>(call))));
   }
 
  protected:
