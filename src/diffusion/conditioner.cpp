@@ -8,28 +8,27 @@
 namespace inkstone {
 namespace {
 
-// The guidance embedding for a model that was distilled with guidance: sin and cos of 1000
-// (guidance - 1) at falling frequencies (diffusers: pipelines/latent_consistency_models,
-// get_guidance_scale_embedding).
-void embed_guidance(float guidance, std::span<float> to) {
-  const size_t half = to.size() / 2;
-  for (size_t i = 0; i < half; ++i) {
-    const float angle =
-        1000 * (guidance - 1) * std::exp(-std::log(10000.0f) * static_cast<float>(i) / static_cast<float>(half - 1));
-    to[i] = std::sin(angle);
-    to[half + i] = std::cos(angle);
+// Cosines and sines of a number at frequencies that fall from 1 to about 1 / 10000: 10000^(-i / last).
+void embed(float number, float last, std::span<float> cosines, std::span<float> sines) {
+  for (size_t i = 0; i < cosines.size(); ++i) {
+    const float angle = number * std::exp(-std::log(10000.0f) * static_cast<float>(i) / last);
+    cosines[i] = std::cos(angle);
+    sines[i] = std::sin(angle);
   }
 }
 
-// One number of the image's size, as SDXL takes them: cosines, then sines, of it at falling
-// frequencies (diffusers: models/embeddings, get_timestep_embedding with flip_sin_to_cos, no shift).
+// The guidance embedding for a model that was distilled with guidance (diffusers:
+// pipelines/latent_consistency_models, get_guidance_scale_embedding).
+void embed_guidance(float guidance, std::span<float> to) {
+  const size_t half = to.size() / 2;
+  embed(1000 * (guidance - 1), static_cast<float>(half - 1), to.subspan(half, half), to.first(half));
+}
+
+// One number of the image's size, as SDXL takes them (diffusers: models/embeddings,
+// get_timestep_embedding with flip_sin_to_cos, no shift).
 void embed_number(float number, std::span<float> to) {
   const size_t half = to.size() / 2;
-  for (size_t i = 0; i < half; ++i) {
-    const float angle = number * std::exp(-std::log(10000.0f) * static_cast<float>(i) / static_cast<float>(half));
-    to[i] = std::cos(angle);
-    to[half + i] = std::sin(angle);
-  }
+  embed(number, static_cast<float>(half), to.first(half), to.subspan(half, half));
 }
 
 // What SDXL is told of an image beside its text: the pooled text, then the height and width that the

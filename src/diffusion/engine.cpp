@@ -78,7 +78,11 @@ void Engine::replace_plan(EnginePlan plan) {
 }
 
 void Engine::prepare(const ResolvedRequest& request, const std::function<void(const std::string&)>& on_component) {
-  const int chunks = prompts_of(request).chunks;
+  prepare_for(request, prompts_of(request).chunks, on_component);
+}
+
+void Engine::prepare_for(const ResolvedRequest& request, int chunks,
+                         const std::function<void(const std::string&)>& on_component) {
   if (!capacity_) replace_plan(planner_.plan(plan_key(request, chunks)));
   if (programs_.packs_in_turn()) return;  // when each component's turn comes
   std::string told;
@@ -109,12 +113,12 @@ const Tensor& Engine::encode_text(const PromptText& text, int clip_skip) {
 }
 
 Job Engine::start(ResolvedRequest resolved) {
-  prepare(resolved);
   Job job;
   job.request = std::move(resolved);
   const ResolvedRequest& request = job.request;
   const std::vector<float>& timesteps = request.scheduler->timesteps();
   job.prompts = prompts_of(request);
+  prepare_for(request, job.prompts.chunks, {});
   job.warnings = job.prompts.warnings;
   job.schedule = unet_schedule(request, request.evaluations(), job.prompts.chunks);
   // all texts, before it is the U-Net's turn

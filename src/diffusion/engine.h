@@ -61,6 +61,8 @@ class Engine {
  private:
   void replace_plan(EnginePlan plan);
   JobPrompts prompts_of(const ResolvedRequest& request) const;
+  void prepare_for(const ResolvedRequest& request, int chunks,
+                   const std::function<void(const std::string& component)>& on_component);
   void condition(Job& job);
 
   const Pipeline pipeline_;

@@ -44,8 +44,7 @@ class EditParser {
         add_text(at, 2);
         ++at;
       } else if (c == '(' || c == '[') {
-        INKSTONE_CHECK_USAGE(open_.size() < kMaxOpenBrackets, "more than ", kMaxOpenBrackets,
-                             " brackets are open at once: close them, or write \\( and \\[ for those that are text");
+        check_open_brackets(open_.size() + 1);
         open_.push_back({at, std::vector<EditText>(1)});
       } else if (c == ')' || c == ']') {
         if (!close(at) && has_bar_) return {};

@@ -8,9 +8,6 @@
 
 namespace inkstone {
 
-// So many brackets may be open at once. It bounds the depth of every tree of a prompt.
-inline constexpr size_t kMaxOpenBrackets = 100;
-
 struct EditedPrompt {
   std::vector<std::string> texts;  // distinct, in the order in which they come up
   std::vector<int> of_step;        // of each step the index in `texts`

@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
-#include "diffusion/prompt_editing.h"
 #include "diffusion/prompt_words.h"
 
 namespace inkstone {
@@ -14,11 +13,6 @@ namespace {
 
 constexpr double kRound = 1.1, kSquare = 1 / 1.1;
 constexpr char kBreak[] = "BREAK";
-
-void check_open(size_t open) {
-  INKSTONE_CHECK_USAGE(open <= kMaxOpenBrackets, "more than ", kMaxOpenBrackets,
-                       " brackets are open at once: close them, or write \\( and \\[ for those that are text");
-}
 
 float checked_weight(double weight, std::string_view text) {
   INKSTONE_CHECK_USAGE(std::abs(weight) <= kMaxWeight, "the weight of \"", shown(text.substr(0, 60)), "\" is beyond ",
@@ -89,7 +83,7 @@ class A1111Weights {
       case '(':
       case '[': {
         (c == '(' ? round_ : square_).push_back(found_.size());
-        check_open(round_.size() + square_.size());
+        check_open_brackets(round_.size() + square_.size());
         fresh_ = true;
         return 1;
       }
@@ -189,7 +183,7 @@ std::string without_escapes(std::string_view text) {
 }
 
 void add_comfy(std::string_view text, double weight, size_t depth, PromptPieces& to) {
-  check_open(depth);
+  check_open_brackets(depth);
   for (const ComfyItem& item : comfy_items(text)) {
     if (!item.bracket) {
       to.push_back({without_escapes(item.text), checked_weight(weight, item.text)});

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/error.h"
 #include "base/utf8.h"
 
 namespace inkstone {
@@ -30,6 +31,12 @@ bool letter_before(std::string_view text, size_t at) {
 }
 
 }  // namespace
+
+void check_open_brackets(size_t open) {
+  constexpr size_t kMost = 100;
+  INKSTONE_CHECK_USAGE(open <= kMost, "more than ", kMost,
+                       " brackets are open at once: close them, or write \\( and \\[ for those that are text");
+}
 
 size_t find_word(std::string_view text, std::string_view word, size_t from) {
   for (size_t at = text.find(word, from); at != text.npos; at = text.find(word, at + 1)) {

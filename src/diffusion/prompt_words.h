@@ -6,6 +6,10 @@
 
 namespace inkstone {
 
+// Throws UsageError where more brackets are open at once than may be. It bounds the depth of every
+// tree of a prompt.
+void check_open_brackets(size_t open);
+
 // Where `word` stands at or after `from`, with no letter, digit or underscore beside it; npos if nowhere. Of other
 // scripts, all but punctuation counts as a letter.
 size_t find_word(std::string_view text, std::string_view word, size_t from = 0);

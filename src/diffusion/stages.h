@@ -48,8 +48,8 @@ struct PipelineStage {
   bool shares_packed = false;
 };
 
-// A stage before the steps has one graph for all shapes, and those that read text take one chunk of it; stages whose results nothing reads are
-// left out. A shallow step's stage is "unet_shallow". `precision` decides the type of values that
+// A stage before the steps has one graph for all shapes; one that reads text takes a chunk of it.
+// Stages whose results nothing reads are left out. A shallow step's stage is "unet_shallow". `precision` decides the type of values that
 // are passed from stage to stage.
 std::vector<PipelineStage> stages_before_steps(const Pipeline& pipeline, Precision precision);
 // A text encoder's stage that stops before its last clip_skip - 1 layers.
