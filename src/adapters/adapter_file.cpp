@@ -7,6 +7,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/spelling.h"
 #include "base/utf8.h"
 
 namespace inkstone {
@@ -51,12 +52,10 @@ PeftSettings settings_of(const Checkpoint& checkpoint, const fs::path& path) {
 
 }  // namespace
 
-std::string first_few(const std::vector<std::string>& names) {
+std::string first_few(std::vector<std::string> names) {
   constexpr size_t kShown = 3;
-  std::string text;
-  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i ? ", " : "") + shown(names[i]);
-  if (names.size() > kShown) text += " and " + std::to_string(names.size() - kShown) + " more";
-  return text;
+  for (std::string& name : names) name = shown(name);
+  return listed(names, kShown);
 }
 
 const WeightView* LayerParts::find(Part part) const {

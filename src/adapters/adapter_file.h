@@ -66,6 +66,6 @@ class AdapterFile {
 };
 
 // "a, b, c and 17 more"
-std::string first_few(const std::vector<std::string>& names);
+std::string first_few(std::vector<std::string> names);
 
 }  // namespace inkstone

@@ -56,10 +56,11 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
   return best;
 }
 
-std::string listed(std::span<const std::string> words) {
+std::string listed(std::span<const std::string> words, size_t most) {
   std::string result;
-  for (const std::string& word : words) result += (result.empty() ? "" : ", ") + word;
-  return result;
+  for (const std::string& word : words.first(std::min(words.size(), most)))
+    result += (result.empty() ? "" : ", ") + word;
+  return words.size() > most ? result + " and " + std::to_string(words.size() - most) + " more" : result;
 }
 
 std::string range_rule(std::string_view kind, double min, double max) {

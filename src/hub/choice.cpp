@@ -31,12 +31,7 @@ std::vector<std::string> top_names(const HubListing& listing) {
   return {names.begin(), names.end()};
 }
 
-std::string some_of(std::vector<std::string> names) {
-  constexpr size_t kShown = 10;
-  const size_t more = names.size() > kShown ? names.size() - kShown : 0;
-  names.resize(names.size() - more);
-  return listed(names) + (more ? " and " + std::to_string(more) + " more" : "");
-}
+std::string some_of(const std::vector<std::string>& names) { return listed(names, 10); }
 
 void check_small(const HubFile& file, const std::string& model) {
   INKSTONE_CHECK(file.size <= kMostOfSmallFile, model, ": ", file.path, " has ", file.size, " bytes, at most ",
@@ -70,7 +65,7 @@ std::string why_no_weights(const HubListing& listing, const std::string& network
                              : variant == WeightVariant::kNone ? "the full weights (variant none)"
                                                                : "weights";
   return "its " + network + " has not " + wanted + " as safetensors, which alone are fetched (it has " +
-         some_of(std::move(there)) + ")";
+         some_of(there) + ")";
 }
 
 // Of the forms that are there the one to take: one that was downloaded before, fp16, the full one.

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/spelling.h"
 #include "hub/cache.h"
 #include "hub/id.h"
 
@@ -21,6 +22,8 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
+constexpr size_t kNamesShown = 10;
+
 std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code ignored;
@@ -28,13 +31,6 @@ std::vector<std::string> names_in(const fs::path& folder) {
     names.push_back(entry.path().filename().string() + (is_folder(entry.path()) ? "/" : ""));
   std::ranges::sort(names);
   return names;
-}
-
-std::string listed(const std::vector<std::string>& names) {
-  constexpr size_t kShown = 10;
-  std::string text;
-  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i ? ", " : "") + names[i];
-  return names.size() > kShown ? text + " and " + std::to_string(names.size() - kShown) + " more" : text;
 }
 
 // By its name; what it really is, its reader sees.
@@ -52,8 +48,8 @@ void check_layout(const fs::path& folder) {
   const std::vector<std::string> names = names_in(folder);
   INKSTONE_CHECK(!names.empty(), folder.string(), " is empty or cannot be listed; ", kWanted);
   const bool single = std::ranges::any_of(names, [](const std::string& name) { return is_checkpoint(name); });
-  fail(INKSTONE_HERE, {folder.string(), " has no model_index.json (it holds ", listed(names), "); ", kWanted,
-                       single ? "; name the file itself if it is the whole model" : ""});
+  fail(INKSTONE_HERE, {folder.string(), " has no model_index.json (it holds ", listed(names, kNamesShown), "); ",
+                       kWanted, single ? "; name the file itself if it is the whole model" : ""});
 }
 
 std::string way_to_get(const HubId& id) { return "get it with `inkstone pull " + id.text() + "`"; }

@@ -5,6 +5,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/spelling.h"
 #include "base/utf8.h"
 #include "weights/finite.h"
 #include "weights/names.h"
@@ -13,13 +14,10 @@ namespace inkstone {
 namespace {
 
 // "; 3 missing (a, b, c)"; nothing if the list is empty.
-std::string listed(const std::vector<std::string>& items, const char* what) {
+std::string listed_faults(const std::vector<std::string>& items, const char* what) {
   constexpr size_t kShown = 20;
   if (items.empty()) return "";
-  std::string text = "; " + std::to_string(items.size()) + " " + what + " (";
-  for (size_t i = 0; i < std::min(items.size(), kShown); ++i) text += (i ? ", " : "") + items[i];
-  if (items.size() > kShown) text += " and " + std::to_string(items.size() - kShown) + " more";
-  return text + ")";
+  return "; " + std::to_string(items.size()) + " " + what + " (" + listed(items, kShown) + ")";
 }
 
 }  // namespace
@@ -97,7 +95,8 @@ void Weights::bind(std::span<const WeightSpec> specs) {
   for (size_t i = 0; i < entries_.size(); ++i)
     if (!used[i] && !is_harmless_extra(entries_[i].view.name)) unused.push_back(shown(entries_[i].view.name));
   INKSTONE_CHECK(missing.empty() && misshapen.empty(), source_, ": the weights do not fit the model",
-                 listed(missing, "missing"), listed(misshapen, "misshapen"), listed(unused, "unused"));
+                 listed_faults(missing, "missing"), listed_faults(misshapen, "misshapen"),
+                 listed_faults(unused, "unused"));
 }
 
 const Weights::Entry& Weights::entry(const std::string& name) const {
