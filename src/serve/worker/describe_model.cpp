@@ -29,8 +29,11 @@ std::vector<fs::path> weight_files(const Pipeline& model) {
   if (!fs::is_directory(place)) return {place};
   const fs::path folder = whole ? place / "unet" : place;
   std::vector<fs::path> files;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".safetensors" && entry.is_regular_file()) files.push_back(entry.path());
+  for (const char* kind : {".safetensors", ".bin"}) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+      if (entry.path().extension() == kind && entry.is_regular_file()) files.push_back(entry.path());
+    if (!files.empty()) break;
+  }
   std::ranges::sort(files);
   return files;
 }
