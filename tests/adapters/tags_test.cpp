@@ -1,6 +1,7 @@
 #include "adapters/tags.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -51,7 +52,7 @@ TEST(AdapterTags, a_file_on_the_command_line_may_have_colons) {
 }
 
 TEST(AdapterTags, name_files_by_their_stems_and_never_paths) {
-  const fs::path folder = fs::temp_directory_path() / "inkstone_adapter_tags";
+  const fs::path folder = fs::temp_directory_path() / ("inkstone_tags_" + std::to_string(::getpid()));
   fs::remove_all(folder);
   fs::create_directories(folder / "below");
   for (const char* name : {"one.safetensors", "below/two.v1.safetensors", "two.safetensors", "below/one.txt"})

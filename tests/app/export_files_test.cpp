@@ -139,7 +139,7 @@ TEST_F(Export, leaves_the_folders_of_others_alone) {
 }
 
 TEST_F(Export, refuses_sizes_that_the_model_cannot_draw) {
-  for (const ImageSize size : {ImageSize{60, 64}, ImageSize{64, 0}}) {
+  for (const ImageSize size : {ImageSize{62, 64}, ImageSize{64, 0}}) {
     choice_.graphs.sizes = {size};
     EXPECT_THROW(run(), UsageError);
   }

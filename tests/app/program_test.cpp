@@ -243,7 +243,8 @@ TEST_F(Generate, json_is_one_object_with_everything) {
 TEST_F(Generate, warns_of_what_was_cut_from_the_prompt) {
   std::string words = "a fox";
   for (int i = 0; i < 100; ++i) words += " and a bee";
-  const Outcome outcome = program_.run({"generate", words + " on zebra", "--steps", "1", "--out", "x.png", "--json"});
+  const Outcome outcome = program_.run(
+      {"generate", words + " on zebra", "--prompt-syntax", "plain", "--steps", "1", "--out", "x.png", "--json"});
   ASSERT_EQ(outcome.code, 0) << outcome.error;
   EXPECT_THAT(outcome.error, AllOf(HasSubstr("warning: "), HasSubstr("on zebra\"")));
   EXPECT_THAT(std::string(parse_json(outcome.output, "output").at("warnings").at(0).as_string()),

@@ -5,17 +5,16 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <fstream>
 #include <functional>
 #include <thread>
 #include <vector>
 
 #include "base/error.h"
+#include "base/full_disk.h"
 
 namespace inkstone {
 namespace {
@@ -189,15 +188,8 @@ TEST_F(File, that_is_replaced_keeps_its_mode) {
 
 TEST_F(File, a_write_that_stops_in_the_middle_leaves_the_old_file_and_nothing_else) {
   write_file(folder_ / "a", bytes_of("old"));
-  rlimit had = {};
-  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &had), 0);
-  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  rlimit small = had;
-  small.rlim_cur = 5000;
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  const std::string error = error_of([&] { write_file(folder_ / "a", bytes_of(std::string(100000, 'x'))); });
-  ::setrlimit(RLIMIT_FSIZE, &had);
-  std::signal(SIGXFSZ, handler);
+  const std::string error =
+      on_a_full_disk([&] { return error_of([&] { write_file(folder_ / "a", bytes_of(std::string(100000, 'x'))); }); });
   EXPECT_THAT(error, HasSubstr("100000"));
   EXPECT_EQ(read_file(folder_ / "a", 10), "old");
   EXPECT_EQ(files_in(folder_), 1u);

@@ -1,6 +1,7 @@
 // Adapters of tiny-sd15 against diffusers' fuse_lora and LyCORIS. Goldens by tools/make_fixtures.py.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
@@ -250,7 +251,8 @@ class AdapterFiles : public testing::Test {
   static std::string q(const char* suffix) { return std::string(kQ) + suffix; }
   static std::string conv(const char* suffix) { return std::string(kConv) + suffix; }
 
-  const fs::path path_ = fs::temp_directory_path() / "inkstone_adapter_test.safetensors";
+  const fs::path path_ =
+      fs::temp_directory_path() / ("inkstone_adapter_" + std::to_string(::getpid()) + ".safetensors");
 };
 
 TEST_F(AdapterFiles, of_another_family_are_named_as_such) {

@@ -194,9 +194,9 @@ class Pull(unittest.TestCase):
 
     def test_another_pipeline_is_refused_before_its_weights(self):
         files = light_files()
-        files["model_index.json"] = files["model_index.json"].replace(b'"StableDiffusionPipeline"', b'"StableDiffusionXLPipeline"')
+        files["model_index.json"] = files["model_index.json"].replace(b'"StableDiffusionPipeline"', b'"StableDiffusionUpscalePipeline"')
         hub = self.start(files)
-        self.refused(r"org/name/model_index\.json: a StableDiffusionXLPipeline; this program runs StableDiffusionPipeline")
+        self.refused(r"org/name/model_index\.json: a StableDiffusionUpscalePipeline; this program runs StableDiffusionPipeline")
         self.assertEqual(len(hub.seen), 2)
         self.assertFalse(self.cache.exists())
 

@@ -4,15 +4,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <functional>
 #include <limits>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/full_disk.h"
 #include "weights/checkpoint.h"
 #include "weights/safetensors.h"
 
@@ -146,15 +145,9 @@ TEST_F(SafetensorsWriter, a_value_that_fp16_does_not_hold_is_named) {
 TEST_F(SafetensorsWriter, a_disk_that_is_full_leaves_the_old_file) {
   const WeightView one = view("w", {1}, {1});
   ASSERT_EQ(error({{"w", one}}), "written");
-  rlimit had = {};
-  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &had), 0);
-  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  rlimit small = had;
-  small.rlim_cur = 5000;
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  const std::string what = error({{"v", view("v", {10'000}, std::vector<float>(10'000))}});
-  ::setrlimit(RLIMIT_FSIZE, &had);
-  std::signal(SIGXFSZ, handler);
+  const std::string what = on_a_full_disk([&] {
+    return error({{"v", view("v", {10'000}, std::vector<float>(10'000))}});
+  });
   EXPECT_THAT(what, HasSubstr("cannot write " + file_.string()));
   EXPECT_EQ(files(), 1u);
   EXPECT_THAT(values_of("w"), ElementsAre(1));

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "weights/built_torch_file.h"
 #include "weights/checkpoint.h"
+#include "weights/error_of.h"
 
 namespace inkstone {
 namespace {
@@ -25,16 +26,6 @@ using testing::HasSubstr;
 using testing::Not;
 
 const fs::path kTorchFiles = fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/torch";
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_THAT(error.what(), Not(HasSubstr("\n")));
-    return error.what();
-  }
-  return "accepted";
-}
 
 std::string error_of_file(const std::string& name) {
   return error_of([&] { Checkpoint checkpoint(kTorchFiles / name); });

@@ -12,6 +12,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "weights/error_of.h"
 #include "weights/safetensors.h"
 
 namespace inkstone {
@@ -21,15 +22,6 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "accepted";
-}
 
 Weights made(std::vector<std::pair<std::string, Shape>> tensors) {
   std::vector<std::pair<std::string, Tensor>> filled;

@@ -53,6 +53,8 @@ Image striped(int width, int height, int first) {
 ImageRequest odd_request() {
   return {.prompt = "a fox \"in\" quotes\\ \n\t\x01\x7f \xf0\x9f\xa6\x8a",
           .negative_prompt = std::string("nul\0within", 10),
+          .prompt_syntax = "comfy",
+          .clip_skip = 2,
           .seed = UINT64_MAX,
           .steps = 37,
           .guidance_scale = std::nextafter(7.5f, 8.0f),
@@ -67,9 +69,25 @@ ImageRequest odd_request() {
 }
 
 ModelCard odd_card() {
-  ModelCard card{"demo", std::string(64, 'f'), int64_t{1} << 53 | 1, -1, "a print", 77, {}, {}};
-  card.traits = {
-      3, 1e-38f, 1, 2, 64, true, true, std::make_shared<const Json>(JsonObject{{"beta_start", 0.1 + 0.2}}), "a file"};
+  ModelCard card;
+  card.name = "demo";
+  card.hash = std::string(64, 'f');
+  card.parameters = int64_t{1} << 53 | 1;
+  card.created = -1;
+  card.fingerprint = "a print";
+  card.adapter_tags = "<lora:style:0.8>";
+  card.adapter_hashes = "style: 0123456789ab";
+  card.tokens = 75;
+  card.traits = {.steps = 3,
+                 .guidance_scale = 1e-38f,
+                 .width = 1,
+                 .height = 2,
+                 .size_multiple = 64,
+                 .distilled = true,
+                 .sdxl = true,
+                 .text_layers = 12,
+                 .scheduler = std::make_shared<const Json>(JsonObject{{"beta_start", 0.1 + 0.2}}),
+                 .scheduler_file = "a file"};
   card.limits = {9, INT64_MAX, 8, SIZE_MAX, false};
   return card;
 }
