@@ -132,8 +132,9 @@ int64_t check_lokr(const Fit& fit) {
 void check_ia3(const Fit& fit, const LayerParts& parts, const std::string& source) {
   const WeightView& view = fit.need(Part::kIa3);
   const auto on_input = parts.numbers.find(Part::kOnInput);
-  INKSTONE_CHECK(on_input != parts.numbers.end(), source, ": ", shown(view.name), " stands without its ",
-                 suffix_of(Part::kOnInput), ", which IA3 has; a whole model is no adapter");
+  INKSTONE_CHECK(on_input != parts.numbers.end(), source, ": ", shown(view.name),
+                 " is a weight, not a change of one (IA3's would have ", suffix_of(Part::kOnInput),
+                 " beside it): a whole model is no adapter; a U-Net is named with --unet");
   fit.expect(view, count(view.shape) == (on_input->second != 0 ? fit.matrix().channels() : fit.matrix().rows));
 }
 

@@ -59,6 +59,10 @@ void check_added(const Pipeline& m, const FileOf& file_of) {
   const UnetConfig& unet = m.unet_config;
   const int pooled = m.text_encoders.back().config.projection;
   const std::string file = file_of("unet", "config.json");
+  INKSTONE_CHECK(
+      pooled, file,
+      ": the U-Net is SDXL's (addition_embed_type), and this model has not SDXL's text encoders: name an SDXL "
+      "model with --model");
   INKSTONE_CHECK(unet.added != pooled + kNumbersOfRefiner * unet.added_time, file,
                  ": this is SDXL's refiner, which finishes what a base model began; it draws nothing by itself, and as "
                  "a second model it is not supported yet");

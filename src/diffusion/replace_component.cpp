@@ -83,6 +83,7 @@ TakeWeights replace_by_file(Pipeline& m, const std::string& component, const fs:
 
 void replace_component(Opening& opening, const std::string& component, const fs::path& path) {
   INKSTONE_CHECK(fs::exists(path), path.string(), ": no such file or folder");
+  if (component.starts_with("text_encoder")) encoder_of(opening.pipeline, component);  // throws if there is none
   const bool whole_model = fs::is_directory(path / component);
   const fs::path place = whole_model ? path / component : path;
   const TakeWeights take = fs::is_directory(place) ? replace_by_folder(opening.pipeline, component, place)

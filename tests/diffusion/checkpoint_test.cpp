@@ -232,12 +232,18 @@ TEST_F(Checkpoints, components_that_do_not_fit_are_refused_by_their_own_file) {
   wide.context = 96;
   write_tensors(other, random_weights({unet_graph(wide, {1, 2, 2})}, 8));
   EXPECT_THAT(opening_error(model, {{"unet", other}}), AllOf(HasSubstr("the U-Net takes 96"), HasSubstr("other.saf")));
+  UnetConfig xl = unet_;
+  xl.added_time = 256;
+  xl.added = 48 + 6 * xl.added_time;
+  write_tensors(other, random_weights({unet_graph(xl, {1, 2, 2})}, 8));
+  EXPECT_THAT(opening_error(model, {{"unet", other}}), HasSubstr("the U-Net is SDXL's"));
   VaeConfig deep = vae_;
   deep.latent = 16;
   write_tensors(other, random_weights({vae_decoder_graph(deep, 1, 1, 1), vae_encoder_graph(deep, 1, 8, 8)}, 8));
   EXPECT_THAT(opening_error(model, {{"vae", other}}), HasSubstr("other.safetensors: the VAE has 16 latent channels"));
   EXPECT_THAT(opening_error(model, {{"unet", other}}), HasSubstr("other.safetensors holds no unet"));
-  EXPECT_THAT(opening_error(model, {{"text_encoder_2", other}}), HasSubstr("holds no text_encoder_2"));
+  EXPECT_THAT(opening_error(model, {{"text_encoder_2", other}}),
+              HasSubstr("has no component \"text_encoder_2\" to replace"));
   EXPECT_THAT(opening_error(model, {{"vae", folder_ / "none"}}), HasSubstr("none: no such file or folder"));
 }
 
