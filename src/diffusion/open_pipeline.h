@@ -21,12 +21,13 @@ struct Opening {
   std::function<Weights(const std::string& component, std::span<const WeightSpec> specs)> weights;
   // Of components that are not there, unless they are replaced: what to say.
   std::map<std::string, std::string> missing;
+  ModelSettings told;  // by the file of the U-Net
   // What is to be decided of a pipeline with its weights.
   std::function<void(Pipeline& pipeline)> decide = [](Pipeline&) {};
 };
 
 Opening open_folder(const std::filesystem::path& folder);  // in diffusers' layout
-Opening open_checkpoint(const std::filesystem::path& file);
+Opening open_checkpoint(const std::filesystem::path& file, const ModelSettings& said = {});
 // Takes the component from a single file, or from a folder with its config.json, or from such a
 // folder in a model's folder. What the file does not say (the VAE's scaling factor, what a text
 // encoder's text is) stays as it was.

@@ -23,11 +23,17 @@ std::vector<WeightSpec> specs_of(std::initializer_list<Graph> graphs) {
 
 }  // namespace
 
-Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced) {
+Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced,
+                        const ModelSettings& said) {
   INKSTONE_CHECK(fs::exists(path), path.string(), ": no such file or folder");
-  Opening opening = fs::is_directory(path) ? open_folder(path) : open_checkpoint(path);
+  Opening opening = fs::is_directory(path) ? open_folder(path) : open_checkpoint(path, said);
   for (const auto& [component, file] : replaced) replace_component(opening, component, file);
-  return finish(std::move(opening));
+  Pipeline m = finish(std::move(opening));
+  apply(said, m.traits);
+  check_settings(said, m.traits);
+  if (std::string hint = prediction_hint(m.name(), m.traits); !hint.empty() && !said.prediction)
+    m.notes.push_back(std::move(hint));
+  return m;
 }
 
 namespace {
@@ -121,6 +127,7 @@ Pipeline finish(Opening opening) {
   add_component(opening, "vae", "AutoencoderKL",
                 {vae_decoder_graph(m.vae_config, 1, 1, 1), vae_encoder_graph(m.vae_config, 1, scale, scale)});
   opening.decide(m);
+  apply(opening.told, m.traits);
   set_sizes(m);
   return std::move(m);
 }

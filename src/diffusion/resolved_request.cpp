@@ -154,11 +154,23 @@ std::optional<Sampling> asked_sampling(const ImageRequest& request) {
   return sampling_of(*found.sampler, found.schedule);
 }
 
+// diffusers' other classes ignore it and draw another image.
+void check_zero_snr(const ModelTraits& model, SchedulerKind kind) {
+  const Json* said =
+      model.scheduler->is_object() ? model.scheduler->get_object().if_contains("rescale_betas_zero_snr") : nullptr;
+  if (!said || *said != Json(true) || takes_zero_snr(kind)) return;
+  throw RequestError::rule(
+      request_field(&ImageRequest::scheduler), name_of(kind),
+      fmt::format("one of {} with this model, whose noise schedule ends without signal (rescale_betas_zero_snr)",
+                  those_that([](SchedulerKind other) { return takes_zero_snr(other); })));
+}
+
 SchedulerConfig scheduler_of(const ImageRequest& request, const ModelTraits& model,
                              std::vector<std::string>& warnings) {
   const std::optional<Sampling> sampling = asked_sampling(request);
   SchedulerConfig config = scheduler_config(model, sampling ? name_of(sampling->kind) : "");
   if (sampling) warnings = sampling->warnings;
+  check_zero_snr(model, config.kind);
   const Schedule own = config.schedule;
   if (sampling && sampling->schedule) config.schedule = *sampling->schedule;
   set_schedule(request, own, config);

@@ -206,6 +206,23 @@ TEST(Resolve, default_is_the_models_own_schedule_and_the_request_is_nearer_than_
   EXPECT_EQ(resolve(plain.said(), model()).scheduler_config.schedule, Schedule::kDefault);
 }
 
+// Others ignore it in diffusers, and draw another image.
+TEST(Resolve, a_schedule_that_ends_without_signal_has_the_schedulers_that_know_it) {
+  ModelTraits traits = model();
+  traits.scheduler = std::make_shared<const Json>(parse_json(
+      R"({"_class_name": "EulerDiscreteScheduler", "rescale_betas_zero_snr": true, "prediction_type": "v_prediction"})",
+      "scheduler"));
+  for (const std::string& name : scheduler_names()) {
+    ImageRequest request;
+    request.scheduler = name;
+    if (takes_zero_snr(scheduler_kind(name))) {
+      EXPECT_TRUE(resolve(request, traits).scheduler_config.rescale_betas_zero_snr) << name;
+    } else {
+      EXPECT_THROW(resolve(request, traits), RequestError) << name;
+    }
+  }
+}
+
 TEST(Resolve, align_your_steps_has_a_table_for_sdxl) {
   ImageRequest request;
   request.schedule = "ays";
