@@ -213,6 +213,7 @@ ImageRequest ResolvedRequest::said() const {
   request.seed = seed;
   request.steps = steps;
   request.guidance_scale = guidance_scale;
+  request.guidance_rescale = guidance_rescale;
   request.scheduler = name_of(scheduler_config.kind);
   request.schedule = name_of(scheduler_config.schedule);
   request.karras = scheduler_config.schedule == Schedule::kKarras;
@@ -234,6 +235,7 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   result.seed = request.seed.value_or(result.seed);
   result.steps = request.steps.value_or(model.steps);
   result.guidance_scale = request.guidance_scale.value_or(model.guidance_scale);
+  result.guidance_rescale = request.guidance_rescale.value_or(result.guidance_rescale);
   result.width = request.width.value_or(model.width);
   result.height = request.height.value_or(model.height);
   result.cache_interval = request.cache_interval.value_or(result.cache_interval);

@@ -33,6 +33,7 @@ ImageRequest everything() {
   request.seed = UINT64_MAX;
   request.steps = 7;
   request.guidance_scale = 2.5f;
+  request.guidance_rescale = 0.75f;
   request.scheduler = "ddim";
   request.schedule = "trailing";
   request.karras = false;
@@ -82,7 +83,7 @@ TEST(RequestFields, json_has_what_is_set_by_diffusers_names) {
       request_json(everything()),
       parse_json(
           R"({"prompt": "a fox", "negative_prompt": "blurry", "prompt_syntax": "comfy", "clip_skip": 2, "seed": 18446744073709551615,
-              "num_inference_steps": 7, "guidance_scale": 2.5, "scheduler": "ddim", "schedule": "trailing", "karras": false, "eta": 0.25,
+              "num_inference_steps": 7, "guidance_scale": 2.5, "guidance_rescale": 0.75, "scheduler": "ddim", "schedule": "trailing", "karras": false, "eta": 0.25,
               "width": 192, "height": 64, "cache_interval": 3, "guidance_interval": [0.1, 0.8]})",
           "expected"));
 }
