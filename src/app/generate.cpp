@@ -80,6 +80,7 @@ std::string summary(const Session& session) {
                   schedule_text(request.scheduler_config.schedule), request.guidance_scale, request.seed);
   if (session.count > 1) text += fmt::format(" to {}", request.seed + static_cast<uint64_t>(session.count - 1));
   if (session.seed_drawn) text += " (drawn)";
+  if (const std::string few = few_step_text(session.loaded.model().traits); !few.empty()) text += " \u00b7 " + few;
   if (const std::string less = approximations_text(request); !less.empty()) text += " \u00b7 approximate: " + less;
   return text;
 }

@@ -10,6 +10,7 @@
 #include "adapters/tags.h"
 #include "base/error.h"
 #include "base/parallel.h"
+#include "diffusion/few_step.h"
 #include "diffusion/pipeline_adapters.h"
 #include "diffusion/request_fields.h"
 #include "hub/find_model.h"
@@ -55,6 +56,7 @@ ModelSettings settings_of(const Options& options) {
   ModelSettings said;
   if (options.prediction) said.prediction = find_prediction(*options.prediction);
   if (options.zero_snr) said.zero_snr = options.zero_snr == "on";
+  said.few_step = options.few_step;
   return said;
 }
 
@@ -66,6 +68,9 @@ Pipeline open_model(const Options& options) {
       Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced, settings_of(options));
   const AdapterSet set = adapters_of(options);
   if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0);
+  for (const MergedAdapter& adapter : model.adapters)
+    if (const auto what = few_step_of_name(adapter.name, "by an adapter's name"); what && !options.few_step)
+      apply(*what, /*with_scheduler=*/true, model.traits);
   return model;
 }
 

@@ -107,6 +107,11 @@ std::string plan_line(const EnginePlan& plan) {
                      plan.attention_slicing ? ", attention sliced" : "");
 }
 
+std::string few_step_text(const ModelTraits& traits) {
+  if (!traits.only_steps) return traits.few_step;
+  return fmt::format("{}, for {} {}", traits.few_step, traits.only_steps, traits.only_steps == 1 ? "step" : "steps");
+}
+
 std::string approximations_text(const ResolvedRequest& request) {
   std::string text;
   if (request.cache_interval > 1) text += fmt::format("of {} U-Net calls one is whole", request.cache_interval);
@@ -133,6 +138,7 @@ JsonObject model_json(const Loaded& loaded) {
                                   {"unet_strength", decimal(adapter.use.unet)},
                                   {"kinds", adapter.kinds}});
   return {{"name", loaded.name},
+          {"few_step", model.traits.few_step.empty() ? Json() : Json(few_step_text(model.traits))},
           {"notes", JsonArray(model.notes.begin(), model.notes.end())},
           {"adapters", std::move(adapters)},
           {"folder", model.path.string()},

@@ -31,6 +31,9 @@ const Family kFamilies[] = {
     {{{"cond_stage_model.model.", Naming::kOpenClip}}, false},          // SD 2.x
     {{{"conditioner.embedders.0.model.", Naming::kOpenClip}}, false}};  // SD-Turbo, and SDXL's refiner
 
+// Where SDXL's files have their first encoder: of one that is no SDXL's, only SD-Turbo has it there.
+constexpr std::string_view kPackingOfTurbo = "conditioner.embedders.0.model.";
+
 // The schedulers that diffusers' models of these families have.
 constexpr char kPndm[] = R"({"_class_name": "PNDMScheduler", "beta_schedule": "scaled_linear",
   "beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000, "prediction_type": "epsilon",
@@ -134,6 +137,8 @@ Opening open_checkpoint(const fs::path& path, const ModelSettings& said) {
     return text_weights(*file, family.texts[component == "text_encoder" ? 0 : 1], specs);
   };
   opening.told = settings_of(*file, source);
+  opening.title = title_of(*file);
+  opening.few_step_packing = !family.xl && family.texts.front().prefix == kPackingOfTurbo;
   // Of SD 2.x it is measured, because such files' metadata is often wrong after merging.
   if (is_sd2(family) && !file->has("v_pred")) opening.told.prediction.reset();
   opening.decide = [&family, source, prediction = said.prediction ? said.prediction : opening.told.prediction](

@@ -258,6 +258,10 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
     if (result.clip_skip > kPenultimate) result.warnings.push_back(no_clip_skip(result.clip_skip));
     result.clip_skip = 1;
   }
+  if (model.only_steps && result.steps != model.only_steps)
+    result.warnings.push_back(
+        fmt::format("this model is {}, which was made for {} {} and is run at {}: the image may be bad", model.few_step,
+                    model.only_steps, model.only_steps == 1 ? "step" : "steps", result.steps));
   result.scheduler = scheduler_for(result.scheduler_config, result.steps);
   result.prompt_schedule();
   result.negative_schedule();

@@ -123,8 +123,8 @@ void read_blocks(ConfigReader& r, UnetConfig& c) {
   c.depth.clear();
   c.up_depth.clear();
   for (size_t i = 0; i < levels; ++i) {
-    c.depth.push_back(down[i] ? depth[i] : std::vector{0});
-    c.up_depth.push_back(up[i] ? reversed[i] : std::vector{0});
+    c.depth.push_back(down[i] ? LayerDepths(depth[i]) : LayerDepths(0));
+    c.up_depth.push_back(up[i] ? LayerDepths(reversed[i]) : LayerDepths(0));
   }
   c.middle = !r.is_null("mid_block_type");
   const std::string middle = r.text("mid_block_type", "UNetMidBlock2DCrossAttn");
@@ -143,7 +143,8 @@ void read_blocks(ConfigReader& r, UnetConfig& c) {
 
 LayerDepths::LayerDepths(std::vector<int> each) : depths_(std::move(each)) {
   INKSTONE_CHECK(!depths_.empty(), "a level without layers");
-  if (std::ranges::count(depths_, depths_.front()) == std::ssize(depths_)) depths_.resize(1);
+  if (std::ranges::count(depths_, depths_.front()) == std::ssize(depths_))
+    depths_.erase(depths_.begin() + 1, depths_.end());
 }
 
 int LayerDepths::at(int layer) const {

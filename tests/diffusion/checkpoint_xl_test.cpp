@@ -158,6 +158,26 @@ TEST_F(XlCheckpoints, markers_say_what_it_predicts_and_where_its_noise_ends) {
   EXPECT_THROW(opened({}, {.zero_snr = true}), UsageError);
 }
 
+TEST_F(XlCheckpoints, that_draw_in_few_steps_are_known_by_name_or_metadata_or_by_the_caller) {
+  const auto named = [&](const char* name, const ModelSettings& said = {}) {
+    const fs::path file = folder_ / (std::string(name) + ".safetensors");
+    write_tensors(file, single());
+    return Pipeline::open(file, {}, said).traits;
+  };
+  EXPECT_EQ(named("sdxl_lightning_2step").steps, 2);
+  EXPECT_EQ(named("sdxl_lightning_2step").only_steps, 2);
+  EXPECT_EQ(scheduler_config(named("sdxl_turbo")).kind, SchedulerKind::kEulerAncestral);
+  EXPECT_EQ(named("sdxl_turbo", {.few_step = "none"}).steps, 20);
+  EXPECT_EQ(named("fox", {.few_step = "lightning:8"}).few_step, "Lightning by --few-step");
+  EXPECT_EQ(named("fox").few_step, "");
+  // A U-Net of such a name in another model, whose own scheduler is not made for it.
+  const fs::path unet = folder_ / "sdxl_lightning_4step_unet.safetensors";
+  write_tensors(unet, ldm_unet(denoiser_, unet_));
+  const ModelTraits traits = Pipeline::open(write_folder(), {{"unet", unet}}).traits;
+  EXPECT_EQ(traits.steps, 4);
+  EXPECT_EQ(scheduler_config(traits).spacing, TimestepSpacing::kTrailing);
+}
+
 TEST_F(XlCheckpoints, a_unet_in_place_of_the_own_brings_its_markers) {
   const fs::path model = write_folder(), unet = folder_ / "v.safetensors";
   FileTensors tensors = ldm_unet(denoiser_, unet_);
