@@ -151,6 +151,8 @@ void set_few_steps(Opening& opening) {
   if (opening.said.few_step) what = few_step_of_flag(*opening.said.few_step);
   const bool with_scheduler = !own || !opening.has_own_scheduler || opening.said.few_step;
   if (what) apply(*what, with_scheduler, m.traits);
+  if (const int pixels = what && what->kind && with_scheduler ? what->kind->pixels : 0)
+    m.unet_config.sample_width = m.unet_config.sample_height = pixels / m.vae_scale();
   m.traits.steps = opening.steps.value_or(m.traits.steps);
   m.traits.guidance_scale = opening.guidance_scale.value_or(m.traits.guidance_scale);
 }

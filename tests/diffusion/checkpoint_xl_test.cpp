@@ -177,6 +177,7 @@ TEST_F(XlCheckpoints, that_draw_in_few_steps_are_known_by_name_or_metadata_or_by
   EXPECT_EQ(named("sdxl_lightning_2step").steps, 2);
   EXPECT_EQ(named("sdxl_lightning_2step").only_steps, 2);
   EXPECT_EQ(scheduler_config(named("sdxl_turbo")).kind, SchedulerKind::kEulerAncestral);
+  EXPECT_EQ(named("sdxl_turbo").width, 512);
   EXPECT_EQ(named("sdxl_turbo", {.few_step = "none"}).steps, 20);
   EXPECT_EQ(named("fox", {.few_step = "lightning:8"}).few_step, "Lightning by --few-step");
   EXPECT_EQ(named("fox").few_step, "");
