@@ -51,7 +51,8 @@ constexpr char kDdimOfV[] = R"({"_class_name": "DDIMScheduler", "beta_schedule":
   "set_alpha_to_one": false, "clip_sample": false, "steps_offset": 1})";
 constexpr char kEuler[] = R"({"_class_name": "EulerDiscreteScheduler", "beta_schedule": "scaled_linear",
   "beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000, "prediction_type": "epsilon",
-  "interpolation_type": "linear", "timestep_spacing": "leading", "steps_offset": 1})";
+  "interpolation_type": "linear", "timestep_spacing": "leading", "steps_offset": 1, "clip_sample": false,
+  "set_alpha_to_one": false, "skip_prk_steps": true})";
 constexpr int kPixels = 512, kPixelsOfV = 768, kPixelsOfXl = 1024;  // that the families were trained on
 constexpr int64_t kMaxWidth = 1 << 16;
 constexpr float kScalingOfXl = 0.13025f;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/spelling.h"
@@ -11,11 +12,12 @@
 namespace inkstone {
 namespace {
 
-constexpr const char* kNetworks[] = {"text_encoder", "unet", "vae"};
-constexpr const char* kWantedAlways[] = {"text_encoder/config.json", "unet/config.json", "vae/config.json",
-                                         "scheduler/scheduler_config.json"};
+constexpr const char* kNetworks[] = {"unet", "vae"};
+constexpr const char* kWantedAlways[] = {"unet/config.json", "vae/config.json", "scheduler/scheduler_config.json"};
 constexpr const char* kGeneration = "generation_config.json";
-constexpr const char* kSecondConfig = "text_encoder_2/config.json";  // SDXL
+constexpr std::pair<const char*, const char*> kTextEncoders[] = {{"text_encoder", "tokenizer/"},
+                                                                 {"text_encoder_2", "tokenizer_2/"}};
+constexpr const char* kSecondConfig = "text_encoder_2/config.json";
 constexpr const char* kOfTokenizer[] = {
     "tokenizer.json",          "vocab.json",       "merges.txt", "tokenizer_config.json",
     "special_tokens_map.json", "added_tokens.json"};
@@ -119,13 +121,19 @@ ModelFiles choose_files(const HubListing& listing, const std::string& model, Wei
     add_small(files, *file, model);
   }
   if (const HubFile* file = listing.find(kGeneration)) add_small(files, *file, model);
-  add_tokenizer(files, listing, model, "tokenizer/");
-  for (const char* network : kNetworks) choose_weights(files, listing, model, network, variant, is_here);
-  if (const HubFile* file = listing.find(kSecondConfig)) {
+  // SDXL has two text encoders, its refiner the second alone.
+  for (const auto& [encoder, tokenizer] : kTextEncoders) {
+    const std::string path = std::string(encoder) + "/config.json";
+    const HubFile* file = listing.find(path);
+    const bool first = &encoder == &kTextEncoders[0].first;
+    INKSTONE_CHECK(file || !first || listing.find(kSecondConfig), model, " has no ", path, " (it has ",
+                   some_of(top_names(listing)), ")");
+    if (!file) continue;
     add_small(files, *file, model);
-    add_tokenizer(files, listing, model, "tokenizer_2/");
-    choose_weights(files, listing, model, "text_encoder_2", variant, is_here);
+    add_tokenizer(files, listing, model, tokenizer);
+    choose_weights(files, listing, model, encoder, variant, is_here);
   }
+  for (const char* network : kNetworks) choose_weights(files, listing, model, network, variant, is_here);
   return files;
 }
 

@@ -92,6 +92,14 @@ TEST(Choice, the_second_text_encoder_of_sdxl_comes_with_its_tokenizer) {
   EXPECT_THAT(paths(files.weights), testing::Contains("text_encoder_2/model.fp16.safetensors"));
   EXPECT_THAT(paths(files.small), testing::IsSupersetOf({"text_encoder_2/config.json", "tokenizer_2/vocab.json",
                                                          "tokenizer_2/merges.txt"}));
+  // SDXL's refiner has the second alone.
+  HubListing refiner = listing;
+  for (const char* path : {"text_encoder/config.json", "text_encoder/model.fp16.safetensors",
+                           "text_encoder/model.safetensors", "tokenizer/vocab.json", "tokenizer/merges.txt"})
+    remove(refiner, path);
+  EXPECT_THAT(paths(choose_files(refiner, "O/N", WeightVariant::kAuto, kNothingHere).weights),
+              ElementsAre("text_encoder_2/model.fp16.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors",
+                          "vae/diffusion_pytorch_model.fp16.safetensors"));
   remove(listing, "tokenizer_2/merges.txt");
   EXPECT_THAT(error_of(listing), HasSubstr("has neither tokenizer_2/tokenizer.json nor"));
 }
