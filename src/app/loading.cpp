@@ -87,6 +87,8 @@ Loaded load(const Options& options) {
   if (options.refiner) {
     INKSTONE_CHECK_USAGE(loaded.model().traits.sdxl, "--refiner ", *options.refiner, ": ", loaded.model().path.string(),
                          " is no SDXL model, and only their latents are what a refiner goes on with");
+    INKSTONE_CHECK_USAGE(!options.compiled, "--refiner and --compiled ", *options.compiled,
+                         ": the compiled files are of one model; leave one of the two out");
     loaded.refiner =
         std::make_unique<Engine>(Pipeline::open_refiner(find_model(*options.refiner)), engine_options(options));
     loaded.refiner_start = options.refiner_start.value_or(kRefinerStart);
