@@ -96,10 +96,11 @@ std::vector<std::string> asked_warnings(const Session& session) {
 
 void report_loaded(const Session& session) {
   const Loaded& loaded = session.loaded;
-  session.console.detail(fmt::format("model      {} ({})\n{}{}device     {}\nprecision  {}\nmemory     {}", loaded.name,
-                                     loaded.model().path.string(), components_table(loaded.model()),
-                                     adapters_table(loaded.model()), device_text(loaded.engine->backend().info()),
-                                     name_of(session.plan.precision), plan_line(session.plan)));
+  session.console.detail(fmt::format("model      {} ({})\n{}{}{}device     {}\nprecision  {}\nmemory     {}",
+                                     loaded.name, loaded.model().path.string(), components_table(loaded.model()),
+                                     adapters_table(loaded.model()), embeddings_table(loaded.model()),
+                                     device_text(loaded.engine->backend().info()), name_of(session.plan.precision),
+                                     plan_line(session.plan)));
   session.console.detail("memory, in detail\n" + plan_table(session.plan));
   session.console.say(summary(session));
   for (const std::string& reason : session.plan.reasons) session.console.say("given up: " + reason);
@@ -131,9 +132,10 @@ ImageFile draw(const Session& session, const ImageOutput& output, int number, Pr
   const ResolvedRequest request = request_of(session, number);
   Generated generated = generate(*session.loaded.engine, request, progress.callbacks(number + 1, request.steps));
   progress.clear();
-  WrittenImage file = output.write(
-      generated.image, parameters_text(request, session.loaded.name, adapter_texts(session.loaded.model().adapters)),
-      request.prompt, request.seed);
+  AdapterTexts adapters = adapter_texts(session.loaded.model().adapters);
+  adapters.embedding_hashes = generated.embedding_hashes;
+  WrittenImage file = output.write(generated.image, parameters_text(request, session.loaded.name, adapters),
+                                   request.prompt, request.seed);
   return {std::move(file), request.prompt, request.seed, generated.times, std::move(generated.warnings)};
 }
 

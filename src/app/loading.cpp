@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "diffusion/pipeline_adapters.h"
+#include "diffusion/pipeline_embeddings.h"
 #include "diffusion/request_fields.h"
 #include "hub/find_model.h"
 
@@ -58,6 +59,7 @@ Pipeline open_model(const Options& options) {
   Pipeline model = Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced);
   const AdapterSet set = adapters_of(options);
   if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0);
+  load_embeddings(model, {options.embeddings.value_or(std::vector<std::string>{}), options.embedding_dir.value_or("")});
   return model;
 }
 

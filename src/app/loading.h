@@ -22,7 +22,7 @@ struct Loaded {
 // Of --lora, in their order. Throws UsageError for a strength that is none.
 AdapterSet adapters_of(const Options& options);
 
-// The model that the options name, with what they replace of it, and the adapters merged.
+// The model that the options name, with what they replace of it, the adapters merged, and its embeddings.
 Pipeline open_model(const Options& options);
 
 Loaded load(const Options& options);

@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "diffusion/pipeline_embeddings.h"
+
 namespace inkstone {
 namespace {
 
@@ -20,6 +22,7 @@ Generated generate(Engine& engine, const ResolvedRequest& request, const Progres
   const auto encoding = Clock::now();
   Job job = engine.start(request);
   made.warnings = job.warnings;
+  made.embedding_hashes = embedding_hashes(engine.pipeline(), job.prompts.embeddings);
   made.times.text_encoder = seconds_since(encoding);
 
   if (progress.denoising) progress.denoising();

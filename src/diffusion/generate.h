@@ -23,6 +23,7 @@ struct Generated {
   Image image;
   StageTimes times;
   std::vector<std::string> warnings;
+  std::string embedding_hashes;  // AdapterTexts'
 };
 
 Generated generate(Engine& engine, const ResolvedRequest& request, const Progress& progress = {});

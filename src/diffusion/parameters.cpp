@@ -57,6 +57,7 @@ std::string parameters_text(const ResolvedRequest& request, const std::string& m
     if (field.infotext && value_text(field, said) != value_text(field, usual))
       text += fmt::format(", {}: {}", field.infotext, quoted(value_text(field, said)));
   if (!adapters.hashes.empty()) text += ", Lora hashes: " + json_quoted(adapters.hashes);
+  if (!adapters.embedding_hashes.empty()) text += ", TI hashes: " + json_quoted(adapters.embedding_hashes);
   return text + fmt::format(", Model: {}, Version: inkstone {}", quoted(model_name), kVersion);
 }
 

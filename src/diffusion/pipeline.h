@@ -11,6 +11,7 @@
 
 #include "adapters/adapter_set.h"
 #include "base/json_fwd.h"
+#include "diffusion/embedding_table.h"
 #include "diffusion/model_traits.h"
 #include "diffusion/tokenizer.h"
 #include "models/config.h"
@@ -33,6 +34,15 @@ struct TextEncoder {
   std::string component;  // "text_encoder", "text_encoder_2"
   ClipConfig config;
   std::unique_ptr<Tokenizer> tokenizer;
+  EmbeddingTable embeddings{};  // pipeline_embeddings.h
+
+  PromptReader reader() const { return {*tokenizer, &embeddings, config.end_is_largest}; }
+};
+
+struct Embedding {  // a textual inversion
+  std::string path, name, hash;
+  int64_t vectors = 0, width = 0;  // width: of all text encoders together
+  std::string skipped;             // why it is not used, without the path; "": it is
 };
 
 struct Pipeline {
@@ -45,6 +55,7 @@ struct Pipeline {
   ModelTraits traits;                   // what requests depend on
   std::vector<Component> components;    // in the order they run
   std::vector<MergedAdapter> adapters;  // what the weights have merged (pipeline_adapters.h)
+  std::vector<Embedding> embeddings;    // by the numbers that the text encoders' tables have
 
   // `replaced`: files or folders that stand in for components, by name ("vae").
   static Pipeline open(const std::filesystem::path& path,
