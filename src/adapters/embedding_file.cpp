@@ -91,8 +91,9 @@ EmbeddingFile read_embedding(const fs::path& path) {
   for (const WeightView* view : vectors_of(tensors, file.path)) {
     file.sets.push_back(set_of(*view, file.path));
     if (file.sets.back().encoder.empty() && is_token(view->name)) file.token = view->name;
-    INKSTONE_CHECK(file.sets.back().count == file.sets.front().count, file.path, ": the sets of the text encoders have ",
-                   file.sets.front().count, " and ", file.sets.back().count, " vectors");
+    INKSTONE_CHECK(file.sets.back().count == file.sets.front().count, file.path,
+                   ": the sets of the text encoders have ", file.sets.front().count, " and ", file.sets.back().count,
+                   " vectors");
   }
   file.hash = hash_of(path);
   return file;

@@ -88,8 +88,8 @@ class Lister {
     if (model_.embeddings.empty()) return;
     graph = clip_graph(encoder.config, 1, ClipInput::kVectors);
     inputs = own_inputs(graph);
-    add(encoder.component + "_of_vectors", encoder.component, std::move(graph), std::move(inputs), std::move(outputs))
-        .component = encoder.component;
+    const std::string name = encoder.component + kOfVectors;
+    add(name, name, std::move(graph), std::move(inputs), std::move(outputs)).component = encoder.component;
   }
 
   void add_unet_part(ConditioningPart part) {

@@ -16,9 +16,9 @@ namespace inkstone {
 
 struct PromptToken {
   int32_t id = 0;
-  int ids = 1;                       // so many from `id` on: of an embedding its vectors, which follow one another
+  int ids = 1;                        // so many from `id` on: of an embedding its vectors, which follow one another
   std::optional<size_t> embedding{};  // by its number
-  size_t at = 0;                     // where in the text it begins
+  size_t at = 0;                      // where in the text it begins
 };
 
 class EmbeddingTable {

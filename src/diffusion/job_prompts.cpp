@@ -93,7 +93,8 @@ JobPrompts job_prompts(const ResolvedRequest& request, const Pipeline& pipeline,
   PromptCollector collector(request, pipeline, max_chunks);
   const bool none = pipeline.zeros_for_no_negative && request.negative_prompt.empty();
   if (request.guided) collector.add(request.negative_schedule(), &ImageRequest::negative_prompt, none);
-  collector.add(request.prompt_schedule(), &ImageRequest::prompt, false);
+  for (const WeightedSchedule& part : request.prompt_schedules())
+    collector.add(part.schedule, &ImageRequest::prompt, false);
   return std::move(collector).prompts();
 }
 

@@ -77,7 +77,8 @@ class EmbeddingLoader {
   }
 
   void skip(const fs::path& path, std::string why) {
-    if (const std::string place = path.string(); why.starts_with(place)) why.replace(0, place.size(), path.filename().string());
+    if (const std::string place = path.string(); why.starts_with(place))
+      why.replace(0, place.size(), path.filename().string());
     skipped_.push_back({path.string(), path.stem().string(), "", 0, 0, std::move(why)});
   }
 
@@ -101,7 +102,8 @@ std::vector<fs::path> files_below(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
   INKSTONE_CHECK_USAGE(fs::is_directory(folder, error), "--embedding-dir ", folder.string(), ": no such folder");
-  constexpr auto kOptions = fs::directory_options::follow_directory_symlink | fs::directory_options::skip_permission_denied;
+  constexpr auto kOptions =
+      fs::directory_options::follow_directory_symlink | fs::directory_options::skip_permission_denied;
   for (fs::recursive_directory_iterator at(folder, kOptions, error), end; !error && at != end; at.increment(error)) {
     std::error_code none;
     for (const char* extension : {".safetensors", ".pt", ".bin"})

@@ -27,9 +27,9 @@ TEST(EmbeddingForms, are_all_read) {
     const char *file, *token;
     int64_t vectors;
   };
-  for (const auto& [name, token, vectors] : {Row{"mark.pt", "", 3}, Row{"dict.pt", "", 2}, Row{"toy.bin", "<toy>", 1},
-                                             Row{"style.safetensors", "", 2}, Row{"plain.safetensors", "", 1},
-                                             Row{"bee_toy.safetensors", "<bee toy>", 2}}) {
+  for (const auto& [name, token, vectors] :
+       {Row{"mark.pt", "", 3}, Row{"dict.pt", "", 2}, Row{"toy.bin", "<toy>", 1}, Row{"style.safetensors", "", 2},
+        Row{"plain.safetensors", "", 1}, Row{"bee_toy.safetensors", "<bee toy>", 2}}) {
     const EmbeddingFile file = read_embedding(kStored / name);
     EXPECT_EQ(file.name, fs::path(name).stem());
     EXPECT_EQ(file.token, token) << name;
@@ -123,10 +123,15 @@ TEST_F(EmbeddingFiles, whose_header_lies_are_refused) {
   };
   write_header(one("[1,4]", "[0,16]"), 16);
   EXPECT_EQ(error(), "none");
-  for (const auto& [shape, offsets] :
-       {std::pair("[1,4]", "[0,12]"), {"[1,4]", "[0,20]"}, {"[1,4]", "[4,20]"}, {"[1,4]", "[16,0]"},
-        {"[75,4611686018427387904]", "[0,16]"}, {"[4611686018427387904,4]", "[0,16]"}, {"[-1,4]", "[0,16]"},
-        {"[1,1e30]", "[0,16]"}, {"[1,4]", "[0,18446744073709551615]"}}) {
+  for (const auto& [shape, offsets] : {std::pair("[1,4]", "[0,12]"),
+                                       {"[1,4]", "[0,20]"},
+                                       {"[1,4]", "[4,20]"},
+                                       {"[1,4]", "[16,0]"},
+                                       {"[75,4611686018427387904]", "[0,16]"},
+                                       {"[4611686018427387904,4]", "[0,16]"},
+                                       {"[-1,4]", "[0,16]"},
+                                       {"[1,1e30]", "[0,16]"},
+                                       {"[1,4]", "[0,18446744073709551615]"}}) {
     write_header(one(shape, offsets), 16);
     EXPECT_NE(error(), "none") << shape << offsets;
   }

@@ -27,7 +27,8 @@ class Adapted : public testing::Test {
 
   Outcome generate(const std::string& prompt, std::vector<std::string> more, const std::string& out = "x.png") {
     std::vector<std::string> arguments{"generate", prompt, "--model", (kFixtures / "models" / "tiny-sd15").string(),
-                                       "--seed", "1", "--steps", "2", "--out", out};
+                                       "--seed",   "1",    "--steps", "2",
+                                       "--out",    out};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return program_.run(arguments);
   }
@@ -91,8 +92,11 @@ TEST_F(Adapted, a_tag_is_text_without_a_folder_and_wrong_ones_are_named) {
 TEST_F(Adapted, all_images_of_a_command_have_one_set) {
   program_.folder.write("same.txt", "a fox<lora:style:0.7>\na bee<lora:style:0.7>\n");
   program_.folder.write("other.txt", "a fox<lora:style:0.7>\na bee\n");
-  const std::vector<std::string> rest{"--model", (kFixtures / "models" / "tiny-sd15").string(), "--steps", "1",
-                                      "--lora-dir", "loras", "--out", "made/", "--seed", "1"};
+  const std::vector<std::string> rest{"--model",    (kFixtures / "models" / "tiny-sd15").string(),
+                                      "--steps",    "1",
+                                      "--lora-dir", "loras",
+                                      "--out",      "made/",
+                                      "--seed",     "1"};
   std::vector<std::string> arguments{"generate", "--prompts", "same.txt"};
   arguments.insert(arguments.end(), rest.begin(), rest.end());
   EXPECT_EQ(program_.run(arguments).code, 0);
@@ -108,8 +112,9 @@ TEST_F(Adapted, a_config_file_and_info_have_them_too) {
                                              (kFixtures / "embeddings").string() + "\"\n");
   const DecodedPng by_file = drawn("a fox", {"--config", "inkstone.toml"});
   EXPECT_EQ(by_file.image.rgb, drawn("a fox", {"--lora", "loras/style.safetensors:0.7"}).image.rgb);
-  const Outcome info = program_.run({"info", (kFixtures / "models" / "tiny-sd15").string(), "--lora",
-                                     "loras/style.safetensors", "--embedding", (kFixtures / "embeddings" / "mark.pt").string()});
+  const Outcome info =
+      program_.run({"info", (kFixtures / "models" / "tiny-sd15").string(), "--lora", "loras/style.safetensors",
+                    "--embedding", (kFixtures / "embeddings" / "mark.pt").string()});
   EXPECT_EQ(info.code, 0) << info.error;
   EXPECT_THAT(info.output, AllOf(HasSubstr("style"), HasSubstr("owned weights"), HasSubstr("mark")));
 }
@@ -119,8 +124,9 @@ TEST_F(Adapted, an_embedding_is_drawn_by_its_name_and_stands_in_the_parameters) 
   const DecodedPng with = drawn("a (mark:1.2)", {"--embedding-dir", folder}), without = drawn("a (mark:1.2)", {});
   EXPECT_NE(with.image.rgb, without.image.rgb);
   EXPECT_EQ(drawn("a (mark:1.2)", {"--embedding", folder + "/mark.pt"}).image.rgb, with.image.rgb);
-  EXPECT_EQ(drawn("(a:1) (embedding:mark:1.2)", {"--embedding", folder + "/mark.pt", "--prompt-syntax", "comfy"}).image.width,
-            with.image.width);
+  EXPECT_EQ(
+      drawn("(a:1) (embedding:mark:1.2)", {"--embedding", folder + "/mark.pt", "--prompt-syntax", "comfy"}).image.width,
+      with.image.width);
   EXPECT_THAT(parameters(with), HasSubstr(", TI hashes: \"mark: "));
   EXPECT_THAT(parameters(without), Not(HasSubstr("TI hashes")));
   drawn("a xl", {"--embedding-dir", folder});

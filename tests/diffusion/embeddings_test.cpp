@@ -113,8 +113,7 @@ TEST_P(EmbeddingGoldens, the_web_uis_matching_weights_and_chunks) {
 INSTANTIATE_TEST_SUITE_P(Devices, EmbeddingGoldens, testing::Values("reference", "cpu"));
 
 TEST(Embeddings, prompts_that_name_none_give_the_same_bytes) {
-  Engine plain = engine_of(model("tiny-sd15", {})),
-         with = engine_of(model("tiny-sd15", {{}, kEmbeddings.string()}));
+  Engine plain = engine_of(model("tiny-sd15", {})), with = engine_of(model("tiny-sd15", {{}, kEmbeddings.string()}));
   for (const char* prompt : {"a red fox", "a (bee:1.2), marks"}) {
     const PromptText text = text_of(prompt, PromptSyntax::kA1111);
     EXPECT_EQ(apart(with.encode_text(text), plain.encode_text(text)), 0) << prompt;
@@ -181,8 +180,8 @@ TEST(Embeddings, an_image_says_which_it_used) {
   request.steps = 1;
   const Generated made = generate(engine, engine.resolve(request));
   const auto hash = [&](const std::string& name) { return read_embedding(file(name)).hash.substr(0, 12); };
-  const std::string hashes = "mark: " + hash("mark.pt") + ", style: " + hash("style.safetensors") +
-                             ", toy: " + hash("toy.bin");
+  const std::string hashes =
+      "mark: " + hash("mark.pt") + ", style: " + hash("style.safetensors") + ", toy: " + hash("toy.bin");
   EXPECT_EQ(made.embedding_hashes, hashes);
   AdapterTexts texts;
   texts.embedding_hashes = made.embedding_hashes;
@@ -197,8 +196,9 @@ TEST(Embeddings, a_prompt_that_names_one_that_is_not_used_is_told) {
     request.prompt_syntax = syntax;
     return engine.start(engine.resolve(request)).warnings;
   };
-  EXPECT_THAT(warnings("a red xl", "a1111"),
-              ElementsAre(HasSubstr("the embedding xl, which the prompt names, is not used: xl.safetensors: made for")));
+  EXPECT_THAT(
+      warnings("a red xl", "a1111"),
+      ElementsAre(HasSubstr("the embedding xl, which the prompt names, is not used: xl.safetensors: made for")));
   EXPECT_THAT(warnings("embedding:styl fox", "comfy"),
               ElementsAre("embedding:styl in the prompt is left out: no embedding has this name; did you mean style?"));
   EXPECT_TRUE(warnings("embedding:style, fox", "comfy").empty());

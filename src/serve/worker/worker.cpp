@@ -160,9 +160,11 @@ void Worker::check_model() const {
 
 // So that the seconds of a step are those of its work.
 void Worker::compile(const std::vector<Job*>& jobs) {
-  std::map<UnetEvaluation, int> alike;
-  for (const Job* job : jobs) ++alike[job->next()];
-  for (const auto& [evaluation, count] : alike) {
+  std::map<std::pair<size_t, UnetEvaluation>, int> alike;  // by pass
+  for (const Job* job : jobs)
+    for (size_t pass = 0; pass < job->passes(); ++pass) ++alike[{pass, job->next(pass)}];
+  for (const auto& [run, count] : alike) {
+    const UnetEvaluation& evaluation = run.second;
     const ResolvedRequest& request = jobs[0]->request;
     engine_.programs().step_for({std::min(count, jobs_in_step_), evaluation.cfg_copies, request.width, request.height,
                                  evaluation.part, evaluation.chunks});

@@ -136,7 +136,7 @@ TEST(A1111, what_is_not_here_is_refused_with_its_names) {
            {R"({"refiner_checkpoint": "x"})", 422, "refiner_checkpoint"},
            {R"({"s_noise": 0.5})", 422, "s_noise"},
            {R"({"override_settings": {"CLIP_stop_at_last_layers": 0}})", 400, "CLIP_stop_at_last_layers"},
-           {R"({"prompt": "a AND b"})", 400, "AND"},
+           {R"({"prompt": "a AND b:9999"})", 400, "the weight of"},
            {R"({"override_settings": {"sd_model_checkpoint": "other"}})", 404, "there is \"demo [aaaaaaaaaa]\""},
            {R"({"override_settings": 3})", 400, "an object"},
            {R"({"sampler_name": "Nope"})", 404, "Sampler not found"},
