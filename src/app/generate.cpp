@@ -80,6 +80,7 @@ std::string summary(const Session& session) {
                   schedule_text(request.scheduler_config.schedule), request.guidance_scale, request.seed);
   if (session.count > 1) text += fmt::format(" to {}", request.seed + static_cast<uint64_t>(session.count - 1));
   if (session.seed_drawn) text += " (drawn)";
+  if (const std::string few = few_step_text(session.loaded.model().traits); !few.empty()) text += " \u00b7 " + few;
   if (const std::string less = approximations_text(request); !less.empty()) text += " \u00b7 approximate: " + less;
   return text;
 }
@@ -87,6 +88,8 @@ std::string summary(const Session& session) {
 // What is known of the requests before one is drawn.
 std::vector<std::string> asked_warnings(const Session& session) {
   std::vector<std::string> warnings = adapter_warnings(session.loaded.model());
+  const std::vector<std::string>& notes = session.loaded.model().notes;
+  warnings.insert(warnings.end(), notes.begin(), notes.end());
   warnings.insert(warnings.end(), session.request.warnings.begin(), session.request.warnings.end());
   for (const std::string& prompt : session.prompts)
     for (const std::string& warning : prompt_warnings(prompt, session.request.negative_prompt))

@@ -80,7 +80,10 @@ int run_info(const Options& options) {
   const ModelTraits& defaults = model.traits;
   std::string text = fmt::format("model      {} ({})\n{}", loaded.name, model.path.string(), components_table(model));
   text += adapters_table(model) + embeddings_table(model);
+  for (const std::string& note : model.notes) text += "  note: " + one_line(note) + "\n";
   for (const std::string& warning : adapter_warnings(model)) text += "  warning: " + one_line(warning) + "\n";
+  if (!defaults.few_step.empty())
+    text += fmt::format("few steps  {}: --few-step none takes the usual defaults\n", few_step_text(defaults));
   text += scheduler_text(model, request.scheduler_config);
   text += fmt::format("defaults   {}x{}, {}, guidance {}; width and height in multiples of {}\n", defaults.width,
                       defaults.height, steps_text(defaults.steps), defaults.guidance_scale, defaults.size_multiple);

@@ -10,6 +10,7 @@
 #include "adapters/tags.h"
 #include "base/error.h"
 #include "base/parallel.h"
+#include "diffusion/few_step.h"
 #include "diffusion/pipeline_adapters.h"
 #include "diffusion/pipeline_embeddings.h"
 #include "diffusion/request_fields.h"
@@ -52,14 +53,26 @@ AdapterSet adapters_of(const Options& options) {
   return set;
 }
 
+ModelSettings settings_of(const Options& options) {
+  ModelSettings said;
+  if (options.prediction) said.prediction = find_prediction(*options.prediction);
+  if (options.zero_snr) said.zero_snr = options.zero_snr == "on";
+  said.few_step = options.few_step;
+  return said;
+}
+
 Pipeline open_model(const Options& options) {
   std::map<std::string, std::filesystem::path> replaced;
   for (const auto& [component, file] : replaced_components(options))
     if (*file) replaced[component] = **file;
-  Pipeline model = Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced);
+  Pipeline model =
+      Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced, settings_of(options));
   const AdapterSet set = adapters_of(options);
   if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0);
   load_embeddings(model, {options.embeddings.value_or(std::vector<std::string>{}), options.embedding_dir.value_or("")});
+  for (const MergedAdapter& adapter : model.adapters)
+    if (const auto what = few_step_of_name(adapter.name, "by an adapter's name"); what && !options.few_step)
+      apply(*what, /*with_scheduler=*/true, model.traits);
   return model;
 }
 

@@ -120,6 +120,11 @@ std::string plan_line(const EnginePlan& plan) {
                      plan.attention_slicing ? ", attention sliced" : "");
 }
 
+std::string few_step_text(const ModelTraits& traits) {
+  if (!traits.only_steps) return traits.few_step;
+  return fmt::format("{}, for {} {}", traits.few_step, traits.only_steps, traits.only_steps == 1 ? "step" : "steps");
+}
+
 std::string approximations_text(const ResolvedRequest& request) {
   std::string text;
   if (request.cache_interval > 1) text += fmt::format("of {} U-Net calls one is whole", request.cache_interval);
@@ -153,9 +158,14 @@ JsonObject model_json(const Loaded& loaded) {
                                     {"vectors", one.vectors},
                                     {"width", one.width},
                                     {"skipped", one.skipped.empty() ? Json() : Json(clean_utf8(one.skipped))}});
-  return {
-      {"name", loaded.name},           {"adapters", std::move(adapters)},     {"embeddings", std::move(embeddings)},
-      {"folder", model.path.string()}, {"parameters", all_parameters(model)}, {"components", std::move(components)}};
+  return {{"name", loaded.name},
+          {"few_step", model.traits.few_step.empty() ? Json() : Json(few_step_text(model.traits))},
+          {"notes", JsonArray(model.notes.begin(), model.notes.end())},
+          {"adapters", std::move(adapters)},
+          {"embeddings", std::move(embeddings)},
+          {"folder", model.path.string()},
+          {"parameters", all_parameters(model)},
+          {"components", std::move(components)}};
 }
 
 JsonObject device_json(const DeviceInfo& device) {

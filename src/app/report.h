@@ -23,6 +23,7 @@ std::string device_text(const DeviceInfo& device);                 // "cpu (AMD 
 std::string plan_table(const EnginePlan& plan);  // a row for each component, the peak, what was given up
 std::string plan_line(const EnginePlan& plan);   // the same in a line, without its end
 
+std::string few_step_text(const ModelTraits& traits);  // "Lightning by its name, for 4 steps"; "" of other models
 std::string approximations_text(const ResolvedRequest& request);  // "" where there is none
 
 JsonObject model_json(const Loaded& loaded);

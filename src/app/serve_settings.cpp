@@ -106,6 +106,9 @@ serve::WorkerProgram worker_program(const Options& options, const serve::ServeSe
   const std::pair<const char*, const std::optional<std::string>&> texts[] = {
       {"model", options.model},
       {"precision", options.precision},
+      {"prediction", options.prediction},
+      {"zero-snr", options.zero_snr},
+      {"few-step", options.few_step},
       {"compiled", options.compiled},
       {"log-format", options.log_format},
       {"vae-tiling", options.vae_tiling},

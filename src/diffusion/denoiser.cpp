@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <new>
+#include <numeric>
 
 #include "base/error.h"
 
@@ -12,6 +13,24 @@ namespace {
 
 bool finite(std::span<const float> values) {
   return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
+}
+
+// Of all values of one latent, with a divisor of one less than their number.
+double standard_deviation(std::span<const float> values) {
+  const double count = static_cast<double>(values.size());
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
+  double squares = 0;
+  for (const float value : values) squares += (value - mean) * (value - mean);
+  return std::sqrt(squares / (count - 1));
+}
+
+// Lin et al. (2024), formulas 15 and 16: the guided output, as far as `share`, gets the standard
+// deviation of the conditional one.
+void rescale(std::span<float> guided, std::span<const float> conditional, float share) {
+  const double wanted = standard_deviation(conditional), own = standard_deviation(guided);
+  if (share == 0 || !(own > 0)) return;
+  const auto factor = static_cast<float>(1 - share + share * (wanted / own));
+  for (float& value : guided) value *= factor;
 }
 
 // Classifier-free guidance: unconditional + the sum of weight * guidance * (conditional - unconditional) over the parts
@@ -34,6 +53,11 @@ void guide(Job& job, size_t pass, const float* rows) {
     const float* conditional = rows + copy * to.size();
     for (size_t i = 0; i < to.size(); ++i) to[i] += weight * (conditional[i] - unconditional[i]);
   }
+  if (pass + 1 < job.passes()) return;
+  if (!has_more) return rescale(to, {rows + to.size(), to.size()}, job.request.guidance_rescale);
+  std::vector<float> conditional(to.size());  // of all parts together, as if the guidance scale were 1
+  for (size_t i = 0; i < to.size(); ++i) conditional[i] = unconditional[i] + (to[i] - unconditional[i]) / guidance;
+  rescale(to, conditional, job.request.guidance_rescale);
 }
 
 void estimate_image(Job& job) {

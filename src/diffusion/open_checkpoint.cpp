@@ -31,6 +31,9 @@ const Family kFamilies[] = {
     {{{"cond_stage_model.model.", Naming::kOpenClip}}, false},          // SD 2.x
     {{{"conditioner.embedders.0.model.", Naming::kOpenClip}}, false}};  // SD-Turbo, and SDXL's refiner
 
+// Where SDXL's files have their first encoder: of one that is no SDXL's, only SD-Turbo has it there.
+constexpr std::string_view kPackingOfTurbo = "conditioner.embedders.0.model.";
+
 // The schedulers that diffusers' models of these families have.
 constexpr char kPndm[] = R"({"_class_name": "PNDMScheduler", "beta_schedule": "scaled_linear",
   "beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000, "prediction_type": "epsilon",
@@ -85,10 +88,12 @@ std::vector<TextEncoder> encoders_of(const Checkpoint& file, const Family& famil
   return encoders;
 }
 
+bool is_sd2(const Family& family) { return !family.xl && family.texts.front().naming == Naming::kOpenClip; }
+
 // What no tensor tells: how images are made by default.
-void set_defaults(Pipeline& m, const Family& family, const std::string& source) {
-  const bool v = !family.xl && family.texts.front().naming == Naming::kOpenClip &&
-                 predicts_v(m.unet_config, m.component("unet").weights);
+void set_defaults(Pipeline& m, const Family& family, std::optional<PredictionType> said, const std::string& source) {
+  const bool v = is_sd2(family) &&
+                 (said ? said == PredictionType::kVPrediction : predicts_v(m.unet_config, m.component("unet").weights));
   const int pixels = family.xl ? kPixelsOfXl : v ? kPixelsOfV : kPixels;
   m.unet_config.sample_width = m.unet_config.sample_height = pixels / m.vae_scale();
   if (family.xl) m.traits.guidance_scale = kGuidanceOfXl;
@@ -109,7 +114,7 @@ const Family& family_of(const Checkpoint& file, const std::string& source) {
 
 }  // namespace
 
-Opening open_checkpoint(const fs::path& path) {
+Opening open_checkpoint(const fs::path& path, const ModelSettings& said) {
   const auto file = std::make_shared<const Checkpoint>(path);
   const std::string source = path.string();
   refuse_others(*file, source);
@@ -131,7 +136,13 @@ Opening open_checkpoint(const fs::path& path) {
     if (component == "vae") return vae_weights(*file, *vae, vae_config, specs);
     return text_weights(*file, family.texts[component == "text_encoder" ? 0 : 1], specs);
   };
-  opening.decide = [&family, source](Pipeline& pipeline) { set_defaults(pipeline, family, source); };
+  opening.told = settings_of(*file, source);
+  opening.title = title_of(*file);
+  opening.few_step_packing = !family.xl && family.texts.front().prefix == kPackingOfTurbo;
+  // Of SD 2.x it is measured, because such files' metadata is often wrong after merging.
+  if (is_sd2(family) && !file->has("v_pred")) opening.told.prediction.reset();
+  opening.decide = [&family, source, prediction = said.prediction ? said.prediction : opening.told.prediction](
+                       Pipeline& pipeline) { set_defaults(pipeline, family, prediction, source); };
   return opening;
 }
 

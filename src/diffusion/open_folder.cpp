@@ -134,14 +134,14 @@ bool has_zeros(const JsonObject& index) {
   return !said || !said->is_bool() || said->get_bool();
 }
 
-ModelTraits traits_of(const Pipeline& m, const Index& index) {
-  ModelTraits traits;
+void set_traits(Opening& opening, const Index& index) {
+  ModelTraits& traits = opening.pipeline.traits;
   if (index.xl) traits.guidance_scale = kGuidanceOfXl;
-  const ImageRequest defaults = generation_defaults(m.path / "generation_config.json");
-  traits.steps = defaults.steps.value_or(traits.steps);
-  traits.guidance_scale = defaults.guidance_scale.value_or(traits.guidance_scale);
-  read_scheduler(traits, m.path, index.object);
-  return traits;
+  const ImageRequest defaults = generation_defaults(opening.pipeline.path / "generation_config.json");
+  opening.steps = defaults.steps;
+  opening.guidance_scale = defaults.guidance_scale;
+  read_scheduler(traits, opening.pipeline.path, index.object);
+  opening.has_own_scheduler = true;
 }
 
 }  // namespace
@@ -168,7 +168,7 @@ Opening opening_of(const fs::path& folder, Json document, const std::string& sou
   m.unet_config = inkstone::unet_config(config_of(unet), (unet / "config.json").string());
   m.vae_config = inkstone::vae_config(config_of(vae), (vae / "config.json").string());
   m.zeros_for_no_negative = index.xl && has_zeros(index.object);
-  m.traits = traits_of(m, index);
+  set_traits(opening, index);
   return opening;
 }
 

@@ -21,12 +21,20 @@ struct Opening {
   std::function<Weights(const std::string& component, std::span<const WeightSpec> specs)> weights;
   // Of components that are not there, unless they are replaced: what to say.
   std::map<std::string, std::string> missing;
+  ModelSettings said;  // by the caller
+  ModelSettings told;  // by the file of the U-Net
+  std::string title;   // that its metadata give it, with its architecture
+  // By generation_config.json, which is nearer than what a name tells.
+  std::optional<int> steps;
+  std::optional<float> guidance_scale;
+  bool few_step_packing = false;   // the encoder's place tells SD-Turbo
+  bool has_own_scheduler = false;  // a file of the model's
   // What is to be decided of a pipeline with its weights.
   std::function<void(Pipeline& pipeline)> decide = [](Pipeline&) {};
 };
 
 Opening open_folder(const std::filesystem::path& folder);  // in diffusers' layout
-Opening open_checkpoint(const std::filesystem::path& file);
+Opening open_checkpoint(const std::filesystem::path& file, const ModelSettings& said = {});
 // Takes the component from a single file, or from a folder with its config.json, or from such a
 // folder in a model's folder. What the file does not say (the VAE's scaling factor, what a text
 // encoder's text is) stays as it was.

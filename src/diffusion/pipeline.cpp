@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "diffusion/few_step.h"
 #include "diffusion/open_pipeline.h"
 #include "models/clip.h"
 #include "models/unet.h"
@@ -23,11 +24,20 @@ std::vector<WeightSpec> specs_of(std::initializer_list<Graph> graphs) {
 
 }  // namespace
 
-Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced) {
+Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced,
+                        const ModelSettings& said) {
   INKSTONE_CHECK(fs::exists(path), path.string(), ": no such file or folder");
-  Opening opening = fs::is_directory(path) ? open_folder(path) : open_checkpoint(path);
+  Opening opening = fs::is_directory(path) ? open_folder(path) : open_checkpoint(path, said);
   for (const auto& [component, file] : replaced) replace_component(opening, component, file);
-  return finish(std::move(opening));
+  opening.said = said;
+  Pipeline m = finish(std::move(opening));
+  apply(said, m.traits);
+  check_settings(said, m.traits);
+  if (std::string hint = prediction_hint(m.name(), m.traits); !hint.empty() && !said.prediction)
+    m.notes.push_back(std::move(hint));
+  if (std::string hint = few_step_hint(m.name()); !hint.empty() && m.traits.few_step.empty() && !said.few_step)
+    m.notes.push_back(std::move(hint));
+  return m;
 }
 
 namespace {
@@ -108,6 +118,23 @@ void check_fit(const Opening& opening) {
   check_texts(m, opening.file_of);
 }
 
+// The name is that of the U-Net's file, because that is what was distilled.
+void set_few_steps(Opening& opening) {
+  Pipeline& m = opening.pipeline;
+  const auto replaced = m.replaced.find("unet");
+  const bool own = replaced == m.replaced.end();
+  std::optional<FewStep> what = few_step_of_name(own ? m.name() : replaced->second.stem().string());
+  if (!what) what = few_step_of_name(opening.title, "by its metadata");
+  if (!what && own && opening.few_step_packing) what = few_step_of_name("sd-turbo", "by its tensors' names");
+  if (!what) what = few_step_of_scheduler(m.traits);
+  if (m.unet_config.guidance_channels) what = FewStep{&distilled_guidance(), 0, "by its tensors"};
+  if (opening.said.few_step) what = few_step_of_flag(*opening.said.few_step);
+  const bool with_scheduler = !own || !opening.has_own_scheduler || opening.said.few_step;
+  if (what) apply(*what, with_scheduler, m.traits);
+  m.traits.steps = opening.steps.value_or(m.traits.steps);
+  m.traits.guidance_scale = opening.guidance_scale.value_or(m.traits.guidance_scale);
+}
+
 Pipeline finish(Opening opening) {
   for (const auto& [component, text] : opening.missing) fail(INKSTONE_HERE, {text});
   check_fit(opening);
@@ -121,6 +148,8 @@ Pipeline finish(Opening opening) {
   add_component(opening, "vae", "AutoencoderKL",
                 {vae_decoder_graph(m.vae_config, 1, 1, 1), vae_encoder_graph(m.vae_config, 1, scale, scale)});
   opening.decide(m);
+  set_few_steps(opening);
+  apply(opening.told, m.traits);
   set_sizes(m);
   return std::move(m);
 }

@@ -12,6 +12,7 @@
 #include "adapters/adapter_set.h"
 #include "base/json_fwd.h"
 #include "diffusion/embedding_table.h"
+#include "diffusion/model_settings.h"
 #include "diffusion/model_traits.h"
 #include "diffusion/tokenizer.h"
 #include "models/config.h"
@@ -56,10 +57,13 @@ struct Pipeline {
   std::vector<Component> components;    // in the order they run
   std::vector<MergedAdapter> adapters;  // what the weights have merged (pipeline_adapters.h)
   std::vector<Embedding> embeddings;    // by the numbers that the text encoders' tables have
+  std::vector<std::string> notes;       // for people: what of it was taken from its name, or might be wrong
 
-  // `replaced`: files or folders that stand in for components, by name ("vae").
+  // `replaced`: files or folders that stand in for components, by name ("vae"). `said`: nearer than
+  // what the files say.
   static Pipeline open(const std::filesystem::path& path,
-                       const std::map<std::string, std::filesystem::path>& replaced = {});
+                       const std::map<std::string, std::filesystem::path>& replaced = {},
+                       const ModelSettings& said = {});
   // Of a folder the same without the weights, which need not be there: what can be known of a model before they
   // are downloaded. `index` is what model_index.json has, or will have; `source` its name for errors.
   static Pipeline describe(const std::filesystem::path& folder, Json index, const std::string& source);
