@@ -10,7 +10,6 @@
 #include "adapters/tags.h"
 #include "base/error.h"
 #include "base/parallel.h"
-#include "diffusion/pipeline_adapters.h"
 #include "diffusion/request_fields.h"
 #include "hub/find_model.h"
 
@@ -51,13 +50,14 @@ AdapterSet adapters_of(const Options& options) {
   return set;
 }
 
-Pipeline open_model(const Options& options) {
+Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRoom& make_room) {
   std::map<std::string, std::filesystem::path> replaced;
   for (const auto& [component, file] : replaced_components(options))
     if (*file) replaced[component] = **file;
   Pipeline model = Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced);
-  const AdapterSet set = adapters_of(options);
-  if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0);
+  AdapterSet set = adapters_of(options);
+  set.insert(set.end(), more.begin(), more.end());
+  if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0, make_room);
   return model;
 }
 

@@ -8,6 +8,7 @@
 #include "app/console.h"
 #include "app/options.h"
 #include "diffusion/engine.h"
+#include "diffusion/pipeline_adapters.h"
 
 namespace inkstone {
 
@@ -22,8 +23,9 @@ struct Loaded {
 // Of --lora, in their order. Throws UsageError for a strength that is none.
 AdapterSet adapters_of(const Options& options);
 
-// The model that the options name, with what they replace of it, and the adapters merged.
-Pipeline open_model(const Options& options);
+// The model that the options name, with what they replace of it, and the adapters merged: --lora's
+// and then `more`.
+Pipeline open_model(const Options& options, const AdapterSet& more = {}, const MakeRoom& make_room = {});
 
 Loaded load(const Options& options);
 

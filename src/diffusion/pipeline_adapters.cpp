@@ -24,12 +24,13 @@ std::vector<AdapterTarget> targets_of(Pipeline& pipeline) {
 
 }  // namespace
 
-void merge(Pipeline& pipeline, const AdapterSet& set, size_t memory_budget) {
+void merge(Pipeline& pipeline, const AdapterSet& set, size_t memory_budget, const MakeRoom& make_room) {
   unmerge(pipeline);
   MergePlan plan(targets_of(pipeline), set);
   const size_t bytes = plan.owned_bytes();
   INKSTONE_CHECK_USAGE(!memory_budget || bytes < memory_budget, "the weights that the adapters change take ",
                        bytes >> 20, " MiB of memory, the memory budget is ", memory_budget >> 20, " MiB");
+  if (make_room) make_room(bytes);
   plan.run();
   pipeline.adapters = plan.adapters();
 }

@@ -99,12 +99,15 @@ ImageTimes times_of(const OrderState& order) {
   return sum;
 }
 
-JsonObject parameters_json(const OrderState& order, const ModelCard* card) {
+JsonObject parameters_json(const OrderState& order) {
   JsonObject json = request_json(order.order.images.front()->said());
   json["num_images_per_prompt"] = order.order.images.size();
   json["output_format"] = format_name(order.order.format);
   if (order.order.format != ImageFormat::kPng) json["quality"] = order.order.quality;
-  if (card) json["model"] = card->name;
+  json["model"] = order.order.model;
+  JsonArray adapters;
+  for (const AdapterTag& tag : order.order.adapters) adapters.emplace_back(adapter_text({tag.name, tag.text, tag.unet}));
+  if (!adapters.empty()) json["loras"] = std::move(adapters);
   return json;
 }
 
@@ -226,9 +229,9 @@ std::string image_path(std::string_view prefix, const OrderState& order, size_t 
   return job_path(prefix, order) + "/images/" + std::to_string(image);
 }
 
-JsonObject job_json(const OrderState& order, const ModelCard* card, std::string_view prefix) {
+JsonObject job_json(const OrderState& order, std::string_view prefix) {
   JsonObject json = job_json(order, Detail::kFull, prefix);
-  json["parameters"] = parameters_json(order, card);
+  json["parameters"] = parameters_json(order);
   return json;
 }
 
@@ -251,8 +254,8 @@ http::Reply shared_json_reply(std::shared_ptr<const std::string> json) {
   return reply;
 }
 
-http::Reply job_reply(int status, const OrderState& order, const ModelCard* card, std::string_view prefix) {
-  return json_reply(status, job_json(order, card, prefix));
+http::Reply job_reply(int status, const OrderState& order, std::string_view prefix) {
+  return json_reply(status, job_json(order, prefix));
 }
 
 namespace {

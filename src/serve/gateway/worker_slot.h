@@ -23,21 +23,26 @@ inline constexpr double kWorkerStartSeconds = 600;
 
 inline constexpr int kMaxFailedStarts = 3;
 
-class WorkerSlot;
-
 // What a slot asks of the gateway and tells it.
 class WorkerEvents {
  public:
   virtual ~WorkerEvents() = default;
   virtual double now() const = 0;
   virtual const ResolvedRequest& request_of(JobId job) const = 0;
-  // Throws Error where its model is not the one that is served. Gives its times from earlier runs;
-  // empty: nothing is known.
-  virtual std::vector<ShapeTimes> greet(const Hello& hello) const = 0;
+  virtual const Variant& variant_of(JobId job) const = 0;
+  // Throws Error where the model that it was started with is not the one that is served. Gives that
+  // one's key.
+  virtual std::string greet(const Hello& hello) = 0;
+  // How long images take with a variant, from earlier runs or as estimated; at least one size.
+  virtual std::vector<ShapeTimes> times_of(const std::string& variant, const Hello& hello) const = 0;
+  // A model that a worker is to read, each once; null: there is none.
+  virtual const ServedModel* next_unread() = 0;
+  virtual void described(const ModelFile& model, Described told) = 0;
+  virtual void not_described(const ModelFile& model, const std::string& why) = 0;
   virtual bool wants_preview(JobId job) = 0;
   virtual bool room_for_image() const = 0;
 
-  virtual void joined(WorkerSlot& slot) = 0;  // its worker is ready
+  virtual void joined() = 0;  // its worker is ready
   // Its worker has been told of it.
   virtual void begun(JobId job) = 0;
   // The steps that it is to make.
@@ -111,9 +116,10 @@ class WorkerSlot final : public WorkerListener {
     bool begun = false;
   };
   struct Running {
-    Decision decision;
-    SizeBucket bucket;
-    double since = 0, limit = 0;  // clock
+    Decision decision{};
+    SizeBucket bucket{};
+    double since = 0, limit = 0;             // clock
+    std::optional<ModelFile> describes = {};  // in place of a decision
   };
 
   void reported(WorkerReport report) override;
@@ -130,11 +136,14 @@ class WorkerSlot final : public WorkerListener {
   void on_misfit(const Decision& decision);
   void on_finish(Finished report, double seconds);
   void on_failure(const Decision& decision, const JobFault& fault);
+  bool read_a_model();
   void give(Decision decision);
   WorkerCommand command_for(const Decision& decision);
   void tell_drops();
   void ensure_bucket(const SizeBucket& bucket);
-  void add_bucket(const ShapeTimes& times, bool passing);
+  void add_bucket(const SizeBucket& bucket, const ShapeTimes& times, bool passing);
+  const std::vector<ShapeTimes>& learn_times(const std::string& variant);
+  ShapeTimes times_now(const std::string& variant, const ShapeTimes& then) const;
   double limit_for(const Decision& decision, const SizeBucket& bucket) const;
   BatcherSettings batcher_settings() const;
 
@@ -150,6 +159,8 @@ class WorkerSlot final : public WorkerListener {
   std::optional<Hello> hello_;
   Batcher batcher_;
   std::map<JobId, Held> jobs_;
+  std::string first_variant_;  // of the model that the worker was started with
+  std::map<std::string, std::vector<ShapeTimes>> times_;  // by variant, as they were at its first job
   // Shapes and commands whose time has been seen.
   std::set<std::pair<SizeBucket, Decision::Kind>> seen_;
   std::optional<Running> running_;

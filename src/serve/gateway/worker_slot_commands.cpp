@@ -10,10 +10,12 @@ namespace {
 
 // More for a shape's first run: programs are compiled then.
 constexpr double kFirstRunSeconds = 120;
+constexpr double kReadingSeconds = 120;  // a model's headers
 
 using Kind = Decision::Kind;
 
 bool answers(const WorkerReport& report, const Decision& decision) {
+  if (decision.jobs.empty()) return std::holds_alternative<Described>(report);
   const JobId job = decision.jobs.front();
   if (const auto* started = std::get_if<Started>(&report)) return decision.kind == Kind::kEncode && started->job == job;
   if (const auto* finished = std::get_if<Finished>(&report))
@@ -37,6 +39,7 @@ void WorkerSlot::pump() {
   if (state_ != State::kReady || running_) return;
   try {
     if (!held_) {
+      if (read_a_model()) return;
       const Decision& decision = batcher_.next(worker_events_.now());
       if (decision.kind == Kind::kNothing) return tell_drops();
       held_ = decision;
@@ -51,6 +54,15 @@ void WorkerSlot::pump() {
   }
 }
 
+// Between two commands, so that it keeps nobody waiting for long.
+bool WorkerSlot::read_a_model() {
+  const ServedModel* model = retiring_ ? nullptr : worker_events_.next_unread();
+  if (!model) return false;
+  running_ = Running{.since = worker_events_.now(), .limit = kReadingSeconds, .describes = model->file};
+  process_->send(DescribeCommand{model->file}, 0);
+  return true;
+}
+
 void WorkerSlot::give(Decision decision) {
   tell_drops();
   const SizeBucket bucket = jobs_.at(decision.jobs.front()).bucket;
@@ -62,13 +74,13 @@ void WorkerSlot::give(Decision decision) {
   const double limit = limit_for(decision, bucket);
   const WorkerCommand command = command_for(decision);
   const size_t max_pixels = max_pixel_bytes(command, bucket.width, bucket.height);
-  running_ = Running{std::move(decision), bucket, worker_events_.now(), limit};
+  running_ = Running{std::move(decision), bucket, worker_events_.now(), limit, {}};
   process_->send(command, max_pixels);
 }
 
 WorkerCommand WorkerSlot::command_for(const Decision& decision) {
   const JobId job = decision.jobs.front();
-  if (decision.kind == Kind::kEncode) return StartCommand{job, worker_events_.request_of(job).said()};
+  if (decision.kind == Kind::kEncode) return StartCommand{job, worker_events_.request_of(job).said(), worker_events_.variant_of(job)};
   if (decision.kind == Kind::kDecode) return FinishCommand{job};
   StepCommand command{decision.jobs, {}};
   for (const JobId id : decision.jobs)
@@ -98,6 +110,10 @@ void WorkerSlot::cut_short(JobId job) { batcher_.cut_short(job); }
 void WorkerSlot::answer(WorkerReport report) {
   INKSTONE_CHECK(answers(report, running_->decision), "its report is not of the command that it was given");
   const Running run = *std::exchange(running_, {});
+  if (auto* described = std::get_if<Described>(&report)) {
+    if (described->card) check(*described);
+    return worker_events_.described(*run.describes, std::move(*described));
+  }
   const bool first = seen_.insert({run.bucket, run.decision.kind}).second;
   const double seconds = std::max(first ? seconds_in(report) : worker_events_.now() - run.since, 1e-6);
   if (auto* started = std::get_if<Started>(&report)) on_start(*started, seconds);

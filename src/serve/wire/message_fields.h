@@ -45,21 +45,49 @@ void fields(V& visit, M& limits) {
 template <typename V, Of<ModelCard> M>
 void fields(V& visit, M& card) {
   visit("name", card.name);
+  visit("file", card.file);
   visit("hash", card.hash);
   visit("parameters", card.parameters);
-  visit("adapter_tags", card.adapter_tags);
-  visit("adapter_hashes", card.adapter_hashes);
   visit("created", card.created);
   visit("fingerprint", card.fingerprint);
+  visit("shape", card.shape);
   visit("tokens", card.tokens);
   visit("traits", card.traits);
   visit("limits", card.limits);
+}
+
+template <typename V, Of<ModelFile> M>
+void fields(V& visit, M& file) {
+  visit("path", file.path);
+  visit("state", file.state);
+}
+
+template <typename V, Of<VariantAdapter> M>
+void fields(V& visit, M& adapter) {
+  visit("path", adapter.path);
+  visit("state", adapter.state);
+  visit("text", adapter.text);
+  visit("unet", adapter.unet);
+}
+
+template <typename V, Of<Variant> M>
+void fields(V& visit, M& variant) {
+  visit("key", variant.key);
+  visit("model", variant.model);
+  visit("adapters", variant.adapters);
+}
+
+template <typename V, Of<LoadedVariants> M>
+void fields(V& visit, M& loaded) {
+  visit("seconds", loaded.seconds);
+  visit("keys", loaded.keys);
 }
 
 template <typename V, Of<StartCommand> M>
 void fields(V& visit, M& command) {
   visit("job", command.job);
   visit("request", command.request);
+  visit("variant", command.variant);
 }
 
 template <typename V, Of<StepCommand> M>
@@ -76,6 +104,11 @@ void fields(V& visit, M& command) {
 template <typename V, Of<DropCommand> M>
 void fields(V& visit, M& command) {
   visit("jobs", command.jobs);
+}
+
+template <typename V, Of<DescribeCommand> M>
+void fields(V& visit, M& command) {
+  visit("model", command.model);
 }
 
 template <typename V, Of<JobFault> M>
@@ -123,6 +156,7 @@ void fields(V& visit, M& hello) {
   visit("description", hello.description);
   visit("precision", hello.precision);
   visit("model", hello.model);
+  visit("model_file", hello.model_file);
   visit("max_jobs", hello.max_jobs);
   visit("times", hello.times);
   visit("memory", hello.memory);
@@ -136,6 +170,9 @@ void fields(V& visit, M& started) {
   visit("rows", started.rows);
   visit("calls", started.calls);
   visit("warnings", started.warnings);
+  visit("adapter_tags", started.adapter_tags);
+  visit("adapter_hashes", started.adapter_hashes);
+  visit("loaded", started.loaded);
 }
 
 template <typename V, Of<Stepped> M>
@@ -144,6 +181,7 @@ void fields(V& visit, M& stepped) {
   visit("faults", stepped.faults);
   visit("previews", stepped.previews);
   visit("figures", stepped.figures);
+  visit("loaded", stepped.loaded);
 }
 
 template <typename V, Of<DidNotFit> M>
@@ -155,16 +193,25 @@ void fields(V& visit, M& finished) {
   visit("seconds", finished.seconds);
   visit("image", finished.image);
   visit("figures", finished.figures);
+  visit("loaded", finished.loaded);
 }
 
 template <typename V, Of<Failed> M>
 void fields(V& visit, M& failed) {
   visit("fault", failed.fault);
+  visit("loaded", failed.loaded);
 }
 
 template <typename V, Of<Unusable> M>
 void fields(V& visit, M& unusable) {
   visit("message", unusable.message);
+}
+
+template <typename V, Of<Described> M>
+void fields(V& visit, M& described) {
+  visit("card", described.card);
+  visit("times", described.times);
+  visit("fault", described.fault);
 }
 
 }  // namespace inkstone::serve

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/utf8.h"
+#include "diffusion/model_folder.h"
 #include "diffusion/parameters.h"
 
 namespace inkstone::serve {
@@ -41,13 +42,7 @@ std::vector<fs::path> weight_files(const Pipeline& model) {
 // Which files, and whether they are still the same.
 std::string state_of(const std::vector<fs::path>& files) {
   std::string text;
-  for (const fs::path& file : files) {
-    struct stat status {};
-    INKSTONE_CHECK(stat(file.c_str(), &status) == 0, file.string(), ": cannot be read");
-    text += fs::weakly_canonical(file).string() + "\n" + std::to_string(status.st_size) + " " +
-            std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec) + " " +
-            std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) + "\n";
-  }
+  for (const fs::path& file : files) text += file_state(file);
   return text;
 }
 
@@ -84,19 +79,13 @@ std::string kept_hash(const std::vector<fs::path>& files, const fs::path& cache)
 
 }  // namespace
 
-std::string model_fingerprint(const Pipeline& model) {
-  std::vector<fs::path> files;
-  const auto add = [&](const fs::path& place) {
-    if (!fs::is_directory(place)) return files.push_back(place);
-    const auto first = static_cast<std::ptrdiff_t>(files.size());
-    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(place))
-      if (entry.is_regular_file()) files.push_back(entry.path());
-    std::sort(files.begin() + first, files.end());
-  };
-  add(model.path);
-  for (const auto& [component, place] : model.replaced) add(place);
-  for (const MergedAdapter& adapter : model.adapters) add(adapter.use.path);
-  return sha256(state_of(files) + adapter_texts(model.adapters).tags);
+std::string model_fingerprint(const Pipeline& model, size_t adapters) {
+  std::string text = files_state(model.path);
+  for (const auto& [component, place] : model.replaced) text += files_state(place);
+  const std::vector<MergedAdapter> some(model.adapters.begin(),
+                                        model.adapters.begin() + static_cast<std::ptrdiff_t>(std::min(adapters, model.adapters.size())));
+  for (const MergedAdapter& adapter : some) text += files_state(adapter.use.path);
+  return sha256(text + adapter_texts(some).tags);
 }
 
 fs::path default_hash_cache() { return cache_folder("hashes"); }
@@ -104,17 +93,18 @@ fs::path default_hash_cache() { return cache_folder("hashes"); }
 ModelCard describe_model(const Pipeline& model, const fs::path& cache) {
   const std::vector<fs::path> files = weight_files(model);
   ModelCard card;
-  card.name = model.name();
+  card.name = clean_utf8(model.name());
+  card.file = fs::is_directory(model.path) ? card.name : clean_utf8(model.path.filename().string());
   card.hash = kept_hash(files, cache);
   card.fingerprint = model_fingerprint(model);
-  for (const Component& component : model.components) card.parameters += component.parameters;
+  for (const Component& component : model.components) {
+    card.parameters += component.parameters;
+    card.shape += component.name + " " + std::to_string(component.parameters) + " " + name_of(component.stored) + " ";
+  }
   for (const fs::path& file : files) {
     struct stat status {};
     if (stat(file.c_str(), &status) == 0) card.created = std::max<int64_t>(card.created, status.st_mtim.tv_sec);
   }
-  const AdapterTexts adapters = adapter_texts(model.adapters);
-  card.adapter_tags = clean_utf8(adapters.tags);
-  card.adapter_hashes = clean_utf8(adapters.hashes);
   card.tokens = model.tokens();
   card.traits = model.traits;
   card.traits.scheduler_file = ModelTraits{}.scheduler_file;  // clients are told no path

@@ -1,6 +1,7 @@
 // A model's card, from its files.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 
 #include "diffusion/pipeline.h"
@@ -16,7 +17,8 @@ std::filesystem::path default_hash_cache();
 // once, and then kept in `cache` for as long as the files' sizes and times of change stay.
 ModelCard describe_model(const Pipeline& model, const std::filesystem::path& cache = default_hash_cache());
 
-// Changes with any file of the model, or below its folder, and of what is replaced in it.
-std::string model_fingerprint(const Pipeline& model);
+// Changes with any file of the model, or below its folder, of what is replaced in it, and of the
+// first so many of its adapters.
+std::string model_fingerprint(const Pipeline& model, size_t adapters = SIZE_MAX);
 
 }  // namespace inkstone::serve
