@@ -185,8 +185,8 @@ serve::ServeSettings within_descriptors(serve::ServeSettings settings, rlim_t de
 // --model names one of --models, or a model as ever; fails at once if there is none.
 void choose_model(Options& options) {
   for (const auto& [component, file] : replaced_components(options))
-    INKSTONE_CHECK_USAGE(!options.models || options.model || !*file, "--models and --", flag_of_component(component), " ",
-                         file->value_or(""), ": it changes the model that --model names; name one");
+    INKSTONE_CHECK_USAGE(!options.models || options.model || !*file, "--models and --", flag_of_component(component),
+                         " ", file->value_or(""), ": it changes the model that --model names; name one");
   INKSTONE_CHECK_USAGE(!options.models || options.model || !options.loras,
                        "--models and --lora: it changes the model that --model names; name one");
   if (!options.models) {
@@ -194,8 +194,9 @@ void choose_model(Options& options) {
     return;
   }
   const std::vector<ListedModel> listed = models_in(*options.models).models;
-  INKSTONE_CHECK_USAGE(!listed.empty(), "--models ", *options.models,
-                       ": there is no model in it: no .safetensors or .ckpt file, and no folder with a model_index.json");
+  INKSTONE_CHECK_USAGE(
+      !listed.empty(), "--models ", *options.models,
+      ": there is no model in it: no .safetensors or .ckpt file, and no folder with a model_index.json");
   if (!options.model) return;
   std::error_code ignored;
   for (const ListedModel& model : listed)

@@ -52,8 +52,9 @@ std::string serve_report(const serve::ServiceFigures& figures, const std::vector
   std::string text = fmt::format("model      {}, {} parameters, {}x{}, {} steps of {}, guidance {}\n", card.name,
                                  millions(card.parameters), card.traits.width, card.traits.height, card.traits.steps,
                                  name_of(scheduler_config(card.traits).kind), card.traits.guidance_scale);
-  if (models.size() > 1) text += fmt::format("models     {} more in {}, read one by one\n", models.size() - 1,
-                                             settings.folders.models.string());
+  if (models.size() > 1)
+    text +=
+        fmt::format("models     {} more in {}, read one by one\n", models.size() - 1, settings.folders.models.string());
   for (const serve::WorkerFigures& worker : figures.workers) text += worker_text(worker);
   text += fmt::format("batching   {}\n", batching_text(settings.batching));
   text += fmt::format("queue      {} images, {} of one client, {:g} s of waiting at most\n", settings.max_queue,

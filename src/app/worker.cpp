@@ -63,7 +63,8 @@ First open_first(const Options& options) {
 
 AdapterSet adapters_of(const serve::Variant& variant) {
   AdapterSet set;
-  for (const serve::VariantAdapter& adapter : variant.adapters) set.push_back({adapter.path, adapter.text, adapter.unet});
+  for (const serve::VariantAdapter& adapter : variant.adapters)
+    set.push_back({adapter.path, adapter.text, adapter.unet});
   return set;
 }
 

@@ -61,8 +61,8 @@ Json loras_json(A1111State& state) {
   const std::vector<AdapterName>* adapters = state.context.service.adapters();
   for (const AdapterName& adapter : adapters ? *adapters : std::vector<AdapterName>{}) {
     const std::string name = clean_utf8(adapter.name);
-    json.push_back(JsonObject{
-        {"name", name}, {"alias", name}, {"path", name + ".safetensors"}, {"metadata", JsonObject{}}});
+    json.push_back(
+        JsonObject{{"name", name}, {"alias", name}, {"path", name + ".safetensors"}, {"metadata", JsonObject{}}});
   }
   return json;
 }
@@ -131,7 +131,8 @@ constexpr List kLists[] = {
 };
 constexpr const char* kRescans[] = {"refresh-checkpoints", "refresh-loras"};
 // What is in memory is the server's to decide, and nobody's request changes the rest.
-constexpr const char* kWithoutEffect[] = {"refresh-vae", "refresh-embeddings", "unload-checkpoint", "reload-checkpoint"};
+constexpr const char* kWithoutEffect[] = {"refresh-vae", "refresh-embeddings", "unload-checkpoint",
+                                          "reload-checkpoint"};
 
 }  // namespace
 

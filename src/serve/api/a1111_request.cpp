@@ -30,7 +30,9 @@ constexpr FieldName kA1111Names[] = {{"prompt", "prompt"},
 
 // All fields, as the web UI answers them back.
 const FieldInfo kA1111Fields[] = {
-    {"prompt", "string", "What to draw, with weights, [a:b:0.5], [a|b] and BREAK, and <lora:NAME:0.8> for one of GET /sdapi/v1/loras; AND is refused.",
+    {"prompt", "string",
+     "What to draw, with weights, [a:b:0.5], [a|b] and BREAK, and <lora:NAME:0.8> for one of GET /sdapi/v1/loras; AND "
+     "is refused.",
      "\"\""},
     {"negative_prompt", "string", "What not to draw.", "\"\""},
     {"styles", "array", "Empty.", "[]"},
@@ -161,7 +163,8 @@ ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, c
 
 // There the tag changes the image; here it would be drawn as words.
 void refuse_networks(const ImageRequest& image) {
-  for (const auto& [name, text] : {std::pair("prompt", &image.prompt), std::pair("negative_prompt", &image.negative_prompt)})
+  for (const auto& [name, text] :
+       {std::pair("prompt", &image.prompt), std::pair("negative_prompt", &image.negative_prompt)})
     if (const std::string tag = extra_network_tag(text->value_or("")); !tag.empty())
       refuse(422, "not_supported", shown(tag) + ": extra networks are not loaded here; leave the tag out", name);
 }

@@ -106,7 +106,8 @@ JsonObject parameters_json(const OrderState& order) {
   if (order.order.format != ImageFormat::kPng) json["quality"] = order.order.quality;
   json["model"] = order.order.model;
   JsonArray adapters;
-  for (const AdapterTag& tag : order.order.adapters) adapters.emplace_back(adapter_text({tag.name, tag.text, tag.unet}));
+  for (const AdapterTag& tag : order.order.adapters)
+    adapters.emplace_back(adapter_text({tag.name, tag.text, tag.unet}));
   if (!adapters.empty()) json["loras"] = std::move(adapters);
   return json;
 }

@@ -30,8 +30,7 @@ std::string images_text(const OrderState& order) {
 
 http::Reply images_reply(ApiContext& context, const OrderState& order) {
   if (const auto error = error_of(order)) throw ApiFault(*error);
-  return shared_json_reply(
-      context.answers.of("generate " + order.id, [&] { return images_text(order); }));
+  return shared_json_reply(context.answers.of("generate " + order.id, [&] { return images_text(order); }));
 }
 
 http::Reply job_url_reply(const OrderState& order, std::string_view prefix) {
@@ -53,8 +52,7 @@ void generate(ApiContext& context, const http::ExchangePtr& exchange) {
   };
   switch (asked.answer) {
     case AnswerAs::kEvents: return stream_order(context.service, exchange, order, ImagesAs::kDataUrls);
-    case AnswerAs::kJobUrl:
-      return exchange->reply(answered(job_url_reply(order, request.prefix)));
+    case AnswerAs::kJobUrl: return exchange->reply(answered(job_url_reply(order, request.prefix)));
     case AnswerAs::kJson:
       return answer_when_ended(
           context.service, exchange, order, http::ErrorShape::kOwn,

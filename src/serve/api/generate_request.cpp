@@ -21,7 +21,7 @@ const std::vector<FieldName>& generate_names() {
 // Of the order; those of its images stand in the table of a request's fields.
 const FieldInfo kOrderFields[] = {
     {"model", "string", "one of GET /v1/models by its name [the first of them]", "\"\""},
-    kAdaptersField,
+    adapters_field(),
     {"num_images_per_prompt", "integer", "number of images, with seeds that follow one another [1]", "2"},
     {"output_format", "string", "png, jpeg or webp [png]", "\"webp\""},
     {"quality", "integer", "1 to 100, of jpeg and webp; webp at 100 is lossless [95]", "80"},

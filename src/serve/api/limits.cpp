@@ -9,15 +9,16 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr double kSoon = 5;           // seconds
-constexpr size_t kTitleDigits = 10;   // of a hash, that the web UI shows
+constexpr double kSoon = 5;          // seconds
+constexpr size_t kTitleDigits = 10;  // of a hash, that the web UI shows
 constexpr size_t kNamesListed = 20;
 
 bool is_called(const ModelCard& card, std::string_view name) {
   if (name == card.name || name == card.file || name == model_title(card)) return true;
   const std::string_view hash = card.hash;
-  if (!hash.empty()) return name == hash || name == hash.substr(0, kTitleDigits) ||
-                            name == card.name + " [" + std::string(hash.substr(0, kTitleDigits)) + "]";
+  if (!hash.empty())
+    return name == hash || name == hash.substr(0, kTitleDigits) ||
+           name == card.name + " [" + std::string(hash.substr(0, kTitleDigits)) + "]";
   // A title of another server's, while the hash here is not known.
   return name.ends_with(']') && (name.starts_with(card.file + " [") || name.starts_with(card.name + " ["));
 }
@@ -47,9 +48,9 @@ const ModelCard& asked_model(const ApiContext& context, std::string_view name, c
     if (model.card) names.push_back(model.name);
     if (model.name != name || model.card) continue;
     if (model.fault.empty())
-      throw ApiFault({503, "not_ready", "the model \"" + model.name + "\" is still being read; try again soon", field, 1});
-    refuse(404, "model_not_found",
-           "the model \"" + model.name + "\" cannot be run; the server's log says why", field);
+      throw ApiFault(
+          {503, "not_ready", "the model \"" + model.name + "\" is still being read; try again soon", field, 1});
+    refuse(404, "model_not_found", "the model \"" + model.name + "\" cannot be run; the server's log says why", field);
   }
   const std::string meant = nearest(name, names);
   refuse(404, "model_not_found",

@@ -92,6 +92,8 @@ void add_service(Families& to, const ServiceFigures& service) {
   to.histogram("inkstone_rows_per_step", "Rows of a step.", service.rows_per_step);
   to.histogram("inkstone_encode_seconds", "Of a text encoding.", service.encode_seconds);
   to.histogram("inkstone_decode_seconds", "Of a decoding.", service.decode_seconds);
+  to.histogram("inkstone_switch_seconds", "Of bringing a model, or one with adapters, into memory.",
+               service.switch_seconds);
   to.histogram("inkstone_total_seconds", "From arrival to the image.", service.total_seconds);
   to.gauge("inkstone_broker_queued", "Jobs of the queue that nobody has.", service.broker.queued);
   to.gauge("inkstone_broker_leased", "Jobs of the queue that a worker has.", service.broker.leased);
@@ -187,8 +189,8 @@ void add_card(Families& to, const DeviceReading& card) {
 
 }  // namespace
 
-std::string metrics_text(const ServiceFigures& service, const http::Figures& http, const std::vector<ServedModel>& models,
-                         const std::vector<DeviceReading>& cards) {
+std::string metrics_text(const ServiceFigures& service, const http::Figures& http,
+                         const std::vector<ServedModel>& models, const std::vector<DeviceReading>& cards) {
   Families families;
   add_service(families, service);
   for (const ServedModel& model : models)

@@ -26,7 +26,7 @@ const std::vector<FieldName>& openai_names() {
 
 const FieldInfo kOpenAiOwnFields[] = {
     {"model", "string", "A model's id, as GET /v1/models lists it.", "null"},
-    kAdaptersField,
+    adapters_field(),
     {"n", "integer", "number of images [1]", "2"},
     {"size", "string", "auto, or WIDTHxHEIGHT.", "\"512x512\""},
     {"quality", "string", "accepted; it has no effect", "\"high\""},

@@ -37,7 +37,8 @@ constexpr RouteInfo kRoutes[] = {
      "The job's progress as server-sent events: queued, step, preview, image, done or error."},
     {"get", "/queue", "server", "The server's state: queue, workers, their measured curves and memory."},
     {"get", "/v1/info", "server",
-     "A model, its defaults, and the limits of a request: the default model's, or ?model=NAME's; and the names of all."},
+     "A model, its defaults, and the limits of a request: the default model's, or ?model=NAME's; and the names of "
+     "all."},
     {"get", "/models", "server", "The models and adapters that a request may name."},
     {"post", "/models", "server", "Looks into the operator's folders again, and answers the same."},
     {"get", "/health/live", "server", "200 while work passes through the scheduler."},

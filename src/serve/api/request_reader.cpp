@@ -114,10 +114,12 @@ ImageRequest read_request(const Fields& fields, std::span<const FieldName> names
   return request;
 }
 
-const FieldInfo kAdaptersField{"loras", "array",
-                               "adapters by their names, as \"style\", \"style:0.8\" or \"style:TEXT:UNET\"; those of "
-                               "<lora:...> in the prompt come after them",
-                               "[]"};
+FieldInfo adapters_field() {
+  return {"loras", "array",
+          "adapters by their names, as \"style\", \"style:0.8\" or \"style:TEXT:UNET\"; those of <lora:...> in the "
+          "prompt come after them",
+          "[]"};
+}
 
 void take_adapters(const ImageService& service, const Fields& fields, ImageRequest& request, Order& order) {
   constexpr size_t kMost = 32;
@@ -140,7 +142,8 @@ void take_adapters(const ImageService& service, const Fields& fields, ImageReque
     for (const Json& one : list) said.emplace_back(one.as_string());
   }
   if (!said.empty() && !adapters)
-    refuse(400, "invalid_value", "there are no adapters here: the operator names their folder with --lora-dir", "loras");
+    refuse(400, "invalid_value", "there are no adapters here: the operator names their folder with --lora-dir",
+           "loras");
   if (!adapters) return;
   checked("loras", [&] {
     for (const std::string& text : said) {
@@ -155,7 +158,8 @@ void take_adapters(const ImageService& service, const Fields& fields, ImageReque
   });
   if (order.adapters.size() > kMost)
     refuse(400, "invalid_value",
-           std::to_string(order.adapters.size()) + " adapters; at most " + std::to_string(kMost) + " are taken", "loras");
+           std::to_string(order.adapters.size()) + " adapters; at most " + std::to_string(kMost) + " are taken",
+           "loras");
 }
 
 void read_format(const Fields& fields, Order& order) {

@@ -77,6 +77,7 @@ ServiceFigures Gateway::Impl::figures() {
   figures.rows_per_step = tally.rows_per_step;
   figures.encode_seconds = tally.encode_seconds;
   figures.decode_seconds = tally.decode_seconds;
+  figures.switch_seconds = tally.switch_seconds;
   figures.total_seconds = tally.total_seconds;
   figures.broker = broker.stats(time);
   return figures;

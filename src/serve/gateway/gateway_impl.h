@@ -36,7 +36,7 @@ struct ServedJob {  // an image that has not ended
   WorkerSlot* slot = nullptr;
   AdapterTexts adapters{};  // as its worker says
   int lease = 0;            // the broker's number of this attempt
-  bool encoding = false;  // its file is being made
+  bool encoding = false;    // its file is being made
   // Of workers that ran nothing else just then.
   int deaths_alone = 0;
   bool cut = false;
@@ -81,6 +81,7 @@ struct Gateway::Impl final : WorkerEvents {
   std::vector<ShapeTimes> times_of(const std::string& variant, const Hello& hello) const override;
   const ServedModel* next_unread() override { return models.next_unread(); }
   void described(const ModelFile& file, Described told) override { models.described(file, std::move(told)); }
+  void switched(const std::string& variant, double seconds) override;
   void not_described(const ModelFile& file, const std::string& why) override { models.not_described(file, why); }
   bool wants_preview(JobId job) override;
   bool room_for_image() const override;

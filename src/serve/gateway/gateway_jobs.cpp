@@ -62,6 +62,11 @@ std::vector<ShapeTimes> Gateway::Impl::times_of(const std::string& variant, cons
   return known.empty() ? model->times : known;
 }
 
+void Gateway::Impl::switched(const std::string& variant, double seconds) {
+  observe(tally.switch_seconds, seconds);
+  log_line(LogLevel::kInfo, "model_loaded", {{"model", shown_variant(variant)}, {"seconds", seconds}});
+}
+
 void Gateway::Impl::joined() {
   const bool first = !was_ready;
   was_ready = true;
@@ -178,7 +183,8 @@ void Gateway::Impl::encoded(EncodedImage encoded) {
 void Gateway::Impl::failed(const JobFault& fault) {
   ServedJob& job = jobs.at(fault.job);
   job.slot = nullptr;  // which has let go of it
-  end_job(fault.job, End::kFailed, {fault.code, fault.message, fault.code == "out_of_memory" || fault.code == "model_changed"});
+  end_job(fault.job, End::kFailed,
+          {fault.code, fault.message, fault.code == "out_of_memory" || fault.code == "model_changed"});
 }
 
 // Those that the worker ran when it died are tried again without company; the others had no part in

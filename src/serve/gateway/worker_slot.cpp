@@ -200,7 +200,7 @@ void WorkerSlot::ensure_bucket(const SizeBucket& bucket) {
       all, {}, [&](const ShapeTimes& times) { return std::abs(std::log(pixels(times) / pixels(bucket))); });
   const double scale = pixels(bucket) / pixels(near);
   const ShapeTimes known = times_now(bucket.model, near);
-  ShapeTimes times{bucket.width, bucket.height, known.steps, known.encode_seconds, known.decode_seconds * scale,
+  ShapeTimes times{bucket.width,  bucket.height, known.steps, known.encode_seconds, known.decode_seconds * scale,
                    near.estimated};
   for (BatchTime& time : times.steps) time.seconds *= scale;
   add_bucket(bucket, times, true);
@@ -211,8 +211,7 @@ ShapeTimes WorkerSlot::times_now(const std::string& variant, const ShapeTimes& t
   const SizeBucket bucket{variant, then.width, then.height};
   if (!batcher_.has_bucket(bucket)) return then;
   const StepTimes& known = batcher_.times(bucket);
-  return {then.width,        then.height, known.curve(), known.encode_seconds(), known.decode_seconds(),
-          known.estimated()};
+  return {then.width, then.height, known.curve(), known.encode_seconds(), known.decode_seconds(), known.estimated()};
 }
 
 Admission WorkerSlot::consider(const BatchJob& job) {

@@ -38,6 +38,7 @@ class WorkerEvents {
   // A model that a worker is to read, each once; null: there is none.
   virtual const ServedModel* next_unread() = 0;
   virtual void described(const ModelFile& model, Described told) = 0;
+  virtual void switched(const std::string& variant, double seconds) = 0;  // it was brought into memory
   virtual void not_described(const ModelFile& model, const std::string& why) = 0;
   virtual bool wants_preview(JobId job) = 0;
   virtual bool room_for_image() const = 0;
@@ -118,7 +119,7 @@ class WorkerSlot final : public WorkerListener {
   struct Running {
     Decision decision{};
     SizeBucket bucket{};
-    double since = 0, limit = 0;             // clock
+    double since = 0, limit = 0;              // clock
     std::optional<ModelFile> describes = {};  // in place of a decision
   };
 
@@ -137,6 +138,7 @@ class WorkerSlot final : public WorkerListener {
   void on_finish(Finished report, double seconds);
   void on_failure(const Decision& decision, const JobFault& fault);
   bool read_a_model();
+  bool learn_loaded(const Running& run, const WorkerReport& report);
   void give(Decision decision);
   WorkerCommand command_for(const Decision& decision);
   void tell_drops();
@@ -159,7 +161,7 @@ class WorkerSlot final : public WorkerListener {
   std::optional<Hello> hello_;
   Batcher batcher_;
   std::map<JobId, Held> jobs_;
-  std::string first_variant_;  // of the model that the worker was started with
+  std::string first_variant_;                             // of the model that the worker was started with
   std::map<std::string, std::vector<ShapeTimes>> times_;  // by variant, as they were at its first job
   // Shapes and commands whose time has been seen.
   std::set<std::pair<SizeBucket, Decision::Kind>> seen_;

@@ -33,6 +33,16 @@ double seconds_in(const WorkerReport& report) {
   return 0;
 }
 
+const LoadedVariants* loaded_in(const WorkerReport& report) {
+  const auto of = [](const auto& told) -> const LoadedVariants* {
+    if constexpr (requires { told.loaded; })
+      return told.loaded ? &*told.loaded : nullptr;
+    else
+      return nullptr;
+  };
+  return std::visit(of, report);
+}
+
 }  // namespace
 
 void WorkerSlot::pump() {
@@ -80,7 +90,8 @@ void WorkerSlot::give(Decision decision) {
 
 WorkerCommand WorkerSlot::command_for(const Decision& decision) {
   const JobId job = decision.jobs.front();
-  if (decision.kind == Kind::kEncode) return StartCommand{job, worker_events_.request_of(job).said(), worker_events_.variant_of(job)};
+  if (decision.kind == Kind::kEncode)
+    return StartCommand{job, worker_events_.request_of(job).said(), worker_events_.variant_of(job)};
   if (decision.kind == Kind::kDecode) return FinishCommand{job};
   StepCommand command{decision.jobs, {}};
   for (const JobId id : decision.jobs)
@@ -90,7 +101,8 @@ WorkerCommand WorkerSlot::command_for(const Decision& decision) {
 
 double WorkerSlot::limit_for(const Decision& decision, const SizeBucket& bucket) const {
   const double limit = std::max(settings_.watchdog_min, settings_.watchdog_factor * decision.seconds);
-  return seen_.contains({bucket, decision.kind}) ? limit : limit + kFirstRunSeconds;
+  const bool known = seen_.contains({bucket, decision.kind}) && batcher_.is_loaded(bucket.model);
+  return known ? limit : limit + kFirstRunSeconds;
 }
 
 void WorkerSlot::tell_drops() {
@@ -114,13 +126,26 @@ void WorkerSlot::answer(WorkerReport report) {
     if (described->card) check(*described);
     return worker_events_.described(*run.describes, std::move(*described));
   }
-  const bool first = seen_.insert({run.bucket, run.decision.kind}).second;
+  const bool switched = learn_loaded(run, report);
+  const bool first = seen_.insert({run.bucket, run.decision.kind}).second || switched;
   const double seconds = std::max(first ? seconds_in(report) : worker_events_.now() - run.since, 1e-6);
   if (auto* started = std::get_if<Started>(&report)) on_start(*started, seconds);
   if (auto* stepped = std::get_if<Stepped>(&report)) on_step(run.decision, std::move(*stepped), seconds);
   if (std::holds_alternative<DidNotFit>(report)) on_misfit(run.decision);
   if (auto* finished = std::get_if<Finished>(&report)) on_finish(std::move(*finished), seconds);
   if (auto* failed = std::get_if<Failed>(&report)) on_failure(run.decision, failed->fault);
+}
+
+// Whether a model was brought in for this run. Its programs are compiled anew then.
+bool WorkerSlot::learn_loaded(const Running& run, const WorkerReport& report) {
+  const LoadedVariants* loaded = loaded_in(report);
+  if (!loaded) return false;
+  batcher_.loaded(loaded->keys);
+  if (loaded->seconds <= 0) return false;
+  batcher_.switched(run.bucket.model, loaded->seconds);
+  worker_events_.switched(run.bucket.model, loaded->seconds);
+  std::erase_if(seen_, [&](const auto& seen) { return seen.first.model == run.bucket.model; });
+  return true;
 }
 
 void WorkerSlot::on_start(const Started& report, double seconds) {

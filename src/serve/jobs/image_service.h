@@ -80,7 +80,7 @@ struct ServiceFigures {
   int64_t kept_bytes = 0;  // images that wait to be fetched
   int64_t done = 0, failed = 0, cancelled = 0, retries = 0, worker_deaths = 0;
   std::vector<std::pair<std::string, int64_t>> rejected, failures;  // by code
-  Histogram wait_seconds, step_seconds, rows_per_step, encode_seconds, decode_seconds, total_seconds;
+  Histogram wait_seconds, step_seconds, rows_per_step, encode_seconds, decode_seconds, switch_seconds, total_seconds;
   BrokerStats broker;
   std::vector<WorkerFigures> workers;
 };

@@ -49,7 +49,7 @@ enum class Stage { kQueued, kEncode, kDenoise, kDecode, kDone, kFailed, kCancell
 constexpr bool ended(Stage stage) { return stage >= Stage::kDone; }
 std::string_view stage_name(Stage stage);  // "queued", "encode", ...
 
-inline constexpr const char* kFailureCodes[] = {"nan_output",    "out_of_memory", "worker_died", "deadline",
+inline constexpr const char* kFailureCodes[] = {"nan_output",    "out_of_memory", "worker_died",   "deadline",
                                                 "shutting_down", "bad_request",   "model_changed", "internal"};
 
 struct Failure {

@@ -18,7 +18,8 @@ class RunChooser {
 
  private:
   size_t bucket_in_turn(const JobTable& table, const QueueView& queue);
-  PlannedRun step_of(const JobTable& table, const QueueView& queue);
+  PlannedRun run_of(size_t bucket, const JobTable& table, const QueueView& queue);
+  PlannedRun step_of(size_t bucket, const JobTable& table, const QueueView& queue);
   BorrowedTime::Parts borrowed_by(const std::vector<const QueueView::Place*>& batch, const QueueView& queue,
                                   size_t bucket, Urgency urgency) const;
 

@@ -13,7 +13,7 @@ namespace inkstone::serve {
 namespace {
 
 constexpr std::array<std::string_view, std::variant_size_v<WorkerCommand>> kCommands{"start", "step", "finish", "drop",
-                                                                                       "describe"};
+                                                                                     "describe"};
 constexpr std::array<std::string_view, std::variant_size_v<WorkerReport>> kReports{
     "hello", "started", "stepped", "did_not_fit", "finished", "failed", "unusable", "described"};
 

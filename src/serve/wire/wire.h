@@ -21,7 +21,7 @@ namespace inkstone::serve {
 struct StartCommand {  // prompt -> text, seed -> noise
   JobId job = 0;
   ImageRequest request;  // says every field
-  Variant variant;       // on which it runs to its end
+  Variant variant{};     // on which it runs to its end
 };
 struct StepCommand {  // of one size
   std::vector<JobId> jobs;
@@ -70,8 +70,8 @@ struct Hello {
   std::string device;       // "cpu", "npu:0"
   std::string description;  // "AMD EPYC, 2 threads, AVX-512 BF16"
   std::string precision;
-  ModelCard model;  // the one that it was started with
-  ModelFile model_file;  // of that one, if no flag changes anything of it; else empty
+  ModelCard model;         // the one that it was started with
+  ModelFile model_file{};  // of that one, if no flag changes anything of it; else empty
   // That its memory was planned for, in one step.
   int max_jobs = 1;
   std::vector<ShapeTimes> times;  // of the default size at least; an estimate
@@ -83,10 +83,10 @@ struct Started {
   JobId job = 0;
   double seconds = 0;
   int rows = 2, calls = 20;
-  std::vector<std::string> warnings;
+  std::vector<std::string> warnings{};
   // Of the adapters that it is drawn with, for its parameters: AdapterTexts.
-  std::string adapter_tags, adapter_hashes;
-  std::optional<LoadedVariants> loaded;
+  std::string adapter_tags{}, adapter_hashes{};
+  std::optional<LoadedVariants> loaded{};
 };
 struct Stepped {
   double seconds = 0;
@@ -94,7 +94,7 @@ struct Stepped {
   std::vector<JobFault> faults;
   std::vector<Preview> previews;
   std::optional<DeviceFigures> figures;  // once a second or so
-  std::optional<LoadedVariants> loaded;
+  std::optional<LoadedVariants> loaded{};
 };
 // Memory: no job of the step command has moved.
 struct DidNotFit {};
@@ -103,12 +103,12 @@ struct Finished {
   double seconds = 0;
   Image image;
   std::optional<DeviceFigures> figures;
-  std::optional<LoadedVariants> loaded;
+  std::optional<LoadedVariants> loaded{};
 };
 // Of a start or a finish; the job is forgotten.
 struct Failed {
   JobFault fault;
-  std::optional<LoadedVariants> loaded;
+  std::optional<LoadedVariants> loaded{};
 };
 // Of a model: what it is, and how long an image of it may take, as estimated; or why it cannot be
 // run, for the operator.

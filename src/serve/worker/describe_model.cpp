@@ -82,8 +82,9 @@ std::string kept_hash(const std::vector<fs::path>& files, const fs::path& cache)
 std::string model_fingerprint(const Pipeline& model, size_t adapters) {
   std::string text = files_state(model.path);
   for (const auto& [component, place] : model.replaced) text += files_state(place);
-  const std::vector<MergedAdapter> some(model.adapters.begin(),
-                                        model.adapters.begin() + static_cast<std::ptrdiff_t>(std::min(adapters, model.adapters.size())));
+  const std::vector<MergedAdapter> some(
+      model.adapters.begin(),
+      model.adapters.begin() + static_cast<std::ptrdiff_t>(std::min(adapters, model.adapters.size())));
   for (const MergedAdapter& adapter : some) text += files_state(adapter.use.path);
   return sha256(text + adapter_texts(some).tags);
 }

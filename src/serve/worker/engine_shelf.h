@@ -33,7 +33,7 @@ class EngineShelf {
   EngineShelf(std::unique_ptr<Engine> first, ShelfModels models);
 
   const ModelFile& first_file() const { return models_.first_file; }
-  Engine& latest();  // the one that was used last, or the first
+  Engine& latest();                             // the one that was used last, or the first
   Pipeline open(const Variant& variant) const;  // to be looked at
   // Told of an engine that is about to go: its jobs must hold nothing of it afterwards.
   void on_leaving(std::function<void(Engine& engine)> leaving) { leaving_ = std::move(leaving); }

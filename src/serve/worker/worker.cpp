@@ -61,6 +61,7 @@ class Worker {
 
   Engine& begun_on(const Variant& variant);
   Started start(const StartCommand& command);
+  std::optional<LoadedVariants> loaded(double seconds_before_work);
   std::vector<JobId> that_step(const StepCommand& command, Stepped& report);
   Engine& engine_of(const std::vector<JobId>& jobs);
   void compile(Engine& engine, const std::vector<Job*>& jobs);
@@ -137,7 +138,15 @@ Engine& Worker::begun_on(const Variant& variant) {
   }
 }
 
+// What has come and gone. Bringing one in took all the time until the work began: its programs were compiled, too.
+std::optional<LoadedVariants> Worker::loaded(double seconds_before_work) {
+  std::optional<LoadedVariants> news = shelf_.news();
+  if (news && news->seconds > 0) news->seconds = std::max(news->seconds, seconds_before_work);
+  return news;
+}
+
 Started Worker::start(const StartCommand& command) {
+  const Clock::time_point told = Clock::now();
   Engine& engine = begun_on(command.variant);
   const ResolvedRequest request = engine.resolve(command.request);
   Clock::time_point begin;
@@ -166,15 +175,15 @@ Started Worker::start(const StartCommand& command) {
   InFlight& flying = jobs_[command.job] = {std::move(job), command.variant, &engine, steps_};
   offload_others(engine, {&flying.job});
   report.seconds = seconds_since(begin);
+  report.loaded = loaded(std::chrono::duration<double>(begin - told).count());
   return report;
 }
 
 WorkerReport Worker::answer(const StartCommand& command) {
-  if (jobs_.contains(command.job)) return Failed{fault_of(command.job, Error::Kind::kOther, "it was started twice"), {}};
+  if (jobs_.contains(command.job))
+    return Failed{fault_of(command.job, Error::Kind::kOther, "it was started twice"), {}};
   try {
-    Started report = start(command);
-    report.loaded = shelf_.news();
-    return report;
+    return start(command);
   } catch (...) {
     return Failed{fault_of_current(command.job), shelf_.news()};
   }
@@ -236,8 +245,7 @@ void Worker::offload_others(Engine& engine, const std::vector<Job*>& jobs) {
   const size_t max = static_cast<size_t>(Capacity::kJobsWithCrossKv * engine.programs().plan().jobs);
   std::vector<InFlight*> holding;
   for (auto& [id, other] : jobs_)
-    if (other.engine == &engine && !other.job.conditioning.empty() &&
-        std::ranges::find(jobs, &other.job) == jobs.end())
+    if (other.engine == &engine && !other.job.conditioning.empty() && std::ranges::find(jobs, &other.job) == jobs.end())
       holding.push_back(&other);
   if (holding.size() + jobs.size() <= max) return;
   std::ranges::sort(holding, {}, &InFlight::stepped);
@@ -254,7 +262,8 @@ void Worker::offload_all(Engine& engine) {
 }
 
 WorkerReport Worker::answer(const StepCommand& command) {
-  Clock::time_point begin = Clock::now();
+  const Clock::time_point told = Clock::now();
+  Clock::time_point begin = told;
   Stepped report;
   const std::vector<JobId> ids = that_step(command, report);
   std::vector<Job*> jobs;
@@ -287,7 +296,7 @@ WorkerReport Worker::answer(const StepCommand& command) {
     if (const auto found = jobs_.find(id); found != jobs_.end())
       report.previews.push_back(preview_of(id, found->second));
   report.figures = figures_in_time();
-  report.loaded = shelf_.news();
+  report.loaded = loaded(std::chrono::duration<double>(begin - told).count());
   report.seconds = seconds_since(begin);
   return report;
 }

@@ -113,6 +113,14 @@ void FakeImageService::fail(size_t image, const std::string& code, bool again) {
   tell(last(), image);
 }
 
+const std::vector<ServedModel>& FakeImageService::models() const {
+  models_.clear();
+  if (!ready) return models_;
+  models_.push_back({card.name, {}, card, {}, {}});
+  models_.insert(models_.end(), others.begin(), others.end());
+  return models_;
+}
+
 OrderState& FakeImageService::known(const OrderState& order) {
   for (OrderState& mine : orders)
     if (mine.id == order.id) return mine;

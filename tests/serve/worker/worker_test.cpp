@@ -27,11 +27,16 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-Engine demo_engine() {
+const std::filesystem::path kDemo = std::filesystem::path(INKSTONE_SOURCE_DIR) / "demo" / "model";
+
+std::unique_ptr<Engine> engine_with(Pipeline model, size_t budget = 0) {
   EngineOptions options;
   options.precision = Precision::kFp32;
-  return Engine(Pipeline::open(std::filesystem::path(INKSTONE_SOURCE_DIR) / "demo" / "model"), options);
+  options.memory_budget = budget;
+  return std::make_unique<Engine>(std::move(model), options);
 }
+
+std::unique_ptr<Engine> demo_engine() { return engine_with(Pipeline::open(kDemo)); }
 
 int64_t resident_bytes() {
   std::ifstream file("/proc/self/statm");
@@ -42,18 +47,18 @@ int64_t resident_bytes() {
 
 class Served {
  public:
-  explicit Served(WorkerSettings settings = {}, bool wait_for_hello = true) {
+  explicit Served(WorkerSettings settings = {}, bool wait_for_hello = true, ShelfModels models = {}) {
     int both[2];
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both), 0);
     gateway_ = Descriptor(both[0]);
     // A test that waits for what never comes fails.
     const timeval patience{60, 0};
     setsockopt(gateway_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    thread_ = std::thread([this, socket = both[1], settings] {
+    thread_ = std::thread([this, socket = both[1], settings, models = std::move(models)]() mutable {
       const Descriptor worker(socket);
-      Engine engine = demo_engine();
+      EngineShelf shelf(demo_engine(), std::move(models));
       try {
-        code_ = serve_commands(worker.get(), engine, {}, settings);
+        code_ = serve_commands(worker.get(), shelf, {}, settings);
       } catch (const Error&) {
         code_ = 2;
       }
@@ -78,7 +83,9 @@ class Served {
     send_command(gateway_.get(), command);
     return report();
   }
-  Started start(JobId job, const ImageRequest& request) { return std::get<Started>(ask(StartCommand{job, request})); }
+  Started start(JobId job, const ImageRequest& request) {
+    return std::get<Started>(ask(StartCommand{job, request, {}}));
+  }
   Stepped step(std::vector<JobId> jobs, std::vector<JobId> previews = {}) {
     return std::get<Stepped>(ask(StepCommand{std::move(jobs), std::move(previews)}));
   }
@@ -109,8 +116,8 @@ ImageRequest request(const std::string& prompt, uint64_t seed, const std::string
 }
 
 Image alone(const ImageRequest& request) {
-  static Engine engine = demo_engine();
-  return generate(engine, engine.resolve(request)).image;
+  static const std::unique_ptr<Engine> engine = demo_engine();
+  return generate(*engine, engine->resolve(request)).image;
 }
 
 TEST(Worker, says_what_it_is_and_how_fast_it_may_be) {
@@ -260,7 +267,7 @@ TEST(Worker, refuses_requests_that_cannot_run_in_words_for_the_client) {
   const auto refusal = [&](auto change) {
     ImageRequest r = request("a fox", 1);
     change(r);
-    const JobFault fault = served.refusal(StartCommand{1, r});
+    const JobFault fault = served.refusal(StartCommand{1, r, {}});
     EXPECT_EQ(fault.code, "bad_request") << fault.message;
     EXPECT_EQ(fault.job, 1u);
     EXPECT_THAT(fault.message, Not(HasSubstr("/model")));
@@ -277,7 +284,7 @@ TEST(Worker, refuses_requests_that_cannot_run_in_words_for_the_client) {
   EXPECT_THAT(refusal([](ImageRequest& r) { r.prompt = "a BREAK b BREAK c BREAK d"; }),
               HasSubstr("prompt: more than 225 tokens"));
   served.start(1, request("a fox", 1));
-  EXPECT_EQ(served.refusal(StartCommand{1, request("a fox", 1)}).code, "internal");
+  EXPECT_EQ(served.refusal(StartCommand{1, request("a fox", 1), {}}).code, "internal");
   EXPECT_EQ(served.draw(2, request("a fox", 1)).rgb, alone(request("a fox", 1)).rgb);
 }
 
@@ -382,7 +389,7 @@ TEST(Worker, leaves_where_the_orders_are_not_to_be_understood) {
 
 TEST(Worker, leaves_at_whatever_moment_the_gateway_does) {
   const ImageRequest r = request("a fox", 1, "ddim", 1);
-  const std::vector<WorkerCommand> commands{StartCommand{1, r}, StepCommand{{1}, {1}}, FinishCommand{1}};
+  const std::vector<WorkerCommand> commands{StartCommand{1, r, {}}, StepCommand{{1}, {1}}, FinishCommand{1}};
   Served(WorkerSettings{}, false).leave();  // before it said hello
   for (size_t told = 0; told <= commands.size(); ++told)
     for (const bool hears : {true, false}) {
