@@ -46,7 +46,7 @@ struct ServedJob {  // an image that has not ended
   Failure failure{};
 };
 
-// methods: 60 allowed: the fleet of machines replaces it by a dispatcher without threads
+// methods: 63 allowed: the fleet of machines replaces it by a dispatcher without threads
 struct Gateway::Impl final : WorkerEvents {
   Impl(boost::asio::io_context& events, ServeSettings settings, WorkerProgram program);
   ~Impl() override;
@@ -79,10 +79,7 @@ struct Gateway::Impl final : WorkerEvents {
   const Variant& variant_of(JobId job) const override { return *jobs.at(job).variant; }
   std::string greet(const Hello& hello) override;
   std::vector<ShapeTimes> times_of(const std::string& variant, const Hello& hello) const override;
-  const ServedModel* next_unread() override { return models.next_unread(); }
-  void described(const ModelFile& file, Described told) override { models.described(file, std::move(told)); }
   void switched(const std::string& variant, double seconds) override;
-  void not_described(const ModelFile& file, const std::string& why) override { models.not_described(file, why); }
   bool wants_preview(JobId job) override;
   bool room_for_image() const override;
   void joined() override;
@@ -134,7 +131,6 @@ struct Gateway::Impl final : WorkerEvents {
   void pass_tick();
   void pass_deadlines(double time);
   void keep_curves();
-  void keep_curves(const WorkerSlot& slot);
   void foresee(double time);
   void replace_next(double time);
   void keep_canary(double time);

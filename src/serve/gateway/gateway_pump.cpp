@@ -28,6 +28,19 @@ struct Told {  // whatever it was that was told
   }
 };
 
+// Those of models alone: with adapters an image takes about the same time.
+void keep_curves_of(const WorkerSlot& slot, const ModelList& models, CurveStore& curves) {
+  const std::vector<VariantTimes> known = slot.figures().curves;
+  for (const ServedModel& model : models.models()) {
+    if (!model.card) continue;
+    const std::string key = models.variant_of(model, {}).key;
+    std::vector<ShapeTimes> times;
+    for (const VariantTimes& one : known)
+      if (one.variant == key) times.push_back(one.times);
+    curves.keep(*slot.hello(), *model.card, std::move(times));
+  }
+}
+
 BrokerSettings broker_settings() {
   BrokerSettings settings;
   // Whoever leases is this process, which ends with the broker.
@@ -49,7 +62,7 @@ Gateway::Impl::Impl(boost::asio::io_context& loop, ServeSettings wanted, WorkerP
                                            [this](EncodedImage image) { enter([&] { encoded(std::move(image)); }); });
   for (const std::string& device : settings.devices)
     for (int i = 0; i < settings.workers; i++)
-      slots.push_back(std::make_unique<WorkerSlot>(events, *this, settings, device, program(device)));
+      slots.push_back(std::make_unique<WorkerSlot>(events, *this, models, settings, device, program(device)));
   canary.away_since = 0;
   next_tick(std::chrono::milliseconds(0));  // which starts the workers
 }
@@ -187,23 +200,10 @@ void Gateway::Impl::pass_tick() {
   pump();
 }
 
-// Those of models alone: with adapters an image takes about the same time.
-void Gateway::Impl::keep_curves(const WorkerSlot& slot) {
-  const std::vector<VariantTimes> known = slot.figures().curves;
-  for (const ServedModel& model : models.models()) {
-    if (!model.card) continue;
-    const std::string key = models.variant_of(model, {}).key;
-    std::vector<ShapeTimes> times;
-    for (const VariantTimes& one : known)
-      if (one.variant == key) times.push_back(one.times);
-    curves.keep(*slot.hello(), *model.card, std::move(times));
-  }
-}
-
 void Gateway::Impl::keep_curves() {
   curves_kept = now();
   for (const auto& slot : slots)
-    if (slot->ready()) keep_curves(*slot);
+    if (slot->ready()) keep_curves_of(*slot, models, curves);
 }
 
 // What has its pixels yet to come is late for good; what is being decoded ends. Where no worker is

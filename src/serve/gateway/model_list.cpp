@@ -90,6 +90,12 @@ void ModelList::described(const ModelFile& file, Described told) {
   say_left_out(model->fault);
 }
 
+void ModelList::hashed(const KnownHash& known) {
+  const bool is_hash = known.hash.size() == 64 && known.hash.find_first_not_of("0123456789abcdef") == known.hash.npos;
+  for (ServedModel& model : models_)
+    if (is_hash && model.card && model.file.path == known.path) model.card->hash = known.hash;
+}
+
 void ModelList::not_described(const ModelFile& file, const std::string& why) {
   if (std::ranges::count(failed_, file) > 0) return described(file, {{}, {}, file.path + ": " + why});
   failed_.push_back(file);

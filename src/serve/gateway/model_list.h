@@ -39,6 +39,7 @@ class ModelList {
   // The next one that a worker is to read, once; null: there is none.
   const ServedModel* next_unread();
   void described(const ModelFile& file, Described told);
+  void hashed(const KnownHash& known);
   // Its worker died of it, or just then: another tries once more.
   void not_described(const ModelFile& file, const std::string& why);
 

@@ -16,10 +16,11 @@ constexpr double kMinPause = 0.2, kMaxPause = 30, kGoodLife = 60;
 
 }  // namespace
 
-WorkerSlot::WorkerSlot(boost::asio::io_context& events, WorkerEvents& worker_events, const ServeSettings& settings,
-                       std::string device, std::vector<std::string> program)
+WorkerSlot::WorkerSlot(boost::asio::io_context& events, WorkerEvents& worker_events, ModelList& models,
+                       const ServeSettings& settings, std::string device, std::vector<std::string> program)
     : events_(events),
       worker_events_(worker_events),
+      models_(models),
       settings_(settings),
       device_(std::move(device)),
       program_(std::move(program)) {}
@@ -96,7 +97,7 @@ void WorkerSlot::die(const std::string& why, const char* how, bool death) {
   log_line(death ? LogLevel::kError : LogLevel::kInfo, "worker_lost",
            {{"worker", pid}, {"device", device_}, {"reason", why}, {"state", how}});
   if (running && running->describes && death)
-    worker_events_.not_described(*running->describes, "the worker that read it was lost: " + why);
+    models_.not_described(*running->describes, "the worker that read it was lost: " + why);
   std::vector<WorkerEvents::Lost> lost;
   for (const auto& [id, job] : jobs) {
     const bool blamed = death && running && std::ranges::count(running->decision.jobs, id) > 0;

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "serve/gateway/model_list.h"
 #include "serve/gateway/worker_process.h"
 #include "serve/jobs/image_service.h"
 #include "serve/jobs/settings.h"
@@ -35,11 +36,7 @@ class WorkerEvents {
   virtual std::string greet(const Hello& hello) = 0;
   // How long images take with a variant, from earlier runs or as estimated; at least one size.
   virtual std::vector<ShapeTimes> times_of(const std::string& variant, const Hello& hello) const = 0;
-  // A model that a worker is to read, each once; null: there is none.
-  virtual const ServedModel* next_unread() = 0;
-  virtual void described(const ModelFile& model, Described told) = 0;
   virtual void switched(const std::string& variant, double seconds) = 0;  // it was brought into memory
-  virtual void not_described(const ModelFile& model, const std::string& why) = 0;
   virtual bool wants_preview(JobId job) = 0;
   virtual bool room_for_image() const = 0;
 
@@ -69,11 +66,12 @@ class WorkerEvents {
   virtual void shaken() noexcept = 0;
 };
 
-// methods: 44 allowed: the same dispatcher takes its commands and its watchdog
+// methods: 48 allowed: the same dispatcher takes its commands and its watchdog
 class WorkerSlot final : public WorkerListener {
  public:
-  WorkerSlot(boost::asio::io_context& events, WorkerEvents& worker_events, const ServeSettings& settings,
-             std::string device, std::vector<std::string> program);
+  // All of these outlive it.
+  WorkerSlot(boost::asio::io_context& events, WorkerEvents& worker_events, ModelList& models,
+             const ServeSettings& settings, std::string device, std::vector<std::string> program);
 
   // Several times a second: hung and dead workers, the next start.
   void tick(double now) noexcept;
@@ -151,6 +149,7 @@ class WorkerSlot final : public WorkerListener {
 
   boost::asio::io_context& events_;
   WorkerEvents& worker_events_;
+  ModelList& models_;
   const ServeSettings& settings_;
   std::string device_;
   std::vector<std::string> program_;

@@ -66,7 +66,7 @@ void WorkerSlot::pump() {
 
 // Between two commands, so that it keeps nobody waiting for long.
 bool WorkerSlot::read_a_model() {
-  const ServedModel* model = retiring_ ? nullptr : worker_events_.next_unread();
+  const ServedModel* model = retiring_ ? nullptr : models_.next_unread();
   if (!model) return false;
   running_ = Running{.since = worker_events_.now(), .limit = kReadingSeconds, .describes = model->file};
   process_->send(DescribeCommand{model->file}, 0);
@@ -124,7 +124,7 @@ void WorkerSlot::answer(WorkerReport report) {
   const Running run = *std::exchange(running_, {});
   if (auto* described = std::get_if<Described>(&report)) {
     if (described->card) check(*described);
-    return worker_events_.described(*run.describes, std::move(*described));
+    return models_.described(*run.describes, std::move(*described));
   }
   const bool switched = learn_loaded(run, report);
   const bool first = seen_.insert({run.bucket, run.decision.kind}).second || switched;
@@ -181,6 +181,7 @@ void WorkerSlot::on_misfit(const Decision& decision) {
 
 void WorkerSlot::on_finish(Finished report, double seconds) {
   if (report.figures) hello_->figures = std::move(*report.figures);
+  for (const KnownHash& known : report.hashes) models_.hashed(known);
   pause_ = 0;
   batcher_.decoded(seconds);
   if (jobs_.erase(report.job) > 0) worker_events_.finished(std::move(report));

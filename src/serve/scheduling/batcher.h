@@ -41,6 +41,7 @@
 #include "serve/scheduling/batcher_settings.h"
 #include "serve/scheduling/decision.h"
 #include "serve/scheduling/job_table.h"
+#include "serve/scheduling/loaded_models.h"
 #include "serve/scheduling/run_chooser.h"
 #include "serve/scheduling/step_times.h"
 
@@ -81,9 +82,9 @@ class Batcher {
   // What to do now; kNothing also while the previous decision is not reported.
   const Decision& next(double now);
   // What the device has in memory now, and what bringing in a model took.
-  void loaded(const std::vector<std::string>& models) { table_.loaded().set(models); }
-  void switched(const std::string& model, double seconds) { table_.loaded().took(model, seconds); }
-  bool is_loaded(const std::string& model) const { return table_.loaded().has(model); }
+  void loaded(const std::vector<std::string>& models) { loaded_.set(models); }
+  void switched(const std::string& model, double seconds) { loaded_.took(model, seconds); }
+  bool is_loaded(const std::string& model) const { return loaded_.has(model); }
   void stepped(double seconds);
   void encoded(double seconds);
   void decoded(double seconds);  // and the job has ended
@@ -108,6 +109,7 @@ class Batcher {
 
   BatcherSettings settings_;
   JobTable table_;
+  LoadedModels loaded_;
   RunChooser chooser_;  // of Batching::kStep
   PlannedRun run_;      // decided and not reported
   BatcherFigures counts_;

@@ -9,7 +9,6 @@
 #include "serve/scheduling/client_shares.h"
 #include "serve/scheduling/decision.h"
 #include "serve/scheduling/job_entry.h"
-#include "serve/scheduling/loaded_models.h"
 #include "serve/scheduling/step_times.h"
 
 namespace inkstone::serve {
@@ -35,11 +34,6 @@ class JobTable {
   std::optional<size_t> bucket_of(const SizeBucket& size) const;
   size_t known_bucket(const SizeBucket& size) const;  // throws Error if there is none
   void limit_rows(size_t bucket, int max_batch_rows);
-  LoadedModels& loaded() { return loaded_; }
-  const LoadedModels& loaded() const { return loaded_; }
-  // Seconds until the bucket's model is in memory.
-  double switch_seconds(size_t bucket) const { return loaded_.seconds(buckets_[bucket].size.model); }
-  bool is_loaded(size_t bucket) const { return loaded_.has(buckets_[bucket].size.model); }
 
   // The job as it would stand here. Throws Error if its bucket is not there or it has no row: such
   // a one would never fill a step.
@@ -83,7 +77,6 @@ class JobTable {
 
   double head_start_;
   std::vector<BatchBucket> buckets_;
-  LoadedModels loaded_;
   std::map<JobId, JobEntry> jobs_;
   ClientShares shares_;
 };

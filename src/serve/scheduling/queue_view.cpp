@@ -10,13 +10,17 @@ constexpr double kEarly = 2.5;
 
 }  // namespace
 
-QueueView::QueueView(const JobTable& table, const BatcherSettings& settings, double now)
-    : table_(table), settings_(settings), rows_waiting_(table.buckets().size()), rows_(table.buckets().size()) {
+QueueView::QueueView(const JobTable& table, const LoadedModels& loaded, const BatcherSettings& settings, double now)
+    : table_(table),
+      loaded_(loaded),
+      settings_(settings),
+      rows_waiting_(table.buckets().size()),
+      rows_(table.buckets().size()) {
   for (const auto& [id, job] : table.jobs()) {
     places_.push_back({&job});
     rows_[job.bucket] += job.job.rows;
     if (job.phase == Phase::kDenoise) rows_waiting_[job.bucket] += job.job.rows;
-    all_loaded_ = all_loaded_ && is_loaded(places_.back());
+    all_loaded_ = all_loaded_ && is_loaded(job.bucket);
   }
   find_risks(now);
 }
@@ -54,7 +58,7 @@ void QueueView::find_risks(double now) {
 
 bool QueueView::steps_wait() const {
   for (size_t i = 0; i < rows_waiting_.size(); i++)
-    if (rows_waiting_[i] > 0 && table_.is_loaded(i)) return true;
+    if (rows_waiting_[i] > 0 && is_loaded(i)) return true;
   return false;
 }
 
@@ -63,9 +67,9 @@ bool QueueView::steps_wait() const {
 std::vector<Waiting> QueueView::waiting() const {
   std::vector<Waiting> waiting(rows_.size());
   for (size_t i = 0; i < rows_.size(); i++) {
-    const bool loaded = table_.is_loaded(i);
+    const bool loaded = is_loaded(i);
     waiting[i] = {all_loaded_ ? rows_waiting_[i] : rows_[i], !loaded || rows_waiting_[i] > 0,
-                  settings_.turn_per_switch * table_.switch_seconds(i)};
+                  settings_.turn_per_switch * loaded_.seconds(table_.buckets()[i].size.model)};
   }
   return waiting;
 }
@@ -94,7 +98,8 @@ bool QueueView::goes_before(const Place& a, const Place& b, Urgency urgency) con
 const QueueView::Place* QueueView::first(Phase phase) const {
   const Place* first = nullptr;
   for (const Place& place : places_) {
-    if (place.entry->phase == phase && is_loaded(place) && (!first || goes_before(place, *first, {true, true})))
+    if (place.entry->phase == phase && is_loaded(place.entry->bucket) &&
+        (!first || goes_before(place, *first, {true, true})))
       first = &place;
   }
   return first;

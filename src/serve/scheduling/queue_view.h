@@ -7,6 +7,7 @@
 #include "serve/scheduling/batcher_settings.h"
 #include "serve/scheduling/bucket_turns.h"
 #include "serve/scheduling/job_table.h"
+#include "serve/scheduling/loaded_models.h"
 
 namespace inkstone::serve {
 
@@ -23,8 +24,8 @@ class QueueView {
     bool at_risk = false;
   };
 
-  // Table and settings must not change as long as this is used.
-  QueueView(const JobTable& table, const BatcherSettings& settings, double now);
+  // Table, models and settings must not change as long as this is used.
+  QueueView(const JobTable& table, const LoadedModels& loaded, const BatcherSettings& settings, double now);
 
   std::vector<Waiting> waiting() const;  // by bucket
   std::vector<double> weights() const;   // of the buckets, among those in which something waits
@@ -48,9 +49,10 @@ class QueueView {
   void find_risks(double now);
   bool goes_before(const Place& a, const Place& b, Urgency urgency) const;
 
-  bool is_loaded(const Place& place) const { return table_.is_loaded(place.entry->bucket); }
+  bool is_loaded(size_t bucket) const { return loaded_.has(table_.buckets()[bucket].size.model); }
 
   const JobTable& table_;
+  const LoadedModels& loaded_;
   const BatcherSettings& settings_;
   std::vector<Place> places_;  // by id
   // By bucket: for a step, and in all.

@@ -15,8 +15,8 @@ RunChooser::RunChooser(const BatcherSettings& settings)
       side_runs_(settings.encode_share, settings.decode_share),
       borrowed_time_(settings.deadline_share, settings.first_step_share) {}
 
-PlannedRun RunChooser::next(const JobTable& table, double now) {
-  const QueueView queue(table, settings_, now);
+PlannedRun RunChooser::next(const JobTable& table, const LoadedModels& loaded, double now) {
+  const QueueView queue(table, loaded, settings_, now);
   const QueueView::Place* encode = queue.next_text();
   const QueueView::Place* decode = queue.first(Phase::kDecode);
   std::optional<double> encode_seconds;
@@ -24,7 +24,7 @@ PlannedRun RunChooser::next(const JobTable& table, double now) {
   const Kind side = side_runs_.next(encode_seconds, decode, queue.steps_wait());
   if (side == Kind::kEncode) return table.side_run(*encode->entry);
   if (side == Kind::kDecode) return table.side_run(*decode->entry);
-  return queue.empty() ? PlannedRun{} : run_of(bucket_in_turn(table, queue), table, queue);
+  return queue.empty() ? PlannedRun{} : run_of(bucket_in_turn(table, loaded, queue), table, queue);
 }
 
 // Of a model that is not in memory, whatever it waits for; of others a step.
@@ -40,11 +40,11 @@ void RunChooser::ran(Kind kind, double seconds) {
   if (kind == Kind::kStep) borrowed_time_.stepped(seconds);
 }
 
-size_t RunChooser::bucket_in_turn(const JobTable& table, const QueueView& queue) {
+size_t RunChooser::bucket_in_turn(const JobTable& table, const LoadedModels& loaded, const QueueView& queue) {
   const QueueView::Place* first = queue.most_urgent();
   std::optional<size_t> urgent;
   if (first && borrowed_time_.allowed().deadlines) urgent = first->entry->bucket;
-  if (urgent) borrowed_time_.switched(2 * table.switch_seconds(*urgent));
+  if (urgent) borrowed_time_.switched(2 * loaded.seconds(table.buckets()[*urgent].size.model));
   return turns_.next(table.buckets(), queue.waiting(), queue.weights(), urgent);
 }
 

@@ -187,6 +187,12 @@ void fields(V& visit, M& stepped) {
 template <typename V, Of<DidNotFit> M>
 void fields(V&, M&) {}
 
+template <typename V, Of<KnownHash> M>
+void fields(V& visit, M& known) {
+  visit("path", known.path);
+  visit("hash", known.hash);
+}
+
 template <typename V, Of<Finished> M>
 void fields(V& visit, M& finished) {
   visit("job", finished.job);
@@ -194,6 +200,7 @@ void fields(V& visit, M& finished) {
   visit("image", finished.image);
   visit("figures", finished.figures);
   visit("loaded", finished.loaded);
+  visit("hashes", finished.hashes);
 }
 
 template <typename V, Of<Failed> M>

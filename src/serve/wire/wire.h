@@ -98,12 +98,17 @@ struct Stepped {
 };
 // Memory: no job of the step command has moved.
 struct DidNotFit {};
+struct KnownHash {
+  std::string path;  // of the model: ModelFile
+  std::string hash;
+};
 struct Finished {
   JobId job = 0;
   double seconds = 0;
   Image image;
   std::optional<DeviceFigures> figures;
   std::optional<LoadedVariants> loaded{};
+  std::vector<KnownHash> hashes{};  // of models that were read to their ends meanwhile
 };
 // Of a start or a finish; the job is forgotten.
 struct Failed {

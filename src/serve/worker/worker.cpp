@@ -77,6 +77,7 @@ class Worker {
   const WorkerSettings& settings_;
   std::map<JobId, InFlight> jobs_;
   std::map<std::string, LatentColours> colours_;  // by the model's path
+  ModelHasher hasher_{default_hash_cache()};
   RequestLimits limits_;
   double speed_ = 0;  // of the device, as estimated
   uint64_t steps_ = 0;
@@ -148,6 +149,7 @@ std::optional<LoadedVariants> Worker::loaded(double seconds_before_work) {
 Started Worker::start(const StartCommand& command) {
   const Clock::time_point told = Clock::now();
   Engine& engine = begun_on(command.variant);
+  hasher_.want(command.variant.model.path, weight_files(engine.pipeline()));
   const ResolvedRequest request = engine.resolve(command.request);
   Clock::time_point begin;
   Job job;
@@ -310,10 +312,11 @@ WorkerReport Worker::answer(const FinishCommand& command) {
     const Clock::time_point begin = Clock::now();
     const auto ended = jobs_.extract(found);
     const Job& job = ended.mapped().job;
-    Finished report{command.job, 0, engine.decode(job), {}, {}};
+    Finished report{command.job, 0, engine.decode(job), {}, {}, {}};
     if (job.done()) colours_[ended.mapped().variant.model.path].learn(job.latent, report.image);
     report.figures = figures_in_time();
     report.loaded = shelf_.news();
+    report.hashes = hasher_.news();
     report.seconds = seconds_since(begin);
     return report;
   } catch (...) {

@@ -141,6 +141,7 @@ TEST(Wire, has_a_field_for_each_member) {
   expect_a_field_for_each_member<LoadedVariants>();
   expect_a_field_for_each_member<DescribeCommand>();
   expect_a_field_for_each_member<Described>();
+  expect_a_field_for_each_member<KnownHash>();
   expect_a_field_for_each_member<StartCommand>();
   expect_a_field_for_each_member<StepCommand>();
   expect_a_field_for_each_member<FinishCommand>();
@@ -194,16 +195,17 @@ TEST(Wire, brings_every_report_as_it_was_with_its_pixels) {
   const LoadedVariants loaded{0.1 + 0.2, {"a\na\nb", "c"}};
   Stepped stepped{0.1, {{5, "nan_output", "the U-Net gave NaN"}}, {}, odd_figures(), loaded};
   for (int i = 0; i < 3; ++i) stepped.previews.push_back({JobId(i), i, striped(8 + i, 4, i)});
-  const std::vector<WorkerReport> reports{hello,
-                                          Started{1, 0.5, 1, 21, {"cut \xc3\xa9"}, "<lora:a:1>", "a: 0123", loaded},
-                                          Stepped{},
-                                          stepped,
-                                          DidNotFit{},
-                                          Finished{9, 2.5, striped(512, 512, 3), std::nullopt, loaded},
-                                          Failed{{4, "bad_request", "no"}, std::nullopt},
-                                          Described{odd_card(), {{1, 2, {}, 3, 4, true}}, ""},
-                                          Described{std::nullopt, {}, "no model"},
-                                          Unusable{"gone"}};
+  const std::vector<WorkerReport> reports{
+      hello,
+      Started{1, 0.5, 1, 21, {"cut \xc3\xa9"}, "<lora:a:1>", "a: 0123", loaded},
+      Stepped{},
+      stepped,
+      DidNotFit{},
+      Finished{9, 2.5, striped(512, 512, 3), std::nullopt, loaded, {{"/m", "0123"}}},
+      Failed{{4, "bad_request", "no"}, std::nullopt},
+      Described{odd_card(), {{1, 2, {}, 3, 4, true}}, ""},
+      Described{std::nullopt, {}, "no model"},
+      Unusable{"gone"}};
   Pair pair;
   const size_t before = open_files();
   for (const WorkerReport& report : reports) {
@@ -410,8 +412,8 @@ TEST(Wire, refuses_what_is_too_long_or_cannot_be_said) {
   ImageRequest request;
   request.guidance_scale = std::numeric_limits<float>::quiet_NaN();
   EXPECT_THROW(send_command(pair.left.get(), StartCommand{1, request}), Error);
-  EXPECT_THROW(send_report(pair.left.get(), Finished{1, 1, Image{8, 8, {1, 2}}, {}, {}}), Error);
-  EXPECT_THROW(send_report(pair.left.get(), Finished{1, 1, Image{}, {}, {}}), Error);
+  EXPECT_THROW(send_report(pair.left.get(), Finished{1, 1, Image{8, 8, {1, 2}}, {}, {}, {}}), Error);
+  EXPECT_THROW(send_report(pair.left.get(), Finished{1, 1, Image{}, {}, {}, {}}), Error);
   const int size = 4 << 20;
   setsockopt(pair.left.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
   const std::string text(kMaxPacket + 1, ' ');
