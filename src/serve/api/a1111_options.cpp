@@ -70,7 +70,7 @@ JsonObject with_changes(JsonObject options, const JsonObject& changes, const Api
     if (!same_type(known->value(), value))
       refuse(400, "invalid_value", std::string(name) + " has another type than the option", std::string(name));
     check_value(name, value);
-    if (name == "sd_checkpoint_hash") continue;
+    if (name == "sd_checkpoint_hash" || (name == "sd_model_checkpoint" && value == "")) continue;
     known->value() = as_the_option_is(known->value(), value);
     if (name != "sd_model_checkpoint") continue;
     const ModelCard& card = asked_model(context, value.as_string(), "sd_model_checkpoint");

@@ -22,7 +22,7 @@ int status_of_code(std::string_view code) {
   static constexpr Row kRows[] = {
       {"invalid", 400},    {"bad_request", 400}, {"conflict", 409}, {"queue_full", 429},    {"quota", 429},
       {"nan_output", 500}, {"worker_died", 500}, {"internal", 500}, {"out_of_memory", 503}, {"shutting_down", 503},
-      {"too_long", 503},   {"not_ready", 503},   {"draining", 503}, {"deadline", 503}};
+      {"too_long", 503},   {"not_ready", 503},   {"draining", 503}, {"deadline", 503},      {"model_changed", 503}};
   for (const Row& row : kRows)
     if (row.code == code) return row.status;
   return 500;

@@ -5,7 +5,7 @@
 namespace inkstone::serve {
 
 FakeImageService::FakeImageService() {
-  card.name = "demo";
+  card.name = card.file = "demo";
   card.hash = std::string(64, 'a');
   card.traits.scheduler = std::make_shared<const Json>(
       JsonObject{{"_class_name", "PNDMScheduler"}, {"skip_prk_steps", true}, {"steps_offset", 1}});

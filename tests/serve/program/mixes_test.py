@@ -128,7 +128,9 @@ class Mixes(unittest.TestCase):
             if number % 3:
                 status, _, png = ask(server, request, {"Accept": "image/png"})
                 return png if status == 200 else (status, png)
-            status, answer = server.post("/v1/images/generations", {**request, "response_format": "b64_json"})
+            asked = {**request, "size": f"{request['width']}x{request['height']}", "response_format": "b64_json"}
+            del asked["width"], asked["height"]
+            status, answer = server.post("/v1/images/generations", asked)
             return base64.b64decode(answer["data"][0]["b64_json"]) if status == 200 else (status, answer)
 
         with Server(*self.folders.flags, *SMALL, "--workers", "2", "--threads", "1", "--watchdog-min", "5") as server, \

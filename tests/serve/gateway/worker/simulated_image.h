@@ -17,7 +17,7 @@ namespace inkstone::serve {
 
 inline ModelCard simulated_card() {
   ModelCard card;
-  card.name = "simulated";
+  card.name = card.file = "simulated";
   card.traits.width = card.traits.height = 64;
   card.traits.size_multiple = 8;
   card.traits.scheduler = std::make_shared<const Json>(
