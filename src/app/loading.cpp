@@ -11,7 +11,6 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "diffusion/few_step.h"
-#include "diffusion/pipeline_adapters.h"
 #include "diffusion/pipeline_embeddings.h"
 #include "diffusion/request_fields.h"
 #include "hub/find_model.h"
@@ -61,14 +60,15 @@ ModelSettings settings_of(const Options& options) {
   return said;
 }
 
-Pipeline open_model(const Options& options) {
+Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRoom& make_room) {
   std::map<std::string, std::filesystem::path> replaced;
   for (const auto& [component, file] : replaced_components(options))
     if (*file) replaced[component] = **file;
   Pipeline model =
       Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced, settings_of(options));
-  const AdapterSet set = adapters_of(options);
-  if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0);
+  AdapterSet set = adapters_of(options);
+  set.insert(set.end(), more.begin(), more.end());
+  if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0, make_room);
   load_embeddings(model, {options.embeddings.value_or(std::vector<std::string>{}), options.embedding_dir.value_or("")});
   for (const MergedAdapter& adapter : model.adapters)
     if (const auto what = few_step_of_name(adapter.name, "by an adapter's name"); what && !options.few_step)

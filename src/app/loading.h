@@ -8,6 +8,7 @@
 #include "app/console.h"
 #include "app/options.h"
 #include "diffusion/engine.h"
+#include "diffusion/pipeline_adapters.h"
 
 namespace inkstone {
 
@@ -24,8 +25,9 @@ AdapterSet adapters_of(const Options& options);
 
 ModelSettings settings_of(const Options& options);  // what they say of the model beside its files
 
-// The model that the options name, with what they replace of it, the adapters merged, and its embeddings.
-Pipeline open_model(const Options& options);
+// The model that the options name, with what they replace of it, its embeddings, and the adapters merged: --lora's
+// and then `more`.
+Pipeline open_model(const Options& options, const AdapterSet& more = {}, const MakeRoom& make_room = {});
 
 Loaded load(const Options& options);
 

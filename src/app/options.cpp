@@ -49,6 +49,7 @@ const Setting kSettings[] = {
     {"no-clobber", "", "Image", "", "a file that is there is not replaced", kG, &Options::no_clobber},
 
     {"model", "m", "Model and machine", "FILE|DIR|HUB-ID", "a single file of SD 1.x, 2.x or SDXL (.safetensors, .ckpt), a folder in diffusers' layout,\nor the ORG/NAME of one that inkstone pull has brought [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
+    {"models", "ckpt-dir", "Model and machine", "DIR", "every model in this folder (single files, and folders in diffusers' layout), by name;\na request says which; --model names the one for those that say none [the first by name].\n--vae, --unet, --text-encoder and --lora change the one of --model alone", kW | kS, &Options::models},
     {"model", "m", "Model", "MODEL", "a model on the Hugging Face hub: ORG/NAME, or ORG/NAME@REVISION for a branch, tag or\ncommit [main]", kP, &Options::model},
     {"vae", "vae-path", "Model and machine", "FILE|DIR", "a VAE in place of the model's own: a file with nothing else, or with a whole model, or a\nfolder with its config.json", kG | kI | kB | kE | kW | kS, &Options::vae},
     {"unet", "diffusion-model", "Model and machine", "FILE|DIR", "a U-Net in place of the model's own", kG | kI | kB | kE | kW | kS, &Options::unet},
@@ -59,7 +60,7 @@ const Setting kSettings[] = {
     {"few-step", "", "Model and machine", "KIND", "what the model was distilled to, where its name does not tell it: sdxl-turbo, sd-turbo,\nlightning:N, hyper:N (of N steps), tcd or lcm; none: its name is wrong. It sets the defaults\nof steps, guidance and scheduler", kG | kI | kB | kE | kW | kS, &Options::few_step, 0, 0, few_step_choices},
     {"variant", "", "Model", "NAME", "which form of the weights: fp16 (half the size), none (the full one) or auto\n[auto: what is here already, else fp16 where the model has it, else the full one]", kP, &Options::variant, 0, 0, weight_variants},
     {"lora", "adapter", "Model and machine", "FILE[:M[:UNET]]", "a LoRA or the like (.safetensors) that changes the model, with strength M [1], or M in the\ntext encoders and UNET in the U-Net; several times for several, applied in that order", kG | kI | kB | kE | kW | kS, &Options::loras},
-    {"lora-dir", "", "Model and machine", "DIR", "where the files are that <lora:NAME:M> in a prompt means: NAME.safetensors there\n[tags in a prompt are plain text]", kG, &Options::lora_dir},
+    {"lora-dir", "", "Model and machine", "DIR", "where the files are that <lora:NAME:M> in a prompt means: NAME.safetensors there\n[tags in a prompt are plain text]", kG | kS, &Options::lora_dir},
     {"embedding", "textual-inversion", "Model and machine", "FILE", "a textual inversion (.safetensors, .pt, .bin), which a prompt names by the file's name;\nseveral times for several", kG | kI | kB | kE | kW | kS, &Options::embeddings},
     {"embedding-dir", "embeddings-dir textual-inversion-dir", "Model and machine", "DIR", "all textual inversions there and below; those of other models are skipped", kG | kI | kB | kE | kW | kS, &Options::embedding_dir},
     {"device", "", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW, &Options::device, 0, 0, known_devices},

@@ -50,11 +50,14 @@ void check_room(size_t bytes, size_t memory_budget, size_t memory_free) {
                        room >> 20, " MiB");
 }
 
-void merge(Pipeline& pipeline, const AdapterSet& set, size_t memory_budget) {
+void merge(Pipeline& pipeline, const AdapterSet& set, size_t memory_budget, const MakeRoom& make_room) {
   unmerge(pipeline);
   MergePlan plan(targets_of(pipeline), set);
+  const size_t bytes = plan.owned_bytes();
+  if (memory_budget) check_room(bytes, memory_budget, 0);
+  if (make_room) make_room(bytes);
   // they lie in the host's memory, whichever device runs
-  check_room(plan.owned_bytes(), memory_budget, memory_budget ? 0 : open_backend("cpu")->info().memory_free);
+  if (!memory_budget) check_room(bytes, 0, open_backend("cpu")->info().memory_free);
   plan.run();
   pipeline.adapters = plan.adapters();
 }

@@ -81,9 +81,9 @@ TEST_F(WrongPairs, are_told_by_the_cross_attention) {
       if (&adapter == &model)
         EXPECT_EQ(found, "");
       else
-        EXPECT_THAT(found, HasSubstr(std::string("made for ") + adapter.name +
-                                     ": its cross-attention reads text of width " + std::to_string(adapter.context) +
-                                     ", this model's " + std::to_string(model.context)));
+        EXPECT_THAT(found,
+                    HasSubstr(std::string("made for ") + adapter.name + ": its cross-attention reads text of width " +
+                              std::to_string(adapter.context) + ", this model's " + std::to_string(model.context)));
     }
 }
 
@@ -97,8 +97,8 @@ TEST_F(WrongPairs, are_told_by_a_text_encoder_alone) {
         EXPECT_EQ(found, "");
       else
         EXPECT_THAT(found, AllOf(HasSubstr(adapter.text == 768 ? "made for SD 1.x or SDXL" : "made for SD 2.x"),
-                                 HasSubstr("layers have the width " + std::to_string(adapter.text) +
-                                           ", this model's " + std::to_string(model.text))));
+                                 HasSubstr("layers have the width " + std::to_string(adapter.text) + ", this model's " +
+                                           std::to_string(model.text))));
     }
   for (const Family& model : {kFamilies[0], kFamilies[1]})
     EXPECT_THAT(error(model, second, 1280, 1280), HasSubstr("made for SDXL: none of its layers is this model's"));
