@@ -58,6 +58,8 @@ int run_info(const Options& options) {
   const DeviceInfo device = loaded.engine->backend().info();
   const double seconds = estimated_seconds(loaded, request, plan.precision);
 
+  const std::optional<Refinement> refinement = refinement_of(loaded, request, options.request);
+
   if (options.json.value_or(false)) {
     JsonObject memory = plan_json(plan);
     memory["width"] = request.width;
@@ -73,6 +75,7 @@ int run_info(const Options& options) {
                 {"defaults", std::move(defaults)},
                 {"device", device_json(device)},
                 {"memory", std::move(memory)},
+                {"refiner", refinement ? Json(refiner_json(loaded, *refinement)) : Json()},
                 {"estimated_seconds", seconds > 0 ? Json(seconds) : Json()}});
     return 0;
   }
@@ -91,6 +94,11 @@ int run_info(const Options& options) {
   const std::string less = approximations_text(request);
   text += fmt::format("memory     for {}x{} in {}{}{}{}\n{}", request.width, request.height, name_of(plan.precision),
                       request.guided ? ", with guidance" : "", less.empty() ? "" : "; ", less, plan_table(plan));
+  if (refinement)
+    text +=
+        fmt::format("refiner    {} ({})\n{}memory of the refiner\n{}memory     {}\n", refiner_text(loaded, *refinement),
+                    loaded.refiner->pipeline().path.string(), components_table(loaded.refiner->pipeline()),
+                    plan_table(refinement->plan), plan_line(plan, *refinement));
   if (seconds > 0)
     text += fmt::format("time       {} an image of {} here, by its work and the machine's probed speed\n",
                         about_text(seconds), steps_text(request.steps));

@@ -18,6 +18,8 @@
 namespace inkstone {
 namespace {
 
+constexpr float kRefinerStart = 0.8f;
+
 Choice choice_of(const std::optional<std::string>& text) {
   if (text == "on") return Choice::kOn;
   if (text == "off") return Choice::kOff;
@@ -82,8 +84,25 @@ Loaded load(const Options& options) {
   Pipeline model = open_model(options);
   loaded.name = model.name();
   loaded.engine = std::make_unique<Engine>(std::move(model), engine_options(options));
+  INKSTONE_CHECK_USAGE(options.refiner || !options.refiner_start, "--refiner-start ", options.refiner_start.value_or(0),
+                       ": which refiner? add --refiner");
+  if (options.refiner) {
+    INKSTONE_CHECK_USAGE(loaded.model().traits.sdxl, "--refiner ", *options.refiner, ": ", loaded.model().path.string(),
+                         " is no SDXL model, and only their latents are what a refiner goes on with");
+    Pipeline refiner = Pipeline::open_refiner(find_model(*options.refiner));
+    load_embeddings(refiner, {options.embeddings.value_or(std::vector<std::string>{}),
+                              options.embedding_dir.value_or(""), /*skip_misfits=*/true});
+    loaded.refiner = std::make_unique<Engine>(std::move(refiner), engine_options(options));
+    loaded.refiner_start = options.refiner_start.value_or(kRefinerStart);
+  }
   loaded.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return loaded;
+}
+
+std::optional<Refinement> refinement_of(const Loaded& loaded, const ResolvedRequest& resolved,
+                                        const ImageRequest& asked) {
+  if (!loaded.refiner) return std::nullopt;
+  return refine(*loaded.engine, resolved, *loaded.refiner, asked, loaded.refiner_start);
 }
 
 ResolvedRequest resolve_request(const Engine& engine, const ImageRequest& request) {

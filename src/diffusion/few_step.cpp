@@ -16,13 +16,13 @@ constexpr const char *kEuler = "EulerDiscreteScheduler", *kAncestral = "EulerAnc
 
 // As the models' authors run them. A guidance of 1 or less is none.
 constexpr FewStepKind kKinds[] = {
-    {"sdxl-turbo", "SDXL-Turbo", "sdxlturbo diffusionxlturbo", "", kAncestral, "trailing", 1, 0},
-    {"sd-turbo", "SD-Turbo", "sdturbo", "", kEuler, "trailing", 1, 0},
-    {"lightning", "Lightning", "lightning", "", kEuler, "trailing", 4, 0, true, false, true},
-    {"hyper", "Hyper-SD", "hypersd", "hyper", kDdim, "trailing", 8, 0, true},
-    {"tcd", "TCD", "tcd", "", kTcd, "", 4, 0, false, true},
-    {"lcm", "LCM", "lcm", "", kLcm, "", 4, 1, false, true}};
-constexpr FewStepKind kDistilled = {"lcm", "LCM", "", "", kLcm, "", 4, 8.5f, false, true};
+    {"sdxl-turbo", "SDXL-Turbo", "sdxlturbo diffusionxlturbo", "", kAncestral, "trailing", 1, 0, 512},
+    {"sd-turbo", "SD-Turbo", "sdturbo", "", kEuler, "trailing", 1, 0, 512},
+    {"lightning", "Lightning", "lightning", "", kEuler, "trailing", 4, 0, 0, true, false, true},
+    {"hyper", "Hyper-SD", "hypersd", "hyper", kDdim, "trailing", 8, 0, 0, true},
+    {"tcd", "TCD", "tcd", "", kTcd, "", 4, 0, 0, false, true},
+    {"lcm", "LCM", "lcm", "", kLcm, "", 4, 1, 0, false, true}};
+constexpr FewStepKind kDistilled = {"lcm", "LCM", "", "", kLcm, "", 4, 8.5f, 0, false, true};
 constexpr int kMostSteps = 64;
 
 // Letters and digits alone.

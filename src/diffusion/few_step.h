@@ -22,6 +22,7 @@ struct FewStepKind {
   const char* spacing;           // of timesteps; "": the class's own
   int steps;                     // where its name says none
   float guidance;
+  int pixels;                  // a side of its images; 0: as of the model that it was made of
   bool one_count = false;      // each file draws at the step count alone that it was made for
   bool own_scheduler = false;  // the scheduler is for such models alone
   bool image_at_one = false;   // the files of one step predict the image (prediction_type sample)

@@ -116,7 +116,9 @@ std::vector<TextEncoder> encoders_of(const fs::path& folder, const Index& index)
   std::vector<TextEncoder> encoders;
   for (const char* number : {"", "_2"}) {
     const std::string name = std::string("text_encoder") + number;
-    if (is_absent(index.object, name.c_str()) || (*number && !index.xl)) continue;
+    const bool unlisted =
+        index.xl && !index.object.contains(name) && !fs::exists(folder / name);  // the refiner's first
+    if (is_absent(index.object, name.c_str()) || unlisted || (*number && !index.xl)) continue;
     const fs::path text = part(folder, name.c_str());
     ClipConfig config = clip_config(config_of(text), (text / "config.json").string());
     if (index.xl) take_text_as_xl(config);
@@ -176,6 +178,8 @@ Opening opening_of(const fs::path& folder, Json document, const std::string& sou
 
 Pipeline Pipeline::describe(const fs::path& folder, Json document, const std::string& source) {
   Opening opening = opening_of(folder, std::move(document), source);
+  opening.role = Opening::Role::kAny;
+  opening.pipeline.takes_score = is_told_a_score(opening.pipeline);
   check_fit(opening);
   set_sizes(opening.pipeline);
   return std::move(opening.pipeline);

@@ -21,9 +21,11 @@ struct Opening {
   std::function<Weights(const std::string& component, std::span<const WeightSpec> specs)> weights;
   // Of components that are not there, unless they are replaced: what to say.
   std::map<std::string, std::string> missing;
-  ModelSettings said;  // by the caller
-  ModelSettings told;  // by the file of the U-Net
-  std::string title;   // that its metadata give it, with its architecture
+  enum class Role { kDraws, kRefines, kAny };
+  Role role = Role::kDraws;  // what it is opened for
+  ModelSettings said;        // by the caller
+  ModelSettings told;        // by the file of the U-Net
+  std::string title;         // that its metadata give it, with its architecture
   // By generation_config.json, which is nearer than what a name tells.
   std::optional<int> steps;
   std::optional<float> guidance_scale;
@@ -44,6 +46,7 @@ Pipeline finish(Opening opening);
 // Throws Error where the components, each right by itself, do not fit together. It names the file of
 // the one that fits no other.
 void check_fit(const Opening& opening);
+bool is_told_a_score(const Pipeline& pipeline);  // Pipeline::takes_score, by the configurations
 // The traits that follow from the configurations.
 void set_sizes(Pipeline& pipeline);
 

@@ -118,13 +118,21 @@ std::vector<fs::path> files_below(const fs::path& folder) {
 
 void load_embeddings(Pipeline& pipeline, const EmbeddingSources& sources) {
   EmbeddingLoader loader(pipeline);
-  for (const std::string& file : sources.files) loader.load(file);
+  const auto load_or_skip = [&](const fs::path& file) {
+    try {
+      loader.load(file);
+    } catch (const Error& error) {
+      loader.skip(file, error.what());
+    }
+  };
+  for (const std::string& file : sources.files) {
+    if (sources.skip_misfits)
+      load_or_skip(file);
+    else
+      loader.load(file);
+  }
   if (!sources.folder.empty())
-    for (const fs::path& file : files_below(sources.folder)) try {
-        loader.load(file);
-      } catch (const Error& error) {
-        loader.skip(file, error.what());
-      }
+    for (const fs::path& file : files_below(sources.folder)) load_or_skip(file);
   loader.add_skipped();
 }
 

@@ -10,7 +10,8 @@ namespace inkstone {
 
 struct EmbeddingSources {
   std::vector<std::string> files;
-  std::string folder;  // and those below it; "": none
+  std::string folder;         // and those below it; "": none
+  bool skip_misfits = false;  // of `files`, too: they are for another model, of which this one is the second
 };
 
 // Reads the files and gives each text encoder its vectors. No Engine may have the pipeline. Throws Error naming the
