@@ -176,7 +176,7 @@ void ProgramCache::leave_memory() {
   for (auto& [shape, entry] : steps_) entry.program->program().release_pages();
   for (auto& [size, entry] : decoders_) entry.program->program().release_pages();
   before_.clear();
-  clip_skips_.clear();
+  text_forms_.clear();
   steps_.clear();
   decoders_.clear();
   awake_.clear();
