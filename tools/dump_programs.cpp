@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
+#include "diffusion/component_graphs.h"
 #include "diffusion/pipeline.h"
 #include "diffusion/unet_parts.h"
 #include "models/clip.h"
@@ -29,7 +30,9 @@ Graph graph_of(const Pipeline& model, const GraphRecord& record, const Gear& gea
   const int scale = model.vae_scale(), height = record.height / scale, width = record.width / scale;
   const int side = model.traits.size_multiple / scale;
   for (const TextEncoder& encoder : model.text_encoders)
-    if (record.part == encoder.component) return clip_graph(encoder.config, 1);
+    for (const bool ids : {true, false})
+      if (record.part == encoder.component + (ids ? "" : kOfVectors))
+        return clip_graph(encoder.config, 1, ids ? ClipInput::kIds : ClipInput::kVectors);
   if (record.part == "vae_decoder") return vae_decoder_graph(model.vae_config, 1, height, width);
   if (record.part == "vae_encoder") return vae_encoder_graph(model.vae_config, 1, record.height, record.width);
   UnetParts small = unet_parts(model.unet_config, {1, side, side, model.tokens()}, DType::kF32);

@@ -82,7 +82,7 @@ int run_info(const Options& options) {
 
   const ModelTraits& defaults = model.traits;
   std::string text = fmt::format("model      {} ({})\n{}", loaded.name, model.path.string(), components_table(model));
-  text += adapters_table(model);
+  text += adapters_table(model) + embeddings_table(model);
   for (const std::string& note : model.notes) text += "  note: " + one_line(note) + "\n";
   for (const std::string& warning : adapter_warnings(model)) text += "  warning: " + one_line(warning) + "\n";
   if (!defaults.few_step.empty())

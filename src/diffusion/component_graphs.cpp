@@ -84,7 +84,12 @@ class Lister {
     if (encoder.config.projection) outputs.emplace_back("pooled");
     Graph graph = clip_graph(encoder.config, 1);
     std::vector<std::string> inputs = own_inputs(graph);
-    add(encoder.component, encoder.component, std::move(graph), std::move(inputs), std::move(outputs));
+    add(encoder.component, encoder.component, std::move(graph), std::move(inputs), outputs);
+    if (model_.embeddings.empty()) return;
+    graph = clip_graph(encoder.config, 1, ClipInput::kVectors);
+    inputs = own_inputs(graph);
+    const std::string name = encoder.component + kOfVectors;
+    add(name, name, std::move(graph), std::move(inputs), std::move(outputs)).component = encoder.component;
   }
 
   void add_unet_part(ConditioningPart part) {

@@ -20,7 +20,7 @@ struct ImageSize {
 struct ComponentGraph {
   std::string name;       // "unet_step_512x512_b2_guided"
   std::string component;  // "text_encoder", "text_encoder_2", "unet", "vae_decoder", "vae_encoder"
-  // "prompt", "time", "added" or "step" of the U-Net; else as the component
+  // "prompt", "time", "added" or "step" of the U-Net; "text_encoder_of_vectors" (kOfVectors); else as the component
   std::string part;
   ImageSize size{0, 0};  // 0x0: for all sizes
   // texts for each latent: 2 with guidance
@@ -39,6 +39,9 @@ struct ComponentGraph {
   std::vector<std::string> inputs, outputs;
 };
 
+// What is behind a text encoder's name where its graph reads vectors in place of ids, for textual inversions.
+inline constexpr const char* kOfVectors = "_of_vectors";
+
 // The name of a part's output, and of the step's input that takes it: "text_0", "time_21", "added_3".
 std::string port_name(DependsOn depends, size_t index);
 
@@ -52,7 +55,7 @@ struct GraphChoice {
   bool encoder = false;  // the VAE's encoder too
 };
 
-// The graphs by component: text encoders, the U-Net's three parts (with a step for each size and
+// The graphs by component: text encoders (with embeddings also their form for vectors), the U-Net's three parts (with a step for each size and
 // batch, with guidance and without), VAE. All but the steps have batch 1, because the engine runs
 // them one at a time. Throws UsageError if a size is no multiple of what the model needs.
 std::vector<ComponentGraph> component_graphs(const Pipeline& model, const GraphChoice& choice);

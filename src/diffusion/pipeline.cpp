@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "diffusion/few_step.h"
+#include "diffusion/model_folder.h"
 #include "diffusion/open_pipeline.h"
 #include "models/clip.h"
 #include "models/unet.h"
@@ -197,19 +198,7 @@ int Pipeline::tokens() const { return text_encoders.front().config.tokens; }
 
 int Pipeline::vae_scale() const { return inkstone::vae_scale(vae_config); }
 
-std::string Pipeline::name() const {
-  for (const fs::path& piece : path)  // .../models--OWNER--NAME/snapshots/HASH
-    if (const std::string text = piece.string(); text.starts_with("models--")) {
-      std::string id = text.substr(8);
-      if (const size_t at = id.find("--"); at != std::string::npos) id.replace(at, 2, "/");
-      return id;
-    }
-  if (!fs::is_directory(path)) return path.stem().string();
-  const fs::path clean = fs::weakly_canonical(path);
-  return clean == fs::weakly_canonical(path.parent_path() / "model") && clean.filename() == "model"
-             ? clean.parent_path().filename().string()
-             : clean.filename().string();
-}
+std::string Pipeline::name() const { return model_name(path); }
 
 fs::path demo_model() {
   std::error_code none;

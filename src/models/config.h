@@ -57,6 +57,9 @@ struct ClipConfig {
   bool norm_of_text = true;  // the final norm is applied to the text
   // Width of the pooled text: what the last layer says of the whole prompt, projected; 0: none.
   int projection = 0;
+  // Where the pooled text is taken: at the first of the largest ids, or at the first end token. Both are the same but for
+  // ids beyond the vocabulary's, which are those of textual inversions.
+  bool end_is_largest = true;
   Activation activation = Activation::kQuickGelu;
   float epsilon = 1e-5f;
 };
