@@ -189,8 +189,10 @@ void choose_model(Options& options) {
                          " ", file->value_or(""), ": it changes the model that --model names; name one");
   INKSTONE_CHECK_USAGE(!options.models || options.model || !options.loras,
                        "--models and --lora: it changes the model that --model names; name one");
-  for (const auto& [flag, folder] : {std::pair("--models", &options.models), std::pair("--lora-dir", &options.lora_dir)})
-    INKSTONE_CHECK_USAGE(!options.compiled || !*folder, flag, " and --compiled: its programs are of one model and its "
+  for (const auto& [flag, folder] :
+       {std::pair("--models", &options.models), std::pair("--lora-dir", &options.lora_dir)})
+    INKSTONE_CHECK_USAGE(!options.compiled || !*folder, flag,
+                         " and --compiled: its programs are of one model and its "
                          "adapters; start a server for each");
   if (!options.models) {
     if (options.model) find_model(*options.model);

@@ -54,7 +54,8 @@ const ModelCard& asked_model(const ApiContext& context, std::string_view name, c
   }
   const std::string meant = nearest(name, names);
   refuse(404, "model_not_found",
-         "there is no model \"" + shown(name) + "\" here" + (meant.empty() ? "; " : "; did you mean \"" + meant + "\"? ") +
+         "there is no model \"" + shown(name) + "\" here" +
+             (meant.empty() ? "; " : "; did you mean \"" + meant + "\"? ") +
              (names.size() == 1 ? "there is " : "there are ") + listed(names, kNamesListed),
          field);
 }

@@ -84,6 +84,7 @@ class Batcher {
   // What the device has in memory now, and what bringing in a model took.
   void loaded(const std::vector<std::string>& models) { loaded_.set(models); }
   void switched(const std::string& model, double seconds) { loaded_.took(model, seconds); }
+  double switch_seconds(const std::string& model) const { return loaded_.seconds(model); }
   bool is_loaded(const std::string& model) const { return loaded_.has(model); }
   void stepped(double seconds);
   void encoded(double seconds);

@@ -24,7 +24,9 @@ struct TwoModels : FakeServer {
                       {"late", {"/secret/late.safetensors", "s"}, {}, {}, {}},
                       {"torn", {"/secret/torn.safetensors", "s"}, {}, "/secret/torn.safetensors: it is torn", {}}};
   }
-  void with_adapters() { service.adapter_folder = {{"style", "/secret/style.safetensors", "1"}, {"other", "/secret/o", "2"}}; }
+  void with_adapters() {
+    service.adapter_folder = {{"style", "/secret/style.safetensors", "1"}, {"other", "/secret/o", "2"}};
+  }
   Order asked(const Ask& ask) {
     const size_t before = service.orders.size();
     const auto exchange = this->ask(ask);
@@ -40,8 +42,9 @@ Ask a1111(const std::string& name, const std::string& body) { return {"POST", "/
 
 TEST(ModelChoice, each_api_takes_a_model_and_its_defaults) {
   TwoModels server;
-  for (const Ask& ask : {generate(R"({"prompt": "p", "model": "anime"})"), openai(R"({"prompt": "p", "model": "anime"})"),
-                         Ask{"POST", "/generate", "", {{"prompt", "p"}, {"model", "anime"}}}}) {
+  for (const Ask& ask :
+       {generate(R"({"prompt": "p", "model": "anime"})"), openai(R"({"prompt": "p", "model": "anime"})"),
+        Ask{"POST", "/generate", "", {{"prompt", "p"}, {"model", "anime"}}}}) {
     const Order order = server.asked(ask);
     EXPECT_EQ(order.model, "anime");
     EXPECT_EQ(order.images[0]->width, 768);
@@ -50,8 +53,8 @@ TEST(ModelChoice, each_api_takes_a_model_and_its_defaults) {
   EXPECT_EQ(server.asked(generate(R"({"prompt": "p"})")).model, "demo");
   EXPECT_EQ(server.asked(generate(R"({"prompt": "p"})")).images[0]->width, 512);
   for (const char* name : {"anime", "anime.safetensors", "anime.safetensors [0123456789]", "anime [0123456789]"}) {
-    const Order order = server.asked(
-        a1111("txt2img", R"({"prompt": "p", "override_settings": {"sd_model_checkpoint": ")" + std::string(name) + "\"}}"));
+    const Order order = server.asked(a1111(
+        "txt2img", R"({"prompt": "p", "override_settings": {"sd_model_checkpoint": ")" + std::string(name) + "\"}}"));
     EXPECT_EQ(order.model, "anime") << name;
     EXPECT_EQ(order.images[0]->width, 768);
   }
@@ -60,12 +63,15 @@ TEST(ModelChoice, each_api_takes_a_model_and_its_defaults) {
 TEST(ModelChoice, an_option_of_a_client_is_its_own_and_stays) {
   TwoModels server;
   EXPECT_EQ(server.ask(a1111("options", R"({"sd_model_checkpoint": "anime.safetensors"})"))->answer->status, 200);
-  EXPECT_EQ(server.ask({"GET", "/sdapi/v1/options"})->json().at("sd_model_checkpoint").as_string(), "anime.safetensors");
+  EXPECT_EQ(server.ask({"GET", "/sdapi/v1/options"})->json().at("sd_model_checkpoint").as_string(),
+            "anime.safetensors");
   EXPECT_EQ(server.asked(a1111("txt2img", R"({"prompt": "p"})")).model, "anime");
-  EXPECT_EQ(server.asked(a1111("txt2img", R"({"prompt": "p", "override_settings": {"sd_model_checkpoint": ""}})")).model,
-            "anime");
-  EXPECT_EQ(server.asked(a1111("txt2img", R"({"prompt": "p", "override_settings": {"sd_model_checkpoint": "demo"}})")).model,
-            "demo");
+  EXPECT_EQ(
+      server.asked(a1111("txt2img", R"({"prompt": "p", "override_settings": {"sd_model_checkpoint": ""}})")).model,
+      "anime");
+  EXPECT_EQ(
+      server.asked(a1111("txt2img", R"({"prompt": "p", "override_settings": {"sd_model_checkpoint": "demo"}})")).model,
+      "demo");
   Ask other = a1111("txt2img", R"({"prompt": "p"})");
   other.client = "ip:2.2.2.2";
   EXPECT_EQ(server.asked(other).model, "demo");
@@ -136,18 +142,20 @@ TEST(AdapterChoice, what_is_no_name_of_the_folder_is_refused) {
   const Order plain = server.asked(generate(R"({"prompt": "a <lora:style:0.5>"})"));
   EXPECT_EQ(plain.images[0]->prompt, "a <lora:style:0.5>") << "without a folder it is text, as ever";
   EXPECT_EQ(server.ask(a1111("txt2img", R"({"prompt": "a <lora:style:0.8>"})"))->answer->status, 422);
-  EXPECT_THAT(message_of(server.ask(generate(R"({"prompt": "a", "loras": ["style"]})"))->json()), HasSubstr("--lora-dir"));
+  EXPECT_THAT(message_of(server.ask(generate(R"({"prompt": "a", "loras": ["style"]})"))->json()),
+              HasSubstr("--lora-dir"));
   server.with_adapters();
-  for (const char* body :
-       {R"({"prompt": "a <lora:stile:1>"})", R"({"prompt": "a <lora:../style:1>"})", R"({"prompt": "a <lora:style:x>"})",
-        R"({"prompt": "a", "loras": ["/secret/style"]})", R"({"prompt": "a", "loras": [":1"]})",
-        R"({"prompt": "a", "loras": [1]})", R"({"prompt": "a", "loras": {"style": 1}})"}) {
+  for (const char* body : {R"({"prompt": "a <lora:stile:1>"})", R"({"prompt": "a <lora:../style:1>"})",
+                           R"({"prompt": "a <lora:style:x>"})", R"({"prompt": "a", "loras": ["/secret/style"]})",
+                           R"({"prompt": "a", "loras": [":1"]})", R"({"prompt": "a", "loras": [1]})",
+                           R"({"prompt": "a", "loras": {"style": 1}})"}) {
     const auto exchange = server.ask(generate(body));
     ASSERT_TRUE(exchange->answer) << body;
     EXPECT_EQ(exchange->answer->status, 400) << body;
     EXPECT_THAT(exchange->answer->body, Not(HasSubstr("/secret/style.safetensors")));
   }
-  EXPECT_THAT(message_of(server.ask(generate(R"({"prompt": "a <lora:stile>"})"))->json()), HasSubstr("did you mean style?"));
+  EXPECT_THAT(message_of(server.ask(generate(R"({"prompt": "a <lora:stile>"})"))->json()),
+              HasSubstr("did you mean style?"));
   std::string many = R"({"prompt": "a", "loras": ["style")";
   for (int i = 0; i < 40; ++i) many += ", \"style\"";
   EXPECT_EQ(server.ask(generate(many + "]}"))->answer->status, 400);

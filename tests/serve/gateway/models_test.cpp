@@ -26,7 +26,8 @@ struct ModelFolder {
     fs::create_directories(path / "models");
     fs::create_directories(loras / "below");
     for (const char* name : {"one", "two", "three"}) add(name);
-    for (const char* name : {"style", "below/other"}) std::ofstream(loras / (std::string(name) + ".safetensors")) << "l";
+    for (const char* name : {"style", "below/other"})
+      std::ofstream(loras / (std::string(name) + ".safetensors")) << "l";
   }
   ~ModelFolder() { fs::remove_all(path); }
   void add(const std::string& name) const {

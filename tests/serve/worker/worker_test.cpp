@@ -451,7 +451,8 @@ TEST(WorkerModels, each_image_is_that_of_its_model_and_adapters) {
     for (const std::vector<JobId>& jobs : {std::vector<JobId>{1}, std::vector<JobId>{2}, std::vector<JobId>{3, 4}})
       ASSERT_TRUE(served.step(jobs).faults.empty());
   EXPECT_EQ(served.finish(1).rgb, alone(demo).rgb);
-  const Image right = drawn_alone(Pipeline::open(kTiny), tiny), right_styled = drawn_alone(any_model().open(styled, {}), tiny);
+  const Image right = drawn_alone(Pipeline::open(kTiny), tiny),
+              right_styled = drawn_alone(any_model().open(styled, {}), tiny);
   EXPECT_EQ(served.finish(2).rgb, right.rgb);
   EXPECT_EQ(served.finish(3).rgb, right_styled.rgb);
   EXPECT_EQ(served.finish(4).rgb, right_styled.rgb);
