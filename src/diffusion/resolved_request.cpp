@@ -256,7 +256,8 @@ SchedulerConfig scheduler_config(const ModelTraits& model, const std::string& na
   INKSTONE_CHECK(model.scheduler, "a model without a scheduler's configuration");
   std::optional<SchedulerKind> kind;
   if (!name.empty()) kind = scheduler_kind(name);
-  SchedulerConfig config = scheduler_config(*model.scheduler, model.scheduler_file, kind);
+  SchedulerConfig config = scheduler_config(*model.scheduler, model.scheduler_file, kind,
+                                            model.sdxl ? SetByPipeline::kNothing : SetByPipeline::kOffsetAndClip);
   config.sdxl = model.sdxl;
   return config;
 }
