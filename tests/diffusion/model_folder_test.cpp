@@ -37,9 +37,9 @@ std::vector<std::string> names_in(const fs::path& folder) {
 TEST(ModelFolder, lists_files_and_folders_by_name_and_nothing_within_a_model) {
   const Folder folder;
   for (const char* name :
-       {"b.safetensors", "a.v1.ckpt", "notes.txt", ".hidden.safetensors", ".cache/c.safetensors", "sd15/model_index.json",
-        "sd15/unet/diffusion_pytorch_model.safetensors", "xl/deep/d.safetensors", "1/2/3/4/e.pt", "1/2/3/4/5/f.pt",
-        "models--owner--name/snapshots/0123/model_index.json"})
+       {"b.safetensors", "a.v1.ckpt", "notes.txt", ".hidden.safetensors", ".cache/c.safetensors",
+        "sd15/model_index.json", "sd15/unet/diffusion_pytorch_model.safetensors", "xl/deep/d.safetensors",
+        "1/2/3/4/e.pt", "1/2/3/4/5/f.pt", "models--owner--name/snapshots/0123/model_index.json"})
     folder.add(name);
   EXPECT_THAT(names_in(folder.path), testing::ElementsAre("a.v1", "b", "d", "e", "owner/name", "sd15"));
 }
