@@ -117,6 +117,11 @@ const WeightView& Weights::find(const std::string& name) const {
   return at.copy ? at.copy->view(at.view.shape) : at.view;
 }
 
+StoredWeight Weights::stored(const std::string& name) const {
+  const Entry& at = entry(name);
+  return {&at.view, at.file < 0 ? nullptr : files_[static_cast<size_t>(at.file)]};
+}
+
 void Weights::replace(const std::string& name, Tensor tensor) {
   const auto found = bound_.find(name);
   INKSTONE_CHECK(found != bound_.end(), source_, ": there is no tensor ", name, " to replace");
