@@ -21,7 +21,7 @@ namespace {
 
 constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench),
                    kE = bit(Command::kExport), kD = bit(Command::kDevices), kW = bit(Command::kWorker),
-                   kS = bit(Command::kServe), kP = bit(Command::kPull);
+                   kS = bit(Command::kServe), kP = bit(Command::kPull), kC = bit(Command::kConvert);
 constexpr double kMaxThreads = 1024;
 // Less is a slip: 2 for 2GiB. No model runs in it.
 constexpr double kLeastBudget = 1 << 20;
@@ -33,6 +33,7 @@ std::vector<std::string> compile_choices() { return {"auto", "never", "require"}
 std::vector<std::string> host_choices() { return {"x86_64", "aarch64"}; }
 std::vector<std::string> batching_choices() { return {"step", "static", "off"}; }
 std::vector<std::string> weight_variants() { return {"auto", "fp16", "bf16", "non_ema", "none"}; }
+std::vector<std::string> stored_types() { return {"f16", "bf16", "f32", "fp16", "fp32"}; }
 std::vector<std::string> log_formats() { return {"text", "json"}; }
 std::vector<std::string> log_levels() { return {"debug", "info", "warn", "error"}; }
 std::vector<std::string> switches() { return {"auto", "on", "off"}; }
@@ -45,19 +46,25 @@ const Setting kSettings[] = {
     {"out", "output o outdir", "Image", "FILE.png", "where to write [a name from prompt and seed]: .png, .jpg or .webp; a folder: such a name\nin it (FOLDER/ is made); -: standard output. A file that is there is replaced.\nWith several images, the seed is added: FILE-SEED.png", kG, &Options::out},
     {"no-clobber", "", "Image", "", "a file that is there is not replaced", kG, &Options::no_clobber},
 
+    {"model", "m input", "Conversion", "FILE|DIR", "what is converted: a single file (.safetensors, .ckpt, .pt, .bin), a folder in diffusers'\nlayout or of one network, or the ORG/NAME of a model that inkstone pull has brought", kC, &Options::model},
+    {"out", "output o", "Conversion", "FILE|DIR", "FILE.safetensors: a single file; else a folder in diffusers' layout, which must not be there.\nOf a file, .safetensors keeps its names and all its tensors. A file that is there is replaced", kC, &Options::out},
+    {"no-clobber", "", "Conversion", "", "a file that is there is not replaced", kC, &Options::no_clobber},
+    {"dtype", "type", "Conversion", "TYPE", "in which all weights are written: f16, bf16 or f32 [as they are; fp8 as f16]", kC, &Options::dtype, 0, 0, stored_types},
+    {"variant", "", "Conversion", "NAME", "which of a folder's weights are read: fp16, bf16, non_ema, or none (the full ones)\n[none where they are there, else those that are]", kC, &Options::variant, 0, 0, weight_variants},
+
     {"model", "m", "Model and machine", "FILE|DIR|HUB-ID", "a single file of SD 1.x, 2.x or SDXL (.safetensors, .ckpt), a folder in diffusers' layout,\nor the ORG/NAME of one that inkstone pull has brought [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
     {"model", "m", "Model", "MODEL", "a model on the Hugging Face hub: ORG/NAME, or ORG/NAME@REVISION for a branch, tag or\ncommit [main]", kP, &Options::model},
-    {"vae", "vae-path", "Model and machine", "FILE|DIR", "a VAE in place of the model's own: a file with nothing else, or with a whole model, or a\nfolder with its config.json", kG | kI | kB | kE | kW | kS, &Options::vae},
-    {"unet", "diffusion-model", "Model and machine", "FILE|DIR", "a U-Net in place of the model's own", kG | kI | kB | kE | kW | kS, &Options::unet},
-    {"text-encoder", "clip-l", "Model and machine", "FILE|DIR", "a text encoder in place of the model's own", kG | kI | kB | kE | kW | kS, &Options::text_encoder},
-    {"text-encoder-2", "clip-g", "Model and machine", "FILE|DIR", "the same of SDXL's second text encoder", kG | kI | kB | kE | kW | kS, &Options::text_encoder_2},
+    {"vae", "vae-path", "Model and machine", "FILE|DIR", "a VAE in place of the model's own: a file with nothing else, or with a whole model, or a\nfolder with its config.json", kG | kI | kB | kE | kW | kS | kC, &Options::vae},
+    {"unet", "diffusion-model", "Model and machine", "FILE|DIR", "a U-Net in place of the model's own", kG | kI | kB | kE | kW | kS | kC, &Options::unet},
+    {"text-encoder", "clip-l", "Model and machine", "FILE|DIR", "a text encoder in place of the model's own", kG | kI | kB | kE | kW | kS | kC, &Options::text_encoder},
+    {"text-encoder-2", "clip-g", "Model and machine", "FILE|DIR", "the same of SDXL's second text encoder", kG | kI | kB | kE | kW | kS | kC, &Options::text_encoder_2},
     {"variant", "", "Model", "NAME", "which form of the weights: fp16, bf16 (half the size), non_ema (not averaged over the\ntraining), none (the full one) or auto\n[auto: what is here already, else fp16 where the model has it, else the full one]", kP, &Options::variant, 0, 0, weight_variants},
     {"lora", "adapter", "Model and machine", "FILE[:M[:UNET]]", "a LoRA or the like (.safetensors) that changes the model, with strength M [1], or M in the\ntext encoders and UNET in the U-Net; several times for several, applied in that order", kG | kI | kB | kE | kW | kS, &Options::loras},
     {"lora-dir", "", "Model and machine", "DIR", "where the files are that <lora:NAME:M> in a prompt means: NAME.safetensors there\n[tags in a prompt are plain text]", kG, &Options::lora_dir},
     {"device", "", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW, &Options::device, 0, 0, known_devices},
     {"precision", "", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB | kW | kS, &Options::precision, 0, 0, precisions},
     {"compiled", "", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB | kW | kS, &Options::compiled},
-    {"threads", "t", "Model and machine", "N", "[all cores that this process may use, which is also the most]", kG | kB | kE | kW | kS, &Options::threads, 1, kMaxThreads},
+    {"threads", "t", "Model and machine", "N", "[all cores that this process may use, which is also the most]", kG | kB | kE | kW | kS | kC, &Options::threads, 1, kMaxThreads},
     {"memory-budget", "", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB | kW | kS, &Options::memory_budget, kLeastBudget},
     {"vae-tiling", "", "Model and machine", "WHEN", "decode the image in bands: less memory, the same image;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::vae_tiling, 0, 0, switches},
     {"attention-slicing", "", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::attention_slicing, 0, 0, switches},
@@ -122,9 +129,9 @@ const Setting kSettings[] = {
 
     {"watch", "", "Output and files", "[SECONDS]", "show it again and again until Ctrl-C, each 0.1 to 86400 seconds [2]", kD, &Options::watch, 0.1, 86400, nullptr, true, "2"},
     {"config", "", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG | kS, &Options::config, 0, 0, nullptr, false},
-    {"json", "", "Output and files", "", "print the result as one JSON object on standard output", kG | kP | kI | kB | kE | kD, &Options::json},
-    {"quiet", "q", "Output and files", "", "no progress and no report, errors alone", kG | kP | kB | kE | kS, &Options::quiet},
-    {"verbose", "v", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kP | kI | kB | kE | kD | kW | kS, &Options::verbose},
+    {"json", "", "Output and files", "", "print the result as one JSON object on standard output", kG | kP | kI | kB | kE | kD | kC, &Options::json},
+    {"quiet", "q", "Output and files", "", "no progress and no report, errors alone", kG | kP | kB | kE | kS | kC, &Options::quiet},
+    {"verbose", "v", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kP | kI | kB | kE | kD | kW | kS | kC, &Options::verbose},
 };
 // clang-format on
 

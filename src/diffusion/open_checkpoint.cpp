@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "diffusion/clip_files.h"
+#include "diffusion/file_defaults.h"
 #include "diffusion/open_pipeline.h"
 #include "diffusion/prediction_type.h"
 #include "diffusion/stored_component.h"
@@ -43,7 +44,6 @@ constexpr char kEuler[] = R"({"_class_name": "EulerDiscreteScheduler", "beta_sch
   "interpolation_type": "linear", "timestep_spacing": "leading", "steps_offset": 1})";
 constexpr int kPixels = 512, kPixelsOfV = 768, kPixelsOfXl = 1024;  // that the families were trained on
 constexpr int64_t kMaxWidth = 1 << 16;
-constexpr float kScalingOfXl = 0.13025f;
 
 // What else people find in a gallery, by a name that tells it.
 struct OtherFile {
@@ -131,7 +131,10 @@ Opening open_checkpoint(const fs::path& path) {
     if (component == "vae") return vae_weights(*file, *vae, vae_config, specs);
     return text_weights(*file, family.texts[component == "text_encoder" ? 0 : 1], specs);
   };
-  opening.decide = [&family, source](Pipeline& pipeline) { set_defaults(pipeline, family, source); };
+  opening.decide = [&family, file, source](Pipeline& pipeline) {
+    set_defaults(pipeline, family, source);
+    apply_file_defaults(pipeline, file->metadata(), source);
+  };
   return opening;
 }
 

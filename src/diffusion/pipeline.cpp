@@ -23,11 +23,15 @@ std::vector<WeightSpec> specs_of(std::initializer_list<Graph> graphs) {
 
 }  // namespace
 
-Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced) {
+Opening open_model(const fs::path& path, const std::map<std::string, fs::path>& replaced) {
   INKSTONE_CHECK(fs::exists(path), path.string(), ": no such file or folder");
   Opening opening = fs::is_directory(path) ? open_folder(path) : open_checkpoint(path);
   for (const auto& [component, file] : replaced) replace_component(opening, component, file);
-  return finish(std::move(opening));
+  return opening;
+}
+
+Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced) {
+  return finish(open_model(path, replaced));
 }
 
 namespace {

@@ -85,11 +85,13 @@ void Weights::bind(std::span<const WeightSpec> specs) {
     }
     WeightView& view = entries_[found->second].view;
     used[found->second] = true;
-    if (is_same_shape(view.shape, spec.shape))
+    if (is_same_shape(view.shape, spec.shape)) {
       view.shape = spec.shape;
-    else
+      if (!view.form.strides.empty()) view.form.strides.resize(spec.shape.size(), 1);  // axes of one element
+    } else {
       misshapen.push_back(shown(view.name) + " is " + to_string(view.shape) + ", the model needs " +
                           to_string(spec.shape));
+    }
     bound_[spec.name] = found->second;
   }
   for (size_t i = 0; i < entries_.size(); ++i)
