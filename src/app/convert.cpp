@@ -84,6 +84,7 @@ ConvertOrder order_of(const Options& options) {
   if (options.variant && *options.variant != "auto") order.variant = *options.variant == "none" ? "" : *options.variant;
   for (const auto& [component, file] : replaced_components(options))
     if (*file) order.replaced[component] = **file;
+  order.said = settings_of(options);
   INKSTONE_CHECK(!options.no_clobber.value_or(false) || !fs::exists(order.out, ignored), order.out.string(),
                  " is there, and --no-clobber keeps it: give --out another name");
   check_writable(order.out.filename().empty() ? order.out.parent_path() : order.out, 0);

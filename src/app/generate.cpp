@@ -87,6 +87,8 @@ std::string summary(const Session& session) {
 // What is known of the requests before one is drawn.
 std::vector<std::string> asked_warnings(const Session& session) {
   std::vector<std::string> warnings = adapter_warnings(session.loaded.model());
+  const std::vector<std::string>& notes = session.loaded.model().notes;
+  warnings.insert(warnings.end(), notes.begin(), notes.end());
   warnings.insert(warnings.end(), session.request.warnings.begin(), session.request.warnings.end());
   for (const std::string& prompt : session.prompts)
     for (const std::string& warning : prompt_warnings(prompt, session.request.negative_prompt))

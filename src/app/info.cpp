@@ -80,6 +80,7 @@ int run_info(const Options& options) {
   const ModelTraits& defaults = model.traits;
   std::string text = fmt::format("model      {} ({})\n{}", loaded.name, model.path.string(), components_table(model));
   text += adapters_table(model);
+  for (const std::string& note : model.notes) text += "  note: " + one_line(note) + "\n";
   for (const std::string& warning : adapter_warnings(model)) text += "  warning: " + one_line(warning) + "\n";
   text += scheduler_text(model, request.scheduler_config);
   text += fmt::format("defaults   {}x{}, {}, guidance {}; width and height in multiples of {}\n", defaults.width,

@@ -51,11 +51,19 @@ AdapterSet adapters_of(const Options& options) {
   return set;
 }
 
+ModelSettings settings_of(const Options& options) {
+  ModelSettings said;
+  if (options.prediction) said.prediction = find_prediction(*options.prediction);
+  if (options.zero_snr) said.zero_snr = options.zero_snr == "on";
+  return said;
+}
+
 Pipeline open_model(const Options& options) {
   std::map<std::string, std::filesystem::path> replaced;
   for (const auto& [component, file] : replaced_components(options))
     if (*file) replaced[component] = **file;
-  Pipeline model = Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced);
+  Pipeline model =
+      Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced, settings_of(options));
   const AdapterSet set = adapters_of(options);
   if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0);
   return model;

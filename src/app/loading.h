@@ -22,6 +22,8 @@ struct Loaded {
 // Of --lora, in their order. Throws UsageError for a strength that is none.
 AdapterSet adapters_of(const Options& options);
 
+ModelSettings settings_of(const Options& options);  // what they say of the model beside its files
+
 // The model that the options name, with what they replace of it, and the adapters merged.
 Pipeline open_model(const Options& options);
 

@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "base/spelling.h"
 #include "diffusion/job_prompts.h"
+#include "diffusion/scheduler.h"
 
 namespace inkstone {
 namespace {
@@ -36,6 +37,7 @@ std::vector<std::string> weight_variants() { return {"auto", "fp16", "bf16", "no
 std::vector<std::string> stored_types() { return {"f16", "bf16", "f32", "fp16", "fp32"}; }
 std::vector<std::string> log_formats() { return {"text", "json"}; }
 std::vector<std::string> log_levels() { return {"debug", "info", "warn", "error"}; }
+std::vector<std::string> on_or_off() { return {"on", "off"}; }
 std::vector<std::string> switches() { return {"auto", "on", "off"}; }
 
 // clang-format off
@@ -58,6 +60,8 @@ const Setting kSettings[] = {
     {"unet", "diffusion-model", "Model and machine", "FILE|DIR", "a U-Net in place of the model's own", kG | kI | kB | kE | kW | kS | kC, &Options::unet},
     {"text-encoder", "clip-l", "Model and machine", "FILE|DIR", "a text encoder in place of the model's own", kG | kI | kB | kE | kW | kS | kC, &Options::text_encoder},
     {"text-encoder-2", "clip-g", "Model and machine", "FILE|DIR", "the same of SDXL's second text encoder", kG | kI | kB | kE | kW | kS | kC, &Options::text_encoder_2},
+    {"prediction", "prediction-type", "Model and machine", "TYPE", "what the U-Net predicts, if the model's files do not say it, or wrongly: epsilon,\nv_prediction or sample", kG | kI | kB | kE | kW | kS | kC, &Options::prediction, 0, 0, prediction_names},
+    {"zero-snr", "", "Model and machine", "WHEN", "whether the noise schedule ends without any signal (zero terminal SNR), if the model's\nfiles do not say it: on or off", kG | kI | kB | kE | kW | kS | kC, &Options::zero_snr, 0, 0, on_or_off},
     {"variant", "", "Model", "NAME", "which form of the weights: fp16, bf16 (half the size), non_ema (not averaged over the\ntraining), none (the full one) or auto\n[auto: what is here already, else fp16 where the model has it, else the full one]", kP, &Options::variant, 0, 0, weight_variants},
     {"lora", "adapter", "Model and machine", "FILE[:M[:UNET]]", "a LoRA or the like (.safetensors) that changes the model, with strength M [1], or M in the\ntext encoders and UNET in the U-Net; several times for several, applied in that order", kG | kI | kB | kE | kW | kS, &Options::loras},
     {"lora-dir", "", "Model and machine", "DIR", "where the files are that <lora:NAME:M> in a prompt means: NAME.safetensors there\n[tags in a prompt are plain text]", kG, &Options::lora_dir},

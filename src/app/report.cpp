@@ -133,6 +133,7 @@ JsonObject model_json(const Loaded& loaded) {
                                   {"unet_strength", decimal(adapter.use.unet)},
                                   {"kinds", adapter.kinds}});
   return {{"name", loaded.name},
+          {"notes", JsonArray(model.notes.begin(), model.notes.end())},
           {"adapters", std::move(adapters)},
           {"folder", model.path.string()},
           {"parameters", all_parameters(model)},

@@ -235,18 +235,19 @@ Converted convert(const ConvertOrder& order, const ConvertWatcher& watcher) {
   INKSTONE_CHECK(is_listed(order.in), order.in.string(), ": no such file or folder");
   check_out(order);
   const bool file = writes_file(order.out);
-  if (!is_folder(order.in) && file && order.replaced.empty()) {
+  const bool changed = !order.replaced.empty() || order.said.prediction || order.said.zero_snr;
+  if (!is_folder(order.in) && file && !changed) {
     INKSTONE_CHECK_USAGE(!order.variant, "--variant is for the weights of a folder, and ", order.in.string(),
                          " is a file");
     return with_same_names(order, watcher);
   }
   if (is_folder(order.in) && !is_model_folder(order.in)) {
-    INKSTONE_CHECK_USAGE(file && order.replaced.empty(), order.in.string(),
+    INKSTONE_CHECK_USAGE(file && !changed, order.in.string(),
                          " has no model_index.json: the weights of one network become a file, --out NAME",
                          kSafetensors);
     return of_network(order, watcher);
   }
-  const WholeModel model = open_whole(order.in, order.replaced, order.variant);
+  const WholeModel model = open_whole(order.in, order.replaced, order.variant, order.said);
   return file ? to_file(order, model, watcher) : to_folder(order, model, watcher);
 }
 

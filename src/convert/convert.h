@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "diffusion/model_settings.h"
 
 namespace inkstone {
 
@@ -20,6 +21,7 @@ struct ConvertOrder {
   std::optional<DType> type;           // F32, F16 or BF16; none: as the values are read, so fp8 as F16
   std::optional<std::string> variant;  // of a folder's weights (Weights::open)
   std::map<std::string, std::filesystem::path> replaced;  // what stands in for components
+  ModelSettings said = {};                                // nearer than what the files say
 };
 
 struct Converted {

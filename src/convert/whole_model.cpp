@@ -30,8 +30,8 @@ std::vector<WeightSpec> specs_of(const ClipConfig& config) {
 }  // namespace
 
 WholeModel open_whole(const fs::path& path, const std::map<std::string, fs::path>& replaced,
-                      const std::optional<std::string>& variant) {
-  Opening opening = open_model(path, {});
+                      const std::optional<std::string>& variant, const ModelSettings& said) {
+  Opening opening = open_model(path, {}, said);
   INKSTONE_CHECK_USAGE(!variant || fs::is_directory(path), path.string(),
                        " is a single file, which has no variants of its weights");
   if (variant)
@@ -42,7 +42,7 @@ WholeModel open_whole(const fs::path& path, const std::map<std::string, fs::path
     };
   for (const auto& [component, file] : replaced) replace_component(opening, component, file);
   const auto weights_of_component = opening.weights;
-  WholeModel model{finish(std::move(opening)), {}, {}};
+  WholeModel model{finish(std::move(opening), said), {}, {}};
   for (Component& component : model.pipeline.components)
     if (!component.name.starts_with("text_encoder"))
       model.weights.emplace(component.name, std::move(component.weights));

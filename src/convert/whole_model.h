@@ -26,7 +26,7 @@ struct WholeModel {
 // `replaced`: files or folders that stand in for components. `variant`: which form of a folder's weights is read
 // (Weights::open). Throws Error as Pipeline::open does, and where a tensor is missing.
 WholeModel open_whole(const std::filesystem::path& path, const std::map<std::string, std::filesystem::path>& replaced,
-                      const std::optional<std::string>& variant);
+                      const std::optional<std::string>& variant, const ModelSettings& said = {});
 
 // A tensor of bound weights, to be written under `name` in `type`.
 TensorToWrite tensor_to_write(std::string name, const Weights& weights, const std::string& spec,

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <new>
+#include <numeric>
 
 #include "base/error.h"
 
@@ -14,12 +15,31 @@ bool finite(std::span<const float> values) {
   return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
 }
 
+// Of all values of one latent, with a divisor of one less than their number.
+double standard_deviation(std::span<const float> values) {
+  const double count = static_cast<double>(values.size());
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
+  double squares = 0;
+  for (const float value : values) squares += (value - mean) * (value - mean);
+  return std::sqrt(squares / (count - 1));
+}
+
+// Lin et al. (2024), formulas 15 and 16: the guided output, as far as `share`, gets the standard
+// deviation of the conditional one.
+void rescale(std::span<float> guided, std::span<const float> conditional, float share) {
+  const double wanted = standard_deviation(conditional), own = standard_deviation(guided);
+  if (share == 0 || !(own > 0)) return;
+  const auto factor = static_cast<float>(1 - share + share * (wanted / own));
+  for (float& value : guided) value *= factor;
+}
+
 // Classifier-free guidance. `rows` has the unconditional prediction, then the conditional one; or
 // only the conditional one.
 void guide(const Job& job, const float* rows, std::span<float> to) {
   if (job.next().cfg_copies == 1) return static_cast<void>(std::copy_n(rows, to.size(), to.begin()));
   const float guidance = job.request.guidance_scale;
   for (size_t i = 0; i < to.size(); ++i) to[i] = rows[i] + guidance * (rows[to.size() + i] - rows[i]);
+  rescale(to, {rows + to.size(), to.size()}, job.request.guidance_rescale);
 }
 
 void estimate_image(Job& job) {

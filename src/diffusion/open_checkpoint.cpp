@@ -85,10 +85,12 @@ std::vector<TextEncoder> encoders_of(const Checkpoint& file, const Family& famil
   return encoders;
 }
 
+bool is_sd2(const Family& family) { return !family.xl && family.texts.front().naming == Naming::kOpenClip; }
+
 // What no tensor tells: how images are made by default.
-void set_defaults(Pipeline& m, const Family& family, const std::string& source) {
-  const bool v = !family.xl && family.texts.front().naming == Naming::kOpenClip &&
-                 predicts_v(m.unet_config, m.component("unet").weights);
+void set_defaults(Pipeline& m, const Family& family, std::optional<PredictionType> said, const std::string& source) {
+  const bool v = is_sd2(family) &&
+                 (said ? said == PredictionType::kVPrediction : predicts_v(m.unet_config, m.component("unet").weights));
   const int pixels = family.xl ? kPixelsOfXl : v ? kPixelsOfV : kPixels;
   m.unet_config.sample_width = m.unet_config.sample_height = pixels / m.vae_scale();
   if (family.xl) m.traits.guidance_scale = kGuidanceOfXl;
@@ -109,7 +111,7 @@ const Family& family_of(const Checkpoint& file, const std::string& source) {
 
 }  // namespace
 
-Opening open_checkpoint(const fs::path& path) {
+Opening open_checkpoint(const fs::path& path, const ModelSettings& said) {
   const auto file = std::make_shared<const Checkpoint>(path);
   const std::string source = path.string();
   refuse_others(*file, source);
@@ -131,8 +133,12 @@ Opening open_checkpoint(const fs::path& path) {
     if (component == "vae") return vae_weights(*file, *vae, vae_config, specs);
     return text_weights(*file, family.texts[component == "text_encoder" ? 0 : 1], specs);
   };
-  opening.decide = [&family, file, source](Pipeline& pipeline) {
-    set_defaults(pipeline, family, source);
+  opening.told = settings_of(*file, source);
+  // Of SD 2.x it is measured, because such files' metadata is often wrong after merging.
+  if (is_sd2(family) && !file->has("v_pred")) opening.told.prediction.reset();
+  opening.decide = [&family, file, source, prediction = said.prediction ? said.prediction : opening.told.prediction](
+                       Pipeline& pipeline) {
+    set_defaults(pipeline, family, prediction, source);
     apply_file_defaults(pipeline, file->metadata(), source);
   };
   return opening;

@@ -22,19 +22,21 @@ struct Opening {
   std::function<Weights(const std::string& component, std::span<const WeightSpec> specs)> weights;
   // Of components that are not there, unless they are replaced: what to say.
   std::map<std::string, std::string> missing;
+  ModelSettings told;  // by the file of the U-Net
   // What is to be decided of a pipeline with its weights.
   std::function<void(Pipeline& pipeline)> decide = [](Pipeline&) {};
 };
 
 // A folder or single file, with the components replaced that `replaced` names.
-Opening open_model(const std::filesystem::path& path, const std::map<std::string, std::filesystem::path>& replaced);
+Opening open_model(const std::filesystem::path& path, const std::map<std::string, std::filesystem::path>& replaced,
+                   const ModelSettings& said = {});
 Opening open_folder(const std::filesystem::path& folder);  // in diffusers' layout
-Opening open_checkpoint(const std::filesystem::path& file);
+Opening open_checkpoint(const std::filesystem::path& file, const ModelSettings& said = {});
 // Takes the component from a single file, or from a folder with its config.json, or from such a
 // folder in a model's folder. What the file does not say (the VAE's scaling factor, what a text
 // encoder's text is) stays as it was.
 void replace_component(Opening& opening, const std::string& component, const std::filesystem::path& path);
-Pipeline finish(Opening opening);
+Pipeline finish(Opening opening, const ModelSettings& said = {});
 
 // Throws Error where the components, each right by itself, do not fit together. It names the file of
 // the one that fits no other.

@@ -23,15 +23,16 @@ std::vector<WeightSpec> specs_of(std::initializer_list<Graph> graphs) {
 
 }  // namespace
 
-Opening open_model(const fs::path& path, const std::map<std::string, fs::path>& replaced) {
+Opening open_model(const fs::path& path, const std::map<std::string, fs::path>& replaced, const ModelSettings& said) {
   INKSTONE_CHECK(fs::exists(path), path.string(), ": no such file or folder");
-  Opening opening = fs::is_directory(path) ? open_folder(path) : open_checkpoint(path);
+  Opening opening = fs::is_directory(path) ? open_folder(path) : open_checkpoint(path, said);
   for (const auto& [component, file] : replaced) replace_component(opening, component, file);
   return opening;
 }
 
-Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced) {
-  return finish(open_model(path, replaced));
+Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced,
+                        const ModelSettings& said) {
+  return finish(open_model(path, replaced, said), said);
 }
 
 namespace {
@@ -112,7 +113,7 @@ void check_fit(const Opening& opening) {
   check_texts(m, opening.file_of);
 }
 
-Pipeline finish(Opening opening) {
+Pipeline finish(Opening opening, const ModelSettings& said) {
   for (const auto& [component, text] : opening.missing) fail(INKSTONE_HERE, {text});
   check_fit(opening);
   Pipeline& m = opening.pipeline;
@@ -125,7 +126,12 @@ Pipeline finish(Opening opening) {
   add_component(opening, "vae", "AutoencoderKL",
                 {vae_decoder_graph(m.vae_config, 1, 1, 1), vae_encoder_graph(m.vae_config, 1, scale, scale)});
   opening.decide(m);
+  apply(opening.told, m.traits);
   set_sizes(m);
+  apply(said, m.traits);
+  check_settings(said, m.traits);
+  if (std::string hint = prediction_hint(m.name(), m.traits); !hint.empty() && !said.prediction)
+    m.notes.push_back(std::move(hint));
   return std::move(m);
 }
 

@@ -11,6 +11,7 @@
 
 #include "adapters/adapter_set.h"
 #include "base/json_fwd.h"
+#include "diffusion/model_settings.h"
 #include "diffusion/model_traits.h"
 #include "diffusion/tokenizer.h"
 #include "models/config.h"
@@ -45,10 +46,13 @@ struct Pipeline {
   ModelTraits traits;                   // what requests depend on
   std::vector<Component> components;    // in the order they run
   std::vector<MergedAdapter> adapters;  // what the weights have merged (pipeline_adapters.h)
+  std::vector<std::string> notes;       // for people: what of it was taken from its name, or might be wrong
 
-  // `replaced`: files or folders that stand in for components, by name ("vae").
+  // `replaced`: files or folders that stand in for components, by name ("vae"). `said`: nearer than
+  // what the files say.
   static Pipeline open(const std::filesystem::path& path,
-                       const std::map<std::string, std::filesystem::path>& replaced = {});
+                       const std::map<std::string, std::filesystem::path>& replaced = {},
+                       const ModelSettings& said = {});
   // Of a folder the same without the weights, which need not be there: what can be known of a model before they
   // are downloaded. `index` is what model_index.json has, or will have; `source` its name for errors.
   static Pipeline describe(const std::filesystem::path& folder, Json index, const std::string& source);

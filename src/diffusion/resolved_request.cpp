@@ -154,11 +154,23 @@ std::optional<Sampling> asked_sampling(const ImageRequest& request) {
   return sampling_of(*found.sampler, found.schedule);
 }
 
+// diffusers' other classes ignore it and draw another image.
+void check_zero_snr(const ModelTraits& model, SchedulerKind kind) {
+  const Json* said =
+      model.scheduler->is_object() ? model.scheduler->get_object().if_contains("rescale_betas_zero_snr") : nullptr;
+  if (!said || *said != Json(true) || takes_zero_snr(kind)) return;
+  throw RequestError::rule(
+      request_field(&ImageRequest::scheduler), name_of(kind),
+      fmt::format("one of {} with this model, whose noise schedule ends without signal (rescale_betas_zero_snr)",
+                  those_that([](SchedulerKind other) { return takes_zero_snr(other); })));
+}
+
 SchedulerConfig scheduler_of(const ImageRequest& request, const ModelTraits& model,
                              std::vector<std::string>& warnings) {
   const std::optional<Sampling> sampling = asked_sampling(request);
   SchedulerConfig config = scheduler_config(model, sampling ? name_of(sampling->kind) : "");
   if (sampling) warnings = sampling->warnings;
+  check_zero_snr(model, config.kind);
   const Schedule own = config.schedule;
   if (sampling && sampling->schedule) config.schedule = *sampling->schedule;
   set_schedule(request, own, config);
@@ -201,6 +213,7 @@ ImageRequest ResolvedRequest::said() const {
   request.seed = seed;
   request.steps = steps;
   request.guidance_scale = guidance_scale;
+  request.guidance_rescale = guidance_rescale;
   request.scheduler = name_of(scheduler_config.kind);
   request.schedule = name_of(scheduler_config.schedule);
   request.karras = scheduler_config.schedule == Schedule::kKarras;
@@ -222,6 +235,7 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   result.seed = request.seed.value_or(result.seed);
   result.steps = request.steps.value_or(model.steps);
   result.guidance_scale = request.guidance_scale.value_or(model.guidance_scale);
+  result.guidance_rescale = request.guidance_rescale.value_or(result.guidance_rescale);
   result.width = request.width.value_or(model.width);
   result.height = request.height.value_or(model.height);
   result.cache_interval = request.cache_interval.value_or(result.cache_interval);

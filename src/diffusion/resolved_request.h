@@ -31,7 +31,7 @@ struct ResolvedRequest {
   int clip_skip = 1;  // 1: the model's own layer
   uint64_t seed = 42;
   int steps = 20;
-  float guidance_scale = 7.5f;
+  float guidance_scale = 7.5f, guidance_rescale = 0;
   int width = 512, height = 512;
   SchedulerConfig scheduler_config;
   std::shared_ptr<const Scheduler> scheduler;  // made of it for these steps

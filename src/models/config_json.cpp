@@ -27,29 +27,35 @@ Json short_list(const std::vector<int>& numbers) {
   return equal && !numbers.empty() ? Json(numbers.front()) : Json(list(numbers));
 }
 
-JsonArray block_types(const std::vector<int>& depth, const char* plain, const char* cross) {
+JsonArray block_types(const std::vector<LayerDepths>& depth, const char* plain, const char* cross) {
   JsonArray types;
-  for (const int blocks : depth) types.emplace_back(blocks ? cross : plain);
+  for (const LayerDepths& blocks : depth) types.emplace_back(blocks.any() ? cross : plain);
   return types;
 }
 
-std::vector<int> at_least_one(std::vector<int> depth) {
-  for (int& blocks : depth) blocks = std::max(blocks, 1);
-  return depth;
+// A level's transformer blocks: one number where its layers are alike, and where it has none.
+Json depth_json(const LayerDepths& depth, int layers) {
+  std::vector<int> each;
+  for (int layer = 0; layer < layers; ++layer) each.push_back(depth.any() ? depth.at(layer) : 1);
+  return short_list(each);
 }
 
-// The last level's number is the middle's, too.
+// Both paths' depths, where the up path's are not the down path's turned round. The last level's number is the
+// middle's, too.
 void add_depth(JsonObject& json, const UnetConfig& c) {
-  std::vector<int> depth = at_least_one(c.depth), up = at_least_one(c.up_depth);
-  if (c.middle && !c.depth.back()) depth.back() = c.mid_depth;
-  json["transformer_layers_per_block"] = short_list(depth);
-  const std::vector<int> reversed(depth.rbegin(), depth.rend());
-  const auto as_read = [&](const std::vector<int>& numbers) {
-    std::vector<int> read;
-    for (size_t i = 0; i < numbers.size(); ++i) read.push_back(c.up_depth[i] ? numbers[i] : 0);
-    return read;
-  };
-  if (as_read(reversed) != c.up_depth) json["reverse_transformer_layers_per_block"] = list(up);
+  const size_t levels = c.channels.size();
+  JsonArray down, up;
+  bool mirrored = true, alike = true;
+  for (size_t i = 0; i < levels; ++i) {
+    const LayerDepths &own = c.depth[i], &other = c.up_depth[levels - 1 - i];
+    down.push_back(own.any() || i + 1 < levels || !c.mid_depth ? depth_json(own, c.blocks[i]) : Json(c.mid_depth));
+    up.push_back(depth_json(c.up_depth[i], c.blocks[levels - 1 - i] + 1));
+    mirrored = mirrored && (!other.any() || down.back() == depth_json(other, c.blocks[i] + 1));
+    alike = alike && down.back() == down.front() && down.back().is_int64();
+  }
+  json["transformer_layers_per_block"] = alike ? down.front() : Json(down);
+  if (!mirrored) json["reverse_transformer_layers_per_block"] = up;
+  if (c.middle && !c.mid_depth) json["mid_block_type"] = "UNetMidBlock2D";
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/error.h"
 #include "diffusion/checkpoint_files.h"
 #include "diffusion/pipeline.h"
 #include "diffusion/resolved_request.h"
@@ -133,6 +134,54 @@ TEST_F(XlCheckpoints, have_the_defaults_of_their_family) {
   EXPECT_FLOAT_EQ(model.vae_config.scaling_factor, 0.13025f);
   EXPECT_EQ(scheduler_config(model.traits).kind, SchedulerKind::kEuler);
   EXPECT_GT(model.component("text_encoder_2").weights.owned_bytes(), 0u) << "the projection, transposed";
+}
+
+// Empty tensors, as ComfyUI writes them.
+TEST_F(XlCheckpoints, markers_say_what_it_predicts_and_where_its_noise_ends) {
+  const auto opened = [&](const std::vector<const char*>& markers, const ModelSettings& said = {}) {
+    FileTensors tensors = single();
+    for (const char* name : markers) tensors.push_back({name, {0}, {}});
+    return scheduler_config(Pipeline::open(write_single(tensors), {}, said).traits);
+  };
+  EXPECT_EQ(opened({}).prediction, PredictionType::kEpsilon);
+  const SchedulerConfig v = opened({"v_pred"}), zero = opened({"v_pred", "ztsnr"});
+  EXPECT_EQ(v.prediction, PredictionType::kVPrediction);
+  EXPECT_FALSE(v.rescale_betas_zero_snr);
+  EXPECT_EQ(v.spacing, TimestepSpacing::kLeading);
+  EXPECT_EQ(zero.prediction, PredictionType::kVPrediction);
+  EXPECT_TRUE(zero.rescale_betas_zero_snr);
+  EXPECT_EQ(zero.spacing, TimestepSpacing::kTrailing);
+  // The caller is nearer.
+  EXPECT_EQ(opened({"v_pred"}, {.prediction = PredictionType::kEpsilon}).prediction, PredictionType::kEpsilon);
+  EXPECT_FALSE(opened({"v_pred", "ztsnr"}, {.zero_snr = false}).rescale_betas_zero_snr);
+  EXPECT_TRUE(opened({}, {PredictionType::kVPrediction, true}).rescale_betas_zero_snr);
+  EXPECT_THROW(opened({}, {.zero_snr = true}), UsageError);
+}
+
+TEST_F(XlCheckpoints, a_unet_in_place_of_the_own_brings_its_markers) {
+  const fs::path model = write_folder(), unet = folder_ / "v.safetensors";
+  FileTensors tensors = ldm_unet(denoiser_, unet_);
+  tensors.push_back({"v_pred", {0}, {}});
+  write_tensors(unet, tensors);
+  EXPECT_EQ(scheduler_config(Pipeline::open(model, {{"unet", unet}}).traits).prediction, PredictionType::kVPrediction);
+}
+
+TEST_F(XlCheckpoints, models_of_other_noise_levels_are_refused_by_name) {
+  const auto error = [&](const char* marker, const Shape& shape, std::vector<float> values) {
+    FileTensors tensors = single();
+    tensors.push_back({marker, shape, std::move(values)});
+    return opening_error(write_single(tensors));
+  };
+  EXPECT_THAT(error("edm_vpred.sigma_max", {1}, {120}), HasSubstr("is a CosXL model"));
+  EXPECT_THAT(error("edm_mean", {4}, {1, 1, 1, 1}), HasSubstr("is a Playground 2.5 model"));
+}
+
+TEST_F(XlCheckpoints, a_name_that_speaks_of_v_without_a_marker_is_a_hint) {
+  const fs::path file = folder_ / "foxXL_vPred10.safetensors";
+  write_tensors(file, single());
+  EXPECT_THAT(Pipeline::open(file).notes, testing::ElementsAre(HasSubstr("--prediction v_prediction")));
+  EXPECT_TRUE(Pipeline::open(file, {}, {.prediction = PredictionType::kVPrediction}).notes.empty());
+  EXPECT_TRUE(Pipeline::open(write_single(single())).notes.empty());
 }
 
 TEST_F(XlCheckpoints, an_empty_negative_prompt_is_zeros_unless_the_index_says_otherwise) {

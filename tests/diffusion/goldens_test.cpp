@@ -1,6 +1,7 @@
 // The tiny models against diffusers and transformers: each component, the latents of whole runs, and images.
 // Goldens by tools/make_fixtures.py.
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -124,6 +125,30 @@ INSTANTIATE_TEST_SUITE_P(Devices, Goldens, testing::ValuesIn(kDevices), [](const
   return std::string(row.param.name) + (row.param.precision == Precision::kBf16 ? "_bf16" : "_fp32");
 });
 
+// A model of the fixtures with what golden.json says that it has of others.
+class Assembled {
+ public:
+  Assembled(const fs::path& model, const Json& golden) : folder_(model) {
+    const Json* parts = golden.as_object().if_contains("parts");
+    if (!parts) return;
+    std::string name = (fs::temp_directory_path() / "inkstone_assembled_XXXXXX").string();
+    made_ = folder_ = mkdtemp(name.data());
+    for (const fs::directory_entry& own : fs::directory_iterator(model))
+      fs::create_symlink(own.path(), made_ / own.path().filename());
+    for (const auto& [component, place] : parts->as_object())
+      fs::create_symlink(kModels / std::string(place.as_string()), made_ / std::string(component));
+  }
+  ~Assembled() {
+    if (!made_.empty()) fs::remove_all(made_);
+  }
+  Assembled(const Assembled&) = delete;
+  Assembled& operator=(const Assembled&) = delete;
+  const fs::path& folder() const { return folder_; }
+
+ private:
+  fs::path folder_, made_;
+};
+
 // Whole runs, as golden.json lists them.
 class WholePipeline : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
 
@@ -135,7 +160,8 @@ TEST_P(WholePipeline, latents_and_images_are_diffusers_ones) {
   EngineOptions options;
   options.device = device;
   options.precision = Precision::kFp32;
-  Engine engine(Pipeline::open(folder), options);
+  const Assembled assembled(folder, list);
+  Engine engine(Pipeline::open(assembled.folder()), options);
   int seen = 0;
   for (const Json& item : list.at("runs").as_array()) {
     ImageRequest request;
@@ -149,6 +175,8 @@ TEST_P(WholePipeline, latents_and_images_are_diffusers_ones) {
     request.height = item.at("height").to_number<int>();
     request.scheduler = std::string(item.at("scheduler").as_string());
     request.prompt_syntax = "plain";
+    if (const Json* more = item.as_object().if_contains("arguments"))
+      request.guidance_rescale = more->at("guidance_rescale").to_number<float>();
     if (item.as_object().contains("scheduler_overrides")) request.karras = true;  // the only one in the list
     Job job = engine.start(engine.resolve(request));
     while (!job.done()) engine.step(job);
@@ -170,11 +198,14 @@ TEST_P(WholePipeline, latents_and_images_are_diffusers_ones) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, WholePipeline,
-                         testing::Combine(testing::Values("tiny-sd15", "tiny-sdxl", "tiny-sizes"),
+                         testing::Combine(testing::Values("tiny-sd15", "tiny-sdxl", "tiny-sizes", "tiny-sdxl-v",
+                                                          "tiny-sd2-v", "tiny-lcm-pipeline"),
                                           testing::Values("reference", "cpu")),
                          [](const auto& row) {
                            const std::string model = std::get<0>(row.param);
-                           return model.substr(model.find('-') + 1) + "_" + std::get<1>(row.param);
+                           std::string name = model.substr(model.find('-') + 1) + "_" + std::get<1>(row.param);
+                           std::ranges::replace(name, '-', '_');
+                           return name;
                          });
 
 }  // namespace

@@ -33,6 +33,7 @@ ImageRequest everything() {
   request.seed = UINT64_MAX;
   request.steps = 7;
   request.guidance_scale = 2.5f;
+  request.guidance_rescale = 0.75f;
   request.scheduler = "ddim";
   request.schedule = "trailing";
   request.karras = false;
@@ -82,7 +83,7 @@ TEST(RequestFields, json_has_what_is_set_by_diffusers_names) {
       request_json(everything()),
       parse_json(
           R"({"prompt": "a fox", "negative_prompt": "blurry", "prompt_syntax": "comfy", "clip_skip": 2, "seed": 18446744073709551615,
-              "num_inference_steps": 7, "guidance_scale": 2.5, "scheduler": "ddim", "schedule": "trailing", "karras": false, "eta": 0.25,
+              "num_inference_steps": 7, "guidance_scale": 2.5, "guidance_rescale": 0.75, "scheduler": "ddim", "schedule": "trailing", "karras": false, "eta": 0.25,
               "width": 192, "height": 64, "cache_interval": 3, "guidance_interval": [0.1, 0.8]})",
           "expected"));
 }
@@ -204,6 +205,23 @@ TEST(Resolve, default_is_the_models_own_schedule_and_the_request_is_nearer_than_
   const ResolvedRequest plain = resolve(request, model());
   EXPECT_EQ(plain.scheduler_config.schedule, Schedule::kDefault);
   EXPECT_EQ(resolve(plain.said(), model()).scheduler_config.schedule, Schedule::kDefault);
+}
+
+// Others ignore it in diffusers, and draw another image.
+TEST(Resolve, a_schedule_that_ends_without_signal_has_the_schedulers_that_know_it) {
+  ModelTraits traits = model();
+  traits.scheduler = std::make_shared<const Json>(parse_json(
+      R"({"_class_name": "EulerDiscreteScheduler", "rescale_betas_zero_snr": true, "prediction_type": "v_prediction"})",
+      "scheduler"));
+  for (const std::string& name : scheduler_names()) {
+    ImageRequest request;
+    request.scheduler = name;
+    if (takes_zero_snr(scheduler_kind(name))) {
+      EXPECT_TRUE(resolve(request, traits).scheduler_config.rescale_betas_zero_snr) << name;
+    } else {
+      EXPECT_THROW(resolve(request, traits), RequestError) << name;
+    }
+  }
 }
 
 TEST(Resolve, align_your_steps_has_a_table_for_sdxl) {

@@ -58,6 +58,7 @@ ImageRequest odd_request() {
           .seed = UINT64_MAX,
           .steps = 37,
           .guidance_scale = std::nextafter(7.5f, 8.0f),
+          .guidance_rescale = 0.7f,
           .scheduler = "dpm++-2m",
           .schedule = "karras",
           .karras = true,
