@@ -93,12 +93,14 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 )";
 
 constexpr const char* kInfoHead =
-    R"(Shows a model: components, parameters, scheduler, and the memory that an image would take.
+    R"(Shows a model: its family, components, parameters, scheduler, and the memory that an image would take. Of a LoRA, an
+embedding or a single network it says what it is, and which flag takes it.
 It reads the files' headers only and takes a moment.
 Usage: inkstone info [MODEL] [flags]
 
 Examples:
   inkstone info
+  inkstone info dreamshaper.safetensors --verbose
   inkstone info stable-diffusion-v1-5/stable-diffusion-v1-5 --width 768 --height 512 --memory-budget 2GiB
 )";
 
@@ -150,6 +152,7 @@ Usage: inkstone export --out DIR [flags]
 Examples:
   inkstone export --out demo-onnx
   inkstone export --model DIR --out sd15-onnx --soc Ascend910B4 --sizes 512,768x512 --batch 1,2,4
+  inkstone export --model sdxl.safetensors --lora style.safetensors:0.8 --out sdxl-onnx --sizes 1024 --max-prompt-chunks 3
   inkstone export --model DIR --out sd15-onnx --batch 1,2,4,8 --gears --vae-tile 16 --precision mixed
 )";
 
@@ -159,7 +162,9 @@ one folder. Shapes are static (but for --gears), inputs and outputs are fp32, id
   text_encoder           ids -> text
   unet_prompt            text of one prompt -> text_0, text_1, ...: once for a prompt
   unet_time              timestep -> time_0, time_1, ...: once for each timestep of a schedule
-  unet_step_WxH_bN       latent, text_*, time_* -> noise: each step; ..._guided takes two texts for each latent
+  unet_added             SDXL: pooled text and the image's size -> added_0, ...: once for a prompt and size
+  unet_step_WxH_bN       latent, text_*, time_* -> noise: each step; ..._guided takes two texts for each latent,
+                         ..._cN texts of N chunks
   vae_decoder_WxH        latent -> image, -1 to 1; ..._tileN: the same in bands
   vae_encoder_WxH        image -> moments: means, then logarithms of variances
   calibration/           with --calibration: GRAPH/PORT/NNN.bin, raw values, and index.json

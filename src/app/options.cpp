@@ -120,6 +120,7 @@ const Setting kSettings[] = {
     {"soc", "", "Export", "NAME", "the chip, as npu-smi names it after \"Ascend\": Ascend910B4, Ascend310P3; auto: the\none in this machine; the ONNX files are the same for all", kE, &Options::soc},
     {"sizes", "", "Export", "LIST", "images' sizes: 512,768x512 (one number: a square; else WIDTHxHEIGHT)\n[the model's own]", kE, &Options::sizes},
     {"batch", "", "Export", "LIST", "images at once: 1,2,4,8 [1]", kE, &Options::batch},
+    {"max-prompt-chunks", "", "Export", "N", "steps for prompts of up to N chunks of 75 tokens, a file for each number of chunks; longer\nprompts are refused when an image is drawn [1]", kE, &Options::max_prompt_chunks, 1, kMaxPromptChunks},
     {"gears", "", "Export", "", "one file for all batches of a size, its rows left open, instead of one for each", kE, &Options::gears},
     {"precision", "", "Export", "NAME", "fp16: U-Net and text encoder are stored and computed in fp16, the time embedding in\nfp32; the VAE is stored in fp32, and ATC makes fp16 of it but for its norms\nmixed: fp32 files, of which ATC computes products in fp16; fp32: all in fp32 [fp16]", kE, &Options::precision, 0, 0, export_precisions},
     {"attention-slicing", "", "Export", "N", "N attention heads at a time: less memory, slower [all]", kE, &Options::attention_heads, 1, 1024},

@@ -136,8 +136,8 @@ Opening open_checkpoint(const fs::path& path, const ModelSettings& said) {
   opening.told = settings_of(*file, source);
   // Of SD 2.x it is measured, because such files' metadata is often wrong after merging.
   if (is_sd2(family) && !file->has("v_pred")) opening.told.prediction.reset();
-  opening.decide = [&family, file, source, prediction = said.prediction ? said.prediction : opening.told.prediction](
-                       Pipeline& pipeline) {
+  opening.decide = [&family, file, source,
+                    prediction = said.prediction ? said.prediction : opening.told.prediction](Pipeline& pipeline) {
     set_defaults(pipeline, family, prediction, source);
     apply_file_defaults(pipeline, file->metadata(), source);
   };

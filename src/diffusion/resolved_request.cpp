@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/spelling.h"
 #include "diffusion/request_fields.h"
 #include "diffusion/scheduler_names.h"

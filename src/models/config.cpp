@@ -143,7 +143,8 @@ void read_blocks(ConfigReader& r, UnetConfig& c) {
 
 LayerDepths::LayerDepths(std::vector<int> each) : depths_(std::move(each)) {
   INKSTONE_CHECK(!depths_.empty(), "a level without layers");
-  if (std::ranges::count(depths_, depths_.front()) == std::ssize(depths_)) depths_.resize(1);
+  if (std::ranges::count(depths_, depths_.front()) == std::ssize(depths_))
+    depths_.erase(depths_.begin() + 1, depths_.end());
 }
 
 int LayerDepths::at(int layer) const {

@@ -130,7 +130,7 @@ void Weights::replace(const std::string& name, Tensor tensor) {
   const WeightView& old = entries_[found->second].view;
   INKSTONE_CHECK(tensor.shape() == old.shape && tensor.type() != DType::kI32, source_, ": the tensor ", name, " is ",
                  to_string(old.shape), ", its replacement ", to_string(tensor.shape()), " of ", name_of(tensor.type()));
-  const WeightView view{name, tensor.shape(), tensor.type(), {tensor.data(), tensor.bytes()}};
+  const WeightView view{old.name, tensor.shape(), tensor.type(), {tensor.data(), tensor.bytes()}};
   replaced_.insert_or_assign(name, Replacement{std::move(tensor), {view, kInMemory}});
 }
 

@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 
 TEST(ConfigJson, says_what_the_files_of_all_fixtures_say) {
   int found = 0;
-  for (const fs::path& root : {fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/models", fs::path(INKSTONE_SOURCE_DIR) / "demo"})
+  for (const fs::path& root :
+       {fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/models", fs::path(INKSTONE_SOURCE_DIR) / "demo"})
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root)) {
       if (entry.path().filename() != "config.json") continue;
       const std::string source = entry.path().string(), kind = entry.path().parent_path().filename().string();
