@@ -127,9 +127,14 @@ constexpr const char* kEuler = R"({"_class_name": "EulerDiscreteScheduler", "bet
   "beta_schedule": "scaled_linear", "num_train_timesteps": 1000, "prediction_type": "epsilon", "interpolation_type": "linear",
   "steps_offset": 1, "timestep_spacing": "leading", "trained_betas": null})";
 
+constexpr const char* kTrailing = R"({"_class_name": "EulerDiscreteScheduler", "beta_start": 0.00085, "beta_end": 0.012,
+  "beta_schedule": "scaled_linear", "num_train_timesteps": 1000, "prediction_type": "epsilon", "interpolation_type": "linear",
+  "steps_offset": 1, "timestep_spacing": "trailing", "trained_betas": null})";
+
 const std::map<std::string, Preset> kPresets = {
     {"sd15", {kSd15Unet, kClipL, nullptr, kVae, kEpsilon}},
     {"sd21", {kSd21Unet, kOpenClipH, nullptr, kVae, kVelocity}},
+    {"sd-turbo", {kSd21Unet, kOpenClipH, nullptr, kVae, kTrailing}},
     {"sdxl", {kSdxlUnet, kClipL, kOpenClipG, kXlVae, kEuler, "StableDiffusionXLPipeline"}},
     {"sdxl-unet", {kSdxlUnet, nullptr, nullptr, nullptr, kEpsilon}},
     {"tiny", {kTinyUnet, kTinyClip, nullptr, kTinyVae, kEpsilon}}};
@@ -381,7 +386,7 @@ int main(int argc, char** argv) {
   CLI::App app("Writes a model in diffusers' layout with seeded random weights.");
   app.add_option("out", options.out, "the new folder")->required();
   auto* from = app.add_option("--from", options.from, "a model whose configs, tokenizer and scheduler are taken");
-  app.add_option("--preset", options.preset, "sd15, sd21, sdxl, sdxl-unet (no more than the U-Net) or tiny")
+  app.add_option("--preset", options.preset, "sd15, sd21, sd-turbo, sdxl, sdxl-unet (no more than the U-Net) or tiny")
       ->check(CLI::IsMember(inkstone::kPresets))
       ->capture_default_str()
       ->excludes(from);

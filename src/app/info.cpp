@@ -123,6 +123,8 @@ int run_info(const Options& options) {
   const double seconds = estimated_seconds(loaded, request, plan.precision);
   const ModelFacts facts = facts_of(model);
 
+  const std::optional<Refinement> refinement = refinement_of(loaded, request, options.request);
+
   if (options.json.value_or(false)) {
     JsonObject memory = plan_json(plan);
     memory["width"] = request.width;
@@ -142,6 +144,7 @@ int run_info(const Options& options) {
                 {"defaults", std::move(defaults)},
                 {"device", device_json(device)},
                 {"memory", std::move(memory)},
+                {"refiner", refinement ? Json(refiner_json(loaded, *refinement)) : Json()},
                 {"estimated_seconds", seconds > 0 ? Json(seconds) : Json()}});
     return 0;
   }
@@ -152,6 +155,8 @@ int run_info(const Options& options) {
   text += adapters_table(model);
   for (const std::string& note : model.notes) text += "  note: " + one_line(note) + "\n";
   for (const std::string& warning : adapter_warnings(model)) text += "  warning: " + one_line(warning) + "\n";
+  if (!defaults.few_step.empty())
+    text += fmt::format("few steps  {}: --few-step none takes the usual defaults\n", few_step_text(defaults));
   text += scheduler_text(model, request.scheduler_config);
   text += fmt::format("defaults   {}x{}, {}, guidance {}; width and height in multiples of {}\n", defaults.width,
                       defaults.height, steps_text(defaults.steps), defaults.guidance_scale, defaults.size_multiple);
@@ -159,6 +164,11 @@ int run_info(const Options& options) {
   const std::string less = approximations_text(request);
   text += fmt::format("memory     for {}x{} in {}{}{}{}\n{}", request.width, request.height, name_of(plan.precision),
                       request.guided ? ", with guidance" : "", less.empty() ? "" : "; ", less, plan_table(plan));
+  if (refinement)
+    text +=
+        fmt::format("refiner    {} ({})\n{}memory of the refiner\n{}memory     {}\n", refiner_text(loaded, *refinement),
+                    loaded.refiner->pipeline().path.string(), components_table(loaded.refiner->pipeline()),
+                    plan_table(refinement->plan), plan_line(plan, *refinement));
   if (seconds > 0)
     text += fmt::format("time       {} an image of {} here, by its work and the machine's probed speed\n",
                         about_text(seconds), steps_text(request.steps));

@@ -10,12 +10,15 @@
 #include "adapters/tags.h"
 #include "base/error.h"
 #include "base/parallel.h"
+#include "diffusion/few_step.h"
 #include "diffusion/pipeline_adapters.h"
 #include "diffusion/request_fields.h"
 #include "hub/find_model.h"
 
 namespace inkstone {
 namespace {
+
+constexpr float kRefinerStart = 0.8f;
 
 Choice choice_of(const std::optional<std::string>& text) {
   if (text == "on") return Choice::kOn;
@@ -55,6 +58,7 @@ ModelSettings settings_of(const Options& options) {
   ModelSettings said;
   if (options.prediction) said.prediction = find_prediction(*options.prediction);
   if (options.zero_snr) said.zero_snr = options.zero_snr == "on";
+  said.few_step = options.few_step;
   return said;
 }
 
@@ -66,6 +70,9 @@ Pipeline open_model(const Options& options) {
       Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced, settings_of(options));
   const AdapterSet set = adapters_of(options);
   if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0);
+  for (const MergedAdapter& adapter : model.adapters)
+    if (const auto what = few_step_of_name(adapter.name, "by an adapter's name"); what && !options.few_step)
+      apply(*what, /*with_scheduler=*/true, model.traits);
   return model;
 }
 
@@ -75,8 +82,23 @@ Loaded load(const Options& options) {
   Pipeline model = open_model(options);
   loaded.name = model.name();
   loaded.engine = std::make_unique<Engine>(std::move(model), engine_options(options));
+  INKSTONE_CHECK_USAGE(options.refiner || !options.refiner_start, "--refiner-start ", options.refiner_start.value_or(0),
+                       ": which refiner? add --refiner");
+  if (options.refiner) {
+    INKSTONE_CHECK_USAGE(loaded.model().traits.sdxl, "--refiner ", *options.refiner, ": ", loaded.model().path.string(),
+                         " is no SDXL model, and only their latents are what a refiner goes on with");
+    loaded.refiner =
+        std::make_unique<Engine>(Pipeline::open_refiner(find_model(*options.refiner)), engine_options(options));
+    loaded.refiner_start = options.refiner_start.value_or(kRefinerStart);
+  }
   loaded.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return loaded;
+}
+
+std::optional<Refinement> refinement_of(const Loaded& loaded, const ResolvedRequest& resolved,
+                                        const ImageRequest& asked) {
+  if (!loaded.refiner) return std::nullopt;
+  return refine(*loaded.engine, resolved, *loaded.refiner, asked, loaded.refiner_start);
 }
 
 ResolvedRequest resolve_request(const Engine& engine, const ImageRequest& request) {

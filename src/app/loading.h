@@ -8,12 +8,16 @@
 #include "app/console.h"
 #include "app/options.h"
 #include "diffusion/engine.h"
+#include "diffusion/refine.h"
 
 namespace inkstone {
 
 struct Loaded {
   std::string name;                // of the model, for people: "stable-diffusion-v1-5"
   std::unique_ptr<Engine> engine;  // nothing is packed or compiled yet
+  // Of --refiner; null without.
+  std::unique_ptr<Engine> refiner;
+  float refiner_start = 0;
   double seconds = 0;
 
   const Pipeline& model() const { return engine->pipeline(); }
@@ -28,6 +32,9 @@ ModelSettings settings_of(const Options& options);  // what they say of the mode
 Pipeline open_model(const Options& options);
 
 Loaded load(const Options& options);
+// What the refiner does of a request, with the memory of both models; nothing without --refiner.
+std::optional<Refinement> refinement_of(const Loaded& loaded, const ResolvedRequest& resolved,
+                                        const ImageRequest& asked);
 
 // How many threads are to compute: --threads, or all; never more than there are processors for, which
 // is said.

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/spelling.h"
+#include "diffusion/few_step.h"
 #include "diffusion/job_prompts.h"
 #include "diffusion/scheduler.h"
 
@@ -62,6 +63,9 @@ const Setting kSettings[] = {
     {"text-encoder-2", "clip-g", "Model and machine", "FILE|DIR", "the same of SDXL's second text encoder", kG | kI | kB | kE | kW | kS | kC, &Options::text_encoder_2},
     {"prediction", "prediction-type", "Model and machine", "TYPE", "what the U-Net predicts, if the model's files do not say it, or wrongly: epsilon,\nv_prediction or sample", kG | kI | kB | kE | kW | kS | kC, &Options::prediction, 0, 0, prediction_names},
     {"zero-snr", "", "Model and machine", "WHEN", "whether the noise schedule ends without any signal (zero terminal SNR), if the model's\nfiles do not say it: on or off", kG | kI | kB | kE | kW | kS | kC, &Options::zero_snr, 0, 0, on_or_off},
+    {"few-step", "", "Model and machine", "KIND", "what the model was distilled to, where its name does not tell it: sdxl-turbo, sd-turbo,\nlightning:N, hyper:N (of N steps), tcd or lcm; none: its name is wrong. It sets the defaults\nof steps, guidance and scheduler", kG | kI | kB | kE | kW | kS | kC, &Options::few_step, 0, 0, few_step_choices},
+    {"refiner", "", "Model and machine", "FILE|DIR|HUB-ID", "SDXL's refiner, which finishes what the model began; the model is SDXL's base or one made of\nit", kG | kI, &Options::refiner},
+    {"refiner-start", "refiner-switch-at denoising-start", "Model and machine", "FRACTION", "the part of the noise schedule after which the refiner goes on, 0 to 1 [0.8]", kG | kI, &Options::refiner_start, 0, 1},
     {"variant", "", "Model", "NAME", "which form of the weights: fp16, bf16 (half the size), non_ema (not averaged over the\ntraining), none (the full one) or auto\n[auto: what is here already, else fp16 where the model has it, else the full one]", kP, &Options::variant, 0, 0, weight_variants},
     {"lora", "adapter", "Model and machine", "FILE[:M[:UNET]]", "a LoRA or the like (.safetensors) that changes the model, with strength M [1], or M in the\ntext encoders and UNET in the U-Net; several times for several, applied in that order", kG | kI | kB | kE | kW | kS, &Options::loras},
     {"lora-dir", "", "Model and machine", "DIR", "where the files are that <lora:NAME:M> in a prompt means: NAME.safetensors there\n[tags in a prompt are plain text]", kG, &Options::lora_dir},

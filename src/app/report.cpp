@@ -107,6 +107,34 @@ std::string plan_line(const EnginePlan& plan) {
                      plan.attention_slicing ? ", attention sliced" : "");
 }
 
+std::string plan_line(const EnginePlan& base, const Refinement& refinement) {
+  return fmt::format("{} planned, {}: base {}; refiner {}", byte_text(refinement.peak_bytes),
+                     refinement.in_turn ? "the refiner after the base has left memory" : "base and refiner together",
+                     plan_line(base), plan_line(refinement.plan));
+}
+
+std::string refiner_text(const Loaded& loaded, const Refinement& refinement) {
+  const int all = refinement.request.evaluations();
+  return fmt::format("{} from {}, for {} of {} calls", loaded.refiner->pipeline().name(), loaded.refiner_start,
+                     all - refinement.first_call, all);
+}
+
+JsonObject refiner_json(const Loaded& loaded, const Refinement& refinement) {
+  return {{"name", loaded.refiner->pipeline().name()},
+          {"path", loaded.refiner->pipeline().path.string()},
+          {"start", decimal(loaded.refiner_start)},
+          {"base_calls", refinement.base_calls},
+          {"calls", refinement.request.evaluations() - refinement.first_call},
+          {"in_turn", refinement.in_turn},
+          {"peak_bytes", refinement.peak_bytes},
+          {"memory", plan_json(refinement.plan)}};
+}
+
+std::string few_step_text(const ModelTraits& traits) {
+  if (!traits.only_steps) return traits.few_step;
+  return fmt::format("{}, for {} {}", traits.few_step, traits.only_steps, traits.only_steps == 1 ? "step" : "steps");
+}
+
 std::string approximations_text(const ResolvedRequest& request) {
   std::string text;
   if (request.cache_interval > 1) text += fmt::format("of {} U-Net calls one is whole", request.cache_interval);
@@ -133,6 +161,7 @@ JsonObject model_json(const Loaded& loaded) {
                                   {"unet_strength", decimal(adapter.use.unet)},
                                   {"kinds", adapter.kinds}});
   return {{"name", loaded.name},
+          {"few_step", model.traits.few_step.empty() ? Json() : Json(few_step_text(model.traits))},
           {"notes", JsonArray(model.notes.begin(), model.notes.end())},
           {"adapters", std::move(adapters)},
           {"folder", model.path.string()},

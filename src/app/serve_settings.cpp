@@ -104,10 +104,15 @@ serve::WorkerProgram worker_program(const Options& options, const serve::ServeSe
     program.push_back(value);
   };
   const std::pair<const char*, const std::optional<std::string>&> texts[] = {
-      {"model", options.model},           {"precision", options.precision},
-      {"prediction", options.prediction}, {"zero-snr", options.zero_snr},
-      {"compiled", options.compiled},     {"log-format", options.log_format},
-      {"vae-tiling", options.vae_tiling}, {"attention-slicing", options.attention_slicing}};
+      {"model", options.model},
+      {"precision", options.precision},
+      {"prediction", options.prediction},
+      {"zero-snr", options.zero_snr},
+      {"few-step", options.few_step},
+      {"compiled", options.compiled},
+      {"log-format", options.log_format},
+      {"vae-tiling", options.vae_tiling},
+      {"attention-slicing", options.attention_slicing}};
   for (const auto& [flag, value] : texts)
     if (value) add(flag, *value);
   for (const auto& [component, file] : replaced_components(options))

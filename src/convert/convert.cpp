@@ -235,7 +235,7 @@ Converted convert(const ConvertOrder& order, const ConvertWatcher& watcher) {
   INKSTONE_CHECK(is_listed(order.in), order.in.string(), ": no such file or folder");
   check_out(order);
   const bool file = writes_file(order.out);
-  const bool changed = !order.replaced.empty() || order.said.prediction || order.said.zero_snr;
+  const bool changed = !order.replaced.empty() || order.said.prediction || order.said.zero_snr || order.said.few_step;
   if (!is_folder(order.in) && file && !changed) {
     INKSTONE_CHECK_USAGE(!order.variant, "--variant is for the weights of a folder, and ", order.in.string(),
                          " is a file");

@@ -30,15 +30,15 @@ class FolderMaker {
 
   std::vector<FolderFile> make() {
     for (size_t i = 0; i < model_.texts.size(); ++i) {
-      const std::string& name = m_.text_encoders[i].component;
-      add_component(name, clip_json(model_.texts[i]), "model.safetensors");
+      add_component(m_.text_encoders[i].component, model_.folder_of(i), clip_json(model_.texts[i]),
+                    "model.safetensors");
       add_tokenizer(i);
     }
     UnetConfig unet = m_.unet_config;
-    add_component("unet", unet_json(unet), "diffusion_pytorch_model.safetensors");
+    add_component("unet", "unet", unet_json(unet), "diffusion_pytorch_model.safetensors");
     JsonObject vae = vae_json(m_.vae_config);
     vae["sample_size"] = unet.sample_width * m_.vae_scale();
-    add_component("vae", std::move(vae), "diffusion_pytorch_model.safetensors");
+    add_component("vae", "vae", std::move(vae), "diffusion_pytorch_model.safetensors");
     add_json("scheduler/scheduler_config.json", scheduler());
     add_defaults();
     add_json("model_index.json", index());
@@ -49,8 +49,8 @@ class FolderMaker {
   void add_text(const std::string& path, std::string text) { files_.push_back({path, std::move(text), {}}); }
   void add_json(const std::string& path, const JsonObject& json) { add_text(path, json_text(json) + "\n"); }
 
-  void add_component(const std::string& name, JsonObject made, const char* file) {
-    const fs::path own = source_ / name / "config.json";
+  void add_component(const std::string& name, const std::string& folder, JsonObject made, const char* file) {
+    const fs::path own = source_ / folder / "config.json";
     JsonObject config = std::move(made);
     if (fs::is_directory(source_) && !m_.replaced.contains(name)) {
       config = read_json(own, kMaxConfigBytes).as_object();
@@ -62,13 +62,17 @@ class FolderMaker {
       config.erase("dtype");
       config["torch_dtype"] = torch_type(type_.value_or(weights.type()));
     }
-    add_json(name + "/config.json", config);
+    add_json(folder + "/config.json", config);
     FolderFile& tensors = files_.emplace_back();
-    tensors.path = name + "/" + file;
+    tensors.path = folder + "/" + file;
     tensors.has_tensors = true;
     for (const WeightSpec& spec : weights.specs())
       tensors.tensors.push_back(tensor_to_write(spec.name, weights, spec.name, type_));
     for (TensorToWrite& tensor : tensors.tensors) tensor.shape = tensor.view.shape;
+  }
+
+  std::string number_of(size_t encoder) const {
+    return model_.folder_of(encoder).substr(std::size("text_encoder") - 1);
   }
 
   static const char* torch_type(DType type) {
@@ -76,7 +80,7 @@ class FolderMaker {
   }
 
   void add_tokenizer(size_t encoder) {
-    const std::string folder = "tokenizer" + m_.text_encoders[encoder].component.substr(std::size("text_encoder") - 1);
+    const std::string folder = "tokenizer" + number_of(encoder);
     if (!fs::is_directory(source_)) return add_clip_tokenizer(folder, model_.is_open_clip(encoder));
     for (const char* name : kOfTokenizer)
       if (is_listed(source_ / folder / name))
@@ -131,7 +135,10 @@ class FolderMaker {
 
   JsonObject index() const {
     if (fs::is_directory(source_)) return own_index();
-    JsonObject index{{"_class_name", model_.xl() ? "StableDiffusionXLPipeline" : "StableDiffusionPipeline"},
+    const char* kind = model_.refiner() ? "StableDiffusionXLImg2ImgPipeline"
+                       : model_.xl()    ? "StableDiffusionXLPipeline"
+                                        : "StableDiffusionPipeline";
+    JsonObject index{{"_class_name", kind},
                      {"_diffusers_version", kDiffusers},
                      {"feature_extractor", JsonArray{nullptr, nullptr}},
                      {"image_encoder", JsonArray{nullptr, nullptr}}};
@@ -139,9 +146,13 @@ class FolderMaker {
       index["force_zeros_for_empty_prompt"] = m_.zeros_for_no_negative;
     else
       index["safety_checker"] = JsonArray{nullptr, nullptr}, index["requires_safety_checker"] = false;
+    if (model_.refiner()) {
+      index["requires_aesthetics_score"] = true;
+      index["text_encoder"] = index["tokenizer"] = JsonArray{nullptr, nullptr};
+    }
     index["scheduler"] = JsonArray{"diffusers", scheduler()["_class_name"]};
     for (size_t i = 0; i < model_.texts.size(); ++i) {
-      const std::string number = m_.text_encoders[i].component.substr(std::size("text_encoder") - 1);
+      const std::string number = number_of(i);
       index["text_encoder" + number] =
           JsonArray{"transformers", model_.texts[i].projection ? "CLIPTextModelWithProjection" : "CLIPTextModel"};
       index["tokenizer" + number] = JsonArray{"transformers", "CLIPTokenizer"};

@@ -41,8 +41,9 @@ WholeModel open_whole(const fs::path& path, const std::map<std::string, fs::path
       return weights;
     };
   for (const auto& [component, file] : replaced) replace_component(opening, component, file);
+  opening.role = Opening::Role::kAny;
   const auto weights_of_component = opening.weights;
-  WholeModel model{finish(std::move(opening), said), {}, {}};
+  WholeModel model{finish(std::move(opening)), {}, {}};
   for (Component& component : model.pipeline.components)
     if (!component.name.starts_with("text_encoder"))
       model.weights.emplace(component.name, std::move(component.weights));

@@ -18,7 +18,12 @@ struct WholeModel {
   std::vector<ClipConfig> texts;           // of pipeline.text_encoders, as they were trained
   std::map<std::string, Weights> weights;  // of each component, bound
 
-  bool xl() const { return pipeline.text_encoders.size() > 1; }
+  bool xl() const { return pipeline.unet_config.added > 0; }
+  bool refiner() const { return xl() && pipeline.text_encoders.size() == 1; }
+  // The folder of a text encoder; SDXL's refiner has the second alone.
+  std::string folder_of(size_t encoder) const {
+    return refiner() ? "text_encoder_2" : pipeline.text_encoders[encoder].component;
+  }
   // Whether a text encoder is OpenCLIP's, which files name otherwise.
   bool is_open_clip(size_t encoder) const { return texts[encoder].activation == Activation::kGelu; }
 };

@@ -32,12 +32,18 @@ void embed_number(float number, std::span<float> to) {
 }
 
 // What SDXL is told of an image beside its text: the pooled text, then the height and width that the
-// training image had, where it was cut (top, left), and the size that is wanted. All of an image
-// that was not cut.
-void fill_added(const Tensor& pooled, int width, int height, int channels, std::span<float> to) {
+// training image had, where it was cut (top, left), and the size that is wanted (the refiner: how
+// good to look at it is). All of an image that was not cut.
+std::vector<float> numbers_of(const Pipeline& pipeline, float score, int width, int height) {
+  const auto w = static_cast<float>(width), h = static_cast<float>(height);
+  if (pipeline.takes_score) return {h, w, 0, 0, score};
+  return {h, w, 0, 0, h, w};
+}
+
+void fill_added(const Tensor& pooled, const std::vector<float>& numbers, int channels, std::span<float> to) {
   to = to.subspan(static_cast<size_t>(std::ranges::copy(pooled.floats(), to.begin()).out - to.begin()));
-  for (const int number : {height, width, 0, 0, height, width}) {
-    embed_number(static_cast<float>(number), to.first(static_cast<size_t>(channels)));
+  for (const float number : numbers) {
+    embed_number(number, to.first(static_cast<size_t>(channels)));
     to = to.subspan(static_cast<size_t>(channels));
   }
 }
@@ -193,7 +199,8 @@ const NamedTensors& Conditioner::added_of(const EncoderText& text, const ForImag
   if (!stage) return added_.put(key, {});
   const Tensor& pooled = text_of(text).pooled;
   BoundProgram& program = programs_.before_steps(stage->name);
-  fill_added(pooled, image.width, image.height, pipeline_.unet_config.added_time, program.host_input("added").floats());
+  fill_added(pooled, numbers_of(pipeline_, text.score, image.width, image.height), pipeline_.unet_config.added_time,
+             program.host_input("added").floats());
   return added_.put(key, named(*stage, programs_.run_before_steps(program)));
 }
 

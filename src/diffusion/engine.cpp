@@ -112,9 +112,15 @@ const Tensor& Engine::encode_text(const PromptText& text, int clip_skip) {
   return conditioner_.text_of({text, clip_skip}).text;
 }
 
-Job Engine::start(ResolvedRequest resolved) {
+void Engine::leave_memory() {
+  programs_.leave_memory();
+  conditioner_.forget();
+}
+
+Job Engine::start(ResolvedRequest resolved, const Handover* from) {
   Job job;
   job.request = std::move(resolved);
+  job.call = from ? from->call : 0;
   const ResolvedRequest& request = job.request;
   const std::vector<float>& timesteps = request.scheduler->timesteps();
   job.prompts = prompts_of(request);
@@ -124,7 +130,8 @@ Job Engine::start(ResolvedRequest resolved) {
   // all texts, before it is the U-Net's turn
   for (const EncoderText& text : job.prompts.texts) conditioner_.text_of(text);
   condition(job);
-  for (size_t call = 0; call < std::min(kTimestepsKept, timesteps.size()); ++call)
+  const auto begin = static_cast<size_t>(job.call);
+  for (size_t call = begin; call < std::min(begin + kTimestepsKept, timesteps.size()); ++call)
     conditioner_.time_embeddings(timesteps[call], request.guidance_scale);
 
   const int scale = pipeline_.vae_scale();
@@ -133,9 +140,16 @@ Job Engine::start(ResolvedRequest resolved) {
   job.fresh_noise = Tensor(latent);
   job.output = Tensor(latent);
   job.estimate = Tensor(latent);
-  job.noise = NoiseGenerator(request.seed);
-  job.noise.fill(job.latent.floats());
-  for (float& value : job.latent.floats()) value *= request.scheduler->init_noise_sigma();
+  if (from) {
+    INKSTONE_CHECK(from->job.latent.shape() == latent, pipeline_.path.string(), ": a latent of ",
+                   to_string(from->job.latent.shape()), " from the first model, this one takes ", to_string(latent));
+    std::ranges::copy(from->job.latent.floats(), job.latent.floats().begin());
+    job.noise = from->job.noise;
+  } else {
+    job.noise = NoiseGenerator(request.seed);
+    job.noise.fill(job.latent.floats());
+    for (float& value : job.latent.floats()) value *= request.scheduler->init_noise_sigma();
+  }
   job.state = request.scheduler->start(static_cast<size_t>(job.latent.size()));
   return job;
 }

@@ -25,7 +25,7 @@ FileMetadata file_defaults(const Pipeline& model) {
   return {{kKey, json_text(said)}};
 }
 
-void apply_file_defaults(Pipeline& model, const FileMetadata& metadata, const std::string& source) {
+void apply_file_defaults(Opening& opening, const FileMetadata& metadata, const std::string& source) {
   const auto found = metadata.find(kKey);
   if (found == metadata.end()) return;
   const std::string place = source + " (" + kKey + " of its metadata)";
@@ -35,18 +35,25 @@ void apply_file_defaults(Pipeline& model, const FileMetadata& metadata, const st
   ConfigReader reader(json, place);
   const std::vector<int> sizes = reader.integers(kSample, 0, 0, kMaxSample);
   if (sizes.size() > 2) reader.refuse(kSample, "[height, width] is wanted");
-  if (!sizes.empty()) {
-    model.unet_config.sample_height = sizes.front();
-    model.unet_config.sample_width = sizes.back();
-  }
-  model.zeros_for_no_negative = reader.boolean(kZeros, model.zeros_for_no_negative);
-  if (reader.has(kScheduler)) {
-    model.traits.scheduler = std::make_shared<const Json>(json.get_object().at(kScheduler));
-    model.traits.scheduler_file = place;
-  }
+  std::optional<bool> zeros;
+  if (reader.has(kZeros)) zeros = reader.boolean(kZeros, false);
+  std::shared_ptr<const Json> scheduler;
+  if (reader.has(kScheduler)) scheduler = std::make_shared<const Json>(json.get_object().at(kScheduler));
   const ImageRequest request = generation_defaults(json, place);
-  model.traits.steps = request.steps.value_or(model.traits.steps);
-  model.traits.guidance_scale = request.guidance_scale.value_or(model.traits.guidance_scale);
+  opening.steps = request.steps;
+  opening.guidance_scale = request.guidance_scale;
+  opening.has_own_scheduler = scheduler != nullptr;
+  opening.decide = [=, decide = std::move(opening.decide)](Pipeline& model) {
+    decide(model);
+    if (!sizes.empty()) {
+      model.unet_config.sample_height = sizes.front();
+      model.unet_config.sample_width = sizes.back();
+    }
+    model.zeros_for_no_negative = zeros.value_or(model.zeros_for_no_negative);
+    if (!scheduler) return;
+    model.traits.scheduler = scheduler;
+    model.traits.scheduler_file = place;
+  };
 }
 
 }  // namespace inkstone

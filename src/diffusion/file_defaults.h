@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "diffusion/pipeline.h"
+#include "diffusion/open_pipeline.h"
 
 namespace inkstone {
 
@@ -15,6 +15,6 @@ using FileMetadata = std::map<std::string, std::string>;
 // "force_zeros_for_empty_prompt", "num_inference_steps", "guidance_scale"}
 FileMetadata file_defaults(const Pipeline& model);
 // Throws Error naming `source` and the value that cannot be. Without that key nothing changes.
-void apply_file_defaults(Pipeline& model, const FileMetadata& metadata, const std::string& source);
+void apply_file_defaults(Opening& opening, const FileMetadata& metadata, const std::string& source);
 
 }  // namespace inkstone

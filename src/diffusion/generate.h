@@ -5,6 +5,7 @@
 
 #include "diffusion/engine.h"
 #include "diffusion/process.h"
+#include "diffusion/refine.h"
 
 namespace inkstone {
 
@@ -25,6 +26,8 @@ struct Generated {
   std::vector<std::string> warnings;
 };
 
-Generated generate(Engine& engine, const ResolvedRequest& request, const Progress& progress = {});
+// `refinement`: what finishes it (refine.h); nullptr: nothing else.
+Generated generate(Engine& engine, const ResolvedRequest& request, const Progress& progress = {},
+                   const Refinement* refinement = nullptr);
 
 }  // namespace inkstone

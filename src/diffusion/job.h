@@ -29,10 +29,11 @@ struct Job {  // ends before its engine
   Tensor estimate;                  // like latent: the image as the last evaluation saw it
   std::vector<UnetEvaluation> schedule;  // what each evaluation of the U-Net runs
   int call = 0;                          // evaluations done
+  int end = -1;                          // another model goes on after so many; -1: after all
   std::vector<std::string> warnings;     // a prompt that was cut
   int calls() const { return static_cast<int>(schedule.size()); }
   const UnetEvaluation& next() const { return schedule.at(static_cast<size_t>(call)); }
-  bool done() const { return call >= calls(); }
+  bool done() const { return call >= (end < 0 ? calls() : end); }
 };
 
 struct RowFault {  // what ends one job of a step; it has not moved

@@ -9,6 +9,8 @@
 namespace inkstone {
 namespace {
 
+constexpr float kScore = 6.0f, kNegativeScore = 2.5f;  // as diffusers' pipeline of the refiner
+
 class PromptCollector {
  public:
   PromptCollector(const ResolvedRequest& request, const Pipeline& pipeline, int max_chunks)
@@ -21,7 +23,9 @@ class PromptCollector {
     std::vector<size_t> places;
     for (const PromptText& text : schedule.texts) {
       if (!none) measure(text, request_field(member));
-      places.push_back(place_of({none ? PromptText{} : text, request_.clip_skip, none}));
+      const bool negative = member == &ImageRequest::negative_prompt;
+      const float score = !pipeline_.takes_score ? 0 : negative ? kNegativeScore : kScore;
+      places.push_back(place_of({none ? PromptText{} : text, request_.clip_skip, none, score}));
     }
     const size_t calls = made_.of_call.size(), steps = schedule.of_step.size();
     for (size_t call = 0; call < calls; ++call) {

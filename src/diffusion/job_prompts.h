@@ -14,6 +14,8 @@ struct EncoderText {
   PromptText text;
   int clip_skip = 1;
   bool none = false;  // no text at all, which some models' negative half is: zeros
+  // How good to look at an image of it is, from 1 to 10, where the model is told.
+  float score = 0;
   auto operator<=>(const EncoderText&) const = default;
 };
 

@@ -56,6 +56,13 @@ ModelSettings settings_of(const Checkpoint& file, const std::string& source) {
   return settings;
 }
 
+std::string title_of(const Checkpoint& file) {
+  std::string title;
+  for (const char* key : {"modelspec.title", "modelspec.architecture"})
+    if (const auto found = file.metadata().find(key); found != file.metadata().end()) title += found->second + " ";
+  return title;
+}
+
 void apply(const ModelSettings& settings, ModelTraits& traits) {
   if ((!settings.prediction && !settings.zero_snr) || !traits.scheduler || !traits.scheduler->is_object()) return;
   JsonObject config = traits.scheduler->get_object();

@@ -23,14 +23,25 @@ namespace fs = std::filesystem;
 struct Family {
   std::vector<StoredComponent> texts;
   bool xl;
+  // An empty negative prompt is no text.
+  bool zeros = false;
+  const char* tensor = "";  // that the file must have too
 };
-const Family kFamilies[] = {
-    {{{"conditioner.embedders.0.transformer.", Naming::kDiffusers},
-      {"conditioner.embedders.1.model.", Naming::kOpenClip}},
-     true},
-    {{{"cond_stage_model.transformer.", Naming::kDiffusers}}, false},   // SD 1.x
-    {{{"cond_stage_model.model.", Naming::kOpenClip}}, false},          // SD 2.x
-    {{{"conditioner.embedders.0.model.", Naming::kOpenClip}}, false}};  // SD-Turbo, and SDXL's refiner
+const Family kFamilies[] = {{{{"conditioner.embedders.0.transformer.", Naming::kDiffusers},
+                              {"conditioner.embedders.1.model.", Naming::kOpenClip}},
+                             true,
+                             true},
+                            {{{"cond_stage_model.transformer.", Naming::kDiffusers}}, false},  // SD 1.x
+                            {{{"cond_stage_model.model.", Naming::kOpenClip}}, false},         // SD 2.x
+                            // SDXL's refiner, and SD-Turbo
+                            {{{"conditioner.embedders.0.model.", Naming::kOpenClip}},
+                             true,
+                             false,
+                             "model.diffusion_model.label_emb.0.0.weight"},
+                            {{{"conditioner.embedders.0.model.", Naming::kOpenClip}}, false}};
+
+// Where SDXL's files have their first encoder: of one that is no SDXL's, only SD-Turbo has it there.
+constexpr std::string_view kPackingOfTurbo = "conditioner.embedders.0.model.";
 
 // The schedulers that diffusers' models of these families have.
 constexpr char kPndm[] = R"({"_class_name": "PNDMScheduler", "beta_schedule": "scaled_linear",
@@ -94,13 +105,14 @@ void set_defaults(Pipeline& m, const Family& family, std::optional<PredictionTyp
   const int pixels = family.xl ? kPixelsOfXl : v ? kPixelsOfV : kPixels;
   m.unet_config.sample_width = m.unet_config.sample_height = pixels / m.vae_scale();
   if (family.xl) m.traits.guidance_scale = kGuidanceOfXl;
-  m.zeros_for_no_negative = family.xl;
+  m.zeros_for_no_negative = family.zeros;
   m.traits.scheduler = std::make_shared<const Json>(parse_json(family.xl ? kEuler : v ? kDdimOfV : kPndm, source));
   m.traits.scheduler_file = source + ", which has none: that of its family";
 }
 
 const Family& family_of(const Checkpoint& file, const std::string& source) {
   const Family* family = std::ranges::find_if(kFamilies, [&](const Family& one) {
+    if (*one.tensor && !file.has(one.tensor)) return false;
     return std::ranges::all_of(one.texts, [&](const StoredComponent& at) { return has_text_encoder(file, at); });
   });
   INKSTONE_CHECK(family != std::end(kFamilies), source,
@@ -134,13 +146,13 @@ Opening open_checkpoint(const fs::path& path, const ModelSettings& said) {
     return text_weights(*file, family.texts[component == "text_encoder" ? 0 : 1], specs);
   };
   opening.told = settings_of(*file, source);
+  opening.title = title_of(*file);
+  opening.few_step_packing = !family.xl && family.texts.front().prefix == kPackingOfTurbo;
   // Of SD 2.x it is measured, because such files' metadata is often wrong after merging.
   if (is_sd2(family) && !file->has("v_pred")) opening.told.prediction.reset();
-  opening.decide = [&family, file, source,
-                    prediction = said.prediction ? said.prediction : opening.told.prediction](Pipeline& pipeline) {
-    set_defaults(pipeline, family, prediction, source);
-    apply_file_defaults(pipeline, file->metadata(), source);
-  };
+  opening.decide = [&family, source, prediction = said.prediction ? said.prediction : opening.told.prediction](
+                       Pipeline& pipeline) { set_defaults(pipeline, family, prediction, source); };
+  apply_file_defaults(opening, file->metadata(), source);
   return opening;
 }
 

@@ -22,7 +22,16 @@ struct Opening {
   std::function<Weights(const std::string& component, std::span<const WeightSpec> specs)> weights;
   // Of components that are not there, unless they are replaced: what to say.
   std::map<std::string, std::string> missing;
-  ModelSettings told;  // by the file of the U-Net
+  enum class Role { kDraws, kRefines, kAny };
+  Role role = Role::kDraws;  // what it is opened for
+  ModelSettings said;        // by the caller
+  ModelSettings told;        // by the file of the U-Net
+  std::string title;         // that its metadata give it, with its architecture
+  // By generation_config.json, which is nearer than what a name tells.
+  std::optional<int> steps;
+  std::optional<float> guidance_scale;
+  bool few_step_packing = false;   // the encoder's place tells SD-Turbo
+  bool has_own_scheduler = false;  // a file of the model's
   // What is to be decided of a pipeline with its weights.
   std::function<void(Pipeline& pipeline)> decide = [](Pipeline&) {};
 };
@@ -36,11 +45,12 @@ Opening open_checkpoint(const std::filesystem::path& file, const ModelSettings& 
 // folder in a model's folder. What the file does not say (the VAE's scaling factor, what a text
 // encoder's text is) stays as it was.
 void replace_component(Opening& opening, const std::string& component, const std::filesystem::path& path);
-Pipeline finish(Opening opening, const ModelSettings& said = {});
+Pipeline finish(Opening opening);
 
 // Throws Error where the components, each right by itself, do not fit together. It names the file of
 // the one that fits no other.
 void check_fit(const Opening& opening);
+bool is_told_a_score(const Pipeline& pipeline);  // Pipeline::takes_score, by the configurations
 // The traits that follow from the configurations.
 void set_sizes(Pipeline& pipeline);
 // The fields that a generation_config.json has; unset where it does not say them. Throws Error naming

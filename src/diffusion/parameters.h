@@ -14,10 +14,15 @@ struct AdapterTexts {
   std::string tags;    // "<lora:style:0.8> <lora:other:1>", which it reads in a prompt
   std::string hashes;  // "style: 0123456789ab, other: ..."
 };
+// The refiner, whose name is "" where there is none.
+struct RefinerText {
+  std::string name;
+  float start = 0;
+};
 AdapterTexts adapter_texts(const std::vector<MergedAdapter>& adapters);
 
 // prompt and adapters, a line "Negative prompt: ..." where there is one, then "Steps: 20, Sampler: PLMS, ..., Version: inkstone 0.1.0".
 std::string parameters_text(const ResolvedRequest& request, const std::string& model_name,
-                            const AdapterTexts& adapters = {});
+                            const AdapterTexts& adapters = {}, const RefinerText& refiner = {});
 
 }  // namespace inkstone

@@ -42,6 +42,9 @@ struct Pipeline {
   std::vector<TextEncoder> text_encoders;  // their texts side by side are the U-Net's; the last gives the pooled text
   UnetConfig unet_config;
   VaeConfig vae_config;
+  // The U-Net is told, in place of the wanted size, how good to look at the image is to be: SDXL's
+  // refiner, which draws only on what a base model began (refine.h).
+  bool takes_score = false;
   bool zeros_for_no_negative = false;   // an empty negative prompt is no text: zeros (SDXL)
   ModelTraits traits;                   // what requests depend on
   std::vector<Component> components;    // in the order they run
@@ -53,6 +56,8 @@ struct Pipeline {
   static Pipeline open(const std::filesystem::path& path,
                        const std::map<std::string, std::filesystem::path>& replaced = {},
                        const ModelSettings& said = {});
+  // Only a refiner. Throws Error for another model.
+  static Pipeline open_refiner(const std::filesystem::path& path);
   // Of a folder the same without the weights, which need not be there: what can be known of a model before they
   // are downloaded. `index` is what model_index.json has, or will have; `source` its name for errors.
   static Pipeline describe(const std::filesystem::path& folder, Json index, const std::string& source);

@@ -170,6 +170,19 @@ std::vector<Tensor> ProgramCache::run_before_steps(BoundProgram& program) {
   return made;
 }
 
+void ProgramCache::leave_memory() {
+  for (auto& [stage, program] : before_)
+    if (program) program->program().release_pages();
+  for (auto& [shape, entry] : steps_) entry.program->program().release_pages();
+  for (auto& [size, entry] : decoders_) entry.program->program().release_pages();
+  before_.clear();
+  clip_skips_.clear();
+  steps_.clear();
+  decoders_.clear();
+  awake_.clear();
+  backend_.trim();
+}
+
 void ProgramCache::evict_all_but(const std::string& component) {
   if (!plan_.components_in_turn || component == awake_) return;
   awake_ = component;

@@ -50,6 +50,8 @@ class ProgramCache {
   // made). From now on no step has so many jobs. Returns false if it was for one job.
   bool retry_with_fewer(StageShape shape, int tried);
 
+  void leave_memory();  // drops all programs, and the pages of the model's files that they read
+
   size_t size() const { return steps_.size() + decoders_.size(); }
 
  private:

@@ -60,6 +60,7 @@ TakeWeights replace_by_file(Opening& opening, const std::string& component, cons
   if (component == "unet") {
     const UnetConfig old = m.unet_config;
     opening.told = settings_of(*file, source);
+    opening.title = title_of(*file);
     m.unet_config = unet_config_of(*file, *found, source);
     m.unet_config.sample_width = old.sample_width;
     m.unet_config.sample_height = old.sample_height;

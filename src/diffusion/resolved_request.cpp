@@ -259,6 +259,10 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
     if (result.clip_skip > kPenultimate) result.warnings.push_back(no_clip_skip(result.clip_skip));
     result.clip_skip = 1;
   }
+  if (model.only_steps && result.steps != model.only_steps)
+    result.warnings.push_back(
+        fmt::format("this model is {}, which was made for {} {} and is run at {}: the image may be bad", model.few_step,
+                    model.only_steps, model.only_steps == 1 ? "step" : "steps", result.steps));
   result.scheduler = scheduler_for(result.scheduler_config, result.steps);
   result.prompt_schedule();
   result.negative_schedule();
@@ -271,7 +275,8 @@ SchedulerConfig scheduler_config(const ModelTraits& model, const std::string& na
   INKSTONE_CHECK(model.scheduler, "a model without a scheduler's configuration");
   std::optional<SchedulerKind> kind;
   if (!name.empty()) kind = scheduler_kind(name);
-  SchedulerConfig config = scheduler_config(*model.scheduler, model.scheduler_file, kind);
+  SchedulerConfig config = scheduler_config(*model.scheduler, model.scheduler_file, kind,
+                                            model.sdxl ? SetByPipeline::kNothing : SetByPipeline::kOffsetAndClip);
   config.sdxl = model.sdxl;
   return config;
 }

@@ -113,6 +113,11 @@ bool takes_eta(SchedulerKind kind) { return kind == SchedulerKind::kDdim || kind
 
 bool draws_noise(SchedulerKind kind) { return row(kind).draws_noise; }
 
+bool calls_twice(SchedulerKind kind) {
+  return kind == SchedulerKind::kHeun || kind == SchedulerKind::kDpm2 || kind == SchedulerKind::kDpm2Ancestral ||
+         kind == SchedulerKind::kDpmpp2SAncestral || kind == SchedulerKind::kDpmppSde;
+}
+
 bool takes_zero_snr(SchedulerKind kind) { return row(kind).zero_snr; }
 
 std::string name_of(PredictionType prediction) {

@@ -93,14 +93,17 @@ struct SchedulerConfig {
   double timestep_scaling = 10;       // LCM
 };
 
-// `config` is scheduler_config.json. Values are those of
-// StableDiffusionPipeline.from_pretrained(folder).scheduler (which makes steps_offset 1 and
-// clip_sample false), or, when `kind` is another class than the file's, of
+// What diffusers' pipeline makes of a scheduler's settings: StableDiffusionPipeline sets steps_offset to
+// 1 and clip_sample to false, StableDiffusionXLPipeline nothing.
+enum class SetByPipeline { kOffsetAndClip, kNothing };
+
+// `config` is scheduler_config.json. Values are those of the pipeline's from_pretrained(folder).scheduler, or, when `kind` is another class than the file's, of
 // X.from_config(pipe.scheduler.config): keys that the file does not have take the new class's
 // defaults. Keys that the class does not read are ignored. Throws Error naming the key and value
 // that are not supported: thresholding, flow sigmas, learned variances, solver_p, predict_x0 false,
 // orders past 3.
-SchedulerConfig scheduler_config(const Json& config, const std::string& source, std::optional<SchedulerKind> kind = {});
+SchedulerConfig scheduler_config(const Json& config, const std::string& source, std::optional<SchedulerKind> kind = {},
+                                 SetByPipeline set = SetByPipeline::kOffsetAndClip);
 
 // By one of scheduler_names(), in any case, or by its class in diffusers; UsageError, which lists
 // them all, for another name. scheduler_names.h knows what other programs call them.
@@ -111,6 +114,7 @@ std::string diffusers_class(SchedulerKind kind);  // "PNDMScheduler"; "": it is 
 bool takes_schedule(SchedulerKind kind, Schedule schedule);
 bool takes_eta(SchedulerKind kind);
 bool draws_noise(SchedulerKind kind);  // in its steps, whatever its settings
+bool calls_twice(SchedulerKind kind);  // the U-Net in each step: diffusers' order 2
 // Whether it knows a noise schedule that ends at no signal at all (rescale_betas_zero_snr).
 bool takes_zero_snr(SchedulerKind kind);
 std::string name_of(PredictionType prediction);  // as diffusers: "v_prediction"

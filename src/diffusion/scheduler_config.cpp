@@ -1,6 +1,6 @@
 // scheduler_config.json, with the defaults of the class that reads it. diffusers remembers which
-// values a file had and passes only those on to another class; its pipeline sets steps_offset to 1
-// and clip_sample to false. All of this is done here too.
+// values a file had and passes only those on to another class; its pipeline of SD 1.x and 2.x sets
+// steps_offset to 1 and clip_sample to false. All of this is done here too.
 #include <cmath>
 #include <initializer_list>
 #include <utility>
@@ -305,7 +305,8 @@ SchedulerKind kind_in(const JsonObject& object, const std::string& source, const
 
 }  // namespace
 
-SchedulerConfig scheduler_config(const Json& json, const std::string& source, std::optional<SchedulerKind> kind) {
+SchedulerConfig scheduler_config(const Json& json, const std::string& source, std::optional<SchedulerKind> kind,
+                                 SetByPipeline set) {
   INKSTONE_CHECK(json.is_object(), source, ": not a JSON object");
   const JsonObject& object = json.get_object();
   const std::string file_class = class_in(object, source);
@@ -314,6 +315,7 @@ SchedulerConfig scheduler_config(const Json& json, const std::string& source, st
   const Reader reader(object, source, config.kind);
   read_common(reader, config);
   read_class(reader, config);
+  if (set == SetByPipeline::kNothing) return config;
   // A value that the pipeline sets is not passed on to another class if the file did not have the
   // key.
   const bool own = !file_class.empty() && file_class == diffusers_class(config.kind);

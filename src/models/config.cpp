@@ -123,8 +123,8 @@ void read_blocks(ConfigReader& r, UnetConfig& c) {
   c.depth.clear();
   c.up_depth.clear();
   for (size_t i = 0; i < levels; ++i) {
-    c.depth.push_back(down[i] ? depth[i] : std::vector{0});
-    c.up_depth.push_back(up[i] ? reversed[i] : std::vector{0});
+    c.depth.push_back(down[i] ? LayerDepths(depth[i]) : LayerDepths(0));
+    c.up_depth.push_back(up[i] ? LayerDepths(reversed[i]) : LayerDepths(0));
   }
   c.middle = !r.is_null("mid_block_type");
   const std::string middle = r.text("mid_block_type", "UNetMidBlock2DCrossAttn");

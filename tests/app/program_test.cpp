@@ -136,7 +136,7 @@ TEST_F(Generate, verbose_shows_the_model_and_its_memory_too) {
 
 TEST_F(Generate, says_what_was_given_up_for_memory) {
   const Outcome outcome = program_.run(
-      {"generate", "a fox", "--steps", "1", "--memory-budget", "54MiB", "--size", "128", "--precision", "fp32"});
+      {"generate", "a fox", "--steps", "1", "--memory-budget", "60MiB", "--size", "128", "--precision", "fp32"});
   ASSERT_EQ(outcome.code, 0) << outcome.error;
   EXPECT_THAT(outcome.error, HasSubstr("\ngiven up: "));
 }

@@ -9,6 +9,7 @@
 #include "backend/random_model.h"
 #include "base/json.h"
 #include "diffusion/generate.h"
+#include "diffusion/refine.h"
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
@@ -195,6 +196,58 @@ TEST_P(WholePipeline, latents_and_images_are_diffusers_ones) {
     ++seen;
   }
   EXPECT_GE(seen, 4);
+}
+
+// The base of tiny-sdxl begins, and the refiner goes on with its latents.
+TEST(Refiner, latents_and_images_are_those_of_diffusers_two_pipelines) {
+  const fs::path folder = kModels / "tiny-refiner";
+  const Weights golden = Weights::open_files({folder / "golden.safetensors"});
+  const Json list = read_json(folder / "golden.json");
+  const Assembled assembled(folder, list);
+  EngineOptions options;
+  options.precision = Precision::kFp32;
+  Engine base(Pipeline::open(kModels / "tiny-sdxl"), options);
+  Engine refiner(Pipeline::open_refiner(assembled.folder()), options);
+  for (const Json& item : list.at("runs").as_array()) {
+    ImageRequest request;
+    const std::string name(item.at("name").as_string());
+    request.prompt = std::string(item.at("prompt").as_string());
+    request.negative_prompt = std::string(item.at("negative_prompt").as_string());
+    request.seed = std::stoull(std::string(item.at("seed").as_string()));
+    request.steps = item.at("steps").to_number<int>();
+    request.guidance_scale = item.at("guidance").to_number<float>();
+    request.width = item.at("width").to_number<int>();
+    request.height = item.at("height").to_number<int>();
+    request.scheduler = std::string(item.at("scheduler").as_string());
+    request.prompt_syntax = "plain";
+    const ResolvedRequest resolved = base.resolve(request);
+    const Refinement refinement = refine(base, resolved, refiner, request, item.at("start").to_number<float>());
+    Job job = base.start(resolved);
+    job.end = refinement.base_calls;
+    while (!job.done()) base.step(job);
+    const Handover from{job, refinement.first_call};
+    job = refiner.start(refinement.request, &from);
+    while (!job.done()) refiner.step(job);
+    const Tensor latents = golden.read(name + "/latents");
+    double worst = 0;
+    for (int64_t i = 0; i < latents.size(); ++i)
+      worst = std::max<double>(worst, std::abs(job.latent.floats()[i] - latents.floats()[i]));
+    EXPECT_LE(worst, 1e-3) << name;
+    const Tensor right = golden.read(name + "/image");
+    const auto expect_image = [&](const Image& image, const char* how) {
+      ASSERT_EQ(static_cast<int64_t>(image.rgb.size()), right.size()) << name;
+      int off = 0;
+      for (int64_t i = 0; i < right.size(); ++i)
+        off = std::max(off, std::abs(image.rgb[i] - static_cast<int>(right.floats()[i])));
+      EXPECT_LE(off, 1) << name << how;
+    };
+    const Image image = refiner.finish(job);
+    expect_image(image, "");
+    // The same where one leaves memory before the other runs.
+    Refinement in_turn = refinement;
+    in_turn.in_turn = true;
+    EXPECT_EQ(generate(base, resolved, {}, &in_turn).image.rgb, image.rgb) << name;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, WholePipeline,

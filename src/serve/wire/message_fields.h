@@ -28,6 +28,8 @@ void fields(V& visit, M& traits) {
   visit("size_multiple", traits.size_multiple);
   visit("distilled", traits.distilled);
   visit("sdxl", traits.sdxl);
+  visit("few_step", traits.few_step);
+  visit("only_steps", traits.only_steps);
   visit("text_layers", traits.text_layers);
   visit("scheduler", traits.scheduler);
   visit("scheduler_file", traits.scheduler_file);
