@@ -5,8 +5,10 @@
 #include <cmath>
 #include <iterator>
 #include <optional>
+#include <tuple>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/spelling.h"
 #include "base/utf8.h"
 
@@ -84,24 +86,33 @@ TaggedPrompt take_tags(std::string_view prompt) {
   return result;
 }
 
-fs::path find_adapter(const fs::path& folder, const std::string& name) {
+std::vector<AdapterName> adapters_in(const fs::path& folder) {
+  std::vector<AdapterName> found;
+  std::error_code error, ignored;
+  for (fs::recursive_directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
+    if (at->path().extension() == ".safetensors" && at->is_regular_file(ignored))
+      found.push_back({at->path().stem().string(), at->path(), file_state(at->path())});
+  INKSTONE_CHECK_USAGE(!error, folder.string(), ": cannot be listed: ", error.message());
+  std::ranges::sort(found, {}, [](const AdapterName& adapter) { return std::tie(adapter.name, adapter.path); });
+  return found;
+}
+
+const AdapterName& find_adapter(std::span<const AdapterName> adapters, const std::string& name,
+                                const std::string& where) {
   INKSTONE_CHECK_USAGE(name.find_first_of("/\\") == name.npos && name != "." && name != "..", "<lora:", shown(name),
-                       ">: a tag names a file of --lora-dir without its extension, no path");
-  std::vector<fs::path> found;
+                       ">: an adapter is named by its file in ", where, " without its extension, not by a path");
   std::vector<std::string> names;
-  std::error_code error;
-  for (fs::recursive_directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    if (at->path().extension() != ".safetensors" || !at->is_regular_file()) continue;
-    names.push_back(at->path().stem().string());
-    if (names.back() == name) found.push_back(at->path());
+  std::vector<const AdapterName*> found;
+  for (const AdapterName& adapter : adapters) {
+    names.push_back(adapter.name);
+    if (adapter.name == name) found.push_back(&adapter);
   }
-  INKSTONE_CHECK_USAGE(!error, "--lora-dir ", folder.string(), ": ", error.message());
   const std::string meant = found.empty() ? nearest(name, names) : "";
-  INKSTONE_CHECK_USAGE(!found.empty(), "<lora:", shown(name), ">: there is no ", shown(name), ".safetensors in ",
-                       folder.string(), meant.empty() ? "" : "; did you mean " + shown(meant) + "?");
-  INKSTONE_CHECK_USAGE(found.size() == 1, "<lora:", shown(name), ">: there are ", found[0].string(), " and ",
-                       found.back().string(), "; rename one");
-  return found[0];
+  INKSTONE_CHECK_USAGE(!found.empty(), "<lora:", shown(name), ">: there is no ", shown(name), ".safetensors in ", where,
+                       meant.empty() ? "" : "; did you mean " + shown(meant) + "?");
+  INKSTONE_CHECK_USAGE(found.size() == 1, "<lora:", shown(name), ">: ", where, " has ", found.size(),
+                       " files of this name; rename one");
+  return *found[0];
 }
 
 AdapterUse parse_adapter(std::string_view text) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,9 +24,19 @@ struct TaggedPrompt {
 // Without a strength for the U-Net, the text's is its own. Throws UsageError naming a tag that is none.
 TaggedPrompt take_tags(std::string_view prompt);
 
-// The file of that name without its extension, in the folder or one below it. Throws UsageError if there
-// is none, or more than one, or the name is a path.
-std::filesystem::path find_adapter(const std::filesystem::path& folder, const std::string& name);
+struct AdapterName {
+  std::string name;            // of its file, without the extension
+  std::filesystem::path path;  // below the folder's
+  std::string state;           // file_state()
+};
+// The .safetensors files of a folder and of those below it, by name. Throws UsageError where it cannot
+// be listed.
+std::vector<AdapterName> adapters_in(const std::filesystem::path& folder);
+
+// The one of that name. Throws UsageError if there is none, or more than one, or the name is a path.
+// `where`: how messages call the folder.
+const AdapterName& find_adapter(std::span<const AdapterName> adapters, const std::string& name,
+                                const std::string& where);
 
 // "style.safetensors", "style.safetensors:0.8", "style.safetensors:TEXT:UNET". Throws UsageError.
 AdapterUse parse_adapter(std::string_view text);

@@ -108,11 +108,11 @@ std::vector<std::string> asked_warnings(const Session& session) {
 
 void report_loaded(const Session& session) {
   const Loaded& loaded = session.loaded;
-  session.console.detail(
-      fmt::format("model      {} ({})\n{}{}device     {}\nprecision  {}\nmemory     {}", loaded.name,
-                  loaded.model().path.string(), components_table(loaded.model()), adapters_table(loaded.model()),
-                  device_text(loaded.engine->backend().info()), name_of(session.plan.precision),
-                  session.refinement ? plan_line(session.plan, *session.refinement) : plan_line(session.plan)));
+  session.console.detail(fmt::format(
+      "model      {} ({})\n{}{}{}device     {}\nprecision  {}\nmemory     {}", loaded.name,
+      loaded.model().path.string(), components_table(loaded.model()), adapters_table(loaded.model()),
+      embeddings_table(loaded.model()), device_text(loaded.engine->backend().info()), name_of(session.plan.precision),
+      session.refinement ? plan_line(session.plan, *session.refinement) : plan_line(session.plan)));
   session.console.detail("memory, in detail\n" + plan_table(session.plan));
   if (session.refinement)
     session.console.detail("refiner, in detail\n" + components_table(loaded.refiner->pipeline()) +
@@ -149,9 +149,11 @@ ImageFile draw(const Session& session, const ImageOutput& output, int number, Pr
   Generated generated = generate(*session.loaded.engine, request, progress.callbacks(number + 1, request.steps),
                                  refinement ? &*refinement : nullptr);
   progress.clear();
+  AdapterTexts adapters = adapter_texts(session.loaded.model().adapters);
+  adapters.embedding_hashes = generated.embedding_hashes;
   WrittenImage file = output.write(
       generated.image,
-      parameters_text(request, session.loaded.name, adapter_texts(session.loaded.model().adapters),
+      parameters_text(request, session.loaded.name, adapters,
                       {refinement ? session.loaded.refiner->pipeline().name() : "", session.loaded.refiner_start}),
       request.prompt, request.seed);
   return {std::move(file), request.prompt, request.seed, generated.times, std::move(generated.warnings)};

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "diffusion/few_step.h"
-#include "diffusion/pipeline_adapters.h"
+#include "diffusion/pipeline_embeddings.h"
 #include "diffusion/request_fields.h"
 #include "hub/find_model.h"
 
@@ -62,14 +62,16 @@ ModelSettings settings_of(const Options& options) {
   return said;
 }
 
-Pipeline open_model(const Options& options) {
+Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRoom& make_room) {
   std::map<std::string, std::filesystem::path> replaced;
   for (const auto& [component, file] : replaced_components(options))
     if (*file) replaced[component] = **file;
   Pipeline model =
       Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced, settings_of(options));
-  const AdapterSet set = adapters_of(options);
-  if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0);
+  AdapterSet set = adapters_of(options);
+  set.insert(set.end(), more.begin(), more.end());
+  if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0, make_room);
+  load_embeddings(model, {options.embeddings.value_or(std::vector<std::string>{}), options.embedding_dir.value_or("")});
   for (const MergedAdapter& adapter : model.adapters)
     if (const auto what = few_step_of_name(adapter.name, "by an adapter's name"); what && !options.few_step)
       apply(*what, /*with_scheduler=*/true, model.traits);
@@ -89,8 +91,10 @@ Loaded load(const Options& options) {
                          " is no SDXL model, and only their latents are what a refiner goes on with");
     INKSTONE_CHECK_USAGE(!options.compiled, "--refiner and --compiled ", *options.compiled,
                          ": the compiled files are of one model; leave one of the two out");
-    loaded.refiner =
-        std::make_unique<Engine>(Pipeline::open_refiner(find_model(*options.refiner)), engine_options(options));
+    Pipeline refiner = Pipeline::open_refiner(find_model(*options.refiner));
+    load_embeddings(refiner, {options.embeddings.value_or(std::vector<std::string>{}),
+                              options.embedding_dir.value_or(""), /*skip_misfits=*/true});
+    loaded.refiner = std::make_unique<Engine>(std::move(refiner), engine_options(options));
     loaded.refiner_start = options.refiner_start.value_or(kRefinerStart);
   }
   loaded.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -8,6 +8,7 @@
 #include "app/console.h"
 #include "app/options.h"
 #include "diffusion/engine.h"
+#include "diffusion/pipeline_adapters.h"
 #include "diffusion/refine.h"
 
 namespace inkstone {
@@ -28,8 +29,9 @@ AdapterSet adapters_of(const Options& options);
 
 ModelSettings settings_of(const Options& options);  // what they say of the model beside its files
 
-// The model that the options name, with what they replace of it, and the adapters merged.
-Pipeline open_model(const Options& options);
+// The model that the options name, with what they replace of it, its embeddings, and the adapters merged: --lora's
+// and then `more`.
+Pipeline open_model(const Options& options, const AdapterSet& more = {}, const MakeRoom& make_room = {});
 
 Loaded load(const Options& options);
 // What the refiner does of a request, with the memory of both models; nothing without --refiner.

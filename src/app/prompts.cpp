@@ -66,9 +66,12 @@ void take_adapter_tags(std::vector<std::string>& prompts, Options& options) {
     INKSTONE_CHECK_USAGE(i == 0 || prompt.tags == first, "--prompts ", options.prompts.value_or(""), ": image ", i + 1,
                          " asks for other adapters than the first; put its line into a file of its own");
   }
+  if (first.empty()) return;
+  const std::vector<AdapterName> adapters = adapters_in(*options.lora_dir);
   for (const AdapterTag& tag : first) {
     if (!options.loras) options.loras.emplace();
-    options.loras->push_back(adapter_text({find_adapter(*options.lora_dir, tag.name).string(), tag.text, tag.unet}));
+    const AdapterName& found = find_adapter(adapters, tag.name, *options.lora_dir);
+    options.loras->push_back(adapter_text({found.path.string(), tag.text, tag.unet}));
   }
 }
 

@@ -73,6 +73,19 @@ std::string adapters_table(const Pipeline& model) {
   return text;
 }
 
+std::string embeddings_table(const Pipeline& model) {
+  constexpr size_t kHashDigits = 12;
+  if (model.embeddings.empty()) return "";
+  std::string text = fmt::format("  {:<32}{:>8}{:>8}  {:<14}\n", "embedding", "vectors", "width", "hash");
+  for (const Embedding& one : model.embeddings)
+    if (one.skipped.empty())
+      text += fmt::format("  {:<32}{:>8}{:>8}  {:<14}\n", one_line(one.name), one.vectors, one.width,
+                          one.hash.substr(0, kHashDigits));
+    else
+      text += fmt::format("  {:<32}skipped: {}\n", one_line(one.name), one_line(one.skipped));
+  return text;
+}
+
 std::vector<std::string> adapter_warnings(const Pipeline& model) {
   std::vector<std::string> warnings;
   for (const MergedAdapter& adapter : model.adapters)
@@ -160,10 +173,19 @@ JsonObject model_json(const Loaded& loaded) {
                                   {"text_strength", decimal(adapter.use.text)},
                                   {"unet_strength", decimal(adapter.use.unet)},
                                   {"kinds", adapter.kinds}});
+  JsonArray embeddings;
+  for (const Embedding& one : model.embeddings)
+    embeddings.push_back(JsonObject{{"name", clean_utf8(one.name)},
+                                    {"path", clean_utf8(one.path)},
+                                    {"hash", one.hash},
+                                    {"vectors", one.vectors},
+                                    {"width", one.width},
+                                    {"skipped", one.skipped.empty() ? Json() : Json(clean_utf8(one.skipped))}});
   return {{"name", loaded.name},
           {"few_step", model.traits.few_step.empty() ? Json() : Json(few_step_text(model.traits))},
           {"notes", JsonArray(model.notes.begin(), model.notes.end())},
           {"adapters", std::move(adapters)},
+          {"embeddings", std::move(embeddings)},
           {"folder", model.path.string()},
           {"parameters", all_parameters(model)},
           {"components", std::move(components)}};

@@ -18,6 +18,7 @@
 #include "app/serve_report.h"
 #include "app/serve_settings.h"
 #include "base/error.h"
+#include "diffusion/model_folder.h"
 #include "hub/find_model.h"
 #include "serve/api/api.h"
 #include "serve/gateway/gateway.h"
@@ -86,7 +87,7 @@ class Service {
 
   void report() {
     say(LogLevel::kInfo, "ready",
-        serve_report(gateway_.figures(), *gateway_.model(), settings_) + "ready      " +
+        serve_report(gateway_.figures(), gateway_.models(), settings_) + "ready      " +
             address_text(settings_.http, server_->port()));
   }
 
@@ -127,7 +128,7 @@ class Service {
   // Polls for what no event reports: that the last answer is read, and that no worker starts.
   void poll() {
     if (exit_by_ > 0 && (server_->idle() || gateway_.now() > exit_by_)) return exit_loop();
-    if (!gateway_.model() && !stopping_ && no_worker_starts()) {
+    if (gateway_.models().empty() && !stopping_ && no_worker_starts()) {
       log_text(LogLevel::kError, "failed",
                (settings_.log_json ? "" : "inkstone: ") + std::string("no worker started; see the errors above"));
       exit_code_ = 1;
@@ -181,6 +182,39 @@ serve::ServeSettings within_descriptors(serve::ServeSettings settings, rlim_t de
   return settings;
 }
 
+// --model names one of --models, or a model as ever; fails at once if there is none.
+void choose_model(Options& options) {
+  for (const auto& [component, file] : replaced_components(options))
+    INKSTONE_CHECK_USAGE(!options.models || options.model || !*file, "--models and --", flag_of_component(component),
+                         " ", file->value_or(""), ": it changes the model that --model names; name one");
+  INKSTONE_CHECK_USAGE(!options.models || options.model || !options.loras,
+                       "--models and --lora: it changes the model that --model names; name one");
+  INKSTONE_CHECK_USAGE(!options.models || options.model || !options.embeddings,
+                       "--models and --embedding: it is for the model that --model names; --embedding-dir is for all");
+  for (const auto& [flag, folder] :
+       {std::pair("--models", &options.models), std::pair("--lora-dir", &options.lora_dir)})
+    INKSTONE_CHECK_USAGE(!options.compiled || !*folder, flag,
+                         " and --compiled: its programs are of one model and its "
+                         "adapters; start a server for each");
+  if (!options.models) {
+    if (options.model) find_model(*options.model);
+    return;
+  }
+  const std::vector<ListedModel> listed = models_in(*options.models).models;
+  INKSTONE_CHECK_USAGE(
+      !listed.empty(), "--models ", *options.models,
+      ": there is no model in it: no .safetensors or .ckpt file, and no folder with a model_index.json");
+  if (!options.model) return;
+  std::error_code ignored;
+  for (const ListedModel& model : listed)
+    if (*options.model == model.name || *options.model == model.path.filename().string() ||
+        std::filesystem::equivalent(*options.model, model.path, ignored)) {
+      options.model = model.path.string();
+      return;
+    }
+  find_model(*options.model);
+}
+
 serve::LogLevel log_level(const Options& options) {
   if (options.log_level == "debug") return LogLevel::kDebug;
   if (options.log_level == "info") return LogLevel::kInfo;
@@ -196,8 +230,7 @@ int run_serve(Options options) {
   const Console console{options.quiet.value_or(false), options.verbose.value_or(false),
                         [](std::string_view text) { log_text(LogLevel::kInfo, "note", text); }};
   if (options.threads) options.threads = thread_count(options, console);
-  // Fails at once if there is none.
-  if (options.model) find_model(*options.model);
+  choose_model(options);
   serve::ServeSettings settings = serve_settings(options);
   check_devices(settings.devices, options.verbose.value_or(false));
   const rlim_t descriptors = allow_many_descriptors();

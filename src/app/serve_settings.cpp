@@ -73,6 +73,7 @@ serve::ServeSettings serve_settings(const Options& options) {
   settings.max_per_client = options.max_per_client.value_or(std::min(settings.max_per_client, settings.max_queue));
   settings.max_images =
       options.max_images.value_or(std::min({settings.max_images, settings.max_queue, settings.max_per_client}));
+  settings.folders = {options.models.value_or(""), options.lora_dir.value_or("")};
   settings.model_aliases = pieces(options.model_alias.value_or(""));
   settings.max_steps = options.max_steps.value_or(settings.max_steps);
   settings.max_side = options.max_side.value_or(settings.max_side);
@@ -91,7 +92,6 @@ serve::ServeSettings serve_settings(const Options& options) {
   return settings;
 }
 
-// "text_encoder_2" -> "text-encoder-2"
 std::string flag_of_component(std::string component) {
   std::ranges::replace(component, '_', '-');
   return component;
@@ -105,6 +105,7 @@ serve::WorkerProgram worker_program(const Options& options, const serve::ServeSe
   };
   const std::pair<const char*, const std::optional<std::string>&> texts[] = {
       {"model", options.model},
+      {"models", options.models},
       {"precision", options.precision},
       {"prediction", options.prediction},
       {"zero-snr", options.zero_snr},
@@ -112,12 +113,14 @@ serve::WorkerProgram worker_program(const Options& options, const serve::ServeSe
       {"compiled", options.compiled},
       {"log-format", options.log_format},
       {"vae-tiling", options.vae_tiling},
-      {"attention-slicing", options.attention_slicing}};
+      {"attention-slicing", options.attention_slicing},
+      {"embedding-dir", options.embedding_dir}};
   for (const auto& [flag, value] : texts)
     if (value) add(flag, *value);
   for (const auto& [component, file] : replaced_components(options))
     if (*file) add(flag_of_component(component), **file);
   for (const std::string& lora : options.loras.value_or(std::vector<std::string>{})) add("lora", lora);
+  for (const std::string& file : options.embeddings.value_or(std::vector<std::string>{})) add("embedding", file);
   if (options.memory_budget) add("memory-budget", std::to_string(options.memory_budget->bytes));
   if (options.threads) add("threads", std::to_string(*options.threads));
   if (options.verbose.value_or(false)) program.push_back("--verbose");

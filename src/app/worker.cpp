@@ -6,19 +6,82 @@
 #include "base/cache_folder.h"
 #include "base/error.h"
 #include "base/parallel.h"
+#include "diffusion/model_folder.h"
 #include "serve/gateway/curve_store.h"
 #include "serve/support/log.h"
 #include "serve/worker/describe_model.h"
 #include "serve/worker/worker_process.h"
 
 namespace inkstone {
+namespace {
+
+Options with_model(Options options, const std::string& path) {
+  options.model = path;
+  return options;
+}
+
+// A model of --models: nothing that the flags change of --model's holds for it.
+Options other_model(const Options& options, const std::string& path) {
+  Options other = with_model(options, path);
+  other.loras.reset();
+  other.embeddings.reset();
+  other.prediction.reset();
+  other.zero_snr.reset();
+  other.few_step.reset();
+  other.unet.reset();
+  other.vae.reset();
+  other.text_encoder.reset();
+  other.text_encoder_2.reset();
+  return other;
+}
+
+bool changes_model(const Options& options) {
+  bool changes = (options.loras && !options.loras->empty()) || (options.embeddings && !options.embeddings->empty()) ||
+                 options.prediction || options.zero_snr || options.few_step;
+  for (const auto& [component, file] : replaced_components(options)) changes = changes || file->has_value();
+  return changes;
+}
+
+struct First {
+  std::unique_ptr<Engine> engine;
+  serve::ModelFile file;  // where it is one of --models, as it lies there
+};
+
+First open_first(const Options& options, const std::string& path) {
+  First first;
+  if (options.models && !changes_model(options)) first.file = {path, files_state(path)};
+  first.engine = load(with_model(options, path)).engine;
+  return first;
+}
+
+// --model's, or the first of --models that can be run.
+First open_first(const Options& options) {
+  if (options.model) return open_first(options, *options.model);
+  if (!options.models) return {load(options).engine, {}};
+  for (const ListedModel& model : models_in(*options.models).models) try {
+      return open_first(options, model.path.string());
+    } catch (const Error& error) {
+      serve::log_line(serve::LogLevel::kWarning, "model_left_out", {{"reason", error.what()}});
+    }
+  fail<UsageError>(INKSTONE_HERE, {"--models ", *options.models, ": there is no model in it that can be run"});
+}
+
+AdapterSet adapters_of(const serve::Variant& variant) {
+  AdapterSet set;
+  for (const serve::VariantAdapter& adapter : variant.adapters)
+    set.push_back({adapter.path, adapter.text, adapter.unet});
+  return set;
+}
+
+}  // namespace
+
 int run_worker(const Options& options) {
   INKSTONE_CHECK_USAGE(serve::is_worker_socket(serve::kWorkerSocket),
                        "do not run `inkstone worker` directly; `inkstone serve` starts it");
   serve::become_worker_process(serve::kWorkerSocket);
   serve::set_log(options.log_format == "json", serve::LogLevel::kInfo);
   set_threads(thread_count(options, {.quiet = true}));
-  const Loaded loaded = load(options);
+  First first = open_first(options);
   serve::WorkerSettings settings;
   settings.max_jobs = options.jobs.value_or(settings.max_jobs);
   settings.max_side = options.max_side.value_or(settings.max_side);
@@ -27,7 +90,16 @@ int run_worker(const Options& options) {
   settings.jobs_that_pay = [&](const serve::Hello& hello) {
     return serve::CurveStore(cache_folder("times")).jobs_that_pay(hello, settings.max_jobs);
   };
-  return serve::serve_commands(serve::kWorkerSocket, *loaded.engine, serve::describe_model(loaded.model()), settings);
+  const serve::ModelCard card = serve::describe_model(first.engine->pipeline());
+  serve::ShelfModels models;
+  models.first_file = first.file;
+  models.first_fingerprint = card.fingerprint;
+  models.open = [&options](const serve::Variant& variant, const MakeRoom& make_room) {
+    const bool first_one = variant.model.path.empty();
+    return open_model(first_one ? options : other_model(options, variant.model.path), adapters_of(variant), make_room);
+  };
+  serve::EngineShelf shelf(std::move(first.engine), std::move(models));
+  return serve::serve_commands(serve::kWorkerSocket, shelf, card, settings);
 }
 
 }  // namespace inkstone

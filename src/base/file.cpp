@@ -162,6 +162,14 @@ fs::path link_target(const fs::path& path) {
   return target;
 }
 
+std::string file_state(const fs::path& path) {
+  struct stat status {};
+  INKSTONE_CHECK(stat(path.c_str(), &status) == 0, path.string(), ": cannot be read: ", std::strerror(errno));
+  return fs::weakly_canonical(path).string() + "\n" + std::to_string(status.st_size) + " " +
+         std::to_string(status.st_mtim.tv_sec) + "." + std::to_string(status.st_mtim.tv_nsec) + " " +
+         std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) + "\n";
+}
+
 std::string read_file(const fs::path& path, size_t max_bytes) {
   const OpenFile file = open_to_read(path);
   std::string text;

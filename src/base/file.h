@@ -16,6 +16,10 @@ bool is_listed(const std::filesystem::path& path);
 // link to a pipe or device stays as it is. Throws Error if links lead in a circle.
 std::filesystem::path link_target(const std::filesystem::path& path);
 
+// Which file it is, and whether it is still the same: its place, size, time of change, device and
+// inode, in two lines. Throws Error where it is not there.
+std::string file_state(const std::filesystem::path& path);
+
 // The whole file; throws Error naming the file if it is missing, not a file, unreadable or larger
 // than max_bytes.
 std::string read_file(const std::filesystem::path& path, size_t max_bytes);

@@ -102,11 +102,29 @@ EncodedText Conditioner::zeros(int64_t chunks) const {
   return none;
 }
 
+// The encoder's own vectors of its ids, and the embeddings' of theirs.
+void Conditioner::fill_vectors(const TextEncoder& encoder, std::span<const int32_t> ids, std::span<float> to) const {
+  const WeightView& own = pipeline_.component(encoder.component).weights.find(kTokenVectors);
+  const size_t width = to.size() / ids.size(), row = width * size_of(own.type);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const std::span<float> place = to.subspan(i * width, width);
+    if (encoder.embeddings.holds(ids[i]))
+      std::ranges::copy(encoder.embeddings.vector(ids[i]), place.begin());
+    else
+      to_float(own.type, own.bytes.data() + static_cast<size_t>(ids[i]) * row, place.data(), width);
+  }
+}
+
 // [1, 77, width] of one encoder, weighted. `pooled` is set where the encoder makes it.
 Tensor Conditioner::encode_chunk(const TextEncoder& encoder, const EncoderText& text, const PromptChunk& chunk,
                                  Tensor* pooled) {
-  BoundProgram& program = programs_.text_encoder(encoder, text.clip_skip);
-  std::ranges::copy(chunk.ids, program.host_input("ids").ints().begin());
+  const bool own = std::ranges::none_of(chunk.ids, [&](int32_t id) { return encoder.embeddings.holds(id); });
+  BoundProgram& program =
+      programs_.text_encoder(encoder, {text.clip_skip, own ? ClipInput::kIds : ClipInput::kVectors});
+  if (own)
+    std::ranges::copy(chunk.ids, program.host_input("ids").ints().begin());
+  else
+    fill_vectors(encoder, chunk.ids, program.host_input("vectors").floats());
   if (program.reads("end")) program.host_input("end").ints()[0] = chunk.end;
   const std::vector<Tensor> made = programs_.run_before_steps(program);
   Tensor hidden = on_host(made[0]);
@@ -117,7 +135,7 @@ Tensor Conditioner::encode_chunk(const TextEncoder& encoder, const EncoderText& 
     weigh_as_a1111(hidden.floats(), chunk.weights);
   } else {
     const EncoderText empty = empty_beside(text);
-    const PromptChunks none = prompt_chunks(empty.text, *encoder.tokenizer, 1);
+    const PromptChunks none = prompt_chunks(empty.text, encoder.reader(), 1);
     weigh_as_comfy(hidden.floats(), encode_chunk(encoder, empty, none.chunks[0], nullptr).floats(), chunk.weights);
   }
   return hidden;
@@ -127,7 +145,7 @@ EncodedText Conditioner::encode(const EncoderText& text) {
   std::vector<PromptChunks> read;
   size_t most = 1;
   for (const TextEncoder& encoder : pipeline_.text_encoders) {
-    read.push_back(prompt_chunks(text.text, *encoder.tokenizer, kMaxPromptChunks));
+    read.push_back(prompt_chunks(text.text, encoder.reader(), kMaxPromptChunks));
     most = std::max(most, read.back().chunks.size());
   }
   EncodedText all = zeros(static_cast<int64_t>(most));
@@ -137,7 +155,7 @@ EncodedText Conditioner::encode(const EncoderText& text) {
     const TextEncoder& encoder = pipeline_.text_encoders[i];
     std::vector<PromptChunk>& chunks = read[i].chunks;
     if (chunks.size() < most)
-      chunks.resize(most, prompt_chunks(empty_beside(text).text, *encoder.tokenizer, 1).chunks[0]);
+      chunks.resize(most, prompt_chunks(empty_beside(text).text, encoder.reader(), 1).chunks[0]);
     int64_t token = 0;
     for (size_t chunk = 0; chunk < most; ++chunk) {
       const Tensor hidden = encode_chunk(encoder, text, chunks[chunk], chunk == 0 ? &all.pooled : nullptr);

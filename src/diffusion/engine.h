@@ -73,7 +73,6 @@ class Engine {
   JobPrompts prompts_of(const ResolvedRequest& request) const;
   void prepare_for(const ResolvedRequest& request, int chunks,
                    const std::function<void(const std::string& component)>& on_component);
-  void condition(Job& job);
 
   const Pipeline pipeline_;
   EngineOptions options_;

@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "diffusion/pipeline_embeddings.h"
+
 namespace inkstone {
 namespace {
 
@@ -22,6 +24,7 @@ Generated generate(Engine& engine, const ResolvedRequest& request, const Progres
   const auto encoding = Clock::now();
   Job job = engine.start(request);
   made.warnings = job.warnings;
+  made.embedding_hashes = embedding_hashes(engine.pipeline(), job.prompts.embeddings);
   if (refinement) job.end = refinement->base_calls;
   made.times.text_encoder = seconds_since(encoding);
 

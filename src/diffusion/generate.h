@@ -24,6 +24,7 @@ struct Generated {
   Image image;
   StageTimes times;
   std::vector<std::string> warnings;
+  std::string embedding_hashes;  // AdapterTexts'
 };
 
 // `refinement`: what finishes it (refine.h); nullptr: nothing else.

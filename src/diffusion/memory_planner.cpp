@@ -115,7 +115,8 @@ MemoryPlanner::Draft::Draft(const MemoryPlanner& planner, const PlanKey& key, co
 void MemoryPlanner::Draft::begin(const Graph& decoder) {
   const PlanOptions& options = planner_.options_;
   const DeviceInfo device = planner_.backend_.info();
-  plan_.program_bytes = device.own_memory ? 0 : planner_.program_bytes_ + kLibraryBytes;
+  const size_t program = options.program_bytes ? options.program_bytes : planner_.program_bytes_ + kLibraryBytes;
+  plan_.program_bytes = device.own_memory ? 0 : program;
   plan_.precision = precision_of(options, device);
   INKSTONE_CHECK_USAGE(!device.precision || plan_.precision == *device.precision, "precision ",
                        name_of(plan_.precision), ": the compiled files are in ", name_of(*device.precision),

@@ -22,6 +22,8 @@ struct PlanOptions {
   Choice attention_slicing = Choice::kAuto;
   // Bytes for weights, arenas and scratch; 0: what the machine has free.
   size_t memory_budget = 0;
+  // Of the process besides its engines; 0: what it has when the engine is made.
+  size_t program_bytes = 0;
 };
 
 // What a server must be able to run. Its memory is planned once for this, and not again for single

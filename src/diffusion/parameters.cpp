@@ -59,6 +59,7 @@ std::string parameters_text(const ResolvedRequest& request, const std::string& m
   if (!refiner.name.empty())
     text += fmt::format(", Refiner: {}, Refiner switch at: {}", quoted(refiner.name), refiner.start);
   if (!adapters.hashes.empty()) text += ", Lora hashes: " + json_quoted(adapters.hashes);
+  if (!adapters.embedding_hashes.empty()) text += ", TI hashes: " + json_quoted(adapters.embedding_hashes);
   return text + fmt::format(", Model: {}, Version: inkstone {}", quoted(model_name), kVersion);
 }
 

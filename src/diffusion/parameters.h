@@ -9,10 +9,11 @@
 
 namespace inkstone {
 
-// The adapters of a model's weights, as the web UI writes them.
+// The adapters of a model's weights, and the textual inversions that an image's prompts name, as the web UI writes them.
 struct AdapterTexts {
-  std::string tags;    // "<lora:style:0.8> <lora:other:1>", which it reads in a prompt
-  std::string hashes;  // "style: 0123456789ab, other: ..."
+  std::string tags;                // "<lora:style:0.8> <lora:other:1>", which it reads in a prompt
+  std::string hashes;              // "style: 0123456789ab, other: ..."
+  std::string embedding_hashes{};  // the same (pipeline_embeddings.h)
 };
 // The refiner, whose name is "" where there is none.
 struct RefinerText {

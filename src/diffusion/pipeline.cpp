@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "diffusion/few_step.h"
+#include "diffusion/model_folder.h"
 #include "diffusion/open_pipeline.h"
 #include "models/clip.h"
 #include "models/unet.h"
@@ -24,20 +25,17 @@ std::vector<WeightSpec> specs_of(std::initializer_list<Graph> graphs) {
 
 }  // namespace
 
-Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced,
-                        const ModelSettings& said) {
+Opening open_model(const fs::path& path, const std::map<std::string, fs::path>& replaced, const ModelSettings& said) {
   INKSTONE_CHECK(fs::exists(path), path.string(), ": no such file or folder");
   Opening opening = fs::is_directory(path) ? open_folder(path) : open_checkpoint(path, said);
   for (const auto& [component, file] : replaced) replace_component(opening, component, file);
   opening.said = said;
-  Pipeline m = finish(std::move(opening));
-  apply(said, m.traits);
-  check_settings(said, m.traits);
-  if (std::string hint = prediction_hint(m.name(), m.traits); !hint.empty() && !said.prediction)
-    m.notes.push_back(std::move(hint));
-  if (std::string hint = few_step_hint(m.name()); !hint.empty() && m.traits.few_step.empty() && !said.few_step)
-    m.notes.push_back(std::move(hint));
-  return m;
+  return opening;
+}
+
+Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced,
+                        const ModelSettings& said) {
+  return finish(open_model(path, replaced, said));
 }
 
 Pipeline Pipeline::open_refiner(const fs::path& path) {
@@ -174,6 +172,13 @@ Pipeline finish(Opening opening) {
   set_few_steps(opening);
   apply(opening.told, m.traits);
   set_sizes(m);
+  const ModelSettings& said = opening.said;
+  apply(said, m.traits);
+  check_settings(said, m.traits);
+  if (std::string hint = prediction_hint(m.name(), m.traits); !hint.empty() && !said.prediction)
+    m.notes.push_back(std::move(hint));
+  if (std::string hint = few_step_hint(m.name()); !hint.empty() && m.traits.few_step.empty() && !said.few_step)
+    m.notes.push_back(std::move(hint));
   return std::move(m);
 }
 
@@ -197,19 +202,7 @@ int Pipeline::tokens() const { return text_encoders.front().config.tokens; }
 
 int Pipeline::vae_scale() const { return inkstone::vae_scale(vae_config); }
 
-std::string Pipeline::name() const {
-  for (const fs::path& piece : path)  // .../models--OWNER--NAME/snapshots/HASH
-    if (const std::string text = piece.string(); text.starts_with("models--")) {
-      std::string id = text.substr(8);
-      if (const size_t at = id.find("--"); at != std::string::npos) id.replace(at, 2, "/");
-      return id;
-    }
-  if (!fs::is_directory(path)) return path.stem().string();
-  const fs::path clean = fs::weakly_canonical(path);
-  return clean == fs::weakly_canonical(path.parent_path() / "model") && clean.filename() == "model"
-             ? clean.parent_path().filename().string()
-             : clean.filename().string();
-}
+std::string Pipeline::name() const { return model_name(path); }
 
 fs::path demo_model() {
   std::error_code none;

@@ -11,6 +11,7 @@
 
 #include "adapters/adapter_set.h"
 #include "base/json_fwd.h"
+#include "diffusion/embedding_table.h"
 #include "diffusion/model_settings.h"
 #include "diffusion/model_traits.h"
 #include "diffusion/tokenizer.h"
@@ -34,6 +35,15 @@ struct TextEncoder {
   std::string component;  // "text_encoder", "text_encoder_2"
   ClipConfig config;
   std::unique_ptr<Tokenizer> tokenizer;
+  EmbeddingTable embeddings{};  // pipeline_embeddings.h
+
+  PromptReader reader() const { return {*tokenizer, &embeddings, config.end_is_largest}; }
+};
+
+struct Embedding {  // a textual inversion
+  std::string path, name, hash;
+  int64_t vectors = 0, width = 0;  // width: of all text encoders together
+  std::string skipped;             // why it is not used, without the path; "": it is
 };
 
 struct Pipeline {
@@ -49,6 +59,7 @@ struct Pipeline {
   ModelTraits traits;                   // what requests depend on
   std::vector<Component> components;    // in the order they run
   std::vector<MergedAdapter> adapters;  // what the weights have merged (pipeline_adapters.h)
+  std::vector<Embedding> embeddings;    // by the numbers that the text encoders' tables have
   std::vector<std::string> notes;       // for people: what of it was taken from its name, or might be wrong
 
   // `replaced`: files or folders that stand in for components, by name ("vae"). `said`: nearer than

@@ -54,8 +54,22 @@ void add_tokenizer(ModelFiles& files, const HubListing& listing, const std::stri
                  "merges.txt");
 }
 
+struct VariantName {
+  WeightVariant variant;
+  std::string_view name, form;  // on the command line, and in a file's name
+};
+constexpr VariantName kVariants[] = {{WeightVariant::kAuto, "auto", ""},
+                                     {WeightVariant::kFp16, "fp16", "fp16"},
+                                     {WeightVariant::kBf16, "bf16", "bf16"},
+                                     {WeightVariant::kNonEma, "non_ema", "non_ema"},
+                                     {WeightVariant::kNone, "none", ""}};
+
+const VariantName& name_of(WeightVariant variant) {
+  return *std::ranges::find(kVariants, variant, &VariantName::variant);
+}
+
 bool is_wanted(const WeightForm& form, WeightVariant variant) {
-  return variant == WeightVariant::kAuto || form.fp16 == (variant == WeightVariant::kFp16);
+  return variant == WeightVariant::kAuto || form.variant == name_of(variant).form;
 }
 
 std::string why_no_weights(const HubListing& listing, const std::string& network, WeightVariant variant) {
@@ -63,9 +77,10 @@ std::string why_no_weights(const HubListing& listing, const std::string& network
   std::vector<std::string> there;
   for (const HubFile& file : listing.files)
     if (file.path.starts_with(folder)) there.push_back(shown(file.path.substr(folder.size())));
-  const std::string wanted = variant == WeightVariant::kFp16   ? "the variant fp16 of the weights"
+  const std::string named = "the variant " + std::string(name_of(variant).name) + " of the weights";
+  const std::string wanted = variant == WeightVariant::kAuto   ? "weights"
                              : variant == WeightVariant::kNone ? "the full weights (variant none)"
-                                                               : "weights";
+                                                               : named;
   return "its " + network + " has not " + wanted + " as safetensors, which alone are fetched (it has " +
          some_of(there) + ")";
 }
@@ -84,7 +99,7 @@ void choose_weights(ModelFiles& files, const HubListing& listing, const std::str
       candidates.push_back({file, form, is_here(*file)});
   INKSTONE_CHECK(!candidates.empty(), model, ": ", why_no_weights(listing, network, variant));
   std::ranges::stable_sort(candidates, [](const Candidate& a, const Candidate& b) {
-    return a.here != b.here ? a.here : !a.here && a.form.fp16 && !b.form.fp16;
+    return a.here != b.here ? a.here : !a.here && a.form.variant == "fp16" && b.form.variant != "fp16";
   });
   const Candidate& chosen = candidates.front();
   if (!chosen.form.index) {
@@ -98,10 +113,8 @@ void choose_weights(ModelFiles& files, const HubListing& listing, const std::str
 }  // namespace
 
 std::optional<WeightVariant> weight_variant(std::string_view name) {
-  if (name == "auto") return WeightVariant::kAuto;
-  if (name == "fp16") return WeightVariant::kFp16;
-  if (name == "none") return WeightVariant::kNone;
-  return {};
+  const auto* found = std::ranges::find(kVariants, name, &VariantName::name);
+  return found == std::end(kVariants) ? std::optional<WeightVariant>() : found->variant;
 }
 
 const HubFile& model_index_of(const HubListing& listing, const std::string& model) {

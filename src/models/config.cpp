@@ -196,6 +196,8 @@ ClipConfig clip_config(const Json& json, const std::string& source) {
   c.projection = r.integer("projection_dim", 512, 1, kMaxChannels);
   c.activation = activation(r, "hidden_act", "quick_gelu");
   c.epsilon = static_cast<float>(r.number("layer_norm_eps", 1e-5));
+  // transformers: models/clip, where 2 stands for what configs had before end tokens were looked for
+  c.end_is_largest = r.integer("eos_token_id", 49407, 0, 1 << 24) == 2;
   if (c.width % c.heads)
     r.refuse("num_attention_heads", "hidden_size " + std::to_string(c.width) + " does not divide by it");
   const std::string type = r.text("model_type", "clip_text_model");
@@ -233,8 +235,8 @@ VaeConfig vae_config(const Json& json, const std::string& source) {
   c.activation = activation(r, "act_fn", "silu");
   r.only("latents_mean", nullptr);
   r.only("latents_std", nullptr);
-  // sizes of training, and advice for computing in fp16, which we never do
-  r.ignore({"sample_size", "force_upcast"});
+  c.force_upcast = r.boolean("force_upcast", true);
+  r.ignore({"sample_size"});
   r.finish();
   return c;
 }

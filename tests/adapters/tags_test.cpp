@@ -57,13 +57,19 @@ TEST(AdapterTags, name_files_by_their_stems_and_never_paths) {
   fs::create_directories(folder / "below");
   for (const char* name : {"one.safetensors", "below/two.v1.safetensors", "two.safetensors", "below/one.txt"})
     std::ofstream(folder / name) << "x";
-  EXPECT_EQ(find_adapter(folder, "one"), folder / "one.safetensors");
-  EXPECT_EQ(find_adapter(folder, "two.v1"), folder / "below/two.v1.safetensors");
+  const std::vector<AdapterName> adapters = adapters_in(folder);
+  ASSERT_EQ(adapters.size(), 3u);
+  EXPECT_EQ(adapters[0].name, "one") << "they come by name";
+  EXPECT_EQ(find_adapter(adapters, "one", "here").path, folder / "one.safetensors");
+  EXPECT_EQ(find_adapter(adapters, "two.v1", "here").path, folder / "below/two.v1.safetensors");
   for (const char* name : {"three", "../one", "below/two.v1", "..", ".", "one.safetensors"})
-    EXPECT_THROW(find_adapter(folder, name), UsageError) << name;
+    EXPECT_THROW(find_adapter(adapters, name, "here"), UsageError) << name;
   std::ofstream(folder / "below" / "one.safetensors") << "x";
-  EXPECT_THROW(find_adapter(folder, "one"), UsageError);
-  EXPECT_THROW(find_adapter(folder / "absent", "one"), UsageError);
+  std::ofstream(folder / "two.safetensors") << "another";
+  const std::vector<AdapterName> later = adapters_in(folder);
+  EXPECT_THROW(find_adapter(later, "one", "here"), UsageError) << "two of the name";
+  EXPECT_NE(find_adapter(later, "two", "here").state, find_adapter(adapters, "two", "here").state);
+  EXPECT_THROW(adapters_in(folder / "absent"), UsageError);
   fs::remove_all(folder);
 }
 

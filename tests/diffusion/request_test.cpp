@@ -123,10 +123,35 @@ TEST(Resolve, clip_skip_is_for_encoders_that_can_stop_elsewhere) {
   EXPECT_TRUE(resolve(request, xl).warnings.empty());
 }
 
+TEST(Resolve, composed_prompts_have_a_row_each_and_guidance) {
+  ImageRequest request;
+  request.prompt = "a AND b :0.5 AND c";
+  EXPECT_EQ(resolve(request, model()).cfg_copies(), 4);
+  EXPECT_EQ(resolve(request, model()).part_weights, (std::vector<float>{1, 0.5f, 1}));
+  request.guidance_scale = 1;
+  EXPECT_EQ(resolve(request, model()).cfg_copies(), 4);  // they are composed around the negative prompt
+  request.cache_interval = 3;
+  EXPECT_THAT(what_is_wrong(request), HasSubstr("cache_interval 3: must be 1 with AND in the prompt"));
+  request.cache_interval = 1;
+  request.guidance_interval = Interval{0.1f, 0.8f};
+  EXPECT_THAT(what_is_wrong(request), HasSubstr("0,1 with AND in the prompt"));
+  request.guidance_interval.reset();
+  ModelTraits distilled = model();
+  distilled.distilled = true;
+  try {
+    resolve(request, distilled);
+    ADD_FAILURE() << "AND without guidance";
+  } catch (const RequestError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("this model was distilled with guidance"));
+  }
+  request.prompt = "a b";
+  EXPECT_EQ(resolve(request, model()).cfg_copies(), 1);
+}
+
 TEST(Resolve, a_prompt_that_cannot_be_is_said_of_its_field) {
   ImageRequest request;
-  request.prompt = "a AND b";
-  EXPECT_THAT(what_is_wrong(request), HasSubstr("prompt: AND"));
+  request.prompt = "a AND b:9999";
+  EXPECT_THAT(what_is_wrong(request), HasSubstr("prompt: the weight of \" b\""));
   request.prompt_syntax = "comfy";
   EXPECT_EQ(resolve(request, model()).prompt_syntax, PromptSyntax::kComfy);
   request.negative_prompt = "(a:9999)";

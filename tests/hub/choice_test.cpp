@@ -115,6 +115,21 @@ TEST(Choice, a_network_without_fp16_is_taken_whole_and_what_is_here_is_not_fetch
               AllOf(HasSubstr("org/name: its vae has not the variant fp16"), HasSubstr("config.json")));
 }
 
+TEST(Choice, other_variants_are_taken_where_they_are_asked_for_or_alone) {
+  HubListing listing = published();
+  EXPECT_THAT(error_of(listing, WeightVariant::kNonEma), HasSubstr("its text_encoder has not the variant non_ema"));
+  for (const char* path : {"text_encoder/model", "vae/diffusion_pytorch_model", "unet/diffusion_pytorch_model"})
+    for (const char* variant : {".safetensors", ".fp16.safetensors"}) remove(listing, std::string(path) + variant);
+  listing.files.push_back({"text_encoder/model.bf16.safetensors", 10, "", true});
+  listing.files.push_back({"vae/diffusion_pytorch_model.safetensors.index.bf16.json", 10, "", false});
+  const ModelFiles files = choose_files(listing, "org/name", WeightVariant::kAuto, kNothingHere);
+  EXPECT_THAT(paths(files.weights),
+              ElementsAre("text_encoder/model.bf16.safetensors", "unet/diffusion_pytorch_model.non_ema.safetensors"));
+  EXPECT_THAT(paths(files.shard_indexes), ElementsAre("vae/diffusion_pytorch_model.safetensors.index.bf16.json"));
+  EXPECT_EQ(weight_variant("non_ema"), WeightVariant::kNonEma);
+  EXPECT_EQ(weight_variant("ema"), std::nullopt);
+}
+
 TEST(Choice, shards_are_those_that_the_index_names_and_the_repository_has) {
   HubListing listing = published();
   remove(listing, "unet/diffusion_pytorch_model.fp16.safetensors");

@@ -24,7 +24,7 @@ std::string time_text(int64_t seconds) {
   return text;
 }
 
-JsonObject info_json(const OrderState& order, const A1111Request& asked, const ModelCard* card) {
+JsonObject info_json(const OrderState& order, const A1111Request& asked, const std::string& hash) {
   const ResolvedRequest& first = *order.order.images.front();
   JsonArray prompts, negatives, subseeds, infotexts, warnings = warnings_json(order);
   for (const std::string& warning : asked.warnings) warnings.emplace_back(warning);
@@ -51,8 +51,8 @@ JsonObject info_json(const OrderState& order, const A1111Request& asked, const M
           {"batch_size", asked.batch_size},
           {"restore_faces", false},
           {"face_restoration_model", nullptr},
-          {"sd_model_name", card ? Json(card->name) : Json()},
-          {"sd_model_hash", card ? Json(card->hash.substr(0, 10)) : Json()},
+          {"sd_model_name", order.order.model},
+          {"sd_model_hash", hash.empty() ? Json() : Json(hash.substr(0, 10))},
           {"sd_vae_name", nullptr},
           {"sd_vae_hash", nullptr},
           {"seed_resize_from_w", -1},
@@ -69,27 +69,28 @@ JsonObject info_json(const OrderState& order, const A1111Request& asked, const M
           {"warnings", std::move(warnings)}};
 }
 
-std::string a1111_text(const OrderState& order, const A1111Request& asked, const ModelCard* card) {
+std::string a1111_text(const OrderState& order, const A1111Request& asked, const std::string& hash) {
   JsonArray images;
   if (asked.send_images)
     for (const ImageState& image : order.images) images.emplace_back(base64(*image.file));
   return json_text(JsonObject{
-      {"images", std::move(images)}, {"parameters", asked.echo}, {"info", json_text(info_json(order, asked, card))}});
+      {"images", std::move(images)}, {"parameters", asked.echo}, {"info", json_text(info_json(order, asked, hash))}});
 }
 
 http::Reply a1111_reply(ApiContext& context, const OrderState& order, const A1111Request& asked) {
   if (const auto error = error_of(order)) throw ApiFault(*error);
-  return shared_json_reply(
-      context.answers.of("a1111 " + order.id, [&] { return a1111_text(order, asked, context.service.model()); }));
+  std::string hash;
+  for (const ServedModel& model : context.service.models())
+    if (model.card && model.name == order.order.model) hash = model.card->hash;
+  return shared_json_reply(context.answers.of("a1111 " + order.id, [&] { return a1111_text(order, asked, hash); }));
 }
 
 void txt2img(A1111State& state, const http::ExchangePtr& exchange) {
   ApiContext& context = state.context;
   const http::Request& request = exchange->request();
   const Fields fields = Fields::of_body(request, Manner::kLenient);
-  const ModelCard& card = ready_model(context.service);
   auto asked = std::make_shared<A1111Request>(
-      a1111_request(request, fields, state.options.of(request.client, card), card, limits_of(context, card)));
+      a1111_request(request, fields, state.options.of(request.client, context), context));
   const OrderState& order = submit(context.service, std::move(asked->order));
   answer_when_ended(context.service, exchange, order, http::ErrorShape::kA1111,
                     [&context, asked](const OrderState& done) { return a1111_reply(context, done, *asked); });
@@ -98,7 +99,7 @@ void txt2img(A1111State& state, const http::ExchangePtr& exchange) {
 void set_options(A1111State& state, const http::ExchangePtr& exchange) {
   const http::Request& request = exchange->request();
   const Fields fields = Fields::of_body(request, Manner::kLenient);
-  state.options.set(request.client, fields.object(), ready_model(state.context.service));
+  state.options.set(request.client, fields.object(), state.context);
   exchange->reply(json_reply(200, nullptr));
 }
 
@@ -132,8 +133,7 @@ void add_a1111_routes(http::Router& router, ApiContext& context) {
   add_a1111_route(router, state, "POST", "txt2img", txt2img);
   add_a1111_route(router, state, "POST", "options", set_options);
   add_a1111_route(router, state, "GET", "options", [](A1111State& here, const http::ExchangePtr& exchange) {
-    const ModelCard& card = ready_model(here.context.service);
-    exchange->reply(json_reply(200, here.options.of(exchange->request().client, card)));
+    exchange->reply(json_reply(200, here.options.of(exchange->request().client, here.context)));
   });
   for (const char* name : {"img2img", "extra-single-image", "extra-batch-images", "interrogate"})
     add_absent_route(router, name);

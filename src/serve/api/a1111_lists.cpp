@@ -1,8 +1,9 @@
-// The lists that AUTOMATIC1111's clients ask for at their start. Most are empty: one model, no
+// The lists that AUTOMATIC1111's clients ask for at their start. Most are empty: there are no
 // extensions. No path is told.
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "diffusion/scheduler_names.h"
 #include "serve/api/a1111.h"
 #include "serve/api/a1111_samplers.h"
@@ -42,13 +43,45 @@ Json schedulers_json(A1111State&) {
 }
 
 Json models_json(A1111State& state) {
-  const ModelCard& card = ready_model(state.context.service);
-  return JsonArray{JsonObject{{"title", model_title(card)},
-                              {"model_name", card.name},
-                              {"hash", card.hash.substr(0, 10)},
-                              {"sha256", card.hash},
-                              {"filename", card.name},
-                              {"config", nullptr}}};
+  JsonArray json;
+  for (const ModelCard* card : ready_models(state.context.service)) {
+    const bool known = !card->hash.empty();
+    json.push_back(JsonObject{{"title", model_title(*card)},
+                              {"model_name", card->name},
+                              {"hash", known ? Json(card->hash.substr(0, 10)) : Json()},
+                              {"sha256", known ? Json(card->hash) : Json()},
+                              {"filename", card->file},
+                              {"config", nullptr}});
+  }
+  return json;
+}
+
+Json loras_json(A1111State& state) {
+  JsonArray json;
+  const std::vector<AdapterName>* adapters = state.context.service.adapters();
+  for (const AdapterName& adapter : adapters ? *adapters : std::vector<AdapterName>{}) {
+    const std::string name = clean_utf8(adapter.name);
+    json.push_back(
+        JsonObject{{"name", name}, {"alias", name}, {"path", name + ".safetensors"}, {"metadata", JsonObject{}}});
+  }
+  return json;
+}
+
+// Of the default model.
+Json embeddings_json(A1111State& state) {
+  JsonObject loaded, skipped;
+  for (const EmbeddingCard& one : ready_models(state.context.service).front()->embeddings)
+    (one.skipped ? skipped : loaded)[one.name] = JsonObject{{"step", nullptr},
+                                                            {"sd_checkpoint", nullptr},
+                                                            {"sd_checkpoint_name", nullptr},
+                                                            {"shape", one.width},
+                                                            {"vectors", one.vectors}};
+  return JsonObject{{"loaded", std::move(loaded)}, {"skipped", std::move(skipped)}};
+}
+
+// Answers when that was done.
+void rescan(A1111State& state, const http::ExchangePtr& exchange) {
+  state.context.service.rescan([exchange] { exchange->reply(json_reply(200, nullptr)); });
 }
 
 JsonObject memory_part(size_t free, size_t used, size_t total) {
@@ -86,10 +119,7 @@ constexpr List kLists[] = {
     {"sd-models", models_json},
     {"upscalers", upscalers_json},
     {"memory", memory_json},
-    {"embeddings",
-     [](A1111State&) -> Json {
-       return JsonObject{{"loaded", JsonObject{}}, {"skipped", JsonObject{}}};
-     }},
+    {"embeddings", embeddings_json},
     {"scripts",
      [](A1111State&) -> Json {
        return JsonObject{{"txt2img", JsonArray{}}, {"img2img", JsonArray{}}};
@@ -104,13 +134,14 @@ constexpr List kLists[] = {
     {"face-restorers", empty_array},
     {"realesrgan-models", empty_array},
     {"prompt-styles", empty_array},
-    {"loras", empty_array},
+    {"loras", loras_json},
     {"script-info", empty_array},
     {"extensions", empty_array},
 };
-// Loaded once and for all: nobody's request changes that.
-constexpr const char* kWithoutEffect[] = {"refresh-checkpoints", "refresh-vae",       "refresh-embeddings",
-                                          "refresh-loras",       "unload-checkpoint", "reload-checkpoint"};
+constexpr const char* kRescans[] = {"refresh-checkpoints", "refresh-loras"};
+// What is in memory is the server's to decide, and nobody's request changes the rest.
+constexpr const char* kWithoutEffect[] = {"refresh-vae", "refresh-embeddings", "unload-checkpoint",
+                                          "reload-checkpoint"};
 
 }  // namespace
 
@@ -121,6 +152,7 @@ void add_a1111_lists(http::Router& router, const std::shared_ptr<A1111State>& st
     });
   };
   for (const List& list : kLists) add("GET", list.name, list.json);
+  for (const char* name : kRescans) add_a1111_route(router, state, "POST", name, rescan);
   for (const char* name : kWithoutEffect) add("POST", name, nothing);
 }
 

@@ -9,8 +9,6 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr size_t kHash = 10;  // digits that the web UI shows
-
 JsonObject defaults(const ModelCard& card) {
   return {{"sd_model_checkpoint", model_title(card)},
           {"sd_checkpoint_hash", card.hash},
@@ -43,14 +41,10 @@ Json as_the_option_is(const Json& option, const Json& value) {
   return option.is_int64() && whole ? Json(static_cast<int64_t>(*number)) : value;
 }
 
-void check_value(std::string_view name, const Json& value, const ModelCard& card) {
+void check_value(std::string_view name, const Json& value) {
   const std::string field(name);
   if (value.is_string() && value.as_string().size() > kMaxWordBytes)
     refuse(400, "invalid_value", field + ": at most " + std::to_string(kMaxWordBytes) + " bytes", field);
-  if (name == "sd_model_checkpoint" && !is_model(card, value.as_string()))
-    refuse(404, "model_not_found",
-           "there is no model \"" + shown(value.as_string()) + "\" here; there is \"" + model_title(card) + "\"",
-           field);
   if (name == "CLIP_stop_at_last_layers") {
     const double layers = value.to_number<double>();
     if (!(layers >= 1 && layers <= kMaxClipSkip && layers == std::floor(layers)))
@@ -69,33 +63,38 @@ void check_value(std::string_view name, const Json& value, const ModelCard& card
 
 }  // namespace
 
-std::string model_title(const ModelCard& card) { return card.name + " [" + card.hash.substr(0, kHash) + "]"; }
-
-bool is_model(const ModelCard& card, std::string_view name) {
-  return name == card.name || name == model_title(card) ||
-         (!card.hash.empty() && (name == card.hash || name == std::string_view(card.hash).substr(0, kHash)));
-}
-
-JsonObject with_changes(JsonObject options, const JsonObject& changes, const ModelCard& card) {
+JsonObject with_changes(JsonObject options, const JsonObject& changes, const ApiContext& context) {
   for (const auto& [name, value] : changes) {
     const auto known = options.find(name);
     if (known == options.end() || value.is_null()) continue;
     if (!same_type(known->value(), value))
       refuse(400, "invalid_value", std::string(name) + " has another type than the option", std::string(name));
-    check_value(name, value, card);
-    if (name == "sd_model_checkpoint" || name == "sd_checkpoint_hash") continue;
+    check_value(name, value);
+    if (name == "sd_checkpoint_hash" || (name == "sd_model_checkpoint" && value == "")) continue;
     known->value() = as_the_option_is(known->value(), value);
+    if (name != "sd_model_checkpoint") continue;
+    const ModelCard& card = asked_model(context, value.as_string(), "sd_model_checkpoint");
+    known->value() = model_title(card);
+    options["sd_checkpoint_hash"] = card.hash;
   }
   return options;
 }
 
-JsonObject A1111Options::of(const std::string& client, const ModelCard& card) {
+JsonObject A1111Options::of(const std::string& client, const ApiContext& context) {
+  JsonObject options = defaults(ready_model(context.service));
   const JsonObject* changed = changed_.find(client);
-  return changed ? *changed : defaults(card);
+  for (const auto& [name, value] : changed ? *changed : JsonObject{}) options[name] = value;
+  return options;
 }
 
-void A1111Options::set(const std::string& client, const JsonObject& changes, const ModelCard& card) {
-  changed_.put(client, with_changes(of(client, card), changes, card));
+void A1111Options::set(const std::string& client, const JsonObject& changes, const ApiContext& context) {
+  const JsonObject options = with_changes(of(client, context), changes, context);
+  const JsonObject* changed = changed_.find(client);
+  JsonObject kept = changed ? *changed : JsonObject{};
+  for (const auto& [name, value] : changes)
+    if (options.contains(name) && !value.is_null() && name != "sd_checkpoint_hash") kept[name] = options.at(name);
+  if (kept.contains("sd_model_checkpoint")) kept["sd_checkpoint_hash"] = options.at("sd_checkpoint_hash");
+  changed_.put(client, std::move(kept));
 }
 
 }  // namespace inkstone::serve

@@ -30,7 +30,9 @@ constexpr FieldName kA1111Names[] = {{"prompt", "prompt"},
 
 // All fields, as the web UI answers them back.
 const FieldInfo kA1111Fields[] = {
-    {"prompt", "string", "What to draw, with weights, [a:b:0.5], [a|b] and BREAK; AND and <lora:...> are refused.",
+    {"prompt", "string",
+     "What to draw, with weights, [a:b:0.5], [a|b] and BREAK, and <lora:NAME:0.8> for one of GET /sdapi/v1/loras; AND "
+     "is refused.",
      "\"\""},
     {"negative_prompt", "string", "What not to draw.", "\"\""},
     {"styles", "array", "Empty.", "[]"},
@@ -160,11 +162,11 @@ ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, c
 }
 
 // There the tag changes the image; here it would be drawn as words.
-void refuse_networks(const Fields& fields) {
-  for (const std::string_view name : {"prompt", "negative_prompt"})
-    if (const std::string tag = extra_network_tag(fields.text(name, SIZE_MAX).value_or("")); !tag.empty())
-      refuse(422, "not_supported", shown(tag) + ": extra networks are not loaded here; leave the tag out",
-             std::string(name));
+void refuse_networks(const ImageRequest& image) {
+  for (const auto& [name, text] :
+       {std::pair("prompt", &image.prompt), std::pair("negative_prompt", &image.negative_prompt)})
+    if (const std::string tag = extra_network_tag(text->value_or("")); !tag.empty())
+      refuse(422, "not_supported", shown(tag) + ": extra networks are not loaded here; leave the tag out", name);
 }
 
 int read_count(const Fields& fields, const Limits& limits, A1111Request& result) {
@@ -208,19 +210,24 @@ JsonObject echo_of(const Fields& fields) {
 std::span<const FieldInfo> a1111_fields() { return kA1111Fields; }
 
 A1111Request a1111_request(const http::Request& request, const Fields& fields, const JsonObject& options,
-                           const ModelCard& card, const Limits& limits) {
+                           const ApiContext& context) {
   A1111Request result;
   result.order = order_from(request, "a1111");
   refuse_what_is_not_here(fields);
   JsonObject used = options;
   if (const Json* changes = fields.find("override_settings")) {
     if (!changes->is_object()) fields.wrong("override_settings", "an object");
-    used = with_changes(std::move(used), changes->as_object(), card);
+    used = with_changes(std::move(used), changes->as_object(), context);
   }
+  const ModelCard& card =
+      asked_model(context, std::string_view(used.at("sd_model_checkpoint").as_string()), "sd_model_checkpoint");
+  const Limits limits = limits_of(context, card);
+  result.order.model = card.name;
   const int count = read_count(fields, limits, result);
-  refuse_networks(fields);
-  result.order.images =
-      resolve_images(fields, kA1111Names, read_a1111_image(fields, used, limits, result), card, limits, count);
+  ImageRequest image = read_a1111_image(fields, used, limits, result);
+  take_adapters(context.service, Fields({}, Manner::kLenient), image, result.order);
+  refuse_networks(image);
+  result.order.images = resolve_images(fields, kA1111Names, image, card, limits, count);
   use_options(used, result.order);
   result.order.tag = fields.text("force_task_id", kMaxWordBytes).value_or("");
   result.order.previews = true;

@@ -25,6 +25,6 @@ struct A1111Request {
   JsonObject echo;
 };
 A1111Request a1111_request(const http::Request& request, const Fields& fields, const JsonObject& options,
-                           const ModelCard& card, const Limits& limits);
+                           const ApiContext& context);
 
 }  // namespace inkstone::serve

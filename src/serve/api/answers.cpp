@@ -22,7 +22,7 @@ int status_of_code(std::string_view code) {
   static constexpr Row kRows[] = {
       {"invalid", 400},    {"bad_request", 400}, {"conflict", 409}, {"queue_full", 429},    {"quota", 429},
       {"nan_output", 500}, {"worker_died", 500}, {"internal", 500}, {"out_of_memory", 503}, {"shutting_down", 503},
-      {"too_long", 503},   {"not_ready", 503},   {"draining", 503}, {"deadline", 503}};
+      {"too_long", 503},   {"not_ready", 503},   {"draining", 503}, {"deadline", 503},      {"model_changed", 503}};
   for (const Row& row : kRows)
     if (row.code == code) return row.status;
   return 500;
@@ -99,12 +99,16 @@ ImageTimes times_of(const OrderState& order) {
   return sum;
 }
 
-JsonObject parameters_json(const OrderState& order, const ModelCard* card) {
+JsonObject parameters_json(const OrderState& order) {
   JsonObject json = request_json(order.order.images.front()->said());
   json["num_images_per_prompt"] = order.order.images.size();
   json["output_format"] = format_name(order.order.format);
   if (order.order.format != ImageFormat::kPng) json["quality"] = order.order.quality;
-  if (card) json["model"] = card->name;
+  json["model"] = order.order.model;
+  JsonArray adapters;
+  for (const AdapterTag& tag : order.order.adapters)
+    adapters.emplace_back(adapter_text({tag.name, tag.text, tag.unet}));
+  if (!adapters.empty()) json["loras"] = std::move(adapters);
   return json;
 }
 
@@ -226,9 +230,9 @@ std::string image_path(std::string_view prefix, const OrderState& order, size_t 
   return job_path(prefix, order) + "/images/" + std::to_string(image);
 }
 
-JsonObject job_json(const OrderState& order, const ModelCard* card, std::string_view prefix) {
+JsonObject job_json(const OrderState& order, std::string_view prefix) {
   JsonObject json = job_json(order, Detail::kFull, prefix);
-  json["parameters"] = parameters_json(order, card);
+  json["parameters"] = parameters_json(order);
   return json;
 }
 
@@ -251,8 +255,8 @@ http::Reply shared_json_reply(std::shared_ptr<const std::string> json) {
   return reply;
 }
 
-http::Reply job_reply(int status, const OrderState& order, const ModelCard* card, std::string_view prefix) {
-  return json_reply(status, job_json(order, card, prefix));
+http::Reply job_reply(int status, const OrderState& order, std::string_view prefix) {
+  return json_reply(status, job_json(order, prefix));
 }
 
 namespace {

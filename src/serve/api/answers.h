@@ -29,7 +29,7 @@ JsonObject timings_json(const ImageTimes& times);
 // Sums; the longest wait and the longest total.
 ImageTimes times_of(const OrderState& order);
 // As used, by the names of POST /generate.
-JsonObject parameters_json(const OrderState& order, const ModelCard* card);
+JsonObject parameters_json(const OrderState& order);
 JsonArray warnings_json(const OrderState& order);  // each once
 JsonArray seeds_json(const OrderState& order);
 
@@ -46,13 +46,13 @@ double seconds_left(const OrderState& order);
 // Paths as a client sees them: `prefix` is its request's.
 std::string job_path(std::string_view prefix, const OrderState& order);
 std::string image_path(std::string_view prefix, const OrderState& order, size_t image);
-JsonObject job_json(const OrderState& order, const ModelCard* card, std::string_view prefix);
+JsonObject job_json(const OrderState& order, std::string_view prefix);
 // The same as a row of a list: without prompts and other values of the request.
 JsonObject job_row_json(const OrderState& order, std::string_view prefix);
 
 http::Reply json_reply(int status, const Json& json);
 http::Reply shared_json_reply(std::shared_ptr<const std::string> json);  // 200
-http::Reply job_reply(int status, const OrderState& order, const ModelCard* card, std::string_view prefix);
+http::Reply job_reply(int status, const OrderState& order, std::string_view prefix);
 http::Reply image_reply(const OrderState& order, size_t image);  // its bytes
 
 }  // namespace inkstone::serve

@@ -25,7 +25,7 @@ class OrderStream : public OrderListener {
                    {"status", status_of(order)},
                    {"images", order.images.size()},
                    {"seeds", seeds_json(order)},
-                   {"parameters", parameters_json(order, service().model())},
+                   {"parameters", parameters_json(order)},
                    {"warnings", warnings_json(order)},
                    {"progress", progress_of(order)},
                    {"position", order.position},
@@ -47,7 +47,7 @@ class OrderStream : public OrderListener {
       say("done", {{"id", order.id},
                    {"status", status_of(order)},
                    {"seeds", seeds_json(order)},
-                   {"parameters", parameters_json(order, service().model())},
+                   {"parameters", parameters_json(order)},
                    {"timings", timings_json(times_of(order))},
                    {"warnings", warnings_json(order)}});
     }

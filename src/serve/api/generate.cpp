@@ -13,14 +13,14 @@
 namespace inkstone::serve {
 namespace {
 
-std::string images_text(const OrderState& order, const ModelCard* card) {
+std::string images_text(const OrderState& order) {
   JsonArray images;
   for (const ImageState& image : order.images)
     images.emplace_back(data_url(media_type(order.order.format), *image.file));
   JsonObject json{{"image", images.front()},
                   {"seed", order.order.images.front()->seed},
                   {"seeds", seeds_json(order)},
-                  {"parameters", parameters_json(order, card)},
+                  {"parameters", parameters_json(order)},
                   {"timings", timings_json(times_of(order))},
                   {"warnings", warnings_json(order)},
                   {"id", order.id}};
@@ -30,12 +30,11 @@ std::string images_text(const OrderState& order, const ModelCard* card) {
 
 http::Reply images_reply(ApiContext& context, const OrderState& order) {
   if (const auto error = error_of(order)) throw ApiFault(*error);
-  return shared_json_reply(
-      context.answers.of("generate " + order.id, [&] { return images_text(order, context.service.model()); }));
+  return shared_json_reply(context.answers.of("generate " + order.id, [&] { return images_text(order); }));
 }
 
-http::Reply job_url_reply(const OrderState& order, const ModelCard* card, std::string_view prefix) {
-  http::Reply reply = job_reply(202, order, card, prefix);
+http::Reply job_url_reply(const OrderState& order, std::string_view prefix) {
+  http::Reply reply = job_reply(202, order, prefix);
   reply.headers.emplace_back("location", job_path(prefix, order));
   reply.headers.emplace_back("preference-applied", "respond-async");
   return reply;
@@ -44,8 +43,7 @@ http::Reply job_url_reply(const OrderState& order, const ModelCard* card, std::s
 void generate(ApiContext& context, const http::ExchangePtr& exchange) {
   const http::Request& request = exchange->request();
   const Fields fields = read_generate_fields(request);
-  const ModelCard& card = ready_model(context.service);
-  GenerateRequest asked = generate_request(request, fields, card, limits_of(context, card));
+  GenerateRequest asked = generate_request(request, fields, context);
   bool repeated = false;
   const OrderState& order = submit(context.service, std::move(asked.order), &repeated);
   const auto answered = [repeated](http::Reply reply) {
@@ -54,8 +52,7 @@ void generate(ApiContext& context, const http::ExchangePtr& exchange) {
   };
   switch (asked.answer) {
     case AnswerAs::kEvents: return stream_order(context.service, exchange, order, ImagesAs::kDataUrls);
-    case AnswerAs::kJobUrl:
-      return exchange->reply(answered(job_url_reply(order, context.service.model(), request.prefix)));
+    case AnswerAs::kJobUrl: return exchange->reply(answered(job_url_reply(order, request.prefix)));
     case AnswerAs::kJson:
       return answer_when_ended(
           context.service, exchange, order, http::ErrorShape::kOwn,

@@ -20,6 +20,8 @@ const std::vector<FieldName>& generate_names() {
 
 // Of the order; those of its images stand in the table of a request's fields.
 const FieldInfo kOrderFields[] = {
+    {"model", "string", "one of GET /v1/models by its name [the first of them]", "\"\""},
+    adapters_field(),
     {"num_images_per_prompt", "integer", "number of images, with seeds that follow one another [1]", "2"},
     {"output_format", "string", "png, jpeg or webp [png]", "\"webp\""},
     {"quality", "integer", "1 to 100, of jpeg and webp; webp at 100 is lossless [95]", "80"},
@@ -103,13 +105,16 @@ Fields read_generate_fields(const http::Request& request) {
   return fields;
 }
 
-GenerateRequest generate_request(const http::Request& request, const Fields& fields, const ModelCard& card,
-                                 const Limits& limits) {
+GenerateRequest generate_request(const http::Request& request, const Fields& fields, const ApiContext& context) {
   GenerateRequest result;
   result.order = order_from(request, "generate");
+  const ModelCard& card = asked_model(context, fields.text("model", kMaxWordBytes).value_or(""));
+  const Limits limits = limits_of(context, card);
+  result.order.model = card.name;
   const int count = static_cast<int>(fields.integer("num_images_per_prompt", 1, limits.max_images).value_or(1));
   ImageRequest image = read_request(fields, generate_names());
   if (!image.prompt) refuse(400, "missing_parameter", "\"prompt\" is missing: say what to draw", "prompt");
+  take_adapters(context.service, fields, image, result.order);
   result.order.images = resolve_images(fields, generate_names(), image, card, limits, count);
   read_format(fields, result.order);
   result.order.quality = static_cast<int>(fields.integer("quality", 1, 100).value_or(result.order.quality));

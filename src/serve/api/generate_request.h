@@ -20,8 +20,7 @@ struct GenerateRequest {
 };
 
 Fields read_generate_fields(const http::Request& request);
-GenerateRequest generate_request(const http::Request& request, const Fields& fields, const ModelCard& card,
-                                 const Limits& limits);
+GenerateRequest generate_request(const http::Request& request, const Fields& fields, const ApiContext& context);
 
 // Client, request id and Idempotency-Key (printable ASCII, at most 255).
 Order order_from(const http::Request& request, std::string api);

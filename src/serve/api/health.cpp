@@ -36,7 +36,7 @@ void show_metrics(ApiContext& context, const http::ExchangePtr& exchange) {
   http::Reply reply;
   reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
   reply.body = metrics_text(context.service.figures(), context.http_figures ? context.http_figures() : http::Figures{},
-                            context.service.model(),
+                            context.service.models(),
                             context.device_readings ? context.device_readings() : std::vector<DeviceReading>{});
   exchange->reply(std::move(reply));
 }

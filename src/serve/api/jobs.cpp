@@ -45,7 +45,7 @@ void list_jobs(ApiContext& context, const http::ExchangePtr& exchange) {
 
 void show_job(ApiContext& context, const http::ExchangePtr& exchange) {
   const http::Request& request = exchange->request();
-  exchange->reply(job_reply(200, order_of(context.service, request), context.service.model(), request.prefix));
+  exchange->reply(job_reply(200, order_of(context.service, request), request.prefix));
 }
 
 void cancel_job(ApiContext& context, const http::ExchangePtr& exchange) {

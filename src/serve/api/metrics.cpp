@@ -92,6 +92,8 @@ void add_service(Families& to, const ServiceFigures& service) {
   to.histogram("inkstone_rows_per_step", "Rows of a step.", service.rows_per_step);
   to.histogram("inkstone_encode_seconds", "Of a text encoding.", service.encode_seconds);
   to.histogram("inkstone_decode_seconds", "Of a decoding.", service.decode_seconds);
+  to.histogram("inkstone_switch_seconds", "Of bringing a model, or one with adapters, into memory.",
+               service.switch_seconds);
   to.histogram("inkstone_total_seconds", "From arrival to the image.", service.total_seconds);
   to.gauge("inkstone_broker_queued", "Jobs of the queue that nobody has.", service.broker.queued);
   to.gauge("inkstone_broker_leased", "Jobs of the queue that a worker has.", service.broker.leased);
@@ -133,9 +135,10 @@ void add_worker(Families& to, const WorkerFigures& worker, size_t number) {
     with_phase.push_back({"phase", phase});
     to.gauge("inkstone_worker_waiting", "Jobs by what they wait for.", count, with_phase);
   }
-  for (const ShapeTimes& shape : worker.curves) {
+  for (const auto& [variant, shape] : worker.curves) {
     for (const BatchTime& step : shape.steps) {
       Labels with_shape = labels;
+      with_shape.push_back({"model", shown_variant(variant)});
       with_shape.push_back({"size", std::to_string(shape.width) + "x" + std::to_string(shape.height)});
       with_shape.push_back({"batch_rows", std::to_string(step.batch_rows)});
       to.gauge("inkstone_step_curve_seconds", "A step's time by its rows, as known now.", step.seconds, with_shape);
@@ -186,13 +189,14 @@ void add_card(Families& to, const DeviceReading& card) {
 
 }  // namespace
 
-std::string metrics_text(const ServiceFigures& service, const http::Figures& http, const ModelCard* card,
-                         const std::vector<DeviceReading>& cards) {
+std::string metrics_text(const ServiceFigures& service, const http::Figures& http,
+                         const std::vector<ServedModel>& models, const std::vector<DeviceReading>& cards) {
   Families families;
   add_service(families, service);
-  if (card)
-    families.gauge("inkstone_model_info", "The model that is served.", 1,
-                   {{"model", card->name}, {"hash", card->hash}});
+  for (const ServedModel& model : models)
+    if (model.card)
+      families.gauge("inkstone_model_info", "A model that can be asked for.", 1,
+                     {{"model", model.name}, {"hash", model.card->hash}});
   for (const DeviceReading& each : cards) add_card(families, each);
   for (size_t i = 0; i < service.workers.size(); ++i) add_worker(families, service.workers[i], i);
   add_http(families, http);

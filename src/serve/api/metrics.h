@@ -11,7 +11,7 @@
 namespace inkstone::serve {
 
 // `card`: null before a worker is ready.
-std::string metrics_text(const ServiceFigures& service, const http::Figures& http, const ModelCard* card,
-                         const std::vector<DeviceReading>& cards);
+std::string metrics_text(const ServiceFigures& service, const http::Figures& http,
+                         const std::vector<ServedModel>& models, const std::vector<DeviceReading>& cards);
 
 }  // namespace inkstone::serve

@@ -17,10 +17,7 @@ JsonObject tensor_json(const char* name, const char* type) {
 }
 
 const ModelCard& known_model(ApiContext& context, const http::Request& request) {
-  const ModelCard& card = ready_model(context.service);
-  if (request.capture("model") != card.name)
-    refuse(404, "not_found", "there is no model \"" + shown(request.capture("model")) + "\"; there is " + card.name);
-  return card;
+  return asked_model(context, request.capture("model"));
 }
 
 void show_server(ApiContext&, const http::ExchangePtr& exchange) {

@@ -128,8 +128,7 @@ class ImageStream : public OrderListener {
 void generate(ApiContext& context, ImageLinks& links, const http::ExchangePtr& exchange) {
   const Fields fields = Fields::of_body(exchange->request(), Manner::kNullsAbsent);
   fields.check_names(openai_fields());
-  const ModelCard& card = ready_model(context.service);
-  OpenAiRequest asked = openai_request(exchange->request(), fields, card, limits_of(context, card));
+  OpenAiRequest asked = openai_request(exchange->request(), fields, context);
   const OrderState& order = submit(context.service, std::move(asked.order));
   if (asked.stream) {
     std::make_shared<ImageStream>(context.service, exchange, asked.partial_images)->start(order);
@@ -147,15 +146,13 @@ JsonObject model_json(const ModelCard& card) {
 }
 
 void list_models(ApiContext& context, const http::ExchangePtr& exchange) {
-  exchange->reply(
-      json_reply(200, JsonObject{{"object", "list"}, {"data", JsonArray{model_json(ready_model(context.service))}}}));
+  JsonArray data;
+  for (const ModelCard* card : ready_models(context.service)) data.push_back(model_json(*card));
+  exchange->reply(json_reply(200, JsonObject{{"object", "list"}, {"data", std::move(data)}}));
 }
 
 void show_openai_model(ApiContext& context, const http::ExchangePtr& exchange) {
-  const ModelCard& card = ready_model(context.service);
-  const std::string_view id = exchange->request().capture("id");
-  if (!is_served(id, card, limits_of(context, card))) refuse_model(id, card);
-  exchange->reply(json_reply(200, model_json(card)));
+  exchange->reply(json_reply(200, model_json(asked_model(context, exchange->request().capture("id")))));
 }
 
 }  // namespace

@@ -25,7 +25,8 @@ const std::vector<FieldName>& openai_names() {
 }
 
 const FieldInfo kOpenAiOwnFields[] = {
-    {"model", "string", "The served model's id, as GET /v1/models lists it.", "null"},
+    {"model", "string", "A model's id, as GET /v1/models lists it.", "null"},
+    adapters_field(),
     {"n", "integer", "number of images [1]", "2"},
     {"size", "string", "auto, or WIDTHxHEIGHT.", "\"512x512\""},
     {"quality", "string", "accepted; it has no effect", "\"high\""},
@@ -88,25 +89,17 @@ std::span<const FieldInfo> openai_fields() {
   return all;
 }
 
-bool is_served(std::string_view name, const ModelCard& card, const Limits& limits) {
-  return name == card.name || std::ranges::find(limits.model_aliases, name) != limits.model_aliases.end();
-}
-
-void refuse_model(std::string_view name, const ModelCard& card) {
-  refuse(404, "model_not_found",
-         "The model '" + shown(name) + "' does not exist here; there is '" + card.name +
-             "'. The operator can give it more names (--model-alias).",
-         "model");
-}
-
-OpenAiRequest openai_request(const http::Request& request, const Fields& fields, const ModelCard& card,
-                             const Limits& limits) {
+OpenAiRequest openai_request(const http::Request& request, const Fields& fields, const ApiContext& context) {
   OpenAiRequest result;
   result.order = order_from(request, "openai");
-  const std::string model = fields.text("model", kMaxWordBytes).value_or(card.name);
-  if (!is_served(model, card, limits)) refuse_model(model, card);
+  const std::string model = fields.text("model", kMaxWordBytes).value_or("");
+  const ModelCard& card = asked_model(context, model);
+  const Limits limits = limits_of(context, card);
+  result.order.model = card.name;
   const int count = static_cast<int>(fields.integer("n", 1, limits.max_images).value_or(1));
-  result.order.images = resolve_images(fields, openai_names(), read_openai_image(fields), card, limits, count);
+  ImageRequest image = read_openai_image(fields);
+  take_adapters(context.service, fields, image, result.order);
+  result.order.images = resolve_images(fields, openai_names(), image, card, limits, count);
   read_openai_format(fields, result.order);
   read_what_has_no_effect(fields);
   // OpenAI's own models of this name answer in base64 alone, and their clients read nothing else.

@@ -19,11 +19,6 @@ struct OpenAiRequest {
   bool stream = false;
   int partial_images = 0;
 };
-OpenAiRequest openai_request(const http::Request& request, const Fields& fields, const ModelCard& card,
-                             const Limits& limits);
-
-// By its name or an alias of the operator's.
-bool is_served(std::string_view name, const ModelCard& card, const Limits& limits);
-[[noreturn]] void refuse_model(std::string_view name, const ModelCard& card);  // 404
+OpenAiRequest openai_request(const http::Request& request, const Fields& fields, const ApiContext& context);
 
 }  // namespace inkstone::serve

@@ -1,12 +1,14 @@
-// GET /queue and GET /v1/info: the server's state, model and limits. No client, prompt or job is
-// named.
+// GET /queue, GET /v1/info and GET and POST /models: the server's state, models and limits. No
+// client, prompt or job is named.
 #include "base/json.h"
 #include "base/spelling.h"
+#include "base/utf8.h"
 #include "base/version.h"
 #include "diffusion/request_fields.h"
 #include "diffusion/scheduler.h"
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
+#include "serve/api/fields.h"
 #include "serve/api/jobs.h"
 #include "serve/api/limits.h"
 
@@ -26,9 +28,13 @@ JsonObject curve_json(const ShapeTimes& times) {
 
 JsonObject worker_json(const WorkerFigures& worker) {
   JsonArray curves, buckets, memory;
-  for (const ShapeTimes& times : worker.curves) curves.push_back(curve_json(times));
+  for (const auto& [variant, times] : worker.curves) {
+    curves.push_back(curve_json(times));
+    curves.back().as_object()["model"] = shown_variant(variant);
+  }
   for (const BucketFigures& bucket : worker.batcher.buckets)
-    buckets.push_back(JsonObject{{"width", bucket.bucket.width},
+    buckets.push_back(JsonObject{{"model", shown_variant(bucket.bucket.model)},
+                                 {"width", bucket.bucket.width},
                                  {"height", bucket.bucket.height},
                                  {"max_batch_rows", bucket.max_batch_rows},
                                  {"jobs", bucket.jobs},
@@ -70,8 +76,46 @@ void show_queue(ApiContext& context, const http::ExchangePtr& exchange) {
                                              {"workers", std::move(workers)}}));
 }
 
+JsonObject model_row(const ServedModel& model, bool is_default) {
+  JsonObject json{{"name", model.name}, {"default", is_default}};
+  json["state"] = model.card ? "ready" : model.fault.empty() ? "reading" : "unusable";
+  if (!model.card) return json;
+  const ModelTraits& traits = model.card->traits;
+  json["file"] = model.card->file;
+  json["hash"] = model.card->hash.empty() ? Json() : Json(model.card->hash);
+  json["parameters"] = model.card->parameters;
+  json["width"] = traits.width;
+  json["height"] = traits.height;
+  json["num_inference_steps"] = traits.steps;
+  json["guidance_scale"] = shortest(traits.guidance_scale);
+  return json;
+}
+
+JsonObject models_json(const ImageService& service) {
+  ready_model(service);
+  JsonArray models, adapters;
+  for (const ServedModel& model : service.models()) models.push_back(model_row(model, models.empty()));
+  const std::vector<AdapterName>* names = service.adapters();
+  for (const AdapterName& adapter : names ? *names : std::vector<AdapterName>{})
+    adapters.emplace_back(clean_utf8(adapter.name));
+  return {{"models", std::move(models)}, {"loras", std::move(adapters)}};
+}
+
+void show_models(ApiContext& context, const http::ExchangePtr& exchange) {
+  exchange->reply(json_reply(200, models_json(context.service)));
+}
+
+void rescan_models(ApiContext& context, const http::ExchangePtr& exchange) {
+  ready_model(context.service);
+  context.service.rescan([&context, exchange] { exchange->reply(json_reply(200, models_json(context.service))); });
+}
+
 void show_info(ApiContext& context, const http::ExchangePtr& exchange) {
-  const ModelCard& card = ready_model(context.service);
+  Fields query(JsonObject(), Manner::kStrict);
+  query.add_query(exchange->request());
+  const ModelCard& card = asked_model(context, query.text("model", kMaxWordBytes).value_or(""));
+  JsonArray names;
+  for (const ModelCard* one : ready_models(context.service)) names.emplace_back(one->name);
   const Limits limits = limits_of(context, card);
   const ModelTraits& traits = card.traits;
   JsonArray schedulers;
@@ -83,6 +127,7 @@ void show_info(ApiContext& context, const http::ExchangePtr& exchange) {
                                            {"hash", card.hash},
                                            {"parameters", card.parameters},
                                            {"tokens", card.tokens}}},
+                      {"models", std::move(names)},
                       {"defaults", JsonObject{{"width", traits.width},
                                               {"height", traits.height},
                                               {"num_inference_steps", traits.steps},
@@ -104,6 +149,12 @@ void show_info(ApiContext& context, const http::ExchangePtr& exchange) {
 void add_queue_routes(http::Router& router, ApiContext& context) {
   router.add({"GET", "/queue", handled(http::ErrorShape::kOwn, [&context](const http::ExchangePtr& exchange) {
                 show_queue(context, exchange);
+              })});
+  router.add({"GET", "/models", handled(http::ErrorShape::kOwn, [&context](const http::ExchangePtr& exchange) {
+                show_models(context, exchange);
+              })});
+  router.add({"POST", "/models", handled(http::ErrorShape::kOwn, [&context](const http::ExchangePtr& exchange) {
+                rescan_models(context, exchange);
               })});
   router.add({"GET", "/v1/info", handled(http::ErrorShape::kOwn, [&context](const http::ExchangePtr& exchange) {
                 show_info(context, exchange);

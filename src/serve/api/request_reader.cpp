@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "adapters/tags.h"
 #include "base/image_file.h"
+#include "base/json.h"
 #include "base/random.h"
 #include "base/utf8.h"
 #include "diffusion/request_fields.h"
@@ -110,6 +112,54 @@ ImageRequest read_request(const Fields& fields, std::span<const FieldName> names
   }
   if (!request.seed) request.seed = random_seed();
   return request;
+}
+
+FieldInfo adapters_field() {
+  return {"loras", "array",
+          "adapters by their names, as \"style\", \"style:0.8\" or \"style:TEXT:UNET\"; those of <lora:...> in the "
+          "prompt come after them",
+          "[]"};
+}
+
+void take_adapters(const ImageService& service, const Fields& fields, ImageRequest& request, Order& order) {
+  constexpr size_t kMost = 32;
+  const std::vector<AdapterName>* adapters = service.adapters();
+  const auto checked = [&](const char* field, const auto& read) {
+    try {
+      read();
+      for (const AdapterTag& tag : order.adapters) find_adapter(*adapters, tag.name, "the server's folder of adapters");
+    } catch (const UsageError& error) {
+      refuse(400, "invalid_value", error.what(), field);
+    }
+  };
+  std::vector<std::string> said;
+  if (const Json* value = fields.find("loras")) {
+    if (value->is_string()) said.emplace_back(value->as_string());
+    const JsonArray list = value->is_array() ? value->as_array() : JsonArray{};
+    if (std::ranges::any_of(list, [](const Json& one) { return !one.is_string(); }) ||
+        !(value->is_string() || value->is_array()))
+      fields.wrong("loras", "a list of texts, as [\"style:0.8\"]");
+    for (const Json& one : list) said.emplace_back(one.as_string());
+  }
+  if (!said.empty() && !adapters)
+    refuse(400, "invalid_value", "there are no adapters here: the operator names their folder with --lora-dir",
+           "loras");
+  if (!adapters) return;
+  checked("loras", [&] {
+    for (const std::string& text : said) {
+      const AdapterUse use = parse_adapter(text);
+      order.adapters.push_back({use.path, use.text, use.unet});
+    }
+  });
+  checked("prompt", [&] {
+    TaggedPrompt prompt = take_tags(request.prompt.value_or(""));
+    order.adapters.insert(order.adapters.end(), prompt.tags.begin(), prompt.tags.end());
+    if (!prompt.tags.empty()) request.prompt = std::move(prompt.text);
+  });
+  if (order.adapters.size() > kMost)
+    refuse(400, "invalid_value",
+           std::to_string(order.adapters.size()) + " adapters; at most " + std::to_string(kMost) + " are taken",
+           "loras");
 }
 
 void read_format(const Fields& fields, Order& order) {

@@ -26,6 +26,11 @@ std::vector<FieldInfo> api_table(std::span<const FieldName> names, std::span<con
 
 // A seed is drawn where none is said.
 ImageRequest read_request(const Fields& fields, std::span<const FieldName> names);
+// "loras", which APIs with our own fields take.
+FieldInfo adapters_field();
+// What the field says, and then the prompt's tags, which are taken out of it. Where there is no folder of adapters, tags
+// stay. Throws ApiFault for an adapter that is not there.
+void take_adapters(const ImageService& service, const Fields& fields, ImageRequest& request, Order& order);
 void read_format(const Fields& fields, Order& order);  // "output_format"
 // Resolves it, for `count` images whose seeds follow one another. Throws ApiFault 400.
 std::vector<RequestPtr> resolve_images(const Fields& fields, std::span<const FieldName> names,

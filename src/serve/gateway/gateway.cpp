@@ -77,6 +77,7 @@ ServiceFigures Gateway::Impl::figures() {
   figures.rows_per_step = tally.rows_per_step;
   figures.encode_seconds = tally.encode_seconds;
   figures.decode_seconds = tally.decode_seconds;
+  figures.switch_seconds = tally.switch_seconds;
   figures.total_seconds = tally.total_seconds;
   figures.broker = broker.stats(time);
   return figures;
@@ -122,7 +123,22 @@ bool Gateway::cut_short(const OrderState& order) {
   return entry && impl_->guarded([&] { return impl_->cut_short(*entry); });
 }
 
-const ModelCard* Gateway::model() const { return impl_->card ? &*impl_->card : nullptr; }
+const std::vector<ServedModel>& Gateway::models() const {
+  static const std::vector<ServedModel> kNone;
+  return impl_->models.standard() ? impl_->models.models() : kNone;
+}
+
+const std::vector<AdapterName>* Gateway::adapters() const {
+  return impl_->settings.folders.adapters.empty() ? nullptr : &impl_->models.adapters();
+}
+
+void Gateway::rescan(std::function<void()> done) {
+  impl_->models.rescan([this, done = std::move(done)] {
+    impl_->pump_later();
+    done();
+  });
+}
+
 ServiceFigures Gateway::figures() const { return impl_->figures(); }
 double Gateway::now() const { return impl_->now(); }
 
@@ -137,6 +153,7 @@ void Gateway::drain(std::function<void()> drained) {
 
 void Gateway::replace_workers() {
   impl_->takes_new_model = true;
+  rescan([] {});
   impl_->to_replace.clear();
   for (const auto& slot : impl_->slots) impl_->to_replace.push_back(slot.get());
 }

@@ -30,7 +30,9 @@ class Gateway : public ImageService {
   void unwatch(const OrderState& order, OrderWatcher& watcher) override;
   bool cancel(const OrderState& order) override;
   bool cut_short(const OrderState& order) override;
-  const ModelCard* model() const override;
+  const std::vector<ServedModel>& models() const override;
+  const std::vector<AdapterName>* adapters() const override;
+  void rescan(std::function<void()> done) override;
   ServiceFigures figures() const override;
   double now() const override;
 

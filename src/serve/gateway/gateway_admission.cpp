@@ -53,7 +53,9 @@ double Gateway::Impl::seconds_to_room() const {
 Rejection Gateway::Impl::refusal(const Order& order) {
   const int images = static_cast<int>(order.images.size());
   if (draining || stopped) return {"draining", "this server is shutting down: try another", "", 5};
-  if (!card) return {"not_ready", "the model is being loaded: try again in a moment", "", 5};
+  if (!models.standard()) return {"not_ready", "the model is being loaded: try again in a moment", "", 5};
+  const ServedModel* model = models.find(order.model);
+  if (!model || !model->card) return {"invalid", "there is no model \"" + order.model + "\" here", "model"};
   if (images < 1 || images > settings.max_images)
     return {"invalid", text_of({images, " images: from 1 to ", settings.max_images, " in one order"}), "n"};
   if (order.deadline && *order.deadline <= 0) return {"deadline", "the deadline has passed already", "deadline"};
@@ -74,25 +76,30 @@ SubmitResult Gateway::Impl::refuse(Rejection rejection) {
   return {nullptr, false, std::move(rejection)};
 }
 
-BatchJob Gateway::Impl::batch_job(const ResolvedRequest& request, Priority priority, std::optional<double> deadline) {
-  BatchJob job;
-  job.id = next_job++;
-  job.bucket = {card->name, request.width, request.height};
-  job.rows = request.cfg_copies();
-  job.calls_left = request.evaluations();
-  job.priority = priority;
-  job.arrival = now();
-  if (deadline) job.deadline = now() + *deadline;
+ServedJob Gateway::Impl::served_job(const RequestPtr& request, const VariantPtr& variant) {
+  ServedJob job;
+  job.request = request;
+  job.variant = variant;
+  job.batch.id = next_job++;
+  job.batch.bucket = {variant->key, request->width, request->height};
+  job.batch.rows = request->cfg_copies();
+  job.batch.calls_left = request->evaluations();
+  job.batch.arrival = now();
   return job;
 }
 
 std::vector<ServedJob> Gateway::Impl::jobs_of(const Order& order) {
   std::vector<ServedJob> made;
+  const auto variant = std::make_shared<const Variant>(models.variant_of(*models.find(order.model), order.adapters));
+  latest = variant;
   for (const RequestPtr& request : order.images) {
-    made.push_back({batch_job(*request, order.priority, order.deadline), request});
-    made.back().image = made.size() - 1;
-    made.back().batch.client = order.client;
-    made.back().batch.follows = made.size() > 1;
+    made.push_back(served_job(request, variant));
+    ServedJob& job = made.back();
+    job.image = made.size() - 1;
+    job.batch.client = order.client;
+    job.batch.priority = order.priority;
+    if (order.deadline) job.batch.deadline = now() + *order.deadline;
+    job.batch.follows = made.size() > 1;
   }
   return made;
 }
@@ -106,14 +113,12 @@ WorkerSlot* Gateway::Impl::best_slot(BatchJob& job, Admission* admission) {
   WorkerSlot* best = nullptr;
   for (const auto& slot : slots) {
     if (!slot->accepts()) continue;
-    job.bucket.model = slot->hello()->model.name;
     const Admission found = slot->consider(job);
     const bool better = found.accepted() ? !best || found.end < admission->end : !best;
     if (!better) continue;
     *admission = found;
     best = found.accepted() ? slot.get() : nullptr;
   }
-  if (best) job.bucket.model = best->hello()->model.name;
   return best;
 }
 
@@ -154,7 +159,12 @@ SubmitResult Gateway::Impl::place(Order order) {
     return refuse({"conflict", "this idempotency key was used for another request: use a new one", "idempotency_key"});
   }
   if (Rejection rejection = refusal(order); !rejection.code.empty()) return refuse(std::move(rejection));
-  std::vector<ServedJob> made = jobs_of(order);
+  std::vector<ServedJob> made;
+  try {
+    made = jobs_of(order);
+  } catch (const UsageError& error) {  // an adapter that is not there
+    return refuse({"invalid", error.what(), "loras"});
+  }
   if (Rejection rejection = admit(made); !rejection.code.empty()) return refuse(std::move(rejection));
   OrderEntry& entry = store.add(std::move(order), now());
   if (made.front().slot) entry.end = std::ranges::max(made, {}, &ServedJob::end).end;
@@ -173,6 +183,7 @@ SubmitResult Gateway::Impl::place(Order order) {
             {"job", entry.state.id},
             {"client", submitted.client},
             {"api", submitted.api},
+            {"model", shown_variant(jobs.at(entry.jobs.front()).variant->key)},
             {"images", submitted.images.size()},
             {"prompt", settings.log_prompts ? submitted.images[0]->prompt : "-"}});
   foreseen = 0;

@@ -12,25 +12,31 @@
 #include <string>
 #include <vector>
 
+#include "diffusion/parameters.h"
 #include "serve/gateway/canary.h"
 #include "serve/gateway/curve_store.h"
 #include "serve/gateway/gateway.h"
 #include "serve/gateway/image_encoder.h"
+#include "serve/gateway/model_list.h"
 #include "serve/gateway/order_store.h"
 #include "serve/gateway/tally.h"
 #include "serve/gateway/worker_slot.h"
 
 namespace inkstone::serve {
 
+using VariantPtr = std::shared_ptr<const Variant>;
+
 struct ServedJob {  // an image that has not ended
   BatchJob batch;
   RequestPtr request;
+  VariantPtr variant{};
   OrderEntry* order = nullptr;  // null: the canary's
   size_t image = 0;             // of the order
   // Null: it waits in the broker, or for its encoding.
   WorkerSlot* slot = nullptr;
-  int lease = 0;          // the broker's number of this attempt
-  bool encoding = false;  // its file is being made
+  AdapterTexts adapters{};  // as its worker says
+  int lease = 0;            // the broker's number of this attempt
+  bool encoding = false;    // its file is being made
   // Of workers that ran nothing else just then.
   int deaths_alone = 0;
   bool cut = false;
@@ -40,7 +46,7 @@ struct ServedJob {  // an image that has not ended
   Failure failure{};
 };
 
-// methods: 60 allowed: the fleet of machines replaces it by a dispatcher without threads
+// methods: 63 allowed: the fleet of machines replaces it by a dispatcher without threads
 struct Gateway::Impl final : WorkerEvents {
   Impl(boost::asio::io_context& events, ServeSettings settings, WorkerProgram program);
   ~Impl() override;
@@ -62,7 +68,7 @@ struct Gateway::Impl final : WorkerEvents {
   Rejection refusal(const Order& order);
   SubmitResult refuse(Rejection rejection);
   std::vector<ServedJob> jobs_of(const Order& order);
-  BatchJob batch_job(const ResolvedRequest& request, Priority priority, std::optional<double> deadline);
+  ServedJob served_job(const RequestPtr& request, const VariantPtr& variant);
   Rejection admit(std::vector<ServedJob>& jobs);
   double seconds_to_room() const;
   bool any_accepts() const;
@@ -70,10 +76,13 @@ struct Gateway::Impl final : WorkerEvents {
 
   // gateway_jobs.cpp: the life of a job
   const ResolvedRequest& request_of(JobId job) const override { return *jobs.at(job).request; }
-  std::vector<ShapeTimes> greet(const Hello& hello) const override;
+  const Variant& variant_of(JobId job) const override { return *jobs.at(job).variant; }
+  std::string greet(const Hello& hello) override;
+  std::vector<ShapeTimes> times_of(const std::string& variant, const Hello& hello) const override;
+  void switched(const std::string& variant, double seconds) override;
   bool wants_preview(JobId job) override;
   bool room_for_image() const override;
-  void joined(WorkerSlot& slot) override;
+  void joined() override;
   void begun(JobId job) override;
   int started(JobId job, const Started& report) override;
   void step_done(const std::vector<JobId>& stepped, double seconds) override;
@@ -134,7 +143,8 @@ struct Gateway::Impl final : WorkerEvents {
   CurveStore curves{settings.curve_folder};
   Tally tally;
   Canary canary{settings};
-  std::optional<ModelCard> card;
+  ModelList models;
+  VariantPtr latest;  // that an image was asked for of; the canary takes it
   std::map<JobId, ServedJob> jobs;
   JobId next_job = 1;
   std::unique_ptr<ImageEncoder> encoder;
@@ -142,7 +152,7 @@ struct Gateway::Impl final : WorkerEvents {
   // Orders and images that watchers are to be told of.
   std::deque<std::pair<std::string, size_t>> news;
   bool telling = false, pump_scheduled = false, stopped = false, draining = false;
-  bool takes_new_model = false;
+  bool takes_new_model = false, was_ready = false;
   // What is known of jobs may not fit together.
   bool is_shaken = false;
   std::function<void()> on_ready, on_drained;

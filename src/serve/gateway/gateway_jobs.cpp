@@ -46,15 +46,30 @@ bool Gateway::Impl::wants_preview(JobId id) {
 bool Gateway::Impl::room_for_image() const { return encoder->waiting() < kMaxEncodings; }
 
 // Another model is taken only after the operator asked for new workers.
-std::vector<ShapeTimes> Gateway::Impl::greet(const Hello& hello) const {
-  INKSTONE_CHECK(!card || takes_new_model || hello.model.fingerprint == card->fingerprint,
+std::string Gateway::Impl::greet(const Hello& hello) {
+  const ServedModel* standard = models.standard();
+  const bool other = standard && standard->card && hello.model.fingerprint != standard->card->fingerprint;
+  INKSTONE_CHECK(!other || takes_new_model || !hello.model_file.path.empty(),
                  "the model's files have changed since the server started: SIGHUP makes it take them");
-  return curves.known(hello);
+  models.greeted(hello);
+  return models.variant_of(*models.standard(), {}).key;
 }
 
-void Gateway::Impl::joined(WorkerSlot& slot) {
-  const bool first = !card;
-  card = slot.hello()->model;
+std::vector<ShapeTimes> Gateway::Impl::times_of(const std::string& variant, const Hello& hello) const {
+  const ServedModel* model = models.find(model_of_variant(variant));
+  if (!model || !model->card) return hello.times;
+  std::vector<ShapeTimes> known = curves.known(hello, *model->card);
+  return known.empty() ? model->times : known;
+}
+
+void Gateway::Impl::switched(const std::string& variant, double seconds) {
+  observe(tally.switch_seconds, seconds);
+  log_line(LogLevel::kInfo, "model_loaded", {{"model", shown_variant(variant)}, {"seconds", seconds}});
+}
+
+void Gateway::Impl::joined() {
+  const bool first = !was_ready;
+  was_ready = true;
   if (!replaced && to_replace.empty()) takes_new_model = false;
   if (canary.away_since >= 0) canary.passed = now();
   canary.away_since = -1;
@@ -77,6 +92,7 @@ void Gateway::Impl::begun(JobId id) {
 int Gateway::Impl::started(JobId id, const Started& report) {
   ServedJob& job = jobs.at(id);
   job.batch.rows = report.rows;
+  job.adapters = {report.adapter_tags, report.adapter_hashes, report.embedding_hashes};
   job.batch.calls_left = job.cut ? std::min(job.batch.calls_left, report.calls) : report.calls;
   if (ImageState* image = image_of(job)) {
     image->stage = Stage::kDenoise;
@@ -136,7 +152,7 @@ void Gateway::Impl::finished(Finished report) {
   if (report.image.width != job.request->width || report.image.height != job.request->height)
     return failed({report.job, "internal", "an image of another size came out"});
   const OrderEntry* order = job.order;
-  std::string parameters = parameters_text(*job.request, card->name, {card->adapter_tags, card->adapter_hashes});
+  std::string parameters = parameters_text(*job.request, model_of_variant(job.variant->key), job.adapters);
   if (ImageState* image = image_of(job)) {
     image->stage = Stage::kDecode;
     image->times.vae = report.seconds;
@@ -167,7 +183,8 @@ void Gateway::Impl::encoded(EncodedImage encoded) {
 void Gateway::Impl::failed(const JobFault& fault) {
   ServedJob& job = jobs.at(fault.job);
   job.slot = nullptr;  // which has let go of it
-  end_job(fault.job, End::kFailed, {fault.code, fault.message, fault.code == "out_of_memory"});
+  end_job(fault.job, End::kFailed,
+          {fault.code, fault.message, fault.code == "out_of_memory" || fault.code == "model_changed"});
 }
 
 // Those that the worker ran when it died are tried again without company; the others had no part in
@@ -226,6 +243,7 @@ void Gateway::Impl::settle(ServedJob& job, End end) {
     canary.job.reset();
     canary.cost = time - canary.submitted;
     if (end != End::kDone) canary.small = !canary.small;
+    if (end != End::kDone) latest.reset();
     return;
   }
   ImageState& image = *image_of(job);

@@ -28,6 +28,19 @@ struct Told {  // whatever it was that was told
   }
 };
 
+// Those of models alone: with adapters an image takes about the same time.
+void keep_curves_of(const WorkerSlot& slot, const ModelList& models, CurveStore& curves) {
+  const std::vector<VariantTimes> known = slot.figures().curves;
+  for (const ServedModel& model : models.models()) {
+    if (!model.card) continue;
+    const std::string key = models.variant_of(model, {}).key;
+    std::vector<ShapeTimes> times;
+    for (const VariantTimes& one : known)
+      if (one.variant == key) times.push_back(one.times);
+    curves.keep(*slot.hello(), *model.card, std::move(times));
+  }
+}
+
 BrokerSettings broker_settings() {
   BrokerSettings settings;
   // Whoever leases is this process, which ends with the broker.
@@ -43,12 +56,13 @@ Gateway::Impl::Impl(boost::asio::io_context& loop, ServeSettings wanted, WorkerP
       settings(std::move(wanted)),
       broker(broker_settings()),
       store(settings.kept_seconds, settings.max_kept_bytes),
+      models(loop, settings.folders),
       timer(loop) {
   encoder = std::make_unique<ImageEncoder>(events, kEncoders,
                                            [this](EncodedImage image) { enter([&] { encoded(std::move(image)); }); });
   for (const std::string& device : settings.devices)
     for (int i = 0; i < settings.workers; i++)
-      slots.push_back(std::make_unique<WorkerSlot>(events, *this, settings, device, program(device)));
+      slots.push_back(std::make_unique<WorkerSlot>(events, *this, models, settings, device, program(device)));
   canary.away_since = 0;
   next_tick(std::chrono::milliseconds(0));  // which starts the workers
 }
@@ -102,7 +116,6 @@ void Gateway::Impl::assign_queued() {
       if (job.slot) break;
       if (!slot->accepts()) continue;
       job.slot = slot.get();
-      job.batch.bucket.model = slot->hello()->model.name;
     }
     job.slot->take(job.batch);
   }
@@ -119,7 +132,6 @@ void Gateway::Impl::rebalance() {
     ServedJob& job = jobs.at(*busiest->spare());
     busiest->withdraw(job.batch.id);
     job.slot = idle.get();
-    job.batch.bucket.model = idle->hello()->model.name;
     idle->take(job.batch);
     idle->pump();
   }
@@ -191,7 +203,7 @@ void Gateway::Impl::pass_tick() {
 void Gateway::Impl::keep_curves() {
   curves_kept = now();
   for (const auto& slot : slots)
-    if (slot->ready()) curves.keep(*slot->hello(), slot->figures().curves);
+    if (slot->ready()) keep_curves_of(*slot, models, curves);
 }
 
 // What has its pixels yet to come is late for good; what is being decoded ends. Where no worker is
@@ -243,15 +255,20 @@ void Gateway::Impl::replace_next(double time) {
 
 void Gateway::Impl::keep_canary(double time) {
   if (!canary.due(time) || !any_accepts()) return;
-  ServedJob job;
+  const ServedModel* model = latest ? models.find(model_of_variant(latest->key)) : nullptr;
+  if (!model || !model->card) model = models.standard();
+  if (!model || !model->card) return;
+  if (!latest || model_of_variant(latest->key) != model->name || latest->model != model->file)
+    latest = std::make_shared<const Variant>(models.variant_of(*model, {}));
   ImageRequest request;
   request.prompt = "";
   request.steps = 1;
   request.guidance_scale = 1;
   request.scheduler = "euler";
-  if (canary.small) request.width = request.height = card->traits.size_multiple;
-  job.request = std::make_shared<const ResolvedRequest>(resolve(request, card->traits, card->limits));
-  job.batch = batch_job(*job.request, Priority::kHigh, {});
+  if (canary.small) request.width = request.height = model->card->traits.size_multiple;
+  ServedJob job = served_job(
+      std::make_shared<const ResolvedRequest>(resolve(request, model->card->traits, model->card->limits)), latest);
+  job.batch.priority = Priority::kHigh;
   Admission admission;
   job.slot = best_slot(job.batch, &admission);
   canary.submitted = time;

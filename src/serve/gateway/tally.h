@@ -29,6 +29,7 @@ struct Tally {
   Histogram rows_per_step = histogram({1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64});
   Histogram encode_seconds = histogram({0.005, 0.01, 0.05, 0.1, 0.5, 1, 5});
   Histogram decode_seconds = histogram({0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30});
+  Histogram switch_seconds = histogram({0.1, 0.5, 1, 2, 5, 10, 30});
   Histogram total_seconds = histogram({0.1, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1200});
 };
 

@@ -29,17 +29,30 @@ void check_traits(const ModelTraits& traits) {
   scheduler_config(traits);
 }
 
-}  // namespace
-
-void check(const Hello& hello) {
-  check_traits(hello.model.traits);
-  const RequestLimits& limits = hello.model.limits;
+void check_card(const ModelCard& card) {
+  check_traits(card.traits);
+  const RequestLimits& limits = card.limits;
   check_side("longest side", limits.max_side);
   INKSTONE_CHECK(limits.max_pixels >= 1 && limits.max_steps >= 1, "a worker that takes ", limits.max_pixels,
                  " pixels and ", limits.max_steps, " steps");
+}
+
+void check_times(const std::vector<ShapeTimes>& all) {
+  INKSTONE_CHECK(!all.empty(), "a worker that knows no times");
+  for (const ShapeTimes& times : all) check(times);
+}
+
+}  // namespace
+
+void check(const Hello& hello) {
+  check_card(hello.model);
   INKSTONE_CHECK(hello.max_jobs >= 1 && hello.max_jobs <= kMaxRows, "a worker of ", hello.max_jobs, " jobs");
-  INKSTONE_CHECK(!hello.times.empty(), "a worker that knows no times");
-  for (const ShapeTimes& times : hello.times) check(times);
+  check_times(hello.times);
+}
+
+void check(const Described& described) {
+  check_card(described.card.value());
+  check_times(described.times);
 }
 
 void check(const ShapeTimes& times) {

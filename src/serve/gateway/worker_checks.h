@@ -7,6 +7,7 @@ namespace inkstone::serve {
 
 // They throw Error with the number that cannot be.
 void check(const Hello& hello);
+void check(const Described& described);  // one with a card
 void check(const ShapeTimes& times);
 
 // Of pixels, that the answer to this command, for images of this size, may bring.

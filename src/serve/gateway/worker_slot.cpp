@@ -16,10 +16,11 @@ constexpr double kMinPause = 0.2, kMaxPause = 30, kGoodLife = 60;
 
 }  // namespace
 
-WorkerSlot::WorkerSlot(boost::asio::io_context& events, WorkerEvents& worker_events, const ServeSettings& settings,
-                       std::string device, std::vector<std::string> program)
+WorkerSlot::WorkerSlot(boost::asio::io_context& events, WorkerEvents& worker_events, ModelList& models,
+                       const ServeSettings& settings, std::string device, std::vector<std::string> program)
     : events_(events),
       worker_events_(worker_events),
+      models_(models),
       settings_(settings),
       device_(std::move(device)),
       program_(std::move(program)) {}
@@ -95,6 +96,8 @@ void WorkerSlot::die(const std::string& why, const char* how, bool death) {
   fall(how);
   log_line(death ? LogLevel::kError : LogLevel::kInfo, "worker_lost",
            {{"worker", pid}, {"device", device_}, {"reason", why}, {"state", how}});
+  if (running && running->describes && death)
+    models_.not_described(*running->describes, "the worker that read it was lost: " + why);
   std::vector<WorkerEvents::Lost> lost;
   for (const auto& [id, job] : jobs) {
     const bool blamed = death && running && std::ranges::count(running->decision.jobs, id) > 0;
@@ -154,21 +157,34 @@ void WorkerSlot::exited(std::string_view why) noexcept {
 void WorkerSlot::welcome(Hello hello) {
   INKSTONE_CHECK(state_ == State::kStarting, "it said Hello twice");
   check(hello);
+  first_variant_ = worker_events_.greet(hello);
   hello_ = std::move(hello);
-  if (std::vector<ShapeTimes> known = worker_events_.greet(*hello_); !known.empty()) hello_->times = std::move(known);
   batcher_ = Batcher(batcher_settings());
   seen_.clear();
-  for (const ShapeTimes& times : hello_->times) add_bucket(times, false);
+  times_.clear();
+  for (const ShapeTimes& times : learn_times(first_variant_))
+    add_bucket({first_variant_, times.width, times.height}, times, false);
   state_ = State::kReady;
   failed_starts_ = 0;
   how_ = "ready";
   ready_since_ = worker_events_.now();
   log_line(LogLevel::kInfo, "worker_ready", {{"worker", process_->pid()}, {"device", device_}});
-  worker_events_.joined(*this);
+  worker_events_.joined();
 }
 
-void WorkerSlot::add_bucket(const ShapeTimes& times, bool passing) {
-  const SizeBucket bucket{hello_->model.name, times.width, times.height};
+// Those of variants that have no jobs are forgotten where there are many.
+const std::vector<ShapeTimes>& WorkerSlot::learn_times(const std::string& variant) {
+  constexpr size_t kKept = 64;
+  if (const auto known = times_.find(variant); known != times_.end()) return known->second;
+  if (times_.size() >= kKept)
+    std::erase_if(times_, [&](const auto& known) {
+      const auto is_its = [&](const auto& job) { return job.second.bucket.model == known.first; };
+      return known.first != first_variant_ && std::ranges::none_of(jobs_, is_its);
+    });
+  return times_[variant] = worker_events_.times_of(variant, *hello_);
+}
+
+void WorkerSlot::add_bucket(const SizeBucket& bucket, const ShapeTimes& times, bool passing) {
   if (batcher_.has_bucket(bucket)) return;
   const int room = std::max(2, 2 * std::min(hello_->max_jobs, settings_.max_batch));
   StepTimes known(times.steps, times.encode_seconds, times.decode_seconds, times.estimated);
@@ -180,19 +196,30 @@ void WorkerSlot::add_bucket(const ShapeTimes& times, bool passing) {
 void WorkerSlot::ensure_bucket(const SizeBucket& bucket) {
   if (batcher_.has_bucket(bucket)) return;
   const auto pixels = [](const auto& shape) { return static_cast<double>(shape.width) * shape.height; };
+  const std::vector<ShapeTimes>& all = learn_times(bucket.model);
   const ShapeTimes& near = *std::ranges::min_element(
-      hello_->times, {}, [&](const ShapeTimes& times) { return std::abs(std::log(pixels(times) / pixels(bucket))); });
+      all, {}, [&](const ShapeTimes& times) { return std::abs(std::log(pixels(times) / pixels(bucket))); });
   const double scale = pixels(bucket) / pixels(near);
-  const StepTimes& known = batcher_.times({bucket.model, near.width, near.height});
-  ShapeTimes times{bucket.width,  bucket.height, known.curve(), known.encode_seconds(), known.decode_seconds() * scale,
+  const ShapeTimes known = times_now(bucket.model, near);
+  ShapeTimes times{bucket.width,  bucket.height, known.steps, known.encode_seconds, known.decode_seconds * scale,
                    near.estimated};
   for (BatchTime& time : times.steps) time.seconds *= scale;
-  add_bucket(times, true);
+  add_bucket(bucket, times, true);
+}
+
+// Of a size that was known at the variant's first job, as learnt since.
+ShapeTimes WorkerSlot::times_now(const std::string& variant, const ShapeTimes& then) const {
+  const SizeBucket bucket{variant, then.width, then.height};
+  if (!batcher_.has_bucket(bucket)) return then;
+  const StepTimes& known = batcher_.times(bucket);
+  return {then.width, then.height, known.curve(), known.encode_seconds(), known.decode_seconds(), known.estimated()};
 }
 
 Admission WorkerSlot::consider(const BatchJob& job) {
   ensure_bucket(job.bucket);
-  return batcher_.consider(job, worker_events_.now());
+  Admission admission = batcher_.consider(job, worker_events_.now());
+  admission.end += batcher_.switch_seconds(job.bucket.model);  // so a worker that has the model is asked first
+  return admission;
 }
 
 void WorkerSlot::take(const BatchJob& job) {
@@ -234,14 +261,8 @@ WorkerFigures WorkerSlot::figures() const {
   figures.precision = hello_->precision;
   figures.memory = hello_->memory;
   figures.device_figures = hello_->figures;
-  figures.curves = hello_->times;
-  for (ShapeTimes& times : figures.curves) {
-    const SizeBucket bucket{hello_->model.name, times.width, times.height};
-    if (!batcher_.has_bucket(bucket)) continue;
-    const StepTimes& known = batcher_.times(bucket);
-    times = {times.width,      times.height, known.curve(), known.encode_seconds(), known.decode_seconds(),
-             known.estimated()};
-  }
+  for (const auto& [variant, all] : times_)
+    for (const ShapeTimes& times : all) figures.curves.push_back({variant, times_now(variant, times)});
   return figures;
 }
 

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "serve/gateway/model_list.h"
 #include "serve/gateway/worker_process.h"
 #include "serve/jobs/image_service.h"
 #include "serve/jobs/settings.h"
@@ -23,21 +24,23 @@ inline constexpr double kWorkerStartSeconds = 600;
 
 inline constexpr int kMaxFailedStarts = 3;
 
-class WorkerSlot;
-
 // What a slot asks of the gateway and tells it.
 class WorkerEvents {
  public:
   virtual ~WorkerEvents() = default;
   virtual double now() const = 0;
   virtual const ResolvedRequest& request_of(JobId job) const = 0;
-  // Throws Error where its model is not the one that is served. Gives its times from earlier runs;
-  // empty: nothing is known.
-  virtual std::vector<ShapeTimes> greet(const Hello& hello) const = 0;
+  virtual const Variant& variant_of(JobId job) const = 0;
+  // Throws Error where the model that it was started with is not the one that is served. Gives that
+  // one's key.
+  virtual std::string greet(const Hello& hello) = 0;
+  // How long images take with a variant, from earlier runs or as estimated; at least one size.
+  virtual std::vector<ShapeTimes> times_of(const std::string& variant, const Hello& hello) const = 0;
+  virtual void switched(const std::string& variant, double seconds) = 0;  // it was brought into memory
   virtual bool wants_preview(JobId job) = 0;
   virtual bool room_for_image() const = 0;
 
-  virtual void joined(WorkerSlot& slot) = 0;  // its worker is ready
+  virtual void joined() = 0;  // its worker is ready
   // Its worker has been told of it.
   virtual void begun(JobId job) = 0;
   // The steps that it is to make.
@@ -63,11 +66,12 @@ class WorkerEvents {
   virtual void shaken() noexcept = 0;
 };
 
-// methods: 44 allowed: the same dispatcher takes its commands and its watchdog
+// methods: 48 allowed: the same dispatcher takes its commands and its watchdog
 class WorkerSlot final : public WorkerListener {
  public:
-  WorkerSlot(boost::asio::io_context& events, WorkerEvents& worker_events, const ServeSettings& settings,
-             std::string device, std::vector<std::string> program);
+  // All of these outlive it.
+  WorkerSlot(boost::asio::io_context& events, WorkerEvents& worker_events, ModelList& models,
+             const ServeSettings& settings, std::string device, std::vector<std::string> program);
 
   // Several times a second: hung and dead workers, the next start.
   void tick(double now) noexcept;
@@ -111,9 +115,10 @@ class WorkerSlot final : public WorkerListener {
     bool begun = false;
   };
   struct Running {
-    Decision decision;
-    SizeBucket bucket;
-    double since = 0, limit = 0;  // clock
+    Decision decision{};
+    SizeBucket bucket{};
+    double since = 0, limit = 0;              // clock
+    std::optional<ModelFile> describes = {};  // in place of a decision
   };
 
   void reported(WorkerReport report) override;
@@ -130,16 +135,21 @@ class WorkerSlot final : public WorkerListener {
   void on_misfit(const Decision& decision);
   void on_finish(Finished report, double seconds);
   void on_failure(const Decision& decision, const JobFault& fault);
+  bool read_a_model();
+  bool learn_loaded(const Running& run, const WorkerReport& report);
   void give(Decision decision);
   WorkerCommand command_for(const Decision& decision);
   void tell_drops();
   void ensure_bucket(const SizeBucket& bucket);
-  void add_bucket(const ShapeTimes& times, bool passing);
+  void add_bucket(const SizeBucket& bucket, const ShapeTimes& times, bool passing);
+  const std::vector<ShapeTimes>& learn_times(const std::string& variant);
+  ShapeTimes times_now(const std::string& variant, const ShapeTimes& then) const;
   double limit_for(const Decision& decision, const SizeBucket& bucket) const;
   BatcherSettings batcher_settings() const;
 
   boost::asio::io_context& events_;
   WorkerEvents& worker_events_;
+  ModelList& models_;
   const ServeSettings& settings_;
   std::string device_;
   std::vector<std::string> program_;
@@ -150,6 +160,8 @@ class WorkerSlot final : public WorkerListener {
   std::optional<Hello> hello_;
   Batcher batcher_;
   std::map<JobId, Held> jobs_;
+  std::string first_variant_;                             // of the model that the worker was started with
+  std::map<std::string, std::vector<ShapeTimes>> times_;  // by variant, as they were at its first job
   // Shapes and commands whose time has been seen.
   std::set<std::pair<SizeBucket, Decision::Kind>> seen_;
   std::optional<Running> running_;

@@ -10,10 +10,12 @@ namespace {
 
 // More for a shape's first run: programs are compiled then.
 constexpr double kFirstRunSeconds = 120;
+constexpr double kReadingSeconds = 120;  // a model's headers
 
 using Kind = Decision::Kind;
 
 bool answers(const WorkerReport& report, const Decision& decision) {
+  if (decision.jobs.empty()) return std::holds_alternative<Described>(report);
   const JobId job = decision.jobs.front();
   if (const auto* started = std::get_if<Started>(&report)) return decision.kind == Kind::kEncode && started->job == job;
   if (const auto* finished = std::get_if<Finished>(&report))
@@ -31,12 +33,23 @@ double seconds_in(const WorkerReport& report) {
   return 0;
 }
 
+const LoadedVariants* loaded_in(const WorkerReport& report) {
+  const auto of = [](const auto& told) -> const LoadedVariants* {
+    if constexpr (requires { told.loaded; })
+      return told.loaded ? &*told.loaded : nullptr;
+    else
+      return nullptr;
+  };
+  return std::visit(of, report);
+}
+
 }  // namespace
 
 void WorkerSlot::pump() {
   if (state_ != State::kReady || running_) return;
   try {
     if (!held_) {
+      if (read_a_model()) return;
       const Decision& decision = batcher_.next(worker_events_.now());
       if (decision.kind == Kind::kNothing) return tell_drops();
       held_ = decision;
@@ -51,6 +64,15 @@ void WorkerSlot::pump() {
   }
 }
 
+// Between two commands, so that it keeps nobody waiting for long.
+bool WorkerSlot::read_a_model() {
+  const ServedModel* model = retiring_ ? nullptr : models_.next_unread();
+  if (!model) return false;
+  running_ = Running{.since = worker_events_.now(), .limit = kReadingSeconds, .describes = model->file};
+  process_->send(DescribeCommand{model->file}, 0);
+  return true;
+}
+
 void WorkerSlot::give(Decision decision) {
   tell_drops();
   const SizeBucket bucket = jobs_.at(decision.jobs.front()).bucket;
@@ -62,13 +84,14 @@ void WorkerSlot::give(Decision decision) {
   const double limit = limit_for(decision, bucket);
   const WorkerCommand command = command_for(decision);
   const size_t max_pixels = max_pixel_bytes(command, bucket.width, bucket.height);
-  running_ = Running{std::move(decision), bucket, worker_events_.now(), limit};
+  running_ = Running{std::move(decision), bucket, worker_events_.now(), limit, {}};
   process_->send(command, max_pixels);
 }
 
 WorkerCommand WorkerSlot::command_for(const Decision& decision) {
   const JobId job = decision.jobs.front();
-  if (decision.kind == Kind::kEncode) return StartCommand{job, worker_events_.request_of(job).said()};
+  if (decision.kind == Kind::kEncode)
+    return StartCommand{job, worker_events_.request_of(job).said(), worker_events_.variant_of(job)};
   if (decision.kind == Kind::kDecode) return FinishCommand{job};
   StepCommand command{decision.jobs, {}};
   for (const JobId id : decision.jobs)
@@ -78,7 +101,8 @@ WorkerCommand WorkerSlot::command_for(const Decision& decision) {
 
 double WorkerSlot::limit_for(const Decision& decision, const SizeBucket& bucket) const {
   const double limit = std::max(settings_.watchdog_min, settings_.watchdog_factor * decision.seconds);
-  return seen_.contains({bucket, decision.kind}) ? limit : limit + kFirstRunSeconds;
+  const bool known = seen_.contains({bucket, decision.kind}) && batcher_.is_loaded(bucket.model);
+  return known ? limit : limit + kFirstRunSeconds;
 }
 
 void WorkerSlot::tell_drops() {
@@ -98,7 +122,12 @@ void WorkerSlot::cut_short(JobId job) { batcher_.cut_short(job); }
 void WorkerSlot::answer(WorkerReport report) {
   INKSTONE_CHECK(answers(report, running_->decision), "its report is not of the command that it was given");
   const Running run = *std::exchange(running_, {});
-  const bool first = seen_.insert({run.bucket, run.decision.kind}).second;
+  if (auto* described = std::get_if<Described>(&report)) {
+    if (described->card) check(*described);
+    return models_.described(*run.describes, std::move(*described));
+  }
+  const bool switched = learn_loaded(run, report);
+  const bool first = seen_.insert({run.bucket, run.decision.kind}).second || switched;
   const double seconds = std::max(first ? seconds_in(report) : worker_events_.now() - run.since, 1e-6);
   if (auto* started = std::get_if<Started>(&report)) on_start(*started, seconds);
   if (auto* stepped = std::get_if<Stepped>(&report)) on_step(run.decision, std::move(*stepped), seconds);
@@ -107,9 +136,22 @@ void WorkerSlot::answer(WorkerReport report) {
   if (auto* failed = std::get_if<Failed>(&report)) on_failure(run.decision, failed->fault);
 }
 
+// Whether a model was brought in for this run. Its programs are compiled anew then.
+bool WorkerSlot::learn_loaded(const Running& run, const WorkerReport& report) {
+  const LoadedVariants* loaded = loaded_in(report);
+  if (!loaded) return false;
+  batcher_.loaded(loaded->keys);
+  if (loaded->seconds <= 0) return false;
+  batcher_.switched(run.bucket.model, loaded->seconds);
+  worker_events_.switched(run.bucket.model, loaded->seconds);
+  std::erase_if(seen_, [&](const auto& seen) { return seen.first.model == run.bucket.model; });
+  return true;
+}
+
 void WorkerSlot::on_start(const Started& report, double seconds) {
-  INKSTONE_CHECK(report.rows >= 1 && report.rows <= 2 && report.calls >= 1, "an image of ", report.rows, " rows and ",
-                 report.calls, " calls");
+  constexpr int kMostRows = 1 + static_cast<int>(kMaxPromptTexts);  // of a composed prompt
+  INKSTONE_CHECK(report.rows >= 1 && report.rows <= kMostRows && report.calls >= 1, "an image of ", report.rows,
+                 " rows and ", report.calls, " calls");
   if (jobs_.contains(report.job)) batcher_.correct(report.job, report.rows, worker_events_.started(report.job, report));
   batcher_.encoded(seconds);
 }
@@ -140,6 +182,7 @@ void WorkerSlot::on_misfit(const Decision& decision) {
 
 void WorkerSlot::on_finish(Finished report, double seconds) {
   if (report.figures) hello_->figures = std::move(*report.figures);
+  for (const KnownHash& known : report.hashes) models_.hashed(known);
   pause_ = 0;
   batcher_.decoded(seconds);
   if (jobs_.erase(report.job) > 0) worker_events_.finished(std::move(report));

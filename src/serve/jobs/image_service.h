@@ -2,6 +2,7 @@
 // the gateway's event thread; nothing here blocks.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 
 #include "serve/jobs/broker.h"
 #include "serve/jobs/order.h"
+#include "serve/jobs/served_model.h"
 #include "serve/scheduling/batcher.h"
 #include "serve/wire/model_card.h"
 #include "serve/wire/wire.h"
@@ -44,6 +46,11 @@ struct SubmitResult {
   Rejection rejection;  // where order is null
 };
 
+struct VariantTimes {
+  std::string variant;  // its key
+  ShapeTimes times;
+};
+
 struct WorkerFigures {
   std::string device, description, precision;
   std::string state;  // "starting", "ready", "busy", "dead", "hung"
@@ -52,7 +59,7 @@ struct WorkerFigures {
   // Since it last said something that was asked of it.
   double silent_seconds = 0;
   BatcherFigures batcher;
-  std::vector<ShapeTimes> curves;  // as known now
+  std::vector<VariantTimes> curves;  // as known now
   std::vector<std::string> memory;
   DeviceFigures device_figures;
 };
@@ -73,7 +80,7 @@ struct ServiceFigures {
   int64_t kept_bytes = 0;  // images that wait to be fetched
   int64_t done = 0, failed = 0, cancelled = 0, retries = 0, worker_deaths = 0;
   std::vector<std::pair<std::string, int64_t>> rejected, failures;  // by code
-  Histogram wait_seconds, step_seconds, rows_per_step, encode_seconds, decode_seconds, total_seconds;
+  Histogram wait_seconds, step_seconds, rows_per_step, encode_seconds, decode_seconds, switch_seconds, total_seconds;
   BrokerStats broker;
   std::vector<WorkerFigures> workers;
 };
@@ -92,8 +99,12 @@ class ImageService {
   virtual bool cancel(const OrderState& order) = 0;  // false: it has ended
   // Its images as they are now, decoded; false: it has ended.
   virtual bool cut_short(const OrderState& order) = 0;
-  // Null before the first worker is ready.
-  virtual const ModelCard* model() const = 0;
+  // The default first; empty before the first worker is ready. Until the next call.
+  virtual const std::vector<ServedModel>& models() const = 0;
+  // Of the operator's folder; null where there is none.
+  virtual const std::vector<AdapterName>* adapters() const = 0;
+  // Looks for models and adapters again; told when that was done.
+  virtual void rescan(std::function<void()> done) = 0;
   virtual ServiceFigures figures() const = 0;
   virtual double now() const = 0;  // seconds on the service's clock
 };

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "adapters/tags.h"
 #include "base/image_file.h"
 #include "diffusion/resolved_request.h"
 #include "serve/scheduling/batch_job.h"
@@ -28,6 +29,10 @@ struct Order {
   // A name by which its client may ask for it (A1111's force_task_id); empty: none.
   std::string tag;
   std::vector<RequestPtr> images;  // at least one
+  // What all of them are drawn with: a model by its name, which is the default's where it is empty,
+  // and adapters of the operator's folder, by theirs.
+  std::string model;
+  std::vector<AdapterTag> adapters;
   ImageFormat format = ImageFormat::kPng;
   // Of JPEG and WebP, 1 to 100; WebP is lossless at 100.
   int quality = kImageQuality;
@@ -44,8 +49,8 @@ enum class Stage { kQueued, kEncode, kDenoise, kDecode, kDone, kFailed, kCancell
 constexpr bool ended(Stage stage) { return stage >= Stage::kDone; }
 std::string_view stage_name(Stage stage);  // "queued", "encode", ...
 
-inline constexpr const char* kFailureCodes[] = {"nan_output",    "out_of_memory", "worker_died", "deadline",
-                                                "shutting_down", "bad_request",   "internal"};
+inline constexpr const char* kFailureCodes[] = {"nan_output",    "out_of_memory", "worker_died",   "deadline",
+                                                "shutting_down", "bad_request",   "model_changed", "internal"};
 
 struct Failure {
   std::string code;     // one of those

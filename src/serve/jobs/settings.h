@@ -11,6 +11,10 @@
 
 namespace inkstone::serve {
 
+struct Folders {
+  std::filesystem::path models, adapters;  // empty: there is none
+};
+
 struct ServeSettings {
   http::Settings http;
   std::vector<std::string> devices{"cpu"};
@@ -20,7 +24,8 @@ struct ServeSettings {
   // Images of one client, admitted and not ended.
   int max_per_client = 64;
   int max_images = 16;  // of one order
-  // Names that OpenAI's clients may call the model by.
+  Folders folders;
+  // Names that clients may call the default model by.
   std::vector<std::string> model_aliases;
   int max_steps = 200;
   int max_side = 2048;

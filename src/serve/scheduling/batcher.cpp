@@ -43,7 +43,7 @@ const Decision& Batcher::next(double now) {
   static const Decision kWaits;
   if (!run_.is(Kind::kNothing)) return kWaits;
   if (settings_.batching == Batching::kStep)
-    run_ = chooser_.next(table_, now);
+    run_ = chooser_.next(table_, loaded_, now);
   else
     run_ = next_of_wave(table_, settings_.batching == Batching::kOff);
   run_.since = now;

@@ -20,6 +20,16 @@
 // after its arrival. In T,
 //   rest = (1 - deadline_share) * (1 - first_step_share)
 //   steps_share = 1 / (1 + encode_share / (1 - encode_share) + decode_share / (1 - decode_share))
+//
+// Where a device has not all models in memory that jobs wait for, bringing one in takes s seconds at
+// most. A bucket whose model is not there is served in its turn alone, and its turn begins when it
+// may run for turn_per_switch * s seconds: until then it saves what its turns give it. All jobs of
+// the models that are there run as above. So of the time that is shared at least
+// turn_per_switch / (turn_per_switch + 2) is no switching, and one turn of each bucket may stand
+// before a job's: in T, W is to be multiplied by 1 + 2 / turn_per_switch, and
+//   clients * buckets * (turn_per_switch + 2) * s
+// comes to it. A deadline at risk may have a model brought in before its turn; that, and bringing
+// back the other, is paid from the deadlines' share of the time.
 #pragma once
 
 #include <array>
@@ -31,6 +41,7 @@
 #include "serve/scheduling/batcher_settings.h"
 #include "serve/scheduling/decision.h"
 #include "serve/scheduling/job_table.h"
+#include "serve/scheduling/loaded_models.h"
 #include "serve/scheduling/run_chooser.h"
 #include "serve/scheduling/step_times.h"
 
@@ -70,6 +81,11 @@ class Batcher {
 
   // What to do now; kNothing also while the previous decision is not reported.
   const Decision& next(double now);
+  // What the device has in memory now, and what bringing in a model took.
+  void loaded(const std::vector<std::string>& models) { loaded_.set(models); }
+  void switched(const std::string& model, double seconds) { loaded_.took(model, seconds); }
+  double switch_seconds(const std::string& model) const { return loaded_.seconds(model); }
+  bool is_loaded(const std::string& model) const { return loaded_.has(model); }
   void stepped(double seconds);
   void encoded(double seconds);
   void decoded(double seconds);  // and the job has ended
@@ -94,6 +110,7 @@ class Batcher {
 
   BatcherSettings settings_;
   JobTable table_;
+  LoadedModels loaded_;
   RunChooser chooser_;  // of Batching::kStep
   PlannedRun run_;      // decided and not reported
   BatcherFigures counts_;

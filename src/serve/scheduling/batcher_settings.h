@@ -26,6 +26,8 @@ struct BatcherSettings {
   double first_step_share = 0.4;  // the same for first steps
   // A deadline is kept if this times the predicted seconds suffice.
   double deadline_margin = 1.1;
+  // Seconds that a model runs, if it has so much to do, for each second that bringing it in takes.
+  double turn_per_switch = 8;
   // A new job's first step goes before others' later steps, unless its priority is low.
   bool first_step_first = true;
 };

@@ -17,6 +17,8 @@ class BorrowedTime {
   BorrowedTime(double deadline_share, double first_step_share)
       : deadline_share_(deadline_share), first_step_share_(first_step_share) {}
   Urgency allowed() const { return {deadline_share_.may(), first_step_share_.may()}; }
+  // For a deadline another model is brought in, and the first one back.
+  void switched(double seconds) { deadline_share_.took(seconds); }
   void begin_step(Parts borrowed) { borrowed_ = borrowed; }
   void stepped(double seconds) {
     deadline_share_.took(seconds * borrowed_.deadlines);

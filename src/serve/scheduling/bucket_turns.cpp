@@ -15,21 +15,27 @@ void BucketTurns::begin(size_t bucket) {
   deficits_[bucket] = 0;
 }
 
-size_t BucketTurns::next(const std::vector<BatchBucket>& buckets, const std::vector<int>& rows_waiting,
+size_t BucketTurns::next(const std::vector<BatchBucket>& buckets, const std::vector<Waiting>& waiting,
                          const std::vector<double>& weights, std::optional<size_t> urgent) {
   double quantum = 0;
   for (size_t i = 0; i < buckets.size(); i++) {
-    if (rows_waiting[i] > 0) quantum = std::max(quantum, buckets[i].times.step_seconds(buckets[i].max_batch_rows));
+    if (waiting[i].rows > 0)
+      quantum = std::max({quantum, buckets[i].times.step_seconds(buckets[i].max_batch_rows), waiting[i].worth});
   }
   for (size_t i = 0; i < buckets.size(); i++)
-    deficits_[i] = rows_waiting[i] > 0 ? std::max(deficits_[i], kMinDeficit * quantum) : 0;
+    deficits_[i] = waiting[i].rows > 0 ? std::max(deficits_[i], kMinDeficit * quantum) : 0;
   if (urgent) return *urgent;
   const double heaviest = std::ranges::max(weights);
+  bool begins = false;  // its turn
   while (true) {
-    const int rows = std::min(rows_waiting[turn_], buckets[turn_].max_batch_rows);
-    if (rows > 0 && deficits_[turn_] >= buckets[turn_].times.step_seconds(rows)) return turn_;
+    const int rows = std::min(waiting[turn_].rows, buckets[turn_].max_batch_rows);
+    if (rows > 0 && waiting[turn_].steps) {
+      const double step = buckets[turn_].times.step_seconds(rows);
+      if (deficits_[turn_] >= (begins ? std::max(step, waiting[turn_].worth) : step)) return turn_;
+    }
     turn_ = (turn_ + 1) % buckets.size();
-    if (rows_waiting[turn_] > 0) deficits_[turn_] += quantum * weights[turn_] / heaviest;
+    begins = true;
+    if (waiting[turn_].rows > 0) deficits_[turn_] += quantum * weights[turn_] / heaviest;
   }
 }
 

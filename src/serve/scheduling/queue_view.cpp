@@ -10,11 +10,17 @@ constexpr double kEarly = 2.5;
 
 }  // namespace
 
-QueueView::QueueView(const JobTable& table, const BatcherSettings& settings, double now)
-    : table_(table), settings_(settings), rows_waiting_(table.buckets().size()) {
+QueueView::QueueView(const JobTable& table, const LoadedModels& loaded, const BatcherSettings& settings, double now)
+    : table_(table),
+      loaded_(loaded),
+      settings_(settings),
+      rows_waiting_(table.buckets().size()),
+      rows_(table.buckets().size()) {
   for (const auto& [id, job] : table.jobs()) {
     places_.push_back({&job});
+    rows_[job.bucket] += job.job.rows;
     if (job.phase == Phase::kDenoise) rows_waiting_[job.bucket] += job.job.rows;
+    all_loaded_ = all_loaded_ && is_loaded(job.bucket);
   }
   find_risks(now);
 }
@@ -51,13 +57,27 @@ void QueueView::find_risks(double now) {
 }
 
 bool QueueView::steps_wait() const {
-  return std::ranges::any_of(rows_waiting_, [](int rows) { return rows > 0; });
+  for (size_t i = 0; i < rows_waiting_.size(); i++)
+    if (rows_waiting_[i] > 0 && is_loaded(i)) return true;
+  return false;
+}
+
+// Where models must be switched, a bucket's turn lasts while it has jobs: the next text and the last
+// pixels are its own too.
+std::vector<Waiting> QueueView::waiting() const {
+  std::vector<Waiting> waiting(rows_.size());
+  for (size_t i = 0; i < rows_.size(); i++) {
+    const bool loaded = is_loaded(i);
+    waiting[i] = {all_loaded_ ? rows_waiting_[i] : rows_[i], !loaded || rows_waiting_[i] > 0,
+                  settings_.turn_per_switch * loaded_.seconds(table_.buckets()[i].size.model)};
+  }
+  return waiting;
 }
 
 std::vector<double> QueueView::weights() const {
   std::vector<const JobEntry*> waiting;
   for (const Place& place : places_)
-    if (place.entry->phase == Phase::kDenoise) waiting.push_back(place.entry);
+    if (!all_loaded_ || place.entry->phase == Phase::kDenoise) waiting.push_back(place.entry);
   return bucket_weights(rows_waiting_.size(), waiting);
 }
 
@@ -78,9 +98,29 @@ bool QueueView::goes_before(const Place& a, const Place& b, Urgency urgency) con
 const QueueView::Place* QueueView::first(Phase phase) const {
   const Place* first = nullptr;
   for (const Place& place : places_) {
-    if (place.entry->phase == phase && (!first || goes_before(place, *first, {true, true}))) first = &place;
+    if (place.entry->phase == phase && is_loaded(place.entry->bucket) &&
+        (!first || goes_before(place, *first, {true, true})))
+      first = &place;
   }
   return first;
+}
+
+const QueueView::Place* QueueView::first(Phase phase, size_t bucket) const {
+  const Place* first = nullptr;
+  for (const Place& place : places_) {
+    if (place.entry->phase == phase && place.entry->bucket == bucket &&
+        (!first || goes_before(place, *first, {true, true})))
+      first = &place;
+  }
+  return first;
+}
+
+const QueueView::Place* QueueView::most_urgent() const {
+  const Place* first = nullptr;
+  for (const Place& place : places_) {
+    if (place.entry->phase == Phase::kDenoise && (!first || goes_before(place, *first, {true, true}))) first = &place;
+  }
+  return first && first->at_risk ? first : nullptr;
 }
 
 const QueueView::Place* QueueView::next_text() const {

@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "serve/scheduling/batcher_settings.h"
+#include "serve/scheduling/bucket_turns.h"
 #include "serve/scheduling/job_table.h"
+#include "serve/scheduling/loaded_models.h"
 
 namespace inkstone::serve {
 
@@ -22,14 +24,20 @@ class QueueView {
     bool at_risk = false;
   };
 
-  // Table and settings must not change as long as this is used.
-  QueueView(const JobTable& table, const BatcherSettings& settings, double now);
+  // Table, models and settings must not change as long as this is used.
+  QueueView(const JobTable& table, const LoadedModels& loaded, const BatcherSettings& settings, double now);
 
-  const std::vector<int>& rows_waiting() const { return rows_waiting_; }  // for a step, by bucket
-  std::vector<double> weights() const;  // of the buckets, among those with rows that wait
+  std::vector<Waiting> waiting() const;  // by bucket
+  std::vector<double> weights() const;   // of the buckets, among those in which something waits
+  bool empty() const { return places_.empty(); }
+  // Of models that are in memory.
   bool steps_wait() const;
-  // The first of those that wait for this; null if none does.
+  // The first of those that wait for this, whose model is in memory; null if none does.
   const Place* first(Phase phase) const;
+  // The first of those that wait for it in this bucket, wherever its model is.
+  const Place* first(Phase phase, size_t bucket) const;
+  // The first whose next step should not wait for its turn, whatever model it needs; null: none.
+  const Place* most_urgent() const;
   // The first that waits for its encode, unless that can wait too: where several clients have jobs,
   // one with many does not keep others waiting with texts for later.
   const Place* next_text() const;
@@ -41,10 +49,15 @@ class QueueView {
   void find_risks(double now);
   bool goes_before(const Place& a, const Place& b, Urgency urgency) const;
 
+  bool is_loaded(size_t bucket) const { return loaded_.has(table_.buckets()[bucket].size.model); }
+
   const JobTable& table_;
+  const LoadedModels& loaded_;
   const BatcherSettings& settings_;
   std::vector<Place> places_;  // by id
-  std::vector<int> rows_waiting_;
+  // By bucket: for a step, and in all.
+  std::vector<int> rows_waiting_, rows_;
+  bool all_loaded_ = true;  // the models of all jobs are in memory
 };
 
 }  // namespace inkstone::serve

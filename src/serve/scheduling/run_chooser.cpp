@@ -15,8 +15,8 @@ RunChooser::RunChooser(const BatcherSettings& settings)
       side_runs_(settings.encode_share, settings.decode_share),
       borrowed_time_(settings.deadline_share, settings.first_step_share) {}
 
-PlannedRun RunChooser::next(const JobTable& table, double now) {
-  const QueueView queue(table, settings_, now);
+PlannedRun RunChooser::next(const JobTable& table, const LoadedModels& loaded, double now) {
+  const QueueView queue(table, loaded, settings_, now);
   const QueueView::Place* encode = queue.next_text();
   const QueueView::Place* decode = queue.first(Phase::kDecode);
   std::optional<double> encode_seconds;
@@ -24,7 +24,15 @@ PlannedRun RunChooser::next(const JobTable& table, double now) {
   const Kind side = side_runs_.next(encode_seconds, decode, queue.steps_wait());
   if (side == Kind::kEncode) return table.side_run(*encode->entry);
   if (side == Kind::kDecode) return table.side_run(*decode->entry);
-  return queue.steps_wait() ? step_of(table, queue) : PlannedRun{};
+  return queue.empty() ? PlannedRun{} : run_of(bucket_in_turn(table, loaded, queue), table, queue);
+}
+
+// Of a model that is not in memory, whatever it waits for; of others a step.
+PlannedRun RunChooser::run_of(size_t bucket, const JobTable& table, const QueueView& queue) {
+  if (queue.first(Phase::kDenoise, bucket)) return step_of(bucket, table, queue);
+  const QueueView::Place* place = queue.first(Phase::kDecode, bucket);
+  if (!place) place = queue.first(Phase::kEncode, bucket);
+  return table.side_run(*place->entry);
 }
 
 void RunChooser::ran(Kind kind, double seconds) {
@@ -32,15 +40,15 @@ void RunChooser::ran(Kind kind, double seconds) {
   if (kind == Kind::kStep) borrowed_time_.stepped(seconds);
 }
 
-size_t RunChooser::bucket_in_turn(const JobTable& table, const QueueView& queue) {
-  const QueueView::Place* first = queue.first(Phase::kDenoise);
+size_t RunChooser::bucket_in_turn(const JobTable& table, const LoadedModels& loaded, const QueueView& queue) {
+  const QueueView::Place* first = queue.most_urgent();
   std::optional<size_t> urgent;
-  if (first->at_risk && borrowed_time_.allowed().deadlines) urgent = first->entry->bucket;
-  return turns_.next(table.buckets(), queue.rows_waiting(), queue.weights(), urgent);
+  if (first && borrowed_time_.allowed().deadlines) urgent = first->entry->bucket;
+  if (urgent) borrowed_time_.switched(2 * loaded.seconds(table.buckets()[*urgent].size.model));
+  return turns_.next(table.buckets(), queue.waiting(), queue.weights(), urgent);
 }
 
-PlannedRun RunChooser::step_of(const JobTable& table, const QueueView& queue) {
-  const size_t bucket = bucket_in_turn(table, queue);
+PlannedRun RunChooser::step_of(size_t bucket, const JobTable& table, const QueueView& queue) {
   const Urgency urgency = borrowed_time_.allowed();
   const std::vector<const QueueView::Place*> batch = queue.batch(bucket, urgency);
   borrowed_time_.begin_step(borrowed_by(batch, queue, bucket, urgency));

@@ -13,12 +13,13 @@ class RunChooser {
  public:
   explicit RunChooser(const BatcherSettings& settings);
   void begin_bucket(size_t bucket) { turns_.begin(bucket); }  // a new one has this number
-  PlannedRun next(const JobTable& table, double now);
+  PlannedRun next(const JobTable& table, const LoadedModels& loaded, double now);
   void ran(Decision::Kind kind, double seconds);  // what was decided last
 
  private:
-  size_t bucket_in_turn(const JobTable& table, const QueueView& queue);
-  PlannedRun step_of(const JobTable& table, const QueueView& queue);
+  size_t bucket_in_turn(const JobTable& table, const LoadedModels& loaded, const QueueView& queue);
+  PlannedRun run_of(size_t bucket, const JobTable& table, const QueueView& queue);
+  PlannedRun step_of(size_t bucket, const JobTable& table, const QueueView& queue);
   BorrowedTime::Parts borrowed_by(const std::vector<const QueueView::Place*>& batch, const QueueView& queue,
                                   size_t bucket, Urgency urgency) const;
 

@@ -15,18 +15,32 @@ const say = (text) => { $("said").textContent = text; };
 
 // ---- what the server is and does -------------------------------------------------------------------------------
 
-async function learn() {
-  info = await (await ask("GET", "/v1/info")).json();
-  const { model, defaults, limits, schedulers } = info;
+const saved = () => JSON.parse(sessionStorage.getItem("form") ?? "{}");
+
+// Of the model that was chosen, if it is still there; else of the default one.
+async function infoOf(model) {
+  const path = model ? `/v1/info?model=${encodeURIComponent(model)}` : "/v1/info";
+  try {
+    return await (await ask("GET", path)).json();
+  } catch (error) {
+    if (!model || error.status !== 404) throw error;
+    return infoOf("");
+  }
+}
+
+async function learn({ model: chosen = saved().model, ...before } = saved()) {
+  info = await infoOf(chosen);
+  const { model, models, defaults, limits, schedulers } = info;
   $("model").textContent = model.name;
+  $("models").hidden = models.length < 2;
+  $("which").replaceChildren(...(models.length < 2 ? [] : models.map((name) => new Option(name, name, false, name === model.name))));
   for (const side of ["width", "height"])
     Object.assign($(side), { min: limits.size_multiple, max: limits.max_side, step: limits.size_multiple });
   $("steps").max = limits.max_steps;
   $("guidance").max = limits.max_guidance;
   $("count").max = limits.max_images;
   $("scheduler").replaceChildren(...schedulers.map((name) => new Option(name, name, false, name === defaults.scheduler)));
-  const values = { ...defaults, ...JSON.parse(sessionStorage.getItem("form") ?? "{}"), seed: undefined };
-  fill(values, [...form.elements].filter((field) => !edited.has(field)));
+  fill({ ...defaults, ...before, model: undefined, seed: undefined }, [...form.elements].filter((field) => !edited.has(field)));
 }
 
 function fill(values, fields = [...form.elements]) {
@@ -177,6 +191,7 @@ function view(entry) {
 function listen() {
   form.addEventListener("submit", (event) => { event.preventDefault(); generate(); });
   form.addEventListener("input", (event) => edited.add(event.target));
+  $("which").addEventListener("change", () => learn({ model: $("which").value }).catch((error) => say(error.message)));
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
@@ -194,6 +209,7 @@ function listen() {
   $("viewer-again").addEventListener("click", () => {
     fill({ negative_prompt: "", ...viewed.parameters });
     for (const field of form.elements) edited.add(field);
+    if (info.models.includes(viewed.model)) learn({ model: viewed.model }).catch((error) => say(error.message));
     $("viewer").close();
     $("prompt").focus();
   });

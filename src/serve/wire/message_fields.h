@@ -44,24 +44,61 @@ void fields(V& visit, M& limits) {
   visit("approximations", limits.approximations);
 }
 
+template <typename V, Of<EmbeddingCard> M>
+void fields(V& visit, M& embedding) {
+  visit("name", embedding.name);
+  visit("vectors", embedding.vectors);
+  visit("width", embedding.width);
+  visit("skipped", embedding.skipped);
+}
+
 template <typename V, Of<ModelCard> M>
 void fields(V& visit, M& card) {
   visit("name", card.name);
+  visit("file", card.file);
   visit("hash", card.hash);
   visit("parameters", card.parameters);
-  visit("adapter_tags", card.adapter_tags);
-  visit("adapter_hashes", card.adapter_hashes);
   visit("created", card.created);
   visit("fingerprint", card.fingerprint);
+  visit("shape", card.shape);
   visit("tokens", card.tokens);
   visit("traits", card.traits);
   visit("limits", card.limits);
+  visit("embeddings", card.embeddings);
+}
+
+template <typename V, Of<ModelFile> M>
+void fields(V& visit, M& file) {
+  visit("path", file.path);
+  visit("state", file.state);
+}
+
+template <typename V, Of<VariantAdapter> M>
+void fields(V& visit, M& adapter) {
+  visit("path", adapter.path);
+  visit("state", adapter.state);
+  visit("text", adapter.text);
+  visit("unet", adapter.unet);
+}
+
+template <typename V, Of<Variant> M>
+void fields(V& visit, M& variant) {
+  visit("key", variant.key);
+  visit("model", variant.model);
+  visit("adapters", variant.adapters);
+}
+
+template <typename V, Of<LoadedVariants> M>
+void fields(V& visit, M& loaded) {
+  visit("seconds", loaded.seconds);
+  visit("keys", loaded.keys);
 }
 
 template <typename V, Of<StartCommand> M>
 void fields(V& visit, M& command) {
   visit("job", command.job);
   visit("request", command.request);
+  visit("variant", command.variant);
 }
 
 template <typename V, Of<StepCommand> M>
@@ -78,6 +115,11 @@ void fields(V& visit, M& command) {
 template <typename V, Of<DropCommand> M>
 void fields(V& visit, M& command) {
   visit("jobs", command.jobs);
+}
+
+template <typename V, Of<DescribeCommand> M>
+void fields(V& visit, M& command) {
+  visit("model", command.model);
 }
 
 template <typename V, Of<JobFault> M>
@@ -125,6 +167,7 @@ void fields(V& visit, M& hello) {
   visit("description", hello.description);
   visit("precision", hello.precision);
   visit("model", hello.model);
+  visit("model_file", hello.model_file);
   visit("max_jobs", hello.max_jobs);
   visit("times", hello.times);
   visit("memory", hello.memory);
@@ -138,6 +181,10 @@ void fields(V& visit, M& started) {
   visit("rows", started.rows);
   visit("calls", started.calls);
   visit("warnings", started.warnings);
+  visit("adapter_tags", started.adapter_tags);
+  visit("adapter_hashes", started.adapter_hashes);
+  visit("embedding_hashes", started.embedding_hashes);
+  visit("loaded", started.loaded);
 }
 
 template <typename V, Of<Stepped> M>
@@ -146,10 +193,17 @@ void fields(V& visit, M& stepped) {
   visit("faults", stepped.faults);
   visit("previews", stepped.previews);
   visit("figures", stepped.figures);
+  visit("loaded", stepped.loaded);
 }
 
 template <typename V, Of<DidNotFit> M>
 void fields(V&, M&) {}
+
+template <typename V, Of<KnownHash> M>
+void fields(V& visit, M& known) {
+  visit("path", known.path);
+  visit("hash", known.hash);
+}
 
 template <typename V, Of<Finished> M>
 void fields(V& visit, M& finished) {
@@ -157,16 +211,26 @@ void fields(V& visit, M& finished) {
   visit("seconds", finished.seconds);
   visit("image", finished.image);
   visit("figures", finished.figures);
+  visit("loaded", finished.loaded);
+  visit("hashes", finished.hashes);
 }
 
 template <typename V, Of<Failed> M>
 void fields(V& visit, M& failed) {
   visit("fault", failed.fault);
+  visit("loaded", failed.loaded);
 }
 
 template <typename V, Of<Unusable> M>
 void fields(V& visit, M& unusable) {
   visit("message", unusable.message);
+}
+
+template <typename V, Of<Described> M>
+void fields(V& visit, M& described) {
+  visit("card", described.card);
+  visit("times", described.times);
+  visit("fault", described.fault);
 }
 
 }  // namespace inkstone::serve

@@ -12,9 +12,10 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr std::array<std::string_view, std::variant_size_v<WorkerCommand>> kCommands{"start", "step", "finish", "drop"};
+constexpr std::array<std::string_view, std::variant_size_v<WorkerCommand>> kCommands{"start", "step", "finish", "drop",
+                                                                                     "describe"};
 constexpr std::array<std::string_view, std::variant_size_v<WorkerReport>> kReports{
-    "hello", "started", "stepped", "did_not_fit", "finished", "failed", "unusable"};
+    "hello", "started", "stepped", "did_not_fit", "finished", "failed", "unusable", "described"};
 
 size_t pixel_bytes(int width, int height) {
   size_t bytes = 0;

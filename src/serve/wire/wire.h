@@ -14,12 +14,14 @@
 #include "serve/wire/batch_time.h"
 #include "serve/wire/job_id.h"
 #include "serve/wire/model_card.h"
+#include "serve/wire/variant.h"
 
 namespace inkstone::serve {
 
 struct StartCommand {  // prompt -> text, seed -> noise
   JobId job = 0;
   ImageRequest request;  // says every field
+  Variant variant{};     // on which it runs to its end
 };
 struct StepCommand {  // of one size
   std::vector<JobId> jobs;
@@ -33,11 +35,15 @@ struct FinishCommand {
 struct DropCommand {
   std::vector<JobId> jobs;
 };
-using WorkerCommand = std::variant<StartCommand, StepCommand, FinishCommand, DropCommand>;
+// Opens a model to see what it is; nothing of it stays in memory.
+struct DescribeCommand {
+  ModelFile model;
+};
+using WorkerCommand = std::variant<StartCommand, StepCommand, FinishCommand, DropCommand, DescribeCommand>;
 
 struct JobFault {  // ends this job alone
   JobId job = 0;
-  std::string code;  // "nan_output", "out_of_memory", "bad_request", "internal"
+  std::string code;  // "nan_output", "out_of_memory", "bad_request", "model_changed", "internal"
   // For the client: no path, no address.
   std::string message;
 };
@@ -64,7 +70,8 @@ struct Hello {
   std::string device;       // "cpu", "npu:0"
   std::string description;  // "AMD EPYC, 2 threads, AVX-512 BF16"
   std::string precision;
-  ModelCard model;
+  ModelCard model;         // the one that it was started with
+  ModelFile model_file{};  // of that one, if no flag changes anything of it; else empty
   // That its memory was planned for, in one step.
   int max_jobs = 1;
   std::vector<ShapeTimes> times;  // of the default size at least; an estimate
@@ -76,7 +83,10 @@ struct Started {
   JobId job = 0;
   double seconds = 0;
   int rows = 2, calls = 20;
-  std::vector<std::string> warnings;
+  std::vector<std::string> warnings{};
+  // Of the adapters that it is drawn with, and the textual inversions, for its parameters: AdapterTexts.
+  std::string adapter_tags{}, adapter_hashes{}, embedding_hashes{};
+  std::optional<LoadedVariants> loaded{};
 };
 struct Stepped {
   double seconds = 0;
@@ -84,24 +94,39 @@ struct Stepped {
   std::vector<JobFault> faults;
   std::vector<Preview> previews;
   std::optional<DeviceFigures> figures;  // once a second or so
+  std::optional<LoadedVariants> loaded{};
 };
 // Memory: no job of the step command has moved.
 struct DidNotFit {};
+struct KnownHash {
+  std::string path;  // of the model: ModelFile
+  std::string hash;
+};
 struct Finished {
   JobId job = 0;
   double seconds = 0;
   Image image;
   std::optional<DeviceFigures> figures;
+  std::optional<LoadedVariants> loaded{};
+  std::vector<KnownHash> hashes{};  // of models that were read to their ends meanwhile
 };
 // Of a start or a finish; the job is forgotten.
 struct Failed {
   JobFault fault;
+  std::optional<LoadedVariants> loaded{};
+};
+// Of a model: what it is, and how long an image of it may take, as estimated; or why it cannot be
+// run, for the operator.
+struct Described {
+  std::optional<ModelCard> card;
+  std::vector<ShapeTimes> times;
+  std::string fault;
 };
 // The device is: the worker ends after this, and another must take its place.
 struct Unusable {
   std::string message;
 };
-using WorkerReport = std::variant<Hello, Started, Stepped, DidNotFit, Finished, Failed, Unusable>;
+using WorkerReport = std::variant<Hello, Started, Stepped, DidNotFit, Finished, Failed, Unusable, Described>;
 
 // One packet each. send throws Error where the other side is gone; a blocking socket blocks.
 // receive gives nothing where the other side has closed or, on a non-blocking socket, where nothing

@@ -6,7 +6,9 @@
 
 namespace inkstone::serve {
 
-// Of the model's default size: its work at a usual part of the device's probed peak.
-ShapeTimes estimate(Engine& engine, Precision precision);
+// Operations in a second that are usual on the device of an engine; it is probed for them.
+double estimated_speed(Engine& engine);
+// Of the model's default size: its work at that speed.
+ShapeTimes estimate(const Pipeline& model, double speed);
 
 }  // namespace inkstone::serve

@@ -33,6 +33,9 @@ JobFault fault_of(JobId job, Error::Kind kind, const std::string& what) {
 JobFault fault_of_current(JobId job) {
   try {
     throw;
+  } catch (const FilesChanged& error) {
+    tell(job, error.what());
+    return {job, "model_changed", "a file of the model or of an adapter has changed: ask again after a rescan"};
   } catch (const UsageError& error) {
     return {job, "bad_request", clean_utf8(error.what())};
   } catch (const Error& error) {

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <new>
 #include <utility>
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "diffusion/parameters.h"
+#include "diffusion/pipeline_embeddings.h"
 #include "diffusion/process.h"
 #include "serve/support/log.h"
 #include "serve/wire/wire.h"
@@ -36,8 +39,10 @@ std::string memory_text(size_t bytes) {
 
 class Worker {
  public:
-  Worker(int socket, Engine& engine, const WorkerSettings& settings)
-      : socket_(socket), engine_(engine), settings_(settings) {}
+  Worker(int socket, EngineShelf& shelf, const WorkerSettings& settings)
+      : socket_(socket), shelf_(shelf), settings_(settings) {
+    shelf_.on_leaving([this](Engine& engine) { offload_all(engine); });
+  }
 
   void begin(ModelCard card);
   void serve();
@@ -45,48 +50,57 @@ class Worker {
  private:
   struct InFlight {
     Job job;
-    uint64_t stepped = 0;  // when, as a count of steps
+    Variant variant;
+    Engine* engine = nullptr;  // that its prompts were encoded by last
+    uint64_t stepped = 0;      // when, as a count of steps
   };
 
   WorkerReport answer(const StartCommand& command);
   WorkerReport answer(const StepCommand& command);
   WorkerReport answer(const FinishCommand& command);
+  WorkerReport answer(const DescribeCommand& command);
 
-  std::vector<Job*> jobs_of(const StepCommand& command, Stepped& report);
-  void check_model() const;
-  void compile(const std::vector<Job*>& jobs);
-  void offload_others(const std::vector<Job*>& jobs);
-  Preview preview_of(JobId id, const Job& job) const;
+  Engine& begun_on(const Variant& variant);
+  Started start(const StartCommand& command);
+  std::optional<LoadedVariants> loaded(double seconds_before_work);
+  std::vector<JobId> that_step(const StepCommand& command, Stepped& report);
+  Engine& engine_of(const std::vector<JobId>& jobs);
+  void compile(Engine& engine, const std::vector<Job*>& jobs);
+  void offload_others(Engine& engine, const std::vector<Job*>& jobs);
+  void offload_all(Engine& engine);
+  Preview preview_of(JobId id, const InFlight& flying);
   DeviceFigures figures();
   std::optional<DeviceFigures> figures_in_time();
   std::vector<std::string> memory_lines(const EnginePlan& plan, bool more_would_not_pay) const;
 
   int socket_;
-  Engine& engine_;
+  EngineShelf& shelf_;
   const WorkerSettings& settings_;
   std::map<JobId, InFlight> jobs_;
-  LatentColours colours_;
-  int jobs_in_step_ = 1;
+  std::map<std::string, LatentColours> colours_;  // by the model's path
+  ModelHasher hasher_{default_hash_cache()};
+  RequestLimits limits_;
+  double speed_ = 0;  // of the device, as estimated
   uint64_t steps_ = 0;
-  std::string fingerprint_;  // of the model as it was opened
   Clock::time_point told_figures_;
 };
 
 void Worker::begin(ModelCard card) {
   Capacity capacity{settings_.max_jobs, settings_.max_side, settings_.max_pixels, settings_.max_prompt_chunks};
-  card.limits = capacity.limits();
+  card.limits = limits_ = capacity.limits();
   Hello hello;
-  hello.times.push_back(estimate(engine_, engine_.precision()));
-  const DeviceInfo device = engine_.backend().info();
-  hello.device = engine_.options().device;
+  Engine& engine = shelf_.latest();
+  speed_ = estimated_speed(engine);
+  hello.times.push_back(estimate(engine.pipeline(), speed_));
+  const DeviceInfo device = engine.backend().info();
+  hello.device = engine.options().device;
   hello.description = clean_utf8(device.description);
-  hello.precision = name_of(engine_.precision());
-  fingerprint_ = card.fingerprint;
+  hello.precision = name_of(engine.precision());
   hello.model = std::move(card);
+  hello.model_file = shelf_.first_file();
   if (settings_.jobs_that_pay) capacity.jobs = std::clamp(settings_.jobs_that_pay(hello), 1, settings_.max_jobs);
   const bool limited = capacity.jobs < settings_.max_jobs;
-  const EnginePlan plan = engine_.reserve(capacity);
-  jobs_in_step_ = plan.jobs;
+  const EnginePlan plan = shelf_.reserve(capacity);
   hello.max_jobs = plan.jobs;
   hello.memory = memory_lines(plan, limited);
   hello.figures = figures();
@@ -109,89 +123,170 @@ void Worker::serve() {
   }
 }
 
-WorkerReport Worker::answer(const StartCommand& command) {
-  Clock::time_point begin = Clock::now();
-  if (jobs_.contains(command.job)) return Failed{fault_of(command.job, Error::Kind::kOther, "it was started twice")};
+// An adapter that does not fit the model is a fault of the request: the client is told, without paths.
+Engine& Worker::begun_on(const Variant& variant) {
   try {
-    check_model();
-    const ResolvedRequest request = engine_.resolve(command.request);
-    Job job;
-    try {
-      engine_.prepare(request);
-      begin = Clock::now();
-      job = engine_.start(request);
-    } catch (const UsageError& error) {  // of the device: its text is for whoever compiled the programs
-      log_line(LogLevel::kError, "job_fault", {{"worker_job", command.job}, {"reason", error.what()}});
-      fail<UsageError>(INKSTONE_HERE, {"an image of ", request.width, "x", request.height,
-                                       " cannot be generated on this device: it has no programs for this size"});
+    return shelf_.begin(variant);
+  } catch (const Error& error) {
+    const bool told = error.kind() == Error::Kind::kOther && !dynamic_cast<const FilesChanged*>(&error);
+    if (variant.adapters.empty() || !told) throw;
+    std::vector<std::string> paths{variant.model.path};
+    for (const VariantAdapter& adapter : variant.adapters) paths.push_back(adapter.path);
+    std::string text = error.what();
+    for (const std::string& path : paths) {
+      const std::string name = std::filesystem::path(path).filename().string();
+      for (size_t at = path.empty() ? text.npos : text.find(path); at != text.npos;
+           at = text.find(path, at + name.size()))
+        text.replace(at, path.size(), name);
     }
-    if (settings_.sabotage.started) settings_.sabotage.started(command.request, job);
-    Started report{command.job, 0, request.cfg_copies(), job.calls(), {}};
-    for (const std::string& warning : job.warnings) report.warnings.push_back(clean_utf8(warning));
-    InFlight& flying = jobs_[command.job] = {std::move(job), steps_};
-    offload_others({&flying.job});
-    report.seconds = seconds_since(begin);
-    return report;
-  } catch (...) {
-    return Failed{fault_of_current(command.job)};
+    throw UsageError(text);
   }
 }
 
+// What has come and gone. Bringing one in took all the time until the work began: its programs were compiled, too.
+std::optional<LoadedVariants> Worker::loaded(double seconds_before_work) {
+  std::optional<LoadedVariants> news = shelf_.news();
+  if (news && news->seconds > 0) news->seconds = std::max(news->seconds, seconds_before_work);
+  return news;
+}
+
+Started Worker::start(const StartCommand& command) {
+  const Clock::time_point told = Clock::now();
+  Engine& engine = begun_on(command.variant);
+  hasher_.want(command.variant.model.path, weight_files(engine.pipeline()));
+  const ResolvedRequest request = engine.resolve(command.request);
+  Clock::time_point begin;
+  Job job;
+  try {
+    engine.prepare(request);
+    begin = Clock::now();
+    job = engine.start(request);
+  } catch (const UsageError& error) {  // of the device: its text is for whoever compiled the programs
+    log_line(LogLevel::kError, "job_fault", {{"worker_job", command.job}, {"reason", error.what()}});
+    fail<UsageError>(INKSTONE_HERE, {"an image of ", request.width, "x", request.height,
+                                     " cannot be generated on this device: it has no programs for this size"});
+  }
+  if (settings_.sabotage.started) settings_.sabotage.started(command.request, job);
+  Started report;
+  report.job = command.job;
+  report.rows = request.cfg_copies();
+  report.calls = job.calls();
+  const std::vector<MergedAdapter>& adapters = engine.pipeline().adapters;
+  const AdapterTexts texts = adapter_texts(adapters);
+  report.adapter_tags = clean_utf8(texts.tags);
+  report.adapter_hashes = clean_utf8(texts.hashes);
+  report.embedding_hashes = embedding_hashes(engine.pipeline(), job.prompts.embeddings);
+  for (const MergedAdapter& adapter : adapters)
+    for (const std::string& warning : adapter.warnings) report.warnings.push_back(clean_utf8(warning));
+  for (const std::string& warning : job.warnings) report.warnings.push_back(clean_utf8(warning));
+  InFlight& flying = jobs_[command.job] = {std::move(job), command.variant, &engine, steps_};
+  offload_others(engine, {&flying.job});
+  report.seconds = seconds_since(begin);
+  report.loaded = loaded(std::chrono::duration<double>(begin - told).count());
+  return report;
+}
+
+WorkerReport Worker::answer(const StartCommand& command) {
+  if (jobs_.contains(command.job))
+    return Failed{fault_of(command.job, Error::Kind::kOther, "it was started twice"), {}};
+  try {
+    return start(command);
+  } catch (...) {
+    return Failed{fault_of_current(command.job), shelf_.news()};
+  }
+}
+
+WorkerReport Worker::answer(const DescribeCommand& command) {
+  Described described;
+  try {
+    const Pipeline model = shelf_.open({"", command.model, {}});
+    described.times.push_back(estimate(model, speed_));
+    described.card = describe_model(model);
+    described.card->limits = limits_;
+  } catch (const std::exception& error) {
+    described.fault = clean_utf8(error.what());
+  }
+  return described;
+}
+
 // Those that can step; what is wrong with the others goes into the report.
-std::vector<Job*> Worker::jobs_of(const StepCommand& command, Stepped& report) {
-  std::vector<Job*> jobs;
+std::vector<JobId> Worker::that_step(const StepCommand& command, Stepped& report) {
+  std::vector<JobId> jobs;
   for (const JobId id : command.jobs) {
     const auto found = jobs_.find(id);
-    const bool twice = found != jobs_.end() && std::ranges::find(jobs, &found->second.job) != jobs.end();
-    if (found == jobs_.end() || found->second.job.done() || twice)
+    if (found == jobs_.end() || found->second.job.done() || std::ranges::count(jobs, id) > 0)
       report.faults.push_back(
           fault_of(id, Error::Kind::kOther, "a step of a job that is not there, or has no steps left"));
     else
-      jobs.push_back(&found->second.job);
+      jobs.push_back(id);
   }
   return jobs;
 }
 
-// Weights are read from their files as they are needed: a file that changed would give another image.
-void Worker::check_model() const {
-  if (fingerprint_.empty() || model_fingerprint(engine_.pipeline()) == fingerprint_) return;
-  throw Error("the model's files have changed since they were opened", INKSTONE_HERE, Error::Kind::kDeviceLost);
+// That all of these jobs run on: they began on one variant.
+Engine& Worker::engine_of(const std::vector<JobId>& jobs) {
+  const Variant variant = jobs_.at(jobs.at(0)).variant;
+  Engine& engine = shelf_.of(variant);
+  for (const JobId id : jobs) {
+    InFlight& flying = jobs_.at(id);
+    INKSTONE_CHECK(flying.variant.same_weights(variant), "a step of jobs of two models");
+    flying.engine = &engine;
+  }
+  return engine;
 }
 
 // So that the seconds of a step are those of its work.
-void Worker::compile(const std::vector<Job*>& jobs) {
-  std::map<UnetEvaluation, int> alike;
-  for (const Job* job : jobs) ++alike[job->next()];
-  for (const auto& [evaluation, count] : alike) {
+void Worker::compile(Engine& engine, const std::vector<Job*>& jobs) {
+  std::map<std::pair<size_t, UnetEvaluation>, int> alike;  // by pass
+  for (const Job* job : jobs)
+    for (size_t pass = 0; pass < job->passes(); ++pass) ++alike[{pass, job->next(pass)}];
+  const int jobs_in_step = engine.programs().plan().jobs;
+  for (const auto& [run, count] : alike) {
+    const UnetEvaluation& evaluation = run.second;
     const ResolvedRequest& request = jobs[0]->request;
-    engine_.programs().step_for({std::min(count, jobs_in_step_), evaluation.cfg_copies, request.width, request.height,
-                                 evaluation.part, evaluation.chunks});
+    engine.programs().step_for({std::min(count, jobs_in_step), evaluation.cfg_copies, request.width, request.height,
+                                evaluation.part, evaluation.chunks});
   }
 }
 
 // What prompts gave is large, and the memory was planned for that of a few jobs: those that stepped longest ago go.
-void Worker::offload_others(const std::vector<Job*>& jobs) {
-  const size_t max = static_cast<size_t>(Capacity::kJobsWithCrossKv * jobs_in_step_);
+void Worker::offload_others(Engine& engine, const std::vector<Job*>& jobs) {
+  const size_t max = static_cast<size_t>(Capacity::kJobsWithCrossKv * engine.programs().plan().jobs);
   std::vector<InFlight*> holding;
   for (auto& [id, other] : jobs_)
-    if (!other.job.conditioning.empty() && std::ranges::find(jobs, &other.job) == jobs.end()) holding.push_back(&other);
+    if (other.engine == &engine && !other.job.conditioning.empty() && std::ranges::find(jobs, &other.job) == jobs.end())
+      holding.push_back(&other);
   if (holding.size() + jobs.size() <= max) return;
   std::ranges::sort(holding, {}, &InFlight::stepped);
   const size_t offloaded = std::min(holding.size(), holding.size() + jobs.size() - max);
-  for (size_t i = 0; i < offloaded; ++i) engine_.offload(holding[i]->job);
+  for (size_t i = 0; i < offloaded; ++i) engine.offload(holding[i]->job);
+}
+
+void Worker::offload_all(Engine& engine) {
+  for (auto& [id, flying] : jobs_) {
+    if (flying.engine != &engine) continue;
+    engine.offload(flying.job);
+    flying.engine = nullptr;
+  }
 }
 
 WorkerReport Worker::answer(const StepCommand& command) {
-  Clock::time_point begin = Clock::now();
+  const Clock::time_point told = Clock::now();
+  Clock::time_point begin = told;
   Stepped report;
-  const std::vector<Job*> jobs = jobs_of(command, report);
+  const std::vector<JobId> ids = that_step(command, report);
+  std::vector<Job*> jobs;
+  for (const JobId id : ids) jobs.push_back(&jobs_.at(id).job);
+  std::vector<RowFault> faults;
   try {
-    offload_others(jobs);
-    compile(jobs);
-    begin = Clock::now();
-    if (settings_.sabotage.stepping) settings_.sabotage.stepping(jobs.size());
-    std::vector<RowFault> faults;
-    if (!jobs.empty()) faults = engine_.step(jobs);
+    if (!jobs.empty()) {
+      Engine& engine = engine_of(ids);
+      offload_others(engine, jobs);
+      compile(engine, jobs);
+      begin = Clock::now();
+      if (settings_.sabotage.stepping) settings_.sabotage.stepping(jobs.size());
+      faults = engine.step(jobs);
+    }
     for (const RowFault& fault : faults) {
       const auto found = std::ranges::find_if(jobs_, [&](const auto& entry) { return &entry.second.job == fault.job; });
       report.faults.push_back(fault_of(found->first, fault.kind, fault.message));
@@ -208,34 +303,44 @@ WorkerReport Worker::answer(const StepCommand& command) {
     if (const auto found = jobs_.find(id); found != jobs_.end()) found->second.stepped = steps_;
   for (const JobId id : command.previews)
     if (const auto found = jobs_.find(id); found != jobs_.end())
-      report.previews.push_back(preview_of(id, found->second.job));
+      report.previews.push_back(preview_of(id, found->second));
   report.figures = figures_in_time();
+  report.loaded = loaded(std::chrono::duration<double>(begin - told).count());
   report.seconds = seconds_since(begin);
   return report;
 }
 
 WorkerReport Worker::answer(const FinishCommand& command) {
-  const Clock::time_point begin = Clock::now();
-  auto found = jobs_.extract(command.job);
-  if (!found) return Failed{fault_of(command.job, Error::Kind::kOther, "a job that is not there cannot be finished")};
-  const Job& job = found.mapped().job;
+  const auto found = jobs_.find(command.job);
+  if (found == jobs_.end())
+    return Failed{fault_of(command.job, Error::Kind::kOther, "a job that is not there cannot be finished"), {}};
   try {
-    Finished report{command.job, 0, engine_.decode(job), {}};
-    if (job.done()) colours_.learn(job.latent, report.image);
+    Engine& engine = engine_of({command.job});
+    const Clock::time_point begin = Clock::now();
+    const auto ended = jobs_.extract(found);
+    const Job& job = ended.mapped().job;
+    Finished report{command.job, 0, engine.decode(job), {}, {}, {}};
+    if (job.done()) colours_[ended.mapped().variant.model.path].learn(job.latent, report.image);
     report.figures = figures_in_time();
+    report.loaded = shelf_.news();
+    report.hashes = hasher_.news();
     report.seconds = seconds_since(begin);
     return report;
   } catch (...) {
-    return Failed{fault_of_current(command.job)};
+    jobs_.erase(command.job);
+    return Failed{fault_of_current(command.job), shelf_.news()};
   }
 }
 
-Preview Worker::preview_of(JobId id, const Job& job) const { return {id, job.call, colours_.draw(job.estimate)}; }
+Preview Worker::preview_of(JobId id, const InFlight& flying) {
+  return {id, flying.job.call, colours_[flying.variant.model.path].draw(flying.job.estimate)};
+}
 
 DeviceFigures Worker::figures() {
   told_figures_ = Clock::now();
-  const DeviceInfo info = engine_.backend().info();
-  const BackendState state = engine_.backend().state();
+  Backend& backend = shelf_.latest().backend();
+  const DeviceInfo info = backend.info();
+  const BackendState state = backend.state();
   DeviceFigures figures;
   figures.memory_total = info.memory_total;
   figures.memory_free = info.memory_free;
@@ -252,7 +357,7 @@ std::optional<DeviceFigures> Worker::figures_in_time() {
 }
 
 std::vector<std::string> Worker::memory_lines(const EnginePlan& plan, bool more_would_not_pay) const {
-  const size_t budget = engine_.options().memory_budget;
+  const size_t budget = shelf_.latest().options().memory_budget;
   std::vector<std::string> lines{
       memory_text(plan.peak_bytes) + " planned" + (budget ? " of a budget of " + memory_text(budget) : "") + ": " +
       std::to_string(plan.jobs) + (plan.jobs == 1 ? " image" : " images") +
@@ -271,8 +376,8 @@ void say_unusable(int socket, const std::string& why) {
 
 }  // namespace
 
-int serve_commands(int socket, Engine& engine, ModelCard card, const WorkerSettings& settings) {
-  Worker worker(socket, engine, settings);
+int serve_commands(int socket, EngineShelf& shelf, ModelCard card, const WorkerSettings& settings) {
+  Worker worker(socket, shelf, settings);
   try {
     worker.begin(std::move(card));
   } catch (const std::exception& error) {

@@ -1,5 +1,5 @@
-// A worker process: it owns one device and its model, runs one command after the other, and ends
-// when the gateway does.
+// A worker process: it owns one device and the models on it, runs one command after the other, and
+// ends when the gateway does.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include "diffusion/engine.h"
 #include "serve/wire/model_card.h"
 #include "serve/wire/wire.h"
+#include "serve/worker/engine_shelf.h"
 
 namespace inkstone::serve {
 
@@ -28,9 +29,10 @@ struct WorkerSettings {
   int max_prompt_chunks = 3;  // of 75 tokens each
 };
 
-// Plans the memory, says Hello with an estimate of the times, and serves until the socket closes. Returns the exit code: 0, or 1 where the device or the socket
+// Plans the memory, says Hello with an estimate of the times, and serves until the socket closes.
+// `card` is of the shelf's first model. Returns the exit code: 0, or 1 where the device or the socket
 // failed. What keeps it from beginning is said as Unusable and then thrown; UsageError where trying
 // again cannot help.
-int serve_commands(int socket, Engine& engine, ModelCard card, const WorkerSettings& settings);
+int serve_commands(int socket, EngineShelf& shelf, ModelCard card, const WorkerSettings& settings);
 
 }  // namespace inkstone::serve

@@ -5,7 +5,7 @@
 namespace inkstone::serve {
 
 FakeImageService::FakeImageService() {
-  card.name = "demo";
+  card.name = card.file = "demo";
   card.hash = std::string(64, 'a');
   card.traits.scheduler = std::make_shared<const Json>(
       JsonObject{{"_class_name", "PNDMScheduler"}, {"skip_prk_steps", true}, {"steps_offset", 1}});
@@ -13,6 +13,7 @@ FakeImageService::FakeImageService() {
   card.limits.max_pixels = 1024 * 1024;
   card.limits.approximations = false;
   card.created = 1700000000;
+  card.embeddings = {{"style", 2, 768, false}, {"of-xl", 0, 0, true}};
   told_figures.ready = true;
   told_figures.canary_limit = 60;
 }
@@ -111,6 +112,14 @@ void FakeImageService::fail(size_t image, const std::string& code, bool again) {
   last().images[image].stage = Stage::kFailed;
   last().images[image].failure = {code, "it went wrong", again};
   tell(last(), image);
+}
+
+const std::vector<ServedModel>& FakeImageService::models() const {
+  models_.clear();
+  if (!ready) return models_;
+  models_.push_back({card.name, {}, card, {}, {}});
+  models_.insert(models_.end(), others.begin(), others.end());
+  return models_;
 }
 
 OrderState& FakeImageService::known(const OrderState& order) {

@@ -25,7 +25,12 @@ class FakeImageService : public ImageService {
   void unwatch(const OrderState& order, OrderWatcher& watcher) override;
   bool cancel(const OrderState& order) override;
   bool cut_short(const OrderState& order) override;
-  const ModelCard* model() const override { return ready ? &card : nullptr; }
+  const std::vector<ServedModel>& models() const override;
+  const std::vector<AdapterName>* adapters() const override { return adapter_folder ? &*adapter_folder : nullptr; }
+  void rescan(std::function<void()> done) override {
+    rescans++;
+    done();
+  }
   ServiceFigures figures() const override { return told_figures; }
   double now() const override { return 0; }
 
@@ -40,7 +45,10 @@ class FakeImageService : public ImageService {
   void fail(size_t image, const std::string& code, bool again = false);
 
   bool ready = true;
-  ModelCard card;
+  ModelCard card;                   // of the default
+  std::vector<ServedModel> others;  // besides it
+  std::optional<std::vector<AdapterName>> adapter_folder;
+  int rescans = 0;
   ServiceFigures told_figures;
   std::optional<Rejection> rejection;  // of the next orders
   std::list<OrderState> orders;
@@ -50,6 +58,7 @@ class FakeImageService : public ImageService {
  private:
   OrderState& known(const OrderState& order);
   void tell(OrderState& order, size_t image);
+  mutable std::vector<ServedModel> models_;
 };
 
 class FakeExchange : public http::Exchange {

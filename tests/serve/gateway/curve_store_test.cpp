@@ -18,13 +18,18 @@ struct Folder {
   ~Folder() { fs::remove_all(path); }
 };
 
+ModelCard simulated() {
+  ModelCard card = simulated_card();
+  card.shape = "unet 1 F16";
+  return card;
+}
+
 Hello hello_of(const std::string& device) {
   Hello hello;
   hello.device = device;
   hello.description = "a machine, 2 threads";
   hello.precision = "fp32";
-  hello.model = simulated_card();
-  hello.model.hash = std::string(64, 'a');
+  hello.model = simulated();
   return hello;
 }
 
@@ -34,12 +39,12 @@ TEST(CurveStore, gives_back_what_was_learnt_bit_for_bit) {
   const Folder folder;
   CurveStore store(folder.path / "not" / "made");
   const Hello hello = hello_of("cpu");
-  EXPECT_TRUE(store.known(hello).empty());
+  EXPECT_TRUE(store.known(hello, hello.model).empty());
   ShapeTimes estimate = kLearnt;
   estimate.width = 128;
   estimate.estimated = true;
-  store.keep(hello, {kLearnt, estimate});
-  const std::vector<ShapeTimes> known = store.known(hello);
+  store.keep(hello, hello.model, {kLearnt, estimate});
+  const std::vector<ShapeTimes> known = store.known(hello, hello.model);
   ASSERT_EQ(known.size(), 1u) << "an estimate is not kept";
   EXPECT_EQ(known[0].width, 64);
   ASSERT_EQ(known[0].steps.size(), 2u);
@@ -50,17 +55,17 @@ TEST(CurveStore, gives_back_what_was_learnt_bit_for_bit) {
 TEST(CurveStore, is_of_one_model_device_and_precision) {
   const Folder folder;
   CurveStore store(folder.path);
-  store.keep(hello_of("cpu"), {kLearnt});
-  EXPECT_TRUE(store.known(hello_of("npu:0")).empty());
+  store.keep(hello_of("cpu"), simulated(), {kLearnt});
+  EXPECT_TRUE(store.known(hello_of("npu:0"), simulated()).empty());
   Hello other = hello_of("cpu");
   other.precision = "bf16";
-  EXPECT_TRUE(store.known(other).empty());
+  EXPECT_TRUE(store.known(other, other.model).empty());
   other = hello_of("cpu");
-  other.model.hash[0] = 'b';
-  EXPECT_TRUE(store.known(other).empty());
+  other.model.shape = "unet 2 F16";
+  EXPECT_TRUE(store.known(other, other.model).empty());
   other = hello_of("cpu");
   other.description = "a machine, 4 threads";
-  EXPECT_TRUE(store.known(other).empty());
+  EXPECT_TRUE(store.known(other, other.model).empty());
 }
 
 int jobs_that_pay(const std::vector<std::vector<BatchTime>>& curves) {
@@ -69,7 +74,7 @@ int jobs_that_pay(const std::vector<std::vector<BatchTime>>& curves) {
   std::vector<ShapeTimes> all;
   for (const std::vector<BatchTime>& steps : curves)
     all.push_back({64 * (1 + static_cast<int>(all.size())), 64, steps, 0.1, 0.2, false});
-  store.keep(hello_of("cpu"), all);
+  store.keep(hello_of("cpu"), simulated(), all);
   return store.jobs_that_pay(hello_of("cpu"), 8);
 }
 
@@ -88,7 +93,7 @@ TEST(CurveStore, a_spoilt_file_or_no_folder_is_nothing_known) {
   const Folder folder;
   CurveStore store(folder.path);
   const Hello hello = hello_of("cpu");
-  store.keep(hello, {kLearnt});
+  store.keep(hello, hello.model, {kLearnt});
   const fs::path file = fs::directory_iterator(folder.path)->path();
   for (const char* text : {"", "{", "[]", R"({"times": 3})", R"({"times": [{"width": 0}]})",
                            R"({"times": [{"width": 64, "height": 64, "steps": [], "encode_seconds": 1,
@@ -96,11 +101,11 @@ TEST(CurveStore, a_spoilt_file_or_no_folder_is_nothing_known) {
                            R"({"times": [{"width": 64, "height": 64, "steps": [{"batch_rows": 1, "seconds": -1}],
                               "encode_seconds": 1, "decode_seconds": 1, "estimated": false}]})"}) {
     std::ofstream(file) << text;
-    EXPECT_TRUE(store.known(hello).empty()) << text;
+    EXPECT_TRUE(store.known(hello, hello.model).empty()) << text;
   }
   CurveStore nowhere{""};
-  nowhere.keep(hello, {kLearnt});
-  EXPECT_TRUE(nowhere.known(hello).empty());
+  nowhere.keep(hello, hello.model, {kLearnt});
+  EXPECT_TRUE(nowhere.known(hello, hello.model).empty());
 }
 
 }  // namespace

@@ -117,8 +117,14 @@ std::string GatewayFixture::counter() { return (folder / std::to_string(counters
 bool as_alone(const OrderState& order) {
   for (size_t i = 0; i < order.images.size(); ++i) {
     const ResolvedRequest& request = *order.order.images[i];
-    const std::string file = image_file(simulated_image(request.said(), request.evaluations()), order.order.format,
-                                        order.order.quality, parameters_text(request, simulated_card().name));
+    Variant variant;
+    const bool is_default = order.order.model.empty() || order.order.model == simulated_card().name;
+    if (!is_default) variant.model.path = order.order.model + ".safetensors";
+    for (const AdapterTag& tag : order.order.adapters)
+      variant.adapters.push_back({tag.name + ".safetensors", "", tag.text, tag.unet});
+    const std::string file = image_file(
+        simulated_image(request.said(), request.evaluations(), variant), order.order.format, order.order.quality,
+        parameters_text(request, is_default ? simulated_card().name : order.order.model));
     if (!order.images[i].file || *order.images[i].file != file) return false;
   }
   return true;

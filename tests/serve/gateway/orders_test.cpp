@@ -22,7 +22,7 @@ const Flags kSlow{"step_ms=20"};
 TEST(Orders, a_image_comes_as_its_request_gives_it_alone) {
   GatewayFixture fixture({quick_settings()});
   ASSERT_TRUE(fixture.ready());
-  ASSERT_NE(fixture.gateway.model(), nullptr);
+  ASSERT_EQ(fixture.gateway.models().size(), 1u);
   const OrderState* order = fixture.submit("a fox");
   EXPECT_EQ(fixture.end_of(order), "done");
   EXPECT_TRUE(as_alone(*order));

@@ -53,14 +53,14 @@ TEST(Workers, whose_model_is_another_than_is_served_are_refused_until_the_operat
   kill(fixture.pids()[0], SIGKILL);
   EXPECT_TRUE(fixture.until([&] { return fixture.gateway.figures().workers[0].restarts >= 4; }));
   EXPECT_EQ(fixture.refused("x").code, "not_ready");
-  EXPECT_EQ(fixture.gateway.model()->fingerprint, "one");
+  EXPECT_EQ(fixture.gateway.models().at(0).card->fingerprint, "one");
   fixture.gateway.replace_workers();
   EXPECT_TRUE(fixture.ready()) << "a worker that could not start is asked too";
-  EXPECT_EQ(fixture.gateway.model()->fingerprint, "another");
+  EXPECT_EQ(fixture.gateway.models().at(0).card->fingerprint, "another");
   EXPECT_EQ(fixture.end_of(fixture.submit("y")), "done");
   std::filesystem::remove(changed);
   fixture.gateway.replace_workers();  // while it runs
-  EXPECT_TRUE(fixture.until([&] { return fixture.gateway.model()->fingerprint == "one"; }));
+  EXPECT_TRUE(fixture.until([&] { return fixture.gateway.models().at(0).card->fingerprint == "one"; }));
   EXPECT_EQ(fixture.end_of(fixture.submit("z")), "done");
 }
 

@@ -92,7 +92,7 @@ class Simulation {
     if (batcher_.next(now_).kind != Decision::Kind::kNothing) fault("a decision while another runs");
     check(decision);
     const double seconds = seconds_of(decision) * (1 + options_.noise * (2 * chance_.unit() - 1));
-    const double end = now_ + seconds;
+    const double end = now_ + seconds + bring(job(decision.jobs.front()).bucket.model);
     if (death_ < end) {
       happen_until(death_);
       die();
@@ -100,8 +100,28 @@ class Simulation {
     }
     happen_until(end);
     now_ = end;
+    tell_models();
     report(decision, seconds);
     return true;
+  }
+
+  // The model that was used longest ago goes. Returns the seconds.
+  double bring(const std::string& model) {
+    if (options_.models_kept == 0) return 0;
+    const bool there = std::erase(kept_, model) > 0;
+    if (!there && kept_.size() >= options_.models_kept) kept_.erase(kept_.begin());
+    kept_.push_back(model);
+    if (there) return 0;
+    outcome_.switches++;
+    brought_ = model;
+    return options_.switch_seconds;
+  }
+
+  void tell_models() {
+    if (brought_.empty()) return;
+    batcher_.loaded(kept_);
+    batcher_.switched(brought_, options_.switch_seconds);
+    brought_.clear();
   }
 
   void happen_until(double time) {
@@ -151,7 +171,13 @@ class Simulation {
     if (step && rows > bucket_of(bucket).max_batch_rows)
       fault(rows, " rows in a bucket of ", bucket_of(bucket).max_batch_rows);
     if (!step && decision.jobs.size() != 1) fault("a run of ", decision.jobs.size(), " jobs between steps");
-    const bool steps_wait = std::ranges::any_of(live_, [](const auto& l) { return l.second.phase == Phase::kDenoise; });
+    const auto here = [&](JobId id) {
+      return options_.models_kept == 0 || std::ranges::count(kept_, job(id).bucket.model) > 0;
+    };
+    // A turn that begins with a switch begins with whatever its jobs wait for.
+    const bool steps_wait = here(decision.jobs.front()) && std::ranges::any_of(live_, [&](const auto& l) {
+                              return l.second.phase == Phase::kDenoise && here(l.first);
+                            });
     if (options_.settings.batching == Batching::kStep && steps_wait) check_the_wait_of_steps(decision);
     if (step) texts_between_ = images_between_ = 0;
   }
@@ -227,6 +253,7 @@ class Simulation {
     outcome_.deaths++;
     texts_between_ = images_between_ = 0;
     batcher_ = make_batcher();
+    kept_.clear();
     for (auto& [id, live] : live_) {
       live = {live.arrival, Phase::kEncode, job(id).calls_left, live.attempts + 1};
       batcher_.readmit(job(id));
@@ -244,6 +271,8 @@ class Simulation {
   double now_ = 0, death_ = kNever;
   int texts_between_ = 0, images_between_ = 0;
   double last_step_ = 0;
+  std::vector<std::string> kept_;  // models, the one that was used last at the end
+  std::string brought_;            // by the run that is under way
 };
 
 }  // namespace

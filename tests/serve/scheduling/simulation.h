@@ -33,6 +33,9 @@ struct SimulationOptions {
   double seconds_to_death = 0;  // mean; 0: the worker never dies
   // Share of the steps that fail one job.
   double failures = 0;
+  // Models that are in memory at once, and the seconds that bringing another in takes; 0: all are there.
+  size_t models_kept = 0;
+  double switch_seconds = 0;
   double buckets_until = 1e300;  // bucket_seconds are those until then
   uint64_t seed = 1;
 };
@@ -49,7 +52,7 @@ struct SimulationOutcome {
   std::vector<Fate> fates;
   std::vector<std::string> faults;
   double seconds = 0;  // when all was over
-  int64_t steps = 0, rows = 0, deaths = 0;
+  int64_t steps = 0, rows = 0, deaths = 0, switches = 0;
   std::vector<double> bucket_seconds;  // of steps
 };
 

@@ -76,8 +76,8 @@ ModelCard odd_card() {
   card.parameters = int64_t{1} << 53 | 1;
   card.created = -1;
   card.fingerprint = "a print";
-  card.adapter_tags = "<lora:style:0.8>";
-  card.adapter_hashes = "style: 0123456789ab";
+  card.file = "demo.safetensors";
+  card.shape = "unet 1 F16";
   card.tokens = 75;
   card.traits = {.steps = 3,
                  .guidance_scale = 1e-38f,
@@ -90,7 +90,14 @@ ModelCard odd_card() {
                  .scheduler = std::make_shared<const Json>(JsonObject{{"beta_start", 0.1 + 0.2}}),
                  .scheduler_file = "a file"};
   card.limits = {9, INT64_MAX, 8, SIZE_MAX, false};
+  card.embeddings = {{"easynegative", 8, 768, false}, {"an \"odd\" one", 0, 0, true}};
   return card;
+}
+
+Variant odd_variant() {
+  return {"a <lora:b:1>\na\n0123",
+          {"/models/a b.safetensors", "a state"},
+          {{"/l/b", "its", std::nextafter(1.0f, 2.0f), -0.0f}}};
 }
 
 DeviceFigures odd_figures() { return {SIZE_MAX, 1, 2, 0.1 + 0.2, "ok"}; }
@@ -130,6 +137,13 @@ TEST(Wire, has_a_field_for_each_member) {
   expect_a_field_for_each_member<ModelTraits>();
   expect_a_field_for_each_member<RequestLimits>();
   expect_a_field_for_each_member<ModelCard>();
+  expect_a_field_for_each_member<ModelFile>();
+  expect_a_field_for_each_member<VariantAdapter>();
+  expect_a_field_for_each_member<Variant>();
+  expect_a_field_for_each_member<LoadedVariants>();
+  expect_a_field_for_each_member<DescribeCommand>();
+  expect_a_field_for_each_member<Described>();
+  expect_a_field_for_each_member<KnownHash>();
   expect_a_field_for_each_member<StartCommand>();
   expect_a_field_for_each_member<StepCommand>();
   expect_a_field_for_each_member<FinishCommand>();
@@ -152,14 +166,15 @@ TEST(Wire, brings_every_order_as_it_was) {
   ImageRequest long_request;
   long_request.prompt = std::string(16 << 10, '\x01');  // six bytes each, escaped
   long_request.negative_prompt = std::string(16 << 10, '\x02');
-  const std::vector<WorkerCommand> commands{StartCommand{UINT64_MAX, odd_request()},
-                                            StartCommand{1, {}},
-                                            StartCommand{2, long_request},
+  const std::vector<WorkerCommand> commands{StartCommand{UINT64_MAX, odd_request(), odd_variant()},
+                                            StartCommand{1, {}, {}},
+                                            StartCommand{2, long_request, {}},
                                             StepCommand{{1, UINT64_MAX, 3}, {3}},
                                             StepCommand{},
                                             FinishCommand{7},
                                             DropCommand{{}},
-                                            DropCommand{{1, 2}}};
+                                            DropCommand{{1, 2}},
+                                            DescribeCommand{{"/models/a b.safetensors", "a state"}}};
   Pair pair;
   for (const WorkerCommand& command : commands) {
     send_command(pair.left.get(), command);
@@ -170,18 +185,29 @@ TEST(Wire, brings_every_order_as_it_was) {
 }
 
 TEST(Wire, brings_every_report_as_it_was_with_its_pixels) {
-  Hello hello{"npu:0",    "a card",     "fp16", odd_card(), 3, {{512, 768, {{2, 0.1}, {4, 1e-300}}, 0.25, 1.0 / 3}},
-              {"a", "b"}, odd_figures()};
-  Stepped stepped{0.1, {{5, "nan_output", "the U-Net gave NaN"}}, {}, odd_figures()};
+  Hello hello{"npu:0",
+              "a card",
+              "fp16",
+              odd_card(),
+              {"/m", "s"},
+              3,
+              {{512, 768, {{2, 0.1}, {4, 1e-300}}, 0.25, 1.0 / 3}},
+              {"a", "b"},
+              odd_figures()};
+  const LoadedVariants loaded{0.1 + 0.2, {"a\na\nb", "c"}};
+  Stepped stepped{0.1, {{5, "nan_output", "the U-Net gave NaN"}}, {}, odd_figures(), loaded};
   for (int i = 0; i < 3; ++i) stepped.previews.push_back({JobId(i), i, striped(8 + i, 4, i)});
-  const std::vector<WorkerReport> reports{hello,
-                                          Started{1, 0.5, 1, 21, {"cut \xc3\xa9"}},
-                                          Stepped{},
-                                          stepped,
-                                          DidNotFit{},
-                                          Finished{9, 2.5, striped(512, 512, 3), std::nullopt},
-                                          Failed{{4, "bad_request", "no"}},
-                                          Unusable{"gone"}};
+  const std::vector<WorkerReport> reports{
+      hello,
+      Started{1, 0.5, 1, 21, {"cut \xc3\xa9"}, "<lora:a:1>", "a: 0123", "mark: 4567", loaded},
+      Stepped{},
+      stepped,
+      DidNotFit{},
+      Finished{9, 2.5, striped(512, 512, 3), std::nullopt, loaded, {{"/m", "0123"}}},
+      Failed{{4, "bad_request", "no"}, std::nullopt},
+      Described{odd_card(), {{1, 2, {}, 3, 4, true}}, ""},
+      Described{std::nullopt, {}, "no model"},
+      Unusable{"gone"}};
   Pair pair;
   const size_t before = open_files();
   for (const WorkerReport& report : reports) {
@@ -279,7 +305,7 @@ TEST(Wire, refuses_files_that_are_not_the_sealed_pixels_of_the_size_said) {
   constexpr int kAll = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
   const auto finished = [](const std::string& width, const std::string& height) {
     return "{\"finished\":{\"job\":1,\"seconds\":1,\"image\":{\"width\":" + width + ",\"height\":" + height +
-           "},\"figures\":null}}";
+           "},\"figures\":null,\"loaded\":null,\"hashes\":[]}}";
   };
   struct Row {
     std::string text;
@@ -388,8 +414,8 @@ TEST(Wire, refuses_what_is_too_long_or_cannot_be_said) {
   ImageRequest request;
   request.guidance_scale = std::numeric_limits<float>::quiet_NaN();
   EXPECT_THROW(send_command(pair.left.get(), StartCommand{1, request}), Error);
-  EXPECT_THROW(send_report(pair.left.get(), Finished{1, 1, Image{8, 8, {1, 2}}, {}}), Error);
-  EXPECT_THROW(send_report(pair.left.get(), Finished{1, 1, Image{}, {}}), Error);
+  EXPECT_THROW(send_report(pair.left.get(), Finished{1, 1, Image{8, 8, {1, 2}}, {}, {}, {}}), Error);
+  EXPECT_THROW(send_report(pair.left.get(), Finished{1, 1, Image{}, {}, {}, {}}), Error);
   const int size = 4 << 20;
   setsockopt(pair.left.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
   const std::string text(kMaxPacket + 1, ' ');

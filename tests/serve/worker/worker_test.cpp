@@ -27,11 +27,16 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-Engine demo_engine() {
+const std::filesystem::path kDemo = std::filesystem::path(INKSTONE_SOURCE_DIR) / "demo" / "model";
+
+std::unique_ptr<Engine> engine_with(Pipeline model, size_t budget = 0) {
   EngineOptions options;
   options.precision = Precision::kFp32;
-  return Engine(Pipeline::open(std::filesystem::path(INKSTONE_SOURCE_DIR) / "demo" / "model"), options);
+  options.memory_budget = budget;
+  return std::make_unique<Engine>(std::move(model), options);
 }
+
+std::unique_ptr<Engine> demo_engine() { return engine_with(Pipeline::open(kDemo)); }
 
 int64_t resident_bytes() {
   std::ifstream file("/proc/self/statm");
@@ -42,18 +47,19 @@ int64_t resident_bytes() {
 
 class Served {
  public:
-  explicit Served(WorkerSettings settings = {}, bool wait_for_hello = true) {
+  explicit Served(WorkerSettings settings = {}, bool wait_for_hello = true, ShelfModels models = {},
+                  size_t budget = 0) {
     int both[2];
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both), 0);
     gateway_ = Descriptor(both[0]);
     // A test that waits for what never comes fails.
     const timeval patience{60, 0};
     setsockopt(gateway_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    thread_ = std::thread([this, socket = both[1], settings] {
+    thread_ = std::thread([this, socket = both[1], settings, models = std::move(models), budget]() mutable {
       const Descriptor worker(socket);
-      Engine engine = demo_engine();
+      EngineShelf shelf(engine_with(Pipeline::open(kDemo), budget), std::move(models));
       try {
-        code_ = serve_commands(worker.get(), engine, {}, settings);
+        code_ = serve_commands(worker.get(), shelf, {}, settings);
       } catch (const Error&) {
         code_ = 2;
       }
@@ -78,7 +84,9 @@ class Served {
     send_command(gateway_.get(), command);
     return report();
   }
-  Started start(JobId job, const ImageRequest& request) { return std::get<Started>(ask(StartCommand{job, request})); }
+  Started start(JobId job, const ImageRequest& request) {
+    return std::get<Started>(ask(StartCommand{job, request, {}}));
+  }
   Stepped step(std::vector<JobId> jobs, std::vector<JobId> previews = {}) {
     return std::get<Stepped>(ask(StepCommand{std::move(jobs), std::move(previews)}));
   }
@@ -109,8 +117,8 @@ ImageRequest request(const std::string& prompt, uint64_t seed, const std::string
 }
 
 Image alone(const ImageRequest& request) {
-  static Engine engine = demo_engine();
-  return generate(engine, engine.resolve(request)).image;
+  static const std::unique_ptr<Engine> engine = demo_engine();
+  return generate(*engine, engine->resolve(request)).image;
 }
 
 TEST(Worker, says_what_it_is_and_how_fast_it_may_be) {
@@ -260,7 +268,7 @@ TEST(Worker, refuses_requests_that_cannot_run_in_words_for_the_client) {
   const auto refusal = [&](auto change) {
     ImageRequest r = request("a fox", 1);
     change(r);
-    const JobFault fault = served.refusal(StartCommand{1, r});
+    const JobFault fault = served.refusal(StartCommand{1, r, {}});
     EXPECT_EQ(fault.code, "bad_request") << fault.message;
     EXPECT_EQ(fault.job, 1u);
     EXPECT_THAT(fault.message, Not(HasSubstr("/model")));
@@ -277,7 +285,7 @@ TEST(Worker, refuses_requests_that_cannot_run_in_words_for_the_client) {
   EXPECT_THAT(refusal([](ImageRequest& r) { r.prompt = "a BREAK b BREAK c BREAK d"; }),
               HasSubstr("prompt: more than 225 tokens"));
   served.start(1, request("a fox", 1));
-  EXPECT_EQ(served.refusal(StartCommand{1, request("a fox", 1)}).code, "internal");
+  EXPECT_EQ(served.refusal(StartCommand{1, request("a fox", 1), {}}).code, "internal");
   EXPECT_EQ(served.draw(2, request("a fox", 1)).rgb, alone(request("a fox", 1)).rgb);
 }
 
@@ -382,7 +390,7 @@ TEST(Worker, leaves_where_the_orders_are_not_to_be_understood) {
 
 TEST(Worker, leaves_at_whatever_moment_the_gateway_does) {
   const ImageRequest r = request("a fox", 1, "ddim", 1);
-  const std::vector<WorkerCommand> commands{StartCommand{1, r}, StepCommand{{1}, {1}}, FinishCommand{1}};
+  const std::vector<WorkerCommand> commands{StartCommand{1, r, {}}, StepCommand{{1}, {1}}, FinishCommand{1}};
   Served(WorkerSettings{}, false).leave();  // before it said hello
   for (size_t told = 0; told <= commands.size(); ++told)
     for (const bool hears : {true, false}) {
@@ -395,6 +403,135 @@ TEST(Worker, leaves_at_whatever_moment_the_gateway_does) {
       const int code = served.leave();
       EXPECT_TRUE(code == 0 || (!hears && told > 0 && code == 1)) << told << " commands, code " << code;
     }
+}
+
+Variant variant_of(const std::filesystem::path& path, const std::string& key) { return {key, {path.string(), ""}, {}}; }
+
+ShelfModels any_model() {
+  ShelfModels models;
+  models.open = [](const Variant& variant, const MakeRoom& make_room) {
+    Pipeline model = Pipeline::open(variant.model.path.empty() ? kDemo.string() : variant.model.path);
+    AdapterSet set;
+    for (const VariantAdapter& adapter : variant.adapters) set.push_back({adapter.path, adapter.text, adapter.unet});
+    if (!set.empty()) merge(model, set, 0, make_room);
+    return model;
+  };
+  return models;
+}
+
+const std::filesystem::path kFixtures = std::filesystem::path(INKSTONE_SOURCE_DIR) / "tests" / "fixtures";
+const std::filesystem::path kTiny = kFixtures / "models" / "tiny-sd15";
+
+Image drawn_alone(Pipeline model, const ImageRequest& request) {
+  const auto engine = engine_with(std::move(model));
+  return generate(*engine, engine->resolve(request)).image;
+}
+
+TEST(WorkerModels, each_image_is_that_of_its_model_and_adapters) {
+  Served served({2, 64, 64 * 64, {}}, true, any_model());
+  ImageRequest tiny = request("a fox", 3);
+  tiny.width = tiny.height = 32;
+  Variant styled = variant_of(kTiny, "styled");
+  styled.adapters = {{(kFixtures / "adapters" / "lora.safetensors").string(), "", 1, 0.5f}};
+  const ImageRequest demo = request("a fox", 1);
+  served.start(1, demo);
+  const auto begin = [&](JobId job, const Variant& variant) {
+    return std::get<Started>(served.ask(StartCommand{job, tiny, variant}));
+  };
+  const Started plain = begin(2, variant_of(kTiny, "tiny"));
+  ASSERT_TRUE(plain.loaded);
+  EXPECT_THAT(plain.loaded->keys, testing::ElementsAre("tiny"));
+  EXPECT_GT(plain.loaded->seconds, 0);
+  EXPECT_EQ(plain.adapter_tags, "");
+  const Started with = begin(3, styled);
+  EXPECT_EQ(with.adapter_tags, "<lora:lora:1:0.5>");
+  EXPECT_THAT(with.adapter_hashes, HasSubstr("lora: "));
+  EXPECT_FALSE(begin(4, styled).loaded) << "it is there";
+  for (int call = 0; call < plain.calls; ++call)
+    for (const std::vector<JobId>& jobs : {std::vector<JobId>{1}, std::vector<JobId>{2}, std::vector<JobId>{3, 4}})
+      ASSERT_TRUE(served.step(jobs).faults.empty());
+  EXPECT_EQ(served.finish(1).rgb, alone(demo).rgb);
+  const Image right = drawn_alone(Pipeline::open(kTiny), tiny),
+              right_styled = drawn_alone(any_model().open(styled, {}), tiny);
+  EXPECT_EQ(served.finish(2).rgb, right.rgb);
+  EXPECT_EQ(served.finish(3).rgb, right_styled.rgb);
+  EXPECT_EQ(served.finish(4).rgb, right_styled.rgb);
+  EXPECT_NE(right.rgb, right_styled.rgb);
+}
+
+TEST(WorkerModels, take_turns_in_a_memory_for_one_and_jobs_go_on_where_they_were) {
+  if (kSanitized) GTEST_SKIP() << "its own bytes are many times as many";
+  const Capacity capacity{2, 64, 64 * 64, 3};
+  const auto probe = demo_engine();
+  const EnginePlan plan = probe->reserve(capacity);
+  const size_t one = plan.peak_bytes - plan.program_bytes, budget = plan.peak_bytes + one / 2;
+  EngineShelf shelf(engine_with(Pipeline::open(kDemo), budget), any_model());
+  shelf.reserve(capacity);
+  int left = 0;
+  shelf.on_leaving([&](Engine&) { left++; });
+  // The same model by three names.
+  const Variant variants[] = {variant_of("", "a"), variant_of(kDemo / ".", "b"), variant_of(kDemo / "." / ".", "c")};
+  for (int round = 0; round < 2; ++round)
+    for (const Variant& variant : variants) {
+      shelf.of(variant);
+      const auto news = shelf.news();
+      ASSERT_TRUE(news);
+      EXPECT_THAT(news->keys, testing::ElementsAre(variant.key));
+    }
+  EXPECT_EQ(left, 5) << "all but the first are brought in for another";
+}
+
+TEST(WorkerModels, jobs_of_one_that_had_to_go_end_in_the_same_image) {
+  if (kSanitized) GTEST_SKIP() << "its own bytes are many times as many";
+  const Capacity capacity{2, 64, 64 * 64, 3};
+  const auto probe = demo_engine();
+  const EnginePlan plan = probe->reserve(capacity);
+  Served served({2, 64, 64 * 64, {}}, true, any_model(), plan.peak_bytes + (plan.peak_bytes - plan.program_bytes) / 2);
+  const ImageRequest one = request("a fox", 1, "dpm++-2m", 4), two = request("a rocket", 2, "euler-ancestral", 4);
+  const auto begin = [&](JobId job, const ImageRequest& request, const std::filesystem::path& path) {
+    return std::get<Started>(served.ask(StartCommand{job, request, variant_of(path, path.string())}));
+  };
+  begin(1, one, kDemo / ".");
+  const int calls = begin(2, two, kDemo / "." / ".").calls;
+  int brought = 0;
+  for (int call = 0; call < calls; ++call)
+    for (const JobId job : {1, 2}) {
+      const Stepped stepped = served.step({job}, {job});
+      ASSERT_TRUE(stepped.faults.empty());
+      brought += stepped.loaded.has_value();
+    }
+  EXPECT_GE(brought, 2 * calls - 1);
+  EXPECT_EQ(served.finish(1).rgb, alone(one).rgb);
+  EXPECT_EQ(served.finish(2).rgb, alone(two).rgb);
+}
+
+TEST(WorkerModels, what_cannot_be_run_is_told_and_harms_nobody) {
+  Served served({2, 64, 64 * 64, {}}, true, any_model());
+  const auto described = [&](const std::filesystem::path& path) {
+    return std::get<Described>(served.ask(DescribeCommand{{path.string(), ""}}));
+  };
+  const Described tiny = described(kTiny);
+  ASSERT_TRUE(tiny.card);
+  EXPECT_EQ(tiny.card->name, "tiny-sd15");
+  EXPECT_EQ(tiny.card->limits.max_pixels, 64 * 64);
+  ASSERT_EQ(tiny.times.size(), 1u);
+  EXPECT_GT(tiny.times[0].steps.at(0).seconds, 0);
+  const Described none = described("/no/such/model.safetensors");
+  EXPECT_FALSE(none.card);
+  EXPECT_THAT(none.fault, HasSubstr("/no/such/model.safetensors"));
+  const std::filesystem::path lora = kFixtures / "adapters" / "lora.safetensors";
+  EXPECT_FALSE(described(lora).card);
+
+  Variant other = variant_of(kDemo, "misfit");
+  other.adapters = {{lora.string(), "", 1, 1}};
+  const JobFault misfit = served.refusal(StartCommand{1, request("a fox", 1), other});
+  EXPECT_EQ(misfit.code, "bad_request");
+  EXPECT_THAT(misfit.message, HasSubstr("lora.safetensors"));
+  EXPECT_THAT(misfit.message, Not(HasSubstr(kFixtures.string())));
+  Variant changed = variant_of(kTiny, "changed");
+  changed.model.state = "of another file";
+  EXPECT_EQ(served.refusal(StartCommand{1, request("a fox", 1), changed}).code, "model_changed");
+  EXPECT_EQ(served.draw(2, request("a fox", 1)).rgb, alone(request("a fox", 1)).rgb);
 }
 
 }  // namespace

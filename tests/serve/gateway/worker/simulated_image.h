@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <boost/json/serialize.hpp>
+#include <filesystem>
 #include <string>
 
 #include "base/image.h"
@@ -10,12 +11,13 @@
 #include "diffusion/resolved_request.h"
 #include "serve/wire/message_fields.h"
 #include "serve/wire/model_card.h"
+#include "serve/wire/variant.h"
 
 namespace inkstone::serve {
 
 inline ModelCard simulated_card() {
   ModelCard card;
-  card.name = "simulated";
+  card.name = card.file = "simulated";
   card.traits.width = card.traits.height = 64;
   card.traits.size_multiple = 8;
   card.traits.scheduler = std::make_shared<const Json>(
@@ -30,8 +32,14 @@ inline uint64_t mixed(uint64_t state, uint64_t value) {
   return (state ^ (state >> 31)) * 0xbf58476d1ce4e5b9;
 }
 
-inline uint64_t noise_of(const ImageRequest& request) {
+// Of another model than the worker was started with, its file's name and its adapters change the image.
+inline uint64_t noise_of(const ImageRequest& request, const Variant& variant) {
   uint64_t state = 1;
+  for (const char c : std::filesystem::path(variant.model.path).stem().string())
+    state = mixed(state, static_cast<uint8_t>(c));
+  for (const VariantAdapter& adapter : variant.adapters)
+    for (const char c : std::filesystem::path(adapter.path).stem().string() + std::to_string(adapter.unet))
+      state = mixed(state, static_cast<uint8_t>(c));
   for (const char c : boost::json::serialize(FieldWriter::object_of(request)))
     state = mixed(state, static_cast<uint8_t>(c));
   return state;
@@ -50,8 +58,8 @@ inline Image pixels_of(const ImageRequest& request, uint64_t state) {
   return image;
 }
 
-inline Image simulated_image(const ImageRequest& request, int calls) {
-  uint64_t state = noise_of(request);
+inline Image simulated_image(const ImageRequest& request, int calls, const Variant& variant = {}) {
+  uint64_t state = noise_of(request, variant);
   for (int call = 0; call < calls; call++) state = mixed(state, static_cast<uint64_t>(call));
   return pixels_of(request, state);
 }

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <thread>
 
@@ -24,6 +25,7 @@ constexpr int kSocket = 3;
 struct Job {
   ImageRequest request;
   uint64_t state = 0;
+  Variant variant{};
   int call = 0;
 };
 
@@ -90,7 +92,7 @@ class SimulatedWorker {
     if (what == "unusable") send_report(kSocket, Unusable{"the device is lost"});
     if (what == "garbage" && send(kSocket, "{\"nonsense\":", 12, 0) < 0) _exit(1);
     if (what == "wrong") send_report(kSocket, Hello{});
-    if (what == "rowless") send_report(kSocket, Started{jobs_.rbegin()->first, 0, 0, 1, {}});
+    if (what == "rowless") send_report(kSocket, Started{jobs_.rbegin()->first, 0, 0, 1, {}, {}, {}, {}});
     if (tells_lie(what)) return true;
     return what == "nan" || what == "unusable" || what == "garbage" || what == "wrong" || what == "rowless";
   }
@@ -99,17 +101,17 @@ class SimulatedWorker {
   bool tells_lie(const std::string& what) {
     const JobId job = jobs_.empty() ? 0 : jobs_.rbegin()->first;
     if (what == "callless")
-      send_report(kSocket, Started{job, 0, 1, 0, {}});
+      send_report(kSocket, Started{job, 0, 1, 0, {}, {}, {}, {}});
     else if (what == "stranger")
-      send_report(kSocket, Started{job + 1000, 0, 1, 1, {}});
+      send_report(kSocket, Started{job + 1000, 0, 1, 1, {}, {}, {}, {}});
     else if (what == "early")
-      send_report(kSocket, Finished{job, 0.1, Image{1, 1, {1, 2, 3}}, {}});
+      send_report(kSocket, Finished{job, 0.1, Image{1, 1, {1, 2, 3}}, {}, {}});
     else if (what == "failed")
-      send_report(kSocket, Failed{{job, "nan_output", "in a step"}});
+      send_report(kSocket, Failed{{job, "nan_output", "in a step"}, {}});
     else if (what == "unasked")
-      send_report(kSocket, Stepped{0.1, {}, {{job, 1, Image{1, 1, {1, 2, 3}}}}, {}});
+      send_report(kSocket, Stepped{0.1, {}, {{job, 1, Image{1, 1, {1, 2, 3}}}}, {}, {}});
     else if (what == "large")
-      send_report(kSocket, Finished{job, 0.1, Image{256, 256, std::vector<uint8_t>(3 * 256 * 256)}, {}});
+      send_report(kSocket, Finished{job, 0.1, Image{256, 256, std::vector<uint8_t>(3 * 256 * 256)}, {}, {}});
     else
       return false;
     return true;
@@ -121,16 +123,22 @@ class SimulatedWorker {
 
   void obey(const StartCommand& command) {
     wait(flags_["encode_ms"]);
-    Job& job = jobs_[command.job] = {command.request, noise_of(command.request)};
+    bring(command.variant);
+    Job& job = jobs_[command.job] = {command.request, noise_of(command.request, command.variant), command.variant};
     if (goes_wrong(job, "encode")) {
-      if (is_nan(job, "encode")) send_report(kSocket, Failed{{command.job, "nan_output", "the text is not a number"}});
+      if (is_nan(job, "encode"))
+        send_report(kSocket, Failed{{command.job, "nan_output", "the text is not a number"}, {}});
       return;
     }
     send_report(kSocket, Started{command.job,
                                  flags_["encode_ms"] / 1000,
                                  resolved(command.request).cfg_copies(),
                                  resolved(command.request).evaluations(),
-                                 {}});
+                                 {},
+                                 {},
+                                 {},
+                                 {},
+                                 loaded_});
   }
 
   void obey(const StepCommand& command) {
@@ -139,6 +147,8 @@ class SimulatedWorker {
     double ms = flags_["step_ms"];
     Stepped stepped;
     bool answers = true;
+    bring(jobs_.at(command.jobs.at(0)).variant);
+    stepped.loaded = loaded_;
     for (const JobId id : command.jobs) {
       Job& job = jobs_.at(id);
       ms += flags_["row_ms"] * (*job.request.guidance_scale > 1 ? 2 : 1);
@@ -164,13 +174,39 @@ class SimulatedWorker {
   void obey(const FinishCommand& command) {
     wait(flags_["decode_ms"]);
     const Job job = jobs_.at(command.job);
+    bring(job.variant);
     jobs_.erase(command.job);
     if (goes_wrong(job, "decode")) {
       if (is_nan(job, "decode"))
-        send_report(kSocket, Failed{{command.job, "nan_output", "the pixels are not numbers"}});
+        send_report(kSocket, Failed{{command.job, "nan_output", "the pixels are not numbers"}, {}});
       return;
     }
-    send_report(kSocket, Finished{command.job, flags_["decode_ms"] / 1000, pixels_of(job.request, job.state), {}});
+    send_report(kSocket,
+                Finished{command.job, flags_["decode_ms"] / 1000, pixels_of(job.request, job.state), {}, loaded_});
+  }
+
+  // With the flag keeps=N it has room for so many variants, and bringing one in takes load_ms.
+  void bring(const Variant& variant) {
+    loaded_.reset();
+    if (std::erase(kept_, variant.key) == 0) {
+      wait(flags_["load_ms"]);
+      if (flags_["keeps"] > 0 && static_cast<double>(kept_.size()) >= flags_["keeps"]) kept_.erase(kept_.begin());
+      loaded_ = LoadedVariants{flags_["load_ms"] / 1000, kept_};
+      loaded_->keys.push_back(variant.key);
+    }
+    kept_.push_back(variant.key);
+  }
+
+  void obey(const DescribeCommand& command) {
+    wait(flags_["describe_ms"]);
+    const std::string& path = command.model.path;
+    if (path.find("deadly") != std::string::npos) raise(SIGKILL);
+    Described described;
+    if (path.find("broken") != std::string::npos)
+      described.fault = path + ": it is broken";
+    else
+      described = {simulated_card(), {{64, 64, {{1, 0.001}}, 0.001, 0.001, true}}, ""};
+    send_report(kSocket, described);
   }
 
   void obey(const DropCommand& command) {
@@ -179,6 +215,8 @@ class SimulatedWorker {
 
   std::map<std::string, double> flags_;
   std::map<JobId, Job> jobs_;
+  std::vector<std::string> kept_;  // variants, the one that was used last at the end
+  std::optional<LoadedVariants> loaded_;
 };
 
 }  // namespace
