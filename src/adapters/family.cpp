@@ -9,16 +9,6 @@
 namespace inkstone {
 namespace {
 
-std::string family_of_width(int64_t width) {
-  switch (width) {
-    case 768: return "SD 1.x";
-    case 1024: return "SD 2.x";
-    case 1280: return "SDXL's refiner";
-    case 2048: return "SDXL";
-    default: return "another model";
-  }
-}
-
 // The columns of the change of a matrix, where one of its tensors has them.
 std::optional<int64_t> columns_of(const LayerParts& parts) {
   for (const Part part : {Part::kDown, Part::kHadaW1B, Part::kDiff})
@@ -36,19 +26,56 @@ std::set<int64_t> text_widths(const AdapterFile& file) {
   return widths;
 }
 
+// Of the first weight with this end the columns.
+std::optional<int64_t> columns_of(const Weights& weights, std::string_view end) {
+  for (const WeightSpec& spec : weights.specs())
+    if (spec.name.ends_with(end) && spec.shape.size() == 2) return spec.shape[1];
+  return {};
+}
+
 std::optional<int64_t> text_width(const std::vector<AdapterTarget>& targets) {
   for (const AdapterTarget& target : targets)
-    for (const WeightSpec& spec : target.weights->specs())
-      if (spec.name.ends_with("attn2.to_k.weight") && spec.shape.size() == 2) return spec.shape[1];
+    if (const auto columns = columns_of(*target.weights, "attn2.to_k.weight")) return columns;
   return {};
+}
+
+// An adapter of text encoders alone has no cross-attention that tells its family.
+void check_text_encoder(const AdapterFile& file, const AdapterTarget& target) {
+  const std::optional<int64_t> own = columns_of(*target.weights, "self_attn.q_proj.weight");
+  const bool is_second = target.name == "text_encoder_2";
+  for (const auto& [stem, parts] : file.layers()) {
+    const std::string name = flat(stem);
+    const bool of_second = name.find("te2_") != name.npos || name.find("text_encoder_2_") != name.npos ||
+                           name.find("clip_g_") != name.npos;
+    if (of_second != is_second || !name.ends_with("_self_attn_q_proj")) continue;
+    const std::optional<int64_t> columns = columns_of(parts);
+    if (!own || !columns || *columns == *own) continue;
+    const char* family = *columns == 768 ? "SD 1.x or SDXL" : *columns == 1024 ? "SD 2.x" : "another model";
+    fail(INKSTONE_HERE, {file.source(), ": made for ", family, ": its text encoder's layers have the width ", *columns,
+                         ", this model's ", *own});
+  }
 }
 
 }  // namespace
 
+std::string family_of_width(int64_t width) {
+  switch (width) {
+    case 768: return "SD 1.x";
+    case 1024: return "SD 2.x";
+    case 1280: return "SDXL's refiner";
+    case 2048: return "SDXL";
+    default: return "another model";
+  }
+}
+
 void check_family(const AdapterFile& file, const std::vector<AdapterTarget>& targets) {
   const std::optional<int64_t> own = text_width(targets);
   const std::set<int64_t> widths = text_widths(file);
-  if (!own || widths.empty() || widths.contains(*own)) return;
+  if (!own || widths.empty() || widths.contains(*own)) {
+    for (const AdapterTarget& target : targets)
+      if (target.is_text()) check_text_encoder(file, target);
+    return;
+  }
   const int64_t width = *widths.begin();
   fail(INKSTONE_HERE, {file.source(), ": made for ", family_of_width(width),
                        ": its cross-attention reads text of width ", width, ", this model's ", *own});

@@ -85,21 +85,22 @@ LayerNames::LayerNames(const std::vector<AdapterTarget>& targets) {
 }
 
 void LayerNames::add_target(size_t number, const AdapterTarget& target) {
+  for (const WeightSpec& spec : target.weights->specs()) add_weight(target, spec.name, {number, ""});
+  for (const std::string& weight : target.unread) add_weight(target, weight, {number, "", false, true});
+}
+
+void LayerNames::add_weight(const AdapterTarget& target, const std::string& weight, Layer layer) {
   constexpr std::string_view kTextModel = "text_model.";
-  for (const WeightSpec& spec : target.weights->specs()) {
-    std::string_view end = ".weight";
-    if (!spec.name.ends_with(end)) end = ".bias";
-    const std::string path = without_end(spec.name, end);
-    if (path.empty()) continue;
-    const Layer layer{number, path};
-    add(target, path, layer);
-    if (const std::string old = old_name(path, target.is_text()); !old.empty()) add(target, old, layer);
-    if (target.is_text() && path.starts_with(kTextModel)) add(target, path.substr(kTextModel.size()), layer);
-    if (!target.ldm_name) continue;
-    Layer by_ldm = layer;
-    by_ldm.ldm = true;
-    add(target, without_end(target.ldm_name(spec.name), end), by_ldm);
-  }
+  std::string_view end = ".weight";
+  if (!weight.ends_with(end)) end = ".bias";
+  const std::string path = layer.path = without_end(weight, end);
+  if (path.empty()) return;
+  add(target, path, layer);
+  if (const std::string old = old_name(path, target.is_text()); !old.empty()) add(target, old, layer);
+  if (target.is_text() && path.starts_with(kTextModel)) add(target, path.substr(kTextModel.size()), layer);
+  if (!target.ldm_name) return;
+  layer.ldm = true;
+  add(target, without_end(target.ldm_name(weight), end), layer);
 }
 
 // Of two layers under one name the first counts: a bare name is of the first text encoder.

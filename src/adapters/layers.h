@@ -15,6 +15,9 @@ namespace inkstone {
 struct AdapterTarget {
   std::string name;  // "text_encoder", "text_encoder_2", "unet"
   Weights* weights = nullptr;
+  // Weights that such a component has and this model's graphs do not read, such as the last layer of SDXL's first text
+  // encoder. Adapters for them change nothing.
+  std::vector<std::string> unread{};
   // What the original training code ("LDM") calls a weight; unset: it has no such name.
   std::function<std::string(const std::string& weight)> ldm_name;
 
@@ -25,6 +28,7 @@ struct Layer {
   size_t target = 0;  // the component
   std::string path;   // of its weights, without ".weight" and ".bias"
   bool ldm = false;   // called by its LDM name
+  bool unread = false;
 };
 
 // Nothing in a name is read from its underscores, which stand for dots and for themselves: every name of
@@ -36,6 +40,7 @@ class LayerNames {
 
  private:
   void add_target(size_t number, const AdapterTarget& target);
+  void add_weight(const AdapterTarget& target, const std::string& weight, Layer layer);
   void add(const AdapterTarget& target, const std::string& name, const Layer& layer);
 
   std::map<std::string, Layer, std::less<>> layers_;  // dots are underscores

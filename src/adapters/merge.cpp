@@ -86,10 +86,15 @@ void MergePlan::add_file(size_t number, const AdapterFile& file, const LayerName
   check_family(file, targets_);
   std::map<std::pair<size_t, std::string>, std::pair<const Layer*, std::string>> found;
   std::vector<std::string> foreign, foreign_text, doubled;
+  bool unread = false;
   for (const auto& [stem, parts] : file.layers()) {
     const Layer* layer = names.find(stem);
     if (!layer) {
       (names_text_encoder(stem) ? foreign_text : foreign).push_back(stem);
+      continue;
+    }
+    if (layer->unread) {
+      unread = true;
       continue;
     }
     const auto [place, is_new] = found.emplace(std::pair(layer->target, layer->path), std::pair(layer, stem));
@@ -101,7 +106,7 @@ void MergePlan::add_file(size_t number, const AdapterFile& file, const LayerName
     if (had->ldm) place->second = {layer, stem};
   }
   const size_t all = file.layers().size();
-  if (found.empty()) {
+  if (found.empty() && !unread) {
     const std::string made_for = foreign_kind(file);
     fail(INKSTONE_HERE, {file.source(), ": ", made_for, made_for.empty() ? "" : ": ",
                          all ? "none of its layers is this model's; the first is " : "it has no adapter's tensors",

@@ -50,7 +50,8 @@ struct Session {
   int count = 1;
   bool seed_drawn = false;
   EnginePlan plan;
-  double seconds = 0;  // of everything
+  std::optional<Refinement> refinement;  // of the first image
+  double seconds = 0;                    // of everything
 };
 
 ResolvedRequest request_of(const Session& session, int number) {
@@ -58,6 +59,13 @@ ResolvedRequest request_of(const Session& session, int number) {
   request.seed += static_cast<uint64_t>(number);
   if (session.prompts.size() > 1) request.prompt = session.prompts[static_cast<size_t>(number)];
   return request;
+}
+
+// What was said of an image, for the refiner.
+ImageRequest asked_of(const Session& session, int number) {
+  ImageRequest asked = session.options.request;
+  asked.prompt = request_of(session, number).prompt;
+  return asked;
 }
 
 void draw_seed(ImageRequest& request, int count) {
@@ -78,8 +86,10 @@ std::string summary(const Session& session) {
       fmt::format("{0} \u00b7 {1}x{2} \u00b7 {3} of {4}{5} \u00b7 guidance {6} \u00b7 seed {7}", session.loaded.name,
                   request.width, request.height, steps_text(request.steps), name_of(request.scheduler_config.kind),
                   schedule_text(request.scheduler_config.schedule), request.guidance_scale, request.seed);
+  if (session.refinement) text += " \u00b7 refined by " + refiner_text(session.loaded, *session.refinement);
   if (session.count > 1) text += fmt::format(" to {}", request.seed + static_cast<uint64_t>(session.count - 1));
   if (session.seed_drawn) text += " (drawn)";
+  if (const std::string few = few_step_text(session.loaded.model().traits); !few.empty()) text += " \u00b7 " + few;
   if (const std::string less = approximations_text(request); !less.empty()) text += " \u00b7 approximate: " + less;
   return text;
 }
@@ -87,6 +97,8 @@ std::string summary(const Session& session) {
 // What is known of the requests before one is drawn.
 std::vector<std::string> asked_warnings(const Session& session) {
   std::vector<std::string> warnings = adapter_warnings(session.loaded.model());
+  const std::vector<std::string>& notes = session.loaded.model().notes;
+  warnings.insert(warnings.end(), notes.begin(), notes.end());
   warnings.insert(warnings.end(), session.request.warnings.begin(), session.request.warnings.end());
   for (const std::string& prompt : session.prompts)
     for (const std::string& warning : prompt_warnings(prompt, session.request.negative_prompt))
@@ -96,11 +108,15 @@ std::vector<std::string> asked_warnings(const Session& session) {
 
 void report_loaded(const Session& session) {
   const Loaded& loaded = session.loaded;
-  session.console.detail(fmt::format("model      {} ({})\n{}{}device     {}\nprecision  {}\nmemory     {}", loaded.name,
-                                     loaded.model().path.string(), components_table(loaded.model()),
-                                     adapters_table(loaded.model()), device_text(loaded.engine->backend().info()),
-                                     name_of(session.plan.precision), plan_line(session.plan)));
+  session.console.detail(fmt::format(
+      "model      {} ({})\n{}{}{}device     {}\nprecision  {}\nmemory     {}", loaded.name,
+      loaded.model().path.string(), components_table(loaded.model()), adapters_table(loaded.model()),
+      embeddings_table(loaded.model()), device_text(loaded.engine->backend().info()), name_of(session.plan.precision),
+      session.refinement ? plan_line(session.plan, *session.refinement) : plan_line(session.plan)));
   session.console.detail("memory, in detail\n" + plan_table(session.plan));
+  if (session.refinement)
+    session.console.detail("refiner, in detail\n" + components_table(loaded.refiner->pipeline()) +
+                           plan_table(session.refinement->plan));
   session.console.say(summary(session));
   for (const std::string& reason : session.plan.reasons) session.console.say("given up: " + reason);
   for (const std::string& warning : asked_warnings(session))
@@ -129,10 +145,16 @@ void check_output(const Session& session, const ImageOutput& output) {
 
 ImageFile draw(const Session& session, const ImageOutput& output, int number, ProgressView& progress) {
   const ResolvedRequest request = request_of(session, number);
-  Generated generated = generate(*session.loaded.engine, request, progress.callbacks(number + 1, request.steps));
+  const std::optional<Refinement> refinement = refinement_of(session.loaded, request, asked_of(session, number));
+  Generated generated = generate(*session.loaded.engine, request, progress.callbacks(number + 1, request.steps),
+                                 refinement ? &*refinement : nullptr);
   progress.clear();
+  AdapterTexts adapters = adapter_texts(session.loaded.model().adapters);
+  adapters.embedding_hashes = generated.embedding_hashes;
   WrittenImage file = output.write(
-      generated.image, parameters_text(request, session.loaded.name, adapter_texts(session.loaded.model().adapters)),
+      generated.image,
+      parameters_text(request, session.loaded.name, adapters,
+                      {refinement ? session.loaded.refiner->pipeline().name() : "", session.loaded.refiner_start}),
       request.prompt, request.seed);
   return {std::move(file), request.prompt, request.seed, generated.times, std::move(generated.warnings)};
 }
@@ -163,7 +185,7 @@ JsonObject result_json(const Session& session, const std::vector<ImageFile>& fil
   times["load_seconds"] = session.loaded.seconds;
   const size_t budget = session.loaded.engine->options().memory_budget;
   memory["budget_bytes"] = budget ? Json(budget) : Json();
-  memory["planned_peak_bytes"] = session.plan.peak_bytes;
+  memory["planned_peak_bytes"] = session.refinement ? session.refinement->peak_bytes : session.plan.peak_bytes;
   memory["measured_peak_bytes"] = peak_resident_bytes();
   JsonObject device = device_json(session.loaded.engine->backend().info());
   device["threads"] = threads();
@@ -174,6 +196,7 @@ JsonObject result_json(const Session& session, const std::vector<ImageFile>& fil
           {"times", std::move(times)},
           {"memory", std::move(memory)},
           {"model", model_json(session.loaded)},
+          {"refiner", session.refinement ? Json(refiner_json(session.loaded, *session.refinement)) : Json()},
           {"device", std::move(device)},
           {"precision", name_of(session.plan.precision)},
           {"warnings", std::move(warnings)}};
@@ -205,6 +228,7 @@ int run_generate(Options options) {
   session.options = std::move(options);
   check_output(session, output);
   session.plan = engine.plan(session.request);
+  session.refinement = refinement_of(session.loaded, session.request, asked_of(session, 0));
   report_loaded(session);
 
   ProgressView progress(progress_kind(session.console.quiet), session.count);

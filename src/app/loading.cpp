@@ -10,11 +10,15 @@
 #include "adapters/tags.h"
 #include "base/error.h"
 #include "base/parallel.h"
+#include "diffusion/few_step.h"
+#include "diffusion/pipeline_embeddings.h"
 #include "diffusion/request_fields.h"
 #include "hub/find_model.h"
 
 namespace inkstone {
 namespace {
+
+constexpr float kRefinerStart = 0.8f;
 
 Choice choice_of(const std::optional<std::string>& text) {
   if (text == "on") return Choice::kOn;
@@ -50,14 +54,27 @@ AdapterSet adapters_of(const Options& options) {
   return set;
 }
 
+ModelSettings settings_of(const Options& options) {
+  ModelSettings said;
+  if (options.prediction) said.prediction = find_prediction(*options.prediction);
+  if (options.zero_snr) said.zero_snr = options.zero_snr == "on";
+  said.few_step = options.few_step;
+  return said;
+}
+
 Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRoom& make_room) {
   std::map<std::string, std::filesystem::path> replaced;
   for (const auto& [component, file] : replaced_components(options))
     if (*file) replaced[component] = **file;
-  Pipeline model = Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced);
+  Pipeline model =
+      Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced, settings_of(options));
   AdapterSet set = adapters_of(options);
   set.insert(set.end(), more.begin(), more.end());
   if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0, make_room);
+  load_embeddings(model, {options.embeddings.value_or(std::vector<std::string>{}), options.embedding_dir.value_or("")});
+  for (const MergedAdapter& adapter : model.adapters)
+    if (const auto what = few_step_of_name(adapter.name, "by an adapter's name"); what && !options.few_step)
+      apply(*what, /*with_scheduler=*/true, model.traits);
   return model;
 }
 
@@ -67,8 +84,27 @@ Loaded load(const Options& options) {
   Pipeline model = open_model(options);
   loaded.name = model.name();
   loaded.engine = std::make_unique<Engine>(std::move(model), engine_options(options));
+  INKSTONE_CHECK_USAGE(options.refiner || !options.refiner_start, "--refiner-start ", options.refiner_start.value_or(0),
+                       ": which refiner? add --refiner");
+  if (options.refiner) {
+    INKSTONE_CHECK_USAGE(loaded.model().traits.sdxl, "--refiner ", *options.refiner, ": ", loaded.model().path.string(),
+                         " is no SDXL model, and only their latents are what a refiner goes on with");
+    INKSTONE_CHECK_USAGE(!options.compiled, "--refiner and --compiled ", *options.compiled,
+                         ": the compiled files are of one model; leave one of the two out");
+    Pipeline refiner = Pipeline::open_refiner(find_model(*options.refiner));
+    load_embeddings(refiner, {options.embeddings.value_or(std::vector<std::string>{}),
+                              options.embedding_dir.value_or(""), /*skip_misfits=*/true});
+    loaded.refiner = std::make_unique<Engine>(std::move(refiner), engine_options(options));
+    loaded.refiner_start = options.refiner_start.value_or(kRefinerStart);
+  }
   loaded.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return loaded;
+}
+
+std::optional<Refinement> refinement_of(const Loaded& loaded, const ResolvedRequest& resolved,
+                                        const ImageRequest& asked) {
+  if (!loaded.refiner) return std::nullopt;
+  return refine(*loaded.engine, resolved, *loaded.refiner, asked, loaded.refiner_start);
 }
 
 ResolvedRequest resolve_request(const Engine& engine, const ImageRequest& request) {

@@ -9,12 +9,16 @@
 #include "app/options.h"
 #include "diffusion/engine.h"
 #include "diffusion/pipeline_adapters.h"
+#include "diffusion/refine.h"
 
 namespace inkstone {
 
 struct Loaded {
   std::string name;                // of the model, for people: "stable-diffusion-v1-5"
   std::unique_ptr<Engine> engine;  // nothing is packed or compiled yet
+  // Of --refiner; null without.
+  std::unique_ptr<Engine> refiner;
+  float refiner_start = 0;
   double seconds = 0;
 
   const Pipeline& model() const { return engine->pipeline(); }
@@ -23,11 +27,16 @@ struct Loaded {
 // Of --lora, in their order. Throws UsageError for a strength that is none.
 AdapterSet adapters_of(const Options& options);
 
-// The model that the options name, with what they replace of it, and the adapters merged: --lora's
+ModelSettings settings_of(const Options& options);  // what they say of the model beside its files
+
+// The model that the options name, with what they replace of it, its embeddings, and the adapters merged: --lora's
 // and then `more`.
 Pipeline open_model(const Options& options, const AdapterSet& more = {}, const MakeRoom& make_room = {});
 
 Loaded load(const Options& options);
+// What the refiner does of a request, with the memory of both models; nothing without --refiner.
+std::optional<Refinement> refinement_of(const Loaded& loaded, const ResolvedRequest& resolved,
+                                        const ImageRequest& asked);
 
 // How many threads are to compute: --threads, or all; never more than there are processors for, which
 // is said.

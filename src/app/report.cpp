@@ -73,6 +73,19 @@ std::string adapters_table(const Pipeline& model) {
   return text;
 }
 
+std::string embeddings_table(const Pipeline& model) {
+  constexpr size_t kHashDigits = 12;
+  if (model.embeddings.empty()) return "";
+  std::string text = fmt::format("  {:<32}{:>8}{:>8}  {:<14}\n", "embedding", "vectors", "width", "hash");
+  for (const Embedding& one : model.embeddings)
+    if (one.skipped.empty())
+      text += fmt::format("  {:<32}{:>8}{:>8}  {:<14}\n", one_line(one.name), one.vectors, one.width,
+                          one.hash.substr(0, kHashDigits));
+    else
+      text += fmt::format("  {:<32}skipped: {}\n", one_line(one.name), one_line(one.skipped));
+  return text;
+}
+
 std::vector<std::string> adapter_warnings(const Pipeline& model) {
   std::vector<std::string> warnings;
   for (const MergedAdapter& adapter : model.adapters)
@@ -107,6 +120,34 @@ std::string plan_line(const EnginePlan& plan) {
                      plan.attention_slicing ? ", attention sliced" : "");
 }
 
+std::string plan_line(const EnginePlan& base, const Refinement& refinement) {
+  return fmt::format("{} planned, {}: base {}; refiner {}", byte_text(refinement.peak_bytes),
+                     refinement.in_turn ? "the refiner after the base has left memory" : "base and refiner together",
+                     plan_line(base), plan_line(refinement.plan));
+}
+
+std::string refiner_text(const Loaded& loaded, const Refinement& refinement) {
+  const int all = refinement.request.evaluations();
+  return fmt::format("{} from {}, for {} of {} calls", loaded.refiner->pipeline().name(), loaded.refiner_start,
+                     all - refinement.first_call, all);
+}
+
+JsonObject refiner_json(const Loaded& loaded, const Refinement& refinement) {
+  return {{"name", loaded.refiner->pipeline().name()},
+          {"path", loaded.refiner->pipeline().path.string()},
+          {"start", decimal(loaded.refiner_start)},
+          {"base_calls", refinement.base_calls},
+          {"calls", refinement.request.evaluations() - refinement.first_call},
+          {"in_turn", refinement.in_turn},
+          {"peak_bytes", refinement.peak_bytes},
+          {"memory", plan_json(refinement.plan)}};
+}
+
+std::string few_step_text(const ModelTraits& traits) {
+  if (!traits.only_steps) return traits.few_step;
+  return fmt::format("{}, for {} {}", traits.few_step, traits.only_steps, traits.only_steps == 1 ? "step" : "steps");
+}
+
 std::string approximations_text(const ResolvedRequest& request) {
   std::string text;
   if (request.cache_interval > 1) text += fmt::format("of {} U-Net calls one is whole", request.cache_interval);
@@ -132,8 +173,19 @@ JsonObject model_json(const Loaded& loaded) {
                                   {"text_strength", decimal(adapter.use.text)},
                                   {"unet_strength", decimal(adapter.use.unet)},
                                   {"kinds", adapter.kinds}});
+  JsonArray embeddings;
+  for (const Embedding& one : model.embeddings)
+    embeddings.push_back(JsonObject{{"name", clean_utf8(one.name)},
+                                    {"path", clean_utf8(one.path)},
+                                    {"hash", one.hash},
+                                    {"vectors", one.vectors},
+                                    {"width", one.width},
+                                    {"skipped", one.skipped.empty() ? Json() : Json(clean_utf8(one.skipped))}});
   return {{"name", loaded.name},
+          {"few_step", model.traits.few_step.empty() ? Json() : Json(few_step_text(model.traits))},
+          {"notes", JsonArray(model.notes.begin(), model.notes.end())},
           {"adapters", std::move(adapters)},
+          {"embeddings", std::move(embeddings)},
           {"folder", model.path.string()},
           {"parameters", all_parameters(model)},
           {"components", std::move(components)}};

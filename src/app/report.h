@@ -17,11 +17,17 @@ int64_t all_parameters(const Pipeline& model);
 // Lines for people, each ended.
 std::string components_table(const Pipeline& model);
 std::string adapters_table(const Pipeline& model);                 // "" where there is none
+std::string embeddings_table(const Pipeline& model);               // the same
 std::vector<std::string> adapter_warnings(const Pipeline& model);  // each names its file
 std::string device_text(const DeviceInfo& device);                 // "cpu (AMD EPYC, 2 threads, AVX-512 BF16)"
 std::string plan_table(const EnginePlan& plan);  // a row for each component, the peak, what was given up
-std::string plan_line(const EnginePlan& plan);   // the same in a line, without its end
+// Of both models, where there is a refiner.
+std::string plan_line(const EnginePlan& base, const Refinement& refinement);
+std::string refiner_text(const Loaded& loaded, const Refinement& refinement);  // "NAME from 0.8, for 4 of 20 calls"
+JsonObject refiner_json(const Loaded& loaded, const Refinement& refinement);
+std::string plan_line(const EnginePlan& plan);  // the same in a line, without its end
 
+std::string few_step_text(const ModelTraits& traits);  // "Lightning by its name, for 4 steps"; "" of other models
 std::string approximations_text(const ResolvedRequest& request);  // "" where there is none
 
 JsonObject model_json(const Loaded& loaded);

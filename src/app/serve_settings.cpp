@@ -107,15 +107,20 @@ serve::WorkerProgram worker_program(const Options& options, const serve::ServeSe
       {"model", options.model},
       {"models", options.models},
       {"precision", options.precision},
+      {"prediction", options.prediction},
+      {"zero-snr", options.zero_snr},
+      {"few-step", options.few_step},
       {"compiled", options.compiled},
       {"log-format", options.log_format},
       {"vae-tiling", options.vae_tiling},
-      {"attention-slicing", options.attention_slicing}};
+      {"attention-slicing", options.attention_slicing},
+      {"embedding-dir", options.embedding_dir}};
   for (const auto& [flag, value] : texts)
     if (value) add(flag, *value);
   for (const auto& [component, file] : replaced_components(options))
     if (*file) add(flag_of_component(component), **file);
   for (const std::string& lora : options.loras.value_or(std::vector<std::string>{})) add("lora", lora);
+  for (const std::string& file : options.embeddings.value_or(std::vector<std::string>{})) add("embedding", file);
   if (options.memory_budget) add("memory-budget", std::to_string(options.memory_budget->bytes));
   if (options.threads) add("threads", std::to_string(*options.threads));
   if (options.verbose.value_or(false)) program.push_back("--verbose");

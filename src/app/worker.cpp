@@ -24,6 +24,10 @@ Options with_model(Options options, const std::string& path) {
 Options other_model(const Options& options, const std::string& path) {
   Options other = with_model(options, path);
   other.loras.reset();
+  other.embeddings.reset();
+  other.prediction.reset();
+  other.zero_snr.reset();
+  other.few_step.reset();
   other.unet.reset();
   other.vae.reset();
   other.text_encoder.reset();
@@ -32,7 +36,8 @@ Options other_model(const Options& options, const std::string& path) {
 }
 
 bool changes_model(const Options& options) {
-  bool changes = options.loras && !options.loras->empty();
+  bool changes = (options.loras && !options.loras->empty()) || (options.embeddings && !options.embeddings->empty()) ||
+                 options.prediction || options.zero_snr || options.few_step;
   for (const auto& [component, file] : replaced_components(options)) changes = changes || file->has_value();
   return changes;
 }

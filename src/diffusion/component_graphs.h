@@ -20,11 +20,13 @@ struct ImageSize {
 struct ComponentGraph {
   std::string name;       // "unet_step_512x512_b2_guided"
   std::string component;  // "text_encoder", "text_encoder_2", "unet", "vae_decoder", "vae_encoder"
-  // "prompt", "time", "added" or "step" of the U-Net; else as the component
+  // "prompt", "time", "added" or "step" of the U-Net; "text_encoder_of_vectors" (kOfVectors); else as the component
   std::string part;
   ImageSize size{0, 0};  // 0x0: for all sizes
   // texts for each latent: 2 with guidance
   int cfg_copies = 1;
+  // chunks of text that a step takes
+  int prompt_chunks = 1;
   // latent rows in a band; 0: whole
   int vae_tile = 0;
   // images at once: one, or several where the rows are left open
@@ -39,12 +41,17 @@ struct ComponentGraph {
   std::vector<std::string> inputs, outputs;
 };
 
+// What is behind a text encoder's name where its graph reads vectors in place of ids, for textual inversions.
+inline constexpr const char* kOfVectors = "_of_vectors";
+
 // The name of a part's output, and of the step's input that takes it: "text_0", "time_21", "added_3".
 std::string port_name(DependsOn depends, size_t index);
 
 struct GraphChoice {
   std::vector<ImageSize> sizes{{}};
   std::vector<int> batches{1};
+  // Steps for texts of 1 to so many chunks.
+  int prompt_chunks = 1;
   // one step for all batches of a size
   bool open_rows = false;
   // Also writes a VAE decoder in bands of so many latent rows; 0: none.
@@ -52,7 +59,7 @@ struct GraphChoice {
   bool encoder = false;  // the VAE's encoder too
 };
 
-// The graphs by component: text encoders, the U-Net's three parts (with a step for each size and
+// The graphs by component: text encoders (with embeddings also their form for vectors), the U-Net's three parts (with a step for each size and
 // batch, with guidance and without), VAE. All but the steps have batch 1, because the engine runs
 // them one at a time. Throws UsageError if a size is no multiple of what the model needs.
 std::vector<ComponentGraph> component_graphs(const Pipeline& model, const GraphChoice& choice);

@@ -32,12 +32,18 @@ void embed_number(float number, std::span<float> to) {
 }
 
 // What SDXL is told of an image beside its text: the pooled text, then the height and width that the
-// training image had, where it was cut (top, left), and the size that is wanted. All of an image
-// that was not cut.
-void fill_added(const Tensor& pooled, int width, int height, int channels, std::span<float> to) {
+// training image had, where it was cut (top, left), and the size that is wanted (the refiner: how
+// good to look at it is). All of an image that was not cut.
+std::vector<float> numbers_of(const Pipeline& pipeline, float score, int width, int height) {
+  const auto w = static_cast<float>(width), h = static_cast<float>(height);
+  if (pipeline.takes_score) return {h, w, 0, 0, score};
+  return {h, w, 0, 0, h, w};
+}
+
+void fill_added(const Tensor& pooled, const std::vector<float>& numbers, int channels, std::span<float> to) {
   to = to.subspan(static_cast<size_t>(std::ranges::copy(pooled.floats(), to.begin()).out - to.begin()));
-  for (const int number : {height, width, 0, 0, height, width}) {
-    embed_number(static_cast<float>(number), to.first(static_cast<size_t>(channels)));
+  for (const float number : numbers) {
+    embed_number(number, to.first(static_cast<size_t>(channels)));
     to = to.subspan(static_cast<size_t>(channels));
   }
 }
@@ -96,11 +102,29 @@ EncodedText Conditioner::zeros(int64_t chunks) const {
   return none;
 }
 
+// The encoder's own vectors of its ids, and the embeddings' of theirs.
+void Conditioner::fill_vectors(const TextEncoder& encoder, std::span<const int32_t> ids, std::span<float> to) const {
+  const WeightView& own = pipeline_.component(encoder.component).weights.find(kTokenVectors);
+  const size_t width = to.size() / ids.size(), row = width * size_of(own.type);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const std::span<float> place = to.subspan(i * width, width);
+    if (encoder.embeddings.holds(ids[i]))
+      std::ranges::copy(encoder.embeddings.vector(ids[i]), place.begin());
+    else
+      to_float(own.type, own.bytes.data() + static_cast<size_t>(ids[i]) * row, place.data(), width);
+  }
+}
+
 // [1, 77, width] of one encoder, weighted. `pooled` is set where the encoder makes it.
 Tensor Conditioner::encode_chunk(const TextEncoder& encoder, const EncoderText& text, const PromptChunk& chunk,
                                  Tensor* pooled) {
-  BoundProgram& program = programs_.text_encoder(encoder, text.clip_skip);
-  std::ranges::copy(chunk.ids, program.host_input("ids").ints().begin());
+  const bool own = std::ranges::none_of(chunk.ids, [&](int32_t id) { return encoder.embeddings.holds(id); });
+  BoundProgram& program =
+      programs_.text_encoder(encoder, {text.clip_skip, own ? ClipInput::kIds : ClipInput::kVectors});
+  if (own)
+    std::ranges::copy(chunk.ids, program.host_input("ids").ints().begin());
+  else
+    fill_vectors(encoder, chunk.ids, program.host_input("vectors").floats());
   if (program.reads("end")) program.host_input("end").ints()[0] = chunk.end;
   const std::vector<Tensor> made = programs_.run_before_steps(program);
   Tensor hidden = on_host(made[0]);
@@ -111,7 +135,7 @@ Tensor Conditioner::encode_chunk(const TextEncoder& encoder, const EncoderText& 
     weigh_as_a1111(hidden.floats(), chunk.weights);
   } else {
     const EncoderText empty = empty_beside(text);
-    const PromptChunks none = prompt_chunks(empty.text, *encoder.tokenizer, 1);
+    const PromptChunks none = prompt_chunks(empty.text, encoder.reader(), 1);
     weigh_as_comfy(hidden.floats(), encode_chunk(encoder, empty, none.chunks[0], nullptr).floats(), chunk.weights);
   }
   return hidden;
@@ -121,7 +145,7 @@ EncodedText Conditioner::encode(const EncoderText& text) {
   std::vector<PromptChunks> read;
   size_t most = 1;
   for (const TextEncoder& encoder : pipeline_.text_encoders) {
-    read.push_back(prompt_chunks(text.text, *encoder.tokenizer, kMaxPromptChunks));
+    read.push_back(prompt_chunks(text.text, encoder.reader(), kMaxPromptChunks));
     most = std::max(most, read.back().chunks.size());
   }
   EncodedText all = zeros(static_cast<int64_t>(most));
@@ -131,7 +155,7 @@ EncodedText Conditioner::encode(const EncoderText& text) {
     const TextEncoder& encoder = pipeline_.text_encoders[i];
     std::vector<PromptChunk>& chunks = read[i].chunks;
     if (chunks.size() < most)
-      chunks.resize(most, prompt_chunks(empty_beside(text).text, *encoder.tokenizer, 1).chunks[0]);
+      chunks.resize(most, prompt_chunks(empty_beside(text).text, encoder.reader(), 1).chunks[0]);
     int64_t token = 0;
     for (size_t chunk = 0; chunk < most; ++chunk) {
       const Tensor hidden = encode_chunk(encoder, text, chunks[chunk], chunk == 0 ? &all.pooled : nullptr);
@@ -193,7 +217,8 @@ const NamedTensors& Conditioner::added_of(const EncoderText& text, const ForImag
   if (!stage) return added_.put(key, {});
   const Tensor& pooled = text_of(text).pooled;
   BoundProgram& program = programs_.before_steps(stage->name);
-  fill_added(pooled, image.width, image.height, pipeline_.unet_config.added_time, program.host_input("added").floats());
+  fill_added(pooled, numbers_of(pipeline_, text.score, image.width, image.height), pipeline_.unet_config.added_time,
+             program.host_input("added").floats());
   return added_.put(key, named(*stage, programs_.run_before_steps(program)));
 }
 

@@ -42,6 +42,7 @@ class Conditioner {
   const PipelineStage* stage_of(DependsOn depends);
   EncodedText encode(const EncoderText& text);
   Tensor encode_chunk(const TextEncoder& encoder, const EncoderText& text, const PromptChunk& chunk, Tensor* pooled);
+  void fill_vectors(const TextEncoder& encoder, std::span<const int32_t> ids, std::span<float> to) const;
   EncodedText zeros(int64_t chunks) const;
   Tensor on_host(const Tensor& made) const;
   const NamedTensors& cross_kv_of(const EncoderText& text, int chunks);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <new>
+#include <numeric>
 
 #include "base/error.h"
 
@@ -14,12 +15,49 @@ bool finite(std::span<const float> values) {
   return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
 }
 
-// Classifier-free guidance. `rows` has the unconditional prediction, then the conditional one; or
-// only the conditional one.
-void guide(const Job& job, const float* rows, std::span<float> to) {
-  if (job.next().cfg_copies == 1) return static_cast<void>(std::copy_n(rows, to.size(), to.begin()));
-  const float guidance = job.request.guidance_scale;
-  for (size_t i = 0; i < to.size(); ++i) to[i] = rows[i] + guidance * (rows[to.size() + i] - rows[i]);
+// Of all values of one latent, with a divisor of one less than their number.
+double standard_deviation(std::span<const float> values) {
+  const double count = static_cast<double>(values.size());
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
+  double squares = 0;
+  for (const float value : values) squares += (value - mean) * (value - mean);
+  return std::sqrt(squares / (count - 1));
+}
+
+// Lin et al. (2024), formulas 15 and 16: the guided output, as far as `share`, gets the standard
+// deviation of the conditional one.
+void rescale(std::span<float> guided, std::span<const float> conditional, float share) {
+  const double wanted = standard_deviation(conditional), own = standard_deviation(guided);
+  if (share == 0 || !(own > 0)) return;
+  const auto factor = static_cast<float>(1 - share + share * (wanted / own));
+  for (float& value : guided) value *= factor;
+}
+
+// Classifier-free guidance: unconditional + the sum of weight * guidance * (conditional - unconditional) over the parts
+// of the prompt, in their order. `rows` are those of one pass; the first pass has the unconditional one first, or nothing
+// but the conditional one.
+void guide(Job& job, size_t pass, const float* rows) {
+  const std::span<float> to = job.output.floats();
+  const auto copies = static_cast<size_t>(job.next(pass).cfg_copies);
+  if (pass == 0 && copies == 1) return static_cast<void>(std::copy_n(rows, to.size(), to.begin()));
+  const bool has_more = job.passes() > 1;
+  if (pass == 0) {
+    std::copy_n(rows, to.size(), to.begin());
+    if (has_more && job.unconditional.shape() != job.output.shape()) job.unconditional = Tensor(job.output.shape());
+    if (has_more) std::copy_n(rows, to.size(), job.unconditional.floats().begin());
+  }
+  const float* unconditional = has_more ? job.unconditional.floats().data() : rows;
+  const float guidance = std::max(job.request.guidance_scale, 1.0f);
+  for (size_t copy = pass == 0 ? 1 : 0; copy < copies; ++copy) {
+    const float weight = job.request.part_weights[2 * pass + copy - 1] * guidance;
+    const float* conditional = rows + copy * to.size();
+    for (size_t i = 0; i < to.size(); ++i) to[i] += weight * (conditional[i] - unconditional[i]);
+  }
+  if (pass + 1 < job.passes()) return;
+  if (!has_more) return rescale(to, {rows + to.size(), to.size()}, job.request.guidance_rescale);
+  std::vector<float> conditional(to.size());  // of all parts together, as if the guidance scale were 1
+  for (size_t i = 0; i < to.size(); ++i) conditional[i] = unconditional[i] + (to[i] - unconditional[i]) / guidance;
+  rescale(to, conditional, job.request.guidance_rescale);
 }
 
 void estimate_image(Job& job) {
@@ -31,30 +69,50 @@ void estimate_image(Job& job) {
 
 }  // namespace
 
+// Makes what a pass reads of the prompts, if the job has not got it.
+void Denoiser::condition(Job& job, size_t pass) {
+  const std::span<const size_t> rows = job.passes() > 1 ? job.rows(pass) : job.rows();
+  if (!job.conditioning.empty() && std::ranges::equal(job.conditioned, rows)) return;
+  job.conditioning.clear();
+  std::vector<EncoderTextRef> texts;
+  for (const size_t row : rows) texts.push_back(&job.prompts.texts[row]);
+  job.conditioning = conditioner_.of_texts(texts, {job.prompts.chunks, job.request.width, job.request.height});
+  job.conditioned.assign(rows.begin(), rows.end());
+}
+
 std::vector<RowFault> Denoiser::step(std::span<Job* const> jobs, size_t max_jobs) {
+  Outcome outcome;
+  std::vector<Job*> left(jobs.begin(), jobs.end());
+  for (size_t pass = 0; !left.empty(); ++pass) {
+    std::vector<Job*> more;
+    for (Job* job : left)
+      if (pass + 1 < job->passes()) more.push_back(job);
+    for (Job* job : left) condition(*job, pass);
+    run_pass(left, pass, max_jobs, outcome);
+    std::erase_if(more, [&](const Job* job) { return std::ranges::count(outcome.faults, job, &RowFault::job) > 0; });
+    left = std::move(more);
+  }
+  return std::move(outcome.faults);
+}
+
+void Denoiser::run_pass(std::span<Job* const> jobs, size_t pass, size_t max_jobs, Outcome& outcome) {
   std::map<UnetEvaluation, std::vector<Job*>> alike;
-  for (Job* job : jobs) alike[job->next()].push_back(job);
-  std::vector<RowFault> faults;
-  bool moved = false;
+  for (Job* job : jobs) alike[job->next(pass)].push_back(job);
   for (const auto& [evaluation, group] : alike) {
     std::span<Job* const> waiting(group);
     try {
-      while (!waiting.empty()) {
-        waiting = waiting.subspan(step_alike(waiting, max_jobs, faults));
-        moved = true;
-      }
+      while (!waiting.empty()) waiting = waiting.subspan(step_alike(waiting, pass, max_jobs, outcome));
     } catch (const Error& error) {
-      if (!moved || error.kind() != Error::Kind::kOutOfMemory) throw;
-      for (Job* job : waiting) faults.push_back({job, error.kind(), error.what()});
+      if (!outcome.moved || error.kind() != Error::Kind::kOutOfMemory) throw;
+      for (Job* job : waiting) outcome.faults.push_back({job, error.kind(), error.what()});
     }
   }
-  return faults;
 }
 
 // Steps as many of the jobs as one program takes, and returns how many.
-size_t Denoiser::step_alike(std::span<Job* const> jobs, size_t max_jobs, std::vector<RowFault>& faults) {
+size_t Denoiser::step_alike(std::span<Job* const> jobs, size_t pass, size_t max_jobs, Outcome& outcome) {
   const ResolvedRequest& request = jobs[0]->request;
-  const auto [cfg_copies, part, chunks] = jobs[0]->next();
+  const auto [cfg_copies, part, chunks] = jobs[0]->next(pass);
   const size_t most = std::min(jobs.size(), max_jobs);
   const StageShape shape{static_cast<int>(most), cfg_copies, request.width, request.height, part, chunks};
   for (;;) {
@@ -63,7 +121,7 @@ size_t Denoiser::step_alike(std::span<Job* const> jobs, size_t max_jobs, std::ve
       BoundProgram& program = programs_.step_for(shape);
       tried = program.jobs();
       const size_t several = std::min(most, static_cast<size_t>(tried));
-      run_step(program, jobs.first(several), faults);
+      run_step(program, jobs.first(several), pass, outcome);
       return several;
     } catch (const Error& error) {
       if (error.kind() != Error::Kind::kOutOfMemory || !programs_.retry_with_fewer(shape, tried)) throw;
@@ -75,8 +133,8 @@ size_t Denoiser::step_alike(std::span<Job* const> jobs, size_t max_jobs, std::ve
 }
 
 // If the program takes more jobs than there are, copies of the first job's rows fill it.
-void Denoiser::run_step(BoundProgram& program, std::span<Job* const> jobs, std::vector<RowFault>& faults) {
-  const auto [cfg_copies, part, chunks] = jobs[0]->next();
+void Denoiser::run_step(BoundProgram& program, std::span<Job* const> jobs, size_t pass, Outcome& outcome) {
+  const auto [cfg_copies, part, chunks] = jobs[0]->next(pass);
   const ResolvedRequest& request = jobs[0]->request;
   programs_.claim_shared_inputs({program.jobs(), cfg_copies, request.width, request.height, part, chunks});
   for (size_t i = 0; i < static_cast<size_t>(program.jobs()); ++i) bind_job(program, *jobs[i < jobs.size() ? i : 0], i);
@@ -85,7 +143,11 @@ void Denoiser::run_step(BoundProgram& program, std::span<Job* const> jobs, std::
     for (size_t i = 0; i < jobs.size(); ++i) program.take_rows(1, jobs[i]->cached_feature, i);
   const float* rows = program.output(0).floats().data();
   for (Job* job : jobs) {
-    advance(*job, rows, faults);
+    guide(*job, pass, rows);
+    if (pass + 1 == job->passes()) {
+      advance(*job, outcome.faults);
+      outcome.moved = true;
+    }
     rows += cfg_copies * job->latent.size();
   }
 }
@@ -103,8 +165,7 @@ void Denoiser::bind_job(BoundProgram& program, const Job& job, size_t place) {
       if (program.reads(value.name)) program.bind(value.name, value.tensor, place);
 }
 
-void Denoiser::advance(Job& job, const float* rows, std::vector<RowFault>& faults) const {
-  guide(job, rows, job.output.floats());
+void Denoiser::advance(Job& job, std::vector<RowFault>& faults) const {
   if (!finite(job.output.floats())) {
     const std::string call = std::to_string(job.call + 1) + " of " + std::to_string(job.calls());
     faults.push_back({&job, Error::Kind::kNotFinite, not_finite("the U-Net (call " + call + ")")});

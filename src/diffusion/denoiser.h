@@ -16,16 +16,23 @@ class Denoiser {
  public:
   Denoiser(ProgramCache& programs, Conditioner& conditioner) : programs_(programs), conditioner_(conditioner) {}
 
-  // The jobs have one image size, may be guided or not, and have their conditioning. Each makes one
-  // evaluation, applies guidance and takes one scheduler step; at most `max_jobs` share a call. If
+  // The jobs have one image size, and may be guided or not. Each makes one evaluation, in one pass or
+  // several, applies guidance and takes one scheduler step; at most `max_jobs` share a call. If
   // it throws Error of kind kOutOfMemory, no job has advanced.
   std::vector<RowFault> step(std::span<Job* const> jobs, size_t max_jobs);
+  // What the pass of the job's next evaluation reads of its prompts; step() asks for it by itself.
+  void condition(Job& job, size_t pass = 0);
 
  private:
-  size_t step_alike(std::span<Job* const> jobs, size_t max_jobs, std::vector<RowFault>& faults);
-  void run_step(BoundProgram& program, std::span<Job* const> jobs, std::vector<RowFault>& faults);
+  struct Outcome {
+    std::vector<RowFault> faults;
+    bool moved = false;  // a job has advanced
+  };
+  void run_pass(std::span<Job* const> jobs, size_t pass, size_t max_jobs, Outcome& outcome);
+  size_t step_alike(std::span<Job* const> jobs, size_t pass, size_t max_jobs, Outcome& outcome);
+  void run_step(BoundProgram& program, std::span<Job* const> jobs, size_t pass, Outcome& outcome);
   void bind_job(BoundProgram& program, const Job& job, size_t place);
-  void advance(Job& job, const float* rows, std::vector<RowFault>& faults) const;
+  void advance(Job& job, std::vector<RowFault>& faults) const;
 
   ProgramCache& programs_;
   Conditioner& conditioner_;

@@ -98,6 +98,8 @@ void Engine::prepare_for(const ResolvedRequest& request, int chunks,
   std::set<StageShape> shapes;
   for (const UnetEvaluation& one : unet_schedule(request, request.evaluations(), chunks))
     shapes.insert({1, one.cfg_copies, request.width, request.height, one.part, one.chunks});
+  if (request.cfg_copies() > 2 && request.cfg_copies() % 2 == 1)  // the last pass has one row
+    shapes.insert({1, 1, request.width, request.height, UnetPart::kFull, chunks});
   for (const StageShape& shape : shapes) {
     if (programs_.has_step(shape)) continue;
     tell("unet");
@@ -112,9 +114,15 @@ const Tensor& Engine::encode_text(const PromptText& text, int clip_skip) {
   return conditioner_.text_of({text, clip_skip}).text;
 }
 
-Job Engine::start(ResolvedRequest resolved) {
+void Engine::leave_memory() {
+  programs_.leave_memory();
+  conditioner_.forget();
+}
+
+Job Engine::start(ResolvedRequest resolved, const Handover* from) {
   Job job;
   job.request = std::move(resolved);
+  job.call = from ? from->call : 0;
   const ResolvedRequest& request = job.request;
   const std::vector<float>& timesteps = request.scheduler->timesteps();
   job.prompts = prompts_of(request);
@@ -123,8 +131,9 @@ Job Engine::start(ResolvedRequest resolved) {
   job.schedule = unet_schedule(request, request.evaluations(), job.prompts.chunks);
   // all texts, before it is the U-Net's turn
   for (const EncoderText& text : job.prompts.texts) conditioner_.text_of(text);
-  condition(job);
-  for (size_t call = 0; call < std::min(kTimestepsKept, timesteps.size()); ++call)
+  denoiser_.condition(job);
+  const auto begin = static_cast<size_t>(job.call);
+  for (size_t call = begin; call < std::min(begin + kTimestepsKept, timesteps.size()); ++call)
     conditioner_.time_embeddings(timesteps[call], request.guidance_scale);
 
   const int scale = pipeline_.vae_scale();
@@ -133,9 +142,16 @@ Job Engine::start(ResolvedRequest resolved) {
   job.fresh_noise = Tensor(latent);
   job.output = Tensor(latent);
   job.estimate = Tensor(latent);
-  job.noise = NoiseGenerator(request.seed);
-  job.noise.fill(job.latent.floats());
-  for (float& value : job.latent.floats()) value *= request.scheduler->init_noise_sigma();
+  if (from) {
+    INKSTONE_CHECK(from->job.latent.shape() == latent, pipeline_.path.string(), ": a latent of ",
+                   to_string(from->job.latent.shape()), " from the first model, this one takes ", to_string(latent));
+    std::ranges::copy(from->job.latent.floats(), job.latent.floats().begin());
+    job.noise = from->job.noise;
+  } else {
+    job.noise = NoiseGenerator(request.seed);
+    job.noise.fill(job.latent.floats());
+    for (float& value : job.latent.floats()) value *= request.scheduler->init_noise_sigma();
+  }
   job.state = request.scheduler->start(static_cast<size_t>(job.latent.size()));
   return job;
 }
@@ -151,20 +167,8 @@ std::vector<RowFault> Engine::step(std::span<Job* const> jobs) {
     INKSTONE_CHECK(!job->done(), "a step of a job that is done");
     INKSTONE_CHECK(job->request.width == jobs[0]->request.width && job->request.height == jobs[0]->request.height,
                    "jobs of two sizes in one step");
-    condition(*job);
   }
   return denoiser_.step(jobs, capacity_ ? static_cast<size_t>(programs_.plan().jobs) : jobs.size());
-}
-
-// Makes what the next evaluation reads of the prompts, if the job has not got it.
-void Engine::condition(Job& job) {
-  const std::vector<size_t>& rows = job.prompts.of_call[static_cast<size_t>(job.call)];
-  if (!job.conditioning.empty() && job.conditioned == rows) return;
-  job.conditioning.clear();
-  std::vector<EncoderTextRef> texts;
-  for (const size_t row : rows) texts.push_back(&job.prompts.texts[row]);
-  job.conditioning = conditioner_.of_texts(texts, {job.prompts.chunks, job.request.width, job.request.height});
-  job.conditioned = rows;
 }
 
 void Engine::offload(Job& job) { job.conditioning.clear(); }

@@ -25,6 +25,13 @@ struct EngineOptions : PlanOptions {
   std::string compiled;  // the folder of `inkstone export`, for devices whose programs are compiled ahead
 };
 
+// Where a job goes on: its latent and the noise yet to be drawn, and the first call of the request's own
+// scheduler (refine.h).
+struct Handover {
+  const Job& job;
+  int call = 0;
+};
+
 class Engine {
  public:
   Engine(Pipeline pipeline, EngineOptions options);
@@ -50,20 +57,22 @@ class Engine {
   // [1, 77 chunks, context]; the last few are kept.
   const Tensor& encode_text(const PromptText& text, int clip_skip = 1);
 
-  Job start(ResolvedRequest request);  // prompt -> conditioning; seed -> noise
-  void step(Job& job);                 // U-Net, guidance, one scheduler step; throws Error where the model gave NaN
+  // prompt -> conditioning; seed -> noise, unless it goes on from another engine's job of that size
+  Job start(ResolvedRequest request, const Handover* from = nullptr);
+  void step(Job& job);  // U-Net, guidance, one scheduler step; throws Error where the model gave NaN
   // The same for jobs of one size, guided or not (Denoiser::step).
   std::vector<RowFault> step(std::span<Job* const> jobs);
   Image finish(Job& job);        // latent -> pixels
   Image decode(const Job& job);  // the same, whatever steps are left: then of the estimate
-  void offload(Job& job);        // what is large of a job that waits leaves memory until its next step
+  // Gives back all memory but the model's own weights that are in no file. The next job takes it again.
+  void leave_memory();
+  void offload(Job& job);  // what is large of a job that waits leaves memory until its next step
 
  private:
   void replace_plan(EnginePlan plan);
   JobPrompts prompts_of(const ResolvedRequest& request) const;
   void prepare_for(const ResolvedRequest& request, int chunks,
                    const std::function<void(const std::string& component)>& on_component);
-  void condition(Job& job);
 
   const Pipeline pipeline_;
   EngineOptions options_;

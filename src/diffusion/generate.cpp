@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "diffusion/pipeline_embeddings.h"
+
 namespace inkstone {
 namespace {
 
@@ -11,8 +13,10 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 }  // namespace
 
-Generated generate(Engine& engine, const ResolvedRequest& request, const Progress& progress) {
+Generated generate(Engine& engine, const ResolvedRequest& request, const Progress& progress,
+                   const Refinement* refinement) {
   Generated made;
+  const int calls_after = refinement ? refinement->request.evaluations() - refinement->first_call : 0;
   const auto begun = Clock::now();
   engine.prepare(request, progress.preparing);
   made.times.prepare = seconds_since(begun);
@@ -20,19 +24,35 @@ Generated generate(Engine& engine, const ResolvedRequest& request, const Progres
   const auto encoding = Clock::now();
   Job job = engine.start(request);
   made.warnings = job.warnings;
+  made.embedding_hashes = embedding_hashes(engine.pipeline(), job.prompts.embeddings);
+  if (refinement) job.end = refinement->base_calls;
   made.times.text_encoder = seconds_since(encoding);
 
   if (progress.denoising) progress.denoising();
   const auto denoising = Clock::now();
-  while (!job.done()) {
-    engine.step(job);
-    if (progress.stepped) progress.stepped(job.call, job.calls(), seconds_since(denoising));
+  const int calls = refinement ? refinement->base_calls + calls_after : job.calls();
+  int done = 0;
+  const auto run = [&](Engine& with) {
+    while (!job.done()) {
+      with.step(job);
+      if (progress.stepped) progress.stepped(++done, calls, seconds_since(denoising));
+    }
+  };
+  run(engine);
+  if (refinement) {
+    engine.offload(job);
+    if (refinement->in_turn) engine.leave_memory();
+    refinement->engine->prepare(refinement->request, progress.preparing);
+    const Handover from{job, refinement->first_call};
+    job = refinement->engine->start(refinement->request, &from);
+    run(*refinement->engine);
   }
   made.times.unet = seconds_since(denoising);
 
   if (progress.decoding) progress.decoding();
   const auto decoding = Clock::now();
-  made.image = engine.finish(job);
+  made.image = (refinement ? *refinement->engine : engine).finish(job);
+  if (refinement && refinement->in_turn) refinement->engine->leave_memory();
   made.times.vae = seconds_since(decoding);
   made.times.total = seconds_since(begun);
   return made;

@@ -5,6 +5,7 @@
 
 #include "diffusion/engine.h"
 #include "diffusion/process.h"
+#include "diffusion/refine.h"
 
 namespace inkstone {
 
@@ -23,8 +24,11 @@ struct Generated {
   Image image;
   StageTimes times;
   std::vector<std::string> warnings;
+  std::string embedding_hashes;  // AdapterTexts'
 };
 
-Generated generate(Engine& engine, const ResolvedRequest& request, const Progress& progress = {});
+// `refinement`: what finishes it (refine.h); nullptr: nothing else.
+Generated generate(Engine& engine, const ResolvedRequest& request, const Progress& progress = {},
+                   const Refinement* refinement = nullptr);
 
 }  // namespace inkstone

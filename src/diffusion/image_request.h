@@ -24,7 +24,8 @@ struct ImageRequest {
   std::optional<int> clip_skip;
   std::optional<uint64_t> seed;
   std::optional<int> steps;
-  std::optional<float> guidance_scale;  // 1 or less: no unconditional half
+  std::optional<float> guidance_scale;    // 1 or less: no unconditional half
+  std::optional<float> guidance_rescale;  // of the guided output's contrast, 0: none, 1: all
   std::optional<std::string> scheduler;
   std::optional<std::string> schedule;
   std::optional<bool> karras;  // true: schedule is karras; false: it is not

@@ -1,6 +1,8 @@
 // One image in flight.
 #pragma once
 
+#include <algorithm>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,18 +23,31 @@ struct Job {  // ends before its engine
   Tensor latent;                    // [1, 4, h, w]
   JobPrompts prompts;               // the texts of its prompts
   NamedTensors conditioning;        // what those of `conditioned` gave: [rows, ...] each, unconditional half first;
-                                    // none while it is offloaded
+                                    // none while it is offloaded; of one pass at a time
   std::vector<size_t> conditioned;  // texts by their index, one for each row
   Tensor cached_feature;            // of the last full evaluation, a row for each of its copies, if it is read
   Tensor fresh_noise;               // like latent, for the schedulers that ask
   Tensor output;                    // like latent: the model's, after guidance
+  Tensor unconditional;             // like latent: the model's, for the later passes of a composed prompt
   Tensor estimate;                  // like latent: the image as the last evaluation saw it
   std::vector<UnetEvaluation> schedule;  // what each evaluation of the U-Net runs
   int call = 0;                          // evaluations done
+  int end = -1;                          // another model goes on after so many; -1: after all
   std::vector<std::string> warnings;     // a prompt that was cut
+  // An evaluation runs at most two rows at once: that of a composed prompt has several passes.
+  std::span<const size_t> rows() const { return prompts.of_call.at(static_cast<size_t>(call)); }
+  size_t passes() const { return std::max<size_t>(1, (rows().size() + 1) / 2); }
+  std::span<const size_t> rows(size_t pass) const {
+    return rows().subspan(2 * pass, std::min<size_t>(2, rows().size() - 2 * pass));
+  }
+  UnetEvaluation next(size_t pass) const {
+    UnetEvaluation one = next();
+    if (passes() > 1) one.cfg_copies = static_cast<int>(rows(pass).size());
+    return one;
+  }
   int calls() const { return static_cast<int>(schedule.size()); }
   const UnetEvaluation& next() const { return schedule.at(static_cast<size_t>(call)); }
-  bool done() const { return call >= calls(); }
+  bool done() const { return call >= (end < 0 ? calls() : end); }
 };
 
 struct RowFault {  // what ends one job of a step; it has not moved

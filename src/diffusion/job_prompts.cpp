@@ -3,11 +3,15 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/spelling.h"
+#include "base/utf8.h"
 #include "diffusion/prompt_chunks.h"
 #include "diffusion/request_fields.h"
 
 namespace inkstone {
 namespace {
+
+constexpr float kScore = 6.0f, kNegativeScore = 2.5f;  // as diffusers' pipeline of the refiner
 
 class PromptCollector {
  public:
@@ -21,7 +25,9 @@ class PromptCollector {
     std::vector<size_t> places;
     for (const PromptText& text : schedule.texts) {
       if (!none) measure(text, request_field(member));
-      places.push_back(place_of({none ? PromptText{} : text, request_.clip_skip, none}));
+      const bool negative = member == &ImageRequest::negative_prompt;
+      const float score = !pipeline_.takes_score ? 0 : negative ? kNegativeScore : kScore;
+      places.push_back(place_of({none ? PromptText{} : text, request_.clip_skip, none, score}));
     }
     const size_t calls = made_.of_call.size(), steps = schedule.of_step.size();
     for (size_t call = 0; call < calls; ++call) {
@@ -44,7 +50,7 @@ class PromptCollector {
   void measure(const PromptText& text, const RequestField& field) {
     std::string cut;
     for (const TextEncoder& encoder : pipeline_.text_encoders) {
-      const PromptChunks found = prompt_chunks(text, *encoder.tokenizer, static_cast<size_t>(max_chunks_));
+      const PromptChunks found = prompt_chunks(text, encoder.reader(), static_cast<size_t>(max_chunks_));
       const int chunks = static_cast<int>(found.chunks.size()), each = pipeline_.tokens() - 2;
       if (chunks > max_chunks_)
         throw RequestError::sentence(field, "",
@@ -52,11 +58,31 @@ class PromptCollector {
                                               " chunks of ", each, "); a shorter one is taken"}));
       made_.chunks = std::max(made_.chunks, chunks);
       if (cut.empty()) cut = found.cut;
+      note_embeddings(found);
     }
     if (cut.empty()) return;
     const bool negative = field.member == RequestMember(&ImageRequest::negative_prompt);
     made_.warnings.push_back(text_of({negative ? "the negative prompt" : "the prompt", " is longer than ",
                                       pipeline_.tokens(), " tokens; this part was cut: \"", cut, "\""}));
+  }
+
+  void note_embeddings(const PromptChunks& found) {
+    for (const size_t number : found.embeddings) {
+      if (std::ranges::find(made_.embeddings, number) != made_.embeddings.end()) continue;
+      made_.embeddings.push_back(number);
+      const Embedding& one = pipeline_.embeddings[number];
+      if (!one.skipped.empty())
+        warn(text_of({"the embedding ", shown(one.name), ", which the prompt names, is not used: ", one.skipped}));
+    }
+    for (const std::string& name : found.unknown) {
+      const std::string meant = nearest(name, pipeline_.text_encoders[0].embeddings.names());
+      warn(text_of({"embedding:", shown(name), " in the prompt is left out: no embedding has this name",
+                    meant.empty() ? "" : "; did you mean " + shown(meant) + "?"}));
+    }
+  }
+
+  void warn(std::string text) {
+    if (std::ranges::find(made_.warnings, text) == made_.warnings.end()) made_.warnings.push_back(std::move(text));
   }
 
   const ResolvedRequest& request_;
@@ -71,7 +97,8 @@ JobPrompts job_prompts(const ResolvedRequest& request, const Pipeline& pipeline,
   PromptCollector collector(request, pipeline, max_chunks);
   const bool none = pipeline.zeros_for_no_negative && request.negative_prompt.empty();
   if (request.guided) collector.add(request.negative_schedule(), &ImageRequest::negative_prompt, none);
-  collector.add(request.prompt_schedule(), &ImageRequest::prompt, false);
+  for (const WeightedSchedule& part : request.prompt_schedules())
+    collector.add(part.schedule, &ImageRequest::prompt, false);
   return std::move(collector).prompts();
 }
 

@@ -36,8 +36,9 @@ struct EnginePlan {
   size_t owned_bytes = 0;
   // the most that is resident at once
   size_t peak_bytes = 0;
-  int jobs = 1;    // in one evaluation
-  int chunks = 1;  // of text, at most
+  size_t limit_bytes = 0;  // that it must not pass: the budget, or what was free; 0: none is known
+  int jobs = 1;            // in one evaluation
+  int chunks = 1;          // of text, at most
   // One line for each thing given up, with what it saved.
   std::vector<std::string> reasons;
 

@@ -108,6 +108,7 @@ MemoryPlanner::Draft::Draft(const MemoryPlanner& planner, const PlanKey& key, co
   const size_t budget = planner.options_.memory_budget;
   limit_ = budget ? budget : plan_.program_bytes + planner.made_bytes_ + planner.memory_free_;
   limited_ = budget || planner.memory_free_;
+  plan_.limit_bytes = limited_ ? limit_ : 0;
   measure();
 }
 

@@ -18,6 +18,10 @@ struct ModelTraits {
   int size_multiple = 8;   // width and height must be multiples of it
   bool distilled = false;  // with guidance: there is no unconditional half
   bool sdxl = false;       // its table of Align Your Steps
+  // Of a model that was distilled to few steps, what it is and how that is known ("Lightning by its
+  // name"); and the one step count that it draws at, where that is known. "", 0: of others.
+  std::string few_step{};
+  int only_steps = 0;
   // Of the text encoder, for clip_skip; 1: it always stops before its last layer.
   int text_layers = 1;
   std::shared_ptr<const Json> scheduler;                             // scheduler_config.json

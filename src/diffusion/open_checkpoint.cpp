@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "diffusion/clip_files.h"
+#include "diffusion/file_defaults.h"
 #include "diffusion/open_pipeline.h"
 #include "diffusion/prediction_type.h"
 #include "diffusion/stored_component.h"
@@ -22,14 +23,25 @@ namespace fs = std::filesystem;
 struct Family {
   std::vector<StoredComponent> texts;
   bool xl;
+  // An empty negative prompt is no text.
+  bool zeros = false;
+  const char* tensor = "";  // that the file must have too
 };
-const Family kFamilies[] = {
-    {{{"conditioner.embedders.0.transformer.", Naming::kDiffusers},
-      {"conditioner.embedders.1.model.", Naming::kOpenClip}},
-     true},
-    {{{"cond_stage_model.transformer.", Naming::kDiffusers}}, false},   // SD 1.x
-    {{{"cond_stage_model.model.", Naming::kOpenClip}}, false},          // SD 2.x
-    {{{"conditioner.embedders.0.model.", Naming::kOpenClip}}, false}};  // SD-Turbo, and SDXL's refiner
+const Family kFamilies[] = {{{{"conditioner.embedders.0.transformer.", Naming::kDiffusers},
+                              {"conditioner.embedders.1.model.", Naming::kOpenClip}},
+                             true,
+                             true},
+                            {{{"cond_stage_model.transformer.", Naming::kDiffusers}}, false},  // SD 1.x
+                            {{{"cond_stage_model.model.", Naming::kOpenClip}}, false},         // SD 2.x
+                            // SDXL's refiner, and SD-Turbo
+                            {{{"conditioner.embedders.0.model.", Naming::kOpenClip}},
+                             true,
+                             false,
+                             "model.diffusion_model.label_emb.0.0.weight"},
+                            {{{"conditioner.embedders.0.model.", Naming::kOpenClip}}, false}};
+
+// Where SDXL's files have their first encoder: of one that is no SDXL's, only SD-Turbo has it there.
+constexpr std::string_view kPackingOfTurbo = "conditioner.embedders.0.model.";
 
 // The schedulers that diffusers' models of these families have.
 constexpr char kPndm[] = R"({"_class_name": "PNDMScheduler", "beta_schedule": "scaled_linear",
@@ -40,10 +52,10 @@ constexpr char kDdimOfV[] = R"({"_class_name": "DDIMScheduler", "beta_schedule":
   "set_alpha_to_one": false, "clip_sample": false, "steps_offset": 1})";
 constexpr char kEuler[] = R"({"_class_name": "EulerDiscreteScheduler", "beta_schedule": "scaled_linear",
   "beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000, "prediction_type": "epsilon",
-  "interpolation_type": "linear", "timestep_spacing": "leading", "steps_offset": 1})";
+  "interpolation_type": "linear", "timestep_spacing": "leading", "steps_offset": 1, "clip_sample": false,
+  "set_alpha_to_one": false, "skip_prk_steps": true})";
 constexpr int kPixels = 512, kPixelsOfV = 768, kPixelsOfXl = 1024;  // that the families were trained on
 constexpr int64_t kMaxWidth = 1 << 16;
-constexpr float kScalingOfXl = 0.13025f;
 
 // What else people find in a gallery, by a name that tells it.
 struct OtherFile {
@@ -85,20 +97,23 @@ std::vector<TextEncoder> encoders_of(const Checkpoint& file, const Family& famil
   return encoders;
 }
 
+bool is_sd2(const Family& family) { return !family.xl && family.texts.front().naming == Naming::kOpenClip; }
+
 // What no tensor tells: how images are made by default.
-void set_defaults(Pipeline& m, const Family& family, const std::string& source) {
-  const bool v = !family.xl && family.texts.front().naming == Naming::kOpenClip &&
-                 predicts_v(m.unet_config, m.component("unet").weights);
+void set_defaults(Pipeline& m, const Family& family, std::optional<PredictionType> said, const std::string& source) {
+  const bool v = is_sd2(family) &&
+                 (said ? said == PredictionType::kVPrediction : predicts_v(m.unet_config, m.component("unet").weights));
   const int pixels = family.xl ? kPixelsOfXl : v ? kPixelsOfV : kPixels;
   m.unet_config.sample_width = m.unet_config.sample_height = pixels / m.vae_scale();
   if (family.xl) m.traits.guidance_scale = kGuidanceOfXl;
-  m.zeros_for_no_negative = family.xl;
+  m.zeros_for_no_negative = family.zeros;
   m.traits.scheduler = std::make_shared<const Json>(parse_json(family.xl ? kEuler : v ? kDdimOfV : kPndm, source));
   m.traits.scheduler_file = source + ", which has none: that of its family";
 }
 
 const Family& family_of(const Checkpoint& file, const std::string& source) {
   const Family* family = std::ranges::find_if(kFamilies, [&](const Family& one) {
+    if (*one.tensor && !file.has(one.tensor)) return false;
     return std::ranges::all_of(one.texts, [&](const StoredComponent& at) { return has_text_encoder(file, at); });
   });
   INKSTONE_CHECK(family != std::end(kFamilies), source,
@@ -109,7 +124,7 @@ const Family& family_of(const Checkpoint& file, const std::string& source) {
 
 }  // namespace
 
-Opening open_checkpoint(const fs::path& path) {
+Opening open_checkpoint(const fs::path& path, const ModelSettings& said) {
   const auto file = std::make_shared<const Checkpoint>(path);
   const std::string source = path.string();
   refuse_others(*file, source);
@@ -131,7 +146,14 @@ Opening open_checkpoint(const fs::path& path) {
     if (component == "vae") return vae_weights(*file, *vae, vae_config, specs);
     return text_weights(*file, family.texts[component == "text_encoder" ? 0 : 1], specs);
   };
-  opening.decide = [&family, source](Pipeline& pipeline) { set_defaults(pipeline, family, source); };
+  opening.told = settings_of(*file, source);
+  opening.title = title_of(*file);
+  opening.few_step_packing = !family.xl && family.texts.front().prefix == kPackingOfTurbo;
+  // Of SD 2.x it is measured, because such files' metadata is often wrong after merging.
+  if (is_sd2(family) && !file->has("v_pred")) opening.told.prediction.reset();
+  opening.decide = [&family, source, prediction = said.prediction ? said.prediction : opening.told.prediction](
+                       Pipeline& pipeline) { set_defaults(pipeline, family, prediction, source); };
+  apply_file_defaults(opening, file->metadata(), source);
   return opening;
 }
 

@@ -87,36 +87,18 @@ void read_scheduler(ModelTraits& traits, const fs::path& model, const JsonObject
   traits.scheduler = std::make_shared<const Json>(std::move(config));
 }
 
-// A field of generation_config.json, in its range; unset where the file does not say it.
 ImageRequest generation_defaults(const fs::path& path) {
-  ImageRequest out;
-  if (!is_listed(path)) return out;
-  const Json json = read_json(path, kMaxConfigBytes);
-  INKSTONE_CHECK(json.is_object(), path.string(), ": the document is not an object");
-  const auto number = [&](auto member) {
-    const RequestField& field = request_field(member);
-    const Json* value = json.get_object().if_contains(field.name);
-    if (!value) return;
-    const bool whole = value->is_int64() || std::is_same_v<decltype(member), std::optional<float> ImageRequest::*>;
-    try {
-      if (!value->is_number() || !whole) throw RequestError::rule(field, json_text(*value), allowed(field));
-      const double real = std::clamp(value->to_number<double>(), -1e9, 1e9);
-      out.*member = static_cast<typename std::decay_t<decltype(out.*member)>::value_type>(real);
-      check_field(field, out);
-    } catch (const RequestError& error) {
-      fail(INKSTONE_HERE, {path.string(), ": \"", field.name, "\" must be ", error.rule()});
-    }
-  };
-  number(&ImageRequest::steps);
-  number(&ImageRequest::guidance_scale);
-  return out;
+  if (!is_listed(path)) return {};
+  return inkstone::generation_defaults(read_json(path, kMaxConfigBytes), path.string());
 }
 
 std::vector<TextEncoder> encoders_of(const fs::path& folder, const Index& index) {
   std::vector<TextEncoder> encoders;
   for (const char* number : {"", "_2"}) {
     const std::string name = std::string("text_encoder") + number;
-    if (is_absent(index.object, name.c_str()) || (*number && !index.xl)) continue;
+    const bool unlisted =
+        index.xl && !index.object.contains(name) && !fs::exists(folder / name);  // the refiner's first
+    if (is_absent(index.object, name.c_str()) || unlisted || (*number && !index.xl)) continue;
     const fs::path text = part(folder, name.c_str());
     ClipConfig config = clip_config(config_of(text), (text / "config.json").string());
     if (index.xl) take_text_as_xl(config);
@@ -134,17 +116,39 @@ bool has_zeros(const JsonObject& index) {
   return !said || !said->is_bool() || said->get_bool();
 }
 
-ModelTraits traits_of(const Pipeline& m, const Index& index) {
-  ModelTraits traits;
+void set_traits(Opening& opening, const Index& index) {
+  ModelTraits& traits = opening.pipeline.traits;
   if (index.xl) traits.guidance_scale = kGuidanceOfXl;
-  const ImageRequest defaults = generation_defaults(m.path / "generation_config.json");
-  traits.steps = defaults.steps.value_or(traits.steps);
-  traits.guidance_scale = defaults.guidance_scale.value_or(traits.guidance_scale);
-  read_scheduler(traits, m.path, index.object);
-  return traits;
+  const ImageRequest defaults = generation_defaults(opening.pipeline.path / "generation_config.json");
+  opening.steps = defaults.steps;
+  opening.guidance_scale = defaults.guidance_scale;
+  read_scheduler(traits, opening.pipeline.path, index.object);
+  opening.has_own_scheduler = true;
 }
 
 }  // namespace
+
+ImageRequest generation_defaults(const Json& json, const std::string& source) {
+  INKSTONE_CHECK(json.is_object(), source, ": the document is not an object");
+  ImageRequest out;
+  const auto number = [&](auto member) {
+    const RequestField& field = request_field(member);
+    const Json* value = json.get_object().if_contains(field.name);
+    if (!value) return;
+    const bool whole = value->is_int64() || std::is_same_v<decltype(member), std::optional<float> ImageRequest::*>;
+    try {
+      if (!value->is_number() || !whole) throw RequestError::rule(field, json_text(*value), allowed(field));
+      const double real = std::clamp(value->to_number<double>(), -1e9, 1e9);
+      out.*member = static_cast<typename std::decay_t<decltype(out.*member)>::value_type>(real);
+      check_field(field, out);
+    } catch (const RequestError& error) {
+      fail(INKSTONE_HERE, {source, ": \"", field.name, "\" must be ", error.rule()});
+    }
+  };
+  number(&ImageRequest::steps);
+  number(&ImageRequest::guidance_scale);
+  return out;
+}
 
 void Pipeline::check_index(const Json& index, const std::string& source) { index_of(index, source); }
 
@@ -168,7 +172,7 @@ Opening opening_of(const fs::path& folder, Json document, const std::string& sou
   m.unet_config = inkstone::unet_config(config_of(unet), (unet / "config.json").string());
   m.vae_config = inkstone::vae_config(config_of(vae), (vae / "config.json").string());
   m.zeros_for_no_negative = index.xl && has_zeros(index.object);
-  m.traits = traits_of(m, index);
+  set_traits(opening, index);
   return opening;
 }
 
@@ -176,6 +180,8 @@ Opening opening_of(const fs::path& folder, Json document, const std::string& sou
 
 Pipeline Pipeline::describe(const fs::path& folder, Json document, const std::string& source) {
   Opening opening = opening_of(folder, std::move(document), source);
+  opening.role = Opening::Role::kAny;
+  opening.pipeline.takes_score = is_told_a_score(opening.pipeline);
   check_fit(opening);
   set_sizes(opening.pipeline);
   return std::move(opening.pipeline);

@@ -45,8 +45,8 @@ AdapterTexts adapter_texts(const std::vector<MergedAdapter>& adapters) {
   return texts;
 }
 
-std::string parameters_text(const ResolvedRequest& request, const std::string& model_name,
-                            const AdapterTexts& adapters) {
+std::string parameters_text(const ResolvedRequest& request, const std::string& model_name, const AdapterTexts& adapters,
+                            const RefinerText& refiner) {
   std::string text = request.prompt + (adapters.tags.empty() ? "" : " ") + adapters.tags + "\n";
   if (!request.negative_prompt.empty()) text += "Negative prompt: " + request.negative_prompt + "\n";
   text += fmt::format("Steps: {}, Sampler: {}, Schedule type: {}, CFG scale: {}, Seed: {}, Size: {}x{}", request.steps,
@@ -56,7 +56,10 @@ std::string parameters_text(const ResolvedRequest& request, const std::string& m
   for (const RequestField& field : request_fields())
     if (field.infotext && value_text(field, said) != value_text(field, usual))
       text += fmt::format(", {}: {}", field.infotext, quoted(value_text(field, said)));
+  if (!refiner.name.empty())
+    text += fmt::format(", Refiner: {}, Refiner switch at: {}", quoted(refiner.name), refiner.start);
   if (!adapters.hashes.empty()) text += ", Lora hashes: " + json_quoted(adapters.hashes);
+  if (!adapters.embedding_hashes.empty()) text += ", TI hashes: " + json_quoted(adapters.embedding_hashes);
   return text + fmt::format(", Model: {}, Version: inkstone {}", quoted(model_name), kVersion);
 }
 

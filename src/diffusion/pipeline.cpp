@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "diffusion/few_step.h"
 #include "diffusion/model_folder.h"
 #include "diffusion/open_pipeline.h"
 #include "models/clip.h"
@@ -24,10 +25,23 @@ std::vector<WeightSpec> specs_of(std::initializer_list<Graph> graphs) {
 
 }  // namespace
 
-Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced) {
+Opening open_model(const fs::path& path, const std::map<std::string, fs::path>& replaced, const ModelSettings& said) {
+  INKSTONE_CHECK(fs::exists(path), path.string(), ": no such file or folder");
+  Opening opening = fs::is_directory(path) ? open_folder(path) : open_checkpoint(path, said);
+  for (const auto& [component, file] : replaced) replace_component(opening, component, file);
+  opening.said = said;
+  return opening;
+}
+
+Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced,
+                        const ModelSettings& said) {
+  return finish(open_model(path, replaced, said));
+}
+
+Pipeline Pipeline::open_refiner(const fs::path& path) {
   INKSTONE_CHECK(fs::exists(path), path.string(), ": no such file or folder");
   Opening opening = fs::is_directory(path) ? open_folder(path) : open_checkpoint(path);
-  for (const auto& [component, file] : replaced) replace_component(opening, component, file);
+  opening.role = Opening::Role::kRefines;
   return finish(std::move(opening));
 }
 
@@ -55,8 +69,9 @@ void check_encoder(const TextEncoder& encoder, const Pipeline& m, const FileOf& 
 
 // SDXL's U-Net is told of six numbers beside the pooled text; the refiner's of five, the last of
 // which is a score.
-void check_added(const Pipeline& m, const FileOf& file_of) {
-  constexpr int kNumbers = 6, kNumbersOfRefiner = 5;
+constexpr int kNumbers = 6, kNumbersOfRefiner = 5;
+
+void check_added(const Pipeline& m, const FileOf& file_of, Opening::Role role) {
   const UnetConfig& unet = m.unet_config;
   const int pooled = m.text_encoders.back().config.projection;
   const std::string file = file_of("unet", "config.json");
@@ -64,19 +79,25 @@ void check_added(const Pipeline& m, const FileOf& file_of) {
       pooled, file,
       ": the U-Net is SDXL's (addition_embed_type), and this model has not SDXL's text encoders: name an SDXL "
       "model with --model");
-  INKSTONE_CHECK(unet.added != pooled + kNumbersOfRefiner * unet.added_time, file,
-                 ": this is SDXL's refiner, which finishes what a base model began; it draws nothing by itself, and as "
-                 "a second model it is not supported yet");
+  INKSTONE_CHECK(!m.takes_score || role != Opening::Role::kDraws, file,
+                 ": this is SDXL's refiner, which finishes what a base model began and draws nothing by itself: name a "
+                 "base model with --model, and this one with --refiner");
+  if (m.takes_score) return;
   INKSTONE_CHECK(unet.added == pooled + kNumbers * unet.added_time, file, ": the U-Net takes ", unet.added,
                  " numbers beside the text (projection_class_embeddings_input_dim), the pooled text of the last text "
                  "encoder (projection_dim) and six numbers of ",
                  unet.added_time, " (addition_time_embed_dim) make ", pooled + kNumbers * unet.added_time);
 }
 
-void check_texts(const Pipeline& m, const FileOf& file_of) {
+void check_texts(const Opening& opening) {
+  const Pipeline& m = opening.pipeline;
+  const FileOf& file_of = opening.file_of;
   int width = 0;
   for (const TextEncoder& encoder : m.text_encoders) width += encoder.config.width;
-  if (m.unet_config.added) check_added(m, file_of);
+  if (m.unet_config.added) check_added(m, file_of, opening.role);
+  INKSTONE_CHECK(m.takes_score || opening.role != Opening::Role::kRefines, file_of("unet", "config.json"),
+                 ": this is no refiner of SDXL (its U-Net is told no score of the image): name it with --model, and "
+                 "leave --refiner out");
   const char* several = m.text_encoders.size() > 1 ? "the text encoders together are " : "the text encoder is ";
   INKSTONE_CHECK(width == m.unet_config.context, file_of(m.text_encoders.back().component, "config.json"), ": ",
                  several, width, " wide (hidden_size), the U-Net takes ", m.unet_config.context,
@@ -96,6 +117,12 @@ void add_component(Opening& opening, const std::string& name, const char* kind, 
 }  // namespace
 
 // Each component is right by itself; the file that is named is the one that fits no other.
+bool is_told_a_score(const Pipeline& m) {
+  const UnetConfig& unet = m.unet_config;
+  const int pooled = m.text_encoders.back().config.projection;
+  return unet.added && pooled && unet.added == pooled + kNumbersOfRefiner * unet.added_time;
+}
+
 void check_fit(const Opening& opening) {
   const Pipeline& m = opening.pipeline;
   const auto file = [&](const char* component) { return opening.file_of(component, "config.json"); };
@@ -106,11 +133,31 @@ void check_fit(const Opening& opening) {
   INKSTONE_CHECK(m.vae_config.latent == unet.out_channels, file("vae"), ": the VAE has ", m.vae_config.latent,
                  " latent channels (latent_channels), the U-Net ", unet.out_channels, " (out_channels in ",
                  file("unet"), ")");
-  check_texts(m, opening.file_of);
+  check_texts(opening);
+}
+
+// The name is that of the U-Net's file, because that is what was distilled.
+void set_few_steps(Opening& opening) {
+  Pipeline& m = opening.pipeline;
+  const auto replaced = m.replaced.find("unet");
+  const bool own = replaced == m.replaced.end();
+  std::optional<FewStep> what = few_step_of_name(own ? m.name() : replaced->second.stem().string());
+  if (!what) what = few_step_of_name(opening.title, "by its metadata");
+  if (!what && own && opening.few_step_packing) what = few_step_of_name("sd-turbo", "by its tensors' names");
+  if (!what) what = few_step_of_scheduler(m.traits);
+  if (m.unet_config.guidance_channels) what = FewStep{&distilled_guidance(), 0, "by its tensors"};
+  if (opening.said.few_step) what = few_step_of_flag(*opening.said.few_step);
+  const bool with_scheduler = !own || !opening.has_own_scheduler || opening.said.few_step;
+  if (what) apply(*what, with_scheduler, m.traits);
+  if (const int pixels = what && what->kind && with_scheduler ? what->kind->pixels : 0)
+    m.unet_config.sample_width = m.unet_config.sample_height = pixels / m.vae_scale();
+  m.traits.steps = opening.steps.value_or(m.traits.steps);
+  m.traits.guidance_scale = opening.guidance_scale.value_or(m.traits.guidance_scale);
 }
 
 Pipeline finish(Opening opening) {
   for (const auto& [component, text] : opening.missing) fail(INKSTONE_HERE, {text});
+  opening.pipeline.takes_score = is_told_a_score(opening.pipeline);
   check_fit(opening);
   Pipeline& m = opening.pipeline;
   for (const TextEncoder& encoder : m.text_encoders)
@@ -122,7 +169,16 @@ Pipeline finish(Opening opening) {
   add_component(opening, "vae", "AutoencoderKL",
                 {vae_decoder_graph(m.vae_config, 1, 1, 1), vae_encoder_graph(m.vae_config, 1, scale, scale)});
   opening.decide(m);
+  set_few_steps(opening);
+  apply(opening.told, m.traits);
   set_sizes(m);
+  const ModelSettings& said = opening.said;
+  apply(said, m.traits);
+  check_settings(said, m.traits);
+  if (std::string hint = prediction_hint(m.name(), m.traits); !hint.empty() && !said.prediction)
+    m.notes.push_back(std::move(hint));
+  if (std::string hint = few_step_hint(m.name()); !hint.empty() && m.traits.few_step.empty() && !said.few_step)
+    m.notes.push_back(std::move(hint));
   return std::move(m);
 }
 

@@ -11,6 +11,8 @@
 
 #include "adapters/adapter_set.h"
 #include "base/json_fwd.h"
+#include "diffusion/embedding_table.h"
+#include "diffusion/model_settings.h"
 #include "diffusion/model_traits.h"
 #include "diffusion/tokenizer.h"
 #include "models/config.h"
@@ -33,6 +35,15 @@ struct TextEncoder {
   std::string component;  // "text_encoder", "text_encoder_2"
   ClipConfig config;
   std::unique_ptr<Tokenizer> tokenizer;
+  EmbeddingTable embeddings{};  // pipeline_embeddings.h
+
+  PromptReader reader() const { return {*tokenizer, &embeddings, config.end_is_largest}; }
+};
+
+struct Embedding {  // a textual inversion
+  std::string path, name, hash;
+  int64_t vectors = 0, width = 0;  // width: of all text encoders together
+  std::string skipped;             // why it is not used, without the path; "": it is
 };
 
 struct Pipeline {
@@ -41,14 +52,23 @@ struct Pipeline {
   std::vector<TextEncoder> text_encoders;  // their texts side by side are the U-Net's; the last gives the pooled text
   UnetConfig unet_config;
   VaeConfig vae_config;
+  // The U-Net is told, in place of the wanted size, how good to look at the image is to be: SDXL's
+  // refiner, which draws only on what a base model began (refine.h).
+  bool takes_score = false;
   bool zeros_for_no_negative = false;   // an empty negative prompt is no text: zeros (SDXL)
   ModelTraits traits;                   // what requests depend on
   std::vector<Component> components;    // in the order they run
   std::vector<MergedAdapter> adapters;  // what the weights have merged (pipeline_adapters.h)
+  std::vector<Embedding> embeddings;    // by the numbers that the text encoders' tables have
+  std::vector<std::string> notes;       // for people: what of it was taken from its name, or might be wrong
 
-  // `replaced`: files or folders that stand in for components, by name ("vae").
+  // `replaced`: files or folders that stand in for components, by name ("vae"). `said`: nearer than
+  // what the files say.
   static Pipeline open(const std::filesystem::path& path,
-                       const std::map<std::string, std::filesystem::path>& replaced = {});
+                       const std::map<std::string, std::filesystem::path>& replaced = {},
+                       const ModelSettings& said = {});
+  // Only a refiner. Throws Error for another model.
+  static Pipeline open_refiner(const std::filesystem::path& path);
   // Of a folder the same without the weights, which need not be there: what can be known of a model before they
   // are downloaded. `index` is what model_index.json has, or will have; `source` its name for errors.
   static Pipeline describe(const std::filesystem::path& folder, Json index, const std::string& source);

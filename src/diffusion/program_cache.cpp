@@ -41,7 +41,7 @@ bool ProgramCache::replace_plan(EnginePlan next) {
     awake_.clear();
     stages_before_.clear();
     before_.clear();
-    clip_skips_.clear();
+    text_forms_.clear();
     steps_.clear();
     absent_.clear();
     decoders_.clear();
@@ -82,13 +82,13 @@ BoundProgram& ProgramCache::before_steps(const std::string& name) {
   return *program;
 }
 
-BoundProgram& ProgramCache::text_encoder(const TextEncoder& encoder, int clip_skip) {
-  int& stops_at = clip_skips_.try_emplace(encoder.component, 1).first->second;
+BoundProgram& ProgramCache::text_encoder(const TextEncoder& encoder, const TextForm& form) {
+  TextForm& has = text_forms_[encoder.component];
   std::unique_ptr<BoundProgram>& program = before_[encoder.component];
   evict_all_but(encoder.component);
-  if (stops_at != clip_skip) program.reset();
-  if (!program) program = build(text_stage(encoder, clip_skip));
-  stops_at = clip_skip;
+  if (has != form) program.reset();
+  if (!program) program = build(text_stage(encoder, form));
+  has = form;
   return *program;
 }
 
@@ -168,6 +168,19 @@ std::vector<Tensor> ProgramCache::run_before_steps(BoundProgram& program) {
   std::vector<Tensor> made = program.run_for_new_outputs();
   program.program().release_pages();
   return made;
+}
+
+void ProgramCache::leave_memory() {
+  for (auto& [stage, program] : before_)
+    if (program) program->program().release_pages();
+  for (auto& [shape, entry] : steps_) entry.program->program().release_pages();
+  for (auto& [size, entry] : decoders_) entry.program->program().release_pages();
+  before_.clear();
+  text_forms_.clear();
+  steps_.clear();
+  decoders_.clear();
+  awake_.clear();
+  backend_.trim();
 }
 
 void ProgramCache::evict_all_but(const std::string& component) {

@@ -12,6 +12,7 @@
 #include "diffusion/bound_program.h"
 #include "diffusion/memory_plan.h"
 #include "diffusion/pipeline.h"
+#include "diffusion/stages.h"
 
 namespace inkstone {
 
@@ -29,8 +30,8 @@ class ProgramCache {
 
   const std::vector<PipelineStage>& before_steps();  // in the plan's precision
   BoundProgram& before_steps(const std::string& stage);
-  // The same of a text encoder that stops before its last clip_skip - 1 layers. It replaces the one that stopped elsewhere.
-  BoundProgram& text_encoder(const TextEncoder& encoder, int clip_skip);
+  // The same of a text encoder in another form. It replaces the one that had another.
+  BoundProgram& text_encoder(const TextEncoder& encoder, const TextForm& form);
   BoundProgram& step(const StageShape& shape);  // throws the backend's error if none
   // For as many of the jobs as a program exists for; if there is none, for more.
   BoundProgram& step_for(const StageShape& shape);
@@ -49,6 +50,8 @@ class ProgramCache {
   // To be called after a step of `tried` jobs found no memory (0: the first one that could not be
   // made). From now on no step has so many jobs. Returns false if it was for one job.
   bool retry_with_fewer(StageShape shape, int tried);
+
+  void leave_memory();  // drops all programs, and the pages of the model's files that they read
 
   size_t size() const { return steps_.size() + decoders_.size(); }
 
@@ -70,7 +73,7 @@ class ProgramCache {
   std::string awake_;  // the component whose turn it is
   std::vector<PipelineStage> stages_before_;
   std::map<std::string, std::unique_ptr<BoundProgram>> before_;  // by stage
-  std::map<std::string, int> clip_skips_;  // of the text encoders' programs; 1 where there is none
+  std::map<std::string, TextForm> text_forms_;  // of the text encoders' programs; the usual one where there is none
   std::map<StageShape, Entry> steps_;
   std::map<std::pair<int, int>, Entry> decoders_;  // by width and height
   std::set<StageShape> absent_;                    // steps without a program or memory

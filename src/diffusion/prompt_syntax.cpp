@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "diffusion/prompt_composition.h"
 #include "diffusion/prompt_editing.h"
-#include "diffusion/prompt_words.h"
 
 namespace inkstone {
 namespace {
@@ -34,18 +34,27 @@ PromptSyntax prompt_syntax(std::string_view name) {
   return static_cast<PromptSyntax>(found - std::begin(kSyntaxes));
 }
 
-PromptSchedule prompt_schedule(std::string_view prompt, PromptSyntax syntax, int steps, Composed composed) {
+PromptSchedule prompt_schedule(std::string_view prompt, PromptSyntax syntax, int steps) {
   PromptSchedule schedule;
-  INKSTONE_CHECK_USAGE(
-      composed == Composed::kIsText || syntax != PromptSyntax::kA1111 || find_word(prompt, "AND") == prompt.npos,
-      "AND, which composes prompts, is not supported: write \"and\" for the word, or ask for the "
-      "prompt syntax plain");
   const bool edits = syntax == PromptSyntax::kA1111;
   const EditedPrompt edited = edits ? edited_prompt(prompt, steps, kMaxPromptTexts)
                                     : EditedPrompt{{std::string(prompt)}, std::vector<int>(static_cast<size_t>(steps))};
   schedule.of_step = edited.of_step;
   for (const std::string& text : edited.texts) schedule.texts.push_back({syntax, pieces_of(text, syntax)});
   return schedule;
+}
+
+std::vector<WeightedSchedule> composed_schedules(std::string_view prompt, PromptSyntax syntax, int steps) {
+  std::vector<WeightedSchedule> schedules;
+  if (syntax != PromptSyntax::kA1111) return {{prompt_schedule(prompt, syntax, steps)}};
+  size_t texts = 0;
+  for (const ComposedPrompt& part : composed_prompts(prompt, kMaxPromptTexts)) {
+    schedules.push_back({prompt_schedule(part.text, syntax, steps), part.weight});
+    texts += schedules.back().schedule.texts.size();
+    INKSTONE_CHECK_USAGE(texts <= kMaxPromptTexts, "the prompts that AND composes change into more than ",
+                         kMaxPromptTexts, " different ones: fewer [a|b], [a:b:N] or AND are needed");
+  }
+  return schedules;
 }
 
 std::string extra_network_tag(std::string_view prompt) {

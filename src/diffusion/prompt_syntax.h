@@ -34,12 +34,17 @@ struct PromptSchedule {
 // So many different texts may come up in one prompt.
 inline constexpr size_t kMaxPromptTexts = 12;
 
-// What the word AND is in the web UI's prompts: in negative ones it is text.
-enum class Composed { kIsRefused, kIsText };
+// AND is a word in it, as in the web UI's negative prompts. Throws UsageError for a prompt that cannot be: one line,
+// without the field's name.
+PromptSchedule prompt_schedule(std::string_view prompt, PromptSyntax syntax, int steps);
 
-// Throws UsageError for a prompt that cannot be: one line, without the field's name.
-PromptSchedule prompt_schedule(std::string_view prompt, PromptSyntax syntax, int steps,
-                               Composed composed = Composed::kIsRefused);
+struct WeightedSchedule {
+  PromptSchedule schedule;
+  float weight = 1;  // ComposedPrompt's
+};
+// A schedule for each part of a composed prompt, in the web UI's syntax; one in others. Throws as prompt_schedule(), and
+// where more than kMaxPromptTexts come up in all parts together.
+std::vector<WeightedSchedule> composed_schedules(std::string_view prompt, PromptSyntax syntax, int steps);
 
 // The first tag of an extra network in a prompt, "<lora:foo:0.8>"; "": there is none.
 std::string extra_network_tag(std::string_view prompt);

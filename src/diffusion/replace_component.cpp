@@ -49,7 +49,8 @@ TakeWeights replace_by_folder(Pipeline& m, const std::string& component, const f
   };
 }
 
-TakeWeights replace_by_file(Pipeline& m, const std::string& component, const fs::path& path) {
+TakeWeights replace_by_file(Opening& opening, const std::string& component, const fs::path& path) {
+  Pipeline& m = opening.pipeline;
   const auto file = std::make_shared<const Checkpoint>(path);
   const std::string source = path.string();
   const auto found = component == "unet"  ? find_unet(*file, /*whole=*/false)
@@ -58,6 +59,8 @@ TakeWeights replace_by_file(Pipeline& m, const std::string& component, const fs:
   INKSTONE_CHECK(found, source, " holds no ", component, ": no tensor has a name that one has");
   if (component == "unet") {
     const UnetConfig old = m.unet_config;
+    opening.told = settings_of(*file, source);
+    opening.title = title_of(*file);
     m.unet_config = unet_config_of(*file, *found, source);
     m.unet_config.sample_width = old.sample_width;
     m.unet_config.sample_height = old.sample_height;
@@ -87,7 +90,7 @@ void replace_component(Opening& opening, const std::string& component, const fs:
   const bool whole_model = fs::is_directory(path / component);
   const fs::path place = whole_model ? path / component : path;
   const TakeWeights take = fs::is_directory(place) ? replace_by_folder(opening.pipeline, component, place)
-                                                   : replace_by_file(opening.pipeline, component, place);
+                                                   : replace_by_file(opening, component, place);
   opening.pipeline.replaced[component] = place;
   opening.missing.erase(component);
   opening.weights = [component, take, others = std::move(opening.weights)](const std::string& name,

@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/spelling.h"
+#include "diffusion/prompt_composition.h"
 #include "diffusion/request_fields.h"
 #include "diffusion/scheduler_names.h"
 
@@ -62,6 +64,22 @@ struct Check {
         range_rule("a whole number", 1, model.text_layers) + ", because the text encoder has no more layers");
   }
 
+  // Of a prompt with AND.
+  void composed() const {
+    if (model.distilled)
+      throw RequestError::sentence(request_field(&ImageRequest::prompt), "",
+                                   "prompt: AND composes prompts by guidance, and this model was distilled with "
+                                   "guidance: write \"and\" for the word");
+    constexpr const char* kNone = " with AND in the prompt";
+    if (filled.cache_interval != 1)
+      throw RequestError::rule(request_field(&ImageRequest::cache_interval), std::to_string(*filled.cache_interval),
+                               std::string("1") + kNone);
+    if (filled.guidance_interval != Interval{}) {
+      const RequestField& interval = request_field(&ImageRequest::guidance_interval);
+      throw RequestError::rule(interval, value_text(interval, filled), std::string("0,1") + kNone);
+    }
+  }
+
   void approximations(bool guided) const {
     const RequestField &cache = request_field(&ImageRequest::cache_interval),
                        &interval = request_field(&ImageRequest::guidance_interval);
@@ -91,16 +109,23 @@ std::string no_clip_skip(int clip_skip) {
 }
 
 // What is wrong with a prompt is said of its field.
-PromptSchedule schedule_of(std::optional<std::string> ImageRequest::*member, const std::string& text,
-                           const ResolvedRequest& request) {
-  const RequestField& field = request_field(member);
+template <typename Read>
+auto read_prompt(std::optional<std::string> ImageRequest::*member, const Read& read) {
   try {
-    const bool negative = field.member == RequestMember(&ImageRequest::negative_prompt);
-    return inkstone::prompt_schedule(text, request.prompt_syntax, request.steps,
-                                     negative ? Composed::kIsText : Composed::kIsRefused);
+    return read();
   } catch (const UsageError& error) {
+    const RequestField& field = request_field(member);
     throw RequestError::sentence(field, "", std::string(field.name) + ": " + error.what());
   }
+}
+
+std::vector<float> part_weights_of(const ResolvedRequest& request) {
+  if (request.prompt_syntax != PromptSyntax::kA1111) return {1};
+  return read_prompt(&ImageRequest::prompt, [&] {
+    std::vector<float> weights;
+    for (const ComposedPrompt& part : composed_prompts(request.prompt, kMaxPromptTexts)) weights.push_back(part.weight);
+    return weights;
+  });
 }
 
 // The schedulers that take a schedule, or eta.
@@ -154,11 +179,23 @@ std::optional<Sampling> asked_sampling(const ImageRequest& request) {
   return sampling_of(*found.sampler, found.schedule);
 }
 
+// diffusers' other classes ignore it and draw another image.
+void check_zero_snr(const ModelTraits& model, SchedulerKind kind) {
+  const Json* said =
+      model.scheduler->is_object() ? model.scheduler->get_object().if_contains("rescale_betas_zero_snr") : nullptr;
+  if (!said || *said != Json(true) || takes_zero_snr(kind)) return;
+  throw RequestError::rule(
+      request_field(&ImageRequest::scheduler), name_of(kind),
+      fmt::format("one of {} with this model, whose noise schedule ends without signal (rescale_betas_zero_snr)",
+                  those_that([](SchedulerKind other) { return takes_zero_snr(other); })));
+}
+
 SchedulerConfig scheduler_of(const ImageRequest& request, const ModelTraits& model,
                              std::vector<std::string>& warnings) {
   const std::optional<Sampling> sampling = asked_sampling(request);
   SchedulerConfig config = scheduler_config(model, sampling ? name_of(sampling->kind) : "");
   if (sampling) warnings = sampling->warnings;
+  check_zero_snr(model, config.kind);
   const Schedule own = config.schedule;
   if (sampling && sampling->schedule) config.schedule = *sampling->schedule;
   set_schedule(request, own, config);
@@ -186,10 +223,13 @@ RequestLimits tighter(const RequestLimits& a, const RequestLimits& b) {
           std::min(a.max_prompt_bytes, b.max_prompt_bytes), a.approximations && b.approximations};
 }
 
-PromptSchedule ResolvedRequest::prompt_schedule() const { return schedule_of(&ImageRequest::prompt, prompt, *this); }
+std::vector<WeightedSchedule> ResolvedRequest::prompt_schedules() const {
+  return read_prompt(&ImageRequest::prompt, [&] { return composed_schedules(prompt, prompt_syntax, steps); });
+}
 
 PromptSchedule ResolvedRequest::negative_schedule() const {
-  return schedule_of(&ImageRequest::negative_prompt, negative_prompt, *this);
+  return read_prompt(&ImageRequest::negative_prompt,
+                     [&] { return prompt_schedule(negative_prompt, prompt_syntax, steps); });
 }
 
 ImageRequest ResolvedRequest::said() const {
@@ -201,6 +241,7 @@ ImageRequest ResolvedRequest::said() const {
   request.seed = seed;
   request.steps = steps;
   request.guidance_scale = guidance_scale;
+  request.guidance_rescale = guidance_rescale;
   request.scheduler = name_of(scheduler_config.kind);
   request.schedule = name_of(scheduler_config.schedule);
   request.karras = scheduler_config.schedule == Schedule::kKarras;
@@ -222,11 +263,11 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   result.seed = request.seed.value_or(result.seed);
   result.steps = request.steps.value_or(model.steps);
   result.guidance_scale = request.guidance_scale.value_or(model.guidance_scale);
+  result.guidance_rescale = request.guidance_rescale.value_or(result.guidance_rescale);
   result.width = request.width.value_or(model.width);
   result.height = request.height.value_or(model.height);
   result.cache_interval = request.cache_interval.value_or(result.cache_interval);
   result.guidance_interval = request.guidance_interval.value_or(result.guidance_interval);
-  result.guided = result.guidance_scale > 1 && !model.distilled;
   check_field(request_field(&ImageRequest::scheduler), request);
   check_field(request_field(&ImageRequest::schedule), request);
   result.scheduler_config = scheduler_of(request, model, result.warnings);
@@ -234,6 +275,10 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   const ImageRequest filled = result.said();
   const Check check{filled, model, limits};
   check.texts();
+  result.part_weights = part_weights_of(result);
+  const bool composed = result.part_weights.size() > 1;
+  if (composed) check.composed();
+  result.guided = (result.guidance_scale > 1 || composed) && !model.distilled;
   check.side(&ImageRequest::width);
   check.side(&ImageRequest::height);
   check.pixels();
@@ -244,8 +289,12 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
     if (result.clip_skip > kPenultimate) result.warnings.push_back(no_clip_skip(result.clip_skip));
     result.clip_skip = 1;
   }
+  if (model.only_steps && result.steps != model.only_steps)
+    result.warnings.push_back(
+        fmt::format("this model is {}, which was made for {} {} and is run at {}: the image may be bad", model.few_step,
+                    model.only_steps, model.only_steps == 1 ? "step" : "steps", result.steps));
   result.scheduler = scheduler_for(result.scheduler_config, result.steps);
-  result.prompt_schedule();
+  result.prompt_schedules();
   result.negative_schedule();
   for (std::string& warning : prompt_warnings(result.prompt, result.negative_prompt))
     result.warnings.push_back(std::move(warning));

@@ -31,20 +31,23 @@ struct ResolvedRequest {
   int clip_skip = 1;  // 1: the model's own layer
   uint64_t seed = 42;
   int steps = 20;
-  float guidance_scale = 7.5f;
+  float guidance_scale = 7.5f, guidance_rescale = 0;
   int width = 512, height = 512;
   SchedulerConfig scheduler_config;
   std::shared_ptr<const Scheduler> scheduler;  // made of it for these steps
   int cache_interval = 1;
   Interval guidance_interval;
   bool guided = true;  // has an unconditional half, in some evaluations at least
+  // Of each part of the prompt that AND composes; one otherwise. Composed prompts are guided at any guidance scale.
+  std::vector<float> part_weights{1};
   // What stands in the request and has another effect than elsewhere, for whoever asked.
   std::vector<std::string> warnings;
 
-  int cfg_copies() const { return guided ? 2 : 1; }
+  // Rows of a U-Net evaluation: of the negative prompt, and of each part of the prompt.
+  int cfg_copies() const { return guided ? 1 + static_cast<int>(part_weights.size()) : 1; }
   int evaluations() const { return static_cast<int>(scheduler->timesteps().size()); }  // of the U-Net
   // Texts by step. Throws RequestError for a prompt that cannot be.
-  PromptSchedule prompt_schedule() const;
+  std::vector<WeightedSchedule> prompt_schedules() const;
   PromptSchedule negative_schedule() const;
   ImageRequest said() const;  // the same as a request that says everything
 };

@@ -22,27 +22,28 @@ struct Named {
   const char* name;
   const char* diffusers;
   Levels levels;
-  bool draws_noise = false;
+  bool draws_noise;
+  bool zero_snr;  // rescale_betas_zero_snr
 };
 
 constexpr Named kKinds[] = {
-    {SchedulerKind::kPndm, "pndm", "PNDMScheduler", Levels::kTimesteps},
-    {SchedulerKind::kDdim, "ddim", "DDIMScheduler", Levels::kTimesteps},
-    {SchedulerKind::kEuler, "euler", "EulerDiscreteScheduler", Levels::kSigmas},
-    {SchedulerKind::kEulerAncestral, "euler-ancestral", "EulerAncestralDiscreteScheduler", Levels::kSigmas, true},
-    {SchedulerKind::kDpmpp2M, "dpm++-2m", "DPMSolverMultistepScheduler", Levels::kSigmas},
-    {SchedulerKind::kDpmpp2MSde, "dpm++-2m-sde", "DPMSolverMultistepScheduler", Levels::kSigmas, true},
-    {SchedulerKind::kUniPc, "unipc", "UniPCMultistepScheduler", Levels::kSigmas},
-    {SchedulerKind::kLcm, "lcm", "LCMScheduler", Levels::kDistilled, true},
-    {SchedulerKind::kHeun, "heun", "HeunDiscreteScheduler", Levels::kSigmas},
-    {SchedulerKind::kDpm2, "dpm2", "KDPM2DiscreteScheduler", Levels::kSigmas},
-    {SchedulerKind::kDpm2Ancestral, "dpm2-a", "KDPM2AncestralDiscreteScheduler", Levels::kSigmas, true},
-    {SchedulerKind::kLms, "lms", "LMSDiscreteScheduler", Levels::kSigmas},
-    {SchedulerKind::kDpmpp2SAncestral, "dpm++-2s-a", "", Levels::kSigmas, true},
-    {SchedulerKind::kDpmppSde, "dpm++-sde", "DPMSolverSDEScheduler", Levels::kSigmas, true},
-    {SchedulerKind::kDpmpp3MSde, "dpm++-3m-sde", "", Levels::kSigmas, true},
-    {SchedulerKind::kDeis, "deis", "DEISMultistepScheduler", Levels::kSigmas},
-    {SchedulerKind::kTcd, "tcd", "TCDScheduler", Levels::kDistilled, true},
+    {SchedulerKind::kPndm, "pndm", "PNDMScheduler", Levels::kTimesteps, false, false},
+    {SchedulerKind::kDdim, "ddim", "DDIMScheduler", Levels::kTimesteps, false, true},
+    {SchedulerKind::kEuler, "euler", "EulerDiscreteScheduler", Levels::kSigmas, false, true},
+    {SchedulerKind::kEulerAncestral, "euler-ancestral", "EulerAncestralDiscreteScheduler", Levels::kSigmas, true, true},
+    {SchedulerKind::kDpmpp2M, "dpm++-2m", "DPMSolverMultistepScheduler", Levels::kSigmas, false, true},
+    {SchedulerKind::kDpmpp2MSde, "dpm++-2m-sde", "DPMSolverMultistepScheduler", Levels::kSigmas, true, true},
+    {SchedulerKind::kUniPc, "unipc", "UniPCMultistepScheduler", Levels::kSigmas, false, true},
+    {SchedulerKind::kLcm, "lcm", "LCMScheduler", Levels::kDistilled, true, true},
+    {SchedulerKind::kHeun, "heun", "HeunDiscreteScheduler", Levels::kSigmas, false, false},
+    {SchedulerKind::kDpm2, "dpm2", "KDPM2DiscreteScheduler", Levels::kSigmas, false, false},
+    {SchedulerKind::kDpm2Ancestral, "dpm2-a", "KDPM2AncestralDiscreteScheduler", Levels::kSigmas, true, false},
+    {SchedulerKind::kLms, "lms", "LMSDiscreteScheduler", Levels::kSigmas, false, false},
+    {SchedulerKind::kDpmpp2SAncestral, "dpm++-2s-a", "", Levels::kSigmas, true, true},
+    {SchedulerKind::kDpmppSde, "dpm++-sde", "DPMSolverSDEScheduler", Levels::kSigmas, true, false},
+    {SchedulerKind::kDpmpp3MSde, "dpm++-3m-sde", "", Levels::kSigmas, true, true},
+    {SchedulerKind::kDeis, "deis", "DEISMultistepScheduler", Levels::kSigmas, false, false},
+    {SchedulerKind::kTcd, "tcd", "TCDScheduler", Levels::kDistilled, true, true},
 };
 
 struct NamedSchedule {
@@ -59,6 +60,15 @@ constexpr NamedSchedule kSchedules[] = {
     {Schedule::kSimple, "simple"},      {Schedule::kDdimUniform, "ddim-uniform"},
     {Schedule::kAlignYourSteps, "ays"}, {Schedule::kKlOptimal, "kl-optimal"},
 };
+
+struct NamedPrediction {
+  PredictionType prediction;
+  std::string_view name;
+};
+
+constexpr NamedPrediction kPredictions[] = {{PredictionType::kEpsilon, "epsilon"},
+                                            {PredictionType::kVPrediction, "v_prediction"},
+                                            {PredictionType::kSample, "sample"}};
 
 const Named& row(SchedulerKind kind) { return *std::ranges::find(kKinds, kind, &Named::kind); }
 
@@ -102,6 +112,28 @@ bool takes_schedule(SchedulerKind kind, Schedule schedule) {
 bool takes_eta(SchedulerKind kind) { return kind == SchedulerKind::kDdim || kind == SchedulerKind::kTcd; }
 
 bool draws_noise(SchedulerKind kind) { return row(kind).draws_noise; }
+
+bool calls_twice(SchedulerKind kind) {
+  return kind == SchedulerKind::kHeun || kind == SchedulerKind::kDpm2 || kind == SchedulerKind::kDpm2Ancestral ||
+         kind == SchedulerKind::kDpmpp2SAncestral || kind == SchedulerKind::kDpmppSde;
+}
+
+bool takes_zero_snr(SchedulerKind kind) { return row(kind).zero_snr; }
+
+std::string name_of(PredictionType prediction) {
+  return std::string(std::ranges::find(kPredictions, prediction, &NamedPrediction::prediction)->name);
+}
+
+std::optional<PredictionType> find_prediction(std::string_view name) {
+  const auto* found = std::ranges::find(kPredictions, name, &NamedPrediction::name);
+  return found == std::end(kPredictions) ? std::nullopt : std::optional(found->prediction);
+}
+
+std::vector<std::string> prediction_names() {
+  std::vector<std::string> names;
+  for (const NamedPrediction& known : kPredictions) names.emplace_back(known.name);
+  return names;
+}
 
 std::string name_of(Schedule schedule) {
   return std::ranges::find(kSchedules, schedule, &NamedSchedule::schedule)->name;

@@ -114,6 +114,12 @@ std::string diffusers_class(SchedulerKind kind);  // "PNDMScheduler"; "": it is 
 bool takes_schedule(SchedulerKind kind, Schedule schedule);
 bool takes_eta(SchedulerKind kind);
 bool draws_noise(SchedulerKind kind);  // in its steps, whatever its settings
+bool calls_twice(SchedulerKind kind);  // the U-Net in each step: diffusers' order 2
+// Whether it knows a noise schedule that ends at no signal at all (rescale_betas_zero_snr).
+bool takes_zero_snr(SchedulerKind kind);
+std::string name_of(PredictionType prediction);  // as diffusers: "v_prediction"
+std::optional<PredictionType> find_prediction(std::string_view name);
+std::vector<std::string> prediction_names();
 
 std::string name_of(Schedule schedule);  // "sgm-uniform"
 std::vector<std::string> schedule_choices();

@@ -235,7 +235,7 @@ void read_distilled(const Reader& reader, SchedulerConfig& config) {
 }
 
 void read_class(const Reader& reader, SchedulerConfig& config) {
-  const auto zero_snr = [&] { config.rescale_betas_zero_snr = reader.flag("rescale_betas_zero_snr", false); };
+  if (takes_zero_snr(config.kind)) config.rescale_betas_zero_snr = reader.flag("rescale_betas_zero_snr", false);
   switch (config.kind) {
     case SchedulerKind::kPndm:
       config.set_alpha_to_one = reader.flag("set_alpha_to_one", false);
@@ -243,40 +243,39 @@ void read_class(const Reader& reader, SchedulerConfig& config) {
       return;
     case SchedulerKind::kDdim:
       config.set_alpha_to_one = reader.flag("set_alpha_to_one", true);
-      read_clipping(reader, config);
-      return zero_snr();
+      return read_clipping(reader, config);
     case SchedulerKind::kEuler:
       read_sigmas(reader, config);
       read_final_sigma(reader, config);
       config.log_linear = reader.choice("interpolation_type", false, {{"linear", false}, {"log_linear", true}});
       config.continuous_timesteps = reader.choice("timestep_type", false, {{"discrete", false}, {"continuous", true}});
-      return zero_snr();
-    case SchedulerKind::kEulerAncestral: return zero_snr();
+      return;
+    case SchedulerKind::kEulerAncestral: return;
     case SchedulerKind::kDpmpp2M:
-    case SchedulerKind::kDpmpp2MSde: read_dpmpp(reader, config); return zero_snr();
-    case SchedulerKind::kUniPc: read_unipc(reader, config); return zero_snr();
+    case SchedulerKind::kDpmpp2MSde: return read_dpmpp(reader, config);
+    case SchedulerKind::kUniPc: return read_unipc(reader, config);
     case SchedulerKind::kHeun: read_clipping(reader, config); return read_sigmas(reader, config);
     case SchedulerKind::kDpm2:
     case SchedulerKind::kDpm2Ancestral:
     case SchedulerKind::kLms:
     case SchedulerKind::kDpmppSde: return read_sigmas(reader, config);
-    case SchedulerKind::kDpmpp2SAncestral: read_sigmas(reader, config); return zero_snr();
+    case SchedulerKind::kDpmpp2SAncestral: return read_sigmas(reader, config);
     case SchedulerKind::kDpmpp3MSde:
       read_sigmas(reader, config);
       config.solver_order = 3;
       config.heun = true;
       config.lower_order_final = false;
-      return zero_snr();
+      return;
     case SchedulerKind::kDeis: return read_deis(reader, config);
     case SchedulerKind::kTcd:
       read_distilled(reader, config);
       config.eta = 0.3f;  // of its step(); diffusers' pipelines pass 0 where nothing is said
-      return zero_snr();
+      return;
     case SchedulerKind::kLcm:
       read_clipping(reader, config);
       read_distilled(reader, config);
       config.timestep_scaling = reader.number("timestep_scaling", 10);
-      return zero_snr();
+      return;
   }
 }
 

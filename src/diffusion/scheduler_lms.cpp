@@ -63,8 +63,10 @@ class Lms : public Multistep {
     return {(1 - image.sample) / sigmas_[call], -image.output / sigmas_[call]};
   }
 
-  MultistepMix mix(int call, int before) const override {
-    const int order = std::min(kMaxKept, before + 1);
+  // diffusers takes the order from the place in the schedule, also where the values before it were
+  // never made: these count as zero.
+  MultistepMix mix(int call, int) const override {
+    const int order = std::min(kMaxKept, call + 1);
     Nodes nodes{};
     for (int k = 0; k < order; ++k) nodes[k] = sigmas_[call - k];
     MultistepMix mix;

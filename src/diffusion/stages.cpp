@@ -36,10 +36,11 @@ std::vector<PipelineStage> stages_before_steps(const Pipeline& pipeline, Precisi
   return stages;
 }
 
-PipelineStage text_stage(const TextEncoder& encoder, int clip_skip) {
+PipelineStage text_stage(const TextEncoder& encoder, const TextForm& form) {
   ClipConfig config = encoder.config;
-  config.layers_after_text += clip_skip - 1;
-  PipelineStage stage{encoder.component, encoder.component, StagePosition::kBeforeSteps, clip_graph(config, 1)};
+  config.layers_after_text += form.clip_skip - 1;
+  PipelineStage stage{encoder.component, encoder.component, StagePosition::kBeforeSteps,
+                      clip_graph(config, 1, form.input)};
   stage.results_kept = kTextsKept;
   return stage;
 }

@@ -9,6 +9,7 @@
 #include "diffusion/conditioning.h"
 #include "diffusion/pipeline.h"
 #include "diffusion/prompt_syntax.h"
+#include "models/clip.h"
 #include "models/unet.h"
 
 namespace inkstone {
@@ -52,8 +53,14 @@ struct PipelineStage {
 // Stages whose results nothing reads are left out. A shallow step's stage is "unet_shallow". `precision` decides the type of values that
 // are passed from stage to stage.
 std::vector<PipelineStage> stages_before_steps(const Pipeline& pipeline, Precision precision);
-// A text encoder's stage that stops before its last clip_skip - 1 layers.
-PipelineStage text_stage(const TextEncoder& encoder, int clip_skip = 1);
+// How a text encoder is run: it stops before its last clip_skip - 1 layers, and reads ids, or vectors where some are not
+// its own.
+struct TextForm {
+  int clip_skip = 1;
+  ClipInput input = ClipInput::kIds;
+  bool operator==(const TextForm&) const = default;
+};
+PipelineStage text_stage(const TextEncoder& encoder, const TextForm& form = {});
 PipelineStage step_stage(const Pipeline& pipeline, const StageShape& shape, Precision precision);
 PipelineStage decode_stage(const Pipeline& pipeline, int width, int height);
 

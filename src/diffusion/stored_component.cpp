@@ -37,6 +37,12 @@ std::string unet_name(const StoredComponent& at, const std::string& name, const 
   return at.prefix + (at.naming == Naming::kLdm ? ldm_unet_name(name, config) : name);
 }
 
+// The guidance's embedding came after the training code: some files have it under diffusers' name.
+std::vector<StoredName> unet_names(const StoredComponent& at, const std::string& name, const UnetConfig& config) {
+  if (name != "time_embedding.cond_proj.weight") return {{unet_name(at, name, config)}};
+  return {{unet_name(at, name, config)}, {at.prefix + name}};
+}
+
 // Older diffusers' too.
 std::vector<StoredName> vae_names(const StoredComponent& at, const std::string& name, const VaeConfig& config) {
   if (at.naming == Naming::kLdm) return {{at.prefix + ldm_vae_name(name, config)}};
@@ -118,7 +124,8 @@ bool has_text_encoder(const Checkpoint& file, const StoredComponent& at) {
 
 UnetConfig unet_config_of(const Checkpoint& file, const StoredComponent& at, const std::string& source) {
   return unet_config_of(
-      shapes_of(file), [&](const std::string& name, const UnetConfig& so_far) { return unet_name(at, name, so_far); },
+      shapes_of(file),
+      [&](const std::string& name, const UnetConfig& so_far) { return there(file, unet_names(at, name, so_far)); },
       source);
 }
 
@@ -142,8 +149,7 @@ ClipConfig clip_config_of(const Checkpoint& file, const StoredComponent& at, con
 
 Weights unet_weights(const Checkpoint& file, const StoredComponent& at, const UnetConfig& config,
                      std::span<const WeightSpec> specs) {
-  return file.take(specs,
-                   [&](const std::string& spec) -> std::vector<StoredName> { return {{unet_name(at, spec, config)}}; });
+  return file.take(specs, [&](const std::string& spec) { return unet_names(at, spec, config); });
 }
 
 Weights vae_weights(const Checkpoint& file, const StoredComponent& at, const VaeConfig& config,

@@ -97,11 +97,14 @@ class Tokenizer::Page {
     const size_t fitting = std::min(tokens.size(), room_ - ids_.size());
     if (fitting < tokens.size()) cut_at_ = at;
     ids_.insert(ids_.end(), tokens.begin(), tokens.begin() + static_cast<ptrdiff_t>(fitting));
+    places_.resize(ids_.size(), at);
   }
+  std::vector<size_t> take_places() { return std::move(places_); }
 
  private:
   size_t room_, cut_at_ = kAll;
   std::vector<int32_t> ids_;
+  std::vector<size_t> places_;
 };
 
 namespace {
@@ -146,8 +149,14 @@ int32_t Tokenizer::padding() const { return data_->padding; }
 std::optional<int32_t> Tokenizer::comma() const { return data_->comma; }
 
 std::vector<int32_t> Tokenizer::ids(std::string_view text) const {
+  std::vector<size_t> places;
+  return ids(text, places);
+}
+
+std::vector<int32_t> Tokenizer::ids(std::string_view text, std::vector<size_t>& places) const {
   Page page(kAll);
   fill(page, decode_utf8(text));
+  places = page.take_places();
   return page.ids();
 }
 

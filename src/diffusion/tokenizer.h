@@ -39,6 +39,8 @@ class Tokenizer {
   Tokens encode(std::string_view prompt) const;
   // The text alone, all of it: no start, no end, no padding.
   std::vector<int32_t> ids(std::string_view text) const;
+  // The same, and where in the text each token, or its word, begins.
+  std::vector<int32_t> ids(std::string_view text, std::vector<size_t>& places) const;
   int vocabulary() const;
   int max_length() const;  // 77
   int32_t start() const;

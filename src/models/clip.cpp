@@ -20,14 +20,14 @@ Value mlp(Scope s, Value x, const ClipConfig& c) {
 
 }  // namespace
 
-ClipOutputs clip(Scope root, const ClipConfig& c, Value ids, Value end) {
+ClipOutputs clip(Scope root, const ClipConfig& c, Value tokens, Value end) {
   const Scope s = root / "text_model";
   const Scope embed = s / "embeddings";
-  std::vector<float> places(ids.dim(1));
+  std::vector<float> places(tokens.dim(1));
   std::iota(places.begin(), places.end(), 0.0f);
-  const Value positions = constant(*s.graph, std::move(places), {1, ids.dim(1)}, DType::kI32);
-  Value x = embedding(embed / "token_embedding", ids, c.vocabulary, c.width) +
-            embedding(embed / "position_embedding", positions, c.tokens, c.width);
+  const Value positions = constant(*s.graph, std::move(places), {1, tokens.dim(1)}, DType::kI32);
+  if (tokens.type() == DType::kI32) tokens = embedding(embed / "token_embedding", tokens, c.vocabulary, c.width);
+  Value x = tokens + embedding(embed / "position_embedding", positions, c.tokens, c.width);
   const auto normed = [&](Value hidden) { return layer_norm(s / "final_layer_norm", hidden, c.epsilon); };
   ClipOutputs out;
   for (int i = 0; i <= c.layers; ++i) {
@@ -40,16 +40,18 @@ ClipOutputs clip(Scope root, const ClipConfig& c, Value ids, Value end) {
   if (!c.projection) return out;
   const Value last = c.norm_of_text && !c.layers_after_text ? out.text : normed(x);
   const Value pooled = rows_of(reshape(last, {last.dim(0) * last.dim(1), c.width}), end);
-  out.pooled = linear(root / "text_projection", reshape(pooled, {ids.dim(0), c.width}), c.projection, /*bias=*/false);
+  out.pooled =
+      linear(root / "text_projection", reshape(pooled, {tokens.dim(0), c.width}), c.projection, /*bias=*/false);
   return out;
 }
 
-Graph clip_graph(const ClipConfig& config, int64_t rows) {
+Graph clip_graph(const ClipConfig& config, int64_t rows, ClipInput kind) {
   Graph graph;
-  const Value ids = input(graph, "ids", {rows, config.tokens}, DType::kI32);
+  const Value tokens = kind == ClipInput::kIds ? input(graph, "ids", {rows, config.tokens}, DType::kI32)
+                                               : input(graph, "vectors", {rows, config.tokens, config.width});
   const Scope root{&graph, ""};
-  if (!config.projection) return finish(graph, clip(root, config, ids).text);
-  const ClipOutputs out = clip(root, config, ids, input(graph, "end", {rows, 1}, DType::kI32));
+  if (!config.projection) return finish(graph, clip(root, config, tokens).text);
+  const ClipOutputs out = clip(root, config, tokens, input(graph, "end", {rows, 1}, DType::kI32));
   const Value results[] = {out.text, out.pooled};
   return finish(graph, results);
 }

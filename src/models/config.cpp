@@ -94,34 +94,66 @@ void refuse_other_unets(ConfigReader& r) {
   r.ignore({"decay", "inv_gamma", "min_decay", "optimization_step", "power", "update_after_step", "use_ema_warmup"});
 }
 
+// Transformer blocks of each level's layers; one number stands for all layers.
+std::vector<std::vector<int>> read_depths(ConfigReader& r, const char* key, const std::vector<int>& layers) {
+  std::vector<std::vector<int>> depths = r.lists(key, 1, layers.size(), 64);
+  for (size_t i = 0; i < layers.size(); ++i)
+    if (depths[i].size() != 1 && std::ssize(depths[i]) != layers[i])
+      r.refuse(key, "level " + std::to_string(i) + " has " + std::to_string(layers[i]) + " layers, and its list " +
+                        std::to_string(depths[i].size()) + " entries");
+  return depths;
+}
+
 void read_blocks(ConfigReader& r, UnetConfig& c) {
   const size_t levels = c.channels.size();
   r.only("only_cross_attention", false);
   const std::vector<bool> down = attends(r, "down_block_types", "DownBlock2D", "CrossAttnDownBlock2D", levels);
   const std::vector<bool> up = attends(r, "up_block_types", "UpBlock2D", "CrossAttnUpBlock2D", levels);
-  const std::vector<int> depth = r.integers("transformer_layers_per_block", 1, levels, 64);
-  std::vector<int> reversed(depth.rbegin(), depth.rend());
-  if (r.has("reverse_transformer_layers_per_block"))
-    reversed = r.integers("reverse_transformer_layers_per_block", 1, levels, 64);
-  r.ignore({"reverse_transformer_layers_per_block"});
+  const auto depth = read_depths(r, "transformer_layers_per_block", c.blocks);
+  std::vector<int> up_layers;
+  for (const int layers : c.blocks) up_layers.insert(up_layers.begin(), layers + 1);
+  const char* const kReverse = "reverse_transformer_layers_per_block";
+  auto reversed = depth;
+  std::ranges::reverse(reversed);
+  if (r.has(kReverse))
+    reversed = read_depths(r, kReverse, up_layers);
+  else if (std::ranges::any_of(depth, [](const std::vector<int>& layers) { return layers.size() > 1; }))
+    r.refuse("transformer_layers_per_block", std::string("layers that differ need ") + kReverse + " too");
+  r.ignore({kReverse});
   c.depth.clear();
   c.up_depth.clear();
   for (size_t i = 0; i < levels; ++i) {
-    c.depth.push_back(down[i] ? depth[i] : 0);
-    c.up_depth.push_back(up[i] ? reversed[i] : 0);
+    c.depth.push_back(down[i] ? LayerDepths(depth[i]) : LayerDepths(0));
+    c.up_depth.push_back(up[i] ? LayerDepths(reversed[i]) : LayerDepths(0));
   }
-  c.mid_depth = depth.back();
   c.middle = !r.is_null("mid_block_type");
-  r.only("mid_block_type", "UNetMidBlock2DCrossAttn");
+  const std::string middle = r.text("mid_block_type", "UNetMidBlock2DCrossAttn");
+  if (middle != "UNetMidBlock2DCrossAttn" && middle != "UNetMidBlock2D")
+    r.refuse("mid_block_type", "supported are null, UNetMidBlock2DCrossAttn and UNetMidBlock2D");
+  c.mid_depth = middle == "UNetMidBlock2D" ? 0 : depth.back().front();
   c.heads = r.integers("attention_head_dim", 8, levels,
                        1024);  // the number of heads, whatever its name (diffusers issue 2011)
   for (size_t i = 0; i < levels; ++i)
-    if ((c.depth[i] || c.up_depth[levels - 1 - i] || i + 1 == levels) && c.channels[i] % c.heads[i])
+    if ((c.depth[i].any() || c.up_depth[levels - 1 - i].any() || i + 1 == levels) && c.channels[i] % c.heads[i])
       r.refuse("attention_head_dim",
                std::to_string(c.channels[i]) + " channels do not divide into " + std::to_string(c.heads[i]) + " heads");
 }
 
 }  // namespace
+
+LayerDepths::LayerDepths(std::vector<int> each) : depths_(std::move(each)) {
+  INKSTONE_CHECK(!depths_.empty(), "a level without layers");
+  if (std::ranges::count(depths_, depths_.front()) == std::ssize(depths_))
+    depths_.erase(depths_.begin() + 1, depths_.end());
+}
+
+int LayerDepths::at(int layer) const {
+  return depths_.size() == 1 ? depths_.front() : depths_.at(static_cast<size_t>(layer));
+}
+
+bool LayerDepths::any() const {
+  return std::ranges::any_of(depths_, [](int depth) { return depth > 0; });
+}
 
 UnetConfig unet_config(const Json& json, const std::string& source) {
   ConfigReader r(json, source);
@@ -164,6 +196,8 @@ ClipConfig clip_config(const Json& json, const std::string& source) {
   c.projection = r.integer("projection_dim", 512, 1, kMaxChannels);
   c.activation = activation(r, "hidden_act", "quick_gelu");
   c.epsilon = static_cast<float>(r.number("layer_norm_eps", 1e-5));
+  // transformers: models/clip, where 2 stands for what configs had before end tokens were looked for
+  c.end_is_largest = r.integer("eos_token_id", 49407, 0, 1 << 24) == 2;
   if (c.width % c.heads)
     r.refuse("num_attention_heads", "hidden_size " + std::to_string(c.width) + " does not divide by it");
   const std::string type = r.text("model_type", "clip_text_model");
@@ -201,8 +235,8 @@ VaeConfig vae_config(const Json& json, const std::string& source) {
   c.activation = activation(r, "act_fn", "silu");
   r.only("latents_mean", nullptr);
   r.only("latents_std", nullptr);
-  // sizes of training, and advice for computing in fp16, which we never do
-  r.ignore({"sample_size", "force_upcast"});
+  c.force_upcast = r.boolean("force_upcast", true);
+  r.ignore({"sample_size"});
   r.finish();
   return c;
 }

@@ -10,6 +10,19 @@
 
 namespace inkstone {
 
+// How many transformer blocks each layer of a level has. Few models have layers that differ.
+class LayerDepths {
+ public:
+  LayerDepths(int all) : depths_{all} {}  // each layer; implicit, because it is the rule
+  LayerDepths(std::vector<int> each);     // as many as there are layers, one at least
+  int at(int layer) const;
+  bool any() const;  // a layer with cross-attention
+  bool operator==(const LayerDepths&) const = default;
+
+ private:
+  std::vector<int> depths_;  // one, where all are alike
+};
+
 struct UnetConfig {
   int in_channels = 4, out_channels = 4;
   int sample_height = 64, sample_width = 64;        // latent pixels, of the images it was trained on
@@ -17,11 +30,11 @@ struct UnetConfig {
   // resnets of each down level; up has one more
   std::vector<int> blocks{2, 2, 2, 2};
   // transformer blocks of each level; 0: no cross-attention
-  std::vector<int> depth{1, 1, 1, 0};
+  std::vector<LayerDepths> depth{1, 1, 1, 0};
   // of the up path, deepest level first
-  std::vector<int> up_depth{0, 1, 1, 1};
+  std::vector<LayerDepths> up_depth{0, 1, 1, 1};
   bool middle = true;  // false: no middle block
-  int mid_depth = 1;   // transformer blocks in the middle
+  int mid_depth = 1;   // transformer blocks in the middle; 0: it is a resnet alone
   std::vector<int> heads{8, 8, 8, 8};
   int context = 768;  // width of the text
   int added = 0;      // SDXL: width of the added conditioning
@@ -35,6 +48,8 @@ struct UnetConfig {
   bool flip_sin_to_cos = true;
   float freq_shift = 0;
   Activation activation = Activation::kSilu;
+
+  bool operator==(const UnetConfig&) const = default;
 };
 
 struct ClipConfig {
@@ -44,8 +59,13 @@ struct ClipConfig {
   bool norm_of_text = true;  // the final norm is applied to the text
   // Width of the pooled text: what the last layer says of the whole prompt, projected; 0: none.
   int projection = 0;
+  // Where the pooled text is taken: at the first of the largest ids, or at the first end token. Both are the same but for
+  // ids beyond the vocabulary's, which are those of textual inversions.
+  bool end_is_largest = true;
   Activation activation = Activation::kQuickGelu;
   float epsilon = 1e-5f;
+
+  bool operator==(const ClipConfig&) const = default;
 };
 
 struct VaeConfig {
@@ -55,7 +75,11 @@ struct VaeConfig {
   int groups = 32;
   float scaling_factor = 0.18215f, shift_factor = 0;
   bool quant_conv = true, post_quant_conv = true, mid_attention = true;
+  // SDXL's overflows fp16, unless it was trained not to.
+  bool force_upcast = true;
   Activation activation = Activation::kSilu;
+
+  bool operator==(const VaeConfig&) const = default;
 };
 
 // From a config.json; `source` names it in errors. Throws Error naming key and value if a value

@@ -95,14 +95,16 @@ std::vector<std::string> ConfigReader::texts(const char* key, std::vector<std::s
   return out;
 }
 
+int ConfigReader::element(const char* key, const Json& item, int most) const {
+  if (!is_integer(item)) refuse(key, "integers are wanted");
+  const int64_t found = integer_of(item);
+  if (found < 1 || found > most) refuse(key, "each must be from 1 to " + std::to_string(most));
+  return static_cast<int>(found);
+}
+
 std::vector<int> ConfigReader::integers(const char* key, int otherwise, size_t size, int most) {
   const Json* value = find(key);
-  const auto checked = [&](const Json& item) {
-    if (!is_integer(item)) refuse(key, "integers are wanted");
-    const int64_t found = integer_of(item);
-    if (found < 1 || found > most) refuse(key, "each must be from 1 to " + std::to_string(most));
-    return static_cast<int>(found);
-  };
+  const auto checked = [&](const Json& item) { return element(key, item, most); };
   if (!value) return std::vector<int>(size, otherwise);
   if (is_integer(*value)) return std::vector<int>(std::max<size_t>(size, 1), checked(*value));
   if (!value->is_array()) refuse(key, "an integer or a list of integers is wanted");
@@ -111,6 +113,26 @@ std::vector<int> ConfigReader::integers(const char* key, int otherwise, size_t s
     refuse(key, size ? std::to_string(size) + " entries are wanted, one for each level" : "1 to 16 entries are wanted");
   std::vector<int> out;
   for (const Json& item : items) out.push_back(checked(item));
+  return out;
+}
+
+std::vector<std::vector<int>> ConfigReader::lists(const char* key, int otherwise, size_t size, int most) {
+  const Json* value = find(key);
+  if (!value || !value->is_array() || value->get_array().size() != size) {
+    std::vector<std::vector<int>> out;
+    for (const int one : integers(key, otherwise, size, most)) out.push_back({one});
+    return out;
+  }
+  std::vector<std::vector<int>> out;
+  for (const Json& item : value->get_array()) {
+    std::vector<int>& numbers = out.emplace_back();
+    if (!item.is_array()) {
+      numbers.push_back(element(key, item, most));
+      continue;
+    }
+    for (const Json& one : item.get_array()) numbers.push_back(element(key, one, most));
+    if (numbers.empty() || numbers.size() > 16) refuse(key, "lists of 1 to 16 entries are wanted");
+  }
   return out;
 }
 

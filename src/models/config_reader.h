@@ -25,6 +25,9 @@ class ConfigReader {
   // to 16.
   std::vector<int> integers(const char* key, int otherwise, size_t size, int most);
 
+  // The same, of which each may be a list of integers itself.
+  std::vector<std::vector<int>> lists(const char* key, int otherwise, size_t size, int most);
+
   bool has(const char* key) const;      // there, and not null
   bool is_null(const char* key) const;  // there, and null
   bool is_list(const char* key) const;  // there, and a list
@@ -41,6 +44,7 @@ class ConfigReader {
 
  private:
   const Json* find(const char* key);
+  int element(const char* key, const Json& item, int most) const;  // of a list, from 1
 
   const JsonObject& object_;
   std::string source_;

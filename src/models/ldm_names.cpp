@@ -94,7 +94,9 @@ std::string up_name(Pieces name, const UnetConfig& c) {
   if (std::string block = block_name(name, "output_blocks", first); !block.empty()) return block;
   name.take("upsamplers");
   name.number();
-  return at("output_blocks", first + resnets(level) - 1, (c.up_depth[level] ? "2." : "1.") + std::string(name.rest()));
+  const size_t last = resnets(level) - 1;
+  const bool attends = c.up_depth[level].at(static_cast<int>(last)) > 0;
+  return at("output_blocks", first + last, (attends ? "2." : "1.") + std::string(name.rest()));
 }
 
 std::string middle_name(Pieces name) {

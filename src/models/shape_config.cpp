@@ -59,6 +59,14 @@ int transformers(const Shapes& shapes, const std::string& attention) {
   return shapes.count(attention + "transformer_blocks.", ".attn2.to_k.weight");
 }
 
+// The same of each of a level's layers.
+LayerDepths depths(const Shapes& shapes, const std::string& block, int layers) {
+  std::vector<int> each;
+  for (int i = 0; i < layers; ++i)
+    each.push_back(transformers(shapes, block + "attentions." + std::to_string(i) + "."));
+  return each.empty() ? LayerDepths(0) : LayerDepths(std::move(each));
+}
+
 // A level's resnets, then what halves the image, which the last level has not.
 void read_down(UnetConfig& c, const Shapes& shapes) {
   c.channels.clear();
@@ -68,7 +76,7 @@ void read_down(UnetConfig& c, const Shapes& shapes) {
     const std::string block = at("down_blocks.", level);
     c.channels.push_back(shapes.size(block + "resnets.0.conv2.weight", 0));
     c.blocks.push_back(shapes.count(block + "resnets.", ".norm1.weight"));
-    c.depth.push_back(transformers(shapes, block + "attentions.0."));
+    c.depth.push_back(depths(shapes, block, c.blocks.back()));
     if (!shapes.has(block + "downsamplers.0.conv.weight")) return;
   }
 }
@@ -76,13 +84,14 @@ void read_down(UnetConfig& c, const Shapes& shapes) {
 void read_up(UnetConfig& c, const Shapes& shapes) {
   c.up_depth.clear();
   for (size_t i = 0; i < c.channels.size(); ++i)
-    c.up_depth.push_back(transformers(shapes, at("up_blocks.", i) + "attentions.0."));
+    c.up_depth.push_back(depths(shapes, at("up_blocks.", i), c.blocks[c.blocks.size() - 1 - i] + 1));
 }
 
 // The first transformer there is; "" in a U-Net without one.
 std::string first_transformer(const UnetConfig& c) {
   for (size_t level = 0; level < c.channels.size(); ++level)
-    if (c.depth[level]) return at("down_blocks.", level) + "attentions.0.";
+    for (int layer = 0; layer < c.blocks[level]; ++layer)
+      if (c.depth[level].at(layer)) return at("down_blocks.", level) + "attentions." + std::to_string(layer) + ".";
   return "";
 }
 

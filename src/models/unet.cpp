@@ -87,7 +87,7 @@ class Unet {
   Value down(Scope s, Value x, int level) {
     for (int i = 0; i < c_.blocks[level]; ++i) {
       x = resnet(s / "resnets" / i, x, c_.channels[level]);
-      if (c_.depth[level]) x = transformer(s / "attentions" / i, x, c_.heads[level], c_.depth[level]);
+      if (const int depth = c_.depth[level].at(i)) x = transformer(s / "attentions" / i, x, c_.heads[level], depth);
       skips_.push_back(x);
     }
     if (level + 1 < levels()) {
@@ -99,6 +99,7 @@ class Unet {
 
   Value middle(Scope s, Value x) {
     x = resnet(s / "resnets" / 0, x, c_.channels.back());
+    if (!c_.mid_depth) return x;
     x = transformer(s / "attentions" / 0, x, c_.heads.back(), c_.mid_depth);
     return resnet(s / "resnets" / 1, x, c_.channels.back());
   }
@@ -110,7 +111,7 @@ class Unet {
       x = concat(x, skips_.back(), 1);
       skips_.pop_back();
       x = resnet(s / "resnets" / j, x, c_.channels[level]);
-      if (c_.up_depth[i]) x = transformer(s / "attentions" / j, x, c_.heads[level], c_.up_depth[i]);
+      if (const int depth = c_.up_depth[i].at(j)) x = transformer(s / "attentions" / j, x, c_.heads[level], depth);
     }
     if (level == 0) return x;
     const Value& skip = skips_.back();  // of the next level, which may have an odd size

@@ -271,10 +271,11 @@ class PickleReader {
         object.argument = argument;
         return true;
       }
-      case kBuild:  // sets attributes, which nothing here reads
-        pop();
-        top();
+      case kBuild: {
+        const Index state = pop();
+        top().state = state;
         return true;
+      }
       default: return false;
     }
   }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,7 @@ struct PickleValue {
   // A global has its module, too. Texts lie in the pickle, and may be anything.
   std::string_view text, module;
   Index callable = 0, argument = 0;
+  std::optional<Index> state;  // of an object: what would set its attributes
   // Of tuples and lists; of dicts and objects keys and values by turns.
   std::vector<Index> items;
 };

@@ -17,6 +17,7 @@ using Kind = PickleValue::Kind;
 using Index = PickleValue::Index;
 
 // Not by loading it with PyTorch: that may run what we do not.
+constexpr const char* kVectors = "string_to_param";
 constexpr const char* kSaveAgain = "get it as safetensors, or its state_dict() alone";
 
 struct TorchType {
@@ -106,10 +107,28 @@ class TorchFileReader {
       INKSTONE_CHECK(is_dict(at), source_, " holds ", described(at), ", not a dict of tensors: ", kSaveAgain);
       std::map<std::string, Index> values = items(at);
       const auto nested = values.find("state_dict");
-      if (nested == values.end() || !is_dict(nested->second)) return values;
+      if (nested == values.end() || !is_dict(nested->second)) return with_vectors(std::move(values));
       at = nested->second;
     }
     fail(INKSTONE_HERE, {source_, " has more than ", kMaxNesting, " dicts in each other: ", kSaveAgain});
+  }
+
+  // A textual inversion of AUTOMATIC1111's web UI has a dict of vectors in the dict, or a torch.nn.ParameterDict.
+  std::map<std::string, Index> with_vectors(std::map<std::string, Index> values) const {
+    const auto found = values.find(kVectors);
+    if (found == values.end()) return values;
+    std::optional<Index> vectors = found->second;
+    const PickleValue& value = pickle_[*vectors];
+    if (value.kind == Kind::kObject &&
+        is_global(pickle_[value.callable], "torch.nn.modules.container", "ParameterDict")) {
+      vectors.reset();
+      if (value.state && is_dict(*value.state))
+        if (const auto state = items(*value.state); state.contains("_parameters")) vectors = state.at("_parameters");
+    }
+    if (!vectors || !is_dict(*vectors)) return values;
+    values.erase(found);
+    for (const auto& [key, vector] : items(*vectors)) values.emplace(std::string(kVectors) + "." + key, vector);
+    return values;
   }
 
   bool is_dict(Index index) const {
@@ -241,7 +260,11 @@ class TorchFileReader {
     INKSTONE_CHECK(spanned && begin <= elements && *spanned <= elements - begin, what, ", ", shown(to_string(shape)),
                    " with the strides ", shown(to_string(strides)), " from element ", begin,
                    ", runs past its storage, which has ", elements);
-    if (!type.type) return unread(name, type.name);
+    if (!type.type) {
+      if (is_row_major(shape, strides) && !repeats(shape, elements))
+        found_.others.push_back({name, type.name, shape, storage.subspan(begin * type.bytes, *spanned * type.bytes)});
+      return unread(name, type.name);
+    }
     if (repeats(shape, elements)) return unread(name, std::string(type.name) + " of repeated elements");
     WeightView found{name, shape, *type.type, storage.subspan(begin * type.bytes, *spanned * type.bytes)};
     found.form.float8 = type.float8;

@@ -13,10 +13,10 @@
 
 namespace inkstone {
 
-// The tensors of the dict that the file holds, or of its "state_dict". Those that overlap
-// themselves, and what is no tensor, come as unread. Throws Error naming `source`, the tensor and
-// the numbers. What has to be copied because of its strides or as fp8 takes at most twice the
-// file's bytes.
+// The tensors of the dict that the file holds, or of its "state_dict"; those of a dict "string_to_param"
+// in it as "string_to_param.KEY". Those that overlap themselves, and what is no tensor, come as unread.
+// Throws Error naming `source`, the tensor and the numbers. What has to be copied because of its strides
+// or as fp8 takes at most twice the file's bytes.
 ParsedTensors parse_torch_file(std::span<const std::byte> file, const std::string& source);
 
 }  // namespace inkstone

@@ -358,6 +358,45 @@ TEST_F(AdapterFiles, with_some_layers_of_others_are_merged_with_a_warning) {
                            HasSubstr("1 of its tensors are ignored")));
 }
 
+// SDXL's text is taken before the last layer of the first encoder, and adapters for SDXL have that layer all the same.
+TEST_F(AdapterFiles, with_layers_that_nothing_reads_are_merged_without_a_warning) {
+  const std::string layers = "lora_te1_text_model_encoder_layers_", q = "_self_attn_q_proj";
+  std::vector<Of> tensors;
+  for (const char* number : {"0", "2"}) {
+    tensors.push_back({layers + number + q + ".lora_down.weight", {2, 24}});
+    tensors.push_back({layers + number + q + ".lora_up.weight", {24, 2}});
+  }
+  write(tensors);
+  Pipeline pipeline = Pipeline::open(kFixtures / "models" / "tiny-sdxl");
+  merge(pipeline, {{path_.string(), 1, 1}});
+  EXPECT_THAT(pipeline.adapters[0].warnings, testing::IsEmpty());
+  EXPECT_EQ(pipeline.adapters[0].kinds, "1 LoRA");
+  tensors[2].name = layers + "3" + q + ".lora_down.weight";  // there is none
+  tensors[3].name = layers + "3" + q + ".lora_up.weight";
+  write(tensors);
+  merge(pipeline, {{path_.string(), 1, 1}});
+  EXPECT_THAT(pipeline.adapters[0].warnings, testing::ElementsAre(HasSubstr("that this model lacks")));
+}
+
+TEST(Adapters, that_do_not_fit_into_memory_are_refused_before_any_is_made) {
+  const auto error_of = [](size_t bytes, size_t budget, size_t free) -> std::string {
+    try {
+      check_room(bytes, budget, free);
+      return "";
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+  };
+  constexpr size_t kMib = size_t{1} << 20;
+  EXPECT_EQ(error_of(3 * kMib, 4 * kMib, 0), "");
+  EXPECT_EQ(error_of(3 * kMib, 4 * kMib, kMib), "");  // the budget says what may be used
+  EXPECT_EQ(error_of(3 * kMib, 0, 0), "");
+  EXPECT_EQ(error_of(5 * kMib, 4 * kMib, 0),
+            "the weights that the adapters change take 5 MiB of memory, the memory budget is 4 MiB");
+  EXPECT_EQ(error_of(5 * kMib, 0, 4 * kMib),
+            "the weights that the adapters change take 5 MiB of memory, the machine has free 4 MiB");
+}
+
 TEST_F(AdapterFiles, with_one_layer_twice_count_once_or_are_refused) {
   const std::string ldm = "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q";
   const std::vector<Of> own{{q(".lora_down.weight"), {2, 8}}, {q(".lora_up.weight"), {8, 2}}};

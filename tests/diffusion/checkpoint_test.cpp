@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/file.h"
 #include "diffusion/checkpoint_files.h"
 #include "diffusion/pipeline.h"
 #include "diffusion/resolved_request.h"
@@ -116,6 +117,29 @@ class Checkpoints : public testing::Test {
   ClipConfig clip_;
   FileTensors text_, denoiser_, autoencoder_;
 };
+
+// Files have its embedding under the training code's name, or under diffusers'.
+TEST_F(Checkpoints, of_distilled_guidance_draw_what_the_folder_draws) {
+  unet_.guidance_channels = 32;
+  denoiser_ = random_weights({unet_graph(unet_, {1, 2, 2})}, 2);
+  const fs::path folder = write_folder("LCMScheduler");
+  std::string config = read_file(folder / "unet/config.json", size_t{1} << 20);
+  write_text(folder / "unet/config.json", config.insert(1, R"("time_cond_proj_dim": 32, )"));
+  const Image right = drawn(folder);
+  const std::string ldm = "model.diffusion_model.time_embed.cond_proj.weight";
+  FileTensors tensors = single();
+  EXPECT_EQ(drawn(write_single(tensors)).rgb, right.rgb);
+  const auto found = std::ranges::find(tensors, ldm, &FileTensor::name);
+  ASSERT_NE(found, tensors.end());
+  found->name = "model.diffusion_model.time_embedding.cond_proj.weight";
+  const fs::path file = write_single(tensors);
+  EXPECT_EQ(drawn(file).rgb, right.rgb);
+  const ModelTraits traits = Pipeline::open(file).traits;
+  EXPECT_TRUE(traits.distilled);
+  EXPECT_EQ(traits.steps, 4);
+  EXPECT_EQ(traits.guidance_scale, 8.5f);
+  EXPECT_EQ(scheduler_config(traits).kind, SchedulerKind::kLcm);
+}
 
 TEST_F(Checkpoints, draw_what_the_folder_of_the_same_weights_draws) {
   const Image one = drawn(write_single(single())), other = drawn(write_folder());

@@ -6,8 +6,12 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/error.h"
+#include "base/file.h"
 #include "diffusion/checkpoint_files.h"
+#include "diffusion/generate.h"
 #include "diffusion/pipeline.h"
+#include "diffusion/refine.h"
 #include "diffusion/resolved_request.h"
 #include "models/clip.h"
 #include "models/unet.h"
@@ -110,6 +114,13 @@ class XlCheckpoints : public testing::Test {
     return model;
   }
 
+  static void replace_in(const fs::path& file, const std::string& from, const std::string& to) {
+    std::string text = read_file(file, size_t{1} << 20);
+    const size_t at = text.find(from);
+    ASSERT_NE(at, text.npos) << from;
+    write_text(file, text.replace(at, from.size(), to));
+  }
+
   fs::path folder_;
   UnetConfig unet_;
   VaeConfig vae_;
@@ -135,10 +146,138 @@ TEST_F(XlCheckpoints, have_the_defaults_of_their_family) {
   EXPECT_GT(model.component("text_encoder_2").weights.owned_bytes(), 0u) << "the projection, transposed";
 }
 
+// Empty tensors, as ComfyUI writes them.
+TEST_F(XlCheckpoints, markers_say_what_it_predicts_and_where_its_noise_ends) {
+  const auto opened = [&](const std::vector<const char*>& markers, const ModelSettings& said = {}) {
+    FileTensors tensors = single();
+    for (const char* name : markers) tensors.push_back({name, {0}, {}});
+    return scheduler_config(Pipeline::open(write_single(tensors), {}, said).traits);
+  };
+  EXPECT_EQ(opened({}).prediction, PredictionType::kEpsilon);
+  const SchedulerConfig v = opened({"v_pred"}), zero = opened({"v_pred", "ztsnr"});
+  EXPECT_EQ(v.prediction, PredictionType::kVPrediction);
+  EXPECT_FALSE(v.rescale_betas_zero_snr);
+  EXPECT_EQ(v.spacing, TimestepSpacing::kLeading);
+  EXPECT_EQ(zero.prediction, PredictionType::kVPrediction);
+  EXPECT_TRUE(zero.rescale_betas_zero_snr);
+  EXPECT_EQ(zero.spacing, TimestepSpacing::kTrailing);
+  // The caller is nearer.
+  EXPECT_EQ(opened({"v_pred"}, {.prediction = PredictionType::kEpsilon}).prediction, PredictionType::kEpsilon);
+  EXPECT_FALSE(opened({"v_pred", "ztsnr"}, {.zero_snr = false}).rescale_betas_zero_snr);
+  EXPECT_TRUE(opened({}, {PredictionType::kVPrediction, true}).rescale_betas_zero_snr);
+  EXPECT_THROW(opened({}, {.zero_snr = true}), UsageError);
+}
+
+TEST_F(XlCheckpoints, that_draw_in_few_steps_are_known_by_name_or_metadata_or_by_the_caller) {
+  const auto named = [&](const char* name, const ModelSettings& said = {}) {
+    const fs::path file = folder_ / (std::string(name) + ".safetensors");
+    write_tensors(file, single());
+    return Pipeline::open(file, {}, said).traits;
+  };
+  EXPECT_EQ(named("sdxl_lightning_2step").steps, 2);
+  EXPECT_EQ(named("sdxl_lightning_2step").only_steps, 2);
+  EXPECT_EQ(scheduler_config(named("sdxl_turbo")).kind, SchedulerKind::kEulerAncestral);
+  EXPECT_EQ(named("sdxl_turbo").width, 512);
+  EXPECT_EQ(named("sdxl_turbo", {.few_step = "none"}).steps, 20);
+  EXPECT_EQ(named("fox", {.few_step = "lightning:8"}).few_step, "Lightning by --few-step");
+  EXPECT_EQ(named("fox").few_step, "");
+  // A U-Net of such a name in another model, whose own scheduler is not made for it.
+  const fs::path unet = folder_ / "sdxl_lightning_4step_unet.safetensors";
+  write_tensors(unet, ldm_unet(denoiser_, unet_));
+  const ModelTraits traits = Pipeline::open(write_folder(), {{"unet", unet}}).traits;
+  EXPECT_EQ(traits.steps, 4);
+  EXPECT_EQ(scheduler_config(traits).spacing, TimestepSpacing::kTrailing);
+}
+
+TEST_F(XlCheckpoints, a_unet_in_place_of_the_own_brings_its_markers) {
+  const fs::path model = write_folder(), unet = folder_ / "v.safetensors";
+  FileTensors tensors = ldm_unet(denoiser_, unet_);
+  tensors.push_back({"v_pred", {0}, {}});
+  write_tensors(unet, tensors);
+  EXPECT_EQ(scheduler_config(Pipeline::open(model, {{"unet", unet}}).traits).prediction, PredictionType::kVPrediction);
+}
+
+TEST_F(XlCheckpoints, models_of_other_noise_levels_are_refused_by_name) {
+  const auto error = [&](const char* marker, const Shape& shape, std::vector<float> values) {
+    FileTensors tensors = single();
+    tensors.push_back({marker, shape, std::move(values)});
+    return opening_error(write_single(tensors));
+  };
+  EXPECT_THAT(error("edm_vpred.sigma_max", {1}, {120}), HasSubstr("is a CosXL model"));
+  EXPECT_THAT(error("edm_mean", {4}, {1, 1, 1, 1}), HasSubstr("is a Playground 2.5 model"));
+}
+
+TEST_F(XlCheckpoints, a_name_that_speaks_of_v_without_a_marker_is_a_hint) {
+  const fs::path file = folder_ / "foxXL_vPred10.safetensors";
+  write_tensors(file, single());
+  EXPECT_THAT(Pipeline::open(file).notes, testing::ElementsAre(HasSubstr("--prediction v_prediction")));
+  EXPECT_TRUE(Pipeline::open(file, {}, {.prediction = PredictionType::kVPrediction}).notes.empty());
+  EXPECT_TRUE(Pipeline::open(write_single(single())).notes.empty());
+}
+
 TEST_F(XlCheckpoints, an_empty_negative_prompt_is_zeros_unless_the_index_says_otherwise) {
   const Image zeros = drawn(write_folder()), text = drawn(write_folder(R"(, "force_zeros_for_empty_prompt": false)"));
   EXPECT_NE(zeros.rgb, text.rgb);
   EXPECT_EQ(zeros.rgb, drawn(write_folder(R"(, "force_zeros_for_empty_prompt": true)")).rgb);
+}
+
+// As SSD-1B: layers of a level differ, and the middle is one resnet.
+TEST_F(XlCheckpoints, whose_layers_have_depths_of_their_own_draw_what_the_folder_draws) {
+  unet_.blocks = {1, 2};
+  unet_.depth = {0, std::vector{1, 2}};
+  unet_.up_depth = {std::vector{2, 1, 1}, 0};
+  unet_.mid_depth = 0;
+  make_weights();
+  const fs::path file = write_single(single()), folder = write_folder();
+  replace_in(folder / "unet/config.json", R"("layers_per_block": 1)",
+             R"("layers_per_block": [1, 2], "mid_block_type": "UNetMidBlock2D",
+             "reverse_transformer_layers_per_block": [[2, 1, 1], 1])");
+  replace_in(folder / "unet/config.json", R"("transformer_layers_per_block": [1, 2])",
+             R"("transformer_layers_per_block": [1, [1, 2]])");
+  EXPECT_EQ(drawn(file).rgb, drawn(folder).rgb);
+}
+
+TEST_F(XlCheckpoints, a_refiner_in_one_file_goes_on_as_its_folder_does) {
+  const fs::path base = write_single(single()), one = folder_ / "sd_xl_refiner.safetensors";
+  unet_.context = 128;
+  unet_.added = kPooled + 5 * unet_.added_time;
+  make_weights();
+  FileTensors all = ldm_unet(denoiser_, unet_);
+  for (FileTensors part : {ldm_vae(autoencoder_, vae_), open_clip(text_2_, "conditioner.embedders.0.model.")})
+    std::ranges::move(part, std::back_inserter(all));
+  write_tensors(one, all);
+  const fs::path folder = write_folder(R"(, "text_encoder": [null, null], "tokenizer": [null, null],
+      "force_zeros_for_empty_prompt": false, "requires_aesthetics_score": true)");
+  replace_in(folder / "unet/config.json", R"("cross_attention_dim": 192)", R"("cross_attention_dim": 128)");
+  replace_in(folder / "unet/config.json", "1584", std::to_string(unet_.added));
+  const auto refined = [&](const fs::path& with, float start) {
+    EngineOptions options;
+    options.precision = Precision::kFp32;
+    Engine first(Pipeline::open(base), options), second(Pipeline::open_refiner(with), options);
+    ImageRequest request;
+    request.prompt = "a fox";
+    request.steps = 4;
+    request.width = request.height = 32;
+    const ResolvedRequest resolved = first.resolve(request);
+    const Refinement refinement = refine(first, resolved, second, request, start);
+    EXPECT_EQ(refinement.base_calls, 2);
+    return generate(first, resolved, {}, &refinement).image.rgb;
+  };
+  EXPECT_EQ(refined(one, 0.5f), refined(folder, 0.5f));
+  // What is no pair.
+  const auto refiner_error = [](const fs::path& model) -> std::string {
+    try {
+      Pipeline::open_refiner(model);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "opened";
+  };
+  EXPECT_THAT(refiner_error(base), HasSubstr("is no refiner of SDXL"));
+  EXPECT_THAT(opening_error(one), AllOf(HasSubstr("is SDXL's refiner"), HasSubstr("--refiner")));
+  EXPECT_THROW(refined(one, 1.5f), UsageError);
+  EXPECT_THROW(refined(one, 0.999f), UsageError) << "nothing is left for it";
+  EXPECT_THROW(refined(one, 0.01f), UsageError) << "nothing is left for the base";
 }
 
 TEST_F(XlCheckpoints, that_are_no_whole_model_say_what_they_are) {
@@ -153,6 +292,7 @@ TEST_F(XlCheckpoints, that_are_no_whole_model_say_what_they_are) {
   unet_.added = kPooled + 5 * unet_.added_time;
   make_weights();
   EXPECT_THAT(error(single()), HasSubstr("is SDXL's refiner"));
+  EXPECT_THAT(error(single()), HasSubstr("--refiner"));
 }
 
 }  // namespace

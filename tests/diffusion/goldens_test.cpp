@@ -1,6 +1,7 @@
 // The tiny models against diffusers and transformers: each component, the latents of whole runs, and images.
 // Goldens by tools/make_fixtures.py.
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -8,6 +9,7 @@
 #include "backend/random_model.h"
 #include "base/json.h"
 #include "diffusion/generate.h"
+#include "diffusion/refine.h"
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
@@ -124,6 +126,30 @@ INSTANTIATE_TEST_SUITE_P(Devices, Goldens, testing::ValuesIn(kDevices), [](const
   return std::string(row.param.name) + (row.param.precision == Precision::kBf16 ? "_bf16" : "_fp32");
 });
 
+// A model of the fixtures with what golden.json says that it has of others.
+class Assembled {
+ public:
+  Assembled(const fs::path& model, const Json& golden) : folder_(model) {
+    const Json* parts = golden.as_object().if_contains("parts");
+    if (!parts) return;
+    std::string name = (fs::temp_directory_path() / "inkstone_assembled_XXXXXX").string();
+    made_ = folder_ = mkdtemp(name.data());
+    for (const fs::directory_entry& own : fs::directory_iterator(model))
+      fs::create_symlink(own.path(), made_ / own.path().filename());
+    for (const auto& [component, place] : parts->as_object())
+      fs::create_symlink(kModels / std::string(place.as_string()), made_ / std::string(component));
+  }
+  ~Assembled() {
+    if (!made_.empty()) fs::remove_all(made_);
+  }
+  Assembled(const Assembled&) = delete;
+  Assembled& operator=(const Assembled&) = delete;
+  const fs::path& folder() const { return folder_; }
+
+ private:
+  fs::path folder_, made_;
+};
+
 // Whole runs, as golden.json lists them.
 class WholePipeline : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
 
@@ -135,7 +161,8 @@ TEST_P(WholePipeline, latents_and_images_are_diffusers_ones) {
   EngineOptions options;
   options.device = device;
   options.precision = Precision::kFp32;
-  Engine engine(Pipeline::open(folder), options);
+  const Assembled assembled(folder, list);
+  Engine engine(Pipeline::open(assembled.folder()), options);
   int seen = 0;
   for (const Json& item : list.at("runs").as_array()) {
     ImageRequest request;
@@ -149,6 +176,8 @@ TEST_P(WholePipeline, latents_and_images_are_diffusers_ones) {
     request.height = item.at("height").to_number<int>();
     request.scheduler = std::string(item.at("scheduler").as_string());
     request.prompt_syntax = "plain";
+    if (const Json* more = item.as_object().if_contains("arguments"))
+      request.guidance_rescale = more->at("guidance_rescale").to_number<float>();
     if (item.as_object().contains("scheduler_overrides")) request.karras = true;  // the only one in the list
     Job job = engine.start(engine.resolve(request));
     while (!job.done()) engine.step(job);
@@ -169,12 +198,67 @@ TEST_P(WholePipeline, latents_and_images_are_diffusers_ones) {
   EXPECT_GE(seen, 4);
 }
 
+// The base of tiny-sdxl begins, and the refiner goes on with its latents.
+TEST(Refiner, latents_and_images_are_those_of_diffusers_two_pipelines) {
+  const fs::path folder = kModels / "tiny-refiner";
+  const Weights golden = Weights::open_files({folder / "golden.safetensors"});
+  const Json list = read_json(folder / "golden.json");
+  const Assembled assembled(folder, list);
+  EngineOptions options;
+  options.precision = Precision::kFp32;
+  Engine base(Pipeline::open(kModels / "tiny-sdxl"), options);
+  Engine refiner(Pipeline::open_refiner(assembled.folder()), options);
+  for (const Json& item : list.at("runs").as_array()) {
+    ImageRequest request;
+    const std::string name(item.at("name").as_string());
+    request.prompt = std::string(item.at("prompt").as_string());
+    request.negative_prompt = std::string(item.at("negative_prompt").as_string());
+    request.seed = std::stoull(std::string(item.at("seed").as_string()));
+    request.steps = item.at("steps").to_number<int>();
+    request.guidance_scale = item.at("guidance").to_number<float>();
+    request.width = item.at("width").to_number<int>();
+    request.height = item.at("height").to_number<int>();
+    request.scheduler = std::string(item.at("scheduler").as_string());
+    request.prompt_syntax = "plain";
+    const ResolvedRequest resolved = base.resolve(request);
+    const Refinement refinement = refine(base, resolved, refiner, request, item.at("start").to_number<float>());
+    Job job = base.start(resolved);
+    job.end = refinement.base_calls;
+    while (!job.done()) base.step(job);
+    const Handover from{job, refinement.first_call};
+    job = refiner.start(refinement.request, &from);
+    while (!job.done()) refiner.step(job);
+    const Tensor latents = golden.read(name + "/latents");
+    double worst = 0;
+    for (int64_t i = 0; i < latents.size(); ++i)
+      worst = std::max<double>(worst, std::abs(job.latent.floats()[i] - latents.floats()[i]));
+    EXPECT_LE(worst, 1e-3) << name;
+    const Tensor right = golden.read(name + "/image");
+    const auto expect_image = [&](const Image& image, const char* how) {
+      ASSERT_EQ(static_cast<int64_t>(image.rgb.size()), right.size()) << name;
+      int off = 0;
+      for (int64_t i = 0; i < right.size(); ++i)
+        off = std::max(off, std::abs(image.rgb[i] - static_cast<int>(right.floats()[i])));
+      EXPECT_LE(off, 1) << name << how;
+    };
+    const Image image = refiner.finish(job);
+    expect_image(image, "");
+    // The same where one leaves memory before the other runs.
+    Refinement in_turn = refinement;
+    in_turn.in_turn = true;
+    EXPECT_EQ(generate(base, resolved, {}, &in_turn).image.rgb, image.rgb) << name;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, WholePipeline,
-                         testing::Combine(testing::Values("tiny-sd15", "tiny-sdxl", "tiny-sizes"),
+                         testing::Combine(testing::Values("tiny-sd15", "tiny-sdxl", "tiny-sizes", "tiny-sdxl-v",
+                                                          "tiny-sd2-v", "tiny-lcm-pipeline"),
                                           testing::Values("reference", "cpu")),
                          [](const auto& row) {
                            const std::string model = std::get<0>(row.param);
-                           return model.substr(model.find('-') + 1) + "_" + std::get<1>(row.param);
+                           std::string name = model.substr(model.find('-') + 1) + "_" + std::get<1>(row.param);
+                           std::ranges::replace(name, '-', '_');
+                           return name;
                          });
 
 }  // namespace

@@ -137,7 +137,8 @@ TEST_P(WeightedText, is_transformers_and_the_web_uis_arithmetic) {
       const ResolvedRequest resolved = engine.resolve(request);
       const Job job = engine.start(resolved);
       EXPECT_EQ(job.prompts.chunks, item.at("chunks").to_number<int>()) << name;
-      const Tensor& found = engine.encode_text(resolved.prompt_schedule().texts.at(0), resolved.clip_skip);
+      const Tensor& found =
+          engine.encode_text(resolved.prompt_schedules().at(0).schedule.texts.at(0), resolved.clip_skip);
       const Tensor right = golden.read(name + "/text");
       ASSERT_EQ(found.size(), right.size()) << name;
       double worst = 0;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "diffusion/prompt_composition.h"
 #include "diffusion/prompt_editing.h"
 #include "diffusion/prompt_words.h"
 
@@ -157,9 +158,6 @@ TEST(PromptSchedule, what_cannot_be_is_said_in_a_line) {
   EXPECT_THAT(refusal("[a|b|c|d|e][1|2|3|4]", PromptSyntax::kA1111, 20), HasSubstr("more than 12 different ones"));
   EXPECT_EQ(refusal("[a|b|c|d|e][1|2|3|4]", PromptSyntax::kA1111, 12), "");
   EXPECT_EQ(refusal("[a|b|c|d|e][1|2|3|4]", PromptSyntax::kComfy, 20), "");
-  EXPECT_THAT(refusal("a cat AND a dog"), HasSubstr("AND"));
-  EXPECT_EQ(refusal("a cat AND a dog", PromptSyntax::kComfy), "");
-  EXPECT_EQ(refusal("BRAND, LAND and SAND"), "");
   EXPECT_THAT(refusal("(a:1001)"), HasSubstr("the weight of \"a\""));
   EXPECT_THAT(refusal("(a:" + std::string(400, '9') + ")"), HasSubstr(""));
   for (const PromptSyntax syntax : {PromptSyntax::kA1111, PromptSyntax::kComfy})
@@ -177,8 +175,41 @@ TEST(PromptSchedule, a_prompt_without_signs_is_one_text_in_every_syntax) {
   }
 }
 
-TEST(PromptSchedule, the_negative_half_has_no_AND) {
-  EXPECT_EQ(prompt_schedule("a AND b", PromptSyntax::kA1111, 3, Composed::kIsText).texts.size(), 1u);
+// "text*weight" of each part.
+std::vector<std::string> parts(const std::string& prompt) {
+  std::vector<std::string> shown;
+  for (const ComposedPrompt& part : composed_prompts(prompt, kMaxPromptTexts))
+    shown.push_back(std::string(part.text) + "*" + std::to_string(part.weight).substr(0, 4));
+  return shown;
+}
+
+TEST(PromptComposition, AND_makes_parts_that_may_have_weights) {
+  EXPECT_THAT(parts("a cat AND a dog"), ElementsAre("a cat *1.00", " a dog*1.00"));
+  EXPECT_THAT(parts("a cat :1.2 AND a dog:-.5  AND  x : 2."), ElementsAre("a cat*1.20", " a dog*-0.5", "  x*2.00"));
+  EXPECT_THAT(parts("a :b AND c:1.2d AND (e:1.3)"), ElementsAre("a :b *1.00", " c:1.2d *1.00", " (e:1.3)*1.00"));
+  EXPECT_THAT(parts("AND"), ElementsAre("*1.00", "*1.00"));
+  EXPECT_THAT(parts("BRAND, LAND, SAND and AND_PERP"), ElementsAre("BRAND, LAND, SAND and AND_PERP*1.00"));
+  EXPECT_THAT(parts("a photo, 4:3"), ElementsAre("a photo, 4:3*1.00"));  // no weight where there is no AND
+}
+
+TEST(PromptComposition, has_limits_and_is_the_web_uis_alone) {
+  const auto refused = [](const std::string& prompt) -> std::string {
+    try {
+      composed_schedules(prompt, PromptSyntax::kA1111, 20);
+      return "";
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+  };
+  std::string twelve = "a";
+  for (int i = 1; i < 12; ++i) twelve += " AND b" + std::to_string(i);
+  EXPECT_EQ(refused(twelve), "");
+  EXPECT_THAT(refused(twelve + " AND c"), HasSubstr("AND composes more than 12 prompts"));
+  EXPECT_THAT(refused("[a|b|c|d|e|f|g] AND [a|b|c|d|e|f|g]"), HasSubstr("change into more than 12 different ones"));
+  EXPECT_THAT(refused("a AND b:1001"), HasSubstr("the weight of \" b\" is beyond 1000"));
+  for (const PromptSyntax syntax : {PromptSyntax::kComfy, PromptSyntax::kPlain})
+    EXPECT_EQ(composed_schedules("a AND b", syntax, 3).size(), 1u);
+  EXPECT_EQ(prompt_schedule("a AND b", PromptSyntax::kA1111, 3).texts.size(), 1u);  // of a negative prompt
 }
 
 // Each would take hours if its time were not linear.

@@ -33,6 +33,7 @@ ImageRequest everything() {
   request.seed = UINT64_MAX;
   request.steps = 7;
   request.guidance_scale = 2.5f;
+  request.guidance_rescale = 0.75f;
   request.scheduler = "ddim";
   request.schedule = "trailing";
   request.karras = false;
@@ -82,7 +83,7 @@ TEST(RequestFields, json_has_what_is_set_by_diffusers_names) {
       request_json(everything()),
       parse_json(
           R"({"prompt": "a fox", "negative_prompt": "blurry", "prompt_syntax": "comfy", "clip_skip": 2, "seed": 18446744073709551615,
-              "num_inference_steps": 7, "guidance_scale": 2.5, "scheduler": "ddim", "schedule": "trailing", "karras": false, "eta": 0.25,
+              "num_inference_steps": 7, "guidance_scale": 2.5, "guidance_rescale": 0.75, "scheduler": "ddim", "schedule": "trailing", "karras": false, "eta": 0.25,
               "width": 192, "height": 64, "cache_interval": 3, "guidance_interval": [0.1, 0.8]})",
           "expected"));
 }
@@ -122,10 +123,35 @@ TEST(Resolve, clip_skip_is_for_encoders_that_can_stop_elsewhere) {
   EXPECT_TRUE(resolve(request, xl).warnings.empty());
 }
 
+TEST(Resolve, composed_prompts_have_a_row_each_and_guidance) {
+  ImageRequest request;
+  request.prompt = "a AND b :0.5 AND c";
+  EXPECT_EQ(resolve(request, model()).cfg_copies(), 4);
+  EXPECT_EQ(resolve(request, model()).part_weights, (std::vector<float>{1, 0.5f, 1}));
+  request.guidance_scale = 1;
+  EXPECT_EQ(resolve(request, model()).cfg_copies(), 4);  // they are composed around the negative prompt
+  request.cache_interval = 3;
+  EXPECT_THAT(what_is_wrong(request), HasSubstr("cache_interval 3: must be 1 with AND in the prompt"));
+  request.cache_interval = 1;
+  request.guidance_interval = Interval{0.1f, 0.8f};
+  EXPECT_THAT(what_is_wrong(request), HasSubstr("0,1 with AND in the prompt"));
+  request.guidance_interval.reset();
+  ModelTraits distilled = model();
+  distilled.distilled = true;
+  try {
+    resolve(request, distilled);
+    ADD_FAILURE() << "AND without guidance";
+  } catch (const RequestError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("this model was distilled with guidance"));
+  }
+  request.prompt = "a b";
+  EXPECT_EQ(resolve(request, model()).cfg_copies(), 1);
+}
+
 TEST(Resolve, a_prompt_that_cannot_be_is_said_of_its_field) {
   ImageRequest request;
-  request.prompt = "a AND b";
-  EXPECT_THAT(what_is_wrong(request), HasSubstr("prompt: AND"));
+  request.prompt = "a AND b:9999";
+  EXPECT_THAT(what_is_wrong(request), HasSubstr("prompt: the weight of \" b\""));
   request.prompt_syntax = "comfy";
   EXPECT_EQ(resolve(request, model()).prompt_syntax, PromptSyntax::kComfy);
   request.negative_prompt = "(a:9999)";
@@ -204,6 +230,23 @@ TEST(Resolve, default_is_the_models_own_schedule_and_the_request_is_nearer_than_
   const ResolvedRequest plain = resolve(request, model());
   EXPECT_EQ(plain.scheduler_config.schedule, Schedule::kDefault);
   EXPECT_EQ(resolve(plain.said(), model()).scheduler_config.schedule, Schedule::kDefault);
+}
+
+// Others ignore it in diffusers, and draw another image.
+TEST(Resolve, a_schedule_that_ends_without_signal_has_the_schedulers_that_know_it) {
+  ModelTraits traits = model();
+  traits.scheduler = std::make_shared<const Json>(parse_json(
+      R"({"_class_name": "EulerDiscreteScheduler", "rescale_betas_zero_snr": true, "prediction_type": "v_prediction"})",
+      "scheduler"));
+  for (const std::string& name : scheduler_names()) {
+    ImageRequest request;
+    request.scheduler = name;
+    if (takes_zero_snr(scheduler_kind(name))) {
+      EXPECT_TRUE(resolve(request, traits).scheduler_config.rescale_betas_zero_snr) << name;
+    } else {
+      EXPECT_THROW(resolve(request, traits), RequestError) << name;
+    }
+  }
 }
 
 TEST(Resolve, align_your_steps_has_a_table_for_sdxl) {

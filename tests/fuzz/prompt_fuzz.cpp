@@ -14,6 +14,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   };
   for (const PromptSyntax syntax : {PromptSyntax::kA1111, PromptSyntax::kComfy, PromptSyntax::kPlain}) try {
       const int steps = 1 + static_cast<int>(size % 50);
+      size_t texts = 0;
+      for (const WeightedSchedule& part : composed_schedules(text, syntax, steps)) {
+        require(std::abs(part.weight) <= kMaxWeight && part.schedule.of_step.size() == static_cast<size_t>(steps));
+        texts += part.schedule.texts.size();
+      }
+      require(texts >= 1 && texts <= kMaxPromptTexts);
       const PromptSchedule schedule = prompt_schedule(text, syntax, steps);
       require(schedule.of_step.size() == static_cast<size_t>(steps));
       require(!schedule.texts.empty() && schedule.texts.size() <= kMaxPromptTexts);

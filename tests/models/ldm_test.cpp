@@ -89,7 +89,9 @@ void expect_equal(const UnetConfig& read, const UnetConfig& config) {
 }
 
 TEST(ShapeConfig, of_unets_follows_from_the_shapes) {
-  UnetConfig inpainting, lcm, unlike;
+  UnetConfig inpainting, lcm, unlike, uneven = sdxl();
+  uneven.depth = {0, std::vector{1, 2}, 3};
+  uneven.up_depth = {std::vector{1, 1, 2}, std::vector{3, 2, 1}, 0};
   inpainting.in_channels = 9;
   lcm.guidance_channels = 256;
   unlike.channels = {64, 128, 256};
@@ -98,7 +100,8 @@ TEST(ShapeConfig, of_unets_follows_from_the_shapes) {
   unlike.up_depth = {2, 0, 1};
   unlike.mid_depth = 4;
   unlike.heads = {8, 8, 8};
-  for (const UnetConfig& config : {UnetConfig{}, sd21(), sdxl(), inpainting, lcm, unlike}) {
+  for (const UnetConfig& config :
+       {UnetConfig{}, sd21(), sdxl(), ssd1b(), vega(), koala(), inpainting, lcm, unlike, uneven}) {
     expect_equal(read_unet(unet_shapes(config)), config);
     Shapes plain;
     const int64_t side = int64_t{1} << (config.channels.size() - 1);

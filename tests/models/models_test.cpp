@@ -40,6 +40,10 @@ TEST(Parameters, of_the_sdxl_unet_are_the_published_ones) {
   const Graph graph = unet_graph(sdxl(), {2, 128, 128});
   verify(graph);
   EXPECT_EQ(parameters(graph), 2'567'463'684);
+  // As diffusers counts them.
+  EXPECT_EQ(parameters(unet_graph(ssd1b(), {1, 32, 32})), 1'331'334'404);
+  EXPECT_EQ(parameters(unet_graph(vega(), {1, 32, 32})), 745'225'604);
+  EXPECT_EQ(parameters(unet_graph(koala(), {1, 32, 32})), 782'822'724);
 }
 
 TEST(Shallow, part_of_sd15_is_small) {
@@ -119,6 +123,30 @@ JsonObject sd15() { return parse_json(kSd15Unet, "unet/config.json").as_object()
 
 TEST(UnetConfig, of_the_published_file_builds_the_published_model) {
   EXPECT_EQ(parameters(unet_graph(unet_config(sd15(), "unet/config.json"), {1, 64, 64})), 859'520'964);
+}
+
+// As SSD-1B's file has it.
+TEST(UnetConfig, layers_may_have_depths_of_their_own_and_the_middle_one_resnet) {
+  JsonObject config = sd15();
+  config["transformer_layers_per_block"] = JsonArray{1, JsonArray{2, 1}, JsonArray{4, 4}, 1};
+  const auto said = [&] {
+    try {
+      unet_config(config, "unet/config.json");
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("read");
+  };
+  EXPECT_THAT(said(), HasSubstr("need reverse_transformer_layers_per_block"));
+  config["reverse_transformer_layers_per_block"] = JsonArray{1, JsonArray{4, 4, 10}, JsonArray{2, 1, 1}, 1};
+  config["mid_block_type"] = "UNetMidBlock2D";
+  const UnetConfig read = unet_config(config, "unet/config.json");
+  EXPECT_EQ(read.depth, (std::vector<LayerDepths>{1, std::vector{2, 1}, 4, 0}));
+  EXPECT_EQ(read.up_depth, (std::vector<LayerDepths>{0, std::vector{4, 4, 10}, std::vector{2, 1, 1}, 1}));
+  EXPECT_TRUE(read.middle);
+  EXPECT_EQ(read.mid_depth, 0);
+  config["transformer_layers_per_block"] = JsonArray{1, JsonArray{2, 1, 3}, 4, 1};
+  EXPECT_THAT(said(), HasSubstr("level 1 has 2 layers, and its list 3 entries"));
 }
 
 struct Change {

@@ -20,6 +20,34 @@ inline UnetConfig sdxl() {
   return c;
 }
 
+// Segmind's, of fewer transformer blocks and with one resnet in the middle.
+inline UnetConfig ssd1b() {
+  UnetConfig c = sdxl();
+  c.depth = {0, 2, 4};
+  c.up_depth = {std::vector{4, 4, 10}, std::vector{2, 1, 1}, 0};
+  c.mid_depth = 0;
+  return c;
+}
+
+inline UnetConfig vega() {
+  UnetConfig c = sdxl();
+  c.depth = {0, 1, 2};
+  c.up_depth = {2, 1, 0};
+  c.mid_depth = 0;
+  return c;
+}
+
+// KOALA-700M, of one resnet in each block.
+inline UnetConfig koala() {
+  UnetConfig c = sdxl();
+  c.blocks = {1, 1, 1};
+  c.depth = {0, 2, 5};
+  c.up_depth = {5, 2, 0};
+  c.middle = false;
+  c.mid_depth = 0;
+  return c;
+}
+
 inline UnetConfig sd21() {
   UnetConfig c;
   c.heads = {5, 10, 20, 20};

@@ -67,6 +67,18 @@ Json loras_json(A1111State& state) {
   return json;
 }
 
+// Of the default model.
+Json embeddings_json(A1111State& state) {
+  JsonObject loaded, skipped;
+  for (const EmbeddingCard& one : ready_models(state.context.service).front()->embeddings)
+    (one.skipped ? skipped : loaded)[one.name] = JsonObject{{"step", nullptr},
+                                                            {"sd_checkpoint", nullptr},
+                                                            {"sd_checkpoint_name", nullptr},
+                                                            {"shape", one.width},
+                                                            {"vectors", one.vectors}};
+  return JsonObject{{"loaded", std::move(loaded)}, {"skipped", std::move(skipped)}};
+}
+
 // Answers when that was done.
 void rescan(A1111State& state, const http::ExchangePtr& exchange) {
   state.context.service.rescan([exchange] { exchange->reply(json_reply(200, nullptr)); });
@@ -107,10 +119,7 @@ constexpr List kLists[] = {
     {"sd-models", models_json},
     {"upscalers", upscalers_json},
     {"memory", memory_json},
-    {"embeddings",
-     [](A1111State&) -> Json {
-       return JsonObject{{"loaded", JsonObject{}}, {"skipped", JsonObject{}}};
-     }},
+    {"embeddings", embeddings_json},
     {"scripts",
      [](A1111State&) -> Json {
        return JsonObject{{"txt2img", JsonArray{}}, {"img2img", JsonArray{}}};

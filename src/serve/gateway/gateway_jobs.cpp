@@ -92,7 +92,7 @@ void Gateway::Impl::begun(JobId id) {
 int Gateway::Impl::started(JobId id, const Started& report) {
   ServedJob& job = jobs.at(id);
   job.batch.rows = report.rows;
-  job.adapters = {report.adapter_tags, report.adapter_hashes};
+  job.adapters = {report.adapter_tags, report.adapter_hashes, report.embedding_hashes};
   job.batch.calls_left = job.cut ? std::min(job.batch.calls_left, report.calls) : report.calls;
   if (ImageState* image = image_of(job)) {
     image->stage = Stage::kDenoise;

@@ -149,8 +149,9 @@ bool WorkerSlot::learn_loaded(const Running& run, const WorkerReport& report) {
 }
 
 void WorkerSlot::on_start(const Started& report, double seconds) {
-  INKSTONE_CHECK(report.rows >= 1 && report.rows <= 2 && report.calls >= 1, "an image of ", report.rows, " rows and ",
-                 report.calls, " calls");
+  constexpr int kMostRows = 1 + static_cast<int>(kMaxPromptTexts);  // of a composed prompt
+  INKSTONE_CHECK(report.rows >= 1 && report.rows <= kMostRows && report.calls >= 1, "an image of ", report.rows,
+                 " rows and ", report.calls, " calls");
   if (jobs_.contains(report.job)) batcher_.correct(report.job, report.rows, worker_events_.started(report.job, report));
   batcher_.encoded(seconds);
 }

@@ -28,6 +28,8 @@ void fields(V& visit, M& traits) {
   visit("size_multiple", traits.size_multiple);
   visit("distilled", traits.distilled);
   visit("sdxl", traits.sdxl);
+  visit("few_step", traits.few_step);
+  visit("only_steps", traits.only_steps);
   visit("text_layers", traits.text_layers);
   visit("scheduler", traits.scheduler);
   visit("scheduler_file", traits.scheduler_file);
@@ -42,6 +44,14 @@ void fields(V& visit, M& limits) {
   visit("approximations", limits.approximations);
 }
 
+template <typename V, Of<EmbeddingCard> M>
+void fields(V& visit, M& embedding) {
+  visit("name", embedding.name);
+  visit("vectors", embedding.vectors);
+  visit("width", embedding.width);
+  visit("skipped", embedding.skipped);
+}
+
 template <typename V, Of<ModelCard> M>
 void fields(V& visit, M& card) {
   visit("name", card.name);
@@ -54,6 +64,7 @@ void fields(V& visit, M& card) {
   visit("tokens", card.tokens);
   visit("traits", card.traits);
   visit("limits", card.limits);
+  visit("embeddings", card.embeddings);
 }
 
 template <typename V, Of<ModelFile> M>
@@ -172,6 +183,7 @@ void fields(V& visit, M& started) {
   visit("warnings", started.warnings);
   visit("adapter_tags", started.adapter_tags);
   visit("adapter_hashes", started.adapter_hashes);
+  visit("embedding_hashes", started.embedding_hashes);
   visit("loaded", started.loaded);
 }
 

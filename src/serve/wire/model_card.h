@@ -3,10 +3,17 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "diffusion/resolved_request.h"
 
 namespace inkstone::serve {
+
+struct EmbeddingCard {  // a textual inversion
+  std::string name;
+  int64_t vectors = 0, width = 0;  // 0 where it is skipped
+  bool skipped = false;            // made for another model, or no textual inversion
+};
 
 struct ModelCard {
   // "stable-diffusion-v1-5": the id that APIs take.
@@ -23,7 +30,8 @@ struct ModelCard {
   std::string shape;
   int tokens = 77;
   ModelTraits traits;
-  RequestLimits limits;  // of its workers
+  RequestLimits limits;                     // of its workers
+  std::vector<EmbeddingCard> embeddings{};  // the first few hundred
 };
 
 }  // namespace inkstone::serve

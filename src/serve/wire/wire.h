@@ -84,8 +84,8 @@ struct Started {
   double seconds = 0;
   int rows = 2, calls = 20;
   std::vector<std::string> warnings{};
-  // Of the adapters that it is drawn with, for its parameters: AdapterTexts.
-  std::string adapter_tags{}, adapter_hashes{};
+  // Of the adapters that it is drawn with, and the textual inversions, for its parameters: AdapterTexts.
+  std::string adapter_tags{}, adapter_hashes{}, embedding_hashes{};
   std::optional<LoadedVariants> loaded{};
 };
 struct Stepped {

@@ -30,6 +30,9 @@ std::string model_fingerprint(const Pipeline& model, size_t adapters) {
       model.adapters.begin(),
       model.adapters.begin() + static_cast<std::ptrdiff_t>(std::min(adapters, model.adapters.size())));
   for (const MergedAdapter& adapter : some) text += files_state(adapter.use.path);
+  // their vectors are in memory: the files may change
+  for (const Embedding& embedding : model.embeddings)
+    if (embedding.skipped.empty()) text += embedding.name + " " + embedding.hash + "\n";
   return sha256(text + adapter_texts(some).tags);
 }
 
@@ -48,6 +51,10 @@ ModelCard describe_model(const Pipeline& model, const fs::path& cache) {
     struct stat status {};
     if (stat(file.c_str(), &status) == 0) card.created = std::max<int64_t>(card.created, status.st_mtim.tv_sec);
   }
+  constexpr size_t kEmbeddingsTold = 512;
+  for (const Embedding& one : model.embeddings)
+    if (card.embeddings.size() < kEmbeddingsTold)
+      card.embeddings.push_back({clean_utf8(one.name), one.vectors, one.width, !one.skipped.empty()});
   card.tokens = model.tokens();
   card.traits = model.traits;
   card.traits.scheduler_file = ModelTraits{}.scheduler_file;  // clients are told no path

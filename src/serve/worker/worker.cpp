@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "diffusion/parameters.h"
+#include "diffusion/pipeline_embeddings.h"
 #include "diffusion/process.h"
 #include "serve/support/log.h"
 #include "serve/wire/wire.h"
@@ -175,6 +176,7 @@ Started Worker::start(const StartCommand& command) {
   const AdapterTexts texts = adapter_texts(adapters);
   report.adapter_tags = clean_utf8(texts.tags);
   report.adapter_hashes = clean_utf8(texts.hashes);
+  report.embedding_hashes = embedding_hashes(engine.pipeline(), job.prompts.embeddings);
   for (const MergedAdapter& adapter : adapters)
     for (const std::string& warning : adapter.warnings) report.warnings.push_back(clean_utf8(warning));
   for (const std::string& warning : job.warnings) report.warnings.push_back(clean_utf8(warning));
@@ -236,10 +238,12 @@ Engine& Worker::engine_of(const std::vector<JobId>& jobs) {
 
 // So that the seconds of a step are those of its work.
 void Worker::compile(Engine& engine, const std::vector<Job*>& jobs) {
-  std::map<UnetEvaluation, int> alike;
-  for (const Job* job : jobs) ++alike[job->next()];
+  std::map<std::pair<size_t, UnetEvaluation>, int> alike;  // by pass
+  for (const Job* job : jobs)
+    for (size_t pass = 0; pass < job->passes(); ++pass) ++alike[{pass, job->next(pass)}];
   const int jobs_in_step = engine.programs().plan().jobs;
-  for (const auto& [evaluation, count] : alike) {
+  for (const auto& [run, count] : alike) {
+    const UnetEvaluation& evaluation = run.second;
     const ResolvedRequest& request = jobs[0]->request;
     engine.programs().step_for({std::min(count, jobs_in_step), evaluation.cfg_copies, request.width, request.height,
                                 evaluation.part, evaluation.chunks});

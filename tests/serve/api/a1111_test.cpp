@@ -136,7 +136,7 @@ TEST(A1111, what_is_not_here_is_refused_with_its_names) {
            {R"({"refiner_checkpoint": "x"})", 422, "refiner_checkpoint"},
            {R"({"s_noise": 0.5})", 422, "s_noise"},
            {R"({"override_settings": {"CLIP_stop_at_last_layers": 0}})", 400, "CLIP_stop_at_last_layers"},
-           {R"({"prompt": "a AND b"})", 400, "AND"},
+           {R"({"prompt": "a AND b:9999"})", 400, "the weight of"},
            {R"({"override_settings": {"sd_model_checkpoint": "other"}})", 404, "there is demo"},
            {R"({"override_settings": 3})", 400, "an object"},
            {R"({"sampler_name": "Nope"})", 404, "Sampler not found"},
@@ -323,7 +323,13 @@ TEST(A1111, lists_answer_in_their_shapes) {
   }
   for (const char* name : {"options", "progress", "memory", "embeddings", "scripts", "cmd-flags"})
     EXPECT_TRUE(server.ask(get(name))->json().is_object()) << name;
-  for (const char* name : {"refresh-checkpoints", "refresh-vae", "unload-checkpoint", "reload-checkpoint"})
+  const Json embeddings = server.ask(get("embeddings"))->json();
+  EXPECT_EQ(embeddings.at("loaded").at("style").at("vectors"), 2);
+  EXPECT_EQ(embeddings.at("loaded").at("style").at("shape"), 768);
+  EXPECT_TRUE(embeddings.at("skipped").as_object().contains("of-xl"));
+  EXPECT_EQ(embeddings.at("loaded").as_object().size(), 1u);
+  for (const char* name :
+       {"refresh-checkpoints", "refresh-vae", "refresh-embeddings", "unload-checkpoint", "reload-checkpoint"})
     EXPECT_EQ(server.ask(post(name, ""))->answer->body, "null") << name;
   EXPECT_EQ(server.ask(get("sd-models"))->json().at(0).at("title").as_string(), "demo [aaaaaaaaaa]");
 }

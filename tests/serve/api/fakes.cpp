@@ -13,6 +13,7 @@ FakeImageService::FakeImageService() {
   card.limits.max_pixels = 1024 * 1024;
   card.limits.approximations = false;
   card.created = 1700000000;
+  card.embeddings = {{"style", 2, 768, false}, {"of-xl", 0, 0, true}};
   told_figures.ready = true;
   told_figures.canary_limit = 60;
 }

@@ -62,6 +62,7 @@ TEST(Generate, fields_reach_the_image) {
   expected.seed = UINT64_MAX;
   expected.steps = 7;
   expected.guidance_scale = 3.5f;
+  expected.guidance_rescale = 0;
   expected.scheduler = "dpm++-2m";
   expected.schedule = "karras";
   expected.karras = true;

@@ -58,6 +58,7 @@ ImageRequest odd_request() {
           .seed = UINT64_MAX,
           .steps = 37,
           .guidance_scale = std::nextafter(7.5f, 8.0f),
+          .guidance_rescale = 0.7f,
           .scheduler = "dpm++-2m",
           .schedule = "karras",
           .karras = true,
@@ -89,6 +90,7 @@ ModelCard odd_card() {
                  .scheduler = std::make_shared<const Json>(JsonObject{{"beta_start", 0.1 + 0.2}}),
                  .scheduler_file = "a file"};
   card.limits = {9, INT64_MAX, 8, SIZE_MAX, false};
+  card.embeddings = {{"easynegative", 8, 768, false}, {"an \"odd\" one", 0, 0, true}};
   return card;
 }
 
@@ -197,7 +199,7 @@ TEST(Wire, brings_every_report_as_it_was_with_its_pixels) {
   for (int i = 0; i < 3; ++i) stepped.previews.push_back({JobId(i), i, striped(8 + i, 4, i)});
   const std::vector<WorkerReport> reports{
       hello,
-      Started{1, 0.5, 1, 21, {"cut \xc3\xa9"}, "<lora:a:1>", "a: 0123", loaded},
+      Started{1, 0.5, 1, 21, {"cut \xc3\xa9"}, "<lora:a:1>", "a: 0123", "mark: 4567", loaded},
       Stepped{},
       stepped,
       DidNotFit{},

@@ -137,6 +137,7 @@ class SimulatedWorker {
                                  {},
                                  {},
                                  {},
+                                 {},
                                  loaded_});
   }
 
