@@ -2,9 +2,9 @@
 """Holds exported ONNX files against the engine's own graphs: PyPI's onnxruntime runs every file at every batch, and what it gives
 must be what dump_programs gave in fp32. Every node must stand in tests/onnx/atc_ops.tsv for the file's opset.
 
-    check_onnx.py [--build DIR] [--keep DIR] [--only NAME] [--model tiny|demo|sizes]
+    check_onnx.py [--build DIR] [--keep DIR] [--only NAME] [--model tiny|demo|sizes|sdxl|sd2]
 
-Needs onnx, onnxruntime and numpy (/opt/ort/bin/python here), and the built programs inkstone and dump_programs.
+Needs onnx, onnxruntime and numpy, and the built programs inkstone and dump_programs.
 """
 import argparse, hashlib, json, pathlib, subprocess, sys, tempfile
 
@@ -22,12 +22,16 @@ CASES = [  # what is exported; the bound
     ("gears", ["--precision", "fp32", "--gears", "--batch", "1,2,4", "--sizes", "{m3}x{m}"], EXACT),
     ("gears, sliced, opset 15", ["--precision", "mixed", "--gears", "--batch", "4,1,3", "--attention-slicing", "2",
                                  "--opset", "15"], EXACT),
+    ("long prompts", ["--precision", "fp32", "--batch", "1,2", "--sizes", "{m}", "--max-prompt-chunks", "3"], EXACT),
+    ("an adapter", ["--precision", "fp32", "--sizes", "{m}", "--lora", "{lora}:0.7"], EXACT),
     ("fp16", ["--precision", "fp16", "--batch", "1,2", "--vae-tile", "3", "--sizes", "{m2}"], HALF),
     ("fp16 gears", ["--precision", "fp16", "--batch", "1,2", "--gears"], HALF),
 ]
-# Folder, a size; those of the third model halve to odd sizes.
-MODELS = {"tiny": (ROOT / "tests/fixtures/models/tiny-sd15", 16), "demo": (ROOT / "demo/model", 32),
-          "sizes": (ROOT / "tests/fixtures/models/tiny-sizes", 24)}
+FIXTURES = ROOT / "tests/fixtures"
+# Folder, a size; those of the third model halve to odd sizes. The last is put together of other models' parts.
+MODELS = {"tiny": (FIXTURES / "models/tiny-sd15", 16), "demo": (ROOT / "demo/model", 32), "sizes": (FIXTURES / "models/tiny-sizes", 24),
+          "sdxl": (FIXTURES / "models/tiny-sdxl", 20), "sd2": (FIXTURES / "models/tiny-sd2-v", 16)}
+ADAPTERS = {"tiny": FIXTURES / "adapters/lora.safetensors"}  # of the model that has one
 
 
 def ops_of_atc():
@@ -76,6 +80,21 @@ def run(case, folder):
     return worst
 
 
+def assembled(model, scratch):
+    """The folder, or one of links to what golden.json says that it has of others."""
+    golden = model / "golden.json"
+    parts = json.loads(golden.read_text()).get("parts") if golden.exists() else None
+    if not parts:
+        return model
+    whole = pathlib.Path(scratch) / model.name
+    whole.mkdir()
+    for own in model.iterdir():
+        (whole / own.name).symlink_to(own)
+    for component, place in parts.items():
+        (whole / component).symlink_to(FIXTURES / "models" / place)
+    return whole
+
+
 def digests(folder):
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir()) if p.is_file()}
 
@@ -92,10 +111,13 @@ def main():
         base = asked.keep or pathlib.Path(scratch)
         for name in asked.model.split(","):
             model, multiple = MODELS[name]
+            model = assembled(model, scratch)
             for title, flags, bound in CASES:
-                if asked.only not in title:
+                lora = ADAPTERS.get(name, "")
+                if asked.only not in title or ("--lora" in flags and not lora):
                     continue
-                flags = [f.format(m=multiple, m2=2 * multiple, m3=3 * multiple) for f in flags]
+                flags = [f.format(m=multiple, m2=2 * multiple, m3=3 * multiple, lora=lora) for f in flags]
+                changed = flags[flags.index("--lora"):][:2] if "--lora" in flags else []
                 out, dump = base / f"{name} {title}", base / f"{name} {title} run"
                 command = [asked.build / "inkstone", "export", "--model", model, "--quiet", *flags, "--out"]
                 subprocess.run([*command, out], check=True)
@@ -104,7 +126,7 @@ def main():
                 if digests(out) != first:
                     raise SystemExit(f"{name}, {title}: two exports differ")
                 dumper = asked.build / "tools" / "dump_programs"
-                subprocess.run([dumper, model, out, dump], check=True)
+                subprocess.run([dumper, model, out, dump, *changed], check=True)
                 for path in sorted(out.glob("*.onnx")):
                     check_nodes(path, table, used)
                 for case in json.loads((dump / "index.json").read_text()):

@@ -9,6 +9,7 @@
 #include <iostream>
 #include <random>
 
+#include "adapters/tags.h"
 #include "atc/manifest.h"
 #include "backend/backend.h"
 #include "base/error.h"
@@ -17,6 +18,7 @@
 #include "base/parallel.h"
 #include "diffusion/component_graphs.h"
 #include "diffusion/pipeline.h"
+#include "diffusion/pipeline_adapters.h"
 #include "diffusion/unet_parts.h"
 #include "models/clip.h"
 #include "models/vae.h"
@@ -38,7 +40,7 @@ Graph graph_of(const Pipeline& model, const GraphRecord& record, const Gear& gea
   UnetParts small = unet_parts(model.unet_config, {1, side, side, model.tokens()}, DType::kF32);
   for (ConditioningPart& part : small.before)
     if (record.part == part.name) return std::move(part.graph);
-  LatentSize size{gear.batch, height, width, model.tokens(), record.cfg_copies};
+  LatentSize size{gear.batch, height, width, model.tokens() * record.prompt_chunks, record.cfg_copies};
   return unet_parts(model.unet_config, size, DType::kF32).step;
 }
 
@@ -102,8 +104,10 @@ JsonObject run(const Pipeline& model, const GraphRecord& record, const Gear& gea
           {"outputs", std::move(outs)}};
 }
 
-void dump_all(const fs::path& source, const fs::path& exported, const fs::path& out, const std::string& device) {
-  const Pipeline model = Pipeline::open(source);
+void dump_all(const fs::path& source, const std::string& lora, const fs::path& exported, const fs::path& out,
+              const std::string& device) {
+  Pipeline model = Pipeline::open(source);
+  if (!lora.empty()) merge(model, {parse_adapter(lora)});
   const Manifest manifest = Manifest::read(exported);
   const auto backend = open_backend(device);
   JsonArray runs;
@@ -117,16 +121,17 @@ void dump_all(const fs::path& source, const fs::path& exported, const fs::path& 
 }  // namespace inkstone
 
 int main(int argc, char** argv) {
-  std::string model, exported, out, device = "reference";
+  std::string model, lora, exported, out, device = "reference";
   CLI::App app("Runs the graphs of an export and writes their inputs and outputs.");
   app.add_option("model", model)->required();
   app.add_option("export", exported)->required();
   app.add_option("out", out)->required();
+  app.add_option("--lora", lora, "FILE:STRENGTH, as it was exported");
   app.add_option("--device", device)->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
     inkstone::set_threads(inkstone::usable_cores());
-    inkstone::dump_all(model, exported, out, device);
+    inkstone::dump_all(model, lora, exported, out, device);
   } catch (const std::exception& error) {
     std::cerr << "dump_programs: " << error.what() << std::endl;
     return 1;

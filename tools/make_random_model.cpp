@@ -48,6 +48,7 @@ struct Options {
 struct Preset {
   const char *unet, *text_encoder, *text_encoder_2, *vae, *scheduler;  // JSON; nullptr: the model has none
   const char* kind = "StableDiffusionPipeline";
+  int sample_size = 0;  // of the U-Net, where it differs from its JSON
 };
 
 constexpr const char* kClipL =
@@ -134,7 +135,7 @@ constexpr const char* kTrailing = R"({"_class_name": "EulerDiscreteScheduler", "
 const std::map<std::string, Preset> kPresets = {
     {"sd15", {kSd15Unet, kClipL, nullptr, kVae, kEpsilon}},
     {"sd21", {kSd21Unet, kOpenClipH, nullptr, kVae, kVelocity}},
-    {"sd-turbo", {kSd21Unet, kOpenClipH, nullptr, kVae, kTrailing}},
+    {"sd-turbo", {kSd21Unet, kOpenClipH, nullptr, kVae, kTrailing, "StableDiffusionPipeline", 64}},
     {"sdxl", {kSdxlUnet, kClipL, kOpenClipG, kXlVae, kEuler, "StableDiffusionXLPipeline"}},
     {"sdxl-unet", {kSdxlUnet, nullptr, nullptr, nullptr, kEpsilon}},
     {"tiny", {kTinyUnet, kTinyClip, nullptr, kTinyVae, kEpsilon}}};
@@ -307,7 +308,9 @@ void write_preset(const Preset& preset, const Options& options) {
     index[absent] = JsonArray{nullptr, nullptr};
   const auto add = [&](const char* name, const char* library, const char* config, const char* file = "config.json") {
     if (!config) return Json();
-    const Json json = parse_json(config, name);
+    Json json = parse_json(config, name);
+    if (preset.sample_size && json.as_object().contains("sample_size") && name == std::string_view("unet"))
+      json.as_object()["sample_size"] = preset.sample_size;
     const Json kind =
         json.as_object().contains("_class_name") ? json.at("_class_name") : json.at("architectures").at(0);
     index[name] = JsonArray{library, kind};

@@ -47,8 +47,7 @@ std::string flag_names(const Setting& setting, Command command) {
   std::string names;
   for (const std::string& flag : flags_of(setting)) names += (names.empty() ? "" : ",") + flag;
   if (setting.name == std::string_view("prompt")) return "prompt," + names;
-  if (setting.name == std::string_view("model") && (command == Command::kInfo || command == Command::kPull))
-    return "model," + names;
+  if (setting.name == std::string_view("model") && takes_model_alone(command)) return "model," + names;
   if (setting.name == std::string_view("karras")) return names + ",!--no-karras";
   return names;
 }

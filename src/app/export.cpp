@@ -76,8 +76,8 @@ std::vector<int> batches_of(const Options& options) {
 
 ExportChoice choice_of(const Options& options, const Pipeline& model) {
   ExportChoice choice;
-  choice.graphs = {sizes_of(options, model), batches_of(options), options.gears.value_or(false),
-                   options.vae_tile.value_or(0), options.encoder.value_or(false)};
+  choice.graphs = {sizes_of(options, model),      batches_of(options),          options.max_prompt_chunks.value_or(1),
+                   options.gears.value_or(false), options.vae_tile.value_or(0), options.encoder.value_or(false)};
   choice.precision = options.precision.value_or(choice.precision);
   choice.opset = options.opset.value_or(choice.opset);
   choice.attention_heads = options.attention_heads.value_or(0);

@@ -61,7 +61,13 @@ Gear gear_of(int batch, const Graph& graph) {
   return gear;
 }
 
-GraphRecord record_of(const ComponentGraph& graph, const OnnxFile& file) {
+// SDXL's VAE has values that fp16 cannot hold not in its norms alone.
+bool stays_fp32(const Pipeline& model, const ComponentGraph& graph) {
+  return graph.part == "time" ||
+         (graph.component.starts_with("vae") && model.traits.sdxl && model.vae_config.force_upcast);
+}
+
+GraphRecord record_of(const Pipeline& model, const ComponentGraph& graph, const OnnxFile& file) {
   GraphRecord record;
   record.name = graph.name;
   record.component = graph.component;
@@ -69,13 +75,15 @@ GraphRecord record_of(const ComponentGraph& graph, const OnnxFile& file) {
   record.width = graph.size.width;
   record.height = graph.size.height;
   record.cfg_copies = graph.cfg_copies;
+  record.prompt_chunks = graph.prompt_chunks;
   record.vae_tile = graph.vae_tile;
   record.onnx = {file.name, file.bytes, file.sha256};
   for (const OnnxPort& port : file.inputs) record.inputs.push_back({port.name, port.shape, port.type});
   for (const OnnxPort& port : file.outputs) record.outputs.push_back({port.name, port.shape, port.type});
   for (size_t i = 0; i < graph.batches.size(); ++i) record.gears.push_back(gear_of(graph.batches[i], graph.engine[i]));
-  if (graph.part == "time") record.fp32_nodes = file.nodes;
   if (graph.component.starts_with("vae")) record.fp32_nodes = file.norms;
+  record.all_fp32 = stays_fp32(model, graph);
+  if (record.all_fp32) record.fp32_nodes = file.nodes;
   return record;
 }
 
@@ -90,8 +98,8 @@ std::function<void(size_t)> teller(const std::string& file, size_t total, const 
   };
 }
 
-void export_group(const Group& group, const ExportChoice& choice, const fs::path& folder, const Tell& tell,
-                  Manifest& manifest) {
+void export_group(const Pipeline& model, const Group& group, const ExportChoice& choice, const fs::path& folder,
+                  const Tell& tell, Manifest& manifest) {
   OnnxOptions options{choice.opset, group.type, choice.attention_heads, {}};
   if (choice.whole_timesteps) options.int32_inputs = {"timestep"};
   OnnxExport out(*group.weights, options, group.file);
@@ -107,7 +115,7 @@ void export_group(const Group& group, const ExportChoice& choice, const fs::path
   const std::vector<OnnxFile> files = out.write(folder, teller(group.file, out.weight_bytes(), tell));
   const std::string fingerprint = group.weights->fingerprint();
   for (size_t i = 0; i < group.graphs.size(); ++i) {
-    GraphRecord& record = manifest.graphs.emplace_back(record_of(*group.graphs[i], files[i]));
+    GraphRecord& record = manifest.graphs.emplace_back(record_of(model, *group.graphs[i], files[i]));
     record.weights = group.file;
     record.fingerprint = fingerprint;
   }
@@ -139,7 +147,7 @@ Manifest export_model(const Pipeline& model, const ExportChoice& choice, const f
   Manifest manifest{kVersion, model.name(), choice.precision, choice.opset, {}, {}};
   const std::vector<Group> groups = groups_of(model, graphs, choice.precision);
   manifest.write(folder);
-  for (const Group& group : groups) export_group(group, choice, folder, tell, manifest);
+  for (const Group& group : groups) export_group(model, group, choice, folder, tell, manifest);
   manifest.write(folder);
   for (const std::string& name : files_of(manifest)) left.erase(name);
   std::error_code ignored;

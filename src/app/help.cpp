@@ -22,7 +22,7 @@ std::string shown_name(const Setting& setting, Command command) {
   const std::string_view name = setting.name;
   if (name == "prompt") return "PROMPT";
   if (name == "karras") return "--karras, --no-karras";
-  if (name == "model" && (command == Command::kInfo || command == Command::kPull)) return "MODEL, --model MODEL";
+  if (name == "model" && takes_model_alone(command)) return "MODEL, --model MODEL";
   std::string letters;
   for (const std::string& alias : aliases_of(setting))
     if (alias.size() == 1) letters += "-" + alias + ", ";
@@ -93,13 +93,34 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 )";
 
 constexpr const char* kInfoHead =
-    R"(Shows a model: components, parameters, scheduler, and the memory that an image would take.
+    R"(Shows a model: its family, components, parameters, scheduler, and the memory that an image would take. Of a LoRA, an
+embedding or a single network it says what it is, and which flag takes it.
 It reads the files' headers only and takes a moment.
 Usage: inkstone info [MODEL] [flags]
 
 Examples:
   inkstone info
+  inkstone info dreamshaper.safetensors --verbose
   inkstone info stable-diffusion-v1-5/stable-diffusion-v1-5 --width 768 --height 512 --memory-budget 2GiB
+)";
+
+constexpr const char* kConvertHead =
+    R"(Writes a model in another form: a single file as a folder in diffusers' layout, a folder as a single file with the
+names that galleries' files have, a pickle (.ckpt, .pt, .bin) as safetensors. Files are read as data, nothing is run.
+Usage: inkstone convert FILE|DIR --out FILE.safetensors|DIR [flags]
+
+Examples:
+  inkstone convert dreamshaper.safetensors --out dreamshaper
+  inkstone convert stable-diffusion-v1-5/stable-diffusion-v1-5 --out sd15.safetensors --dtype f16
+  inkstone convert old.ckpt --out old.safetensors
+  inkstone convert sd_xl_base.safetensors --vae vae-fp16-fix.safetensors --out sdxl-fixed.safetensors
+)";
+
+constexpr const char* kConvertTail = R"(
+The result draws the same image as its source, unless --dtype rounds the weights. Tensors that no network of the model
+has, such as averages of the training (EMA), are left out where names change. Values that f16 cannot hold are refused by
+name. What is written has another name until it is whole.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 )";
 
 constexpr const char* kBenchHead =
@@ -131,6 +152,7 @@ Usage: inkstone export --out DIR [flags]
 Examples:
   inkstone export --out demo-onnx
   inkstone export --model DIR --out sd15-onnx --soc Ascend910B4 --sizes 512,768x512 --batch 1,2,4
+  inkstone export --model sdxl.safetensors --lora style.safetensors:0.8 --out sdxl-onnx --sizes 1024 --max-prompt-chunks 3
   inkstone export --model DIR --out sd15-onnx --batch 1,2,4,8 --gears --vae-tile 16 --precision mixed
 )";
 
@@ -140,7 +162,9 @@ one folder. Shapes are static (but for --gears), inputs and outputs are fp32, id
   text_encoder           ids -> text
   unet_prompt            text of one prompt -> text_0, text_1, ...: once for a prompt
   unet_time              timestep -> time_0, time_1, ...: once for each timestep of a schedule
-  unet_step_WxH_bN       latent, text_*, time_* -> noise: each step; ..._guided takes two texts for each latent
+  unet_added             SDXL: pooled text and the image's size -> added_0, ...: once for a prompt and size
+  unet_step_WxH_bN       latent, text_*, time_* -> noise: each step; ..._guided takes two texts for each latent,
+                         ..._cN texts of N chunks
   vae_decoder_WxH        latent -> image, -1 to 1; ..._tileN: the same in bands
   vae_encoder_WxH        image -> moments: means, then logarithms of variances
   calibration/           with --calibration: GRAPH/PORT/NNN.bin, raw values, and index.json
@@ -199,11 +223,16 @@ Usage: inkstone worker [flags]
 
 }  // namespace
 
+bool takes_model_alone(Command command) {
+  return command == Command::kInfo || command == Command::kPull || command == Command::kConvert;
+}
+
 const char* command_name(Command command) {
   switch (command) {
     case Command::kGenerate: return "generate";
     case Command::kPull: return "pull";
     case Command::kInfo: return "info";
+    case Command::kConvert: return "convert";
     case Command::kBench: return "bench";
     case Command::kExport: return "export";
     case Command::kDevices: return "devices";
@@ -222,6 +251,7 @@ Commands:
   result += row("generate PROMPT", "draw an image and write it as PNG, JPEG or WebP");
   result += row("pull ORG/NAME", "download a model from the Hugging Face hub");
   result += row("info [MODEL]", "show a model and the memory that it takes");
+  result += row("convert FILE|DIR", "write a model in another form: single file, folder, safetensors");
   result += row("bench", "measure speed and memory on this machine");
   result += row("export", "write a model as ONNX files for Ascend's compiler");
   result += row("serve", "serve images over HTTP: a web page, and APIs that clients already speak");
@@ -242,6 +272,7 @@ std::string command_help(Command command) {
     case Command::kGenerate: return kGenerateHead + setting_rows(command) + kGenerateTail;
     case Command::kPull: return kPullHead + setting_rows(command) + kPullTail;
     case Command::kInfo: return kInfoHead + setting_rows(command);
+    case Command::kConvert: return kConvertHead + setting_rows(command) + kConvertTail;
     case Command::kBench: return kBenchHead + setting_rows(command) + kBenchTail;
     case Command::kExport: return kExportHead + setting_rows(command) + kExportTail;
     case Command::kDevices: return kDevicesHead + setting_rows(command) + kDevicesTail;

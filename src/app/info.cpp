@@ -2,17 +2,24 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
+#include "app/byte_size.h"
 #include "app/commands.h"
 #include "app/console.h"
 #include "app/loading.h"
 #include "app/progress.h"
 #include "app/report.h"
 #include "base/json.h"
+#include "base/spelling.h"
 #include "base/utf8.h"
 #include "base/version.h"
+#include "diffusion/file_kind.h"
+#include "diffusion/model_facts.h"
 #include "diffusion/request_json.h"
 #include "diffusion/work_estimate.h"
+#include "hub/find_model.h"
+#include "weights/checkpoint.h"
 
 namespace inkstone {
 namespace {
@@ -48,15 +55,73 @@ std::string about_text(double seconds) {
   return seconds < 5400 ? fmt::format("about {:.0f} min", seconds / 60) : fmt::format("about {:.0f} h", seconds / 3600);
 }
 
+constexpr size_t kUnreadShown = 5;
+
+std::string facts_text(const ModelFacts& facts, const Pipeline& model, bool verbose) {
+  std::string text = fmt::format("family     {}\n  known by {}\n", facts.family, one_line(facts.known_by));
+  text += fmt::format("predicts   {} (scheduler: {})\n", facts.prediction, one_line(model.traits.scheduler_file));
+  for (const std::string& note : model.notes) text += "  note: " + one_line(note) + "\n";
+  if (!facts.unread.empty())
+    text += fmt::format("not read   {} tensors of the files: {}\n", facts.unread.size(),
+                        one_line(listed(facts.unread, verbose ? SIZE_MAX : kUnreadShown)));
+  return text;
+}
+
+// A file that is no model, or one without some of its components that the options do not name either.
+std::optional<FileKind> other_kind(const Options& options, const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return {};
+  FileKind kind = kind_of(Checkpoint(path));
+  std::erase_if(kind.missing, [&](const std::string& component) {
+    return std::ranges::any_of(replaced_components(options),
+                               [&](const ReplacedComponent& one) { return one.component == component && *one.file; });
+  });
+  if (kind.model && kind.missing.empty()) return {};
+  return kind;
+}
+
+int show_kind(const Options& options, const std::filesystem::path& path, const FileKind& kind) {
+  std::error_code ignored;
+  const uint64_t bytes = std::filesystem::file_size(path, ignored);
+  const Checkpoint file(path);
+  const size_t tensors = file.tensors().size() + file.unread().size();
+  if (options.json.value_or(false)) {
+    print_json({{"version", kVersion},
+                {"file", clean_utf8(path.string())},
+                {"what", kind.what},
+                {"use", kind.use},
+                {"missing", JsonArray(kind.missing.begin(), kind.missing.end())},
+                {"facts", JsonArray(kind.facts.begin(), kind.facts.end())},
+                {"tensors", tensors},
+                {"bytes", bytes}});
+    return 0;
+  }
+  std::string text = fmt::format("file       {} ({}, {} tensors)\nis         {}\nuse        {}\n",
+                                 one_line(path.string()), byte_text(bytes), tensors, one_line(kind.what), kind.use);
+  for (const std::string& fact : kind.facts) text += "  " + one_line(fact) + "\n";
+  if (options.verbose.value_or(false)) {
+    for (const auto& [name, view] : file.tensors())
+      text += fmt::format("  {:<80} {:<5} {}\n", shown(name), name_of(view.type), to_string(view.shape));
+    for (const auto& [name, type] : file.unread()) text += fmt::format("  {:<80} {}\n", shown(name), shown(type));
+  }
+  write_output(text);
+  return 0;
+}
+
 }  // namespace
 
 int run_info(const Options& options) {
+  if (options.model) {
+    const std::filesystem::path path = find_model(*options.model);
+    if (const std::optional<FileKind> kind = other_kind(options, path)) return show_kind(options, path, *kind);
+  }
   const Loaded loaded = load(options);
   const Pipeline& model = loaded.model();
   const ResolvedRequest request = resolve_request(*loaded.engine, options.request);
   const EnginePlan plan = loaded.engine->plan(request);
   const DeviceInfo device = loaded.engine->backend().info();
   const double seconds = estimated_seconds(loaded, request, plan.precision);
+  const ModelFacts facts = facts_of(model);
 
   const std::optional<Refinement> refinement = refinement_of(loaded, request, options.request);
 
@@ -69,6 +134,10 @@ int run_info(const Options& options) {
     defaults["size_multiple"] = model.traits.size_multiple;
     print_json({{"version", kVersion},
                 {"model", model_json(loaded)},
+                {"family", facts.family},
+                {"known_by", clean_utf8(facts.known_by)},
+                {"prediction", facts.prediction},
+                {"not_read", JsonArray(facts.unread.begin(), facts.unread.end())},
                 {"scheduler", JsonObject{{"name", name_of(request.scheduler_config.kind)},
                                          {"class", diffusers_class(request.scheduler_config.kind)},
                                          {"settings", scheduler_settings(model)}}},
@@ -82,6 +151,7 @@ int run_info(const Options& options) {
 
   const ModelTraits& defaults = model.traits;
   std::string text = fmt::format("model      {} ({})\n{}", loaded.name, model.path.string(), components_table(model));
+  text += facts_text(facts, model, options.verbose.value_or(false));
   text += adapters_table(model) + embeddings_table(model);
   for (const std::string& note : model.notes) text += "  note: " + one_line(note) + "\n";
   for (const std::string& warning : adapter_warnings(model)) text += "  warning: " + one_line(warning) + "\n";

@@ -89,6 +89,8 @@ Loaded load(const Options& options) {
   if (options.refiner) {
     INKSTONE_CHECK_USAGE(loaded.model().traits.sdxl, "--refiner ", *options.refiner, ": ", loaded.model().path.string(),
                          " is no SDXL model, and only their latents are what a refiner goes on with");
+    INKSTONE_CHECK_USAGE(!options.compiled, "--refiner and --compiled ", *options.compiled,
+                         ": the compiled files are of one model; leave one of the two out");
     Pipeline refiner = Pipeline::open_refiner(find_model(*options.refiner));
     load_embeddings(refiner, {options.embeddings.value_or(std::vector<std::string>{}),
                               options.embedding_dir.value_or(""), /*skip_misfits=*/true});

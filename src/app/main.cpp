@@ -62,6 +62,7 @@ int run(const std::vector<std::string>& arguments, Options& options) {
     case Command::kGenerate: return run_generate(options);
     case Command::kPull: return run_pull(options);
     case Command::kInfo: return run_info(options);
+    case Command::kConvert: return run_convert(options);
     case Command::kBench: return run_bench(options);
     case Command::kExport: return run_export(options);
     case Command::kDevices: return run_devices(options);

@@ -23,7 +23,7 @@ namespace {
 
 constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench),
                    kE = bit(Command::kExport), kD = bit(Command::kDevices), kW = bit(Command::kWorker),
-                   kS = bit(Command::kServe), kP = bit(Command::kPull);
+                   kS = bit(Command::kServe), kP = bit(Command::kPull), kC = bit(Command::kConvert);
 constexpr double kMaxThreads = 1024;
 // Less is a slip: 2 for 2GiB. No model runs in it.
 constexpr double kLeastBudget = 1 << 20;
@@ -34,7 +34,8 @@ std::vector<std::string> timestep_types() { return {"fp32", "int32"}; }
 std::vector<std::string> compile_choices() { return {"auto", "never", "require"}; }
 std::vector<std::string> host_choices() { return {"x86_64", "aarch64"}; }
 std::vector<std::string> batching_choices() { return {"step", "static", "off"}; }
-std::vector<std::string> weight_variants() { return {"auto", "fp16", "none"}; }
+std::vector<std::string> weight_variants() { return {"auto", "fp16", "bf16", "non_ema", "none"}; }
+std::vector<std::string> stored_types() { return {"f16", "bf16", "f32", "fp16", "fp32"}; }
 std::vector<std::string> log_formats() { return {"text", "json"}; }
 std::vector<std::string> log_levels() { return {"debug", "info", "warn", "error"}; }
 std::vector<std::string> on_or_off() { return {"on", "off"}; }
@@ -48,19 +49,25 @@ const Setting kSettings[] = {
     {"out", "output o outdir", "Image", "FILE.png", "where to write [a name from prompt and seed]: .png, .jpg or .webp; a folder: such a name\nin it (FOLDER/ is made); -: standard output. A file that is there is replaced.\nWith several images, the seed is added: FILE-SEED.png", kG, &Options::out},
     {"no-clobber", "", "Image", "", "a file that is there is not replaced", kG, &Options::no_clobber},
 
+    {"model", "m input", "Conversion", "FILE|DIR", "what is converted: a single file (.safetensors, .ckpt, .pt, .bin), a folder in diffusers'\nlayout or of one network, or the ORG/NAME of a model that inkstone pull has brought", kC, &Options::model},
+    {"out", "output o", "Conversion", "FILE|DIR", "FILE.safetensors: a single file; else a folder in diffusers' layout, which must not be there.\nOf a file, .safetensors keeps its names and all its tensors. A file that is there is replaced", kC, &Options::out},
+    {"no-clobber", "", "Conversion", "", "a file that is there is not replaced", kC, &Options::no_clobber},
+    {"dtype", "type", "Conversion", "TYPE", "in which all weights are written: f16, bf16 or f32 [as they are; fp8 as f16]", kC, &Options::dtype, 0, 0, stored_types},
+    {"variant", "", "Conversion", "NAME", "which of a folder's weights are read: fp16, bf16, non_ema, or none (the full ones)\n[none where they are there, else those that are]", kC, &Options::variant, 0, 0, weight_variants},
+
     {"model", "m", "Model and machine", "FILE|DIR|HUB-ID", "a single file of SD 1.x, 2.x or SDXL (.safetensors, .ckpt), a folder in diffusers' layout,\nor the ORG/NAME of one that inkstone pull has brought [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
     {"models", "ckpt-dir", "Model and machine", "DIR", "every model in this folder (single files, and folders in diffusers' layout), by name;\na request says which; --model names the one for those that say none [the first by name].\n--vae, --unet, --text-encoder and --lora change the one of --model alone", kW | kS, &Options::models},
     {"model", "m", "Model", "MODEL", "a model on the Hugging Face hub: ORG/NAME, or ORG/NAME@REVISION for a branch, tag or\ncommit [main]", kP, &Options::model},
-    {"vae", "vae-path", "Model and machine", "FILE|DIR", "a VAE in place of the model's own: a file with nothing else, or with a whole model, or a\nfolder with its config.json", kG | kI | kB | kE | kW | kS, &Options::vae},
-    {"unet", "diffusion-model", "Model and machine", "FILE|DIR", "a U-Net in place of the model's own", kG | kI | kB | kE | kW | kS, &Options::unet},
-    {"text-encoder", "clip-l", "Model and machine", "FILE|DIR", "a text encoder in place of the model's own", kG | kI | kB | kE | kW | kS, &Options::text_encoder},
-    {"text-encoder-2", "clip-g", "Model and machine", "FILE|DIR", "the same of SDXL's second text encoder", kG | kI | kB | kE | kW | kS, &Options::text_encoder_2},
-    {"prediction", "prediction-type", "Model and machine", "TYPE", "what the U-Net predicts, if the model's files do not say it, or wrongly: epsilon,\nv_prediction or sample", kG | kI | kB | kE | kW | kS, &Options::prediction, 0, 0, prediction_names},
-    {"zero-snr", "", "Model and machine", "WHEN", "whether the noise schedule ends without any signal (zero terminal SNR), if the model's\nfiles do not say it: on or off", kG | kI | kB | kE | kW | kS, &Options::zero_snr, 0, 0, on_or_off},
-    {"few-step", "", "Model and machine", "KIND", "what the model was distilled to, where its name does not tell it: sdxl-turbo, sd-turbo,\nlightning:N, hyper:N (of N steps), tcd or lcm; none: its name is wrong. It sets the defaults\nof steps, guidance and scheduler", kG | kI | kB | kE | kW | kS, &Options::few_step, 0, 0, few_step_choices},
+    {"vae", "vae-path", "Model and machine", "FILE|DIR", "a VAE in place of the model's own: a file with nothing else, or with a whole model, or a\nfolder with its config.json", kG | kI | kB | kE | kW | kS | kC, &Options::vae},
+    {"unet", "diffusion-model", "Model and machine", "FILE|DIR", "a U-Net in place of the model's own", kG | kI | kB | kE | kW | kS | kC, &Options::unet},
+    {"text-encoder", "clip-l", "Model and machine", "FILE|DIR", "a text encoder in place of the model's own", kG | kI | kB | kE | kW | kS | kC, &Options::text_encoder},
+    {"text-encoder-2", "clip-g", "Model and machine", "FILE|DIR", "the same of SDXL's second text encoder", kG | kI | kB | kE | kW | kS | kC, &Options::text_encoder_2},
+    {"prediction", "prediction-type", "Model and machine", "TYPE", "what the U-Net predicts, if the model's files do not say it, or wrongly: epsilon,\nv_prediction or sample", kG | kI | kB | kE | kW | kS | kC, &Options::prediction, 0, 0, prediction_names},
+    {"zero-snr", "", "Model and machine", "WHEN", "whether the noise schedule ends without any signal (zero terminal SNR), if the model's\nfiles do not say it: on or off", kG | kI | kB | kE | kW | kS | kC, &Options::zero_snr, 0, 0, on_or_off},
+    {"few-step", "", "Model and machine", "KIND", "what the model was distilled to, where its name does not tell it: sdxl-turbo, sd-turbo,\nlightning:N, hyper:N (of N steps), tcd or lcm; none: its name is wrong. It sets the defaults\nof steps, guidance and scheduler", kG | kI | kB | kE | kW | kS | kC, &Options::few_step, 0, 0, few_step_choices},
     {"refiner", "", "Model and machine", "FILE|DIR|HUB-ID", "SDXL's refiner, which finishes what the model began; the model is SDXL's base or one made of\nit", kG | kI, &Options::refiner},
     {"refiner-start", "refiner-switch-at denoising-start", "Model and machine", "FRACTION", "the part of the noise schedule after which the refiner goes on, 0 to 1 [0.8]", kG | kI, &Options::refiner_start, 0, 1},
-    {"variant", "", "Model", "NAME", "which form of the weights: fp16 (half the size), none (the full one) or auto\n[auto: what is here already, else fp16 where the model has it, else the full one]", kP, &Options::variant, 0, 0, weight_variants},
+    {"variant", "", "Model", "NAME", "which form of the weights: fp16, bf16 (half the size), non_ema (not averaged over the\ntraining), none (the full one) or auto\n[auto: what is here already, else fp16 where the model has it, else the full one]", kP, &Options::variant, 0, 0, weight_variants},
     {"lora", "adapter", "Model and machine", "FILE[:M[:UNET]]", "a LoRA or the like (.safetensors) that changes the model, with strength M [1], or M in the\ntext encoders and UNET in the U-Net; several times for several, applied in that order", kG | kI | kB | kE | kW | kS, &Options::loras},
     {"lora-dir", "", "Model and machine", "DIR", "where the files are that <lora:NAME:M> in a prompt means: NAME.safetensors there\n[tags in a prompt are plain text]", kG | kS, &Options::lora_dir},
     {"embedding", "textual-inversion", "Model and machine", "FILE", "a textual inversion (.safetensors, .pt, .bin), which a prompt names by the file's name;\nseveral times for several", kG | kI | kB | kE | kW | kS, &Options::embeddings},
@@ -68,7 +75,7 @@ const Setting kSettings[] = {
     {"device", "", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW, &Options::device, 0, 0, known_devices},
     {"precision", "", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB | kW | kS, &Options::precision, 0, 0, precisions},
     {"compiled", "", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB | kW | kS, &Options::compiled},
-    {"threads", "t", "Model and machine", "N", "[all cores that this process may use, which is also the most]", kG | kB | kE | kW | kS, &Options::threads, 1, kMaxThreads},
+    {"threads", "t", "Model and machine", "N", "[all cores that this process may use, which is also the most]", kG | kB | kE | kW | kS | kC, &Options::threads, 1, kMaxThreads},
     {"memory-budget", "", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB | kW | kS, &Options::memory_budget, kLeastBudget},
     {"vae-tiling", "", "Model and machine", "WHEN", "decode the image in bands: less memory, the same image;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::vae_tiling, 0, 0, switches},
     {"attention-slicing", "", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::attention_slicing, 0, 0, switches},
@@ -120,6 +127,7 @@ const Setting kSettings[] = {
     {"soc", "", "Export", "NAME", "the chip, as npu-smi names it after \"Ascend\": Ascend910B4, Ascend310P3; auto: the\none in this machine; the ONNX files are the same for all", kE, &Options::soc},
     {"sizes", "", "Export", "LIST", "images' sizes: 512,768x512 (one number: a square; else WIDTHxHEIGHT)\n[the model's own]", kE, &Options::sizes},
     {"batch", "", "Export", "LIST", "images at once: 1,2,4,8 [1]", kE, &Options::batch},
+    {"max-prompt-chunks", "", "Export", "N", "steps for prompts of up to N chunks of 75 tokens, a file for each number of chunks; longer\nprompts are refused when an image is drawn [1]", kE, &Options::max_prompt_chunks, 1, kMaxPromptChunks},
     {"gears", "", "Export", "", "one file for all batches of a size, its rows left open, instead of one for each", kE, &Options::gears},
     {"precision", "", "Export", "NAME", "fp16: U-Net and text encoder are stored and computed in fp16, the time embedding in\nfp32; the VAE is stored in fp32, and ATC makes fp16 of it but for its norms\nmixed: fp32 files, of which ATC computes products in fp16; fp32: all in fp32 [fp16]", kE, &Options::precision, 0, 0, export_precisions},
     {"attention-slicing", "", "Export", "N", "N attention heads at a time: less memory, slower [all]", kE, &Options::attention_heads, 1, 1024},
@@ -133,9 +141,9 @@ const Setting kSettings[] = {
 
     {"watch", "", "Output and files", "[SECONDS]", "show it again and again until Ctrl-C, each 0.1 to 86400 seconds [2]", kD, &Options::watch, 0.1, 86400, nullptr, true, "2"},
     {"config", "", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG | kS, &Options::config, 0, 0, nullptr, false},
-    {"json", "", "Output and files", "", "print the result as one JSON object on standard output", kG | kP | kI | kB | kE | kD, &Options::json},
-    {"quiet", "q", "Output and files", "", "no progress and no report, errors alone", kG | kP | kB | kE | kS, &Options::quiet},
-    {"verbose", "v", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kP | kI | kB | kE | kD | kW | kS, &Options::verbose},
+    {"json", "", "Output and files", "", "print the result as one JSON object on standard output", kG | kP | kI | kB | kE | kD | kC, &Options::json},
+    {"quiet", "q", "Output and files", "", "no progress and no report, errors alone", kG | kP | kB | kE | kS | kC, &Options::quiet},
+    {"verbose", "v", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kP | kI | kB | kE | kD | kW | kS | kC, &Options::verbose},
 };
 // clang-format on
 

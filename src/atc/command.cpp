@@ -79,9 +79,8 @@ std::string precision_mode(const GraphRecord& graph, const AtcTarget& target) {
                        "exports for Ascend are fp16, mixed or fp32");
   INKSTONE_CHECK_USAGE(target.precision == "fp16" || target.precision == "mixed" || target.precision == "fp32",
                        "--precision ", shown(target.precision), ": exports for Ascend are fp16, mixed or fp32");
-  if (graph.part == "time" || target.precision == "fp32")
-    // sines of the timestep are useless in fp16
-    return "origin";
+  // sines of the timestep are useless in fp16
+  if (graph.part == "time" || graph.all_fp32 || target.precision == "fp32") return "origin";
   return target.precision == "fp16" ? "fp16" : "mixed_float16";
 }
 

@@ -133,6 +133,7 @@ GraphRecord graph_of(const Fields& fields) {
   graph.width = fields.small("width");
   graph.height = fields.small("height");
   graph.cfg_copies = fields.small("copies", 1);
+  graph.prompt_chunks = fields.find("prompt_chunks") ? fields.small("prompt_chunks", 1) : 1;
   graph.vae_tile = fields.small("vae_tile");
   graph.onnx = file_of(fields.inside(fields.at("onnx"), "onnx"));
   graph.weights = file_name(fields, "weights");
@@ -141,6 +142,7 @@ GraphRecord graph_of(const Fields& fields) {
   graph.outputs = list_of<Port>(fields, "outputs", port_of);
   graph.gears = list_of<Gear>(fields, "gears", gear_of);
   graph.fp32_nodes = texts(fields, "fp32_nodes");
+  graph.all_fp32 = graph.part == "time" || (fields.find("all_fp32") && fields.small("all_fp32"));
   if (const Json* compiled = fields.find("compiled"))
     graph.compiled = compiled_of(fields.inside(*compiled, "compiled"));
   INKSTONE_CHECK(!graph.gears.empty(), fields.source(), ": no gears");
@@ -190,6 +192,7 @@ JsonObject json_of(const GraphRecord& graph) {
           {"width", graph.width},
           {"height", graph.height},
           {"copies", graph.cfg_copies},
+          {"prompt_chunks", graph.prompt_chunks},
           {"vae_tile", graph.vae_tile},
           {"onnx", json_of(graph.onnx)},
           {"weights", graph.weights},
@@ -198,6 +201,7 @@ JsonObject json_of(const GraphRecord& graph) {
           {"outputs", array_of(graph.outputs, port)},
           {"gears", array_of(graph.gears, gear)},
           {"fp32_nodes", array_of(graph.fp32_nodes)},
+          {"all_fp32", int{graph.all_fp32}},
           {"compiled", graph.compiled ? Json(json_of(*graph.compiled)) : Json(nullptr)}};
 }
 

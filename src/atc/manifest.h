@@ -53,6 +53,8 @@ struct GraphRecord {
   int width = 0, height = 0;
   // texts for each latent: 2 with guidance
   int cfg_copies = 1;
+  // chunks of text that a step takes
+  int prompt_chunks = 1;
   // rows of latents in a band; 0: whole
   int vae_tile = 0;
   FileRecord onnx;
@@ -63,6 +65,7 @@ struct GraphRecord {
   std::vector<Gear> gears;  // by batch, at least one
   // Nodes that would overflow or lose precision in fp16; ATC must keep their type.
   std::vector<std::string> fp32_nodes;
+  bool all_fp32 = false;  // these are all of them
   std::optional<Compiled> compiled;
 };
 

@@ -32,7 +32,8 @@ struct Png {
   std::vector<std::span<const std::byte>> input;  // pieces of the file, in order
   size_t piece = 0, at = 0;
   std::vector<std::byte> output;
-  uint8_t* rgb = nullptr;
+  uint8_t* pixels = nullptr;
+  size_t channels = 3;  // 4 with alpha
   png_uint_32 width = 0, height = 0;
   std::vector<png_text> texts;
 
@@ -129,7 +130,7 @@ void write_raw(Png& self) {
                PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   if (!self.texts.empty()) png_set_text(self.png, self.info, self.texts.data(), static_cast<int>(self.texts.size()));
   png_write_info(self.png, self.info);
-  for (size_t y = 0; y < self.height; ++y) png_write_row(self.png, self.rgb + y * self.width * 3);
+  for (size_t y = 0; y < self.height; ++y) png_write_row(self.png, self.pixels + y * self.width * 3);
   png_write_end(self.png, nullptr);
 }
 
@@ -144,6 +145,7 @@ uint32_t big_endian(std::span<const std::byte> at) {
 // The pieces of the file that libpng will see: the signature, and chunks of pixels and text.
 struct Walk {
   std::vector<std::span<const std::byte>> pieces;
+  std::span<const std::byte> exif;
   uint32_t width = 0, height = 0;
   int texts = 0, packed_texts = 0;
 };
@@ -185,6 +187,7 @@ Walk walk_chunks(std::span<const std::byte> png, int64_t max_pixels) {
     const bool pixels = first || name == "PLTE" || name == "tRNS" || name == "IDAT" || name == "IEND";
     if (first) take_header(walk, png.subspan(at + 8, length), max_pixels);
     if (text) take_text(walk, name, length);
+    if (name == "eXIf") walk.exif = png.subspan(at + 8, length);
     constexpr char kAncillary = 0x20;  // lower case: may be left out
     INKSTONE_CHECK(pixels || (name[0] & kAncillary), "png: an unknown critical chunk at byte ", at);
     if (text || pixels) walk.pieces.push_back(png.subspan(at, length + kFrame));
@@ -202,12 +205,17 @@ void read_raw(Png& self) {
   png_set_scale_16(self.png);
   png_set_expand(self.png);
   png_set_gray_to_rgb(self.png);
-  png_set_strip_alpha(self.png);
+  if (self.channels == 4)
+    png_set_add_alpha(self.png, 0xFF, PNG_FILLER_AFTER);
+  else
+    png_set_strip_alpha(self.png);
   const int passes = png_set_interlace_handling(self.png);
   png_read_update_info(self.png, self.info);
-  if (png_get_rowbytes(self.png, self.info) != size_t{3} * self.width) png_error(self.png, "rows of a strange size");
+  if (png_get_rowbytes(self.png, self.info) != self.channels * self.width)
+    png_error(self.png, "rows of a strange size");
   for (int pass = 0; pass < passes; ++pass) {
-    for (size_t y = 0; y < self.height; ++y) png_read_row(self.png, self.rgb + y * self.width * 3, nullptr);
+    for (size_t y = 0; y < self.height; ++y)
+      png_read_row(self.png, self.pixels + y * self.width * self.channels, nullptr);
   }
   png_read_end(self.png, self.info);
 }
@@ -237,6 +245,19 @@ TextChunks texts_of(const Png& self, int expected) {
   return result;
 }
 
+// Into `pixels`, which is as large as the channels ask for.
+void read(Png& self, Walk& walk, std::vector<uint8_t>& pixels) {
+  self.input = std::move(walk.pieces);
+  self.width = walk.width;
+  self.height = walk.height;
+  self.pixels = pixels.data();
+  self.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &self, on_error, on_warning);
+  INKSTONE_CHECK(self.png, "png: libpng does not start: ", self.message.data());
+  self.info = png_create_info_struct(self.png);
+  INKSTONE_CHECK(self.info, "png: no memory");
+  guarded(self, read_raw);
+}
+
 }  // namespace
 
 std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts) {
@@ -252,7 +273,7 @@ std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts) {
   self.writing = true;
   self.width = static_cast<png_uint_32>(image.width);
   self.height = static_cast<png_uint_32>(image.height);
-  self.rgb = const_cast<uint8_t*>(image.rgb.data());  // only read
+  self.pixels = const_cast<uint8_t*>(image.rgb.data());  // only read
   char none[] = "";
   for (StoredText& text : kept) {
     png_text one{};
@@ -277,16 +298,18 @@ DecodedPng decode_png(std::span<const std::byte> png, int64_t max_pixels) {
   result.image.height = static_cast<int>(walk.height);
   result.image.rgb.resize(size_t{3} * walk.width * walk.height);
   Png self;
-  self.input = std::move(walk.pieces);
-  self.width = walk.width;
-  self.height = walk.height;
-  self.rgb = result.image.rgb.data();
-  self.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &self, on_error, on_warning);
-  INKSTONE_CHECK(self.png, "png: libpng does not start: ", self.message.data());
-  self.info = png_create_info_struct(self.png);
-  INKSTONE_CHECK(self.info, "png: no memory");
-  guarded(self, read_raw);
+  read(self, walk, result.image.rgb);
   result.texts = texts_of(self, walk.texts);
+  return result;
+}
+
+RgbaPng decode_png_with_alpha(std::span<const std::byte> png, int64_t max_pixels) {
+  Walk walk = walk_chunks(png, max_pixels);
+  RgbaPng result{static_cast<int>(walk.width), static_cast<int>(walk.height), {}, walk.exif};
+  result.rgba.resize(size_t{4} * walk.width * walk.height);
+  Png self;
+  self.channels = 4;
+  read(self, walk, result.rgba);
   return result;
 }
 

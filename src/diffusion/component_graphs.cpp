@@ -98,8 +98,8 @@ class Lister {
         "unet";
   }
 
-  UnetParts parts(const ImageSize& size, int batch, int cfg_copies) const {
-    LatentSize latent{batch, size.height / scale_, size.width / scale_, model_.tokens()};
+  UnetParts parts(const ImageSize& size, int batch, int cfg_copies, int chunks = 1) const {
+    LatentSize latent{batch, size.height / scale_, size.width / scale_, model_.tokens() * chunks};
     latent.cfg_copies = cfg_copies;
     return unet_parts(model_.unet_config, latent, DType::kF32);
   }
@@ -110,18 +110,21 @@ class Lister {
       if (!part.values.empty()) add_unet_part(std::move(part));
     const bool distilled = model_.unet_config.guidance_channels > 0;
     for (const ImageSize& size : choice_.sizes)
-      for (int cfg_copies = 1; cfg_copies <= (distilled ? 1 : 2); ++cfg_copies) add_steps(size, cfg_copies);
+      for (int cfg_copies = 1; cfg_copies <= (distilled ? 1 : 2); ++cfg_copies)
+        for (int chunks = 1; chunks <= choice_.prompt_chunks; ++chunks) add_steps(size, cfg_copies, chunks);
   }
 
-  void add_steps(const ImageSize& size, int cfg_copies) {
-    const std::string guided = cfg_copies == 2 ? "_guided" : "";
+  void add_steps(const ImageSize& size, int cfg_copies, int chunks) {
+    const std::string long_text = chunks > 1 ? "_c" + std::to_string(chunks) : "";
+    const std::string guided = long_text + (cfg_copies == 2 ? "_guided" : "");
     const auto named = [&](int batch, const std::string& name) -> ComponentGraph& {
-      UnetParts unet = parts(size, batch, cfg_copies);
+      UnetParts unet = parts(size, batch, cfg_copies, chunks);
       std::vector<std::string> inputs = short_inputs(unet);
       ComponentGraph& step = add(name, "step", std::move(unet.step), std::move(inputs), {"noise"});
       step.component = "unet";
       step.size = size;
       step.cfg_copies = cfg_copies;
+      step.prompt_chunks = chunks;
       step.batches = {batch};
       return step;
     };
@@ -134,9 +137,9 @@ class Lister {
     step.batches = choice_.batches;
     std::ranges::sort(step.batches);
     step.engine.clear();
-    for (const int batch : step.batches) step.engine.push_back(parts(size, batch, cfg_copies).step);
-    step.graph = compile::fold(parts(size, 2, cfg_copies).step);
-    step.other = compile::fold(parts(size, 3, cfg_copies).step);
+    for (const int batch : step.batches) step.engine.push_back(parts(size, batch, cfg_copies, chunks).step);
+    step.graph = compile::fold(parts(size, 2, cfg_copies, chunks).step);
+    step.other = compile::fold(parts(size, 3, cfg_copies, chunks).step);
   }
 
   void add_vae(const ImageSize& size) {

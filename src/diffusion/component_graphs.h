@@ -25,6 +25,8 @@ struct ComponentGraph {
   ImageSize size{0, 0};  // 0x0: for all sizes
   // texts for each latent: 2 with guidance
   int cfg_copies = 1;
+  // chunks of text that a step takes
+  int prompt_chunks = 1;
   // latent rows in a band; 0: whole
   int vae_tile = 0;
   // images at once: one, or several where the rows are left open
@@ -48,6 +50,8 @@ std::string port_name(DependsOn depends, size_t index);
 struct GraphChoice {
   std::vector<ImageSize> sizes{{}};
   std::vector<int> batches{1};
+  // Steps for texts of 1 to so many chunks.
+  int prompt_chunks = 1;
   // one step for all batches of a size
   bool open_rows = false;
   // Also writes a VAE decoder in bands of so many latent rows; 0: none.

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "diffusion/clip_files.h"
+#include "diffusion/file_defaults.h"
 #include "diffusion/open_pipeline.h"
 #include "diffusion/prediction_type.h"
 #include "diffusion/stored_component.h"
@@ -51,10 +52,10 @@ constexpr char kDdimOfV[] = R"({"_class_name": "DDIMScheduler", "beta_schedule":
   "set_alpha_to_one": false, "clip_sample": false, "steps_offset": 1})";
 constexpr char kEuler[] = R"({"_class_name": "EulerDiscreteScheduler", "beta_schedule": "scaled_linear",
   "beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000, "prediction_type": "epsilon",
-  "interpolation_type": "linear", "timestep_spacing": "leading", "steps_offset": 1})";
+  "interpolation_type": "linear", "timestep_spacing": "leading", "steps_offset": 1, "clip_sample": false,
+  "set_alpha_to_one": false, "skip_prk_steps": true})";
 constexpr int kPixels = 512, kPixelsOfV = 768, kPixelsOfXl = 1024;  // that the families were trained on
 constexpr int64_t kMaxWidth = 1 << 16;
-constexpr float kScalingOfXl = 0.13025f;
 
 // What else people find in a gallery, by a name that tells it.
 struct OtherFile {
@@ -152,6 +153,7 @@ Opening open_checkpoint(const fs::path& path, const ModelSettings& said) {
   if (is_sd2(family) && !file->has("v_pred")) opening.told.prediction.reset();
   opening.decide = [&family, source, prediction = said.prediction ? said.prediction : opening.told.prediction](
                        Pipeline& pipeline) { set_defaults(pipeline, family, prediction, source); };
+  apply_file_defaults(opening, file->metadata(), source);
   return opening;
 }
 

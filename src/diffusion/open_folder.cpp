@@ -87,29 +87,9 @@ void read_scheduler(ModelTraits& traits, const fs::path& model, const JsonObject
   traits.scheduler = std::make_shared<const Json>(std::move(config));
 }
 
-// A field of generation_config.json, in its range; unset where the file does not say it.
 ImageRequest generation_defaults(const fs::path& path) {
-  ImageRequest out;
-  if (!is_listed(path)) return out;
-  const Json json = read_json(path, kMaxConfigBytes);
-  INKSTONE_CHECK(json.is_object(), path.string(), ": the document is not an object");
-  const auto number = [&](auto member) {
-    const RequestField& field = request_field(member);
-    const Json* value = json.get_object().if_contains(field.name);
-    if (!value) return;
-    const bool whole = value->is_int64() || std::is_same_v<decltype(member), std::optional<float> ImageRequest::*>;
-    try {
-      if (!value->is_number() || !whole) throw RequestError::rule(field, json_text(*value), allowed(field));
-      const double real = std::clamp(value->to_number<double>(), -1e9, 1e9);
-      out.*member = static_cast<typename std::decay_t<decltype(out.*member)>::value_type>(real);
-      check_field(field, out);
-    } catch (const RequestError& error) {
-      fail(INKSTONE_HERE, {path.string(), ": \"", field.name, "\" must be ", error.rule()});
-    }
-  };
-  number(&ImageRequest::steps);
-  number(&ImageRequest::guidance_scale);
-  return out;
+  if (!is_listed(path)) return {};
+  return inkstone::generation_defaults(read_json(path, kMaxConfigBytes), path.string());
 }
 
 std::vector<TextEncoder> encoders_of(const fs::path& folder, const Index& index) {
@@ -147,6 +127,28 @@ void set_traits(Opening& opening, const Index& index) {
 }
 
 }  // namespace
+
+ImageRequest generation_defaults(const Json& json, const std::string& source) {
+  INKSTONE_CHECK(json.is_object(), source, ": the document is not an object");
+  ImageRequest out;
+  const auto number = [&](auto member) {
+    const RequestField& field = request_field(member);
+    const Json* value = json.get_object().if_contains(field.name);
+    if (!value) return;
+    const bool whole = value->is_int64() || std::is_same_v<decltype(member), std::optional<float> ImageRequest::*>;
+    try {
+      if (!value->is_number() || !whole) throw RequestError::rule(field, json_text(*value), allowed(field));
+      const double real = std::clamp(value->to_number<double>(), -1e9, 1e9);
+      out.*member = static_cast<typename std::decay_t<decltype(out.*member)>::value_type>(real);
+      check_field(field, out);
+    } catch (const RequestError& error) {
+      fail(INKSTONE_HERE, {source, ": \"", field.name, "\" must be ", error.rule()});
+    }
+  };
+  number(&ImageRequest::steps);
+  number(&ImageRequest::guidance_scale);
+  return out;
+}
 
 void Pipeline::check_index(const Json& index, const std::string& source) { index_of(index, source); }
 

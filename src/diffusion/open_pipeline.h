@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "diffusion/image_request.h"
 #include "diffusion/pipeline.h"
 
 namespace inkstone {
@@ -35,6 +36,9 @@ struct Opening {
   std::function<void(Pipeline& pipeline)> decide = [](Pipeline&) {};
 };
 
+// A folder or single file, with the components replaced that `replaced` names.
+Opening open_model(const std::filesystem::path& path, const std::map<std::string, std::filesystem::path>& replaced,
+                   const ModelSettings& said = {});
 Opening open_folder(const std::filesystem::path& folder);  // in diffusers' layout
 Opening open_checkpoint(const std::filesystem::path& file, const ModelSettings& said = {});
 // Takes the component from a single file, or from a folder with its config.json, or from such a
@@ -49,10 +53,14 @@ void check_fit(const Opening& opening);
 bool is_told_a_score(const Pipeline& pipeline);  // Pipeline::takes_score, by the configurations
 // The traits that follow from the configurations.
 void set_sizes(Pipeline& pipeline);
+// The fields that a generation_config.json has; unset where it does not say them. Throws Error naming
+// `source` and what is out of its range.
+ImageRequest generation_defaults(const Json& json, const std::string& source);
 
 inline constexpr size_t kMaxConfigBytes = size_t{1} << 20;
 // The default of diffusers' StableDiffusionXLPipeline.
 inline constexpr float kGuidanceOfXl = 5;
+constexpr float kScalingOfXl = 0.13025f;  // of its VAE, which has the shapes of SD 1.x's
 // SDXL's text is what the last layer of each encoder has not seen, without the final norm.
 inline void take_text_as_xl(ClipConfig& config) {
   config.layers_after_text = 1;

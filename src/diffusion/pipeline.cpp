@@ -25,20 +25,17 @@ std::vector<WeightSpec> specs_of(std::initializer_list<Graph> graphs) {
 
 }  // namespace
 
-Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced,
-                        const ModelSettings& said) {
+Opening open_model(const fs::path& path, const std::map<std::string, fs::path>& replaced, const ModelSettings& said) {
   INKSTONE_CHECK(fs::exists(path), path.string(), ": no such file or folder");
   Opening opening = fs::is_directory(path) ? open_folder(path) : open_checkpoint(path, said);
   for (const auto& [component, file] : replaced) replace_component(opening, component, file);
   opening.said = said;
-  Pipeline m = finish(std::move(opening));
-  apply(said, m.traits);
-  check_settings(said, m.traits);
-  if (std::string hint = prediction_hint(m.name(), m.traits); !hint.empty() && !said.prediction)
-    m.notes.push_back(std::move(hint));
-  if (std::string hint = few_step_hint(m.name()); !hint.empty() && m.traits.few_step.empty() && !said.few_step)
-    m.notes.push_back(std::move(hint));
-  return m;
+  return opening;
+}
+
+Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::path>& replaced,
+                        const ModelSettings& said) {
+  return finish(open_model(path, replaced, said));
 }
 
 Pipeline Pipeline::open_refiner(const fs::path& path) {
@@ -175,6 +172,13 @@ Pipeline finish(Opening opening) {
   set_few_steps(opening);
   apply(opening.told, m.traits);
   set_sizes(m);
+  const ModelSettings& said = opening.said;
+  apply(said, m.traits);
+  check_settings(said, m.traits);
+  if (std::string hint = prediction_hint(m.name(), m.traits); !hint.empty() && !said.prediction)
+    m.notes.push_back(std::move(hint));
+  if (std::string hint = few_step_hint(m.name()); !hint.empty() && m.traits.few_step.empty() && !said.few_step)
+    m.notes.push_back(std::move(hint));
   return std::move(m);
 }
 

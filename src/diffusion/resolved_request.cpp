@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/spelling.h"
 #include "diffusion/prompt_composition.h"
 #include "diffusion/request_fields.h"

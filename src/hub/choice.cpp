@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/spelling.h"
@@ -11,11 +12,12 @@
 namespace inkstone {
 namespace {
 
-constexpr const char* kNetworks[] = {"text_encoder", "unet", "vae"};
-constexpr const char* kWantedAlways[] = {"text_encoder/config.json", "unet/config.json", "vae/config.json",
-                                         "scheduler/scheduler_config.json"};
+constexpr const char* kNetworks[] = {"unet", "vae"};
+constexpr const char* kWantedAlways[] = {"unet/config.json", "vae/config.json", "scheduler/scheduler_config.json"};
 constexpr const char* kGeneration = "generation_config.json";
-constexpr const char* kSecondConfig = "text_encoder_2/config.json";  // SDXL
+constexpr std::pair<const char*, const char*> kTextEncoders[] = {{"text_encoder", "tokenizer/"},
+                                                                 {"text_encoder_2", "tokenizer_2/"}};
+constexpr const char* kSecondConfig = "text_encoder_2/config.json";
 constexpr const char* kOfTokenizer[] = {
     "tokenizer.json",          "vocab.json",       "merges.txt", "tokenizer_config.json",
     "special_tokens_map.json", "added_tokens.json"};
@@ -52,8 +54,22 @@ void add_tokenizer(ModelFiles& files, const HubListing& listing, const std::stri
                  "merges.txt");
 }
 
+struct VariantName {
+  WeightVariant variant;
+  std::string_view name, form;  // on the command line, and in a file's name
+};
+constexpr VariantName kVariants[] = {{WeightVariant::kAuto, "auto", ""},
+                                     {WeightVariant::kFp16, "fp16", "fp16"},
+                                     {WeightVariant::kBf16, "bf16", "bf16"},
+                                     {WeightVariant::kNonEma, "non_ema", "non_ema"},
+                                     {WeightVariant::kNone, "none", ""}};
+
+const VariantName& name_of(WeightVariant variant) {
+  return *std::ranges::find(kVariants, variant, &VariantName::variant);
+}
+
 bool is_wanted(const WeightForm& form, WeightVariant variant) {
-  return variant == WeightVariant::kAuto || form.fp16 == (variant == WeightVariant::kFp16);
+  return variant == WeightVariant::kAuto || form.variant == name_of(variant).form;
 }
 
 std::string why_no_weights(const HubListing& listing, const std::string& network, WeightVariant variant) {
@@ -61,9 +77,10 @@ std::string why_no_weights(const HubListing& listing, const std::string& network
   std::vector<std::string> there;
   for (const HubFile& file : listing.files)
     if (file.path.starts_with(folder)) there.push_back(shown(file.path.substr(folder.size())));
-  const std::string wanted = variant == WeightVariant::kFp16   ? "the variant fp16 of the weights"
+  const std::string named = "the variant " + std::string(name_of(variant).name) + " of the weights";
+  const std::string wanted = variant == WeightVariant::kAuto   ? "weights"
                              : variant == WeightVariant::kNone ? "the full weights (variant none)"
-                                                               : "weights";
+                                                               : named;
   return "its " + network + " has not " + wanted + " as safetensors, which alone are fetched (it has " +
          some_of(there) + ")";
 }
@@ -82,7 +99,7 @@ void choose_weights(ModelFiles& files, const HubListing& listing, const std::str
       candidates.push_back({file, form, is_here(*file)});
   INKSTONE_CHECK(!candidates.empty(), model, ": ", why_no_weights(listing, network, variant));
   std::ranges::stable_sort(candidates, [](const Candidate& a, const Candidate& b) {
-    return a.here != b.here ? a.here : !a.here && a.form.fp16 && !b.form.fp16;
+    return a.here != b.here ? a.here : !a.here && a.form.variant == "fp16" && b.form.variant != "fp16";
   });
   const Candidate& chosen = candidates.front();
   if (!chosen.form.index) {
@@ -96,10 +113,8 @@ void choose_weights(ModelFiles& files, const HubListing& listing, const std::str
 }  // namespace
 
 std::optional<WeightVariant> weight_variant(std::string_view name) {
-  if (name == "auto") return WeightVariant::kAuto;
-  if (name == "fp16") return WeightVariant::kFp16;
-  if (name == "none") return WeightVariant::kNone;
-  return {};
+  const auto* found = std::ranges::find(kVariants, name, &VariantName::name);
+  return found == std::end(kVariants) ? std::optional<WeightVariant>() : found->variant;
 }
 
 const HubFile& model_index_of(const HubListing& listing, const std::string& model) {
@@ -119,13 +134,19 @@ ModelFiles choose_files(const HubListing& listing, const std::string& model, Wei
     add_small(files, *file, model);
   }
   if (const HubFile* file = listing.find(kGeneration)) add_small(files, *file, model);
-  add_tokenizer(files, listing, model, "tokenizer/");
-  for (const char* network : kNetworks) choose_weights(files, listing, model, network, variant, is_here);
-  if (const HubFile* file = listing.find(kSecondConfig)) {
+  // SDXL has two text encoders, its refiner the second alone.
+  for (const auto& [encoder, tokenizer] : kTextEncoders) {
+    const std::string path = std::string(encoder) + "/config.json";
+    const HubFile* file = listing.find(path);
+    const bool first = &encoder == &kTextEncoders[0].first;
+    INKSTONE_CHECK(file || !first || listing.find(kSecondConfig), model, " has no ", path, " (it has ",
+                   some_of(top_names(listing)), ")");
+    if (!file) continue;
     add_small(files, *file, model);
-    add_tokenizer(files, listing, model, "tokenizer_2/");
-    choose_weights(files, listing, model, "text_encoder_2", variant, is_here);
+    add_tokenizer(files, listing, model, tokenizer);
+    choose_weights(files, listing, model, encoder, variant, is_here);
   }
+  for (const char* network : kNetworks) choose_weights(files, listing, model, network, variant, is_here);
   return files;
 }
 

@@ -15,11 +15,13 @@ namespace inkstone {
 inline constexpr const char* kModelIndex = "model_index.json";
 
 enum class WeightVariant {
-  kAuto,  // what is here already, else fp16 where there is one, else the full one
+  kAuto,  // what is here already, else fp16 where there is one, else the full one, else what there is
   kFp16,
-  kNone  // the full one
+  kBf16,
+  kNonEma,  // as the training left them, not averaged over it
+  kNone     // the full one
 };
-std::optional<WeightVariant> weight_variant(std::string_view name);  // "auto", "fp16", "none"
+std::optional<WeightVariant> weight_variant(std::string_view name);  // "auto", "fp16", "bf16", "non_ema", "none"
 
 // The file that makes a repository a model in diffusers' layout. Throws Error that names the model and says what is there.
 const HubFile& model_index_of(const HubListing& listing, const std::string& model);

@@ -235,8 +235,8 @@ VaeConfig vae_config(const Json& json, const std::string& source) {
   c.activation = activation(r, "act_fn", "silu");
   r.only("latents_mean", nullptr);
   r.only("latents_std", nullptr);
-  // sizes of training, and advice for computing in fp16, which we never do
-  r.ignore({"sample_size", "force_upcast"});
+  c.force_upcast = r.boolean("force_upcast", true);
+  r.ignore({"sample_size"});
   r.finish();
   return c;
 }

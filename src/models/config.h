@@ -48,6 +48,8 @@ struct UnetConfig {
   bool flip_sin_to_cos = true;
   float freq_shift = 0;
   Activation activation = Activation::kSilu;
+
+  bool operator==(const UnetConfig&) const = default;
 };
 
 struct ClipConfig {
@@ -62,6 +64,8 @@ struct ClipConfig {
   bool end_is_largest = true;
   Activation activation = Activation::kQuickGelu;
   float epsilon = 1e-5f;
+
+  bool operator==(const ClipConfig&) const = default;
 };
 
 struct VaeConfig {
@@ -71,7 +75,11 @@ struct VaeConfig {
   int groups = 32;
   float scaling_factor = 0.18215f, shift_factor = 0;
   bool quant_conv = true, post_quant_conv = true, mid_attention = true;
+  // SDXL's overflows fp16, unless it was trained not to.
+  bool force_upcast = true;
   Activation activation = Activation::kSilu;
+
+  bool operator==(const VaeConfig&) const = default;
 };
 
 // From a config.json; `source` names it in errors. Throws Error naming key and value if a value

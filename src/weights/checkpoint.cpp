@@ -8,6 +8,7 @@ Checkpoint::Checkpoint(const std::filesystem::path& file) : file_(std::make_shar
   ParsedTensors parsed = parse_tensors(file_->bytes(), file.string());
   unread_.insert(parsed.unread.begin(), parsed.unread.end());
   numbers_.insert(parsed.numbers.begin(), parsed.numbers.end());
+  others_ = std::move(parsed.others);
   metadata_ = std::move(parsed.metadata);
   for (WeightView& view : parsed.tensors) {
     std::string name = view.name;

@@ -36,7 +36,9 @@ class Checkpoint {
   // Of tensors that are not read: the element type, and the value if it is a single number.
   const std::map<std::string, std::string>& unread() const { return unread_; }
   const std::map<std::string, double>& numbers() const { return numbers_; }
+  const std::vector<OtherTensor>& others() const { return others_; }  // of those, the tensors as they lie in the file
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  const std::shared_ptr<const MappedFile>& file() const { return file_; }
 
   // The weights of one component, bound to its specs. `names` gives the names that the file may
   // have for a spec's name; the first that is there counts. Throws as Weights::bind().
@@ -51,6 +53,7 @@ class Checkpoint {
   std::map<std::string, WeightView> tensors_;
   std::map<std::string, std::string> unread_;
   std::map<std::string, double> numbers_;
+  std::vector<OtherTensor> others_;
   std::map<std::string, std::string> metadata_;
 };
 

@@ -1,5 +1,6 @@
 // Weights::open: which files of a component's folder hold its weights.
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "base/error.h"
@@ -13,21 +14,38 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kStems[] = {"model", "diffusion_pytorch_model"};
-constexpr const char* kSingles[] = {".safetensors", ".fp16.safetensors"};
-constexpr const char* kIndexes[] = {".safetensors.index.json", ".safetensors.index.fp16.json"};
-// As torch.save writes them. They are looked for after all others.
-constexpr const char* kTorchFiles[] = {"pytorch_model.bin", "pytorch_model.fp16.bin", "diffusion_pytorch_model.bin",
-                                       "diffusion_pytorch_model.fp16.bin"};
+// The full weights come first.
+constexpr const char* kVariants[] = {"", "fp16", "bf16", "non_ema"};
+constexpr const char *kSafetensors = ".safetensors", *kTorch = ".bin";
 constexpr size_t kMaxShards = 1000, kMaxIndexBytes = size_t{16} << 20;
 
-// Shard names come from a file: a plain name of a safetensors file in the same folder, nothing
-// else.
+// Of one stem and variant: the whole, and indexes of shards by both names in use (diffusers' today's, and that of 2023).
+void add_forms(std::vector<WeightForm>& forms, const std::string& stem, const std::string& kind,
+               const std::string& variant) {
+  const std::string dotted = variant.empty() ? "" : "." + variant;
+  forms.push_back({stem + dotted + kind, false, variant});
+  forms.push_back({stem + kind + ".index" + dotted + ".json", true, variant});
+  if (!variant.empty()) forms.push_back({stem + kind + dotted + ".index.json", true, variant});
+}
+
+std::vector<WeightForm> forms_of(std::initializer_list<const char*> stems, const char* kind) {
+  std::vector<WeightForm> forms;
+  for (const char* stem : stems)
+    for (const char* variant : kVariants) add_forms(forms, stem, kind, variant);
+  return forms;
+}
+
+// As torch.save writes them. They are looked for after all others.
+std::vector<WeightForm> torch_forms() { return forms_of({"pytorch_model", "diffusion_pytorch_model"}, kTorch); }
+
+// Shard names come from a file: a plain name of a file of the index's kind in the same folder, nothing else.
 void check_shard_name(const std::string& name, const fs::path& index) {
   const bool plain =
       !name.empty() && name.size() <= 255 && name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
-  INKSTONE_CHECK(plain && fs::path(name).extension() == ".safetensors" && name[0] != '.', index.string(),
-                 ": the shard name \"", shown(name), "\" is not a plain name of a .safetensors file");
+  const bool torch = index.filename().string().find(std::string(kTorch) + ".") != std::string::npos;
+  const char* kind = torch ? kTorch : kSafetensors;
+  INKSTONE_CHECK(plain && fs::path(name).extension() == kind && name[0] != '.', index.string(), ": the shard name \"",
+                 shown(name), "\" is not a plain name of a ", kind, " file");
 }
 
 using WeightMap = std::map<std::string, std::string>;  // tensor, shard
@@ -47,17 +65,19 @@ WeightMap read_index(const fs::path& index) {
   return shards;
 }
 
-std::string why_not_found(const fs::path& folder) {
+std::string why_not_found(const fs::path& folder, const std::optional<std::string>& variant) {
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) return "there is no folder " + folder.string();
-  std::string why = folder.string() +
-                    " has no weights: looked for model.safetensors or diffusion_pytorch_model.safetensors (also .fp16, "
-                    "or shards with "
-                    ".index.json), pytorch_model.bin or diffusion_pytorch_model.bin (also .fp16)";
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
+  const std::string of = !variant ? "" : variant->empty() ? " without a variant" : " of the variant " + shown(*variant);
+  std::string why = folder.string() + " has no weights" + of +
+                    ": looked for model.safetensors or diffusion_pytorch_model.safetensors, pytorch_model.bin or "
+                    "diffusion_pytorch_model.bin (also .fp16, .bf16, .non_ema, or shards with .index.json)";
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.find("-00001-of-") != std::string::npos) return why + "; " + shown(name) + " is a shard without its index";
     if (const fs::path kind = entry.path().extension(); kind == ".bin" || kind == ".ckpt" || kind == ".pt")
-      return why + "; " + shown(entry.path().filename().string()) +
-             " is a pickle of another name, or a shard, and shards are read as safetensors alone";
+      return why + "; " + shown(name) + " has another name";
+  }
   return why;
 }
 
@@ -71,16 +91,7 @@ std::set<std::string> shards_of(const WeightMap& map, const fs::path& index) {
 
 }  // namespace
 
-std::vector<WeightForm> weight_forms() {
-  std::vector<WeightForm> forms;
-  for (const std::string stem : kStems) {
-    for (const bool fp16 : {false, true}) {
-      forms.push_back({stem + kSingles[fp16], false, fp16});
-      forms.push_back({stem + kIndexes[fp16], true, fp16});
-    }
-  }
-  return forms;
-}
+std::vector<WeightForm> weight_forms() { return forms_of({"model", "diffusion_pytorch_model"}, kSafetensors); }
 
 std::set<std::string> shard_names(const fs::path& index) { return shards_of(read_index(index), index); }
 
@@ -105,17 +116,17 @@ Weights Weights::open_index(const fs::path& index) {
   return weights;
 }
 
-Weights Weights::open(const fs::path& folder) {
+Weights Weights::open(const fs::path& folder, const std::optional<std::string>& variant) {
   std::vector<WeightForm> forms = weight_forms();
-  for (const char* file : kTorchFiles) forms.push_back({file, false, false});
+  std::ranges::move(torch_forms(), std::back_inserter(forms));
   for (const WeightForm& form : forms) {
     const fs::path file = folder / form.file;
-    if (!is_listed(file)) continue;
+    if ((variant && form.variant != *variant) || !is_listed(file)) continue;
     Weights weights = form.index ? open_index(file) : open_files({file});
     weights.source_ = folder.string();
     return weights;
   }
-  fail(INKSTONE_HERE, {why_not_found(folder)});
+  fail(INKSTONE_HERE, {why_not_found(folder, variant)});
 }
 
 Weights Weights::open_files(const std::vector<fs::path>& files) {

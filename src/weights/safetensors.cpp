@@ -231,6 +231,7 @@ ParsedTensors parse_safetensors(std::span<const std::byte> file, const std::stri
     const auto bytes = data.subspan(tensor.range.begin, tensor.range.end - tensor.range.begin);
     if (!tensor.type->type) {
       result.unread.emplace_back(tensor.name, tensor.type->name);
+      result.others.push_back({tensor.name, std::string(tensor.type->name), tensor.shape, bytes});
       if (const auto number = number_of(tensor.type->name, bytes)) result.numbers.emplace_back(tensor.name, *number);
       continue;
     }
@@ -248,13 +249,15 @@ std::string safetensors_header(std::span<const StoredTensor> tensors,
   std::set<std::string_view> names{"__metadata__"};
   size_t at = 0;
   for (const StoredTensor& tensor : tensors) {
-    const auto* type = std::ranges::find(kTypes, std::optional(tensor.type), &StoredType::type);
-    INKSTONE_CHECK(type != std::end(kTypes), "safetensors: ", tensor.name, " of ", name_of(tensor.type),
-                   " is not written");
+    const auto* type = tensor.other.empty()
+                           ? std::ranges::find(kTypes, std::optional(tensor.type), &StoredType::type)
+                           : std::ranges::find(kTypes, std::string_view(tensor.other), &StoredType::name);
+    INKSTONE_CHECK(type != std::end(kTypes), "safetensors: ", tensor.name, " of ",
+                   tensor.other.empty() ? name_of(tensor.type) : tensor.other, " is not written");
     INKSTONE_CHECK(names.insert(tensor.name).second, "safetensors: the name ", shown(tensor.name), " stands twice");
     INKSTONE_CHECK(clean_utf8(tensor.name) == tensor.name, "safetensors: the name ", shown(tensor.name),
                    " is no UTF-8 text");
-    const size_t end = at + bytes(tensor.shape, tensor.type);
+    const size_t end = at + static_cast<size_t>(count(tensor.shape)) * type->bytes;
     json += "," + json_text(Json(tensor.name)) + ":{\"dtype\":\"" + std::string(type->name) +
             "\",\"shape\":" + to_string(tensor.shape) + ",\"data_offsets\":[" + std::to_string(at) + "," +
             std::to_string(end) + "]}";

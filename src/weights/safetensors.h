@@ -21,6 +21,7 @@ struct StoredTensor {
   std::string name;
   Shape shape;
   DType type = DType::kF32;
+  std::string other = {};  // if not empty: instead, a type of the format that is not read, such as "I64"
 };
 // The bytes before the tensors' bytes, padded to 8, for tensors that are written in this order.
 // Says {"format": "pt"} of the file, and `metadata`. Throws Error for a name that a reader would

@@ -260,7 +260,11 @@ class TorchFileReader {
     INKSTONE_CHECK(spanned && begin <= elements && *spanned <= elements - begin, what, ", ", shown(to_string(shape)),
                    " with the strides ", shown(to_string(strides)), " from element ", begin,
                    ", runs past its storage, which has ", elements);
-    if (!type.type) return unread(name, type.name);
+    if (!type.type) {
+      if (is_row_major(shape, strides) && !repeats(shape, elements))
+        found_.others.push_back({name, type.name, shape, storage.subspan(begin * type.bytes, *spanned * type.bytes)});
+      return unread(name, type.name);
+    }
     if (repeats(shape, elements)) return unread(name, std::string(type.name) + " of repeated elements");
     WeightView found{name, shape, *type.type, storage.subspan(begin * type.bytes, *spanned * type.bytes)};
     found.form.float8 = type.float8;

@@ -9,9 +9,9 @@
 namespace inkstone {
 
 struct WeightForm {
-  std::string file;  // "diffusion_pytorch_model.fp16.safetensors", or an index
-  bool index;        // the file names shards
-  bool fp16;         // the variant of half the size
+  std::string file;     // "diffusion_pytorch_model.fp16.safetensors", or an index
+  bool index;           // the file names shards
+  std::string variant;  // "": the full one; "fp16", "bf16": of half the size; "non_ema": not averaged over the training
 };
 // safetensors, in the order in which Weights::open() looks for them: the first that is there is read.
 std::vector<WeightForm> weight_forms();

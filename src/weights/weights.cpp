@@ -85,11 +85,13 @@ void Weights::bind(std::span<const WeightSpec> specs) {
     }
     WeightView& view = entries_[found->second].view;
     used[found->second] = true;
-    if (is_same_shape(view.shape, spec.shape))
+    if (is_same_shape(view.shape, spec.shape)) {
       view.shape = spec.shape;
-    else
+      if (!view.form.strides.empty()) view.form.strides.resize(spec.shape.size(), 1);  // axes of one element
+    } else {
       misshapen.push_back(shown(view.name) + " is " + to_string(view.shape) + ", the model needs " +
                           to_string(spec.shape));
+    }
     bound_[spec.name] = found->second;
   }
   for (size_t i = 0; i < entries_.size(); ++i)
@@ -117,13 +119,18 @@ const WeightView& Weights::find(const std::string& name) const {
   return at.copy ? at.copy->view(at.view.shape) : at.view;
 }
 
+StoredWeight Weights::stored(const std::string& name) const {
+  const Entry& at = entry(name);
+  return {&at.view, at.file < 0 ? nullptr : files_[static_cast<size_t>(at.file)]};
+}
+
 void Weights::replace(const std::string& name, Tensor tensor) {
   const auto found = bound_.find(name);
   INKSTONE_CHECK(found != bound_.end(), source_, ": there is no tensor ", name, " to replace");
   const WeightView& old = entries_[found->second].view;
   INKSTONE_CHECK(tensor.shape() == old.shape && tensor.type() != DType::kI32, source_, ": the tensor ", name, " is ",
                  to_string(old.shape), ", its replacement ", to_string(tensor.shape()), " of ", name_of(tensor.type()));
-  const WeightView view{name, tensor.shape(), tensor.type(), {tensor.data(), tensor.bytes()}};
+  const WeightView view{old.name, tensor.shape(), tensor.type(), {tensor.data(), tensor.bytes()}};
   replaced_.insert_or_assign(name, Replacement{std::move(tensor), {view, kInMemory}});
 }
 

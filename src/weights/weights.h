@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -23,14 +24,20 @@ struct WeightSpec {  // a weight that a model needs
   Shape shape;
 };
 
+struct StoredWeight {
+  const WeightView* view;
+  std::shared_ptr<const MappedFile> file;  // nullptr: it is in none
+};
+
+// methods: 26 allowed: opening, binding, replacing and reading share the tables of names
 class Weights {
  public:
   Weights() = default;
-  // A component's folder (".../unet"): STEM.safetensors, STEM.fp16.safetensors, or shards by
-  // STEM.safetensors.index.json, where STEM is "model" or "diffusion_pytorch_model"; if there are
-  // none, pytorch_model.bin or diffusion_pytorch_model.bin (also .fp16). Errors say which files
-  // were looked for.
-  static Weights open(const std::filesystem::path& folder);
+  // A component's folder (".../unet"): STEM.safetensors, or shards by STEM.safetensors.index.json, where
+  // STEM is "model" or "diffusion_pytorch_model"; else the same of a variant (weight_files.h); if there
+  // are none, pytorch_model.bin or diffusion_pytorch_model.bin in the same forms. `variant`: that one
+  // alone, "" the full weights. Errors say which files were looked for.
+  static Weights open(const std::filesystem::path& folder, const std::optional<std::string>& variant = {});
   static Weights open_files(const std::vector<std::filesystem::path>& files);
   // Tensors of a file that holds other things too: of each the name that a model's spec gives it,
   // and where it lies. Views of an element type that is not read come as `unread`: name, type.
@@ -49,6 +56,8 @@ class Weights {
   // Row-major elements of its type; throws if there is no such tensor. What the file holds
   // otherwise, as fp8 or with strides, is copied by the first call, and owned.
   const WeightView& find(const std::string& name) const;
+  // The same without a copy: as the file holds it, or the replacement.
+  StoredWeight stored(const std::string& name) const;
   // Replaces a tensor, for example by one with a merged LoRA: from now on find() returns this one.
   // Its bytes are owned, in no file. Throws if the name is not bound or the shape is another.
   void replace(const std::string& name, Tensor tensor);

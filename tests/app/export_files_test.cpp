@@ -49,7 +49,7 @@ TEST_F(Export, writes_only_nodes_that_atc_takes_at_every_opset_and_choice) {
       choice_.opset = opset;
       choice_.attention_heads = open_rows ? 1 : 0;
       choice_.precision = open_rows ? "fp16" : "fp32";
-      choice_.graphs = {{{64, 32}}, {1, 2}, open_rows, 4, true};
+      choice_.graphs = {{{64, 32}}, {1, 2}, 2, open_rows, 4, true};
       for (const GraphRecord& graph : run().graphs) {
         SCOPED_TRACE(graph.name);
         const onnx::ModelProto file = read_model(folder_.path() / graph.onnx.file);
@@ -109,6 +109,32 @@ TEST_F(Export, keeps_in_fp32_what_fp16_cannot_hold) {
       EXPECT_THAT(graph.fp32_nodes, IsEmpty());
     }
   }
+}
+
+TEST_F(Export, has_steps_for_long_prompts_where_they_are_asked_for) {
+  EXPECT_EQ(run().graphs.size(), 6u);
+  choice_.graphs.prompt_chunks = 3;
+  const Manifest manifest = run();
+  EXPECT_EQ(manifest.graphs.size(), 10u);
+  const GraphRecord step = find(manifest, "unet_step_64x32_b1_c3_guided");
+  EXPECT_EQ(step.prompt_chunks, 3);
+  const LatentSize size{1, 8, 16, 3 * model_.tokens(), 2};
+  EXPECT_EQ(step.gears.at(0).graph, identity(unet_parts(model_.unet_config, size, DType::kF32).step));
+  EXPECT_EQ(Manifest::read(folder_.path()).graphs.back().name, manifest.graphs.back().name);
+}
+
+// Its values are more than fp16 holds between the norms, too.
+TEST_F(Export, keeps_all_of_sdxl_s_vae_in_fp32) {
+  model_ = Pipeline::open(fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/models/tiny-sdxl");
+  choice_.graphs.sizes = {{32, 32}};
+  const auto decoder = [&] { return find(run(), "vae_decoder_32x32"); };
+  const GraphRecord whole = decoder();
+  EXPECT_TRUE(whole.all_fp32);
+  EXPECT_EQ(whole.fp32_nodes.size(),
+            static_cast<size_t>(read_model(folder_.path() / whole.onnx.file).graph().node_size()));
+  EXPECT_TRUE(Manifest::read(folder_.path()).graphs.back().all_fp32);
+  model_.vae_config.force_upcast = false;  // one that was trained not to
+  EXPECT_FALSE(decoder().all_fp32);
 }
 
 TEST_F(Export, gives_the_same_bytes_each_time_and_removes_what_it_no_longer_writes) {

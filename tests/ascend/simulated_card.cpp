@@ -82,6 +82,14 @@ std::unique_ptr<Engine> host_engine(const std::string& device) {
   return std::make_unique<Engine>(Pipeline::open(kDemo), options);
 }
 
+std::unique_ptr<Engine> engine_of(Pipeline model, const std::string& device, const std::string& compiled) {
+  EngineOptions options;
+  options.device = device;
+  options.compiled = compiled;
+  if (compiled.empty()) options.precision = Precision::kFp32;
+  return std::make_unique<Engine>(std::move(model), options);
+}
+
 ImageRequest demo_request(const Engine& engine, const std::string& prompt, uint64_t seed, SchedulerKind kind,
                           int steps) {
   ImageRequest request;

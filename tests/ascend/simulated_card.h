@@ -29,6 +29,9 @@ std::string compiled_demo(const std::string& name = "fp32");  // the folder
 std::unique_ptr<Engine> npu_engine(const std::string& compiled = compiled_demo(), size_t memory_budget = 0);
 std::unique_ptr<Engine> host_engine(const std::string& device = "cpu");  // fp32
 
+// Of any model, on "npu:0" with what was compiled, or elsewhere in fp32.
+std::unique_ptr<Engine> engine_of(Pipeline model, const std::string& device, const std::string& compiled = "");
+
 ImageRequest demo_request(const Engine& engine, const std::string& prompt, uint64_t seed,
                           SchedulerKind kind = SchedulerKind::kDdim, int steps = 4);
 Image draw(Engine& engine, const ImageRequest& request);

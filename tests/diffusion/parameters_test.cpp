@@ -72,5 +72,10 @@ TEST(Parameters, every_scheduler_has_a_name_of_its_own) {
   EXPECT_EQ(names.size(), scheduler_names().size());
 }
 
+TEST(Parameters, a_refiner_is_named_as_the_web_ui_reads_it) {
+  const std::string text = parameters_text({}, "fox", {}, {"sd_xl_refiner_1.0", 0.8f});
+  EXPECT_NE(text.find(", Refiner: sd_xl_refiner_1.0, Refiner switch at: 0.8, Model: fox"), text.npos) << text;
+}
+
 }  // namespace
 }  // namespace inkstone

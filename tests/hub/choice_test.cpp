@@ -92,6 +92,14 @@ TEST(Choice, the_second_text_encoder_of_sdxl_comes_with_its_tokenizer) {
   EXPECT_THAT(paths(files.weights), testing::Contains("text_encoder_2/model.fp16.safetensors"));
   EXPECT_THAT(paths(files.small), testing::IsSupersetOf({"text_encoder_2/config.json", "tokenizer_2/vocab.json",
                                                          "tokenizer_2/merges.txt"}));
+  // SDXL's refiner has the second alone.
+  HubListing refiner = listing;
+  for (const char* path : {"text_encoder/config.json", "text_encoder/model.fp16.safetensors",
+                           "text_encoder/model.safetensors", "tokenizer/vocab.json", "tokenizer/merges.txt"})
+    remove(refiner, path);
+  EXPECT_THAT(paths(choose_files(refiner, "O/N", WeightVariant::kAuto, kNothingHere).weights),
+              ElementsAre("text_encoder_2/model.fp16.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors",
+                          "vae/diffusion_pytorch_model.fp16.safetensors"));
   remove(listing, "tokenizer_2/merges.txt");
   EXPECT_THAT(error_of(listing), HasSubstr("has neither tokenizer_2/tokenizer.json nor"));
 }
@@ -105,6 +113,21 @@ TEST(Choice, a_network_without_fp16_is_taken_whole_and_what_is_here_is_not_fetch
                           "vae/diffusion_pytorch_model.safetensors"));
   EXPECT_THAT(error_of(listing, WeightVariant::kFp16),
               AllOf(HasSubstr("org/name: its vae has not the variant fp16"), HasSubstr("config.json")));
+}
+
+TEST(Choice, other_variants_are_taken_where_they_are_asked_for_or_alone) {
+  HubListing listing = published();
+  EXPECT_THAT(error_of(listing, WeightVariant::kNonEma), HasSubstr("its text_encoder has not the variant non_ema"));
+  for (const char* path : {"text_encoder/model", "vae/diffusion_pytorch_model", "unet/diffusion_pytorch_model"})
+    for (const char* variant : {".safetensors", ".fp16.safetensors"}) remove(listing, std::string(path) + variant);
+  listing.files.push_back({"text_encoder/model.bf16.safetensors", 10, "", true});
+  listing.files.push_back({"vae/diffusion_pytorch_model.safetensors.index.bf16.json", 10, "", false});
+  const ModelFiles files = choose_files(listing, "org/name", WeightVariant::kAuto, kNothingHere);
+  EXPECT_THAT(paths(files.weights),
+              ElementsAre("text_encoder/model.bf16.safetensors", "unet/diffusion_pytorch_model.non_ema.safetensors"));
+  EXPECT_THAT(paths(files.shard_indexes), ElementsAre("vae/diffusion_pytorch_model.safetensors.index.bf16.json"));
+  EXPECT_EQ(weight_variant("non_ema"), WeightVariant::kNonEma);
+  EXPECT_EQ(weight_variant("ema"), std::nullopt);
 }
 
 TEST(Choice, shards_are_those_that_the_index_names_and_the_repository_has) {

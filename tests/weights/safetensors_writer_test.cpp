@@ -63,7 +63,7 @@ TEST_F(SafetensorsWriter, types_are_converted_to_the_nearest) {
   const std::vector<TensorToWrite> tensors = {
       {"same", view}, {"half", view, DType::kF16}, {"brain", view, DType::kBF16}, {"single", view, DType::kF32}};
   size_t written = 0;
-  write_safetensors(file_, tensors, {{"modelspec.title", "a \"fox\""}}, [&](size_t bytes) { written = bytes; });
+  write_safetensors(file_, tensors, {{"modelspec.title", "a \"fox\""}}, {[&](size_t bytes) { written = bytes; }, {}});
   EXPECT_EQ(written, 48u);
   const Weights weights = Weights::open_files({file_});
   EXPECT_THAT(weights.names(), ElementsAre("same", "single", "half", "brain")) << "larger elements come first";
@@ -109,6 +109,47 @@ TEST_F(SafetensorsWriter, what_torch_saved_becomes_plain) {
     const Tensor wanted = before.read(name);
     EXPECT_EQ(values_of(name), std::vector<float>(wanted.floats().begin(), wanted.floats().end())) << name;
   }
+}
+
+// OpenCLIP's matrices of queries, keys and values, and the projection.
+TEST_F(SafetensorsWriter, several_views_and_turned_ones_are_one_tensor) {
+  WeightView turned = view("t", {2, 3}, {1, 2, 3, 4, 5, 6});
+  turned = transposed(turned);
+  TensorToWrite joined{"joined", view("a", {1, 2}, {1, 2}), DType::kF16, {view("b", {2, 2}, {3, 4, 5, 6})}};
+  joined.shape = Shape{3, 2};
+  TensorToWrite square{"square", view("c", {2, 2}, {1, 2, 3, 4})};
+  square.shape = Shape{2, 2, 1, 1};
+  write_safetensors(file_, std::vector<TensorToWrite>{joined, square, {"turned", turned}});
+  const Weights weights = Weights::open_files({file_});
+  EXPECT_EQ(values_of("joined"), (std::vector<float>{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(weights.find("joined").shape, (Shape{3, 2}));
+  EXPECT_EQ(weights.find("square").shape, (Shape{2, 2, 1, 1}));
+  EXPECT_EQ(values_of("turned"), (std::vector<float>{1, 4, 2, 5, 3, 6}));
+  joined.shape = Shape{4, 2};
+  EXPECT_THAT(error({joined}), HasSubstr("joined has 6 elements, not [4, 2]"));
+}
+
+TEST_F(SafetensorsWriter, types_that_are_not_read_are_written_as_they_are) {
+  const int64_t step = 470'000;
+  TensorToWrite number{"global_step", {"global_step", {}, DType::kF32, std::as_bytes(std::span(&step, 1))}};
+  number.other = "I64";
+  write_safetensors(file_, std::vector<TensorToWrite>{{"w", view("w", {1}, {1})}, number});
+  const Checkpoint file(file_);
+  EXPECT_EQ(file.numbers().at("global_step"), 470'000);
+  ASSERT_EQ(file.others().size(), 1u);
+  EXPECT_EQ(file.others()[0].type, "I64");
+  number.other = "I65";
+  EXPECT_THAT(error({number}), HasSubstr("global_step of I65 is not written"));
+}
+
+TEST_F(SafetensorsWriter, what_is_not_finite_is_heard_of) {
+  const WeightView bad = view("w", {3}, {1, std::numeric_limits<float>::quiet_NaN(), 2});
+  std::vector<std::string> heard;
+  write_safetensors(file_, std::vector<TensorToWrite>{{"w", bad, DType::kF16}, {"v", view("v", {1}, {1})}}, {},
+                    {{}, [&](const TensorToWrite& tensor, int64_t element) {
+                       heard.push_back(tensor.name + " " + std::to_string(element));
+                     }});
+  EXPECT_THAT(heard, ElementsAre("w 1"));
 }
 
 TEST_F(SafetensorsWriter, names_may_be_any_text_once) {

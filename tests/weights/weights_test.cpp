@@ -267,10 +267,57 @@ TEST_F(WeightFiles, what_torch_saved_is_read_where_there_are_no_safetensors) {
   }
 }
 
-TEST_F(WeightFiles, a_pickle_of_another_name_is_named) {
+TEST_F(WeightFiles, what_lies_there_under_another_name_is_named) {
+  write("fox.ckpt", "x");
+  EXPECT_THAT(open_error(), AllOf(HasSubstr("has no weights"), HasSubstr("fox.ckpt has another name")));
+  fs::remove(folder_ / "fox.ckpt");
   write("diffusion_pytorch_model-00001-of-00002.bin", "x");
-  EXPECT_THAT(open_error(), AllOf(HasSubstr("has no weights"), HasSubstr("model-00001-of-00002.bin is a pickle"),
-                                  HasSubstr("safetensors alone")));
+  EXPECT_THAT(open_error(), HasSubstr("diffusion_pytorch_model-00001-of-00002.bin is a shard without its index"));
+}
+
+TEST_F(WeightFiles, variants_are_read_where_there_are_no_full_weights) {
+  const char* const variants[] = {"", ".fp16", ".bf16", ".non_ema"};
+  for (int i = 3; i >= 0; --i) {
+    write_weights("diffusion_pytorch_model" + std::string(variants[i]) + ".safetensors", {"w"},
+                  static_cast<float>(10 + i));
+    EXPECT_EQ(Weights::open(folder_).read("w").floats()[1], 10 + i);
+  }
+  EXPECT_EQ(Weights::open(folder_, "").read("w").floats()[1], 10);
+  EXPECT_EQ(Weights::open(folder_, "non_ema").read("w").floats()[1], 13);
+  EXPECT_THAT(error_of([&] { Weights::open(folder_, "ema"); }), HasSubstr("has no weights of the variant ema"));
+  fs::remove(folder_ / "diffusion_pytorch_model.safetensors");
+  EXPECT_THAT(error_of([&] { Weights::open(folder_, ""); }), HasSubstr("has no weights without a variant"));
+}
+
+TEST_F(WeightFiles, variants_may_be_sharded_by_either_name) {
+  for (const auto& [index, shard] : {std::pair("diffusion_pytorch_model.safetensors.index.fp16.json",
+                                               "diffusion_pytorch_model.fp16-00001-of-00002.safetensors"),
+                                     {"diffusion_pytorch_model.safetensors.fp16.index.json",
+                                      "diffusion_pytorch_model-00001-of-00002.fp16.safetensors"},
+                                     {"model.safetensors.index.bf16.json", "model.bf16-00001-of-00002.safetensors"}}) {
+    write_weights(shard, {"a"});
+    write_weights("rest.safetensors", {"b"}, 7);
+    write(index, std::string(R"({"weight_map": {"b": "rest.safetensors", "a": ")") + shard + R"("}})");
+    EXPECT_EQ(Weights::open(folder_).read("b").floats()[1], 7) << index;
+    EXPECT_EQ(Weights::open(folder_).names().size(), 2u) << index;
+    fs::remove(folder_ / index);
+    EXPECT_THAT(open_error(), HasSubstr("is a shard without its index")) << index;
+    fs::remove(folder_ / shard);
+  }
+}
+
+TEST_F(WeightFiles, what_torch_saved_may_be_sharded) {
+  const fs::path stored = fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/torch/plain.bin";
+  const std::string tensor = Weights::open_files({stored}).names().front();
+  for (const char* index : {"pytorch_model.bin.index.json", "diffusion_pytorch_model.bin.index.fp16.json"}) {
+    fs::copy_file(stored, folder_ / "pytorch_model-00001-of-00001.bin");
+    write(index, R"({"weight_map": {")" + tensor + R"(": "pytorch_model-00001-of-00001.bin"}})");
+    EXPECT_EQ(Weights::open(folder_).read("weight").floats()[1], -0.75f) << index;
+    write(index, R"({"weight_map": {")" + tensor + R"(": "model.safetensors"}})");
+    EXPECT_THAT(open_error(), HasSubstr("is not a plain name of a .bin file"));
+    fs::remove(folder_ / index);
+    fs::remove(folder_ / "pytorch_model-00001-of-00001.bin");
+  }
 }
 
 TEST_F(WeightFiles, are_known_by_their_bytes_not_by_their_names) {

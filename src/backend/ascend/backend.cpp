@@ -59,20 +59,34 @@ std::string image_of(const Graph& graph, const Manifest& manifest) {
   return "";
 }
 
-// The flags for an export that has everything in this one, and `image`.
-std::string flags_with(const Manifest& manifest, const std::string& image) {
+// How many chunks of text a step's graph takes, judged by the files that exist: its texts are so many times as long as
+// theirs.
+int chunks_of(const Graph& graph, const Manifest& manifest) {
+  const auto tokens = [](const Shape& shape) { return shape.size() == 3 ? shape[1] : int64_t{0}; };
+  int64_t wanted = 0, one = 0;
+  for (const NamedShape& input : inputs_of(graph)) wanted = std::max(wanted, tokens(input.shape));
+  for (const GraphRecord& record : manifest.graphs)
+    if (record.part == "step")
+      for (const Shape& shape : record.gears[0].inputs) one = std::max(one, tokens(shape) / record.prompt_chunks);
+  return one ? static_cast<int>(wanted / one) : 1;
+}
+
+// The flags for an export that has everything in this one, and `image`, and texts of so many chunks.
+std::string flags_with(const Manifest& manifest, const std::string& image, int chunks) {
   std::set<std::string> sizes;
   std::set<int> batches;
   for (const GraphRecord& record : manifest.graphs)
     if (record.part == "step") {
       sizes.insert(std::to_string(record.width) + "x" + std::to_string(record.height));
       for (const Gear& gear : record.gears) batches.insert(gear.batch);
+      chunks = std::max(chunks, record.prompt_chunks);
     }
   sizes.insert(image.empty() ? "WIDTHxHEIGHT" : image);
   std::string text = " --sizes ";
   for (const std::string& size : sizes) text += (size == *sizes.begin() ? "" : ",") + size;
   text += " --batch ";
   for (const int batch : batches) text += (batch == *batches.begin() ? "" : ",") + std::to_string(batch);
+  if (chunks > 1) text += " --max-prompt-chunks " + std::to_string(chunks);
   return text + " --precision " + manifest.precision;
 }
 
@@ -136,11 +150,13 @@ AscendBackend::Found AscendBackend::need(const Graph& graph, const CompileOption
   const Found found = find(graph, options);
   if (found.record) return found;
   const std::string image = image_of(graph, manifest_);
-  fail<UsageError>(
-      INKSTONE_HERE,
-      {folder_, " has no compiled file for ", image.empty() ? "" : image + ": ", "a graph of ", inputs_text(graph),
-       options.vae_tiling ? " in tiles" : "", "; it has: ", contents_of(manifest_), ". Export what is wanted: `",
-       export_command(target()), flags_with(manifest_, image), options.vae_tiling ? " --vae-tile 16`" : "`"});
+  const int chunks = chunks_of(graph, manifest_);
+  const std::string text = chunks > 1 ? "a prompt of " + std::to_string(chunks) + " chunks, " : "";
+  fail<UsageError>(INKSTONE_HERE,
+                   {folder_, " has no compiled file for ", image.empty() ? "" : image + ": ", text, "a graph of ",
+                    inputs_text(graph), options.vae_tiling ? " in tiles" : "", "; it has: ", contents_of(manifest_),
+                    ". Export what is wanted: `", export_command(target()), flags_with(manifest_, image, chunks),
+                    options.vae_tiling ? " --vae-tile 16`" : "`"});
 }
 
 std::filesystem::path AscendBackend::path_of(const GraphRecord& record) const {

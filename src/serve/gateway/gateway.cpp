@@ -153,6 +153,7 @@ void Gateway::drain(std::function<void()> drained) {
 
 void Gateway::replace_workers() {
   impl_->takes_new_model = true;
+  rescan([] {});
   impl_->to_replace.clear();
   for (const auto& slot : impl_->slots) impl_->to_replace.push_back(slot.get());
 }

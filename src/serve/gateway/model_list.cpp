@@ -53,6 +53,9 @@ Variant ModelList::variant_of(const ServedModel& model, const std::vector<Adapte
 // one of its name there.
 void ModelList::greeted(const Hello& hello) {
   const bool listed = !hello.model_file.path.empty();
+  greeted_ = true;
+  // A worker that began with another one brings in the default when it is asked for.
+  if (has_default_ && listed && models_.front().file.path != hello.model_file.path) return;
   auto found = std::ranges::find_if(models_, [&](const ServedModel& model) {
     return listed ? model.file.path == hello.model_file.path : model.name == hello.model.name;
   });
@@ -63,7 +66,6 @@ void ModelList::greeted(const Hello& hello) {
   found->card = hello.model;
   found->times = hello.times;
   found->fault.clear();
-  if (has_default_ && found != models_.begin() && listed) return;  // a worker that took another one
   std::rotate(models_.begin(), found, found + 1);
   has_default_ = true;
 }
@@ -84,6 +86,11 @@ void ModelList::described(const ModelFile& file, Described told) {
     told.card->name = model->name;
     model->card = std::move(told.card);
     model->times = std::move(told.times);
+    if (greeted_ && !has_default_) {  // the one that was it has gone
+      const auto first = models_.begin() + (model - models_.data());
+      std::rotate(models_.begin(), first, first + 1);
+      has_default_ = true;
+    }
     return;
   }
   model->fault = told.fault.empty() ? "it cannot be read" : std::move(told.fault);

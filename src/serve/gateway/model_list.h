@@ -60,7 +60,7 @@ class ModelList {
   const Folders folders_;
   std::vector<ServedModel> models_;
   std::vector<AdapterName> adapters_;
-  bool has_default_ = false;
+  bool has_default_ = false, greeted_ = false;
   std::vector<ModelFile> asked_, failed_;              // that a worker was told to read; that one died over
   std::vector<std::string> said_;                      // of the log's lines
   std::vector<std::function<void()>> waiting_, next_;  // for the listing under way, and for one after it

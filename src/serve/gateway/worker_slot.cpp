@@ -217,7 +217,9 @@ ShapeTimes WorkerSlot::times_now(const std::string& variant, const ShapeTimes& t
 
 Admission WorkerSlot::consider(const BatchJob& job) {
   ensure_bucket(job.bucket);
-  return batcher_.consider(job, worker_events_.now());
+  Admission admission = batcher_.consider(job, worker_events_.now());
+  admission.end += batcher_.switch_seconds(job.bucket.model);  // so a worker that has the model is asked first
+  return admission;
 }
 
 void WorkerSlot::take(const BatchJob& job) {

@@ -25,9 +25,9 @@
 // most. A bucket whose model is not there is served in its turn alone, and its turn begins when it
 // may run for turn_per_switch * s seconds: until then it saves what its turns give it. All jobs of
 // the models that are there run as above. So of the time that is shared at least
-// turn_per_switch / (turn_per_switch + 1) is no switching, and one turn of each bucket may stand
-// before a job's: in T, W is to be multiplied by 1 + 1 / turn_per_switch, and
-//   clients * buckets * (turn_per_switch + 1) * s
+// turn_per_switch / (turn_per_switch + 2) is no switching, and one turn of each bucket may stand
+// before a job's: in T, W is to be multiplied by 1 + 2 / turn_per_switch, and
+//   clients * buckets * (turn_per_switch + 2) * s
 // comes to it. A deadline at risk may have a model brought in before its turn; that, and bringing
 // back the other, is paid from the deadlines' share of the time.
 #pragma once
@@ -84,6 +84,7 @@ class Batcher {
   // What the device has in memory now, and what bringing in a model took.
   void loaded(const std::vector<std::string>& models) { loaded_.set(models); }
   void switched(const std::string& model, double seconds) { loaded_.took(model, seconds); }
+  double switch_seconds(const std::string& model) const { return loaded_.seconds(model); }
   bool is_loaded(const std::string& model) const { return loaded_.has(model); }
   void stepped(double seconds);
   void encoded(double seconds);

@@ -130,11 +130,14 @@ Engine& Worker::begun_on(const Variant& variant) {
   } catch (const Error& error) {
     const bool told = error.kind() == Error::Kind::kOther && !dynamic_cast<const FilesChanged*>(&error);
     if (variant.adapters.empty() || !told) throw;
+    std::vector<std::string> paths{variant.model.path};
+    for (const VariantAdapter& adapter : variant.adapters) paths.push_back(adapter.path);
     std::string text = error.what();
-    for (const VariantAdapter& adapter : variant.adapters) {
-      const std::string name = std::filesystem::path(adapter.path).filename().string();
-      for (size_t at = text.find(adapter.path); at != text.npos; at = text.find(adapter.path, at + name.size()))
-        text.replace(at, adapter.path.size(), name);
+    for (const std::string& path : paths) {
+      const std::string name = std::filesystem::path(path).filename().string();
+      for (size_t at = path.empty() ? text.npos : text.find(path); at != text.npos;
+           at = text.find(path, at + name.size()))
+        text.replace(at, path.size(), name);
     }
     throw UsageError(text);
   }

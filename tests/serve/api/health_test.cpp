@@ -61,7 +61,7 @@ TEST(Metrics, are_written_as_prometheus_reads_them) {
   figures.workers.resize(2);
   figures.workers[1].device = "npu:\"0\"";
   figures.workers[1].restarts = 2;
-  figures.workers[1].curves = {{512, 512, {{2, 0.5}}, 0.1, 0.2}};
+  figures.workers[1].curves = {{"demo <lora:a:1>\ndemo\n0123", {512, 512, {{2, 0.5}}, 0.1, 0.2}}};
   figures.workers[1].device_figures.fragmentation = 0.25;
   server.http.answers = {{200, 11}};
   const auto exchange = server.ask({"GET", "/metrics"});
@@ -145,7 +145,7 @@ TEST(Queue, tells_how_it_stands_and_names_nobody) {
   server.service.told_figures.queued = 4;
   server.service.told_figures.workers.resize(1);
   server.service.told_figures.workers[0].memory = {"weights 1.7 GB"};
-  server.service.told_figures.workers[0].curves = {{512, 512, {{2, 0.5}, {4, 0.9}}, 0.1, 0.2}};
+  server.service.told_figures.workers[0].curves = {{"demo", {512, 512, {{2, 0.5}, {4, 0.9}}, 0.1, 0.2}}};
   const auto exchange = server.ask({"GET", "/queue", "", {}, {}, "key:other"});
   EXPECT_EQ(exchange->json().at("queued").as_int64(), 4);
   EXPECT_EQ(exchange->json().at("workers").at(0).at("memory").at(0).as_string(), "weights 1.7 GB");

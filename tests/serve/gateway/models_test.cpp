@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 
@@ -152,7 +153,11 @@ TEST(Models, keys_of_variants_name_the_model_and_tell_files_apart) {
   std::ofstream(folder.loras / "style.safetensors") << "changed";
   bool told = false;
   list.rescan([&] { told = true; });
-  while (!told) events.run_one();
+  for (int i = 0; i < 1000 && !told; i++) {
+    events.restart();
+    events.run_one_for(std::chrono::milliseconds(20));
+  }
+  ASSERT_TRUE(told);
   EXPECT_NE(list.variant_of(*list.find("one"), {{"style", 0.5f, 0.5f}}).key, styled.key);
   EXPECT_EQ(list.variant_of(*list.find("one"), {}).key, plain.key);
 }

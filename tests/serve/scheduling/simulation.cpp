@@ -171,10 +171,13 @@ class Simulation {
     if (step && rows > bucket_of(bucket).max_batch_rows)
       fault(rows, " rows in a bucket of ", bucket_of(bucket).max_batch_rows);
     if (!step && decision.jobs.size() != 1) fault("a run of ", decision.jobs.size(), " jobs between steps");
-    const bool steps_wait = std::ranges::any_of(live_, [&](const auto& l) {
-      const bool here = options_.models_kept == 0 || std::ranges::count(kept_, job(l.first).bucket.model) > 0;
-      return l.second.phase == Phase::kDenoise && here;
-    });
+    const auto here = [&](JobId id) {
+      return options_.models_kept == 0 || std::ranges::count(kept_, job(id).bucket.model) > 0;
+    };
+    // A turn that begins with a switch begins with whatever its jobs wait for.
+    const bool steps_wait = here(decision.jobs.front()) && std::ranges::any_of(live_, [&](const auto& l) {
+                              return l.second.phase == Phase::kDenoise && here(l.first);
+                            });
     if (options_.settings.batching == Batching::kStep && steps_wait) check_the_wait_of_steps(decision);
     if (step) texts_between_ = images_between_ = 0;
   }

@@ -305,7 +305,7 @@ TEST(Wire, refuses_files_that_are_not_the_sealed_pixels_of_the_size_said) {
   constexpr int kAll = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
   const auto finished = [](const std::string& width, const std::string& height) {
     return "{\"finished\":{\"job\":1,\"seconds\":1,\"image\":{\"width\":" + width + ",\"height\":" + height +
-           "},\"figures\":null}}";
+           "},\"figures\":null,\"loaded\":null,\"hashes\":[]}}";
   };
   struct Row {
     std::string text;

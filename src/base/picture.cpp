@@ -1,0 +1,180 @@
+#include "base/picture.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/picture_formats.h"
+
+namespace inkstone {
+namespace {
+
+std::string_view chars_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+bool is_jpeg(std::string_view file) { return file.starts_with("\xFF\xD8\xFF"); }
+bool is_png(std::string_view file) { return file.starts_with("\x89PNG\r\n\x1A\n"); }
+bool is_webp(std::string_view file) { return file.starts_with("RIFF") && file.substr(0, 12).ends_with("WEBP"); }
+
+// What the file is instead, where its first bytes tell.
+std::string_view other_format(std::string_view file) {
+  using namespace std::string_view_literals;  // which may hold zeros
+  constexpr struct {
+    std::string_view begin;
+    size_t at;
+    const char* name;
+  } kOthers[] = {
+      {"GIF8", 0, "GIF"},      {"BM", 0, "BMP"},           {"II*\0"sv, 0, "TIFF"},           {"MM\0*"sv, 0, "TIFF"},
+      {"ftypavif", 4, "AVIF"}, {"ftypheic", 4, "HEIC"},    {"ftypmif1", 4, "HEIF"},          {"%PDF", 0, "PDF"},
+      {"<svg", 0, "SVG"},      {"\xFF\x0A", 0, "JPEG XL"}, {"\0\0\0\x0CJXL"sv, 0, "JPEG XL"}};
+  for (const auto& other : kOthers)
+    if (file.size() >= other.at && file.substr(other.at).starts_with(other.begin)) return other.name;
+  return {};
+}
+
+// EXIF is a TIFF file in small: a byte order, the place of a list, entries of 12 bytes.
+class Tiff {
+ public:
+  explicit Tiff(std::string_view bytes) : bytes_(bytes), big_(bytes.starts_with("MM")) {}
+  // 0 beyond the end.
+  uint32_t number(size_t at, size_t size) const {
+    if (at > bytes_.size() || bytes_.size() - at < size) return 0;
+    uint32_t value = 0;
+    for (size_t i = 0; i < size; ++i) value = value << 8 | static_cast<uint8_t>(bytes_[at + (big_ ? i : size - 1 - i)]);
+    return value;
+  }
+
+ private:
+  std::string_view bytes_;
+  bool big_;
+};
+
+// 1 to 8; 1 where it says nothing that can be.
+int orientation_of(std::string_view exif) {
+  constexpr uint32_t kOrientation = 0x0112;
+  if (exif.starts_with("Exif")) exif.remove_prefix(std::min<size_t>(6, exif.size()));
+  if (!exif.starts_with("MM") && !exif.starts_with("II")) return 1;
+  const Tiff tiff(exif);
+  const size_t list = tiff.number(4, 4), entries = tiff.number(list, 2);
+  for (size_t i = 0; i < entries; ++i) {
+    const size_t at = list + 2 + 12 * i;
+    if (tiff.number(at, 2) != kOrientation) continue;
+    const uint32_t value = tiff.number(at + 8, 2);
+    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+  }
+  return 1;
+}
+
+// Where the pixel (x, y) of the turned picture was.
+struct Turn {
+  bool transposed, from_right, from_bottom;
+};
+Turn turn_of(int orientation) {
+  constexpr Turn kTurns[] = {{false, false, false}, {false, true, false}, {false, true, true}, {false, false, true},
+                             {true, false, false},  {true, false, true},  {true, true, true},  {true, true, false}};
+  return kTurns[orientation - 1];
+}
+
+std::vector<uint8_t> turned(const std::vector<uint8_t>& from, int width, int height, size_t channels,
+                            const Turn& turn) {
+  std::vector<uint8_t> result;
+  result.reserve(from.size());
+  const int rows = turn.transposed ? width : height, columns = turn.transposed ? height : width;
+  for (int y = 0; y < rows; ++y) {
+    for (int x = 0; x < columns; ++x) {
+      int at_x = turn.transposed ? y : x, at_y = turn.transposed ? x : y;
+      if (turn.from_right) at_x = width - 1 - at_x;
+      if (turn.from_bottom) at_y = height - 1 - at_y;
+      const size_t at = (static_cast<size_t>(at_y) * static_cast<size_t>(width) + static_cast<size_t>(at_x)) * channels;
+      for (size_t c = 0; c < channels; ++c) result.push_back(from[at + c]);
+    }
+  }
+  return result;
+}
+
+Picture turned(Picture picture, int orientation) {
+  if (orientation == 1) return picture;
+  const Turn turn = turn_of(orientation);
+  Image& image = picture.image;
+  image.rgb = turned(image.rgb, image.width, image.height, 3, turn);
+  if (!picture.alpha.empty()) picture.alpha = turned(picture.alpha, image.width, image.height, 1, turn);
+  if (turn.transposed) std::swap(image.width, image.height);
+  return picture;
+}
+
+StoredPicture read_stored(std::span<const std::byte> file, const PictureLimits& limits) {
+  const std::string_view text = chars_of(file);
+  if (is_png(text)) return read_png(file, limits);
+  if (is_jpeg(text)) return read_jpeg(file, limits);
+  if (is_webp(text)) return read_webp(file, limits);
+  const std::string_view other = other_format(text);
+  INKSTONE_CHECK(other.empty(), "it is a ", other, " file; pictures are read from PNG, JPEG and WebP: convert it");
+  fail<Error>(INKSTONE_HERE, {"it is neither PNG, JPEG nor WebP (", file.size(), " bytes)"});
+}
+
+// Of v1 over v2, for 8-bit values: rounded v / 255.
+uint8_t over_255(uint32_t value) {
+  value += 128;
+  return static_cast<uint8_t>(((value >> 8) + value) >> 8);
+}
+
+}  // namespace
+
+void check_size(const char* format, int64_t width, int64_t height, const PictureLimits& limits) {
+  INKSTONE_CHECK(width > 0 && height > 0, format, ": a size of ", width, "x", height);
+  INKSTONE_CHECK(width <= limits.max_side && height <= limits.max_side && width * height <= limits.max_pixels, format,
+                 ": ", width, "x", height, " pixels; at most ", limits.max_pixels, ", and ", limits.max_side,
+                 " a side");
+}
+
+Picture picture_of_rgba(int width, int height, const uint8_t* rgba) {
+  const size_t pixels = static_cast<size_t>(width) * static_cast<size_t>(height);
+  Picture result{{width, height, std::vector<uint8_t>(3 * pixels)}, {}};
+  bool opaque = true;
+  for (size_t i = 0; i < pixels; ++i) {
+    std::copy_n(rgba + 4 * i, 3, result.image.rgb.data() + 3 * i);
+    opaque = opaque && rgba[4 * i + 3] == 255;
+  }
+  if (opaque) return result;
+  result.alpha.resize(pixels);
+  for (size_t i = 0; i < pixels; ++i) result.alpha[i] = rgba[4 * i + 3];
+  return result;
+}
+
+Picture read_picture(std::span<const std::byte> file, const std::string& source, const PictureLimits& limits) {
+  try {
+    StoredPicture stored = read_stored(file, limits);
+    return turned(std::move(stored.picture), orientation_of(chars_of(stored.exif)));
+  } catch (const Error& error) {
+    fail<Error>(INKSTONE_HERE, {source, ": ", error.what()});
+  }
+}
+
+Image flatten(const Picture& picture, uint8_t background) {
+  Image result = picture.image;
+  for (size_t i = 0; i < picture.alpha.size(); ++i) {
+    const uint32_t alpha = picture.alpha[i];
+    for (size_t at = 3 * i; at < 3 * i + 3; ++at)
+      result.rgb[at] = over_255(background * (255 - alpha) + result.rgb[at] * alpha);
+  }
+  return result;
+}
+
+Greys luma(const Image& image) {
+  constexpr uint32_t kRed = 19595, kGreen = 38470, kBlue = 7471, kHalf = 0x8000;
+  Greys result{image.width, image.height, {}};
+  result.values.reserve(image.rgb.size() / 3);
+  for (size_t at = 0; at + 3 <= image.rgb.size(); at += 3)
+    result.values.push_back(static_cast<uint8_t>(
+        (image.rgb[at] * kRed + image.rgb[at + 1] * kGreen + image.rgb[at + 2] * kBlue + kHalf) >> 16));
+  return result;
+}
+
+StoredPicture read_png(std::span<const std::byte> file, const PictureLimits& limits) {
+  const RgbaPng png = decode_png_with_alpha(file, limits.max_pixels);
+  check_size("png", png.width, png.height, limits);
+  return {picture_of_rgba(png.width, png.height, png.rgba.data()), {png.exif.begin(), png.exif.end()}};
+}
+
+}  // namespace inkstone
