@@ -12,7 +12,7 @@ void note(std::vector<size_t>* seen, const PromptToken& token) {
   if (seen && std::ranges::find(*seen, *token.embedding) == seen->end()) seen->push_back(*token.embedding);
 }
 
-bool is_bracketed(std::string_view name) { return name.size() > 2 && name.front() == '<' && name.back() == '>'; }
+bool in_angle_brackets(std::string_view name) { return name.size() > 2 && name.front() == '<' && name.back() == '>'; }
 
 PromptToken placed(PromptToken token, size_t at) {
   token.at = at;
@@ -28,7 +28,7 @@ void EmbeddingTable::add(const Words& words, std::span<const float> vectors, con
   for (const std::string& one : {words.name, words.token}) {
     if (one.empty()) continue;
     by_name_.emplace(one, stands);
-    if (is_bracketed(one)) {
+    if (in_angle_brackets(one)) {
       std::vector<Written>& texts = by_text_[one[0]];
       texts.push_back({lower(one), stands});
       std::ranges::stable_sort(texts, std::greater(), [](const Written& written) { return written.text.size(); });

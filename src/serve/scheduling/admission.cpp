@@ -33,7 +33,8 @@ Refusal AdmissionCheck::room_for(const BatchJob& job) const {
   const std::optional<size_t> bucket = table_.bucket_of(job.bucket);
   if (table_.find(job.id)) return Refusal::kKnown;
   if (!bucket) return Refusal::kNoBucket;
-  if (job.rows < 1 || job.rows > table_.buckets()[*bucket].max_batch_rows) return Refusal::kTooManyRows;
+  if (job.rows < 1 || std::min(job.rows, kImageRows) > table_.buckets()[*bucket].max_batch_rows)
+    return Refusal::kTooManyRows;
   int rows = job.rows;
   for (const auto& [id, entry] : table_.jobs()) rows += entry.job.rows;
   const bool full = static_cast<int>(table_.jobs().size()) >= settings_.max_jobs || rows > settings_.max_rows;

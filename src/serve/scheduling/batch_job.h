@@ -20,12 +20,15 @@ enum class Priority { kLow, kNormal, kHigh };
 // What the job waits for. A job that was decoded is no longer in the batcher.
 enum class Phase { kEncode, kDenoise, kDecode };
 
+inline constexpr int kImageRows = 2;  // of one image with guidance
+
 struct BatchJob {
   JobId id = 0;
   SizeBucket bucket{};
   // Whose: clients share a device evenly.
   std::string client{};
-  // Rows in a batch: 2 with classifier-free guidance, else 1.
+  // Rows in a batch: 2 with classifier-free guidance, else 1. A composed prompt has more, and takes the time of so many,
+  // but runs kImageRows of them at once.
   int rows = 2;
   int calls_left = 20;  // U-Net evaluations that are left
   Priority priority = Priority::kNormal;

@@ -9,7 +9,6 @@ namespace inkstone::serve {
 namespace {
 
 constexpr std::ptrdiff_t kMaxPassing = 32;  // buckets
-constexpr int kImageRows = 2;               // of one image with guidance
 
 // As many rows as still make a row cheaper, or as are to be tried.
 void follow_curve(BatchBucket& bucket) {

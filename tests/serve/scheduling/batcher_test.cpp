@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "serve/scheduling/simulation.h"
 
@@ -227,7 +229,7 @@ TEST(Batcher, learns_how_many_rows_pay) {
 TEST(Batcher, refuses_at_once_and_says_why) {
   Bench bench(2, {.max_jobs = 3, .max_rows = 5, .max_wait = 60});
   EXPECT_EQ(bench.admit(1, 3, {.bucket = {"other", 64, 64}}).refusal, Refusal::kNoBucket);
-  EXPECT_EQ(bench.admit(1, 3, {.rows = 3}).refusal, Refusal::kTooManyRows);
+  EXPECT_EQ(bench.admit(1, 3, {.rows = 0}).refusal, Refusal::kTooManyRows);
   EXPECT_EQ(bench.admit(1, 3, {.deadline = 4.0}).refusal, Refusal::kDeadline);
   EXPECT_TRUE(bench.admit(1, 20).accepted());
   EXPECT_EQ(bench.admit(1, 20).refusal, Refusal::kKnown);
@@ -349,6 +351,20 @@ TEST(Batcher, a_wave_that_did_not_fit_leaves_some_for_the_next) {
   EXPECT_TRUE(bench.batcher.did_not_fit());
   for (decision = bench.run(); decision.kind != Kind::kNothing; decision = bench.run())
     EXPECT_LE(decision.jobs.size(), 2U);
+  EXPECT_EQ(bench.batcher.figures().ended, 4);
+}
+
+TEST(Batcher, a_composed_prompt_of_more_rows_than_a_step_has_steps_alone) {
+  Bench bench(4);
+  EXPECT_TRUE(bench.admit(1, 3, {.rows = 7}).accepted());
+  for (JobId id = 2; id <= 4; ++id) EXPECT_TRUE(bench.admit(id, 3).accepted());
+  size_t steps = 0;
+  for (Decision decision = bench.run(); decision.kind != Kind::kNothing; decision = bench.run())
+    if (decision.kind == Kind::kStep && std::ranges::count(decision.jobs, JobId{1})) {
+      EXPECT_EQ(decision.jobs.size(), 1U);
+      ++steps;
+    }
+  EXPECT_EQ(steps, 3U);
   EXPECT_EQ(bench.batcher.figures().ended, 4);
 }
 
