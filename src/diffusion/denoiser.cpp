@@ -27,8 +27,9 @@ double standard_deviation(std::span<const float> values) {
 // Lin et al. (2024), formulas 15 and 16: the guided output, as far as `share`, gets the standard
 // deviation of the conditional one.
 void rescale(std::span<float> guided, std::span<const float> conditional, float share) {
+  if (share == 0) return;
   const double wanted = standard_deviation(conditional), own = standard_deviation(guided);
-  if (share == 0 || !(own > 0)) return;
+  if (!(own > 0)) return;
   const auto factor = static_cast<float>(1 - share + share * (wanted / own));
   for (float& value : guided) value *= factor;
 }

@@ -122,6 +122,9 @@ std::string family_of_vectors(int64_t width) {
 }
 
 std::optional<FileKind> embedding_kind(const Checkpoint& file) {
+  if (file.unread().contains("string_to_param"))  // as A1111's web UI saves them
+    return FileKind{
+        false, {}, "a textual inversion embedding", "it adds a word to prompts: --embedding FILE beside --model", {}};
   constexpr size_t kMostTensors = 2;
   constexpr int64_t kMostVectors = 200, kWidths[] = {768, 1024, 1280};
   if (file.tensors().empty() || file.tensors().size() > kMostTensors) return {};

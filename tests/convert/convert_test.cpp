@@ -135,6 +135,25 @@ TEST_F(Converts, a_file_of_sdxl_to_a_folder_and_back) {
   EXPECT_THAT(text.names(), Contains("text_model.encoder.layers.2.mlp.fc1.weight")) << "that no image needs";
 }
 
+// Its one encoder is the second of SDXL in a folder, and the first in a file.
+TEST_F(Converts, a_file_of_sdxl_s_refiner_to_a_folder_and_back) {
+  const fs::path file = write(TinyModel::refiner());
+  run(file, "folder");
+  const Json index = read_json(folder_ / "folder/model_index.json");
+  EXPECT_EQ(index.at("_class_name"), "StableDiffusionXLImg2ImgPipeline");
+  EXPECT_EQ(index.at("text_encoder"), (JsonArray{nullptr, nullptr}));
+  EXPECT_EQ(index.at("requires_aesthetics_score"), true);
+  EXPECT_TRUE(fs::exists(folder_ / "folder/text_encoder_2/model.safetensors"));
+  EXPECT_TRUE(Pipeline::open_refiner(folder_ / "folder").takes_score);
+  run(folder_ / "folder", "back.safetensors");
+  EXPECT_TRUE(Pipeline::open_refiner(folder_ / "back.safetensors").takes_score);
+  std::map<std::string, std::string> before = tensors_of(file);
+  for (const std::string& name : kLeftovers) before.erase(name);
+  EXPECT_EQ(tensors_of(folder_ / "back.safetensors"), before);
+  run(folder_ / "back.safetensors", "again");
+  EXPECT_EQ(contents(folder_ / "again"), contents(folder_ / "folder"));
+}
+
 // A folder says what no tensor does.
 TEST_F(Converts, a_folder_s_scheduler_and_size_come_with_the_file) {
   run(write(TinyModel::sdxl()), "folder");

@@ -57,7 +57,16 @@ struct TinyModel {
     return m;
   }
 
-  bool xl() const { return texts.size() > 1; }
+  // Told of a score of the image instead of its size.
+  static TinyModel refiner() {
+    TinyModel m = sdxl();
+    m.texts.erase(m.texts.begin());
+    m.unet.context = 128;
+    m.unet.added -= m.unet.added_time;
+    return m;
+  }
+
+  bool xl() const { return unet.added > 0; }
 
   // With leftovers of the training.
   FileTensors single() const {

@@ -252,7 +252,7 @@ TEST(Refiner, latents_and_images_are_those_of_diffusers_two_pipelines) {
 
 INSTANTIATE_TEST_SUITE_P(Models, WholePipeline,
                          testing::Combine(testing::Values("tiny-sd15", "tiny-sdxl", "tiny-sizes", "tiny-sdxl-v",
-                                                          "tiny-sd2-v", "tiny-lcm-pipeline"),
+                                                          "tiny-sdxl-turbo", "tiny-sd2-v", "tiny-lcm-pipeline"),
                                           testing::Values("reference", "cpu")),
                          [](const auto& row) {
                            const std::string model = std::get<0>(row.param);

@@ -31,18 +31,19 @@ const ModelCard& ready_model(const ImageService& service) {
 }
 
 std::vector<const ModelCard*> ready_models(const ImageService& service) {
-  std::vector<const ModelCard*> cards{&ready_model(service)};
+  std::vector<const ModelCard*> cards;
   for (const ServedModel& model : service.models())
-    if (model.card && &*model.card != cards.front()) cards.push_back(&*model.card);
+    if (model.card) cards.push_back(&*model.card);
+  if (cards.empty()) ready_model(service);
   return cards;
 }
 
 const ModelCard& asked_model(const ApiContext& context, std::string_view name, const std::string& field) {
+  if (name.empty()) return ready_model(context.service);
   const std::vector<const ModelCard*> cards = ready_models(context.service);
-  if (name.empty()) return *cards.front();
   for (const ModelCard* card : cards)
     if (is_called(*card, name)) return *card;
-  if (std::ranges::count(context.settings.model_aliases, name) > 0) return *cards.front();
+  if (std::ranges::count(context.settings.model_aliases, name) > 0) return ready_model(context.service);
   std::vector<std::string> names;
   for (const ServedModel& model : context.service.models()) {
     if (model.card) names.push_back(model.name);

@@ -92,7 +92,6 @@ JsonObject model_row(const ServedModel& model, bool is_default) {
 }
 
 JsonObject models_json(const ImageService& service) {
-  ready_model(service);
   JsonArray models, adapters;
   for (const ServedModel& model : service.models()) models.push_back(model_row(model, models.empty()));
   const std::vector<AdapterName>* names = service.adapters();
@@ -102,11 +101,12 @@ JsonObject models_json(const ImageService& service) {
 }
 
 void show_models(ApiContext& context, const http::ExchangePtr& exchange) {
+  ready_models(context.service);
   exchange->reply(json_reply(200, models_json(context.service)));
 }
 
 void rescan_models(ApiContext& context, const http::ExchangePtr& exchange) {
-  ready_model(context.service);
+  ready_models(context.service);
   context.service.rescan([&context, exchange] { exchange->reply(json_reply(200, models_json(context.service))); });
 }
 

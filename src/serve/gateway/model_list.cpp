@@ -100,7 +100,7 @@ void ModelList::described(const ModelFile& file, Described told) {
 void ModelList::hashed(const KnownHash& known) {
   const bool is_hash = known.hash.size() == 64 && known.hash.find_first_not_of("0123456789abcdef") == known.hash.npos;
   for (ServedModel& model : models_)
-    if (is_hash && model.card && model.file.path == known.path) model.card->hash = known.hash;
+    if (is_hash && model.card && model.file.path + "\n" + model.file.state == known.path) model.card->hash = known.hash;
 }
 
 void ModelList::not_described(const ModelFile& file, const std::string& why) {
@@ -138,7 +138,11 @@ void ModelList::scan() {
         log_line(LogLevel::kError, "folder_not_listed", {{"reason", fault}});
       const auto told = std::exchange(waiting_, std::exchange(next_, {}));
       if (!waiting_.empty()) scan();
-      for (const std::function<void()>& done : told) done();
+      for (const std::function<void()>& done : told) try {
+          done();
+        } catch (const std::exception& error) {  // of one who asked
+          log_line(LogLevel::kError, "handler", {{"reason", error.what()}});
+        }
     });
   });
 }

@@ -99,7 +99,7 @@ struct Stepped {
 // Memory: no job of the step command has moved.
 struct DidNotFit {};
 struct KnownHash {
-  std::string path;  // of the model: ModelFile
+  std::string path;  // of the model: its place, a line break, its state (ModelFile)
   std::string hash;
 };
 struct Finished {

@@ -153,7 +153,8 @@ std::optional<LoadedVariants> Worker::loaded(double seconds_before_work) {
 Started Worker::start(const StartCommand& command) {
   const Clock::time_point told = Clock::now();
   Engine& engine = begun_on(command.variant);
-  hasher_.want(command.variant.model.path, weight_files(engine.pipeline()));
+  const ModelFile& file = command.variant.model;
+  hasher_.want(file.path + "\n" + file.state, weight_files(engine.pipeline()));
   const ResolvedRequest request = engine.resolve(command.request);
   Clock::time_point begin;
   Job job;

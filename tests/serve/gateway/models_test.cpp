@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -151,6 +152,7 @@ TEST(Models, keys_of_variants_name_the_model_and_tell_files_apart) {
   EXPECT_EQ(shown_variant(plain.key), "one");
   EXPECT_FALSE(plain.same_weights(styled));
   std::ofstream(folder.loras / "style.safetensors") << "changed";
+  const auto work = boost::asio::make_work_guard(events);
   bool told = false;
   list.rescan([&] { told = true; });
   for (int i = 0; i < 1000 && !told; i++) {
