@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -79,9 +81,24 @@ std::string file_of(const uint8_t* data, size_t size) {
   return safetensors_header(tensors) + std::string(bytes_needed, size && data[0] == 255 ? '\xff' : '\x11');
 }
 
+// Any name is a stem and a part of it, or none; any stem is a layer's, or nobody's.
+void look_up(std::string_view name) {
+  static Weights unet = model(false), text = model(true);
+  const std::vector<AdapterTarget> targets{{"text_encoder", &text, {"text_model.d.weight"}, {}},
+                                           {"unet", &unet, {}, {}}};
+  static const LayerNames names(targets);
+  names.find(name);
+  names_text_encoder(name);
+  const std::optional<PartName> part = part_name(name);
+  if (!part) return;
+  if (part->stem.size() >= name.size() || !name.starts_with(part->stem)) std::abort();
+  if (const Layer* layer = names.find(part->stem); layer && layer->path.empty()) std::abort();
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  look_up({reinterpret_cast<const char*>(data), size});
   try {
     take_tags({reinterpret_cast<const char*>(data), size});
     parse_adapter({reinterpret_cast<const char*>(data), size});
