@@ -152,7 +152,7 @@ Usage: inkstone export --out DIR [flags]
 Examples:
   inkstone export --out demo-onnx
   inkstone export --model DIR --out sd15-onnx --soc Ascend910B4 --sizes 512,768x512 --batch 1,2,4
-  inkstone export --model sdxl.safetensors --lora style.safetensors:0.8 --out sdxl-onnx --sizes 1024 --max-prompt-chunks 3
+  inkstone export --model sdxl.safetensors --lora style.safetensors:0.8 --out sdxl-onnx --max-prompt-chunks 3
   inkstone export --model DIR --out sd15-onnx --batch 1,2,4,8 --gears --vae-tile 16 --precision mixed
 )";
 

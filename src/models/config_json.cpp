@@ -113,11 +113,12 @@ JsonObject vae_json(const VaeConfig& c) {
 }
 
 JsonObject clip_json(const ClipConfig& c) {
-  // The ids of tokens are those that published files have; 2 stands for the end token in transformers.
+  // The ids of tokens are those that published files have; 2 stands for the end token in transformers, and for the
+  // largest id of a prompt. CLIP's end token is the last of its vocabulary.
   return {{"architectures", JsonArray{c.projection ? "CLIPTextModelWithProjection" : "CLIPTextModel"}},
           {"attention_dropout", 0.0},
           {"bos_token_id", 0},
-          {"eos_token_id", 2},
+          {"eos_token_id", c.end_is_largest ? 2 : c.vocabulary - 1},
           {"hidden_act", name_of(c.activation)},
           {"hidden_size", c.width},
           {"initializer_factor", 1.0},

@@ -26,12 +26,12 @@ TEST(DownloadLine, fits_the_terminal) {
     EXPECT_LE(download_line(state, columns).size(), static_cast<size_t>(columns));
 }
 
-TEST(PullCommand, takes_a_model_by_its_place_and_a_variant_of_three) {
+TEST(PullCommand, takes_a_model_by_its_place_and_a_variant_of_those_there_are) {
   const CommandLine line = parse_command_line({"pull", "org/name@v1", "--variant", "none"});
   EXPECT_EQ(line.command, Command::kPull);
   EXPECT_EQ(line.options.model, "org/name@v1");
   EXPECT_EQ(line.options.variant, "none");
-  EXPECT_THROW(parse_command_line({"pull", "org/name", "--variant", "bf16"}), UsageError);
+  EXPECT_THROW(parse_command_line({"pull", "org/name", "--variant", "fp8"}), UsageError);
   EXPECT_THROW(parse_command_line({"pull", "org/name", "other/name"}), UsageError);
 }
 

@@ -34,7 +34,7 @@ std::vector<std::string> names_in(const fs::path& folder) {
   return names;
 }
 
-TEST(ModelFolder, lists_files_and_folders_by_name_and_nothing_within_a_model) {
+TEST(FolderOfModels, lists_files_and_folders_by_name_and_nothing_within_a_model) {
   const Folder folder;
   for (const char* name :
        {"b.safetensors", "a.v1.ckpt", "notes.txt", ".hidden.safetensors", ".cache/c.safetensors",
@@ -44,7 +44,7 @@ TEST(ModelFolder, lists_files_and_folders_by_name_and_nothing_within_a_model) {
   EXPECT_THAT(names_in(folder.path), testing::ElementsAre("a.v1", "b", "d", "e", "owner/name", "sd15"));
 }
 
-TEST(ModelFolder, of_two_with_one_name_the_first_stands_and_the_other_is_said) {
+TEST(FolderOfModels, of_two_with_one_name_the_first_stands_and_the_other_is_said) {
   const Folder folder;
   folder.add("x/one.safetensors");
   folder.add("one.ckpt");
@@ -56,7 +56,7 @@ TEST(ModelFolder, of_two_with_one_name_the_first_stands_and_the_other_is_said) {
   EXPECT_THAT(listing.left_out[0], HasSubstr("rename one"));
 }
 
-TEST(ModelFolder, a_state_changes_with_any_file) {
+TEST(FolderOfModels, a_state_changes_with_any_file) {
   const Folder folder;
   folder.add("m/model_index.json");
   folder.add("m/unet/u.safetensors");
@@ -70,7 +70,7 @@ TEST(ModelFolder, a_state_changes_with_any_file) {
   EXPECT_THROW(files_state(folder.path / "absent"), Error);
 }
 
-TEST(ModelFolder, that_cannot_be_listed_is_an_error_and_a_link_to_nothing_a_line) {
+TEST(FolderOfModels, that_cannot_be_listed_is_an_error_and_a_link_to_nothing_a_line) {
   const Folder folder;
   EXPECT_THROW(models_in(folder.path / "absent"), Error);
   folder.add("one.safetensors");
