@@ -57,30 +57,31 @@ constexpr char kEuler[] = R"({"_class_name": "EulerDiscreteScheduler", "beta_sch
 constexpr int kPixels = 512, kPixelsOfV = 768, kPixelsOfXl = 1024;  // that the families were trained on
 constexpr int64_t kMaxWidth = 1 << 16;
 
-// What else people find in a gallery, by a name that tells it.
+// What else people find in a gallery, by a name that tells it, and the flag that takes it beside a model.
 struct OtherFile {
-  std::string_view prefix, what;
+  std::string_view prefix, what, flag{};
 };
-constexpr OtherFile kOthers[] = {
-    {"model.diffusion_model.joint_blocks.", "an SD 3 model, which is no latent U-Net"},
-    {"model.diffusion_model.double_blocks.", "a Flux model, which is no latent U-Net"},
-    {"double_blocks.", "a Flux model, which is no latent U-Net"},
-    {"lora_unet_", "a LoRA, which changes a model and is none: name the model with --model, and this file with --lora"},
-    {"lora_te", "a LoRA, which changes a model and is none: name the model with --model, and this file with --lora"},
-    {"unet.",
-     "a LoRA, or a U-Net alone (unet.): name the model it is for with --model, and this file with --lora or --unet"},
-    {"control_model.", "a ControlNet, which is not supported yet"},
-    {"emb_params", "a textual inversion: name the model it is for with --model, and this file with --embedding"},
-    {"input_blocks.", "a U-Net alone: name the model it is for with --model, and this file with --unet"},
-    {"down_blocks.", "a U-Net alone: name the model it is for with --model, and this file with --unet"},
-    {"encoder.layers.",
-     "a text encoder alone: name the model it is for with --model, and this file with --text-encoder"},
-    {"encoder.", "a VAE alone: name the model it is for with --model, and this file with --vae"},
-    {"text_model.", "a text encoder alone: name the model it is for with --model, and this file with --text-encoder"}};
+constexpr OtherFile kOthers[] = {{"model.diffusion_model.joint_blocks.", "an SD 3 model, which is no latent U-Net"},
+                                 {"model.diffusion_model.double_blocks.", "a Flux model, which is no latent U-Net"},
+                                 {"double_blocks.", "a Flux model, which is no latent U-Net"},
+                                 {"lora_unet_", "a LoRA", "--lora"},
+                                 {"lora_te", "a LoRA", "--lora"},
+                                 {"unet.", "a LoRA, or a U-Net alone (unet.)", "--lora or --unet"},
+                                 {"control_model.", "a ControlNet, which is not supported yet"},
+                                 {"emb_params", "a textual inversion", "--embedding"},
+                                 {"input_blocks.", "a U-Net alone", "--unet"},
+                                 {"down_blocks.", "a U-Net alone", "--unet"},
+                                 {"encoder.layers.", "a text encoder alone", "--text-encoder"},
+                                 {"encoder.", "a VAE alone", "--vae"},
+                                 {"text_model.", "a text encoder alone", "--text-encoder"}};
 
 void refuse_others(const Checkpoint& file, const std::string& source) {
-  for (const auto& [prefix, what] : kOthers)
-    INKSTONE_CHECK(!file.has_prefix(std::string(prefix)), source, " is ", what);
+  for (const auto& [prefix, what, flag] : kOthers) {
+    if (!file.has_prefix(std::string(prefix))) continue;
+    INKSTONE_CHECK(!flag.empty(), source, " is ", what);
+    fail(INKSTONE_HERE, {source, " is ", what,
+                         ", no single-file model: name the model it is for with --model, and this file with ", flag});
+  }
 }
 
 std::vector<TextEncoder> encoders_of(const Checkpoint& file, const Family& family, const std::string& source) {

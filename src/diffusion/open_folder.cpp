@@ -170,6 +170,9 @@ Opening opening_of(const fs::path& folder, Json document, const std::string& sou
   m.text_encoders = encoders_of(folder, index);
   const fs::path unet = part(folder, "unet"), vae = part(folder, "vae");
   m.unet_config = inkstone::unet_config(config_of(unet), (unet / "config.json").string());
+  INKSTONE_CHECK(!index.xl || m.unet_config.added, source, ": the pipeline is a ",
+                 json_text(index.object.at("_class_name")), ", and ", (unet / "config.json").string(),
+                 " is no U-Net of SDXL's (it has no addition_embed_type)");
   m.vae_config = inkstone::vae_config(config_of(vae), (vae / "config.json").string());
   m.zeros_for_no_negative = index.xl && has_zeros(index.object);
   set_traits(opening, index);

@@ -110,6 +110,13 @@ TEST_F(ModelFolder, of_a_pipeline_with_the_same_components_opens) {
   EXPECT_THAT(error(), AllOf(HasSubstr("unet/config.json"), HasSubstr("9"), HasSubstr("inpainting")));
 }
 
+// Its text would be taken before the encoder's last layer, and no error would tell.
+TEST_F(ModelFolder, of_sdxl_by_its_class_alone_is_refused) {
+  set("model_index.json", "_class_name", "StableDiffusionXLPipeline");
+  EXPECT_THAT(error(),
+              AllOf(HasSubstr("StableDiffusionXLPipeline"), HasSubstr("unet/config.json is no U-Net of SDXL's")));
+}
+
 TEST_F(ModelFolder, whose_components_do_not_fit_is_refused_with_the_file) {
   struct Row {
     const char *file, *key;
