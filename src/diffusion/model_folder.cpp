@@ -54,10 +54,9 @@ std::string model_name(const fs::path& path) {
       return id;
     }
   if (!fs::is_directory(path)) return path.stem().string();
-  const fs::path clean = fs::weakly_canonical(path);
-  return clean == fs::weakly_canonical(path.parent_path() / "model") && clean.filename() == "model"
-             ? clean.parent_path().filename().string()
-             : clean.filename().string();
+  fs::path clean = fs::absolute(path).lexically_normal();  // of a link its own name
+  if (!clean.has_filename()) clean = clean.parent_path();
+  return (clean.filename() == "model" ? clean.parent_path() : clean).filename().string();
 }
 
 std::string files_state(const fs::path& place) {

@@ -56,6 +56,20 @@ TEST(FolderOfModels, of_two_with_one_name_the_first_stands_and_the_other_is_said
   EXPECT_THAT(listing.left_out[0], HasSubstr("rename one"));
 }
 
+TEST(FolderOfModels, a_link_has_its_own_name_and_a_folder_called_model_its_parents) {
+  const Folder folder;
+  folder.add("fox/model/model_index.json");
+  folder.add("sd15/model_index.json");
+  folder.add("one.safetensors");
+  fs::create_symlink(folder.path / "sd15", folder.path / "mine");
+  fs::create_symlink(folder.path / "fox" / "model", folder.path / "a");
+  fs::create_symlink(folder.path / "one.safetensors", folder.path / "two.safetensors");
+  EXPECT_THAT(names_in(folder.path), testing::ElementsAre("a", "fox", "mine", "one", "sd15", "two"));
+  EXPECT_EQ(model_name(folder.path / "sd15" / "."), "sd15");
+  EXPECT_EQ(model_name(folder.path / "sd15" / ""), "sd15");
+  EXPECT_EQ(model_name(folder.path / "fox" / ".." / "sd15"), "sd15");
+}
+
 TEST(FolderOfModels, a_state_changes_with_any_file) {
   const Folder folder;
   folder.add("m/model_index.json");
