@@ -88,7 +88,8 @@ EngineShelf::Kept& EngineShelf::bring(const Variant& variant) {
   const size_t bytes = plan.peak_bytes - std::min(plan.peak_bytes, plan.program_bytes);
   make_room(bytes, nullptr);
   changed_ = true;
-  return kept_.emplace_back(variant, std::move(engine), bytes, ++uses_);
+  kept_.push_back({variant, std::move(engine), bytes, ++uses_});
+  return kept_.back();
 }
 
 EngineShelf::Kept& EngineShelf::found_or_brought(const Variant& variant) {
