@@ -19,7 +19,7 @@ struct AdapterTarget {
   // encoder. Adapters for them change nothing.
   std::vector<std::string> unread{};
   // What the original training code ("LDM") calls a weight; unset: it has no such name.
-  std::function<std::string(const std::string& weight)> ldm_name;
+  std::function<std::string(const std::string& weight)> ldm_name{};
 
   bool is_text() const { return name.starts_with("text_encoder"); }
 };
