@@ -13,8 +13,8 @@ namespace inkstone {
 namespace {
 
 constexpr int64_t kLanes = 16;
-// Lanes that the compiler makes of what the processor has; they may lie anywhere.
-using Lanes = float __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+// Lanes that the compiler makes of what the processor has. In memory they may lie anywhere, so they are copied.
+using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
 
 constexpr int64_t kRows = 4, kVectors = 2, kWidth = kVectors * kLanes;  // of the block that is summed in registers
 
@@ -48,7 +48,9 @@ INKSTONE_CLONES void add_product(const LowRankProduct& p, int64_t begin, int64_t
       Lanes sums[kRows][kVectors] = {};
       for (int64_t k = 0; k < p.rank; ++k) {
         const float* down = p.down + k * p.columns + column;
-        const Lanes one = *reinterpret_cast<const Lanes*>(down), two = *reinterpret_cast<const Lanes*>(down + kLanes);
+        Lanes one, two;
+        std::memcpy(&one, down, sizeof one);
+        std::memcpy(&two, down + kLanes, sizeof two);
         for (int64_t r = 0; r < kRows; ++r) {
           const float up = p.up[(row + r) * p.rank + k];
           sums[r][0] += up * one;
@@ -56,8 +58,13 @@ INKSTONE_CLONES void add_product(const LowRankProduct& p, int64_t begin, int64_t
         }
       }
       for (int64_t r = 0; r < kRows; ++r)
-        for (int64_t v = 0; v < kVectors; ++v)
-          *reinterpret_cast<Lanes*>(p.out + (row + r) * p.columns + column + v * kLanes) += p.scale * sums[r][v];
+        for (int64_t v = 0; v < kVectors; ++v) {
+          float* to = p.out + (row + r) * p.columns + column + v * kLanes;
+          Lanes sum;
+          std::memcpy(&sum, to, sizeof sum);
+          sum += p.scale * sums[r][v];
+          std::memcpy(to, &sum, sizeof sum);
+        }
     }
   }
   for (int64_t row = begin; row < end; ++row) add_elements(p, row, row < tall ? wide : 0, p.columns);
