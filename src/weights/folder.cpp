@@ -61,7 +61,9 @@ WeightMap read_index(const fs::path& index) {
     check_shard_name(name, index);
     shards.emplace(std::string(tensor), name);
   }
-  INKSTONE_CHECK(!shards.empty(), index.string(), ": its weight_map is empty");
+  INKSTONE_CHECK(
+      !shards.empty(), index.string(),
+      ": its weight_map is empty: download it again, as safetensors where the model has them beside pickles");
   return shards;
 }
 
