@@ -19,7 +19,7 @@ struct WholeModel {
   std::map<std::string, Weights> weights;  // of each component, bound
 
   bool xl() const { return pipeline.unet_config.added > 0; }
-  bool refiner() const { return xl() && pipeline.text_encoders.size() == 1; }
+  bool refiner() const { return pipeline.takes_score; }
   // The folder of a text encoder; SDXL's refiner has the second alone.
   std::string folder_of(size_t encoder) const {
     return refiner() ? "text_encoder_2" : pipeline.text_encoders[encoder].component;

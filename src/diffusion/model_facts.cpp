@@ -52,15 +52,6 @@ std::string known_by(const Pipeline& m) {
   return "tensors below " + listed(places) + ", and their shapes";
 }
 
-std::string prediction_of(const Pipeline& m) {
-  switch (scheduler_config(m.traits).prediction) {
-    case PredictionType::kEpsilon: return "epsilon";
-    case PredictionType::kVPrediction: return "v_prediction";
-    case PredictionType::kSample: return "sample";
-  }
-  return "";
-}
-
 // Of a file with all components those that none has; of folders those that each has too many.
 std::vector<std::string> unread_of(const Pipeline& m) {
   std::set<std::string> taken;
@@ -84,7 +75,7 @@ std::vector<std::string> unread_of(const Pipeline& m) {
 }  // namespace
 
 ModelFacts facts_of(const Pipeline& model) {
-  return {family_of(model), known_by(model), prediction_of(model), unread_of(model)};
+  return {family_of(model), known_by(model), name_of(scheduler_config(model.traits).prediction), unread_of(model)};
 }
 
 }  // namespace inkstone

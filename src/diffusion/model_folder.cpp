@@ -1,11 +1,11 @@
 #include "diffusion/model_folder.h"
 
 #include <algorithm>
-#include <string_view>
 
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "weights/weight_files.h"
 
 namespace inkstone {
 namespace {
@@ -13,11 +13,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kDeepest = 4;  // folders below the one that is named
-
-bool is_weights(const fs::path& file) {
-  constexpr std::string_view kKinds[] = {".safetensors", ".ckpt", ".pt", ".pth", ".bin"};
-  return std::ranges::find(kKinds, file.extension().string()) != std::end(kKinds);
-}
 
 std::vector<fs::path> entries_of(const fs::path& folder) {
   std::error_code error;
@@ -33,7 +28,7 @@ void find_models(const fs::path& folder, int depth, std::vector<fs::path>& found
   for (const fs::path& path : entries_of(folder)) try {
       std::error_code ignored;
       if (!fs::is_directory(path, ignored)) {
-        if (is_weights(path)) found.push_back(path);
+        if (is_weights_name(path)) found.push_back(path);
       } else if (fs::exists(path / "model_index.json", ignored)) {
         found.push_back(path);
       } else if (depth < kDeepest) {

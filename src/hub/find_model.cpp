@@ -9,6 +9,7 @@
 #include "base/spelling.h"
 #include "hub/cache.h"
 #include "hub/id.h"
+#include "weights/weight_files.h"
 
 namespace inkstone {
 namespace {
@@ -33,12 +34,6 @@ std::vector<std::string> names_in(const fs::path& folder) {
   return names;
 }
 
-// By its name; what it really is, its reader sees.
-bool is_checkpoint(const fs::path& file) {
-  constexpr std::string_view kKinds[] = {".safetensors", ".ckpt", ".pt", ".pth", ".bin"};
-  return std::ranges::find(kKinds, file.extension().string()) != std::end(kKinds);
-}
-
 constexpr const char* kWanted =
     "a model is a .safetensors or .ckpt file that holds all of it, or a folder in diffusers' layout: model_index.json, "
     "unet/, vae/, text_encoder/, tokenizer/, scheduler/";
@@ -47,7 +42,7 @@ void check_layout(const fs::path& folder) {
   if (is_listed(folder / kIndex)) return;
   const std::vector<std::string> names = names_in(folder);
   INKSTONE_CHECK(!names.empty(), folder.string(), " is empty or cannot be listed; ", kWanted);
-  const bool single = std::ranges::any_of(names, [](const std::string& name) { return is_checkpoint(name); });
+  const bool single = std::ranges::any_of(names, [](const std::string& name) { return is_weights_name(name); });
   fail(INKSTONE_HERE, {folder.string(), " has no model_index.json (it holds ", listed(names, kNamesShown), "); ",
                        kWanted, single ? "; name the file itself if it is the whole model" : ""});
 }
@@ -87,7 +82,7 @@ fs::path find_model(const std::string& folder_or_hub_id) {
     check_layout(folder);
     return folder;
   }
-  if (is_listed(folder) && is_checkpoint(folder)) return folder;
+  if (is_listed(folder) && is_weights_name(folder)) return folder;
   INKSTONE_CHECK(!is_listed(folder), folder.string(), " is a file; ", kWanted,
                  folder.filename() == kIndex     ? "; name the folder it lies in"
                  : folder.extension() == ".gguf" ? "; GGUF is not read, get the model as safetensors"

@@ -95,6 +95,11 @@ std::set<std::string> shards_of(const WeightMap& map, const fs::path& index) {
 
 std::vector<WeightForm> weight_forms() { return forms_of({"model", "diffusion_pytorch_model"}, kSafetensors); }
 
+bool is_weights_name(const std::filesystem::path& file) {
+  constexpr std::string_view kKinds[] = {".safetensors", ".ckpt", ".pt", ".pth", ".bin"};
+  return std::ranges::find(kKinds, file.extension().string()) != std::end(kKinds);
+}
+
 std::set<std::string> shard_names(const fs::path& index) { return shards_of(read_index(index), index); }
 
 Weights Weights::open_index(const fs::path& index) {

@@ -16,6 +16,10 @@ struct WeightForm {
 // safetensors, in the order in which Weights::open() looks for them: the first that is there is read.
 std::vector<WeightForm> weight_forms();
 
+// Whether a file may hold weights, by its name: .safetensors, .ckpt, .pt, .pth or .bin. What it really is, its reader
+// sees.
+bool is_weights_name(const std::filesystem::path& file);
+
 // The shards that an index names: plain names of .safetensors files beside it, at most 1000. Throws
 // Error naming the index.
 std::set<std::string> shard_names(const std::filesystem::path& index);

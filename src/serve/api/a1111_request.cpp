@@ -31,8 +31,7 @@ constexpr FieldName kA1111Names[] = {{"prompt", "prompt"},
 // All fields, as the web UI answers them back.
 const FieldInfo kA1111Fields[] = {
     {"prompt", "string",
-     "What to draw, with weights, [a:b:0.5], [a|b] and BREAK, and <lora:NAME:0.8> for one of GET /sdapi/v1/loras; AND "
-     "is refused.",
+     "What to draw, with weights, [a:b:0.5], [a|b], BREAK and AND, and <lora:NAME:0.8> for one of GET /sdapi/v1/loras.",
      "\"\""},
     {"negative_prompt", "string", "What not to draw.", "\"\""},
     {"styles", "array", "Empty.", "[]"},

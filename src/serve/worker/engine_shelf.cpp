@@ -43,18 +43,14 @@ const EnginePlan& EngineShelf::reserve(const Capacity& capacity) {
   return plan;
 }
 
-void EngineShelf::make_room(size_t bytes, const Kept* stays) {
+void EngineShelf::make_room(size_t bytes) {
   const auto over = [&] {
     size_t sum = program_bytes_ + bytes;
-    for (const Kept& kept : kept_)
-      if (&kept != stays) sum += kept.bytes;
+    for (const Kept& kept : kept_) sum += kept.bytes;
     return budget_ > 0 ? sum > budget_ : kept_.size() > kMostWithoutBudget;
   };
-  while (over()) {
-    auto oldest = kept_.end();
-    for (auto kept = kept_.begin(); kept != kept_.end(); ++kept)
-      if (&*kept != stays && (oldest == kept_.end() || kept->used < oldest->used)) oldest = kept;
-    if (oldest == kept_.end()) return;
+  while (!kept_.empty() && over()) {
+    const auto oldest = std::ranges::min_element(kept_, {}, &Kept::used);
     if (leaving_) leaving_(*oldest->engine);
     kept_.erase(oldest);
     changed_ = true;
@@ -79,14 +75,14 @@ EngineShelf::Kept& EngineShelf::bring(const Variant& variant) {
   INKSTONE_CHECK(models_.open, "this worker has no other models");
   check_listed(variant.model.path, variant.model.state);
   for (const VariantAdapter& adapter : variant.adapters) check_listed(adapter.path, adapter.state);
-  Pipeline model = models_.open(variant, [this](size_t owned) { make_room(owned, nullptr); });
+  Pipeline model = models_.open(variant, [this](size_t owned) { make_room(owned); });
   EngineOptions options = options_;
   options.memory_budget = budget_;
   options.program_bytes = program_bytes_;
   auto engine = std::make_unique<Engine>(std::move(model), options);
   const EnginePlan& plan = engine->reserve(capacity_);
   const size_t bytes = plan.peak_bytes - std::min(plan.peak_bytes, plan.program_bytes);
-  make_room(bytes, nullptr);
+  make_room(bytes);
   changed_ = true;
   kept_.push_back({variant, std::move(engine), bytes, ++uses_});
   return kept_.back();

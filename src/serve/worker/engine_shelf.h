@@ -58,8 +58,8 @@ class EngineShelf {
   Kept& found_or_brought(const Variant& variant);
   Kept& bring(const Variant& variant);
   void check_files(const Kept& kept) const;
-  // Engines that were used longest ago go until so many bytes fit beside the others and this one.
-  void make_room(size_t bytes, const Kept* stays);
+  // Engines that were used longest ago go until so many bytes fit beside the others.
+  void make_room(size_t bytes);
 
   const ShelfModels models_;
   const EngineOptions options_;  // of the first
