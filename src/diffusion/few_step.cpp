@@ -25,12 +25,38 @@ constexpr FewStepKind kKinds[] = {
 constexpr FewStepKind kDistilled = {"lcm", "LCM", "", "", kLcm, "", 4, 8.5f, 0, false, true};
 constexpr int kMostSteps = 64;
 
-// Letters and digits alone.
-std::string squeezed(std::string_view name) {
-  std::string text = lower(name);
-  std::erase_if(text, [](char c) { return !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')); });
-  return text;
+bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
+
+// Whether a word may end between these two: "RealCM" has no "lcm" in it, "foxLCM" has.
+bool is_border(char before, char after) {
+  return !((is_lower(before) && is_lower(after)) || (is_upper(before) && is_upper(after)));
 }
+
+// A name as lower-case letters and digits alone, and where each of them stands in it.
+struct Squeezed {
+  explicit Squeezed(std::string_view from) : name(from) {
+    for (size_t at = 0; at < name.size(); ++at) {
+      const char c = lower(name.substr(at, 1)).front();
+      if (!is_lower(c) && !(c >= '0' && c <= '9')) continue;
+      text += c;
+      places.push_back(at);
+    }
+  }
+  bool has(std::string_view word) const {
+    for (size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
+      const size_t begin = places[at], end = places[at + word.size() - 1] + 1;
+      if ((begin == 0 || is_border(name[begin - 1], name[begin])) &&
+          (end == name.size() || is_border(name[end - 1], name[end])))
+        return true;
+    }
+    return false;
+  }
+
+  std::string_view name;
+  std::string text;
+  std::vector<size_t> places;
+};
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -49,10 +75,10 @@ int steps_in(std::string_view name) {
   return 0;
 }
 
-bool has_word(std::string_view text, std::string_view words) {
+bool has_word(const Squeezed& name, std::string_view words) {
   while (!words.empty()) {
     const size_t end = std::min(words.find(' '), words.size());
-    if (text.find(words.substr(0, end)) != text.npos) return true;
+    if (name.has(words.substr(0, end))) return true;
     words.remove_prefix(std::min(end + 1, words.size()));
   }
   return false;
@@ -61,7 +87,7 @@ bool has_word(std::string_view text, std::string_view words) {
 }  // namespace
 
 std::optional<FewStep> few_step_of_name(std::string_view name, const std::string& known_by) {
-  const std::string text = squeezed(name);
+  const Squeezed text(name);
   const int steps = steps_in(name);
   const auto found = std::ranges::find_if(kKinds, [&](const FewStepKind& kind) {
     return has_word(text, kind.words) || (steps && has_word(text, kind.words_with_steps));
@@ -103,7 +129,7 @@ std::optional<FewStep> few_step_of_scheduler(const ModelTraits& traits) {
 const FewStepKind& distilled_guidance() { return kDistilled; }
 
 std::string few_step_hint(std::string_view name) {
-  if (few_step_of_name(name) || !has_word(squeezed(name), "turbo")) return "";
+  if (few_step_of_name(name) || Squeezed(name).text.find("turbo") == std::string::npos) return "";
   return "its name speaks of Turbo: merges of such models draw in 4 to 8 steps with a guidance of 1 to 2, as their "
          "authors say (--steps, --guidance, --scheduler; --few-step sdxl-turbo: as SDXL-Turbo itself)";
 }

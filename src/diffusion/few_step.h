@@ -15,7 +15,8 @@ namespace inkstone {
 struct FewStepKind {
   const char* name;   // of --few-step: "lightning"
   const char* label;  // "Lightning"
-  // A model is of the kind if its name, as letters and digits alone, has one of the words.
+  // A model is of the kind if its name, as letters and digits alone, has one of the words; they begin and end where the
+  // name has another sign, or changes between small and capital letters.
   const char* words;
   const char* words_with_steps;  // they count only beside a number of steps
   const char* scheduler;         // its class in diffusers
