@@ -12,6 +12,7 @@
 #include "adapters/embedding_file.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "changed_file.h"
 #include "diffusion/prompt_chunks.h"
 #include "weights/built_torch_file.h"
 #include "weights/safetensors.h"
@@ -25,24 +26,14 @@ void require(bool holds) {
   if (!holds) std::abort();
 }
 
-std::vector<std::string> stored_files() {
-  std::vector<std::string> files;
-  for (const char* name : {"mark.pt", "dict.pt", "toy.bin", "style.safetensors", "xl/xl.safetensors"})
-    files.push_back(read_file(fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/embeddings" / name, 1 << 20));
-  return files;
-}
-
-std::string changed_file(FuzzedDataProvider& fuzz) {
-  static const std::vector<std::string> stored = stored_files();
-  std::string file = stored[fuzz.ConsumeIntegralInRange<size_t>(0, stored.size() - 1)];
-  while (fuzz.remaining_bytes() > 2) {
-    const size_t at = fuzz.ConsumeIntegralInRange<size_t>(0, file.size() - 1);
-    if (fuzz.ConsumeIntegralInRange(0, 15) == 0)
-      file.resize(at + 1);
-    else
-      file[at] = fuzz.ConsumeIntegral<char>();
-  }
-  return file;
+const std::vector<std::string>& stored_files() {
+  static const std::vector<std::string> stored = [] {
+    std::vector<std::string> files;
+    for (const char* name : {"mark.pt", "dict.pt", "toy.bin", "style.safetensors", "xl/xl.safetensors"})
+      files.push_back(read_file(fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/embeddings" / name, 1 << 20));
+    return files;
+  }();
+  return stored;
 }
 
 std::string named_file(FuzzedDataProvider& fuzz) {
@@ -66,7 +57,7 @@ std::string named_file(FuzzedDataProvider& fuzz) {
 
 std::string written_file(FuzzedDataProvider& fuzz) {
   switch (fuzz.ConsumeIntegralInRange(0, 3)) {
-    case 0: return changed_file(fuzz);
+    case 0: return changed_file(fuzz, stored_files());
     case 1: return named_file(fuzz);
     case 2: return built_torch_file(fuzz.ConsumeRemainingBytesAsString());
     default: return fuzz.ConsumeRemainingBytesAsString();

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "changed_file.h"
 #include "weights/built_torch_file.h"
 #include "weights/parsed_tensors.h"
 
@@ -17,27 +18,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> stored_files() {
-  std::vector<fs::path> paths;
-  for (const fs::directory_entry& entry : fs::directory_iterator(INKSTONE_SOURCE_DIR "/tests/fixtures/torch"))
-    paths.push_back(entry.path());
-  std::sort(paths.begin(), paths.end());
-  std::vector<std::string> files;
-  for (const fs::path& path : paths) files.push_back(inkstone::read_file(path, 1 << 20));
-  return files;
-}
-
-std::string changed_file(FuzzedDataProvider& fuzz) {
-  static const std::vector<std::string> stored = stored_files();
-  std::string file = stored[fuzz.ConsumeIntegralInRange<size_t>(0, stored.size() - 1)];
-  while (fuzz.remaining_bytes() > 2) {
-    const size_t at = fuzz.ConsumeIntegralInRange<size_t>(0, file.size() - 1);
-    if (fuzz.ConsumeIntegralInRange(0, 15) == 0)
-      file.resize(at + 1);
-    else
-      file[at] = fuzz.ConsumeIntegral<char>();
-  }
-  return file;
+const std::vector<std::string>& stored_files() {
+  static const std::vector<std::string> stored = [] {
+    std::vector<fs::path> paths;
+    for (const fs::directory_entry& entry : fs::directory_iterator(INKSTONE_SOURCE_DIR "/tests/fixtures/torch"))
+      paths.push_back(entry.path());
+    std::sort(paths.begin(), paths.end());
+    std::vector<std::string> files;
+    for (const fs::path& path : paths) files.push_back(inkstone::read_file(path, 1 << 20));
+    return files;
+  }();
+  return stored;
 }
 
 int64_t number(FuzzedDataProvider& fuzz) {
@@ -90,7 +81,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     check(way == 0   ? "PK" + fuzz.ConsumeRemainingBytesAsString()
           : way == 1 ? inkstone::built_torch_file(fuzz.ConsumeRemainingBytesAsString())
           : way == 2 ? inkstone::built_torch_file(built_pickle(fuzz))
-                     : changed_file(fuzz));
+                     : changed_file(fuzz, stored_files()));
   } catch (const inkstone::Error& error) {
     if (std::string_view(error.what()).find('\n') != std::string_view::npos) std::abort();
   }
