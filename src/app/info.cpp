@@ -71,7 +71,7 @@ std::string facts_text(const ModelFacts& facts, const Pipeline& model, bool verb
 std::optional<FileKind> other_kind(const Options& options, const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(path, ignored)) return {};
-  FileKind kind = kind_of(Checkpoint(path));
+  FileKind kind = kind_of(path);
   std::erase_if(kind.missing, [&](const std::string& component) {
     return std::ranges::any_of(replaced_components(options),
                                [&](const ReplacedComponent& one) { return one.component == component && *one.file; });

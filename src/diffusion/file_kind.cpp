@@ -9,6 +9,7 @@
 #include "base/spelling.h"
 #include "base/utf8.h"
 #include "diffusion/stored_component.h"
+#include "weights/checkpoint.h"
 
 namespace inkstone {
 namespace {
@@ -146,9 +147,9 @@ std::optional<FileKind> embedding_kind(const Checkpoint& file) {
 
 // ---- Networks
 
-FileKind unet_kind(const Checkpoint& file, const StoredComponent& at) {
+FileKind unet_kind(const Checkpoint& file, const StoredComponent& at, const std::string& source) {
   FileKind kind;
-  const UnetConfig config = unet_config_of(file, at, "the file");
+  const UnetConfig config = unet_config_of(file, at, source);
   const std::string family = config.added ? "SDXL" : family_of_context(config.context);
   kind.what = "a U-Net alone" + of_family(family);
   kind.use = "it replaces a model's own: --unet FILE beside --model";
@@ -158,9 +159,9 @@ FileKind unet_kind(const Checkpoint& file, const StoredComponent& at) {
   return kind;
 }
 
-FileKind vae_kind(const Checkpoint& file, const StoredComponent& at) {
+FileKind vae_kind(const Checkpoint& file, const StoredComponent& at, const std::string& source) {
   FileKind kind;
-  const VaeConfig config = vae_config_of(file, at, "the file");
+  const VaeConfig config = vae_config_of(file, at, source);
   kind.what = "a VAE alone";
   kind.use = "it replaces a model's own: --vae FILE beside --model";
   kind.facts.push_back(
@@ -169,9 +170,9 @@ FileKind vae_kind(const Checkpoint& file, const StoredComponent& at) {
   return kind;
 }
 
-FileKind text_kind(const Checkpoint& file, const StoredComponent& at) {
+FileKind text_kind(const Checkpoint& file, const StoredComponent& at, const std::string& source) {
   FileKind kind;
-  const ClipConfig config = clip_config_of(file, at, "the file");
+  const ClipConfig config = clip_config_of(file, at, source);
   const char* name = config.width == 768    ? "CLIP-L, of SD 1.x and SDXL's first"
                      : config.width == 1024 ? "OpenCLIP-H, of SD 2.x"
                      : config.width == 1280 ? "OpenCLIP-bigG, SDXL's second"
@@ -234,16 +235,17 @@ std::string family_of_context(int64_t width) {
   }
 }
 
-FileKind kind_of(const Checkpoint& file) {
+FileKind kind_of(const std::filesystem::path& path) {
+  const Checkpoint file(path);
   for (const auto& [prefix, what] : kStrangers)
     if (file.has_prefix(std::string(prefix))) return {false, {}, std::string(what), "it is not supported", {}};
   if (std::optional<FileKind> model = model_kind(file)) return *model;
   const AdapterParts parts = adapter_parts(file);
   if (2 * parts.known > file.tensors().size()) return adapter_kind(file, parts);
   if (std::optional<FileKind> embedding = embedding_kind(file)) return *embedding;
-  if (const auto unet = find_unet(file, /*whole=*/false)) return unet_kind(file, *unet);
-  if (const auto vae = find_vae(file, /*whole=*/false)) return vae_kind(file, *vae);
-  if (const auto text = find_text_encoder(file)) return text_kind(file, *text);
+  if (const auto unet = find_unet(file, /*whole=*/false)) return unet_kind(file, *unet, path.string());
+  if (const auto vae = find_vae(file, /*whole=*/false)) return vae_kind(file, *vae, path.string());
+  if (const auto text = find_text_encoder(file)) return text_kind(file, *text, path.string());
   return other_kind(file);
 }
 

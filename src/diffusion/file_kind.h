@@ -2,10 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
-
-#include "weights/checkpoint.h"
 
 namespace inkstone {
 
@@ -17,7 +16,8 @@ struct FileKind {
   std::vector<std::string> facts;    // more lines for people
 };
 
-FileKind kind_of(const Checkpoint& file);
+// Throws Error naming the file that is none of weights, or has a network that is not run.
+FileKind kind_of(const std::filesystem::path& path);
 
 // "Stable Diffusion 1.x", by the width of the text that a U-Net takes; "" for another.
 std::string family_of_context(int64_t width);

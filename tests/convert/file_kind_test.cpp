@@ -28,7 +28,7 @@ class FileKinds : public testing::Test {
 
   FileKind kind(const FileTensors& tensors) const {
     write_tensors(folder_ / "file.safetensors", tensors);
-    return kind_of(Checkpoint(folder_ / "file.safetensors"));
+    return kind_of(folder_ / "file.safetensors");
   }
   static FileTensor tensor(const std::string& name, Shape shape) {
     const auto size = static_cast<size_t>(count(shape));
@@ -95,7 +95,7 @@ TEST_F(FileKinds, adapters_say_for_which_family_they_are) {
   for (const fs::directory_entry& entry :
        fs::directory_iterator(fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/adapters"))
     if (entry.path().filename() != "golden.safetensors") {
-      EXPECT_THAT(kind_of(Checkpoint(entry.path())).what, HasSubstr("an adapter (")) << entry.path();
+      EXPECT_THAT(kind_of(entry.path()).what, HasSubstr("an adapter (")) << entry.path();
     }
 }
 

@@ -47,7 +47,7 @@ class HostileFiles : public testing::Test {
   // What each way in says of the file.
   std::vector<std::string> answers(const std::string& bytes) {
     write_text(file_, bytes);
-    std::vector<std::string> all = {said([&] { Pipeline::open(file_); }), said([&] { kind_of(Checkpoint(file_)); })};
+    std::vector<std::string> all = {said([&] { Pipeline::open(file_); }), said([&] { kind_of(file_); })};
     for (const char* out : {"out", "out.safetensors"}) {
       all.push_back(said([&] { convert({file_, folder_ / out, {}, {}, {}}, {}); }));
       EXPECT_FALSE(fs::exists(folder_ / out)) << all.back();
@@ -163,7 +163,7 @@ TEST_F(HostileFiles, any_byte_of_the_header_may_be_wrong) {
     bytes[random() % (length + 8)] = static_cast<char>(random());
     write_text(file_, bytes);
     const std::string opened = said([&] { Pipeline::open(file_); });
-    const std::string described = said([&] { kind_of(Checkpoint(file_)); });
+    const std::string described = said([&] { kind_of(file_); });
     refused += opened != "accepted";
     if (opened != "accepted") {
       EXPECT_THAT(opened, AllOf(HasSubstr("fox.safetensors"), testing::Not(HasSubstr("\n"))));
@@ -213,7 +213,7 @@ TEST_F(HostileFiles, of_a_unet_alone_say_where_they_belong_and_run_there) {
     write_tensors(file_, tensors);
     EXPECT_EQ(drawn(whole, "", {{"unet", file_}}).rgb, right.rgb) << prefix;
     EXPECT_THAT(said([&] { Pipeline::open(file_); }), HasSubstr("fox.safetensors")) << prefix;
-    EXPECT_THAT(kind_of(Checkpoint(file_)).use, HasSubstr("--unet"));
+    EXPECT_THAT(kind_of(file_).use, HasSubstr("--unet"));
   }
 }
 
