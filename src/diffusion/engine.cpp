@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "diffusion/stages.h"
+#include "models/vae.h"
 
 namespace inkstone {
 namespace {
@@ -180,13 +181,22 @@ Image Engine::finish(Job& job) {
 
 Image Engine::decode(const Job& job) {
   BoundProgram& decoder = programs_.decoder(job.request.width, job.request.height);
-  const VaeConfig& config = pipeline_.vae_config;
   const Tensor& latent = job.done() || job.call == 0 ? job.latent : job.estimate;
-  std::ranges::transform(latent.floats(), decoder.host_input("latent").floats().begin(),
-                         [&](float v) { return v / config.scaling_factor + config.shift_factor; });
+  decoder_input(pipeline_.vae_config, latent.floats(), decoder.host_input("latent").floats());
   decoder.run();
   const Tensor& pixels = decoder.output(0);
   check_finite(pixels.floats(), "the VAE");
+  return to_image(pixels);
+}
+
+std::optional<Image> Engine::preview(const Job& job) {
+  if (!pipeline_.preview_vae) return std::nullopt;
+  BoundProgram* decoder = programs_.preview_decoder(job.request.width, job.request.height);
+  if (!decoder) return std::nullopt;
+  decoder_input(*pipeline_.preview_vae, job.estimate.floats(), decoder->host_input("latent").floats());
+  decoder->run();
+  const Tensor& pixels = decoder->output(0);
+  if (!std::ranges::all_of(pixels.floats(), [](float value) { return std::isfinite(value); })) return std::nullopt;
   return to_image(pixels);
 }
 

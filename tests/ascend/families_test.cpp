@@ -95,6 +95,16 @@ TEST(Families, an_adapter_is_merged_when_the_model_is_exported) {
   }
 }
 
+// ReLU, doublings and blocks; the bound of its latent is the host's.
+TEST(Families, a_tiny_vae_decodes) {
+  expect_reference(
+      [] {
+        return Pipeline::open(fs::path(INKSTONE_SOURCE_DIR) / "demo/model",
+                              {{"vae", kFixtures / "taesd/taesd_decoder.safetensors"}});
+      },
+      "taesd", request_of("a fox", 64, 64));
+}
+
 TEST(Families, long_prompts_run_where_they_were_exported_and_are_refused_elsewhere) {
   const auto open = [] { return Pipeline::open(fs::path(INKSTONE_SOURCE_DIR) / "demo/model"); };
   ImageRequest request = request_of(long_prompt(), 64, 64);
