@@ -275,7 +275,6 @@ TEST_F(TaesdFiles, of_another_family_by_name_are_warned_of) {
 TEST_F(TaesdFiles, in_a_models_folder_are_its_vae_and_tell_no_other_scaling) {
   fs::copy(kDemo, folder_ / "model", fs::copy_options::recursive);
   const fs::path vae = folder_ / "model/vae";
-  fs::copy(kDemo / "vae", folder_ / "own", fs::copy_options::recursive);
   fs::remove_all(vae);
   fs::create_directories(vae);
   write("model/vae/diffusion_pytorch_model.safetensors", tensors_);
@@ -285,10 +284,12 @@ TEST_F(TaesdFiles, in_a_models_folder_are_its_vae_and_tell_no_other_scaling) {
   EXPECT_EQ(model.component("vae").kind, "AutoencoderTiny");
   EXPECT_EQ(drawn(folder_ / "model").rgb,
             drawn(kDemo, "", {{"vae", kFixtures / "taesd/taesd_decoder.safetensors"}}).rgb);
-  fs::path file;
-  for (const auto& entry : fs::directory_iterator(folder_ / "own"))
-    if (entry.path().extension() == ".safetensors") file = entry.path();
-  EXPECT_EQ(Pipeline::open(folder_ / "model", {{"vae", file}}).vae_config.scaling_factor, VaeConfig().scaling_factor);
+  VaeConfig large;
+  large.channels = {32, 32, 64, 64};
+  large.blocks = 1;
+  const fs::path file = write(
+      "large.safetensors", random_weights({vae_decoder_graph(large, 1, 1, 1), vae_encoder_graph(large, 1, 8, 8)}, 1));
+  EXPECT_EQ(Pipeline::open(folder_ / "model", {{"vae", file}}).vae_config, large);
 }
 
 // ---- Previews
