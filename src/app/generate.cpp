@@ -87,6 +87,9 @@ std::string summary(const Session& session) {
       fmt::format("{0} \u00b7 {1}x{2} \u00b7 {3} of {4}{5} \u00b7 guidance {6} \u00b7 seed {7}", session.loaded.name,
                   request.width, request.height, steps_text(request.steps), name_of(request.scheduler_config.kind),
                   schedule_text(request.scheduler_config.schedule), request.guidance_scale, request.seed);
+  if (request.image)
+    text += fmt::format(" \u00b7 from {} with strength {}: {} run", request.image->source, request.strength,
+                        steps_text(request.steps_run()));
   if (session.refinement) text += " \u00b7 refined by " + refiner_text(session.loaded, *session.refinement);
   if (session.count > 1) text += fmt::format(" to {}", request.seed + static_cast<uint64_t>(session.count - 1));
   if (session.seed_drawn) text += " (drawn)";
@@ -152,7 +155,7 @@ struct Views {
 ImageFile draw(const Session& session, const ImageOutput& output, int number, Views& views) {
   const ResolvedRequest request = request_of(session, number);
   const std::optional<Refinement> refinement = refinement_of(session.loaded, request, asked_of(session, number));
-  Progress progress = views.progress.callbacks(number + 1, request.steps);
+  Progress progress = views.progress.callbacks(number + 1, request.steps_run());
   progress.drawn = [&](Engine& engine, const Job& job) { views.previews.stepped(engine, job); };
   Generated generated = generate(*session.loaded.engine, request, progress, refinement ? &*refinement : nullptr);
   views.progress.clear();

@@ -206,6 +206,7 @@ void set_sizes(Pipeline& m) {
   if (text.norm_of_text && !text.layers_after_text) m.traits.text_layers = text.layers;
   m.traits.distilled = m.unet_config.guidance_channels > 0;
   m.traits.sdxl = m.unet_config.added > 0;
+  m.traits.encodes = m.vae_config.has_encoder();
 }
 
 const Component& Pipeline::component(std::string_view name) const {

@@ -196,7 +196,7 @@ Started Worker::start(const StartCommand& command) {
   Started report;
   report.job = command.job;
   report.rows = request.cfg_copies();
-  report.calls = job.calls();
+  report.calls = job.request.evaluations();
   const std::vector<MergedAdapter>& adapters = engine.pipeline().adapters;
   const AdapterTexts texts = adapter_texts(adapters);
   report.adapter_tags = clean_utf8(texts.tags);
@@ -372,7 +372,7 @@ std::vector<Preview> Worker::previews_of(const StepCommand& command, double step
     const Clock::time_point begin = Clock::now();
     std::optional<Image> decoded = decodes ? decoded_preview(*flying.engine, flying.job) : std::nullopt;
     if (decodes) last_decoded_ = id, preview_seconds_ -= seconds_since(begin);
-    previews.push_back({id, flying.job.call,
+    previews.push_back({id, flying.job.call - flying.job.request.first_call,
                         decoded ? reduced(std::move(*decoded), flying.job.request)
                                 : colours_[flying.variant.model.path].draw(flying.job.estimate)});
   }
