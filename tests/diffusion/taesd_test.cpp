@@ -12,10 +12,13 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/picture.h"
 #include "diffusion/checkpoint_files.h"
 #include "diffusion/generate.h"
+#include "diffusion/noise.h"
 #include "diffusion/pipeline.h"
 #include "diffusion/preview_vae.h"
+#include "diffusion/request_fields.h"
 #include "diffusion/vae_file.h"
 #include "models/config_json.h"
 #include "models/formula_weights.h"
@@ -292,7 +295,7 @@ TEST_F(TaesdFiles, in_a_models_folder_are_its_vae_and_tell_no_other_scaling) {
   EXPECT_EQ(Pipeline::open(folder_ / "model", {{"vae", file}}).vae_config, large);
 }
 
-// ---- Previews
+// ---- Pictures
 
 std::unique_ptr<Engine> engine_of(Pipeline model, size_t budget = 0) {
   EngineOptions options;
@@ -300,6 +303,58 @@ std::unique_ptr<Engine> engine_of(Pipeline model, size_t budget = 0) {
   options.memory_budget = budget;
   return std::make_unique<Engine>(std::move(model), options);
 }
+
+GivenFile picture() {
+  Image image{64, 64, {}};
+  for (int i = 0; i < 3 * 64 * 64; ++i) image.rgb.push_back(static_cast<uint8_t>(i * 7 % 251));
+  const std::vector<std::byte> png = encode_png(image);
+  return given_file({reinterpret_cast<const char*>(png.data()), png.size()}, "picture");
+}
+
+ImageRequest request_with_picture() {
+  ImageRequest request;
+  request.prompt = "a fox";
+  request.seed = 3;
+  request.steps = 4;
+  request.scheduler = "euler";
+  request.image = picture();
+  request.strength = 0.5f;
+  request.width = request.height = 64;
+  return request;
+}
+
+// As diffusers: the encoder's latent itself, with the first numbers of the seed as noise.
+TEST(Taesd, begins_with_a_picture_and_draws_nothing_for_it) {
+  const auto engine = engine_of(Pipeline::open(kDemo, {{"vae", kFixtures / "taesd/taesd_decoder.safetensors"}}));
+  const Job job = engine->start(engine->resolve(request_with_picture()));
+  const VaeConfig config = config_of(kTinyWidth);
+  std::vector<Tensor> pixels;
+  pixels.emplace_back(Shape{1, 3, 64, 64});
+  const Image image = read_picture(picture().bytes, "picture").image;
+  for (size_t i = 0; i < 64 * 64; ++i)
+    for (size_t c = 0; c < 3; ++c)
+      pixels[0].floats()[c * 64 * 64 + i] = static_cast<float>(image.rgb[3 * i + c]) / 127.5f - 1;
+  const auto backend = open_backend("reference");
+  const Tensor latent = run_once(*backend, vae_encoder_graph(config, 1, 64, 64), weights_of_config(config), pixels, {});
+  ASSERT_EQ(latent.shape(), job.latent.shape());
+  Tensor noise(latent.shape());
+  NoiseGenerator(3).fill(noise.floats());
+  const NoiseLevel level = job.request.scheduler->noise_level(job.request.first_call);
+  for (size_t i = 0; i < latent.floats().size(); ++i)
+    EXPECT_NEAR(job.latent.floats()[i], level.image * latent.floats()[i] + level.noise * noise.floats()[i], 1e-4);
+}
+
+TEST_F(TaesdFiles, with_a_decoder_alone_begin_with_no_picture_and_say_the_way_out) {
+  Engine engine(Pipeline::open(kDemo, {{"vae", write("alone/taesd_decoder.safetensors", half("decoder"))}}), {});
+  try {
+    engine.resolve(request_with_picture());
+    ADD_FAILURE() << "resolved";
+  } catch (const RequestError& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("image"), HasSubstr("encoder beside its decoder")));
+  }
+}
+
+// ---- Previews
 
 Pipeline with_previews() {
   Pipeline model = Pipeline::open(kDemo);
