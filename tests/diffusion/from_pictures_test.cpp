@@ -51,7 +51,8 @@ fs::path nine_channels() {
         for (int64_t i = 4; i < 9; ++i)
           for (int y = 0; y < 3; ++y)
             for (int x = 0; x < 3; ++x)
-              wide.push_back(static_cast<float>(std::sin(1.7 * double(o) + 2.3 * double(i) + 0.9 * y + 0.5 * x + 1) / 20));
+              wide.push_back(
+                  static_cast<float>(std::sin(1.7 * double(o) + 2.3 * double(i) + 0.9 * y + 0.5 * x + 1) / 20));
       }
       tensor.values = std::move(wide);
       tensor.shape[1] = 9;
@@ -202,7 +203,8 @@ void expect_kept(const Image& image, const Image& picture, const std::function<b
   for (int y = 0; y < image.height; ++y)
     for (int x = 0; x < image.width; ++x) {
       const auto at = 3 * static_cast<size_t>(y * image.width + x);
-      const bool same = std::equal(image.rgb.begin() + long(at), image.rgb.begin() + long(at) + 3, picture.rgb.begin() + long(at));
+      const bool same =
+          std::equal(image.rgb.begin() + long(at), image.rgb.begin() + long(at) + 3, picture.rgb.begin() + long(at));
       EXPECT_TRUE(same || white(x, y)) << x << ", " << y;
       changed += white(x, y) && !same;
     }
@@ -236,7 +238,8 @@ TEST(RepaintedPictures, with_nine_channels_are_kept_too) {
   request.mask = mask();
   expect_kept(drawn(engine, request), read_picture(picture().bytes, "picture").image, in_circle);
   request.mask.reset();
-  EXPECT_EQ(drawn(engine, request).width, 40 / engine.pipeline().traits.size_multiple * engine.pipeline().traits.size_multiple);
+  EXPECT_EQ(drawn(engine, request).width,
+            40 / engine.pipeline().traits.size_multiple * engine.pipeline().traits.size_multiple);
   request.image.reset();  // no picture at all
   EXPECT_EQ(drawn(engine, request).width, engine.pipeline().traits.width);
 }
