@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "app/machine.h"
@@ -17,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 constexpr int kMostColumns = 64, kMostRows = 24;
 constexpr int kFirstNumber = 6401;                  // of kitty's images
 constexpr int kMostPixels = 384;                    // of a side: more is not seen in so many cells
+constexpr double kOtherShape = 0.02;                // sizes are whole pixels
 constexpr double kShare = 10, kLeastBetween = 0.1;  // previews take one of so many seconds
 
 std::string name(Variable variable) { return environment(variable).value_or(""); }
@@ -33,6 +35,13 @@ Image fitted(const Image& image) {
   const auto less = [&](int size) { return std::max(1, size * kMostPixels / side); };
   return resize(image, less(image.width), less(image.height), Resampling::kBox);
 }
+
+double cell_aspect() {
+  const TerminalSize terminal = terminal_size();
+  return static_cast<double>(terminal.cell_width) / terminal.cell_height;
+}
+
+double shape_of(const Image& image) { return static_cast<double>(image.width) / image.height; }
 
 std::string image_text(TerminalImages how, const Image& image, Cells cells, int number) {
   const TerminalSize terminal = terminal_size();
@@ -68,25 +77,31 @@ std::optional<TerminalImages> previews_of(const Options& options, const Console&
   return images_of(terminal_names());
 }
 
+// Makes the image's place, where it has none yet: lines below which the cursor stays.
+std::string PreviewView::place(const Image& image) {
+  if (cells_.rows > 0) return "";
+  const TerminalSize terminal = terminal_size();
+  const Cells most{std::min(kMostColumns, terminal.columns - 1), std::clamp(terminal.rows - 3, 1, kMostRows)};
+  cells_ = cells_of(image.width, image.height, most, cell_aspect());
+  shape_ = shape_of(image);
+  return "\r\x1b[K" + std::string(static_cast<size_t>(cells_.rows), '\n');
+}
+
 void PreviewView::draw(const Image& image) {
-  std::string before;
-  if (cells_.rows == 0) {
-    const TerminalSize terminal = terminal_size();
-    const Cells most{std::min(kMostColumns, terminal.columns - 1), std::clamp(terminal.rows - 3, 1, kMostRows)};
-    cells_ = cells_of(image.width, image.height, most, static_cast<double>(terminal.cell_width) / terminal.cell_height);
-    before = "\r\x1b[K" + std::string(static_cast<size_t>(cells_.rows), '\n');
-  }
+  const std::string before = place(image);
+  Cells cells = cells_;
+  std::string clear;
+  // An image of which a part alone was drawn anew is put together at the end.
+  if (std::abs(shape_of(image) / shape_ - 1) > kOtherShape)
+    cells = cells_of(image.width, image.height, cells_, cell_aspect()), clear = "\x1b[J";
   // Up to the place, then back to where the cursor was (7 keeps it, 8 takes it there).
-  write_error(
-      fmt::format("{0}\x1b"
-                  "7\r\x1b[{1}A{2}\x1b"
-                  "8",
-                  before, cells_.rows, image_text(*how_, image, cells_, kFirstNumber + number_)));
+  write_error(fmt::format("{}\x1b{}\r\x1b[{}A{}{}\x1b{}", before, 7, cells_.rows, clear,
+                          image_text(*how_, image, cells, kFirstNumber + number_), 8));
 }
 
 void PreviewView::stepped(Engine& engine, const Job& job) {
   if (!how_) return;
-  if (job.done()) latent_ = job.latent.clone();
+  if (job.done() && !job.put_back) latent_ = job.latent.clone();
   const std::chrono::duration<double> since = Clock::now() - ended_;
   if (cells_.rows > 0 && since.count() < std::max(kLeastBetween, (kShare - 1) * seconds_)) return;
   const Clock::time_point begun = Clock::now();

@@ -3,7 +3,7 @@
 
 #include <chrono>
 #include <optional>
-#include <vector>
+#include <string>
 
 #include "app/console.h"
 #include "app/options.h"
@@ -27,11 +27,13 @@ class PreviewView {
   void finished(const Image& image);  // takes the place of its previews
 
  private:
+  std::string place(const Image& image);
   void draw(const Image& image);
 
   std::optional<TerminalImages> how_;
   LatentColours colours_;
   Tensor latent_;       // of an image whose last evaluation was made
+  double shape_ = 1;    // of the place: width by height, in pixels
   Cells cells_{};       // of the image's place; none: it has none yet
   int number_ = 0;      // of images before
   double seconds_ = 0;  // that the last preview took

@@ -344,7 +344,7 @@ WorkerReport Worker::answer(const FinishCommand& command) {
     const auto ended = jobs_.extract(found);
     const Job& job = ended.mapped().job;
     Finished report{command.job, 0, engine.decode(job), {}, {}, {}};
-    if (job.done()) colours_[ended.mapped().variant.model.path].learn(job.latent, report.image);
+    if (job.done() && !job.put_back) colours_[ended.mapped().variant.model.path].learn(job.latent, report.image);
     report.figures = figures_in_time();
     report.loaded = shelf_.news();
     report.hashes = hasher_.news();
