@@ -52,7 +52,9 @@ Image image_of(const Tensor& pixels, int width, int height, const std::string& s
               static_cast<uint8_t>(std::nearbyint(std::clamp(value, 0.0f, 1.0f) * 255));
         }
   });
-  INKSTONE_CHECK(finite, source, ": the upscaler gives NaN or infinity: its weights are broken");
+  if (!finite)
+    throw Error(source + ": the upscaler gives NaN or infinity: its weights are broken", INKSTONE_HERE,
+                Error::Kind::kNotFinite);
   return image;
 }
 

@@ -124,8 +124,10 @@ UpscalePlan Upscaler::plan(Backend& backend, int width, int height, const Upscal
     for (const int part : different) {
       const Graph graph = parts.graph(part);
       PartUse use{backend.plan(graph, weights_, options_of(parts, part, plan, backend, graph))};
-      use.maps = parts.is_last(part) ? map + bytes(parts.result(part), DType::kF32) + scaled : 2 * map;
+      const size_t pixels = bytes(parts.result(part), DType::kF32);
+      use.maps = map + (parts.is_last(part) ? pixels : map);
       take_peak(plan, use, always);
+      if (parts.is_last(part)) take_peak(plan, {{}, pixels + scaled}, always);
     }
   };
   measure(false);
@@ -165,10 +167,10 @@ Image Upscaler::upscale(Backend& backend, const Image& image, const UpscalePlan&
     std::vector<Tensor*> out{last ? &pixels : &next};
     program->run(in, out);
     program->release_pages();
+    if (last) backend.trim();
     std::swap(map, next);
   }
   map = Tensor();
-  backend.trim();
   if (progress) progress(parts.number(), parts.number());
   return image_of(pixels, plan.width * factor(), plan.height * factor(), file_.string());
 }
