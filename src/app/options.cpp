@@ -131,6 +131,7 @@ const Setting kSettings[] = {
     {"trace", "", "Measurement", "FILE.json", "write every stage and call with its time, for chrome://tracing or ui.perfetto.dev", kB, &Options::trace},
 
     {"out", "output o outdir", "Export", "DIR", "the folder to write into: a new or empty one, or an earlier export of this model", kE, &Options::out},
+    {"upscaler", "", "Export", "FILE", "instead of a model: an upscaler (an ESRGAN), for images of --sizes", kE, &Options::upscaler},
     {"soc", "", "Export", "NAME", "the chip, as npu-smi names it after \"Ascend\": Ascend910B4, Ascend310P3; auto: the\none in this machine; the ONNX files are the same for all", kE, &Options::soc},
     {"sizes", "", "Export", "LIST", "images' sizes: 512,768x512 (one number: a square; else WIDTHxHEIGHT)\n[the model's own]", kE, &Options::sizes},
     {"batch", "", "Export", "LIST", "images at once: 1,2,4,8 [1]", kE, &Options::batch},

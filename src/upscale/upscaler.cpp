@@ -15,6 +15,8 @@ namespace {
 
 // Bands of a map that is narrower are not equal to the whole bit by bit (compile/passes.h).
 constexpr int64_t kLeastBandWidth = 16;
+// A block is 15 convolutions deep, and each is ahead of the next one by about a band.
+constexpr int kBlockBandRows = 8;
 
 size_t mebibytes(size_t bytes) { return (bytes + (size_t{1} << 20) - 1) >> 20; }
 
@@ -58,6 +60,7 @@ CompileOptions options_of(const Parts& parts, int part, const UpscalePlan& plan,
   CompileOptions options{plan.precision};
   if (parts.width < kLeastBandWidth || !(plan.bands || parts.is_last(part))) return options;
   options.vae_tiling = true;
+  if (!parts.is_last(part)) options.band_rows = kBlockBandRows;
   // Where programs are compiled ahead, there may be one for whole maps alone.
   if (!backend.has(graph, options)) options.vae_tiling = false;
   return options;
@@ -141,6 +144,15 @@ UpscalePlan Upscaler::plan(Backend& backend, int width, int height, const Upscal
   plan.flops = flops(parts.graph(0)) + config_.blocks * (config_.blocks ? flops(parts.graph(1)) : 0) +
                flops(parts.graph(last));
   return plan;
+}
+
+std::vector<UpscalerPart> Upscaler::parts(int width, int height) const {
+  const Parts parts = parts_of(config_, width, height, Precision::kFp32);
+  std::vector<UpscalerPart> all;
+  for (int part = 0; part < parts.number(); ++part)
+    all.push_back({part == 0 ? "first" : parts.is_last(part) ? "last" : "block_" + std::to_string(part - 1),
+                   parts.is_last(part) ? "pixels" : "map", parts.graph(part)});
+  return all;
 }
 
 Image Upscaler::upscale(Backend& backend, const Image& image, const UpscalePlan& plan, const Progress& progress) const {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "backend/backend.h"
 #include "base/image.h"
@@ -37,6 +38,12 @@ struct UpscalePlan {
   double flops = 0;
 };
 
+// A part of the network, to be compiled ahead of time.
+struct UpscalerPart {
+  std::string name, output;  // "block_3", "map"
+  Graph graph;
+};
+
 class Upscaler {
  public:
   // A safetensors file or one of torch.save, with an ESRGAN in any of its namings. Throws Error
@@ -51,6 +58,9 @@ class Upscaler {
 
   // Throws UsageError naming the smallest budget that works, if memory does not suffice.
   UpscalePlan plan(Backend& backend, int width, int height, const UpscaleOptions& options = {}) const;
+
+  // The graphs that upscale() compiles for a device that has its own precision.
+  std::vector<UpscalerPart> parts(int width, int height) const;
 
   // `done` of `total` parts have run. It may throw, to stop.
   using Progress = std::function<void(int done, int total)>;

@@ -67,11 +67,11 @@ struct Case {
   EsrganConfig config;
   int width, height;
 };
-const Case kCases[] = {{"real_x4", 0, {8, 4, 2, 2, 1}, 11, 9},    {"real_x2", 0, {8, 4, 2, 2, 2}, 11, 9},
-                       {"real_x1", 0, {8, 4, 2, 2, 4}, 11, 9},    {"real_x8", 0, {8, 4, 1, 3, 1}, 5, 4},
-                       {"bsrgan_x4", 1, {12, 4, 1, 2, 1}, 9, 11}, {"bsrgan_x2", 1, {12, 4, 1, 1, 1}, 9, 11},
-                       {"old_x4", 2, {8, 6, 3, 2, 1}, 11, 9},     {"old_x2", 2, {8, 4, 1, 1, 1}, 10, 7},
-                       {"old_x1", 2, {8, 4, 1, 0, 1}, 10, 7},     {"old_x8", 2, {8, 4, 1, 3, 1}, 5, 4}};
+const Case kCases[] = {{"real_x4", 0, {8, 32, 2, 2, 1}, 11, 9},    {"real_x2", 0, {8, 32, 2, 2, 2}, 11, 9},
+                       {"real_x1", 0, {8, 32, 2, 2, 4}, 11, 9},    {"real_x8", 0, {8, 32, 1, 3, 1}, 5, 4},
+                       {"bsrgan_x4", 1, {12, 32, 1, 2, 1}, 9, 11}, {"bsrgan_x2", 1, {12, 32, 1, 1, 1}, 9, 11},
+                       {"old_x4", 2, {8, 32, 3, 2, 1}, 11, 9},     {"old_x2", 2, {8, 32, 1, 1, 1}, 10, 7},
+                       {"old_x1", 2, {8, 32, 1, 0, 1}, 10, 7},     {"old_x8", 2, {8, 32, 1, 3, 1}, 5, 4}};
 
 TEST_F(Upscalers, of_every_naming_and_factor_make_spandrels_image) {
   const Weights goldens = Weights::open_files({kFixtures / "goldens.safetensors"});
