@@ -79,8 +79,12 @@ ExportChoice choice_of(const Options& options, const Pipeline& model) {
   ExportChoice choice;
   std::vector<ImageSize> sizes = sizes_of(options);
   if (sizes.empty()) sizes = {{model.traits.width, model.traits.height}};
-  choice.graphs = {std::move(sizes),              batches_of(options),          options.max_prompt_chunks.value_or(1),
-                   options.gears.value_or(false), options.vae_tile.value_or(0), options.encoder.value_or(false)};
+  choice.graphs = {std::move(sizes),
+                   batches_of(options),
+                   options.max_prompt_chunks.value_or(1),
+                   options.gears.value_or(false),
+                   options.vae_tile.value_or(0),
+                   options.encoder.value_or(false)};
   choice.precision = options.precision.value_or(choice.precision);
   choice.opset = options.opset.value_or(choice.opset);
   choice.attention_heads = options.attention_heads.value_or(0);
@@ -95,10 +99,12 @@ ExportChoice choice_of(const Options& options, const Pipeline& model) {
 // --upscaler in place of a model: its parts know no batches, texts or timesteps.
 Manifest export_upscaler_of(const Options& options, const fs::path& folder, const Tell& tell) {
   INKSTONE_CHECK_USAGE(!options.model && !options.loras && !options.embeddings && !options.unet && !options.vae,
-                       "--upscaler ", *options.upscaler, ": it is exported alone, without a model and what changes one");
+                       "--upscaler ", *options.upscaler,
+                       ": it is exported alone, without a model and what changes one");
   INKSTONE_CHECK_USAGE(!options.batch && !options.max_prompt_chunks && !options.gears && !options.vae_tile &&
                            !options.encoder && !options.calibration && !options.timestep && !options.attention_heads,
-                       "--upscaler ", *options.upscaler, ": of the flags for export it takes --sizes, --precision, "
+                       "--upscaler ", *options.upscaler,
+                       ": of the flags for export it takes --sizes, --precision, "
                        "--opset, --soc, --compile and --host-cpu alone");
   ExportChoice choice;
   choice.graphs.sizes = sizes_of(options);

@@ -23,7 +23,8 @@ namespace {
 
 constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench),
                    kE = bit(Command::kExport), kD = bit(Command::kDevices), kW = bit(Command::kWorker),
-                   kS = bit(Command::kServe), kP = bit(Command::kPull), kC = bit(Command::kConvert), kU = bit(Command::kUpscale);
+                   kS = bit(Command::kServe), kP = bit(Command::kPull), kC = bit(Command::kConvert),
+                   kU = bit(Command::kUpscale);
 constexpr double kMaxThreads = 1024;
 // Less is a slip: 2 for 2GiB. No model runs in it.
 constexpr double kLeastBudget = 1 << 20;

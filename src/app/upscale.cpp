@@ -38,9 +38,7 @@ constexpr size_t kMaxFile = size_t{1} << 30;
 constexpr double kPlainScale = 2;
 constexpr const char* kPostprocessing = "postprocessing";  // the PNG text that AUTOMATIC1111 writes of it
 
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 struct NamedResampling {
   const char* name;
@@ -162,21 +160,20 @@ std::vector<Made> order_of(const Work& work) {
   return order;
 }
 
-int scaled_side(const Work& work, int side) {
-  return std::max(1, static_cast<int>(std::lround(side * work.scale)));
-}
+int scaled_side(const Work& work, int side) { return std::max(1, static_cast<int>(std::lround(side * work.scale))); }
 
 Image enlarged(Work& work, const Image& image, Made& made, PartsView& view) {
   if (!work.network) return resize(image, made.width, made.height, work.resampling.how);
-  const UpscalePlan plan = work.network->plan(
-      *work.backend, image.width, image.height,
-      {work.engine.precision, work.engine.memory_budget, work.program_bytes});
+  const UpscalePlan plan = work.network->plan(*work.backend, image.width, image.height,
+                                              {work.engine.precision, work.engine.memory_budget, work.program_bytes});
   made.planned_bytes = plan.peak_bytes;
   work.console.detail(fmt::format("memory     {} planned: {} program, {} maps, {} work, {} weights{}; {:.0f} GFLOP",
                                   byte_text(plan.peak_bytes), byte_text(plan.program_bytes), byte_text(plan.maps_bytes),
                                   byte_text(plan.work_bytes), byte_text(plan.weights_bytes),
-                                  plan.bands ? "; in bands of rows" : "", plan.flops / 1e9));
-  if (plan.bands) work.console.say("given up: the blocks work in bands of rows (same image, slower)");
+                                  plan.band_rows ? fmt::format("; in bands of {} rows", plan.band_rows) : "",
+                                  plan.flops / 1e9));
+  if (plan.band_rows)
+    work.console.say(fmt::format("given up: the blocks work in bands of {} rows (same image, slower)", plan.band_rows));
   Image result = work.network->upscale(*work.backend, image, plan, [&](int done, int total) { view.ran(done, total); });
   view.clear();
   if (result.width != made.width || result.height != made.height) result = resize(result, made.width, made.height);
@@ -217,8 +214,8 @@ void make(Work& work, Made& made, PartsView& view) {
   }
   const int width = picture.image.width, height = picture.image.height;
   made.width = scaled_side(work, width), made.height = scaled_side(work, height);
-  const std::string name = fmt::format("{} {}x{} -> {}x{}", made.in.filename().string(), width, height, made.width,
-                                       made.height);
+  const std::string name =
+      fmt::format("{} {}x{} -> {}x{}", made.in.filename().string(), width, height, made.width, made.height);
   view.begin(name);
   const Image image = enlarged(work, picture.image, made, view);
   std::vector<uint8_t> alpha;

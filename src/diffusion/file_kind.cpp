@@ -195,8 +195,9 @@ std::optional<FileKind> upscaler_kind(const Checkpoint& file, const std::string&
   FileKind kind;
   kind.what = "an upscaler (ESRGAN) of factor " + std::to_string(config.factor());
   kind.use = "it makes images larger: inkstone upscale IMAGE --upscaler FILE --out BIG.png";
-  kind.facts.push_back(parameters_text(file, "") + ", " + std::to_string(config.blocks) + " blocks of " +
-                       std::to_string(config.channels) + " and " + std::to_string(config.growth) + " channels");
+  kind.facts.push_back(parameters_text(file, "") + ", " + std::to_string(config.blocks) +
+                       (config.blocks == 1 ? " block of " : " blocks of ") + std::to_string(config.channels) + " and " +
+                       std::to_string(config.growth) + " channels");
   add_metadata(kind, file);
   return kind;
 }

@@ -42,8 +42,8 @@ std::string up_name(const EsrganNaming& naming, int doubling) {
 int size_of_axis(const ShapeOf& shape_of, const std::string& name, size_t axis, const std::string& source) {
   const Shape* shape = shape_of(name);
   INKSTONE_CHECK(shape, source, ": the tensor ", name, " is missing");
-  INKSTONE_CHECK(axis < shape->size() && (*shape)[axis] >= 1 && (*shape)[axis] <= kMostChannels, source, ": the tensor ",
-                 name, " is ", to_string(*shape), ": impossible in an upscaler");
+  INKSTONE_CHECK(axis < shape->size() && (*shape)[axis] >= 1 && (*shape)[axis] <= kMostChannels, source,
+                 ": the tensor ", name, " is ", to_string(*shape), ": impossible in an upscaler");
   return static_cast<int>((*shape)[axis]);
 }
 

@@ -15,8 +15,9 @@ namespace {
 
 // Bands of a map that is narrower are not equal to the whole bit by bit (compile/passes.h).
 constexpr int64_t kLeastBandWidth = 16;
-// A block is 15 convolutions deep, and each is ahead of the next one by about a band.
-constexpr int kBlockBandRows = 8;
+// Of the blocks' bands. A block is 15 convolutions deep, and each is ahead of the next
+// one by about a band, so that low bands take less memory. High ones are faster.
+constexpr int kBandRows[] = {32, 16, 8, 4};
 
 size_t mebibytes(size_t bytes) { return (bytes + (size_t{1} << 20) - 1) >> 20; }
 
@@ -58,9 +59,9 @@ Parts parts_of(const EsrganConfig& config, int width, int height, Precision prec
 
 CompileOptions options_of(const Parts& parts, int part, const UpscalePlan& plan, Backend& backend, const Graph& graph) {
   CompileOptions options{plan.precision};
-  if (parts.width < kLeastBandWidth || !(plan.bands || parts.is_last(part))) return options;
+  if (parts.width < kLeastBandWidth || !(plan.band_rows || parts.is_last(part))) return options;
   options.vae_tiling = true;
-  if (!parts.is_last(part)) options.band_rows = kBlockBandRows;
+  if (!parts.is_last(part)) options.band_rows = plan.band_rows;
   // Where programs are compiled ahead, there may be one for whole maps alone.
   if (!backend.has(graph, options)) options.vae_tiling = false;
   return options;
@@ -104,15 +105,15 @@ Upscaler Upscaler::open(const std::filesystem::path& file) {
 UpscalePlan Upscaler::plan(Backend& backend, int width, int height, const UpscaleOptions& options) const {
   INKSTONE_CHECK_USAGE(width > 0 && height > 0, "an image of ", width, "x", height);
   const DeviceInfo device = backend.info();
-  UpscalePlan plan;
-  plan.width = width, plan.height = height;
-  plan.precision = options.precision.value_or(device.precision.value_or(Precision::kFp32));
-  plan.program_bytes = device.own_memory ? 0 : options.program_bytes;
+  UpscalePlan common;
+  common.width = width, common.height = height;
+  common.precision = options.precision.value_or(device.precision.value_or(Precision::kFp32));
+  common.program_bytes = device.own_memory ? 0 : options.program_bytes;
   if (options.memory_budget)
-    plan.limit_bytes = options.memory_budget;
+    common.limit_bytes = options.memory_budget;
   else if (device.memory_free)
-    plan.limit_bytes = plan.program_bytes + device.memory_free;
-  const Parts parts = parts_of(config_, width, height, plan.precision);
+    common.limit_bytes = common.program_bytes + device.memory_free;
+  const Parts parts = parts_of(config_, width, height, common.precision);
   // All blocks are of one size.
   const int last = parts.number() - 1;
   const std::vector<int> different = config_.blocks ? std::vector<int>{0, 1, last} : std::vector<int>{0, last};
@@ -120,10 +121,10 @@ UpscalePlan Upscaler::plan(Backend& backend, int width, int height, const Upscal
   const size_t scaled = image * static_cast<size_t>(factor()) * static_cast<size_t>(factor());
   const size_t input = bytes({1, config_.in_channels(), parts.height, parts.width}, DType::kF32);
   const size_t map = bytes(parts.result(0), parts.type);
-  const size_t always = plan.program_bytes + (device.own_memory ? 0 : weights_.owned_bytes()) + image + input;
-  const auto measure = [&](bool bands) {
-    plan.bands = bands;
-    plan.peak_bytes = 0;
+  const size_t always = common.program_bytes + (device.own_memory ? 0 : weights_.owned_bytes()) + image + input;
+  const auto measured = [&](int band_rows) {
+    UpscalePlan plan = common;
+    plan.band_rows = band_rows;
     for (const int part : different) {
       const Graph graph = parts.graph(part);
       PartUse use{backend.plan(graph, weights_, options_of(parts, part, plan, backend, graph))};
@@ -132,17 +133,21 @@ UpscalePlan Upscaler::plan(Backend& backend, int width, int height, const Upscal
       take_peak(plan, use, always);
       if (parts.is_last(part)) take_peak(plan, {{}, pixels + scaled}, always);
     }
+    return plan;
   };
-  measure(false);
-  if (plan.limit_bytes && plan.peak_bytes > plan.limit_bytes) measure(true);
+  UpscalePlan plan = measured(0);
+  for (const int band_rows : kBandRows) {
+    if (!plan.limit_bytes || plan.peak_bytes <= plan.limit_bytes) break;
+    if (const UpscalePlan other = measured(band_rows); other.peak_bytes < plan.peak_bytes) plan = other;
+  }
   INKSTONE_CHECK_USAGE(!plan.limit_bytes || plan.peak_bytes <= plan.limit_bytes,
                        options.memory_budget ? "a memory budget of " : "the free memory of ",
                        mebibytes(plan.limit_bytes), " MiB is too small to upscale ", width, "x", height, " by ", name_,
                        ": the least that works is ", mebibytes(plan.peak_bytes), " MiB",
                        plan.precision == Precision::kFp32 && device.bf16 ? "; --precision bf16 needs less" : "",
                        "; a smaller image needs less");
-  plan.flops = flops(parts.graph(0)) + config_.blocks * (config_.blocks ? flops(parts.graph(1)) : 0) +
-               flops(parts.graph(last));
+  plan.flops =
+      flops(parts.graph(0)) + config_.blocks * (config_.blocks ? flops(parts.graph(1)) : 0) + flops(parts.graph(last));
   return plan;
 }
 
@@ -150,7 +155,9 @@ std::vector<UpscalerPart> Upscaler::parts(int width, int height) const {
   const Parts parts = parts_of(config_, width, height, Precision::kFp32);
   std::vector<UpscalerPart> all;
   for (int part = 0; part < parts.number(); ++part)
-    all.push_back({part == 0 ? "first" : parts.is_last(part) ? "last" : "block_" + std::to_string(part - 1),
+    all.push_back({part == 0             ? "first"
+                   : parts.is_last(part) ? "last"
+                                         : "block_" + std::to_string(part - 1),
                    parts.is_last(part) ? "pixels" : "map", parts.graph(part)});
   return all;
 }

@@ -30,8 +30,9 @@ struct UpscaleOptions {
 struct UpscalePlan {
   int width = 0, height = 0;  // of the given image
   Precision precision = Precision::kFp32;
-  bool bands = false;     // the blocks work in bands of rows, too; the doublings always do
-  size_t peak_bytes = 0;  // the most that is resident at once, with program_bytes
+  // Of the bands in which the blocks work, too; 0: on whole maps. The doublings always work in bands.
+  int band_rows = 0;
+  size_t peak_bytes = 0;   // the most that is resident at once, with program_bytes
   size_t limit_bytes = 0;  // 0: none is known
   // Of the peak: weights, the maps between the parts with both images, and inside the programs.
   size_t weights_bytes = 0, maps_bytes = 0, work_bytes = 0, program_bytes = 0;

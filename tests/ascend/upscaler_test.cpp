@@ -24,13 +24,13 @@ TEST(Families, an_upscaler_runs_part_by_part_on_a_card) {
   const SimulatedCard card;
   for (const auto& [width, height] : {std::pair(24, 20), std::pair(9, 9)}) {
     const Image right = upscaled("reference", "", width, height);
-    EXPECT_GE(psnr(upscaled("npu:0", compiled_demo("upscaler").string(), width, height), right), 60);
+    EXPECT_GE(psnr(upscaled("npu:0", compiled_demo("upscaler"), width, height), right), 60);
     if (width == 24) {
-      EXPECT_GE(psnr(upscaled("npu:0", compiled_demo("upscaler-fp16").string(), width, height), right), 40);
+      EXPECT_GE(psnr(upscaled("npu:0", compiled_demo("upscaler-fp16"), width, height), right), 40);
     }
   }
   try {
-    upscaled("npu:0", compiled_demo("upscaler").string(), 24, 24);
+    upscaled("npu:0", compiled_demo("upscaler"), 24, 24);
     ADD_FAILURE();
   } catch (const UsageError& error) {
     EXPECT_THAT(error.what(), AllOf(HasSubstr("no compiled file for 24x24"), HasSubstr("--sizes 24x20,24x24,9x9")));

@@ -127,13 +127,13 @@ TEST_F(Upscalers, make_the_same_image_in_bands_and_with_any_number_of_threads) {
     const Image image = formula_image(width, height);
     for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
       UpscalePlan plan = upscaler.plan(*backend, width, height, {precision});
-      EXPECT_FALSE(plan.bands);
+      EXPECT_EQ(plan.band_rows, 0);
       const Image whole = upscaler.upscale(*backend, image, plan);
-      plan.bands = true;
       const int before = threads();
-      for (const int number : {1, 3}) {
+      for (const auto& [rows, number] : {std::pair(32, 1), {8, 3}, {4, 2}}) {
+        plan.band_rows = rows;
         set_threads(number);
-        EXPECT_EQ(upscaler.upscale(*backend, image, plan).rgb, whole.rgb) << name_of(precision) << " " << number;
+        EXPECT_EQ(upscaler.upscale(*backend, image, plan).rgb, whole.rgb) << name_of(precision) << " " << rows;
       }
       set_threads(before);
     }
@@ -146,16 +146,19 @@ TEST_F(Upscalers, work_in_bands_where_the_budget_asks_for_it_and_say_the_least_t
   config.channels = 32, config.growth = 32;
   const Upscaler upscaler = open(config);
   const UpscalePlan whole = upscaler.plan(*backend, 256, 1024);
-  ASSERT_FALSE(whole.bands);
+  ASSERT_EQ(whole.band_rows, 0);
   UpscaleOptions options;
   options.memory_budget = whole.peak_bytes;
-  EXPECT_FALSE(upscaler.plan(*backend, 256, 1024, options).bands);
+  EXPECT_EQ(upscaler.plan(*backend, 256, 1024, options).band_rows, 0);
   options.memory_budget = whole.peak_bytes - 1;
-  const UpscalePlan bands = upscaler.plan(*backend, 256, 1024, options);
-  EXPECT_TRUE(bands.bands);
-  EXPECT_LT(bands.peak_bytes, whole.peak_bytes * 8 / 10);
-  options.memory_budget = bands.peak_bytes;
-  EXPECT_TRUE(upscaler.plan(*backend, 256, 1024, options).bands);
+  UpscalePlan bands = upscaler.plan(*backend, 256, 1024, options);
+  EXPECT_EQ(bands.band_rows, 32);
+  EXPECT_LT(bands.peak_bytes, whole.peak_bytes * 9 / 10);
+  for (const int rows : {16, 8, 4}) {
+    options.memory_budget = bands.peak_bytes - 1;
+    bands = upscaler.plan(*backend, 256, 1024, options);
+    EXPECT_EQ(bands.band_rows, rows);
+  }
   options.memory_budget = 1 << 20;
   try {
     upscaler.plan(*backend, 256, 1024, options);

@@ -86,8 +86,8 @@ CpuPlan::CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine&
   }
   scratch_ = aligned(scratch_);
   memory_.scratch = scratch_;
-  arena_ = planner ? planner->plan(lowering_->values(), arena_calls)
-                   : compile::plan_arena(lowering_->values(), arena_calls);
+  arena_ =
+      planner ? planner->plan(lowering_->values(), arena_calls) : compile::plan_arena(lowering_->values(), arena_calls);
   memory_.arena = arena_.bytes;
   plan_weights(options, weights);
 }
