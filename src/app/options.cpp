@@ -55,7 +55,7 @@ const Setting kSettings[] = {
     {"images", "input", "Image", "FILE", "what is made larger: PNG, JPEG or WebP files", kU, &Options::images},
     {"upscaler", "", "Image", "FILE|NAME", "the network: a file with an ESRGAN (.safetensors, .pth), such as RealESRGAN_x4plus; or\nwithout a network lanczos, bicubic, bilinear or box [lanczos]", kU, &Options::upscaler},
     {"scale", "factor resize", "Image", "X", "how much larger, also 1.5 or 0.5: what the network does not make is resampled (Lanczos)\n[the network's own factor; 2 without one]", kU, &Options::scale, 0.01, 64},
-    {"out", "output o outdir", "Image", "FILE|DIR", "where to write: .png, .jpg or .webp; a folder (FOLDER/ is made): IN-x4.png in it [IN-x4.png\nhere]. A file that is there is replaced", kU, &Options::out},
+    {"out", "output o outdir", "Image", "FILE|DIR", "where to write: .png, .jpg or .webp; a folder (FOLDER/ is made): IN-x4.png in it\n[IN-x4.png here]. A file that is there is replaced", kU, &Options::out},
     {"no-clobber", "", "Image", "", "a file that is there is not replaced", kU, &Options::no_clobber},
 
     {"model", "m input", "Conversion", "FILE|DIR", "what is converted: a single file (.safetensors, .ckpt, .pt, .bin), a folder in diffusers'\nlayout or of one network, or the ORG/NAME of a model that inkstone pull has brought", kC, &Options::model},
@@ -83,7 +83,7 @@ const Setting kSettings[] = {
     {"embedding-dir", "embeddings-dir textual-inversion-dir", "Model and machine", "DIR", "all textual inversions there and below; those of other models are skipped", kG | kI | kB | kE | kW | kS, &Options::embedding_dir},
     {"device", "", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW | kU, &Options::device, 0, 0, known_devices},
     {"precision", "", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB | kW | kS, &Options::precision, 0, 0, precisions},
-    {"precision", "", "Model and machine", "NAME", "fp32, or bf16, which takes half the memory and rounds more; of compiled files theirs [fp32]", kU, &Options::precision, 0, 0, precisions},
+    {"precision", "", "Model and machine", "NAME", "fp32, or bf16, which takes half the memory and rounds more; of compiled files theirs\n[fp32]", kU, &Options::precision, 0, 0, precisions},
     {"compiled", "", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB | kW | kS | kU, &Options::compiled},
     {"threads", "t", "Model and machine", "N", "[all cores that this process may use, which is also the most]", kG | kB | kE | kW | kS | kC | kU, &Options::threads, 1, kMaxThreads},
     {"memory-budget", "", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB | kW | kS | kU, &Options::memory_budget, kLeastBudget},

@@ -35,6 +35,7 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMaxFile = size_t{1} << 30;
+constexpr int64_t kMaxPixels = int64_t{1} << 30;  // of a result
 constexpr double kPlainScale = 2;
 constexpr const char* kPostprocessing = "postprocessing";  // the PNG text that AUTOMATIC1111 writes of it
 
@@ -214,6 +215,8 @@ void make(Work& work, Made& made, PartsView& view) {
   }
   const int width = picture.image.width, height = picture.image.height;
   made.width = scaled_side(work, width), made.height = scaled_side(work, height);
+  INKSTONE_CHECK_USAGE(int64_t{made.width} * made.height <= kMaxPixels, made.in.string(), " would become ", made.width,
+                       "x", made.height, " pixels, at most ", kMaxPixels, ": a smaller --scale");
   const std::string name =
       fmt::format("{} {}x{} -> {}x{}", made.in.filename().string(), width, height, made.width, made.height);
   view.begin(name);

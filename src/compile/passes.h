@@ -28,7 +28,7 @@ Graph choose_precision(const Graph& graph, DType type);
 // whole map; a kernel that reaches into the next band reads its rows. The nodes are in the order in
 // which bands free their memory soonest, so this must be the last pass. Bands only split the
 // pixels: results equal the untiled ones up to rounding; on `cpu` bit by bit, for maps that are at
-// least 16 pixels wide. A GroupApply or an Upsample2x comes right before the only convolution that
+// least 16 pixels wide and bands of at least 8 rows. A GroupApply or an Upsample2x comes right before the only convolution that
 // reads it.
 Graph tile_rows(const Graph& graph, int64_t min_pixels, int64_t band_rows);
 

@@ -27,6 +27,7 @@ constexpr Stranger kStrangers[] = {{"model.diffusion_model.joint_blocks.", "an S
                                    {"controlnet_cond_embedding.", "a ControlNet"},
                                    {"ip_adapter.", "an IP-Adapter"},
                                    {"layers.0.residual_group.", "an upscaler of another kind (SwinIR, HAT, DAT)"},
+                                   {"body.0.weight", "an upscaler of another kind (SRVGG, as realesr-general)"},
                                    {"conv_first.", "an upscaler of another kind"},
                                    {"params_ema", "an upscaler of another kind"}};
 // Metadata that people look for.

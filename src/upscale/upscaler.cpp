@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kLeastBandWidth = 16;
 // Of the blocks' bands. A block is 15 convolutions deep, and each is ahead of the next
 // one by about a band, so that low bands take less memory. High ones are faster.
-constexpr int kBandRows[] = {32, 16, 8, 4};
+constexpr int kBandRows[] = {32, 16, 8};
 
 size_t mebibytes(size_t bytes) { return (bytes + (size_t{1} << 20) - 1) >> 20; }
 
@@ -87,6 +87,9 @@ Upscaler Upscaler::open(const std::filesystem::path& file) {
   const Checkpoint checkpoint(file);
   const ShapeOf shape_of = shapes_of(checkpoint);
   const std::optional<EsrganNaming> naming = find_esrgan(shape_of);
+  INKSTONE_CHECK(naming || !shape_of("body.0.weight"), file.string(),
+                 " is an upscaler of another kind (SRVGG, as realesr-general and animevideov3), which is not run: ",
+                 "an ESRGAN is, such as RealESRGAN_x4plus");
   INKSTONE_CHECK(naming, file.string(), " is no upscaler that Inkstone runs: an ESRGAN (RRDBNet) is, such as ",
                  "RealESRGAN_x4plus; inkstone info FILE says what a file is");
   Upscaler result;
@@ -158,7 +161,7 @@ std::vector<UpscalerPart> Upscaler::parts(int width, int height) const {
     all.push_back({part == 0             ? "first"
                    : parts.is_last(part) ? "last"
                                          : "block_" + std::to_string(part - 1),
-                   parts.is_last(part) ? "pixels" : "map", parts.graph(part)});
+                   parts.is_last(part) ? "pixels" : "result", parts.graph(part)});
   return all;
 }
 

@@ -41,7 +41,7 @@ struct UpscalePlan {
 
 // A part of the network, to be compiled ahead of time.
 struct UpscalerPart {
-  std::string name, output;  // "block_3", "map"
+  std::string name, output;  // "block_3", "result"
   Graph graph;
 };
 

@@ -98,7 +98,7 @@ TEST_F(UpscaleProgram, transparency_stays_but_in_a_jpeg) {
     EXPECT_EQ(kept.front(), 0);
     EXPECT_EQ(kept.back(), 255);
   }
-  const Outcome outcome = upscale({"glass.png", "--upscaler", "x4.safetensors", "--out", "glass.jpg"});
+  const Outcome outcome = upscale({"glass.png", "--out", "glass.jpg"});
   ASSERT_EQ(outcome.code, 0);
   EXPECT_THAT(outcome.error, HasSubstr("glass.png is put on white"));
   EXPECT_GT(picture("glass.jpg").image.rgb.front(), 240);
@@ -127,6 +127,8 @@ TEST_F(UpscaleProgram, what_cannot_be_done_is_said_in_a_line_before_the_work) {
   expect_refusal({"in.png", "--out", "in.png", "--no-clobber"}, "--no-clobber keeps it");
   expect_refusal({"in.png", "--upscaler", "x4.safetensors", "--memory-budget", "2MiB"},
                  "is too small to upscale 20x14");
+  write_png("wide.png", formula_image(1000, 600), {});
+  expect_refusal({"wide.png", "--scale", "64"}, "wide.png would become 64000x38400 pixels");
   expect_refusal({"in.png", "--out", "a.gif"}, "only .png, .jpg and .webp are written");
 }
 

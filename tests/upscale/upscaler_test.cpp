@@ -130,7 +130,7 @@ TEST_F(Upscalers, make_the_same_image_in_bands_and_with_any_number_of_threads) {
       EXPECT_EQ(plan.band_rows, 0);
       const Image whole = upscaler.upscale(*backend, image, plan);
       const int before = threads();
-      for (const auto& [rows, number] : {std::pair(32, 1), {8, 3}, {4, 2}}) {
+      for (const auto& [rows, number] : {std::pair(32, 1), {16, 2}, {8, 3}}) {
         plan.band_rows = rows;
         set_threads(number);
         EXPECT_EQ(upscaler.upscale(*backend, image, plan).rgb, whole.rgb) << name_of(precision) << " " << rows;
@@ -154,7 +154,7 @@ TEST_F(Upscalers, work_in_bands_where_the_budget_asks_for_it_and_say_the_least_t
   UpscalePlan bands = upscaler.plan(*backend, 256, 1024, options);
   EXPECT_EQ(bands.band_rows, 32);
   EXPECT_LT(bands.peak_bytes, whole.peak_bytes * 9 / 10);
-  for (const int rows : {16, 8, 4}) {
+  for (const int rows : {16, 8}) {
     options.memory_budget = bands.peak_bytes - 1;
     bands = upscaler.plan(*backend, 256, 1024, options);
     EXPECT_EQ(bands.band_rows, rows);
@@ -208,16 +208,16 @@ TEST_F(Upscalers, that_lack_a_tensor_or_have_one_of_another_shape_are_refused_by
       EXPECT_THAT(refused(), AllOf(HasSubstr(file_.string()), HasSubstr(name)));
     }
   }
-  for (const auto& [name, shape] : {std::pair<std::string, Shape>("body.0.rdb2.conv3.weight", {4, 16, 3, 5}),
+  for (const auto& changed : {std::pair<std::string, Shape>("body.0.rdb2.conv3.weight", {4, 16, 3, 5}),
                                     {"conv_first.weight", {8, 5, 3, 3}},
                                     {"conv_first.weight", {8, 0, 3, 3}},
                                     {"conv_first.weight", {8}},
                                     {"conv_last.weight", {4, 8, 3, 3}},
                                     {"body.0.rdb1.conv1.weight", {int64_t{1} << 20, 8, 1, 1}}}) {
     write_upscaler(file_, small(), {}, [&](StoredTensor& tensor) {
-      if (tensor.name == name) tensor.shape = shape;
+      if (tensor.name == changed.first) tensor.shape = changed.second;
     });
-    EXPECT_THAT(refused(), AllOf(HasSubstr(file_.string()), testing::Not(HasSubstr("accepted")))) << name;
+    EXPECT_THAT(refused(), AllOf(HasSubstr(file_.string()), testing::Not(HasSubstr("accepted")))) << changed.first;
   }
 }
 
