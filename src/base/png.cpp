@@ -4,6 +4,7 @@
 // and checks sizes before any memory is allocated.
 #include <png.h>
 
+#include <algorithm>
 #include <array>
 #include <csetjmp>
 #include <cstring>

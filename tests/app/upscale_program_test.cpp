@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "app/program.h"
 #include "base/file.h"
 #include "base/image_file.h"
