@@ -9,6 +9,7 @@
 #include "base/spelling.h"
 #include "base/utf8.h"
 #include "diffusion/stored_component.h"
+#include "models/esrgan.h"
 #include "weights/checkpoint.h"
 
 namespace inkstone {
@@ -25,8 +26,10 @@ constexpr Stranger kStrangers[] = {{"model.diffusion_model.joint_blocks.", "an S
                                    {"control_model.", "a ControlNet"},
                                    {"controlnet_cond_embedding.", "a ControlNet"},
                                    {"ip_adapter.", "an IP-Adapter"},
-                                   {"conv_first.", "an upscaler"},
-                                   {"params_ema", "an upscaler"}};
+                                   {"layers.0.residual_group.", "an upscaler of another kind (SwinIR, HAT, DAT)"},
+                                   {"body.0.weight", "an upscaler of another kind (SRVGG, as realesr-general)"},
+                                   {"conv_first.", "an upscaler of another kind"},
+                                   {"params_ema", "an upscaler of another kind"}};
 // Metadata that people look for.
 constexpr const char* kKeys[] = {"modelspec.title",          "modelspec.architecture", "modelspec.prediction_type",
                                  "modelspec.trigger_phrase", "ss_base_model_version",  "ss_sd_model_name",
@@ -200,6 +203,21 @@ FileKind text_kind(const Checkpoint& file, const StoredComponent& at, const std:
   return kind;
 }
 
+std::optional<FileKind> upscaler_kind(const Checkpoint& file, const std::string& source) {
+  const ShapeOf shape_of = [&](const std::string& name) { return file.shape_of(name); };
+  const std::optional<EsrganNaming> naming = find_esrgan(shape_of);
+  if (!naming) return {};
+  const EsrganConfig config = esrgan_config_of(shape_of, *naming, source);
+  FileKind kind;
+  kind.what = "an upscaler (ESRGAN) of factor " + std::to_string(config.factor());
+  kind.use = "it makes images larger: inkstone upscale IMAGE --upscaler FILE --out BIG.png";
+  kind.facts.push_back(parameters_text(file, "") + ", " + std::to_string(config.blocks) +
+                       (config.blocks == 1 ? " block of " : " blocks of ") + std::to_string(config.channels) + " and " +
+                       std::to_string(config.growth) + " channels");
+  add_metadata(kind, file);
+  return kind;
+}
+
 std::optional<FileKind> model_kind(const Checkpoint& file) {
   const bool unet = find_unet(file, /*whole=*/true).has_value(), vae = find_vae(file, /*whole=*/true).has_value();
   const bool text = file.has_prefix("cond_stage_model.") || file.has_prefix("conditioner.embedders.");
@@ -252,6 +270,7 @@ std::string family_of_context(int64_t width) {
 
 FileKind kind_of(const std::filesystem::path& path) {
   const Checkpoint file(path);
+  if (std::optional<FileKind> upscaler = upscaler_kind(file, path.string())) return *upscaler;
   for (const auto& [prefix, what] : kStrangers)
     if (file.has_prefix(std::string(prefix))) return {false, {}, std::string(what), "it is not supported", {}};
   if (std::optional<FileKind> model = model_kind(file)) return *model;

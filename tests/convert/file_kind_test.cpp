@@ -125,6 +125,19 @@ TEST_F(FileKinds, embeddings_are_known_by_their_width) {
 TEST_F(FileKinds, what_is_of_others_is_named) {
   EXPECT_EQ(kind({tensor("double_blocks.0.img_attn.qkv.weight", {2, 2})}).what, "a Flux model");
   EXPECT_EQ(kind({tensor("control_model.input_blocks.0.0.weight", {2, 2})}).what, "a ControlNet");
+  EXPECT_EQ(kind({tensor("body.0.weight", {64, 3, 3, 3}), tensor("body.1.weight", {64})}).what,
+            "an upscaler of another kind (SRVGG, as realesr-general)");
+}
+
+TEST_F(FileKinds, an_upscaler_says_its_factor_and_what_takes_it) {
+  for (const auto& [name, channels, factor] : {std::tuple("x4", 3, "4"), {"x2", 12, "2"}}) {
+    const FileKind found =
+        kind({tensor("conv_first.weight", {8, channels, 3, 3}), tensor("body.0.rdb1.conv1.weight", {4, 8, 3, 3}),
+              tensor("conv_up1.weight", {8, 8, 3, 3}), tensor("conv_up2.weight", {8, 8, 3, 3})});
+    EXPECT_EQ(found.what, std::string("an upscaler (ESRGAN) of factor ") + factor) << name;
+    EXPECT_THAT(found.use, HasSubstr("inkstone upscale IMAGE --upscaler FILE"));
+    EXPECT_THAT(found.facts, Contains(HasSubstr("1 block of 8 and 4 channels")));
+  }
 }
 
 TEST_F(FileKinds, models_say_their_family_and_what_is_not_read) {
