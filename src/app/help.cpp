@@ -186,7 +186,7 @@ one folder. Shapes are static (but for --gears), inputs and outputs are fp32, id
   unet_step_WxH_bN       latent, text_*, time_* -> noise: each step; ..._guided takes two texts for each latent,
                          ..._cN texts of N chunks
   vae_decoder_WxH        latent -> image, -1 to 1; ..._tileN: the same in bands
-  vae_encoder_WxH        image -> moments: means, then logarithms of variances
+  vae_encoder_WxH        image -> moments: means, then logarithms of variances; of a tiny VAE the latent
   calibration/           with --calibration: GRAPH/PORT/NNN.bin, raw values, and index.json
   *.om                   with --soc: what ATC made; finished ones are kept in a cache and not made twice
 manifest.json says each file's inputs, outputs, size, SHA-256 and which nodes stay in fp32. The same model and flags

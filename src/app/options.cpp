@@ -42,6 +42,7 @@ std::vector<std::string> stored_types() { return {"f16", "bf16", "f32", "fp16", 
 std::vector<std::string> log_formats() { return {"text", "json"}; }
 std::vector<std::string> log_levels() { return {"debug", "info", "warn", "error"}; }
 std::vector<std::string> on_or_off() { return {"on", "off"}; }
+std::vector<std::string> preview_choices() { return {"auto", "kitty", "iterm2", "sixel", "blocks"}; }
 std::vector<std::string> switches() { return {"auto", "on", "off"}; }
 
 // clang-format off
@@ -51,6 +52,7 @@ const Setting kSettings[] = {
     {"count", "batch-count b n-iter n-samples num-images-per-prompt batch-size", "Image", "N", "images, with the seeds seed, seed+1, ... each as if drawn alone [1]", kG, &Options::count, 1, 1e6},
     {"out", "output o outdir", "Image", "FILE.png", "where to write [a name from prompt and seed]: .png, .jpg or .webp; a folder: such a name\nin it (FOLDER/ is made); -: standard output. A file that is there is replaced.\nWith several images, the seed is added: FILE-SEED.png", kG, &Options::out},
     {"no-clobber", "", "Image", "", "a file that is there is not replaced", kG, &Options::no_clobber},
+    {"preview", "", "Image", "[HOW]", "previews in the terminal while an image is made: kitty, iterm2, sixel, blocks (any terminal\nwith 24-bit colours) or auto; in full with --preview-vae [auto, by TERM and TERM_PROGRAM]", kG, &Options::preview, 0, 0, preview_choices, true, "auto"},
 
     {"images", "input", "Image", "FILE", "what is made larger: PNG, JPEG or WebP files", kU, &Options::images},
     {"upscaler", "", "Image", "FILE|NAME", "the network: a file with an ESRGAN (.safetensors, .pth), such as RealESRGAN_x4plus; or\nwithout a network lanczos, bicubic, bilinear or box [lanczos]", kU, &Options::upscaler},
@@ -67,7 +69,8 @@ const Setting kSettings[] = {
     {"model", "m", "Model and machine", "FILE|DIR|HUB-ID", "a single file of SD 1.x, 2.x or SDXL (.safetensors, .ckpt), a folder in diffusers' layout,\nor the ORG/NAME of one that inkstone pull has brought [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
     {"models", "ckpt-dir", "Model and machine", "DIR", "every model in this folder (single files, and folders in diffusers' layout), by name;\na request says which; --model names the one for those that say none [the first by name].\n--vae, --unet, --text-encoder and --lora change the one of --model alone", kW | kS, &Options::models},
     {"model", "m", "Model", "MODEL", "a model on the Hugging Face hub: ORG/NAME, or ORG/NAME@REVISION for a branch, tag or\ncommit [main]", kP, &Options::model},
-    {"vae", "vae-path", "Model and machine", "FILE|DIR", "a VAE in place of the model's own: a file with nothing else, or with a whole model, or a\nfolder with its config.json", kG | kI | kB | kE | kW | kS | kC, &Options::vae},
+    {"vae", "vae-path", "Model and machine", "FILE|DIR", "a VAE in place of the model's own: a file with nothing else, or with a whole model, or a\nfolder with its config.json; or a tiny one (TAESD; TAESDXL for SDXL)", kG | kI | kB | kE | kW | kS | kC, &Options::vae},
+    {"preview-vae", "taesd", "Model and machine", "FILE|DIR", "a tiny VAE (TAESD; TAESDXL for SDXL) that decodes previews of unfinished images, about\n20 times quicker than the model's own VAE [their linear colours, small and coarse]", kG | kI | kW | kS, &Options::preview_vae},
     {"unet", "diffusion-model", "Model and machine", "FILE|DIR", "a U-Net in place of the model's own", kG | kI | kB | kE | kW | kS | kC, &Options::unet},
     {"text-encoder", "clip-l", "Model and machine", "FILE|DIR", "a text encoder in place of the model's own", kG | kI | kB | kE | kW | kS | kC, &Options::text_encoder},
     {"text-encoder-2", "clip-g", "Model and machine", "FILE|DIR", "the same of SDXL's second text encoder", kG | kI | kB | kE | kW | kS | kC, &Options::text_encoder_2},

@@ -23,7 +23,7 @@ struct Options {
       compiled, sizes, batch, compile, soc, timestep, calibration, host_cpu, devices, host, host_names, origins,
       model_alias, key_file, batching, log_format, log_level, size, prompts, trusted_proxies, root_path, variant,
       lora_dir, embedding_dir, models, unet, vae, text_encoder, text_encoder_2, prediction, zero_snr, few_step, refiner,
-      dtype, upscaler;
+      dtype, preview, preview_vae, upscaler;
   std::optional<int> timed_steps, count, threads, repeat, opset, attention_heads, vae_tile, jobs, max_side, max_pixels,
       workers, port, max_batch, max_queue, max_per_client, max_images, max_steps, max_connections, max_prompt_chunks;
   std::optional<float> refiner_start, scale, watch, max_wait, grace, keep, watchdog, watchdog_min;

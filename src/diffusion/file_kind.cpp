@@ -162,9 +162,24 @@ FileKind unet_kind(const Checkpoint& file, const StoredComponent& at, const std:
   return kind;
 }
 
+FileKind tiny_vae_kind(const Checkpoint& file, const StoredComponent& at, const VaeConfig& config) {
+  FileKind kind;
+  const bool whole = config.has_encoder() && config.has_decoder();
+  kind.what = whole ? "TAESD, a tiny VAE (decoder and encoder)"
+                    : std::string("TAESD, a tiny ") + (config.has_decoder() ? "decoder" : "encoder") + " alone";
+  kind.use =
+      config.has_decoder()
+          ? "it decodes in place of a model's VAE: --vae FILE beside --model; or previews alone: --preview-vae FILE"
+          : "it lies beside its decoder, and --vae takes that: --vae taesd_decoder.safetensors";
+  kind.facts.push_back(parameters_text(file, at.prefix) + ", latents of " + std::to_string(config.latent) +
+                       " channels; TAESD of SD and of SDXL have the same shapes, so its name must tell the family");
+  return kind;
+}
+
 FileKind vae_kind(const Checkpoint& file, const StoredComponent& at, const std::string& source) {
   FileKind kind;
   const VaeConfig config = vae_config_of(file, at, source);
+  if (config.tiny) return tiny_vae_kind(file, at, config);
   kind.what = "a VAE alone";
   kind.use = "it replaces a model's own: --vae FILE beside --model";
   kind.facts.push_back(

@@ -77,6 +77,21 @@ TEST_F(FileKinds, networks_alone_name_their_flag) {
   EXPECT_THAT(kind({tensor("conv_in.weight", {320, 4, 3, 3})}).what, HasSubstr("of no kind that Inkstone knows"));
 }
 
+TEST_F(FileKinds, taesd_is_known_whole_and_in_halves) {
+  const fs::path fixtures = fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/taesd";
+  const FileKind decoder = kind_of(fixtures / "taesd_decoder.safetensors"),
+                 encoder = kind_of(fixtures / "taesd_encoder.safetensors");
+  EXPECT_EQ(decoder.what, "TAESD, a tiny decoder alone");
+  EXPECT_THAT(decoder.use, AllOf(HasSubstr("--vae FILE"), HasSubstr("--preview-vae FILE")));
+  EXPECT_EQ(encoder.what, "TAESD, a tiny encoder alone");
+  EXPECT_THAT(encoder.use, HasSubstr("taesd_decoder"));
+  const VaeConfig config = taesd_config();
+  const FileKind both =
+      kind(random_weights({vae_decoder_graph(config, 1, 1, 1), vae_encoder_graph(config, 1, 8, 8)}, 2));
+  EXPECT_EQ(both.what, "TAESD, a tiny VAE (decoder and encoder)");
+  EXPECT_THAT(both.facts, Contains(HasSubstr("2445063 parameters, latents of 4 channels")));
+}
+
 TEST_F(FileKinds, adapters_say_for_which_family_they_are) {
   const auto lora = [&](const std::string& stem, int64_t width) {
     return FileTensors{tensor(stem + ".lora_down.weight", {8, width}), tensor(stem + ".lora_up.weight", {320, 8}),
