@@ -1,5 +1,7 @@
 // JPEG by libjpeg, which reports errors by a callback that must not return: what has a destructor lives
 // outside came_through().
+#include <cstdio>
+// before it
 #include <jpeglib.h>
 // after it
 #include <jerror.h>
