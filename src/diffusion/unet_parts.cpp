@@ -49,7 +49,7 @@ std::vector<ConditioningPart> conditioning_parts(const UnetConfig& config, const
 
 Graph unet_step(const UnetConfig& config, const LatentSize& size, DType type) {
   LatentSize typed = size;
-  typed.cached_feature = type;
+  typed.passed = type;
   return hoisted(config, typed, type).rest;
 }
 
