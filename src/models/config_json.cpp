@@ -5,19 +5,10 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/spelling.h"
+#include "ir/print.h"
 
 namespace inkstone {
 namespace {
-
-const char* name_of(Activation activation) {
-  switch (activation) {
-    case Activation::kNone: break;
-    case Activation::kSilu: return "silu";
-    case Activation::kGelu: return "gelu";
-    case Activation::kQuickGelu: return "quick_gelu";
-  }
-  return "";
-}
 
 JsonArray list(const std::vector<int>& numbers) { return JsonArray(numbers.begin(), numbers.end()); }
 
