@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "base/spelling.h"
 #include "base/utf8.h"
+#include "diffusion/control_file.h"
+#include "diffusion/pipeline_controls.h"
 #include "diffusion/stored_component.h"
 #include "weights/checkpoint.h"
 
@@ -22,8 +24,6 @@ constexpr Stranger kStrangers[] = {{"model.diffusion_model.joint_blocks.", "an S
                                    {"joint_blocks.", "an SD 3 model"},
                                    {"model.diffusion_model.double_blocks.", "a Flux model"},
                                    {"double_blocks.", "a Flux model"},
-                                   {"control_model.", "a ControlNet"},
-                                   {"controlnet_cond_embedding.", "a ControlNet"},
                                    {"ip_adapter.", "an IP-Adapter"},
                                    {"conv_first.", "an upscaler"},
                                    {"params_ema", "an upscaler"}};
@@ -185,6 +185,18 @@ FileKind text_kind(const Checkpoint& file, const StoredComponent& at, const std:
   return kind;
 }
 
+FileKind control_kind(const Checkpoint& file, const std::string& source) {
+  FileKind kind;
+  const ControlConfig config = control_config_of(file, source);
+  kind.what = control_text(config);
+  kind.use = "it draws after a picture: --control FILE:HINT[:SCALE] beside --model";
+  kind.facts.push_back(parameters_text(file, ""));
+  if (const auto* net = std::get_if<ControlnetConfig>(&config); net && net->pooled)
+    kind.facts.push_back("by its name its residuals are pooled over the image (shuffle)");
+  add_metadata(kind, file);
+  return kind;
+}
+
 std::optional<FileKind> model_kind(const Checkpoint& file) {
   const bool unet = find_unet(file, /*whole=*/true).has_value(), vae = find_vae(file, /*whole=*/true).has_value();
   const bool text = file.has_prefix("cond_stage_model.") || file.has_prefix("conditioner.embedders.");
@@ -239,7 +251,10 @@ FileKind kind_of(const std::filesystem::path& path) {
   const Checkpoint file(path);
   for (const auto& [prefix, what] : kStrangers)
     if (file.has_prefix(std::string(prefix))) return {false, {}, std::string(what), "it is not supported", {}};
+  if (const std::string control = unread_control(file); !control.empty())
+    return {false, {}, control.substr(0, control.find(',')), control.substr(control.find(", ") + 2), {}};
   if (std::optional<FileKind> model = model_kind(file)) return *model;
+  if (is_control(file)) return control_kind(file, path.string());
   const AdapterParts parts = adapter_parts(file);
   if (2 * parts.known > file.tensors().size()) return adapter_kind(file, parts);
   if (std::optional<FileKind> embedding = embedding_kind(file)) return *embedding;

@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "base/given_file.h"
 
 namespace inkstone {
 
@@ -15,6 +18,16 @@ struct Interval {
   float from = 0, to = 1;
   bool operator==(const Interval&) const = default;
 };
+
+// A ControlNet or T2I-Adapter that an image is drawn with, in the part of its U-Net evaluations from `start` to `end`.
+struct ControlUse {
+  std::string model;  // the name of one that was opened with the model (pipeline_controls.h)
+  GivenFile image;    // the hint: an edge map, a depth map, a pose
+  float scale = 1;    // of what it adds
+  float start = 0, end = 1;
+  bool operator==(const ControlUse&) const = default;
+};
+inline constexpr size_t kMaxControls = 8;  // of an image
 
 // request_fields.cpp has the name, range and help of each member.
 struct ImageRequest {

@@ -16,20 +16,30 @@
 
 namespace inkstone {
 
+// What a job has of one of its request's controls.
+struct JobControl {
+  Tensor hint;                   // of a ControlNet: what it read of the picture, [1, h*w, c]
+  NamedTensors conditioning;     // of a ControlNet, for the rows that Job::conditioned names
+  std::vector<Tensor> features;  // of a T2I-Adapter, on the host, without its scale
+};
+
 struct Job {  // ends before its engine
   ResolvedRequest request;
   SchedulerState state;
   NoiseGenerator noise{0};
-  Tensor latent;                    // [1, 4, h, w]
-  JobPrompts prompts;               // the texts of its prompts
-  NamedTensors conditioning;        // what those of `conditioned` gave: [rows, ...] each, unconditional half first;
-                                    // none while it is offloaded; of one pass at a time
-  std::vector<size_t> conditioned;  // texts by their index, one for each row
-  Tensor cached_feature;            // of the last full evaluation, a row for each of its copies, if it is read
-  Tensor fresh_noise;               // like latent, for the schedulers that ask
-  Tensor output;                    // like latent: the model's, after guidance
-  Tensor unconditional;             // like latent: the model's, for the later passes of a composed prompt
-  Tensor estimate;                  // like latent: the image as the last evaluation saw it
+  Tensor latent;                     // [1, 4, h, w]
+  JobPrompts prompts;                // the texts of its prompts
+  NamedTensors conditioning;         // what those of `conditioned` gave: [rows, ...] each, unconditional half first;
+                                     // none while it is offloaded; of one pass at a time
+  std::vector<size_t> conditioned;   // texts by their index, one for each row
+  std::vector<JobControl> controls;  // one for each of the request's
+  std::vector<Tensor> features;      // of those T2I-Adapters that run, scaled and summed
+  std::vector<size_t> featured;      // they are, by their index in `controls`
+  Tensor cached_feature;             // of the last full evaluation, a row for each of its copies, if it is read
+  Tensor fresh_noise;                // like latent, for the schedulers that ask
+  Tensor output;                     // like latent: the model's, after guidance
+  Tensor unconditional;              // like latent: the model's, for the later passes of a composed prompt
+  Tensor estimate;                   // like latent: the image as the last evaluation saw it
   std::vector<UnetEvaluation> schedule;  // what each evaluation of the U-Net runs
   int call = 0;                          // evaluations done
   int end = -1;                          // another model goes on after so many; -1: after all
@@ -44,6 +54,10 @@ struct Job {  // ends before its engine
     UnetEvaluation one = next();
     if (passes() > 1) one.cfg_copies = static_cast<int>(rows(pass).size());
     return one;
+  }
+  void forget_conditioning() {
+    conditioning.clear();
+    for (JobControl& control : controls) control.conditioning.clear();
   }
   int calls() const { return static_cast<int>(schedule.size()); }
   const UnetEvaluation& next() const { return schedule.at(static_cast<size_t>(call)); }

@@ -4,10 +4,18 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/json_fwd.h"
 
 namespace inkstone {
+
+struct ControlTrait {  // of a ControlNet or T2I-Adapter that requests may name
+  std::string name;
+  int features = 0;       // that a T2I-Adapter gives; 0: a ControlNet
+  int size_multiple = 1;  // of the sides of images that it takes, in pixels
+  bool operator==(const ControlTrait&) const = default;
+};
 
 struct ModelTraits {
   // Defaults: of the model's own files, else these.
@@ -24,6 +32,7 @@ struct ModelTraits {
   int only_steps = 0;
   // Of the text encoder, for clip_skip; 1: it always stops before its last layer.
   int text_layers = 1;
+  std::vector<ControlTrait> controls{};                              // in the order of Pipeline::controls
   std::shared_ptr<const Json> scheduler;                             // scheduler_config.json
   std::string scheduler_file = "the model's scheduler_config.json";  // how errors call it
 };

@@ -1,6 +1,7 @@
 #include "diffusion/program_cache.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/error.h"
 #include "diffusion/memory_planner.h"
@@ -8,7 +9,7 @@
 namespace inkstone {
 namespace {
 
-constexpr size_t kStepsKept = 24, kAbsentKept = 4096;
+constexpr size_t kStepsKept = 24, kHintsKept = 4, kAbsentKept = 4096;
 constexpr int kMaxJobs = 64;  // of a program
 // Bytes of packed weights. A program with more is dropped when its component's turn is over; others
 // are kept.
@@ -45,6 +46,7 @@ bool ProgramCache::replace_plan(EnginePlan next) {
     steps_.clear();
     absent_.clear();
     decoders_.clear();
+    hints_.clear();
     backend_.trim();
   }
   plan_ = std::move(next);
@@ -64,19 +66,21 @@ CompileOptions ProgramCache::compile_options(const PipelineStage& stage) const {
 std::unique_ptr<BoundProgram> ProgramCache::build(const PipelineStage& stage, int jobs) const {
   const Weights& weights = pipeline_.component(stage.component).weights;
   return std::make_unique<BoundProgram>(backend_, backend_.compile(stage.graph, weights, compile_options(stage)),
-                                        stage.graph, stage.component, jobs);
+                                        stage.graph, stage.turn(), jobs);
 }
 
 const std::vector<PipelineStage>& ProgramCache::before_steps() {
-  if (stages_before_.empty()) stages_before_ = stages_before_steps(pipeline_, plan_.precision);
-  return stages_before_;
+  if (!stages_before_.empty()) return stages_before_;
+  std::vector<int> controls(pipeline_.controls.size());
+  std::iota(controls.begin(), controls.end(), 0);
+  return stages_before_ = stages_before_steps(pipeline_, plan_.precision, controls);
 }
 
 BoundProgram& ProgramCache::before_steps(const std::string& name) {
   const std::vector<PipelineStage>& all = before_steps();
   const auto stage = std::ranges::find(all, name, &PipelineStage::name);
   INKSTONE_CHECK(stage != all.end(), "no stage before the steps is called ", name);
-  evict_all_but(stage->component);
+  evict_all_but(stage->turn());
   std::unique_ptr<BoundProgram>& program = before_[name];
   if (!program) program = build(*stage);
   return *program;
@@ -99,7 +103,7 @@ BoundProgram* ProgramCache::find_step(const StageShape& shape) {
   }
   if (absent_.contains(shape)) return nullptr;
   const PipelineStage stage = step_stage(pipeline_, shape, plan_.precision);
-  evict_all_but(stage.component);
+  evict_all_but(stage.turn());
   if (!backend_.has(stage.graph, compile_options(stage))) return mark_absent(shape), nullptr;
   std::unique_ptr<BoundProgram> program = build(stage, shape.jobs);
   make_room(steps_, kStepsKept);
@@ -132,6 +136,18 @@ BoundProgram& ProgramCache::decoder(int width, int height) {
   std::unique_ptr<BoundProgram> program = build(stage);
   make_room(decoders_, MemoryPlanner::kDecodersKept);
   return used(decoders_[{width, height}] = {std::move(program), 0});
+}
+
+BoundProgram& ProgramCache::hint(const HintShape& shape) {
+  if (const auto found = hints_.find(shape); found != hints_.end()) {
+    evict_all_but(found->second.program->component());
+    return used(found->second);
+  }
+  const PipelineStage stage = hint_stage(pipeline_, shape.control, shape.width, shape.height);
+  evict_all_but(stage.turn());
+  std::unique_ptr<BoundProgram> program = build(stage);
+  make_room(hints_, kHintsKept);
+  return used(hints_[shape] = {std::move(program), 0});
 }
 
 BoundProgram& ProgramCache::used(Entry& entry) {
@@ -175,6 +191,7 @@ void ProgramCache::leave_memory() {
     if (program) program->program().release_pages();
   for (auto& [shape, entry] : steps_) entry.program->program().release_pages();
   for (auto& [size, entry] : decoders_) entry.program->program().release_pages();
+  hints_.clear();
   before_.clear();
   text_forms_.clear();
   steps_.clear();
@@ -194,6 +211,7 @@ void ProgramCache::evict_all_but(const std::string& component) {
   std::erase_if(before_, [&](auto& entry) { return goes(*entry.second); });
   std::erase_if(steps_, [&](auto& entry) { return goes(*entry.second.program); });
   std::erase_if(decoders_, [&](auto& entry) { return goes(*entry.second.program); });
+  std::erase_if(hints_, [&](auto& entry) { return goes(*entry.second.program); });
   backend_.trim();
 }
 

@@ -36,6 +36,12 @@ class ProgramCache {
   // For as many of the jobs as a program exists for; if there is none, for more.
   BoundProgram& step_for(const StageShape& shape);
   BoundProgram& decoder(int width, int height);
+  // What a control of the pipeline's makes of a picture.
+  struct HintShape {
+    int control = 0, width = 0, height = 0;  // pixels
+    auto operator<=>(const HintShape&) const = default;
+  };
+  BoundProgram& hint(const HintShape& shape);
   bool has_before_steps(const std::string& stage) const { return before_.contains(stage); }
   bool has_step(const StageShape& shape) const { return steps_.contains(shape); }
   bool has_decoder(int width, int height) const { return decoders_.contains({width, height}); }
@@ -76,7 +82,8 @@ class ProgramCache {
   std::map<std::string, TextForm> text_forms_;  // of the text encoders' programs; the usual one where there is none
   std::map<StageShape, Entry> steps_;
   std::map<std::pair<int, int>, Entry> decoders_;  // by width and height
-  std::set<StageShape> absent_;                    // steps without a program or memory
+  std::map<HintShape, Entry> hints_;
+  std::set<StageShape> absent_;  // steps without a program or memory
   // the step that has claimed shared inputs
   std::unique_ptr<StageShape> shared_inputs_;
   uint64_t clock_ = 0;  // counts uses of programs

@@ -218,6 +218,11 @@ std::shared_ptr<const Scheduler> scheduler_for(const SchedulerConfig& config, in
 
 }  // namespace
 
+bool ResolvedControl::runs(int evaluation, int evaluations) const {
+  const double all = evaluations;
+  return !(evaluation / all < use.start || (evaluation + 1) / all > use.end);
+}
+
 RequestLimits tighter(const RequestLimits& a, const RequestLimits& b) {
   return {std::min(a.max_side, b.max_side), std::min(a.max_pixels, b.max_pixels), std::min(a.max_steps, b.max_steps),
           std::min(a.max_prompt_bytes, b.max_prompt_bytes), a.approximations && b.approximations};

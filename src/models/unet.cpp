@@ -72,8 +72,8 @@ std::vector<Value> feature_inputs(Graph& graph, const UnetConfig& config, const 
     const bool halved_before = !middle && !last && !config.depth[level].any();
     const auto halve = [&] { h = (h + 1) / 2, w = (w + 1) / 2; };
     if (halved_before) halve();
-    const Value tokens = input(graph, feature_name(i), {size.rows, h * w, config.channels[level]}, size.passed);
-    features.push_back(to_image(repeat(cast(tokens, DType::kF32), size.cfg_copies), h, w));
+    const Value tokens = input(graph, feature_name(i), {size.rows, h * w, config.channels[level]});
+    features.push_back(to_image(repeat(tokens, size.cfg_copies), h, w));
     if (!middle && !last && !halved_before) halve();
   }
   return features;

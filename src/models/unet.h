@@ -50,7 +50,7 @@ struct LatentSize {
   // texts for each latent: 2 with classifier-free guidance
   int64_t cfg_copies = 1;
   UnetPart part = UnetPart::kFull;
-  // Of the cached feature, of residuals and of features, as outputs and inputs.
+  // The cached feature's type and residuals', as outputs and inputs.
   DType passed = DType::kF32;
   bool residuals = false;  // takes those of ControlNets
   int features = 0;        // takes so many of T2I-Adapters
