@@ -28,6 +28,7 @@ struct ControlUse {
   bool operator==(const ControlUse&) const = default;
 };
 inline constexpr size_t kMaxControls = 8;  // of an image
+inline constexpr float kMaxControlScale = 10;
 
 // request_fields.cpp has the name, range and help of each member.
 struct ImageRequest {
@@ -49,6 +50,8 @@ struct ImageRequest {
   std::optional<int> cache_interval;
   // Evaluations outside of it run without the unconditional half.
   std::optional<Interval> guidance_interval;
+  std::optional<std::vector<ControlUse>> control;  // ControlNets and T2I-Adapters; their sums in this order
+  std::optional<bool> control_guess;               // ControlNets guess what the hint shows (diffusers' guess mode)
 
   bool operator==(const ImageRequest&) const = default;
 };

@@ -35,8 +35,7 @@ constexpr Gain kGains[] = {{"to_q", 0.6},
                            {"proj_out", 0.5},
                            {"controlnet_down_blocks", 0.25},
                            {"controlnet_mid_block", 0.25},
-                           {"block2", 0.5},
-                           {"adapter.body", 0.5}};
+                           {"block2", 0.5}};
 
 FileTensor weight(const std::string& net, const NamedShape& named) {
   FileTensor tensor{named.name, named.shape, {}};

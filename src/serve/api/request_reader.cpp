@@ -27,6 +27,7 @@ std::string_view type_of(const RequestField& field) {
     std::string_view operator()(std::optional<float> ImageRequest::*) const { return "number"; }
     std::string_view operator()(std::optional<Interval> ImageRequest::*) const { return "array"; }
     std::string_view operator()(std::optional<bool> ImageRequest::*) const { return "boolean"; }
+    std::string_view operator()(std::optional<std::vector<ControlUse>> ImageRequest::*) const { return "array"; }
   };
   return std::visit(Types{}, field.member);
 }
@@ -52,6 +53,7 @@ struct ReadField {
   void operator()(std::optional<Interval>& to) const {
     if (const auto ends = fields.interval(name)) to = Interval{float(ends->first), float(ends->second)};
   }
+  void operator()(std::optional<std::vector<ControlUse>>&) const { fields.wrong(name, "left out"); }
   void operator()(std::optional<bool>& to) const {
     if (const auto flag = fields.flag(name)) to = *flag;
   }
