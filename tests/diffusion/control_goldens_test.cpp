@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <set>
 
 #include "backend/random_model.h"
 #include "base/file.h"
@@ -162,6 +163,9 @@ class ControlRuns : public testing::TestWithParam<const char*> {};
 TEST_P(ControlRuns, are_those_of_diffusers) {
   for (const Json& item : control_list().at("runs").as_array()) {
     const std::string name(item.at("name").as_string());
+    // the slow one draws a few
+    const std::set<std::string> few{"two", "guess", "pooled", "xl", "t2i-xl"};
+    if (GetParam() == std::string("reference") && !few.contains(name)) continue;
     Pipeline pipeline = Pipeline::open(kFixtures / "models" / std::string(item.at("model").as_string()));
     ImageRequest request;
     request.prompt = std::string(item.at("prompt").as_string());
