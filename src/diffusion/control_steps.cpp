@@ -74,8 +74,9 @@ void ControlSteps::start(Job& job) {
 std::vector<size_t> ControlSteps::running(const Job& job, bool adapters) const {
   std::vector<size_t> running;
   const std::vector<ResolvedControl>& controls = job.request.controls;
+  const int first = job.request.first_call, call = job.call - first, calls = job.calls() - first;
   for (size_t i = 0; i < controls.size(); ++i)
-    if ((controls[i].features > 0) == adapters && controls[i].runs(job.call, job.calls())) running.push_back(i);
+    if ((controls[i].features > 0) == adapters && controls[i].runs(call, calls)) running.push_back(i);
   return running;
 }
 

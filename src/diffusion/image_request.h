@@ -52,6 +52,10 @@ struct ImageRequest {
   std::optional<Interval> guidance_interval;
   std::optional<std::vector<ControlUse>> control;  // ControlNets and T2I-Adapters; their sums in this order
   std::optional<bool> control_guess;               // ControlNets guess what the hint shows (diffusers' guess mode)
+  // The picture that the image begins with, and how much of it is drawn anew: 0 to 1.
+  std::optional<GivenFile> image;
+  std::optional<float> strength;
+  std::optional<std::string> resize_mode;  // how the picture gets the image's size
 
   bool operator==(const ImageRequest&) const = default;
 };

@@ -101,6 +101,7 @@ MemoryPlanner::Draft::Draft(const MemoryPlanner& planner, const PlanKey& key, co
       step = step_stage(pipeline, shape, plan_.precision);
     }
     std::vector<PipelineStage> sized = control_stages(shape);
+    if (key.encodes) sized.push_back(encode_stage(pipeline, width, height));
     shape.part = UnetPart::kShallow;
     if (key.cached) sized.push_back(step_stage(pipeline, shape, plan_.precision));
     sized.push_back(std::move(step));
@@ -396,6 +397,11 @@ int MemoryPlanner::chunks_that_run(const Capacity& capacity, std::pair<int, int>
   return shape.chunks;
 }
 
+bool MemoryPlanner::encodes(std::pair<int, int> size) const {
+  return pipeline_.traits.encodes &&
+         backend_.has(encode_stage(pipeline_, size.first, size.second).graph, {precision()});
+}
+
 Precision MemoryPlanner::precision() const { return precision_of(options_, backend_.info()); }
 
 // Takes fewer jobs in a step before it gives up anything that makes a step slower.
@@ -406,6 +412,7 @@ EnginePlan MemoryPlanner::reserve(const Capacity& capacity) {
   key.several_nets = !pipeline_.controls.empty();
   const std::vector<std::pair<int, int>> sizes = extreme_sizes(capacity);
   key.chunks = chunks_that_run(capacity, sizes[0]);
+  key.encodes = encodes(sizes[0]);
   Draft one(*this, key, sizes, 1, true);
   const EnginePlan least = one.climb();
   const auto planned = [&](int jobs) {

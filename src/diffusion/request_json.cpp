@@ -20,6 +20,7 @@ Json json_of(const std::vector<ControlUse>& uses) {
                               {"end", shortest(use.end)}});
   return list;
 }
+Json json_of(const GivenFile& value) { return Json(value.source); }
 Json json_of(auto value) { return Json(value); }
 
 }  // namespace

@@ -13,11 +13,6 @@ void fields(V& visit, M& interval) {
   visit("to", interval.to);
 }
 
-template <typename V, Of<GivenFile> M>
-void fields(V& visit, M& file) {
-  visit("source", file.source);
-}
-
 template <typename V, Of<ControlUse> M>
 void fields(V& visit, M& use) {
   visit("model", use.model);
@@ -53,6 +48,7 @@ void fields(V& visit, M& traits) {
   visit("only_steps", traits.only_steps);
   visit("text_layers", traits.text_layers);
   visit("controls", traits.controls);
+  visit("encodes", traits.encodes);
   visit("scheduler", traits.scheduler);
   visit("scheduler_file", traits.scheduler_file);
 }
