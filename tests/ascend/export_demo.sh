@@ -22,3 +22,4 @@ export_demo sdxl --model "$fixtures/models/tiny-sdxl" --precision fp32 --sizes 3
 export_demo sdxl-fp16 --model "$fixtures/models/tiny-sdxl" --precision fp16 --sizes 32
 export_demo sd2 --model "$folder/sd2-model" --precision fp32 --sizes 32,36x28
 export_demo lora --model "$fixtures/models/tiny-sd15" --lora "$fixtures/adapters/lora.safetensors:0.7" --precision fp32 --sizes 32
+export_demo control --model "$fixtures/models/tiny-sd15" --control "$fixtures/control/edges" --control "$fixtures/control/color" --precision fp32 --sizes 32 --batch 1,2
