@@ -57,30 +57,36 @@ TEST(Parameters, of_sd15s_controlnet_are_the_published_ones) {
   EXPECT_EQ(step.outputs().size(), 13u);
 }
 
+// As diffusers counts them.
 TEST(Parameters, of_sdxls_controlnets_are_the_published_ones) {
   ControlnetConfig config{sdxl()};
   const auto all = [&] {
     return parameters(hint_graph(config, 64, 64)) + parameters(controlnet_graph(config, {1, 8, 8}, true));
   };
-  EXPECT_EQ(all(), 1'251'460'432);
+  EXPECT_EQ(all(), 1'251'014'160);
   EXPECT_EQ(residual_count(config.net), 10);
   config.net.depth = {0, 0, 0};  // "small"
   config.net.mid_depth = 0;
-  EXPECT_EQ(all(), 160'200'272);
+  EXPECT_EQ(all(), 125'690'640);
 }
 
 TEST(Parameters, of_t2i_adapters_are_the_published_ones) {
   T2iConfig config;
   const Graph full = t2i_graph(config, 512, 512);
   verify(full);
-  EXPECT_EQ(parameters(full), 77'374'400);
+  EXPECT_EQ(parameters(full), 77'369'280);
   EXPECT_EQ(full.node(full.outputs()[1]).shape, (Shape{1, 32 * 32, 640}));
   config.scale = 16;
   config.halves = {false, false, true, false};
   const Graph xl = t2i_graph(config, 1024, 1024);
-  EXPECT_EQ(parameters(xl), 79'000'000);
+  EXPECT_EQ(parameters(xl), 79'028'160);
   EXPECT_EQ(xl.node(xl.outputs()[1]).shape, (Shape{1, 64 * 64, 640}));
   EXPECT_EQ(xl.node(xl.outputs()[3]).shape, (Shape{1, 32 * 32, 1280}));
+  T2iConfig light;
+  light.channels = {320, 640, 1280, 1280};
+  light.blocks = 4;
+  light.light = true;
+  EXPECT_EQ(parameters(t2i_graph(light, 512, 512)), 18'689'200);
 }
 
 TEST(Control, is_added_to_every_skip_and_the_middle) {
