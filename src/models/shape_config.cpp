@@ -119,8 +119,8 @@ UnetConfig unet_config_of(const ShapeOf& shape_of, const UnetNameOf& name_of, co
   UnetConfig c;
   const Shapes shapes(
       shape_of, [&](const std::string& name) { return name_of(name, c); }, source);
-  c.out_channels = shapes.size("conv_out.weight", 0);
   read_first_half(c, shapes);
+  c.out_channels = shapes.size("conv_out.weight", 0);
   read_up(c, shapes);
   INKSTONE_CHECK(c.context, source, ": the U-Net has no cross-attention");
   if (shapes.has("time_embedding.cond_proj.weight"))
