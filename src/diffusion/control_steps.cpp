@@ -5,14 +5,15 @@
 
 #include "base/error.h"
 #include "base/picture.h"
+#include "diffusion/repaint.h"
 #include "diffusion/request_fields.h"
 #include "models/controlnet.h"
 
 namespace inkstone {
 namespace {
 
-Image hint_of(const ControlUse& use, int width, int height) {
-  return resize(read_picture(use.image.bytes, use.image.source).image, width, height);
+Image hint_of(const ControlUse& use, const ResolvedRequest& request) {
+  return beside_source(request, read_picture(use.image.bytes, use.image.source).image);
 }
 
 // [1, 3, height, width], 0 to 1
@@ -57,7 +58,7 @@ void ControlSteps::start(Job& job) {
     JobControl& made = job.controls.emplace_back();
     const Control& own = pipeline_.controls.at(static_cast<size_t>(control.number));
     BoundProgram& program = programs_.hint({control.number, request.width, request.height});
-    const Image picture = hint_of(control.use, request.width, request.height);
+    const Image picture = hint_of(control.use, request);
     const std::span<float> to = program.host_input("hint").floats();
     if (const ControlnetConfig* net = own.net()) {
       fill_hint(picture, net->bgr, to);

@@ -49,6 +49,7 @@ void fields(V& visit, M& traits) {
   visit("text_layers", traits.text_layers);
   visit("controls", traits.controls);
   visit("encodes", traits.encodes);
+  visit("inpaints", traits.inpaints);
   visit("scheduler", traits.scheduler);
   visit("scheduler_file", traits.scheduler_file);
 }
