@@ -13,7 +13,7 @@ namespace inkstone {
 enum class Choice { kAuto, kOn, kOff };
 
 struct PlannedStage {
-  std::string component, turn, name;  // of the stage (stages.h)
+  std::string component, name;  // of the stage (stages.h)
   StagePosition position = StagePosition::kBeforeSteps;
   bool shares_packed = false;
   MemoryUse use;

@@ -105,6 +105,10 @@ MemoryPlanner::Draft::Draft(const MemoryPlanner& planner, const PlanKey& key, co
     shape.part = UnetPart::kShallow;
     if (key.cached) sized.push_back(step_stage(pipeline, shape, plan_.precision));
     sized.push_back(std::move(step));
+    if (pipeline.preview_vae) {
+      PipelineStage preview = preview_stage(pipeline, width, height);
+      if (planner.backend_.has(preview.graph, {plan_.precision})) sized.push_back(std::move(preview));
+    }
     sized.push_back(std::move(decoder));
     add_sized(i, std::move(sized));
   }
@@ -137,8 +141,7 @@ void MemoryPlanner::Draft::begin(const Graph& decoder) {
 }
 
 void MemoryPlanner::Draft::add(PipelineStage stage) {
-  plan_.stages.push_back(
-      {stage.component, stage.turn(), stage.name, stage.position, stage.shares_packed, {}, SIZE_MAX});
+  plan_.stages.push_back({stage.component, stage.name, stage.position, stage.shares_packed, {}, SIZE_MAX});
   Sized& sized = stages_.emplace_back();
   sized.graphs.push_back(std::move(stage.graph));
   sized.stage = std::move(stage);
@@ -181,7 +184,7 @@ size_t MemoryPlanner::Draft::carried(int jobs) const {
   if (jobs > 1) sum += static_cast<size_t>(jobs) * rows * held;  // as a call's inputs
   size_t pixels = 0;
   for (const Graph& graph : stages_.back().graphs) pixels = std::max(pixels, outputs_bytes(graph));
-  return sum + kDecodersKept * pixels;
+  return sum + (kDecodersKept + (planner_.pipeline_.preview_vae ? kPreviewDecodersKept : 0)) * pixels;
 }
 
 bool MemoryPlanner::Draft::takes_residuals() const {
@@ -255,10 +258,11 @@ size_t MemoryPlanner::Draft::weights_limit(const Sized& sized) const {
   size_t work = 0;
   for (const Graph& graph : sized.graphs)
     work = std::max(work, planner_.backend_.plan(graph, weights, options_of(sized)).work());
-  // A component's programs are resident together. The others of it come first in the plan.
+  // A turn's programs are resident together. The others of it come first in the plan, but for the small one that
+  // decodes previews.
   size_t besides = plan_.program_bytes + plan_.carried_bytes + plan_.owned_bytes + work;
   for (const PlannedStage& other : plan_.stages)
-    if (other.turn == sized.stage.turn() && other.name != sized.stage.name)
+    if (turn_of(other.component) == turn_of(sized.stage.component) && other.name != sized.stage.name)
       besides += other.shares_packed ? other.use.mapped : other.use.weights;
   return limit_ > besides ? limit_ - besides : 0;
 }

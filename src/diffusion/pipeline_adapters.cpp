@@ -6,6 +6,7 @@
 #include "adapters/merge.h"
 #include "backend/backend.h"
 #include "base/error.h"
+#include "diffusion/preview_vae.h"
 #include "models/clip.h"
 #include "models/ldm_names.h"
 
@@ -29,7 +30,8 @@ std::vector<AdapterTarget> targets_of(Pipeline& pipeline) {
   std::vector<AdapterTarget> targets;
   for (Component& component : pipeline.components) {
     // no adapter is for these
-    if (component.name == "vae" || std::ranges::count(pipeline.controls, component.name, &Control::component)) continue;
+    if (component.name == "vae" || component.name == kPreviewVae) continue;
+    if (std::ranges::count(pipeline.controls, component.name, &Control::component)) continue;
     AdapterTarget& target = targets.emplace_back();
     target.name = component.name;
     target.weights = &component.weights;

@@ -98,7 +98,7 @@ void add_control(Pipeline& pipeline, const fs::path& path) {
   const auto same = std::ranges::find(pipeline.controls, control.name, &Control::name);
   INKSTONE_CHECK_USAGE(same == pipeline.controls.end(), source, ": ", same->path.string(),
                        " has the same name: rename one of them");
-  control.component = "control_" + control.name;
+  control.component = std::string(kControlPrefix) + control.name;
   const std::vector<Graph> graphs =
       std::visit([&](const auto& config) { return graphs_of(config, pipeline); }, file.config);
   std::vector<WeightSpec> specs;

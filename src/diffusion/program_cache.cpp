@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "diffusion/memory_planner.h"
+#include "diffusion/preview_vae.h"
 
 namespace inkstone {
 namespace {
@@ -47,6 +48,7 @@ bool ProgramCache::replace_plan(EnginePlan next) {
     absent_.clear();
     vaes_.clear();
     hints_.clear();
+    previews_.clear();
     backend_.trim();
   }
   plan_ = std::move(next);
@@ -66,7 +68,7 @@ CompileOptions ProgramCache::compile_options(const PipelineStage& stage) const {
 std::unique_ptr<BoundProgram> ProgramCache::build(const PipelineStage& stage, int jobs) const {
   const Weights& weights = pipeline_.component(stage.component).weights;
   return std::make_unique<BoundProgram>(backend_, backend_.compile(stage.graph, weights, compile_options(stage)),
-                                        stage.graph, stage.turn(), jobs);
+                                        stage.graph, stage.component, jobs);
 }
 
 const std::vector<PipelineStage>& ProgramCache::before_steps() {
@@ -80,7 +82,7 @@ BoundProgram& ProgramCache::before_steps(const std::string& name) {
   const std::vector<PipelineStage>& all = before_steps();
   const auto stage = std::ranges::find(all, name, &PipelineStage::name);
   INKSTONE_CHECK(stage != all.end(), "no stage before the steps is called ", name);
-  evict_all_but(stage->turn());
+  evict_all_but(stage->component);
   std::unique_ptr<BoundProgram>& program = before_[name];
   if (!program) program = build(*stage);
   return *program;
@@ -103,7 +105,7 @@ BoundProgram* ProgramCache::find_step(const StageShape& shape) {
   }
   if (absent_.contains(shape)) return nullptr;
   const PipelineStage stage = step_stage(pipeline_, shape, plan_.precision);
-  evict_all_but(stage.turn());
+  evict_all_but(stage.component);
   if (!backend_.has(stage.graph, compile_options(stage))) return mark_absent(shape), nullptr;
   std::unique_ptr<BoundProgram> program = build(stage, shape.jobs);
   make_room(steps_, kStepsKept);
@@ -145,10 +147,20 @@ BoundProgram& ProgramCache::hint(const HintShape& shape) {
     return used(found->second);
   }
   const PipelineStage stage = hint_stage(pipeline_, shape.control, shape.width, shape.height);
-  evict_all_but(stage.turn());
+  evict_all_but(stage.component);
   std::unique_ptr<BoundProgram> program = build(stage);
   make_room(hints_, kHintsKept);
   return used(hints_[shape] = {std::move(program), 0});
+}
+
+BoundProgram* ProgramCache::preview_decoder(int width, int height) {
+  evict_all_but(kPreviewVae);
+  if (const auto found = previews_.find({width, height}); found != previews_.end()) return &used(found->second);
+  const PipelineStage stage = preview_stage(pipeline_, width, height);
+  if (!backend_.has(stage.graph, compile_options(stage))) return nullptr;
+  std::unique_ptr<BoundProgram> program = build(stage);
+  make_room(previews_, MemoryPlanner::kPreviewDecodersKept);
+  return &used(previews_[{width, height}] = {std::move(program), 0});
 }
 
 BoundProgram& ProgramCache::used(Entry& entry) {
@@ -194,21 +206,23 @@ void ProgramCache::leave_memory() {
   for (auto& [stage, program] : before_)
     if (program) program->program().release_pages();
   for (auto& [shape, entry] : steps_) entry.program->program().release_pages();
-  for (auto& [size, entry] : vaes_) entry.program->program().release_pages();
+  for (auto& [shape, entry] : vaes_) entry.program->program().release_pages();
+  for (auto& [size, entry] : previews_) entry.program->program().release_pages();
   hints_.clear();
   before_.clear();
   text_forms_.clear();
   steps_.clear();
   vaes_.clear();
+  previews_.clear();
   awake_.clear();
   backend_.trim();
 }
 
 void ProgramCache::evict_all_but(const std::string& component) {
-  if (!plan_.components_in_turn || component == awake_) return;
-  awake_ = component;
+  if (!plan_.components_in_turn || turn_of(component) == awake_) return;
+  awake_ = turn_of(component);
   const auto goes = [&](BoundProgram& bound) {
-    if (bound.component() == component) return false;
+    if (turn_of(bound.component()) == awake_) return false;
     bound.program().release_pages();
     return bound.program().memory().weights > kHeavyPacking;
   };
@@ -216,6 +230,7 @@ void ProgramCache::evict_all_but(const std::string& component) {
   std::erase_if(steps_, [&](auto& entry) { return goes(*entry.second.program); });
   std::erase_if(vaes_, [&](auto& entry) { return goes(*entry.second.program); });
   std::erase_if(hints_, [&](auto& entry) { return goes(*entry.second.program); });
+  std::erase_if(previews_, [&](auto& entry) { return goes(*entry.second.program); });
   backend_.trim();
 }
 

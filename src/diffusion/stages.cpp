@@ -1,5 +1,6 @@
 #include "diffusion/stages.h"
 
+#include "diffusion/preview_vae.h"
 #include "diffusion/unet_parts.h"
 #include "models/clip.h"
 #include "models/vae.h"
@@ -46,11 +47,6 @@ PipelineStage stage_of_control(const Pipeline& pipeline, int control, StagePosit
 }
 
 }  // namespace
-
-const std::string& PipelineStage::turn() const {
-  static const std::string unet = "unet";
-  return control < 0 ? component : unet;
-}
 
 std::vector<PipelineStage> stages_before_steps(const Pipeline& pipeline, Precision precision,
                                                const std::vector<int>& controls) {
@@ -99,6 +95,18 @@ PipelineStage step_stage(const Pipeline& pipeline, const StageShape& shape, Prec
                       unet_step(pipeline.unet_config, latent_size(pipeline, shape), carried_type(precision))};
   stage.shares_packed = shallow;
   return stage;
+}
+
+PipelineStage preview_stage(const Pipeline& pipeline, int width, int height) {
+  const int scale = pipeline.vae_scale();
+  PipelineStage stage{kPreviewVae, kPreviewVae, StagePosition::kEachStep,
+                      vae_decoder_graph(pipeline.preview_vae.value(), 1, height / scale, width / scale)};
+  stage.takes_tiling = true;
+  return stage;
+}
+
+std::string_view turn_of(std::string_view component) {
+  return component == kPreviewVae || component.starts_with(kControlPrefix) ? "unet" : component;
 }
 
 PipelineStage decode_stage(const Pipeline& pipeline, int width, int height) {

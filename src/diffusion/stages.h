@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/backend.h"
@@ -38,9 +39,11 @@ struct StageShape {
 };
 
 struct PipelineStage {
-  std::string component;  // has the weights: "text_encoder", "text_encoder_2", "unet", "vae", "control_NAME"
-  // Unique: "text_encoder", "unet_prompt", "unet_time", "unet_added", "unet", "unet_shallow", "vae_encoder", "vae"; of a
-  // ControlNet "control_NAME_prompt" ..., "control_NAME", and "control_NAME_hint" as of a T2I-Adapter.
+  // has the weights: "text_encoder", "text_encoder_2", "unet", "vae", "preview_vae", "control_NAME"
+  std::string component;
+  // Unique: "text_encoder", "unet_prompt", "unet_time", "unet_added", "unet", "unet_shallow", "preview_vae",
+  // "vae_encoder", "vae"; of a ControlNet "control_NAME_prompt" ..., "control_NAME", and "control_NAME_hint" as of a
+  // T2I-Adapter.
   std::string name;
   StagePosition position = StagePosition::kBeforeSteps;
   Graph graph{};
@@ -54,9 +57,6 @@ struct PipelineStage {
   // Its packed weights are a subset of those of another stage of the component.
   bool shares_packed = false;
   int control = -1;  // of Pipeline::controls; -1: none of them
-
-  // The component whose turn in memory it is: controls run with the U-Net, in every step.
-  const std::string& turn() const;
 };
 
 // A stage before the steps has one graph for all shapes; one that reads text takes a chunk of it.
@@ -76,8 +76,13 @@ struct TextForm {
 };
 PipelineStage text_stage(const TextEncoder& encoder, const TextForm& form = {});
 PipelineStage step_stage(const Pipeline& pipeline, const StageShape& shape, Precision precision);
+// Of a pipeline with previews: between steps. Its image is of the decoder's own scale.
+PipelineStage preview_stage(const Pipeline& pipeline, int width, int height);
 PipelineStage decode_stage(const Pipeline& pipeline, int width, int height);
 // For images that begin with a picture; before the steps, but with a graph for each size.
 PipelineStage encode_stage(const Pipeline& pipeline, int width, int height);
+// Components of one turn are in memory together where components take turns: previews are decoded while the U-Net
+// is there.
+std::string_view turn_of(std::string_view component);
 
 }  // namespace inkstone
