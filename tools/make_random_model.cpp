@@ -27,6 +27,7 @@
 #include "diffusion/tokenizer_files.h"
 #include "models/clip.h"
 #include "models/config.h"
+#include "models/controlnet.h"
 #include "models/unet.h"
 #include "models/vae.h"
 #include "weights/safetensors.h"
@@ -49,6 +50,7 @@ struct Preset {
   const char *unet, *text_encoder, *text_encoder_2, *vae, *scheduler;  // JSON; nullptr: the model has none
   const char* kind = "StableDiffusionPipeline";
   int sample_size = 0;  // of the U-Net, where it differs from its JSON
+  const char* controlnet = nullptr;
 };
 
 constexpr const char* kClipL =
@@ -76,6 +78,20 @@ constexpr const char* kSd15Unet = R"({"_class_name": "UNet2DConditionModel", "ac
   "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
   "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
   "in_channels": 4, "out_channels": 4, "layers_per_block": 2, "norm_eps": 1e-05, "norm_num_groups": 32, "sample_size": 64})";
+
+constexpr const char* kSd15Control = R"({"_class_name": "ControlNetModel", "act_fn": "silu", "attention_head_dim": 8,
+  "block_out_channels": [320, 640, 1280, 1280], "cross_attention_dim": 768,
+  "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+  "in_channels": 4, "layers_per_block": 2, "norm_eps": 1e-05, "norm_num_groups": 32,
+  "conditioning_embedding_out_channels": [16, 32, 96, 256], "controlnet_conditioning_channel_order": "rgb"})";
+
+constexpr const char* kSdxlControl =
+    R"({"_class_name": "ControlNetModel", "act_fn": "silu", "attention_head_dim": [5, 10, 20],
+  "block_out_channels": [320, 640, 1280], "cross_attention_dim": 2048,
+  "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"], "transformer_layers_per_block": [1, 2, 10],
+  "in_channels": 4, "layers_per_block": 2, "norm_eps": 1e-05, "norm_num_groups": 32, "use_linear_projection": true,
+  "addition_embed_type": "text_time", "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2816,
+  "conditioning_embedding_out_channels": [16, 32, 96, 256], "controlnet_conditioning_channel_order": "rgb"})";
 
 constexpr const char* kSd21Unet =
     R"({"_class_name": "UNet2DConditionModel", "act_fn": "silu", "attention_head_dim": [5, 10, 20, 20],
@@ -142,6 +158,8 @@ const std::map<std::string, Preset> kPresets = {
     {"sd21", {kSd21Unet, kOpenClipH, nullptr, kVae, kVelocity}},
     {"sd-turbo", {kSd21Unet, kOpenClipH, nullptr, kVae, kTrailing, "StableDiffusionPipeline", 64}},
     {"sdxl", {kSdxlUnet, kClipL, kOpenClipG, kXlVae, kEuler, "StableDiffusionXLPipeline"}},
+    {"sd15-controlnet", {nullptr, nullptr, nullptr, nullptr, kEpsilon, "StableDiffusionPipeline", 0, kSd15Control}},
+    {"sdxl-controlnet", {nullptr, nullptr, nullptr, nullptr, kEuler, "StableDiffusionXLPipeline", 0, kSdxlControl}},
     {"sdxl-unet", {kSdxlUnet, nullptr, nullptr, nullptr, kEpsilon}},
     {"taesd", {nullptr, nullptr, nullptr, kTaesd, kEpsilon}},
     {"vae", {nullptr, nullptr, nullptr, kVae, kEpsilon}},
@@ -254,6 +272,11 @@ Component component_of(const std::string& name, const fs::path& config_file, DTy
     const UnetConfig config = unet_config(json, source);
     const int64_t side = int64_t{1} << config.channels.size();
     append_weights(component.weights, unet_graph(config, {1, side, side}));
+  } else if (name == "controlnet") {
+    const ControlnetConfig config = controlnet_config(json, source);
+    const int64_t side = int64_t{1} << config.net.channels.size();
+    append_weights(component.weights, hint_graph(config, hint_scale(config), hint_scale(config)));
+    append_weights(component.weights, controlnet_graph(config, {1, side, side}, false));
   } else if (name == "vae") {
     const VaeConfig config = vae_config(json, source);
     const int64_t latent = 4, side = latent * vae_scale(config);
@@ -328,6 +351,7 @@ void write_preset(const Preset& preset, const Options& options) {
   add("scheduler", "diffusers", preset.scheduler, "scheduler_config.json");
   add("unet", "diffusers", preset.unet);
   add("vae", "diffusers", preset.vae);
+  add("controlnet", "diffusers", preset.controlnet);
   const auto add_text = [&](const std::string& number, const char* config) {
     const Json clip = add(("text_encoder" + number).c_str(), "transformers", config);
     if (!clip.is_object()) return;
@@ -375,7 +399,7 @@ void make(const Options& options) {
     copy_model(options.from, out);
   const DType type = kTypes.at(options.dtype);
   std::vector<Component> components;
-  for (const char* name : {"text_encoder", "text_encoder_2", "unet", "vae"})
+  for (const char* name : {"text_encoder", "text_encoder_2", "unet", "vae", "controlnet"})
     if (fs::exists(out / name / "config.json"))
       components.push_back(component_of(name, out / name / "config.json", type));
   check_space(out, components);
@@ -396,9 +420,9 @@ int main(int argc, char** argv) {
   CLI::App app("Writes a model in diffusers' layout with seeded random weights.");
   app.add_option("out", options.out, "the new folder")->required();
   auto* from = app.add_option("--from", options.from, "a model whose configs, tokenizer and scheduler are taken");
-  app.add_option(
-         "--preset", options.preset,
-         "sd15, sd21, sd-turbo, sdxl, sdxl-unet (no more than the U-Net), taesd or vae (no more than the VAE) or tiny")
+  app.add_option("--preset", options.preset,
+                 "sd15, sd21, sd-turbo, sdxl, tiny; sdxl-unet (no more than the U-Net), taesd or vae (no more than the "
+                 "VAE), sd15-controlnet, sdxl-controlnet (no more than a ControlNet)")
       ->check(CLI::IsMember(inkstone::kPresets))
       ->capture_default_str()
       ->excludes(from);

@@ -69,8 +69,7 @@ Bench::Programs Bench::text_programs() {
 Bench::Programs Bench::step_programs(const Job& job) {
   return [this, call = job.next()] {
     const ResolvedRequest& request = result_.request;
-    const StageShape shape{1, call.cfg_copies, request.width, request.height, call.part};
-    return std::vector{&engine_.programs().step(shape).program()};
+    return std::vector{&engine_.programs().step(step_shape(1, call, request.width, request.height)).program()};
   };
 }
 

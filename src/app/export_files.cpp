@@ -35,7 +35,9 @@ Group group_of(const Pipeline& model, const ComponentGraph& graph, const std::st
   const DType type = precision == "fp16" ? DType::kF16 : DType::kF32;
   if (graph.part == "time") return {"unet_time.bin", &model.component("unet").weights, DType::kF32, {}};
   if (graph.component == "unet") return {"unet.bin", &model.component("unet").weights, type, {}};
-  if (graph.component.starts_with("text_encoder"))
+  if (graph.part == "control_time")
+    return {graph.component + "_time.bin", &model.component(graph.component).weights, DType::kF32, {}};
+  if (graph.component.starts_with("text_encoder") || graph.component.starts_with("control_"))
     return {graph.component + ".bin", &model.component(graph.component).weights, type, {}};
   return {graph.component + ".bin",
           &model.component("vae").weights,
@@ -65,7 +67,7 @@ Gear gear_of(int batch, const Graph& graph) {
 
 // SDXL's VAE has values that fp16 cannot hold not in its norms alone.
 bool stays_fp32(const Pipeline& model, const ComponentGraph& graph) {
-  return graph.part == "time" ||
+  return graph.part == "time" || graph.part == "control_time" ||
          (graph.component.starts_with("vae") && model.traits.sdxl && model.vae_config.force_upcast);
 }
 

@@ -229,6 +229,7 @@ int run_generate(Options options) {
   const ImageOutput output(options, session.count);
   set_threads(thread_count(options, session.console));
 
+  options.request.control = control_uses(options);
   session.loaded = load(options);
   Engine& engine = *session.loaded.engine;
   for (const std::string& prompt : session.prompts) {  // all of them, before the first is drawn

@@ -117,7 +117,9 @@ int run_info(const Options& options) {
   }
   const Loaded loaded = load(options);
   const Pipeline& model = loaded.model();
-  const ResolvedRequest request = resolve_request(*loaded.engine, options.request);
+  ImageRequest asked = options.request;
+  asked.control = control_uses(options, /*plans=*/true);
+  const ResolvedRequest request = resolve_request(*loaded.engine, asked);
   const EnginePlan plan = loaded.engine->plan(request);
   const DeviceInfo device = loaded.engine->backend().info();
   const double seconds = estimated_seconds(loaded, request, plan.precision);

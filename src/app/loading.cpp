@@ -3,14 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "adapters/tags.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/parallel.h"
 #include "diffusion/few_step.h"
+#include "diffusion/model_folder.h"
+#include "diffusion/pipeline_controls.h"
 #include "diffusion/pipeline_embeddings.h"
 #include "diffusion/preview_vae.h"
 #include "diffusion/request_fields.h"
@@ -20,6 +25,7 @@ namespace inkstone {
 namespace {
 
 constexpr float kRefinerStart = 0.8f;
+constexpr size_t kMaxHintBytes = size_t{256} << 20;
 
 Choice choice_of(const std::optional<std::string>& text) {
   if (text == "on") return Choice::kOn;
@@ -55,6 +61,76 @@ AdapterSet adapters_of(const Options& options) {
   return set;
 }
 
+namespace {
+
+std::optional<float> number_of(std::string_view text) {
+  float value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return {};
+  return value;
+}
+
+// Takes numbers from the text's end, each behind a colon, at most `most`: the last one first.
+std::vector<float> take_numbers(std::string& text, size_t most) {
+  std::vector<float> numbers;
+  while (numbers.size() < most) {
+    const size_t colon = text.rfind(':');
+    const auto value = colon == text.npos ? std::nullopt : number_of(std::string_view(text).substr(colon + 1));
+    if (!value) break;
+    numbers.push_back(*value);
+    text.resize(colon);
+  }
+  return numbers;
+}
+
+bool is_there(const std::string& path) {
+  std::error_code none;
+  return std::filesystem::exists(path, none);
+}
+
+// Where the path ends and the hint begins: at the only colon, or the only one with what is there on both sides.
+std::optional<size_t> cut_of(const std::string& text) {
+  std::vector<size_t> colons, good;
+  for (size_t at = text.find(':'); at != text.npos; at = text.find(':', at + 1)) colons.push_back(at);
+  if (colons.size() < 2) return colons.empty() ? std::nullopt : std::optional(colons.front());
+  for (const size_t at : colons)
+    if (is_there(text.substr(0, at)) && is_there(text.substr(at + 1))) good.push_back(at);
+  INKSTONE_CHECK_USAGE(good.size() == 1, "--control ", text, ": which colon stands between the two files? ",
+                       good.empty() ? "None names two that are there" : "Several do", ": rename one");
+  return good.front();
+}
+
+}  // namespace
+
+ControlOption parse_control(const std::string& text) {
+  ControlOption option;
+  std::string rest = text;
+  if (!is_there(rest)) {
+    const std::vector<float> numbers = take_numbers(rest, 3);
+    INKSTONE_CHECK_USAGE(numbers.size() != 2, "--control ", text, ": after the hint stand SCALE, or SCALE:START:END");
+    if (!numbers.empty()) option.scale = numbers.back();
+    if (numbers.size() == 3) option.start = numbers[1], option.end = numbers[0];
+  }
+  const std::optional<size_t> cut = is_there(rest) ? std::nullopt : cut_of(rest);
+  option.path = rest.substr(0, cut.value_or(rest.size()));
+  if (cut) option.hint = rest.substr(*cut + 1);
+  return option;
+}
+
+std::optional<std::vector<ControlUse>> control_uses(const Options& options, bool plans) {
+  if (!options.controls) return {};
+  std::vector<ControlUse> uses;
+  for (const std::string& text : *options.controls) {
+    const ControlOption option = parse_control(text);
+    INKSTONE_CHECK_USAGE(plans || !option.hint.empty(), "--control ", text,
+                         ": which picture is the hint? FILE:HINT, such as canny.safetensors:edges.png");
+    ControlUse& use =
+        uses.emplace_back(ControlUse{model_name(option.path), {}, option.scale, option.start, option.end});
+    if (!plans) use.image = given_file(read_file(option.hint, kMaxHintBytes), option.hint);
+  }
+  return uses;
+}
+
 ModelSettings settings_of(const Options& options) {
   ModelSettings said;
   if (options.prediction) said.prediction = find_prediction(*options.prediction);
@@ -79,6 +155,9 @@ Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRo
   AdapterSet set = adapters_of(options);
   set.insert(set.end(), more.begin(), more.end());
   if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0, make_room);
+  std::set<std::string> controls;  // one may be used several times
+  for (const std::string& text : options.controls.value_or(std::vector<std::string>{}))
+    if (const std::string path = parse_control(text).path; controls.insert(path).second) add_control(model, path);
   load_embeddings(model, {options.embeddings.value_or(std::vector<std::string>{}), options.embedding_dir.value_or("")});
   for (const MergedAdapter& adapter : model.adapters)
     if (const auto what = few_step_of_name(adapter.name, "by an adapter's name"); what && !options.few_step)

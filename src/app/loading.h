@@ -31,6 +31,15 @@ ModelSettings settings_of(const Options& options);  // what they say of the mode
 
 // The model that the options name, with what they replace of it, its embeddings, and the adapters merged: --lora's
 // and then `more`.
+// What --control says: a file or folder, and beside it a hint and how it is used. A path may hold a colon where only one
+// way to cut the text names files that are there.
+struct ControlOption {
+  std::string path, hint;  // hint: "" where none is said
+  float scale = 1, start = 0, end = 1;
+};
+ControlOption parse_control(const std::string& text);
+// The uses that a request names, with their pictures. UsageError where one has no hint, unless it `plans` alone.
+std::optional<std::vector<ControlUse>> control_uses(const Options& options, bool plans = false);
 Pipeline open_model(const Options& options, const AdapterSet& more = {}, const MakeRoom& make_room = {});
 
 // The decoder of previews: --preview-vae's, or with --preview the model's own VAE, where that is a tiny one. open_model()

@@ -84,6 +84,8 @@ const Setting kSettings[] = {
     {"lora-dir", "", "Model and machine", "DIR", "where the files are that <lora:NAME:M> in a prompt means: NAME.safetensors there\n[tags in a prompt are plain text]", kG | kS, &Options::lora_dir},
     {"embedding", "textual-inversion", "Model and machine", "FILE", "a textual inversion (.safetensors, .pt, .bin), which a prompt names by the file's name;\nseveral times for several", kG | kI | kB | kE | kW | kS, &Options::embeddings},
     {"embedding-dir", "embeddings-dir textual-inversion-dir", "Model and machine", "DIR", "all textual inversions there and below; those of other models are skipped", kG | kI | kB | kE | kW | kS, &Options::embedding_dir},
+    {"control", "controlnet", "Model and machine", "FILE:HINT[:SCALE[:START:END]]", "a ControlNet or T2I-Adapter (.safetensors or a folder) and the hint that it draws after: an edge map,\na depth map, a pose (not a photo: nothing is made of one here). SCALE of what it adds [1], START\nand END of the steps in which it runs, 0 to 1 [all]; several times for several", kG, &Options::controls},
+    {"control", "controlnet", "Model and machine", "FILE", "a ControlNet or T2I-Adapter that images are drawn with; several times for several", kI | kE | kW | kS, &Options::controls},
     {"device", "", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW | kU, &Options::device, 0, 0, known_devices},
     {"precision", "", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB | kW | kS, &Options::precision, 0, 0, precisions},
     {"precision", "", "Model and machine", "NAME", "fp32, or bf16, which takes half the memory and rounds more; of compiled files theirs\n[fp32]", kU, &Options::precision, 0, 0, precisions},
@@ -304,6 +306,9 @@ struct Assign {
                       meant.empty() ? "it must be at least " + byte_text(least) : "did you mean " + meant + "?"});
   }
   void operator()(std::optional<bool>& to) const { to = text == "true"; }
+  void operator()(std::optional<std::vector<ControlUse>>&) const {
+    fail(INKSTONE_HERE, {subject, ": --control is read with the model"});
+  }
   void operator()(std::optional<GivenFile>& to) const {
     const std::string path = with_home(text);
     to = given_file(read_file(path, kMaxPictureBytes), path);

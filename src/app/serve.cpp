@@ -189,6 +189,8 @@ void choose_model(Options& options) {
                          " ", file->value_or(""), ": it changes the model that --model names; name one");
   INKSTONE_CHECK_USAGE(!options.models || options.model || !options.loras,
                        "--models and --lora: it changes the model that --model names; name one");
+  INKSTONE_CHECK_USAGE(!options.models || options.model || !options.controls,
+                       "--models and --control: it is for the model that --model names; name one");
   INKSTONE_CHECK_USAGE(!options.models || options.model || !options.embeddings,
                        "--models and --embedding: it is for the model that --model names; --embedding-dir is for all");
   for (const auto& [flag, folder] :

@@ -31,6 +31,7 @@ Options other_model(const Options& options, const std::string& path) {
   Options other = with_model(options, path);
   other.loras.reset();
   other.embeddings.reset();
+  other.controls.reset();
   other.prediction.reset();
   other.zero_snr.reset();
   other.few_step.reset();
@@ -43,8 +44,9 @@ Options other_model(const Options& options, const std::string& path) {
 }
 
 bool changes_model(const Options& options) {
-  bool changes = (options.loras && !options.loras->empty()) || (options.embeddings && !options.embeddings->empty()) ||
-                 options.prediction || options.zero_snr || options.few_step;
+  const auto has = [](const std::optional<std::vector<std::string>>& files) { return files && !files->empty(); };
+  bool changes = has(options.loras) || has(options.embeddings) || has(options.controls) || options.prediction ||
+                 options.zero_snr || options.few_step;
   for (const auto& [component, file] : replaced_components(options)) changes = changes || file->has_value();
   return changes;
 }

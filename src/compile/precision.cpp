@@ -38,6 +38,11 @@ class Chooser {
   Rule rule(const op::Constant&, const Node&) const { return Rule::kSource; }
   Rule rule(const op::Repeat&, const Node&) const { return Rule::kAsRead; }
   Rule rule(const op::TimeEmbedding&, const Node&) const { return Rule::kFp32; }
+  // By a number for each row, such as a ControlNet's scale: in fp32.
+  Rule rule(const op::Mul&, const Node& node) const {
+    const Shape& by = graph_.node(node.inputs[1]).shape;
+    return node.shape.size() > 1 && count(by) == by[0] && by != node.shape ? Rule::kFp32 : Rule::kStored;
+  }
   Rule rule(const op::Conv2d&, const Node& node) const {
     return graph_.node(node.inputs[0]).shape[1] <= kFewChannels ? Rule::kFp32 : Rule::kStored;
   }

@@ -44,6 +44,16 @@ void BoundProgram::bind(const std::string& input, const Tensor& rows, size_t job
   backend_.copy(rows, rows.bytes() - read, inputs_[at], job * read, read);
 }
 
+void BoundProgram::bind_last(const std::string& input, const Tensor& rows, size_t job) {
+  const size_t at = slot(input), read = bytes(shapes_[at].shape, shapes_[at].type) / static_cast<size_t>(jobs_);
+  if (rows.bytes() >= read) return bind(input, rows, job);
+  if (!inputs_[at].data()) inputs_[at] = backend_.tensor(shapes_[at].shape, shapes_[at].type);
+  in_[at] = &inputs_[at];
+  const Tensor zeros({static_cast<int64_t>((read - rows.bytes()) / size_of(rows.type()))}, rows.type());
+  backend_.copy(zeros, 0, inputs_[at], job * read, zeros.bytes());
+  backend_.copy(rows, 0, inputs_[at], job * read + zeros.bytes(), rows.bytes());
+}
+
 void BoundProgram::drop_inputs() {
   for (Tensor& tensor : inputs_) tensor = Tensor();
 }
@@ -74,11 +84,19 @@ void BoundProgram::take_rows(size_t output, Tensor& rows, size_t job) const {
 
 std::vector<Tensor> BoundProgram::run_for_new_outputs() {
   std::vector<Tensor> made;
-  std::vector<Tensor*> out;
-  for (const NamedShape& result : results_) made.push_back(backend_.tensor(result.shape, result.type));
-  for (Tensor& tensor : made) out.push_back(&tensor);
-  run_into(out);
+  run_to(made);
   return made;
+}
+
+void BoundProgram::run_to(std::vector<Tensor>& outputs) {
+  outputs.resize(results_.size());
+  std::vector<Tensor*> out;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].shape() != results_[i].shape || outputs[i].type() != results_[i].type)
+      outputs[i] = backend_.tensor(results_[i].shape, results_[i].type);
+    out.push_back(&outputs[i]);
+  }
+  run_into(out);
 }
 
 }  // namespace inkstone

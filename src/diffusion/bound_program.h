@@ -31,6 +31,8 @@ class BoundProgram {
   // used: the first belong to the unconditional half, which this evaluation does not run. A lone
   // job's tensor of the right size is lent instead of copied.
   void bind(const std::string& input, const Tensor& rows, size_t job);
+  // The same of rows that stand for the last ones that the input takes for a job; the first are zeros.
+  void bind_last(const std::string& input, const Tensor& rows, size_t job);
   // frees their memory; the next run fills them again
   void drop_inputs();
 
@@ -40,6 +42,7 @@ class BoundProgram {
   const Tensor& output(size_t i) const { return outputs_[i]; }
   void take_rows(size_t output, Tensor& rows, size_t job) const;  // a job's rows of an output
   std::vector<Tensor> run_for_new_outputs();                      // they stay on the device
+  void run_to(std::vector<Tensor>& outputs);  // the same; those that have its outputs' shapes are written over
 
  private:
   void run_into(std::span<Tensor* const> outputs);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "compile/passes.h"
+#include "diffusion/stages.h"
 #include "diffusion/unet_parts.h"
 #include "models/clip.h"
 #include "models/vae.h"
@@ -92,35 +93,112 @@ class Lister {
     add(name, name, std::move(graph), std::move(inputs), std::move(outputs)).component = encoder.component;
   }
 
-  void add_unet_part(ConditioningPart part) {
-    std::vector<std::string> inputs = own_inputs(part.graph), outputs = numbered(part);
-    add("unet_" + part.name, part.name, std::move(part.graph), std::move(inputs), std::move(outputs)).component =
-        "unet";
+  // Of a network before its steps; `network`: "unet" or a control's component.
+  void add_parts(const std::string& network, std::vector<ConditioningPart> parts) {
+    for (ConditioningPart& part : parts) {
+      if (part.values.empty()) continue;
+      std::vector<std::string> inputs = own_inputs(part.graph), outputs = numbered(part);
+      const std::string name = network == "unet" ? part.name : "control_" + part.name;
+      add(network + "_" + part.name, name, std::move(part.graph), std::move(inputs), std::move(outputs)).component =
+          network;
+    }
   }
 
-  UnetParts parts(const ImageSize& size, int batch, int cfg_copies, int chunks = 1) const {
+  LatentSize latent_of(const ImageSize& size, int batch, int cfg_copies, int chunks) const {
     LatentSize latent{batch, size.height / scale_, size.width / scale_, model_.tokens() * chunks};
     latent.cfg_copies = cfg_copies;
-    return unet_parts(model_.unet_config, latent, DType::kF32);
+    return latent;
+  }
+
+  // What a step of the U-Net takes besides: of ControlNets, of T2I-Adapters, of both.
+  struct Controlled {
+    bool residuals = false;
+    int features = 0;
+  };
+  std::vector<Controlled> controlled() const {
+    bool residuals = false;
+    int features = 0;
+    for (const ControlTrait& control : model_.traits.controls) {
+      residuals = residuals || !control.features;
+      features = std::max(features, control.features);
+    }
+    std::vector<Controlled> all{{}};
+    if (residuals) all.push_back({true, 0});
+    if (features) all.push_back({false, features});
+    if (residuals && features) all.push_back({true, features});
+    return all;
   }
 
   void add_unet() {
-    UnetParts small = parts({model_.traits.size_multiple, model_.traits.size_multiple}, 1, 1);
-    for (ConditioningPart& part : small.before)
-      if (!part.values.empty()) add_unet_part(std::move(part));
+    const ImageSize least{model_.traits.size_multiple, model_.traits.size_multiple};
+    const LatentSize small = latent_of(least, 1, 1, 1);
+    add_parts("unet", conditioning_parts(model_.unet_config, small, DType::kF32));
+    for (const Control& control : model_.controls)
+      if (const ControlnetConfig* net = control.net())
+        add_parts(control.component, conditioning_parts(*net, small, DType::kF32));
     const bool distilled = model_.unet_config.guidance_channels > 0;
-    for (const ImageSize& size : choice_.sizes)
+    for (const ImageSize& size : choice_.sizes) {
       for (int cfg_copies = 1; cfg_copies <= (distilled ? 1 : 2); ++cfg_copies)
-        for (int chunks = 1; chunks <= choice_.prompt_chunks; ++chunks) add_steps(size, cfg_copies, chunks);
+        for (int chunks = 1; chunks <= choice_.prompt_chunks; ++chunks) {
+          for (const Controlled& extra : controlled()) add_steps(size, cfg_copies, chunks, extra);
+          add_control_steps(latent_of(size, 1, cfg_copies, chunks), size, chunks);
+        }
+      add_hints(size);
+    }
   }
 
-  void add_steps(const ImageSize& size, int cfg_copies, int chunks) {
-    const std::string long_text = chunks > 1 ? "_c" + std::to_string(chunks) : "";
-    const std::string guided = long_text + (cfg_copies == 2 ? "_guided" : "");
+  static std::string variant(int chunks, int cfg_copies) {
+    return (chunks > 1 ? "_c" + std::to_string(chunks) : "") + (cfg_copies == 2 ? "_guided" : "");
+  }
+
+  void add_hints(const ImageSize& size) {
+    for (size_t i = 0; i < model_.controls.size(); ++i) {
+      const int multiple = model_.traits.controls[i].size_multiple;
+      if (size.width % multiple || size.height % multiple) continue;
+      PipelineStage stage = hint_stage(model_, static_cast<int>(i), size.width, size.height);
+      std::vector<std::string> outputs;
+      for (size_t k = 0; k < stage.graph.outputs().size(); ++k) outputs.push_back("hint_" + std::to_string(k));
+      ComponentGraph& made = add(stage.name + of(size), "hint", std::move(stage.graph), {"hint"}, std::move(outputs));
+      made.component = stage.component;
+      made.size = size;
+    }
+  }
+
+  // The engine runs them for one image at a time. Those that add to another's residuals are there where there is another.
+  void add_control_steps(const LatentSize& latent, const ImageSize& size, int chunks) {
+    const auto is_net = [](const Control& control) { return control.net() != nullptr; };
+    const bool several = std::ranges::count_if(model_.controls, is_net) > 1;
+    for (const Control& control : model_.controls)
+      for (int adds = 0; control.net() && adds <= (several ? 1 : 0); ++adds) {
+        UnetParts net{conditioning_parts(*control.net(), latent, DType::kF32),
+                      controlnet_step(*control.net(), latent, adds == 1, DType::kF32)};
+        std::vector<std::string> inputs = short_inputs(net), outputs;
+        for (int i = 0; i < residual_count(control.net()->net); ++i) outputs.push_back("out_" + residual_name(i));
+        const std::string name =
+            control.component + (adds ? "_adds" : "") + of(size) + variant(chunks, static_cast<int>(latent.cfg_copies));
+        ComponentGraph& step = add(name, "control_step", std::move(net.step), std::move(inputs), std::move(outputs));
+        step.component = control.component;
+        step.size = size;
+        step.cfg_copies = static_cast<int>(latent.cfg_copies);
+        step.prompt_chunks = chunks;
+      }
+  }
+
+  void add_steps(const ImageSize& size, int cfg_copies, int chunks, const Controlled& extra) {
+    const bool plain = !extra.residuals && !extra.features;
+    const std::string guided = std::string(extra.residuals ? "_residuals" : "") + (extra.features ? "_features" : "") +
+                               variant(chunks, cfg_copies);
+    const auto parts = [&](int batch) {
+      LatentSize latent = latent_of(size, batch, cfg_copies, chunks);
+      latent.residuals = extra.residuals;
+      latent.features = extra.features;
+      return unet_parts(model_.unet_config, latent, DType::kF32);
+    };
     const auto named = [&](int batch, const std::string& name) -> ComponentGraph& {
-      UnetParts unet = parts(size, batch, cfg_copies, chunks);
+      UnetParts unet = parts(batch);
       std::vector<std::string> inputs = short_inputs(unet);
-      ComponentGraph& step = add(name, "step", std::move(unet.step), std::move(inputs), {"noise"});
+      ComponentGraph& step =
+          add(name, plain ? "step" : "controlled_step", std::move(unet.step), std::move(inputs), {"noise"});
       step.component = "unet";
       step.size = size;
       step.cfg_copies = cfg_copies;
@@ -137,9 +215,9 @@ class Lister {
     step.batches = choice_.batches;
     std::ranges::sort(step.batches);
     step.engine.clear();
-    for (const int batch : step.batches) step.engine.push_back(parts(size, batch, cfg_copies, chunks).step);
-    step.graph = compile::fold(parts(size, 2, cfg_copies, chunks).step);
-    step.other = compile::fold(parts(size, 3, cfg_copies, chunks).step);
+    for (const int batch : step.batches) step.engine.push_back(parts(batch).step);
+    step.graph = compile::fold(parts(2).step);
+    step.other = compile::fold(parts(3).step);
   }
 
   void add_vae(const ImageSize& size) {

@@ -19,8 +19,10 @@ struct ImageSize {
 
 struct ComponentGraph {
   std::string name;       // "unet_step_512x512_b2_guided"
-  std::string component;  // "text_encoder", "text_encoder_2", "unet", "vae_decoder", "vae_encoder"
-  // "prompt", "time", "added" or "step" of the U-Net; "text_encoder_of_vectors" (kOfVectors); else as the component
+  std::string component;  // "text_encoder", "text_encoder_2", "unet", "vae_decoder", "vae_encoder", "control_NAME"
+  // "prompt", "time", "added", "step" or "controlled_step" (with what controls give) of the U-Net; "control_prompt",
+  // "control_time", "control_added", "control_step" or "hint" of a control; "text_encoder_of_vectors" (kOfVectors); else as
+  // the component
   std::string part;
   ImageSize size{0, 0};  // 0x0: for all sizes
   // texts for each latent: 2 with guidance

@@ -67,20 +67,16 @@ Conditioner::Conditioner(const Pipeline& pipeline, Backend& backend, ProgramCach
       backend_(backend),
       programs_(programs),
       texts_(kTextsKept),
-      cross_kv_(kPromptsKept),
-      added_(kPromptsKept),
-      time_embeddings_(kTimestepsKept) {}
+      kept_(1 + pipeline.controls.size()) {}
 
 void Conditioner::forget() {
   texts_.clear();
-  cross_kv_.clear();
-  added_.clear();
-  time_embeddings_.clear();
+  for (Kept& kept : kept_) kept = Kept();
 }
 
-const PipelineStage* Conditioner::stage_of(DependsOn depends) {
+const PipelineStage* Conditioner::stage_of(DependsOn depends, int control) {
   for (const PipelineStage& stage : programs_.before_steps())
-    if (!stage.values.empty() && stage.depends == depends) return &stage;
+    if (!stage.values.empty() && stage.depends == depends && stage.control == control) return &stage;
   return nullptr;
 }
 
@@ -189,11 +185,13 @@ Tensor Conditioner::chunk_of(const EncoderText& text, int64_t chunk) {
 }
 
 // Keys and values are made of each token alone, so those of several chunks are one after another.
-const NamedTensors& Conditioner::cross_kv_of(const EncoderText& text, int chunks) {
+const NamedTensors& Conditioner::cross_kv_of(const EncoderText& text, const ForImage& image) {
+  const int chunks = image.chunks;
   const std::pair key{text, chunks};
-  if (const NamedTensors* kept = cross_kv_.find(key)) return *kept;
-  const PipelineStage* stage = stage_of(DependsOn::kPrompt);
-  if (!stage) return cross_kv_.put(key, {});
+  auto& cross_kv = kept(image.control).cross_kv;
+  if (const NamedTensors* made = cross_kv.find(key)) return *made;
+  const PipelineStage* stage = stage_of(DependsOn::kPrompt, image.control);
+  if (!stage) return cross_kv.put(key, {});
   std::vector<Tensor> pieces;
   for (int chunk = 0; chunk < chunks; ++chunk) pieces.push_back(chunk_of(text, chunk));
   std::vector<Tensor> all;
@@ -201,25 +199,26 @@ const NamedTensors& Conditioner::cross_kv_of(const EncoderText& text, int chunks
     BoundProgram& program = programs_.before_steps(stage->name);
     program.lend("text", pieces[chunk]);
     std::vector<Tensor> made = programs_.run_before_steps(program);
-    if (chunks == 1) return cross_kv_.put(key, named(*stage, std::move(made)));
+    if (chunks == 1) return cross_kv.put(key, named(*stage, std::move(made)));
     for (size_t i = 0; i < made.size(); ++i) {
       if (chunk == 0) all.push_back(backend_.tensor({1, made[i].dim(1) * chunks, made[i].dim(2)}, made[i].type()));
       backend_.copy(made[i], 0, all[i], chunk * made[i].bytes(), made[i].bytes());
     }
   }
-  return cross_kv_.put(key, named(*stage, std::move(all)));
+  return cross_kv.put(key, named(*stage, std::move(all)));
 }
 
 const NamedTensors& Conditioner::added_of(const EncoderText& text, const ForImage& image) {
   const std::tuple key{text, image.width, image.height};
-  if (const NamedTensors* kept = added_.find(key)) return *kept;
-  const PipelineStage* stage = stage_of(DependsOn::kRequest);
-  if (!stage) return added_.put(key, {});
+  auto& added = kept(image.control).added;
+  if (const NamedTensors* made = added.find(key)) return *made;
+  const PipelineStage* stage = stage_of(DependsOn::kRequest, image.control);
+  if (!stage) return added.put(key, {});
   const Tensor& pooled = text_of(text).pooled;
   BoundProgram& program = programs_.before_steps(stage->name);
   fill_added(pooled, numbers_of(pipeline_, text.score, image.width, image.height), pipeline_.unet_config.added_time,
              program.host_input("added").floats());
-  return added_.put(key, named(*stage, programs_.run_before_steps(program)));
+  return added.put(key, named(*stage, programs_.run_before_steps(program)));
 }
 
 NamedTensors Conditioner::of_texts(const std::vector<EncoderTextRef>& texts, const ForImage& image) {
@@ -237,22 +236,23 @@ NamedTensors Conditioner::of_texts(const std::vector<EncoderTextRef>& texts, con
       backend_.copy(from, 0, made[first + i].tensor, row * from.bytes(), from.bytes());
     }
   };
-  for (size_t row = 0; row < texts.size(); ++row) add(row, 0, cross_kv_of(*texts[row], image.chunks));
+  for (size_t row = 0; row < texts.size(); ++row) add(row, 0, cross_kv_of(*texts[row], image));
   const size_t first = made.size();
   for (size_t row = 0; row < texts.size(); ++row) add(row, first, added_of(*texts[row], image));
   return made;
 }
 
-const NamedTensors& Conditioner::time_embeddings(float timestep, float guidance_scale) {
-  const bool distilled = pipeline_.traits.distilled;
+const NamedTensors& Conditioner::time_embeddings(float timestep, float guidance_scale, int control) {
+  const bool distilled = pipeline_.traits.distilled && control < 0;
+  auto& time_embeddings = kept(control).time_embeddings;
   const std::pair key{timestep, distilled ? guidance_scale : 0};
-  if (const NamedTensors* kept = time_embeddings_.find(key)) return *kept;
-  const PipelineStage* stage = stage_of(DependsOn::kTimestep);
-  if (!stage) return time_embeddings_.put(key, {});
+  if (const NamedTensors* made = time_embeddings.find(key)) return *made;
+  const PipelineStage* stage = stage_of(DependsOn::kTimestep, control);
+  if (!stage) return time_embeddings.put(key, {});
   BoundProgram& program = programs_.before_steps(stage->name);
   program.host_input("timestep").floats()[0] = timestep;
   if (distilled) embed_guidance(guidance_scale, program.host_input("guidance").floats());
-  return time_embeddings_.put(key, named(*stage, programs_.run_before_steps(program)));
+  return time_embeddings.put(key, named(*stage, programs_.run_before_steps(program)));
 }
 
 }  // namespace inkstone

@@ -31,21 +31,29 @@ class Conditioner {
   // for an image of that size in pixels.
   struct ForImage {
     int chunks = 1, width = 0, height = 0;
+    int control = -1;  // what a ControlNet's copy makes of the texts; -1: what the U-Net does
   };
   NamedTensors of_texts(const std::vector<EncoderTextRef>& texts, const ForImage& image);
   // Tensors [1, c]. `guidance_scale` matters only if the model was distilled with it.
-  const NamedTensors& time_embeddings(float timestep, float guidance_scale);
-  void forget();  // all results, when the plan changes
+  const NamedTensors& time_embeddings(float timestep, float guidance_scale, int control = -1);
+  Tensor on_host(const Tensor& made) const;  // a copy
+  void forget();                             // all results, when the plan changes
 
  private:
+  struct Kept {                                                                  // of the U-Net, or of one ControlNet
+    LruCache<std::pair<EncoderText, int>, NamedTensors> cross_kv{kPromptsKept};  // by text and chunks
+    LruCache<std::tuple<EncoderText, int, int>, NamedTensors> added{kPromptsKept};  // by text and size
+    // By timestep and guidance (if distilled).
+    LruCache<std::pair<float, float>, NamedTensors> time_embeddings{kTimestepsKept};
+  };
+  Kept& kept(int control) { return kept_.at(static_cast<size_t>(control + 1)); }
   // Null if nothing in the step depends on this alone.
-  const PipelineStage* stage_of(DependsOn depends);
+  const PipelineStage* stage_of(DependsOn depends, int control);
   EncodedText encode(const EncoderText& text);
   Tensor encode_chunk(const TextEncoder& encoder, const EncoderText& text, const PromptChunk& chunk, Tensor* pooled);
   void fill_vectors(const TextEncoder& encoder, std::span<const int32_t> ids, std::span<float> to) const;
   EncodedText zeros(int64_t chunks) const;
-  Tensor on_host(const Tensor& made) const;
-  const NamedTensors& cross_kv_of(const EncoderText& text, int chunks);
+  const NamedTensors& cross_kv_of(const EncoderText& text, const ForImage& image);
   Tensor chunk_of(const EncoderText& text, int64_t chunk);  // [1, 77, context]; the empty prompt's beyond its own
   const NamedTensors& added_of(const EncoderText& text, const ForImage& image);
   NamedTensors named(const PipelineStage& stage, std::vector<Tensor> tensors) const;
@@ -54,9 +62,7 @@ class Conditioner {
   Backend& backend_;
   ProgramCache& programs_;
   LruCache<EncoderText, EncodedText> texts_;
-  LruCache<std::pair<EncoderText, int>, NamedTensors> cross_kv_;     // by text and chunks
-  LruCache<std::tuple<EncoderText, int, int>, NamedTensors> added_;  // by text and size
-  LruCache<std::pair<float, float>, NamedTensors> time_embeddings_;  // by timestep and guidance (if distilled)
+  std::vector<Kept> kept_;  // of the U-Net, then of each of the pipeline's controls
 };
 
 void check_finite(std::span<const float> values, const char* what);  // Error of kind kNotFinite

@@ -86,12 +86,14 @@ void restore_picture(Job& job) {
 // Makes what a pass reads of the prompts, if the job has not got it.
 void Denoiser::condition(Job& job, size_t pass) {
   const std::span<const size_t> rows = job.passes() > 1 ? job.rows(pass) : job.rows();
-  if (!job.conditioning.empty() && std::ranges::equal(job.conditioned, rows)) return;
-  job.conditioning.clear();
-  std::vector<EncoderTextRef> texts;
-  for (const size_t row : rows) texts.push_back(&job.prompts.texts[row]);
-  job.conditioning = conditioner_.of_texts(texts, {job.prompts.chunks, job.request.width, job.request.height});
-  job.conditioned.assign(rows.begin(), rows.end());
+  if (job.conditioning.empty() || !std::ranges::equal(job.conditioned, rows)) {
+    job.forget_conditioning();
+    std::vector<EncoderTextRef> texts;
+    for (const size_t row : rows) texts.push_back(&job.prompts.texts[row]);
+    job.conditioning = conditioner_.of_texts(texts, {job.prompts.chunks, job.request.width, job.request.height});
+    job.conditioned.assign(rows.begin(), rows.end());
+  }
+  controls_.condition(job);
 }
 
 std::vector<RowFault> Denoiser::step(std::span<Job* const> jobs, size_t max_jobs) {
@@ -126,9 +128,8 @@ void Denoiser::run_pass(std::span<Job* const> jobs, size_t pass, size_t max_jobs
 // Steps as many of the jobs as one program takes, and returns how many.
 size_t Denoiser::step_alike(std::span<Job* const> jobs, size_t pass, size_t max_jobs, Outcome& outcome) {
   const ResolvedRequest& request = jobs[0]->request;
-  const auto [cfg_copies, part, chunks] = jobs[0]->next(pass);
   const size_t most = std::min(jobs.size(), max_jobs);
-  const StageShape shape{static_cast<int>(most), cfg_copies, request.width, request.height, part, chunks};
+  const StageShape shape = step_shape(static_cast<int>(most), jobs[0]->next(pass), request.width, request.height);
   for (;;) {
     int tried = 0;
     try {
@@ -148,12 +149,13 @@ size_t Denoiser::step_alike(std::span<Job* const> jobs, size_t pass, size_t max_
 
 // If the program takes more jobs than there are, copies of the first job's rows fill it.
 void Denoiser::run_step(BoundProgram& program, std::span<Job* const> jobs, size_t pass, Outcome& outcome) {
-  const auto [cfg_copies, part, chunks] = jobs[0]->next(pass);
+  const UnetEvaluation evaluation = jobs[0]->next(pass);
   const ResolvedRequest& request = jobs[0]->request;
-  programs_.claim_shared_inputs({program.jobs(), cfg_copies, request.width, request.height, part, chunks});
-  for (size_t i = 0; i < static_cast<size_t>(program.jobs()); ++i) bind_job(program, *jobs[i < jobs.size() ? i : 0], i);
+  programs_.claim_shared_inputs(step_shape(program.jobs(), evaluation, request.width, request.height));
+  for (size_t i = 0; i < static_cast<size_t>(program.jobs()); ++i)
+    bind_job(program, *jobs[i < jobs.size() ? i : 0], pass, i);
   program.run();
-  if (part == UnetPart::kFullKeepFeature)
+  if (evaluation.part == UnetPart::kFullKeepFeature)
     for (size_t i = 0; i < jobs.size(); ++i) program.take_rows(1, jobs[i]->cached_feature, i);
   const float* rows = program.output(0).floats().data();
   for (Job* job : jobs) {
@@ -162,11 +164,12 @@ void Denoiser::run_step(BoundProgram& program, std::span<Job* const> jobs, size_
       advance(*job, outcome.faults);
       outcome.moved = true;
     }
-    rows += cfg_copies * job->latent.size();
+    rows += evaluation.cfg_copies * job->latent.size();
   }
 }
 
-void Denoiser::bind_job(BoundProgram& program, const Job& job, size_t place) {
+void Denoiser::bind_job(BoundProgram& program, Job& job, size_t pass, size_t place) {
+  controls_.bind(program, job, pass, place);
   const float scale = job.request.scheduler->input_scale(job.call);
   const std::span<const float> latent = job.latent.floats();
   const auto more = job.more_channels.size() ? job.more_channels.floats() : std::span<const float>();
@@ -175,8 +178,9 @@ void Denoiser::bind_job(BoundProgram& program, const Job& job, size_t place) {
   std::ranges::copy(more, input.begin() + std::ssize(latent));
   if (program.reads("cached_feature")) program.bind("cached_feature", job.cached_feature, place);
   const float timestep = job.request.scheduler->timesteps()[static_cast<size_t>(job.call)];
+  const NamedTensors& conditioning = job.conditioning;
   for (const NamedTensors* values :
-       {&job.conditioning, &conditioner_.time_embeddings(timestep, job.request.guidance_scale)})
+       {&conditioning, &conditioner_.time_embeddings(timestep, job.request.guidance_scale)})
     for (const NamedTensor& value : *values)
       if (program.reads(value.name)) program.bind(value.name, value.tensor, place);
 }

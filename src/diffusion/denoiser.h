@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "diffusion/conditioner.h"
+#include "diffusion/control_steps.h"
 #include "diffusion/job.h"
 #include "diffusion/program_cache.h"
 
@@ -14,7 +15,8 @@ namespace inkstone {
 
 class Denoiser {
  public:
-  Denoiser(ProgramCache& programs, Conditioner& conditioner) : programs_(programs), conditioner_(conditioner) {}
+  Denoiser(const Pipeline& pipeline, ProgramCache& programs, Conditioner& conditioner)
+      : programs_(programs), conditioner_(conditioner), controls_(pipeline, programs, conditioner) {}
 
   // The jobs have one image size, and may be guided or not. Each makes one evaluation, in one pass or
   // several, applies guidance and takes one scheduler step; at most `max_jobs` share a call. If
@@ -22,6 +24,7 @@ class Denoiser {
   std::vector<RowFault> step(std::span<Job* const> jobs, size_t max_jobs);
   // What the pass of the job's next evaluation reads of its prompts; step() asks for it by itself.
   void condition(Job& job, size_t pass = 0);
+  ControlSteps& controls() { return controls_; }
 
  private:
   struct Outcome {
@@ -31,11 +34,12 @@ class Denoiser {
   void run_pass(std::span<Job* const> jobs, size_t pass, size_t max_jobs, Outcome& outcome);
   size_t step_alike(std::span<Job* const> jobs, size_t pass, size_t max_jobs, Outcome& outcome);
   void run_step(BoundProgram& program, std::span<Job* const> jobs, size_t pass, Outcome& outcome);
-  void bind_job(BoundProgram& program, const Job& job, size_t place);
+  void bind_job(BoundProgram& program, Job& job, size_t pass, size_t place);
   void advance(Job& job, std::vector<RowFault>& faults) const;
 
   ProgramCache& programs_;
   Conditioner& conditioner_;
+  ControlSteps controls_;
 };
 
 }  // namespace inkstone

@@ -12,14 +12,25 @@
 namespace inkstone {
 namespace {
 
+// The pipeline's that it uses, each once.
+std::vector<int> controls_of(const ResolvedRequest& request) {
+  std::set<int> numbers;
+  for (const ResolvedControl& control : request.controls) numbers.insert(control.number);
+  return {numbers.begin(), numbers.end()};
+}
+
 PlanKey plan_key(const ResolvedRequest& request, int chunks, bool encodes) {
-  return {request.width,
-          request.height,
-          request.guided,
-          request.cache_interval > 1,
-          request.guidance_interval != Interval{},
-          chunks,
-          encodes};
+  PlanKey key{request.width,
+              request.height,
+              request.guided,
+              request.cache_interval > 1,
+              request.guidance_interval != Interval{},
+              chunks,
+              encodes};
+  key.controls = controls_of(request);
+  const auto is_net = [](const ResolvedControl& control) { return control.features == 0; };
+  key.several_nets = std::ranges::count_if(request.controls, is_net) > 1;
+  return key;
 }
 
 }  // namespace
@@ -31,7 +42,7 @@ Engine::Engine(Pipeline pipeline, EngineOptions options)
       planner_(pipeline_, *backend_, options_),
       programs_(pipeline_, *backend_),
       conditioner_(pipeline_, *backend_, programs_),
-      denoiser_(programs_, conditioner_),
+      denoiser_(pipeline_, programs_, conditioner_),
       codec_(pipeline_, programs_) {}
 
 Engine::~Engine() = default;
@@ -72,7 +83,9 @@ const EnginePlan& Engine::reserve(const Capacity& capacity) {
 }
 
 void Engine::replace_plan(EnginePlan plan) {
-  if (programs_.replace_plan(std::move(plan))) conditioner_.forget();
+  if (!programs_.replace_plan(std::move(plan))) return;
+  conditioner_.forget();
+  denoiser_.controls().forget();
 }
 
 void Engine::prepare(const ResolvedRequest& request, const std::function<void(const std::string&)>& on_component) {
@@ -83,6 +96,7 @@ void Engine::prepare_for(const ResolvedRequest& request, int chunks,
                          const std::function<void(const std::string&)>& on_component) {
   if (!capacity_) replace_plan(planner_.plan(plan_key(request, chunks, encodes(request))));
   if (programs_.packs_in_turn()) return;  // when each component's turn comes
+  const std::vector<int> controls = controls_of(request);
   std::string told;
   const auto tell = [&](const std::string& component) {
     if (on_component && component != told) on_component(component);
@@ -90,15 +104,19 @@ void Engine::prepare_for(const ResolvedRequest& request, int chunks,
   };
   for (const PipelineStage& stage : programs_.before_steps()) {
     if (programs_.has_before_steps(stage.name)) continue;
+    if (stage.control >= 0 && !std::ranges::count(controls, stage.control)) continue;
     tell(stage.component);
     programs_.before_steps(stage.name);
   }
   std::set<StageShape> shapes;
-  const std::vector<UnetEvaluation> schedule = unet_schedule(request, request.calls(), chunks);
-  for (const UnetEvaluation& one : std::span(schedule).subspan(static_cast<size_t>(request.first_call)))
-    shapes.insert({1, one.cfg_copies, request.width, request.height, one.part, one.chunks});
+  const std::vector<UnetEvaluation> all = unet_schedule(request, request.calls(), chunks);
+  const std::span schedule = std::span(all).subspan(static_cast<size_t>(request.first_call));
+  for (const UnetEvaluation& one : schedule) shapes.insert(step_shape(1, one, request.width, request.height));
   if (request.cfg_copies() > 2 && request.cfg_copies() % 2 == 1)  // the last pass has one row
-    shapes.insert({1, 1, request.width, request.height, UnetPart::kFull, chunks});
+    for (UnetEvaluation one : schedule) {
+      one.cfg_copies = 1;
+      shapes.insert(step_shape(1, one, request.width, request.height));
+    }
   for (const StageShape& shape : shapes) {
     if (programs_.has_step(shape)) continue;
     tell("unet");
@@ -119,6 +137,7 @@ const Tensor& Engine::encode_text(const PromptText& text, int clip_skip) {
 void Engine::leave_memory() {
   programs_.leave_memory();
   conditioner_.forget();
+  denoiser_.controls().forget();
 }
 
 Job Engine::start(ResolvedRequest resolved, const Handover* from) {
@@ -136,6 +155,7 @@ Job Engine::start(ResolvedRequest resolved, const Handover* from) {
   const bool reads_mask = pipeline_.traits.inpaints;
   EncodedSource source;
   if (!from && (request.image || reads_mask)) source = encode_source(codec_, request, reads_mask);
+  denoiser_.controls().start(job);
   denoiser_.condition(job);
   const auto begin = static_cast<size_t>(job.call);
   for (size_t call = begin; call < std::min(begin + kTimestepsKept, timesteps.size()); ++call)
@@ -181,7 +201,7 @@ std::vector<RowFault> Engine::step(std::span<Job* const> jobs) {
   return denoiser_.step(jobs, capacity_ ? static_cast<size_t>(programs_.plan().jobs) : jobs.size());
 }
 
-void Engine::offload(Job& job) { job.conditioning.clear(); }
+void Engine::offload(Job& job) { job.forget_conditioning(); }
 
 Image Engine::finish(Job& job) {
   INKSTONE_CHECK(job.done(), "a job of ", job.calls(), " steps finished after ", job.call);

@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "base/spelling.h"
 #include "base/utf8.h"
+#include "diffusion/control_file.h"
+#include "diffusion/pipeline_controls.h"
 #include "diffusion/stored_component.h"
 #include "models/esrgan.h"
 #include "weights/checkpoint.h"
@@ -23,8 +25,6 @@ constexpr Stranger kStrangers[] = {{"model.diffusion_model.joint_blocks.", "an S
                                    {"joint_blocks.", "an SD 3 model"},
                                    {"model.diffusion_model.double_blocks.", "a Flux model"},
                                    {"double_blocks.", "a Flux model"},
-                                   {"control_model.", "a ControlNet"},
-                                   {"controlnet_cond_embedding.", "a ControlNet"},
                                    {"ip_adapter.", "an IP-Adapter"},
                                    {"layers.0.residual_group.", "an upscaler of another kind (SwinIR, HAT, DAT)"},
                                    {"body.0.weight", "an upscaler of another kind (SRVGG, as realesr-general)"},
@@ -203,6 +203,18 @@ FileKind text_kind(const Checkpoint& file, const StoredComponent& at, const std:
   return kind;
 }
 
+FileKind control_kind(const Checkpoint& file, const std::string& source) {
+  FileKind kind;
+  const ControlConfig config = control_config_of(file, source);
+  kind.what = control_text(config);
+  kind.use = "it draws after a picture: --control FILE:HINT[:SCALE] beside --model";
+  kind.facts.push_back(parameters_text(file, ""));
+  if (const auto* net = std::get_if<ControlnetConfig>(&config); net && net->pooled)
+    kind.facts.push_back("by its name its residuals are pooled over the image (shuffle)");
+  add_metadata(kind, file);
+  return kind;
+}
+
 std::optional<FileKind> upscaler_kind(const Checkpoint& file, const std::string& source) {
   const ShapeOf shape_of = [&](const std::string& name) { return file.shape_of(name); };
   const std::optional<EsrganNaming> naming = find_esrgan(shape_of);
@@ -273,7 +285,10 @@ FileKind kind_of(const std::filesystem::path& path) {
   if (std::optional<FileKind> upscaler = upscaler_kind(file, path.string())) return *upscaler;
   for (const auto& [prefix, what] : kStrangers)
     if (file.has_prefix(std::string(prefix))) return {false, {}, std::string(what), "it is not supported", {}};
+  if (const std::string control = unread_control(file); !control.empty())
+    return {false, {}, control.substr(0, control.find(',')), control.substr(control.find(", ") + 2), {}};
   if (std::optional<FileKind> model = model_kind(file)) return *model;
+  if (is_control(file)) return control_kind(file, path.string());
   const AdapterParts parts = adapter_parts(file);
   if (2 * parts.known > file.tensors().size()) return adapter_kind(file, parts);
   if (std::optional<FileKind> embedding = embedding_kind(file)) return *embedding;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/given_file.h"
 
@@ -17,6 +18,17 @@ struct Interval {
   float from = 0, to = 1;
   bool operator==(const Interval&) const = default;
 };
+
+// A ControlNet or T2I-Adapter that an image is drawn with, in the part of its U-Net evaluations from `start` to `end`.
+struct ControlUse {
+  std::string model;  // the name of one that was opened with the model (pipeline_controls.h)
+  GivenFile image;    // the hint: an edge map, a depth map, a pose
+  float scale = 1;    // of what it adds
+  float start = 0, end = 1;
+  bool operator==(const ControlUse&) const = default;
+};
+inline constexpr size_t kMaxControls = 8;  // of an image
+inline constexpr float kMaxControlScale = 10;
 
 // request_fields.cpp has the name, range and help of each member.
 struct ImageRequest {
@@ -38,6 +50,8 @@ struct ImageRequest {
   std::optional<int> cache_interval;
   // Evaluations outside of it run without the unconditional half.
   std::optional<Interval> guidance_interval;
+  std::optional<std::vector<ControlUse>> control;  // ControlNets and T2I-Adapters; their sums in this order
+  std::optional<bool> control_guess;               // ControlNets guess what the hint shows (diffusers' guess mode)
   // The picture that the image begins with, and how much of it is drawn anew: 0 to 1.
   std::optional<GivenFile> image;
   std::optional<float> strength;

@@ -17,16 +17,26 @@
 
 namespace inkstone {
 
+// What a job has of one of its request's controls.
+struct JobControl {
+  Tensor hint;                   // of a ControlNet: what it read of the picture, [1, h*w, c]
+  NamedTensors conditioning;     // of a ControlNet, for the rows that Job::conditioned names
+  std::vector<Tensor> features;  // of a T2I-Adapter, on the host, without its scale
+};
+
 struct Job {  // ends before its engine
   ResolvedRequest request;
   SchedulerState state;
   NoiseGenerator noise{0};
-  Tensor latent;                    // [1, 4, h, w]
-  JobPrompts prompts;               // the texts of its prompts
-  NamedTensors conditioning;        // what those of `conditioned` gave: [rows, ...] each, unconditional half first;
-                                    // none while it is offloaded; of one pass at a time
-  std::vector<size_t> conditioned;  // texts by their index, one for each row
-  Tensor cached_feature;            // of the last full evaluation, a row for each of its copies, if it is read
+  Tensor latent;                     // [1, 4, h, w]
+  JobPrompts prompts;                // the texts of its prompts
+  NamedTensors conditioning;         // what those of `conditioned` gave: [rows, ...] each, unconditional half first;
+                                     // none while it is offloaded; of one pass at a time
+  std::vector<size_t> conditioned;   // texts by their index, one for each row
+  std::vector<JobControl> controls;  // one for each of the request's
+  std::vector<Tensor> features;      // of those T2I-Adapters that run, scaled and summed
+  std::vector<size_t> featured;      // they are, by their index in `controls`
+  Tensor cached_feature;             // of the last full evaluation, a row for each of its copies, if it is read
   // Where a picture is repainted in part, and the U-Net does not read the mask: the mask [1, 1, h, w], 1 where it is drawn
   // anew, and the picture and its noise, like latent. After each step the rest is the picture's again.
   Tensor repaint_mask, picture, picture_noise;
@@ -51,6 +61,10 @@ struct Job {  // ends before its engine
     UnetEvaluation one = next();
     if (passes() > 1) one.cfg_copies = static_cast<int>(rows(pass).size());
     return one;
+  }
+  void forget_conditioning() {
+    conditioning.clear();
+    for (JobControl& control : controls) control.conditioning.clear();
   }
   int calls() const { return static_cast<int>(schedule.size()); }
   const UnetEvaluation& next() const { return schedule.at(static_cast<size_t>(call)); }

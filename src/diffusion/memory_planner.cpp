@@ -59,6 +59,10 @@ class MemoryPlanner::Draft {
     std::vector<Graph> graphs;
   };
   void begin(const Graph& decoder);
+  std::vector<PipelineStage> control_stages(const StageShape& step) const;
+  bool takes_residuals() const;
+  int features() const;
+  size_t carried_by_controls(int jobs) const;
   void add(PipelineStage stage);
   void add_sized(size_t size, std::vector<PipelineStage> stages);
   size_t carried(int jobs) const;
@@ -88,13 +92,15 @@ MemoryPlanner::Draft::Draft(const MemoryPlanner& planner, const PlanKey& key, co
     if (i == 0) begin(decoder.graph);
     StageShape shape{
         jobs, key.guided ? 2 : 1, width, height, key.cached ? UnetPart::kFullKeepFeature : UnetPart::kFull, key.chunks};
+    shape.residuals = takes_residuals();
+    shape.features = features();
     PipelineStage step = step_stage(pipeline, shape, plan_.precision);
     // Programs that are compiled ahead may take fewer jobs at a time.
     while (shape.jobs > 1 && !planner.backend_.has(step.graph, {plan_.precision, plan_.attention_slicing})) {
       --shape.jobs;
       step = step_stage(pipeline, shape, plan_.precision);
     }
-    std::vector<PipelineStage> sized;
+    std::vector<PipelineStage> sized = control_stages(shape);
     if (key.encodes) sized.push_back(encode_stage(pipeline, width, height));
     shape.part = UnetPart::kShallow;
     if (key.cached) sized.push_back(step_stage(pipeline, shape, plan_.precision));
@@ -130,7 +136,8 @@ void MemoryPlanner::Draft::begin(const Graph& decoder) {
                      (options.vae_tiling == Choice::kAuto && !planner_.backend_.has(decoder, {plan_.precision}) &&
                       planner_.backend_.has(decoder, {plan_.precision, false, true}));
   plan_.attention_slicing = options.attention_slicing == Choice::kOn;
-  for (PipelineStage& stage : stages_before_steps(planner_.pipeline_, plan_.precision)) add(std::move(stage));
+  for (PipelineStage& stage : stages_before_steps(planner_.pipeline_, plan_.precision, key_.controls))
+    add(std::move(stage));
 }
 
 void MemoryPlanner::Draft::add(PipelineStage stage) {
@@ -159,6 +166,7 @@ size_t MemoryPlanner::Draft::carried(int jobs) const {
   // held: what a job holds for one row.
   size_t sum = 0, held = 0;
   for (const Sized& sized : stages_) {
+    if (sized.stage.control >= 0 && sized.stage.values.empty()) continue;  // carried_by_controls()
     size_t results = outputs_bytes(sized.graphs[0]);
     if (sized.stage.depends == DependsOn::kPrompt && sized.stage.position == StagePosition::kBeforeSteps)
       results *= static_cast<size_t>(key_.chunks);
@@ -168,7 +176,7 @@ size_t MemoryPlanner::Draft::carried(int jobs) const {
     if (sized.stage.name == "unet" && key_.cached)
       sum += 2 * bytes_of(sized.graphs[0], sized.graphs[0].outputs().back());
   }
-  sum += rows * held;
+  sum += rows * held + carried_by_controls(capacity_ ? jobs : 1);
   // Copies of the conditional half, for programs without guidance.
   if (key_.partly_guided) sum += held;
   if (!capacity_) return sum;
@@ -177,6 +185,62 @@ size_t MemoryPlanner::Draft::carried(int jobs) const {
   size_t pixels = 0;
   for (const Graph& graph : stages_.back().graphs) pixels = std::max(pixels, outputs_bytes(graph));
   return sum + (kDecodersKept + (planner_.pipeline_.preview_vae ? kPreviewDecodersKept : 0)) * pixels;
+}
+
+bool MemoryPlanner::Draft::takes_residuals() const {
+  return std::ranges::any_of(key_.controls, [&](int control) {
+    return planner_.pipeline_.traits.controls.at(static_cast<size_t>(control)).features == 0;
+  });
+}
+
+int MemoryPlanner::Draft::features() const {
+  int most = 0;
+  for (const int control : key_.controls)
+    most = std::max(most, planner_.pipeline_.traits.controls.at(static_cast<size_t>(control)).features);
+  return most;
+}
+
+// Each for one job at a time.
+std::vector<PipelineStage> MemoryPlanner::Draft::control_stages(const StageShape& step) const {
+  std::vector<PipelineStage> stages;
+  const Pipeline& pipeline = planner_.pipeline_;
+  for (const int control : key_.controls) {
+    const int multiple = pipeline.traits.controls.at(static_cast<size_t>(control)).size_multiple;
+    const auto taken = [&](int side) { return std::max(side / multiple, 1) * multiple; };
+    stages.push_back(hint_stage(pipeline, control, taken(step.width), taken(step.height)));
+    if (!pipeline.controls.at(static_cast<size_t>(control)).net()) continue;
+    StageShape shape = step;
+    shape.jobs = 1;
+    shape.residuals = false;
+    shape.features = 0;
+    shape.control = control;
+    stages.push_back(step_stage(pipeline, shape, plan_.precision));
+    shape.adds = true;
+    if (key_.several_nets) stages.push_back(step_stage(pipeline, shape, plan_.precision));
+  }
+  return stages;
+}
+
+// What jobs have read of their pictures; the residuals, of one job at a time: two sets of them where there are several
+// ControlNets; and what a step of several jobs takes of both.
+size_t MemoryPlanner::Draft::carried_by_controls(int jobs) const {
+  size_t held = 0, residuals = 0, features = 0;
+  const auto of = [](const Sized& sized) {
+    size_t most = 0;
+    for (const Graph& graph : sized.graphs) most = std::max(most, outputs_bytes(graph));
+    return most;
+  };
+  for (const Sized& sized : stages_) {
+    if (sized.stage.control < 0 || !sized.stage.values.empty()) continue;
+    const bool each_step = sized.stage.position == StagePosition::kEachStep;
+    const bool net = planner_.pipeline_.controls.at(static_cast<size_t>(sized.stage.control)).net() != nullptr;
+    if (each_step) residuals = std::max(residuals, of(sized));
+    if (!each_step) held += of(sized);
+    if (!each_step && !net) features = std::max(features, of(sized));
+  }
+  const auto in_flight = static_cast<size_t>(capacity_ ? Capacity::kJobsWithCrossKv * jobs : 1);
+  const size_t inputs = jobs > 1 ? static_cast<size_t>(jobs) * (residuals + features) : 0;
+  return in_flight * (held + 2 * features) + (key_.several_nets ? 2 : 1) * residuals + inputs;
 }
 
 CompileOptions MemoryPlanner::Draft::options_of(const Sized& sized) const {
@@ -188,7 +252,8 @@ CompileOptions MemoryPlanner::Draft::options_of(const Sized& sized) const {
 // fit beside the work memory of the largest size.
 size_t MemoryPlanner::Draft::weights_limit(const Sized& sized) const {
   if (!plan_.weight_streaming) return SIZE_MAX;
-  if (sized.stage.shares_packed || sized.stage.position == StagePosition::kBeforeSteps) return 0;
+  const bool is_unet_or_vae = sized.stage.control < 0 && sized.stage.position != StagePosition::kBeforeSteps;
+  if (sized.stage.shares_packed || !is_unet_or_vae) return 0;
   const Weights& weights = planner_.pipeline_.component(sized.stage.component).weights;
   size_t work = 0;
   for (const Graph& graph : sized.graphs)
@@ -347,6 +412,8 @@ Precision MemoryPlanner::precision() const { return precision_of(options_, backe
 EnginePlan MemoryPlanner::reserve(const Capacity& capacity) {
   INKSTONE_CHECK_USAGE(capacity.jobs >= 1, "a step of ", capacity.jobs, " jobs");
   PlanKey key{capacity.max_side, capacity.max_side, !pipeline_.traits.distilled};
+  for (size_t i = 0; i < pipeline_.controls.size(); ++i) key.controls.push_back(static_cast<int>(i));
+  key.several_nets = !pipeline_.controls.empty();
   const std::vector<std::pair<int, int>> sizes = extreme_sizes(capacity);
   key.chunks = chunks_that_run(capacity, sizes[0]);
   key.encodes = encodes(sizes[0]);

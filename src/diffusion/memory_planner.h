@@ -42,10 +42,12 @@ struct Capacity {
 struct PlanKey {  // what a plan depends on
   int width = 0, height = 0;
   bool guided = true;
-  bool cached = false;         // a cache interval
-  bool partly_guided = false;  // a guidance interval
-  int chunks = 1;              // of text
-  bool encodes = false;        // begins with a picture
+  bool cached = false;          // a cache interval
+  bool partly_guided = false;   // a guidance interval
+  int chunks = 1;               // of text
+  bool encodes = false;         // begins with a picture
+  std::vector<int> controls{};  // that it uses, each once
+  bool several_nets = false;    // in one evaluation
   auto operator<=>(const PlanKey&) const = default;
 };
 

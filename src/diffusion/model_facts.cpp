@@ -47,7 +47,7 @@ std::string known_by(const Pipeline& m) {
   }
   std::vector<std::string> places;
   for (const Component& component : m.components)
-    if (!m.replaced.contains(component.name))
+    if (!m.replaced.contains(component.name) && !std::ranges::count(m.controls, component.name, &Control::component))
       places.push_back(shown(place_of(component.weights)) + " (" + component.name + ")");
   return "tensors below " + listed(places) + ", and their shapes";
 }

@@ -4,10 +4,18 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/json_fwd.h"
 
 namespace inkstone {
+
+struct ControlTrait {  // of a ControlNet or T2I-Adapter that requests may name
+  std::string name;
+  int features = 0;       // that a T2I-Adapter gives; 0: a ControlNet
+  int size_multiple = 1;  // of the sides of images that it takes, in pixels
+  bool operator==(const ControlTrait&) const = default;
+};
 
 struct ModelTraits {
   // Defaults: of the model's own files, else these.
@@ -27,6 +35,7 @@ struct ModelTraits {
   bool encodes = true;  // the VAE has an encoder, so that an image may begin with a picture
   // The U-Net reads a mask and the masked picture beside the latent: an inpainting model of nine channels.
   bool inpaints = false;
+  std::vector<ControlTrait> controls{};                              // in the order of Pipeline::controls
   std::shared_ptr<const Json> scheduler;                             // scheduler_config.json
   std::string scheduler_file = "the model's scheduler_config.json";  // how errors call it
 };

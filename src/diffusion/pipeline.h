@@ -12,6 +12,7 @@
 
 #include "adapters/adapter_set.h"
 #include "base/json_fwd.h"
+#include "diffusion/control_file.h"
 #include "diffusion/embedding_table.h"
 #include "diffusion/model_settings.h"
 #include "diffusion/model_traits.h"
@@ -47,6 +48,18 @@ struct Embedding {  // a textual inversion
   std::string skipped;             // why it is not used, without the path; "": it is
 };
 
+inline constexpr std::string_view kControlPrefix = "control_";  // of the components of controls
+// A ControlNet or T2I-Adapter, which draws after a picture (pipeline_controls.h).
+struct Control {
+  std::string name;       // of its file or folder, without the extension: what requests call it
+  std::string component;  // with its weights: "control_" and the name
+  std::filesystem::path path;
+  ControlConfig config;
+
+  const ControlnetConfig* net() const { return std::get_if<ControlnetConfig>(&config); }  // nullptr: a T2I-Adapter
+  const T2iConfig* adapter() const { return std::get_if<T2iConfig>(&config); }
+};
+
 struct Pipeline {
   std::filesystem::path path;                             // a folder in diffusers' layout, or a single file
   std::map<std::string, std::filesystem::path> replaced;  // by component: what stands in for the model's own
@@ -61,6 +74,7 @@ struct Pipeline {
   ModelTraits traits;                   // what requests depend on
   std::vector<Component> components;    // in the order they run
   std::vector<MergedAdapter> adapters;  // what the weights have merged (pipeline_adapters.h)
+  std::vector<Control> controls;        // that requests may name
   std::vector<Embedding> embeddings;    // by the numbers that the text encoders' tables have
   std::vector<std::string> notes;       // for people: what of it was taken from its name, or might be wrong
 

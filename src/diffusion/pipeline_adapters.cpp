@@ -1,5 +1,6 @@
 #include "diffusion/pipeline_adapters.h"
 
+#include <algorithm>
 #include <set>
 
 #include "adapters/merge.h"
@@ -28,7 +29,9 @@ std::vector<std::string> unread_weights(const TextEncoder& encoder, const Weight
 std::vector<AdapterTarget> targets_of(Pipeline& pipeline) {
   std::vector<AdapterTarget> targets;
   for (Component& component : pipeline.components) {
-    if (component.name == "vae" || component.name == kPreviewVae) continue;  // no adapter is for them
+    // no adapter is for these
+    if (component.name == "vae" || component.name == kPreviewVae) continue;
+    if (std::ranges::count(pipeline.controls, component.name, &Control::component)) continue;
     AdapterTarget& target = targets.emplace_back();
     target.name = component.name;
     target.weights = &component.weights;

@@ -1,6 +1,7 @@
 #include "diffusion/program_cache.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/error.h"
 #include "diffusion/memory_planner.h"
@@ -9,7 +10,7 @@
 namespace inkstone {
 namespace {
 
-constexpr size_t kStepsKept = 24, kAbsentKept = 4096;
+constexpr size_t kStepsKept = 24, kHintsKept = 4, kAbsentKept = 4096;
 constexpr int kMaxJobs = 64;  // of a program
 // Bytes of packed weights. A program with more is dropped when its component's turn is over; others
 // are kept.
@@ -46,6 +47,7 @@ bool ProgramCache::replace_plan(EnginePlan next) {
     steps_.clear();
     absent_.clear();
     vaes_.clear();
+    hints_.clear();
     previews_.clear();
     backend_.trim();
   }
@@ -70,8 +72,10 @@ std::unique_ptr<BoundProgram> ProgramCache::build(const PipelineStage& stage, in
 }
 
 const std::vector<PipelineStage>& ProgramCache::before_steps() {
-  if (stages_before_.empty()) stages_before_ = stages_before_steps(pipeline_, plan_.precision);
-  return stages_before_;
+  if (!stages_before_.empty()) return stages_before_;
+  std::vector<int> controls(pipeline_.controls.size());
+  std::iota(controls.begin(), controls.end(), 0);
+  return stages_before_ = stages_before_steps(pipeline_, plan_.precision, controls);
 }
 
 BoundProgram& ProgramCache::before_steps(const std::string& name) {
@@ -137,6 +141,18 @@ BoundProgram& ProgramCache::vae(const VaeShape& shape) {
   return used(vaes_[shape] = {std::move(program), 0});
 }
 
+BoundProgram& ProgramCache::hint(const HintShape& shape) {
+  if (const auto found = hints_.find(shape); found != hints_.end()) {
+    evict_all_but(found->second.program->component());
+    return used(found->second);
+  }
+  const PipelineStage stage = hint_stage(pipeline_, shape.control, shape.width, shape.height);
+  evict_all_but(stage.component);
+  std::unique_ptr<BoundProgram> program = build(stage);
+  make_room(hints_, kHintsKept);
+  return used(hints_[shape] = {std::move(program), 0});
+}
+
 BoundProgram* ProgramCache::preview_decoder(int width, int height) {
   evict_all_but(kPreviewVae);
   if (const auto found = previews_.find({width, height}); found != previews_.end()) return &used(found->second);
@@ -192,6 +208,7 @@ void ProgramCache::leave_memory() {
   for (auto& [shape, entry] : steps_) entry.program->program().release_pages();
   for (auto& [shape, entry] : vaes_) entry.program->program().release_pages();
   for (auto& [size, entry] : previews_) entry.program->program().release_pages();
+  hints_.clear();
   before_.clear();
   text_forms_.clear();
   steps_.clear();
@@ -212,6 +229,7 @@ void ProgramCache::evict_all_but(const std::string& component) {
   std::erase_if(before_, [&](auto& entry) { return goes(*entry.second); });
   std::erase_if(steps_, [&](auto& entry) { return goes(*entry.second.program); });
   std::erase_if(vaes_, [&](auto& entry) { return goes(*entry.second.program); });
+  std::erase_if(hints_, [&](auto& entry) { return goes(*entry.second.program); });
   std::erase_if(previews_, [&](auto& entry) { return goes(*entry.second.program); });
   backend_.trim();
 }

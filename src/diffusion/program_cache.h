@@ -23,7 +23,7 @@ struct VaeShape {
   auto operator<=>(const VaeShape&) const = default;
 };
 
-// methods: 26 allowed: programs of each kind of stage are looked for, made and dropped here
+// methods: 27 allowed: programs of each kind of stage are looked for, made and dropped here
 class ProgramCache {
  public:
   ProgramCache(const Pipeline& pipeline, Backend& backend) : pipeline_(pipeline), backend_(backend) {}
@@ -44,6 +44,12 @@ class ProgramCache {
   // For as many of the jobs as a program exists for; if there is none, for more.
   BoundProgram& step_for(const StageShape& shape);
   BoundProgram& vae(const VaeShape& shape);
+  // What a control of the pipeline's makes of a picture.
+  struct HintShape {
+    int control = 0, width = 0, height = 0;  // pixels
+    auto operator<=>(const HintShape&) const = default;
+  };
+  BoundProgram& hint(const HintShape& shape);
   BoundProgram* preview_decoder(int width, int height);  // null if there is no program
   bool has_before_steps(const std::string& stage) const { return before_.contains(stage); }
   bool has_step(const StageShape& shape) const { return steps_.contains(shape); }
@@ -87,6 +93,7 @@ class ProgramCache {
   std::map<std::string, TextForm> text_forms_;  // of the text encoders' programs; the usual one where there is none
   std::map<StageShape, Entry> steps_;
   std::map<VaeShape, Entry> vaes_;
+  std::map<HintShape, Entry> hints_;
   std::map<std::pair<int, int>, Entry> previews_;  // by width and height
   std::set<StageShape> absent_;                    // steps without a program or memory
   // the step that has claimed shared inputs

@@ -36,6 +36,8 @@ ImageRequest for_refiner(const ImageRequest& asked, const ResolvedRequest& base)
   request.seed = base.seed;
   for (const RequestField& field : request_fields())  // the base has begun with the picture
     if (field.group == kFromPicture) std::visit([&](auto member) { (request.*member).reset(); }, field.member);
+  request.control.reset();  // its ControlNets fit no refiner
+  request.control_guess.reset();
   return request;
 }
 

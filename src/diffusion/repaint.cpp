@@ -295,6 +295,15 @@ SourcePixels source_pixels(const ResolvedRequest& request) {
   return pixels;
 }
 
+Image beside_source(const ResolvedRequest& request, const Image& whole) {
+  const int width = request.width, height = request.height;
+  if (!request.image || !request.repaint.any() || !request.repaint.keep_size)
+    return fitted(whole, width, height, request.resize_mode);
+  const Canvas canvas = canvas_of(request);
+  const Image all = resize(whole, canvas.picture.width, canvas.picture.height);
+  return resize(cut(all, box_of(canvas, request)), width, height);
+}
+
 Image put_back(const ResolvedRequest& request, Image drawn) {
   if (!request.image || !request.repaint.any()) return drawn;
   Canvas canvas = canvas_of(request);

@@ -65,5 +65,7 @@ SourcePixels source_pixels(const ResolvedRequest& request);
 // The drawn image in its place in the picture: every pixel outside the mask is the picture's. Without a mask it is the
 // image itself.
 Image put_back(const ResolvedRequest& request, Image drawn);
+// Another picture of the whole, such as a ControlNet's hint: as far as the image shows it, at the image's size.
+Image beside_source(const ResolvedRequest& request, const Image& whole);
 
 }  // namespace inkstone

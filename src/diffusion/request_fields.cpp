@@ -46,6 +46,8 @@ const RequestField kFields[] = {
     {"keep_size", "keep-size", "", "From a picture", "", "the finished image has the picture's own size: what was drawn is put back into it\n[with a mask or outpaint, if no size is said; with only_masked always]", "; --no-keep-size: not", "", "true", &Request::keep_size},
     {"cache_interval", "cache-interval", "", "Approximations", "N", "of N U-Net evaluations one is full, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another image, near the exact one [1: all full]", "", "; a server takes 1 alone", "1", &Request::cache_interval, 1, kMaxImageSteps, nullptr, true, "Cache interval"},
     {"guidance_interval", "guidance-interval", "", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", "", "; a server takes [0, 1] alone", "[0, 1]", &Request::guidance_interval, 0, 0, nullptr, true, "Guidance interval"},
+    {"control", "control", "", "Control", "FILE:HINT[:SCALE[:START:END]]", "ControlNets and T2I-Adapters that the image is drawn with: of each its model, the hint (an edge map, a depth map, a pose;\nnot a photo), scale [1], and in which part of the steps it runs, start [0] and end [1]", "", ": objects with model, image (base64), scale, start and end", R"([])", &Request::control, 0, kMaxControlScale, nullptr, true, "Control"},
+    {"control_guess", "control-guess", "guess-mode", "Image", "", "ControlNets guess what the hint shows, without help of the prompt; guidance of 3 to 5 suits", "", "", "false", &Request::control_guess, 0, 0, nullptr, false, "Control guess"},
 };
 // clang-format on
 
@@ -53,6 +55,13 @@ std::string text_of(const std::string& value) { return value; }
 std::string text_of(bool value) { return value ? "true" : "false"; }
 std::string text_of(const GivenFile& value) { return value.source; }
 std::string text_of(const Interval& value) { return fmt::format("{},{}", value.from, value.to); }
+// As the command line writes them.
+std::string text_of(const std::vector<ControlUse>& uses) {
+  std::vector<std::string> texts;
+  for (const ControlUse& use : uses)
+    texts.push_back(fmt::format("{}:{}:{}:{}:{}", use.model, use.image.source, use.scale, use.start, use.end));
+  return listed(texts);
+}
 std::string text_of(auto value) { return fmt::format("{}", value); }
 
 std::string one_of(const std::vector<std::string>& ours, const std::string& name) {
@@ -121,6 +130,10 @@ std::string allowed(const RequestField& field, std::optional<double> max) {
       return "FROM,TO with 0 <= FROM <= TO <= 1, such as 0.1,0.8";
     }
     std::string operator()(std::optional<bool> ImageRequest::*) const { return "true or false"; }
+    std::string operator()(std::optional<std::vector<ControlUse>> ImageRequest::*) const {
+      return fmt::format("at most {}, with scales from {} to {} and 0 <= start <= end <= 1", kMaxControls, field.min,
+                         field.max);
+    }
     std::string operator()(std::optional<GivenFile> ImageRequest::*) const { return "a PNG, JPEG or WebP file"; }
   };
   return std::visit(Rules{field, max ? std::min(*max, field.max) : field.max}, field.member);
@@ -141,6 +154,11 @@ void check_field(const RequestField& field, const ImageRequest& request, std::op
       return value >= field.min && value <= std::min(field.max, max.value_or(field.max));
     else if constexpr (std::is_same_v<Number, Interval>)
       return value.from >= 0 && value.from <= value.to && value.to <= 1;
+    else if constexpr (std::is_same_v<Number, std::vector<ControlUse>>)
+      return value.size() <= kMaxControls && std::ranges::all_of(value, [&](const ControlUse& use) {
+               return use.scale >= field.min && use.scale <= field.max && use.start >= 0 && use.start <= use.end &&
+                      use.end <= 1;
+             });
     else
       return true;
   };

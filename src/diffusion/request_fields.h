@@ -15,10 +15,11 @@
 
 namespace inkstone {
 
-using RequestMember = std::variant<std::optional<std::string> ImageRequest::*, std::optional<uint64_t> ImageRequest::*,
-                                   std::optional<int> ImageRequest::*, std::optional<float> ImageRequest::*,
-                                   std::optional<Interval> ImageRequest::*, std::optional<bool> ImageRequest::*,
-                                   std::optional<GivenFile> ImageRequest::*>;
+using RequestMember =
+    std::variant<std::optional<std::string> ImageRequest::*, std::optional<uint64_t> ImageRequest::*,
+                 std::optional<int> ImageRequest::*, std::optional<float> ImageRequest::*,
+                 std::optional<Interval> ImageRequest::*, std::optional<bool> ImageRequest::*,
+                 std::optional<GivenFile> ImageRequest::*, std::optional<std::vector<ControlUse>> ImageRequest::*>;
 
 // The group of the fields of a picture that an image begins with.
 inline constexpr std::string_view kFromPicture = "From a picture";

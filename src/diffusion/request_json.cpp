@@ -10,6 +10,16 @@ namespace {
 Json json_of(const std::string& value) { return Json(value); }
 Json json_of(float value) { return Json(shortest(value)); }
 Json json_of(const Interval& value) { return JsonArray{shortest(value.from), shortest(value.to)}; }
+Json json_of(const std::vector<ControlUse>& uses) {
+  JsonArray list;
+  for (const ControlUse& use : uses)
+    list.push_back(JsonObject{{"model", use.model},
+                              {"image", use.image.source},
+                              {"scale", shortest(use.scale)},
+                              {"start", shortest(use.start)},
+                              {"end", shortest(use.end)}});
+  return list;
+}
 Json json_of(const GivenFile& value) { return Json(value.source); }
 Json json_of(auto value) { return Json(value); }
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/spelling.h"
+#include "base/utf8.h"
 #include "diffusion/prompt_composition.h"
 #include "diffusion/request_fields.h"
 #include "diffusion/scheduler_names.h"
@@ -78,6 +79,36 @@ struct Check {
       const RequestField& interval = request_field(&ImageRequest::guidance_interval);
       throw RequestError::rule(interval, value_text(interval, filled), std::string("0,1") + kNone);
     }
+  }
+
+  // With the model's own.
+  ResolvedControl control(const ControlUse& use) const {
+    const RequestField& field = request_field(&ImageRequest::control);
+    const auto found = std::ranges::find(model.controls, use.model, &ControlTrait::name);
+    if (found == model.controls.end()) {
+      std::vector<std::string> names;
+      for (const ControlTrait& one : model.controls) names.push_back(one.name);
+      throw RequestError::sentence(
+          field, use.model,
+          names.empty() ? "control: no ControlNet was opened with this model"
+                        : fmt::format("control: there is no {}; there are {}", shown(use.model), listed(names)));
+    }
+    const int multiple = found->size_multiple;
+    if (*filled.width % multiple || *filled.height % multiple)
+      throw RequestError::sentence(field, use.model,
+                                   fmt::format("control: {} draws images whose sides are multiples of {}, not {}x{}",
+                                               shown(use.model), multiple, *filled.width, *filled.height));
+    return {use, static_cast<int>(found - model.controls.begin()), found->features};
+  }
+
+  std::vector<ResolvedControl> controls() const {
+    std::vector<ResolvedControl> resolved;
+    if (!filled.control) return resolved;
+    if (filled.cache_interval != 1 && !filled.control->empty())
+      throw RequestError::rule(request_field(&ImageRequest::cache_interval), std::to_string(*filled.cache_interval),
+                               "1 with a control: a shallow evaluation would leave out what it adds");
+    for (const ControlUse& use : *filled.control) resolved.push_back(control(use));
+    return resolved;
   }
 
   void pictures() const {
@@ -305,6 +336,12 @@ int first_call_of(const ResolvedRequest& request) {
 
 }  // namespace
 
+bool ResolvedControl::runs(int evaluation, int evaluations) const {
+  const double all = evaluations;
+  // as the decimals that were written: a float's 0.2 is more than 1 / 5
+  return !(evaluation / all < shortest(use.start) || (evaluation + 1) / all > shortest(use.end));
+}
+
 RequestLimits tighter(const RequestLimits& a, const RequestLimits& b) {
   return {std::min(a.max_side, b.max_side), std::min(a.max_pixels, b.max_pixels), std::min(a.max_steps, b.max_steps),
           std::min(a.max_prompt_bytes, b.max_prompt_bytes), a.approximations && b.approximations};
@@ -339,6 +376,11 @@ ImageRequest ResolvedRequest::said() const {
   request.height = height;
   request.cache_interval = cache_interval;
   request.guidance_interval = guidance_interval;
+  if (!controls.empty()) {
+    request.control.emplace();
+    for (const ResolvedControl& control : controls) request.control->push_back(control.use);
+    request.control_guess = control_guess;
+  }
   if (!image) return request;
   request.image = image;
   request.strength = strength;
@@ -382,7 +424,8 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   check_field(request_field(&ImageRequest::schedule), request);
   result.scheduler_config = scheduler_of(request, model, result.warnings);
 
-  const ImageRequest filled = result.said();
+  ImageRequest filled = result.said();
+  filled.control = request.control;
   const Check check{filled, model, limits};
   check.texts();
   result.part_weights = part_weights_of(result);
@@ -396,6 +439,8 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   check.pictures();
   check.approximations(result.guided);
   check.clip_skip();
+  result.controls = check.controls();
+  result.control_guess = request.control_guess.value_or(false);
   if (result.clip_skip > model.text_layers) {
     if (result.clip_skip > kPenultimate) result.warnings.push_back(no_clip_skip(result.clip_skip));
     result.clip_skip = 1;

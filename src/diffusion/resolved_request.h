@@ -28,6 +28,16 @@ struct RequestLimits {
 };
 RequestLimits tighter(const RequestLimits& a, const RequestLimits& b);  // what both take
 
+// A use of a control that the model has.
+struct ResolvedControl {
+  ControlUse use;
+  int number = 0;    // in ModelTraits::controls, Pipeline::controls
+  int features = 0;  // that a T2I-Adapter gives; 0: a ControlNet
+
+  // Whether it has a part in that one of so many U-Net evaluations: diffusers' rule.
+  bool runs(int evaluation, int evaluations) const;
+};
+
 struct ResolvedRequest {
   std::string prompt, negative_prompt;
   PromptSyntax prompt_syntax = PromptSyntax::kA1111;
@@ -40,6 +50,9 @@ struct ResolvedRequest {
   std::shared_ptr<const Scheduler> scheduler;  // made of it for these steps
   int cache_interval = 1;
   Interval guidance_interval;
+  std::vector<ResolvedControl> controls;  // what they add is summed in this order
+  // ControlNets see the conditional half alone, and weigh what they add to the outer levels less.
+  bool control_guess = false;
   bool guided = true;  // has an unconditional half, in some evaluations at least
   // Of each part of the prompt that AND composes; one otherwise. Composed prompts are guided at any guidance scale.
   std::vector<float> part_weights{1};

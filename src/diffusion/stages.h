@@ -29,15 +29,21 @@ struct StageShape {
   int cfg_copies = 1;
   int width = 0, height = 0;  // pixels
   UnetPart part = UnetPart::kFull;
-  int chunks = 1;  // of text: each has the text encoder's 77 tokens
+  int chunks = 1;          // of text: each has the text encoder's 77 tokens
+  bool residuals = false;  // of ControlNets, which the U-Net takes
+  int features = 0;        // of T2I-Adapters, which the U-Net takes: so many
+  // Of a ControlNet's own step: its number in Pipeline::controls, and whether it adds to another's residuals. -1: the U-Net's.
+  int control = -1;
+  bool adds = false;
   auto operator<=>(const StageShape&) const = default;
 };
 
 struct PipelineStage {
-  // has the weights: "text_encoder", "text_encoder_2", "unet", "vae", "preview_vae"
+  // has the weights: "text_encoder", "text_encoder_2", "unet", "vae", "preview_vae", "control_NAME"
   std::string component;
   // Unique: "text_encoder", "unet_prompt", "unet_time", "unet_added", "unet", "unet_shallow", "preview_vae",
-  // "vae_encoder", "vae".
+  // "vae_encoder", "vae"; of a ControlNet "control_NAME_prompt" ..., "control_NAME", and "control_NAME_hint" as of a
+  // T2I-Adapter.
   std::string name;
   StagePosition position = StagePosition::kBeforeSteps;
   Graph graph{};
@@ -50,12 +56,17 @@ struct PipelineStage {
   bool takes_tiling = false;  // CompileOptions::vae_tiling
   // Its packed weights are a subset of those of another stage of the component.
   bool shares_packed = false;
+  int control = -1;  // of Pipeline::controls; -1: none of them
 };
 
 // A stage before the steps has one graph for all shapes; one that reads text takes a chunk of it.
 // Stages whose results nothing reads are left out. A shallow step's stage is "unet_shallow". `precision` decides the type of values that
 // are passed from stage to stage.
-std::vector<PipelineStage> stages_before_steps(const Pipeline& pipeline, Precision precision);
+// Those of controls follow, of the ones named by their numbers.
+std::vector<PipelineStage> stages_before_steps(const Pipeline& pipeline, Precision precision,
+                                               const std::vector<int>& controls = {});
+// Of a picture: a ControlNet's hint, or a T2I-Adapter's features.
+PipelineStage hint_stage(const Pipeline& pipeline, int control, int width, int height);
 // How a text encoder is run: it stops before its last clip_skip - 1 layers, and reads ids, or vectors where some are not
 // its own.
 struct TextForm {

@@ -29,8 +29,22 @@ std::vector<compile::HoistGroup> groups(const UnetConfig& config, DType type) {
   return result;
 }
 
-compile::Hoisted hoisted(const UnetConfig& config, const LatentSize& size, DType type) {
-  return compile::hoist(compile::sink_repeat(unet_graph(config, size)), groups(config, type));
+compile::Hoisted hoisted(const Graph& graph, const UnetConfig& config, DType type) {
+  return compile::hoist(compile::sink_repeat(graph), groups(config, type));
+}
+
+// Of a graph for one row and one copy.
+std::vector<ConditioningPart> parts_of(const Graph& graph, const UnetConfig& config, DType type) {
+  compile::Hoisted one = hoisted(graph, config, type);
+  std::vector<ConditioningPart> parts;
+  for (size_t i = 0; i < std::size(kParts); ++i)
+    parts.push_back({kParts[i].name, kParts[i].depends, std::move(one.parts[i].graph), std::move(one.parts[i].names)});
+  return parts;
+}
+
+LatentSize with_type(LatentSize size, DType type) {
+  size.passed = type;
+  return size;
 }
 
 }  // namespace
@@ -40,21 +54,23 @@ const ConditioningPart& UnetParts::part(DependsOn depends) const {
 }
 
 std::vector<ConditioningPart> conditioning_parts(const UnetConfig& config, const LatentSize& size, DType type) {
-  compile::Hoisted one = hoisted(config, {1, size.height, size.width, size.tokens}, type);
-  std::vector<ConditioningPart> parts;
-  for (size_t i = 0; i < std::size(kParts); ++i)
-    parts.push_back({kParts[i].name, kParts[i].depends, std::move(one.parts[i].graph), std::move(one.parts[i].names)});
-  return parts;
+  return parts_of(unet_graph(config, {1, size.height, size.width, size.tokens}), config, type);
 }
 
 Graph unet_step(const UnetConfig& config, const LatentSize& size, DType type) {
-  LatentSize typed = size;
-  typed.cached_feature = type;
-  return hoisted(config, typed, type).rest;
+  return hoisted(unet_graph(config, with_type(size, type)), config, type).rest;
 }
 
 UnetParts unet_parts(const UnetConfig& config, const LatentSize& size, DType type) {
   return {conditioning_parts(config, size, type), unet_step(config, size, type)};
+}
+
+std::vector<ConditioningPart> conditioning_parts(const ControlnetConfig& config, const LatentSize& size, DType type) {
+  return parts_of(controlnet_graph(config, {1, size.height, size.width, size.tokens}, false), config.net, type);
+}
+
+Graph controlnet_step(const ControlnetConfig& config, const LatentSize& size, bool adds, DType type) {
+  return hoisted(controlnet_graph(config, with_type(size, type), adds), config.net, type).rest;
 }
 
 }  // namespace inkstone

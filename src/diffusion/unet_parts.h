@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "diffusion/conditioning.h"
+#include "models/controlnet.h"
 #include "models/unet.h"
 
 namespace inkstone {
@@ -38,5 +39,9 @@ struct UnetParts {
 std::vector<ConditioningPart> conditioning_parts(const UnetConfig& config, const LatentSize& size, DType type);
 Graph unet_step(const UnetConfig& config, const LatentSize& size, DType type);
 UnetParts unet_parts(const UnetConfig& config, const LatentSize& size, DType type);  // both
+
+// The same of a ControlNet. Its step takes "hint" and "scales" too, and gives residuals in `type`.
+std::vector<ConditioningPart> conditioning_parts(const ControlnetConfig& config, const LatentSize& size, DType type);
+Graph controlnet_step(const ControlnetConfig& config, const LatentSize& size, bool adds, DType type);
 
 }  // namespace inkstone

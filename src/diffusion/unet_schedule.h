@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "diffusion/resolved_request.h"
+#include "diffusion/stages.h"
 #include "models/unet.h"
 
 namespace inkstone {
@@ -12,9 +13,14 @@ namespace inkstone {
 struct UnetEvaluation {
   int cfg_copies = 1;  // rows of its batch: 2 with the unconditional half
   UnetPart part = UnetPart::kFull;
-  int chunks = 1;  // of text (StageShape)
+  int chunks = 1;          // of text (StageShape)
+  bool residuals = false;  // of ControlNets (StageShape)
+  int features = 0;        // of T2I-Adapters (StageShape)
   auto operator<=>(const UnetEvaluation&) const = default;
 };
+
+// The step of so many jobs that makes the evaluation, of images of that size in pixels.
+StageShape step_shape(int jobs, const UnetEvaluation& evaluation, int width, int height);
 
 // Evaluations 0, N, 2N, ... of the cache interval N are full, counted
 // as the scheduler makes them (PNDM evaluates twice at its second timestep, and both count). So is any evaluation in which

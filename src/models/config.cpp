@@ -105,12 +105,9 @@ std::vector<std::vector<int>> read_depths(ConfigReader& r, const char* key, cons
   return depths;
 }
 
-void read_blocks(ConfigReader& r, UnetConfig& c) {
-  const size_t levels = c.channels.size();
-  r.only("only_cross_attention", false);
-  const std::vector<bool> down = attends(r, "down_block_types", "DownBlock2D", "CrossAttnDownBlock2D", levels);
-  const std::vector<bool> up = attends(r, "up_block_types", "UpBlock2D", "CrossAttnUpBlock2D", levels);
-  const auto depth = read_depths(r, "transformer_layers_per_block", c.blocks);
+// The way up: as many entries, deepest level first.
+void read_up_blocks(ConfigReader& r, UnetConfig& c, const std::vector<std::vector<int>>& depth) {
+  const std::vector<bool> up = attends(r, "up_block_types", "UpBlock2D", "CrossAttnUpBlock2D", c.channels.size());
   std::vector<int> up_layers;
   for (const int layers : c.blocks) up_layers.insert(up_layers.begin(), layers + 1);
   const char* const kReverse = "reverse_transformer_layers_per_block";
@@ -121,12 +118,19 @@ void read_blocks(ConfigReader& r, UnetConfig& c) {
   else if (std::ranges::any_of(depth, [](const std::vector<int>& layers) { return layers.size() > 1; }))
     r.refuse("transformer_layers_per_block", std::string("layers that differ need ") + kReverse + " too");
   r.ignore({kReverse});
+  for (size_t i = 0; i < up.size(); ++i) c.up_depth.push_back(up[i] ? LayerDepths(reversed[i]) : LayerDepths(0));
+}
+
+// `up`: the network has a way up, too.
+void read_blocks(ConfigReader& r, UnetConfig& c, bool up) {
+  const size_t levels = c.channels.size();
+  r.only("only_cross_attention", false);
+  const std::vector<bool> down = attends(r, "down_block_types", "DownBlock2D", "CrossAttnDownBlock2D", levels);
+  const auto depth = read_depths(r, "transformer_layers_per_block", c.blocks);
   c.depth.clear();
   c.up_depth.clear();
-  for (size_t i = 0; i < levels; ++i) {
-    c.depth.push_back(down[i] ? LayerDepths(depth[i]) : LayerDepths(0));
-    c.up_depth.push_back(up[i] ? LayerDepths(reversed[i]) : LayerDepths(0));
-  }
+  for (size_t i = 0; i < levels; ++i) c.depth.push_back(down[i] ? LayerDepths(depth[i]) : LayerDepths(0));
+  if (up) read_up_blocks(r, c, depth);
   c.middle = !r.is_null("mid_block_type");
   const std::string middle = r.text("mid_block_type", "UNetMidBlock2DCrossAttn");
   if (middle != "UNetMidBlock2DCrossAttn" && middle != "UNetMidBlock2D")
@@ -134,10 +138,33 @@ void read_blocks(ConfigReader& r, UnetConfig& c) {
   c.mid_depth = middle == "UNetMidBlock2D" ? 0 : depth.back().front();
   c.heads = r.integers("attention_head_dim", 8, levels,
                        1024);  // the number of heads, whatever its name (diffusers issue 2011)
-  for (size_t i = 0; i < levels; ++i)
-    if ((c.depth[i].any() || c.up_depth[levels - 1 - i].any() || i + 1 == levels) && c.channels[i] % c.heads[i])
+  for (size_t i = 0; i < levels; ++i) {
+    const bool attends_up = up && c.up_depth[levels - 1 - i].any();
+    if ((c.depth[i].any() || attends_up || i + 1 == levels) && c.channels[i] % c.heads[i])
       r.refuse("attention_head_dim",
                std::to_string(c.channels[i]) + " channels do not divide into " + std::to_string(c.heads[i]) + " heads");
+  }
+}
+
+// What a U-Net and the copy of its first half have.
+void read_network(ConfigReader& r, UnetConfig& c, bool up) {
+  if (!r.has("block_out_channels")) r.refuse("block_out_channels", "a list of integers is wanted");
+  c.channels = r.integers("block_out_channels", 0, 0, kMaxChannels);
+  c.blocks = r.integers("layers_per_block", 2, c.channels.size(), 16);
+  c.groups = r.integer("norm_num_groups", 32, 1, 1024);
+  check_groups(r, c.channels, c.groups);
+  c.epsilon = static_cast<float>(r.number("norm_eps", 1e-5));
+  read_blocks(r, c, up);
+  const std::vector<int> contexts = r.integers("cross_attention_dim", 1280, 0, kMaxChannels);
+  c.context = contexts.empty() ? 1280 : contexts.front();
+  if (std::ranges::any_of(contexts, [&](int width) { return width != c.context; }))
+    r.refuse("cross_attention_dim", "all levels must have one width");
+  read_added(r, c);
+  c.linear_projection = r.boolean("use_linear_projection", false);
+  c.flip_sin_to_cos = r.boolean("flip_sin_to_cos", true);
+  c.freq_shift = static_cast<float>(r.number("freq_shift", 0));
+  c.activation = activation(r, "act_fn", "silu");
+  refuse_other_unets(r);
 }
 
 // A half of an AutoencoderTiny: its blocks, of levels of `width` channels.
@@ -210,24 +237,47 @@ UnetConfig unet_config(const Json& json, const std::string& source) {
   c.in_channels = r.integer("in_channels", 4, 1, 64);
   c.out_channels = r.integer("out_channels", 4, 1, 64);
   read_sample_size(r, c);
-  if (!r.has("block_out_channels")) r.refuse("block_out_channels", "a list of integers is wanted");
-  c.channels = r.integers("block_out_channels", 0, 0, kMaxChannels);
-  c.blocks = r.integers("layers_per_block", 2, c.channels.size(), 16);
-  c.groups = r.integer("norm_num_groups", 32, 1, 1024);
-  check_groups(r, c.channels, c.groups);
-  c.epsilon = static_cast<float>(r.number("norm_eps", 1e-5));
-  read_blocks(r, c);
-  const std::vector<int> contexts = r.integers("cross_attention_dim", 1280, 0, kMaxChannels);
-  c.context = contexts.empty() ? 1280 : contexts.front();
-  if (std::ranges::any_of(contexts, [&](int width) { return width != c.context; }))
-    r.refuse("cross_attention_dim", "all levels must have one width");
-  read_added(r, c);
+  read_network(r, c, /*up=*/true);
   c.guidance_channels = r.integer("time_cond_proj_dim", 0, 0, kMaxChannels);
-  c.linear_projection = r.boolean("use_linear_projection", false);
-  c.flip_sin_to_cos = r.boolean("flip_sin_to_cos", true);
-  c.freq_shift = static_cast<float>(r.number("freq_shift", 0));
-  c.activation = activation(r, "act_fn", "silu");
-  refuse_other_unets(r);
+  r.finish();
+  return c;
+}
+
+ControlnetConfig controlnet_config(const Json& json, const std::string& source) {
+  ConfigReader r(json, source);
+  ControlnetConfig c;
+  r.only("_class_name", "ControlNetModel");
+  c.net.in_channels = r.integer("in_channels", 4, 1, 64);
+  c.hint_channels = r.integer("conditioning_channels", 3, 1, 64);
+  read_network(r, c.net, /*up=*/false);
+  if (r.has("conditioning_embedding_out_channels"))
+    c.hint = r.integers("conditioning_embedding_out_channels", 0, 0, kMaxChannels);
+  const std::string order = r.text("controlnet_conditioning_channel_order", "rgb");
+  if (order != "rgb" && order != "bgr") r.refuse("controlnet_conditioning_channel_order", "supported are rgb and bgr");
+  c.bgr = order == "bgr";
+  c.pooled = r.boolean("global_pool_conditions", false);
+  r.finish();
+  return c;
+}
+
+T2iConfig t2i_config(const Json& json, const std::string& source) {
+  constexpr int kMaxScale = 64;
+  ConfigReader r(json, source);
+  T2iConfig c;
+  r.only("_class_name", "T2IAdapter");
+  c.hint_channels = r.integer("in_channels", 3, 1, 64);
+  c.scale = r.integer("downscale_factor", 8, 1, kMaxScale);
+  c.blocks = r.integer("num_res_blocks", 2, 1, 64);
+  const std::string type = r.text("adapter_type", "full_adapter");
+  if (type != "full_adapter" && type != "full_adapter_xl" && type != "light_adapter")
+    r.refuse("adapter_type", "supported are full_adapter, full_adapter_xl and light_adapter");
+  if (r.has("channels")) c.channels = r.integers("channels", 0, 0, kMaxChannels);
+  c.light = type == "light_adapter";
+  if (c.light) c.channels.push_back(c.channels.back());
+  c.halves.assign(c.channels.size(), true);
+  c.halves.front() = false;
+  if (type == "full_adapter_xl")
+    for (size_t i = 0; i < c.halves.size(); ++i) c.halves[i] = i == 2;
   r.finish();
   return c;
 }

@@ -53,6 +53,30 @@ struct UnetConfig {
   bool operator==(const UnetConfig&) const = default;
 };
 
+// A copy of a U-Net's first half that reads a picture, the hint, beside the latent (controlnet.h).
+struct ControlnetConfig {
+  UnetConfig net;  // of its first half; nothing of an up path
+  int hint_channels = 3;
+  // Of the layers that make the hint as small as the latent; each but the first halves it.
+  std::vector<int> hint{16, 32, 96, 256};
+  bool bgr = false;     // the hint's channels are blue, green, red
+  bool pooled = false;  // each residual is its mean over the map (global_pool_conditions)
+
+  bool operator==(const ControlnetConfig&) const = default;
+};
+
+// A small network over a picture, run once (controlnet.h).
+struct T2iConfig {
+  int hint_channels = 3;
+  int scale = 8;                                      // sides of the blocks of pixels that become channels
+  std::vector<int> channels{320, 640, 1280, 1280};    // of each feature
+  std::vector<bool> halves{false, true, true, true};  // whether its map is half of the one before
+  int blocks = 2;                                     // resnets of each
+  bool light = false;  // narrower resnets, between two projections, and no first convolution
+
+  bool operator==(const T2iConfig&) const = default;
+};
+
 struct ClipConfig {
   int width = 768, inner = 3072, layers = 12, heads = 12, vocabulary = 49408, tokens = 77;
   // The text is what the last layers have not seen yet: so many of them.
@@ -104,6 +128,8 @@ VaeConfig taesd_config();
 // From a config.json; `source` names it in errors. Throws Error naming key and value if a value
 // that matters is not supported.
 UnetConfig unet_config(const Json& json, const std::string& source);
+ControlnetConfig controlnet_config(const Json& json, const std::string& source);
+T2iConfig t2i_config(const Json& json, const std::string& source);
 // With the projection that the file speaks of, whether or not the model has one.
 ClipConfig clip_config(const Json& json, const std::string& source);
 VaeConfig vae_config(const Json& json, const std::string& source);  // also of an AutoencoderTiny

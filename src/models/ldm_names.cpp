@@ -145,6 +145,32 @@ std::string ldm_unet_name(const std::string& name, const UnetConfig& config) {
   return renamed(name, kTop);
 }
 
+std::string ldm_controlnet_name(const std::string& name, const ControlnetConfig& config) {
+  Pieces pieces(name);
+  if (pieces.take("controlnet_down_blocks")) {
+    const size_t index = pieces.number();
+    return at("zero_convs", index, "0." + std::string(pieces.rest()));
+  }
+  if (pieces.take("controlnet_mid_block")) return at("middle_block_out", 0, pieces.rest());
+  if (!pieces.take("controlnet_cond_embedding")) return ldm_unet_name(name, config.net);
+  // One list of convolutions, each with an activation after it.
+  size_t index = 0;
+  if (pieces.take("blocks")) index = 1 + pieces.number();
+  if (pieces.take("conv_out")) index = 2 * config.hint.size() - 1;
+  pieces.take("conv_in");
+  return at("input_hint_block", 2 * index, pieces.rest());
+}
+
+std::string t2i_name(const std::string& name, int blocks, bool light) {
+  Pieces pieces(name);
+  pieces.take("adapter");
+  if (!pieces.take("body")) return std::string(pieces.rest());
+  const size_t feature = pieces.number(), first = light ? feature : feature * static_cast<size_t>(blocks);
+  if (!pieces.take("resnets")) return at("body", first, pieces.rest());
+  const size_t resnet = pieces.number();
+  return light ? at("body", first, at("body", resnet, pieces.rest())) : at("body", first + resnet, pieces.rest());
+}
+
 OpenClipName open_clip_name(const std::string& name) {
   Pieces pieces(name);
   pieces.take("text_model");

@@ -13,6 +13,13 @@ namespace inkstone {
 // number means depends on how many resnets each level has.
 std::string ldm_unet_name(const std::string& name, const UnetConfig& config);
 
+// The same of a ControlNet: "controlnet_down_blocks.1.weight" -> "zero_convs.1.0.weight"
+std::string ldm_controlnet_name(const std::string& name, const ControlnetConfig& config);
+
+// A T2I-Adapter's in its own code, which has the resnets of all features in one list, from diffusers' name:
+// "adapter.body.1.resnets.0.block1.weight" -> "body.2.block1.weight"
+std::string t2i_name(const std::string& name, int blocks, bool light);
+
 // "decoder.up_blocks.0.resnets.0.conv1.weight" -> "decoder.up.3.block.0.conv1.weight"
 std::string ldm_vae_name(const std::string& name, const VaeConfig& config);
 

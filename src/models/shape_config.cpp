@@ -98,22 +98,15 @@ std::string first_transformer(const UnetConfig& c) {
   return "";
 }
 
-}  // namespace
-
-UnetConfig unet_config_of(const ShapeOf& shape_of, const UnetNameOf& name_of, const std::string& source) {
-  UnetConfig c;
-  const Shapes shapes(
-      shape_of, [&](const std::string& name) { return name_of(name, c); }, source);
+// Of a U-Net's first half, which a ControlNet copies. A file without cross-attention has none to tell the text's width.
+void read_first_half(UnetConfig& c, const Shapes& shapes) {
   c.in_channels = shapes.size("conv_in.weight", 1);
-  c.out_channels = shapes.size("conv_out.weight", 0);
   read_down(c, shapes);
-  read_up(c, shapes);
   c.middle = shapes.has("mid_block.resnets.0.norm1.weight");
   c.mid_depth = transformers(shapes, "mid_block.attentions.0.");
   const std::string transformer = first_transformer(c);
-  INKSTONE_CHECK(!transformer.empty(), source, ": the U-Net has no cross-attention");
-  c.context = shapes.size(transformer + "transformer_blocks.0.attn2.to_k.weight", 1);
-  c.linear_projection = shapes.of(transformer + "proj_in.weight").size() == 2;
+  c.context = transformer.empty() ? 0 : shapes.size(transformer + "transformer_blocks.0.attn2.to_k.weight", 1);
+  c.linear_projection = !transformer.empty() && shapes.of(transformer + "proj_in.weight").size() == 2;
   c.heads.clear();
   for (const int channels : c.channels)
     c.heads.push_back(c.linear_projection ? shapes.heads(transformer + "proj_in.weight", channels) : kHeadsOfSd1);
@@ -121,9 +114,57 @@ UnetConfig unet_config_of(const ShapeOf& shape_of, const UnetNameOf& name_of, co
     c.added = shapes.size("add_embedding.linear_1.weight", 1);
     c.added_time = kAddedTime;
   }
+}
+
+}  // namespace
+
+UnetConfig unet_config_of(const ShapeOf& shape_of, const UnetNameOf& name_of, const std::string& source) {
+  UnetConfig c;
+  const Shapes shapes(
+      shape_of, [&](const std::string& name) { return name_of(name, c); }, source);
+  read_first_half(c, shapes);
+  c.out_channels = shapes.size("conv_out.weight", 0);
+  read_up(c, shapes);
+  INKSTONE_CHECK(c.context, source, ": the U-Net has no cross-attention");
   if (shapes.has("time_embedding.cond_proj.weight"))
     c.guidance_channels = shapes.size("time_embedding.cond_proj.weight", 1);
   shapes.check_groups(c.channels, c.groups, "U-Net");
+  return c;
+}
+
+ControlnetConfig controlnet_config_of(const ShapeOf& shape_of, const UnetNameOf& name_of, const std::string& source) {
+  ControlnetConfig c;
+  c.net.up_depth.clear();
+  const Shapes shapes(
+      shape_of, [&](const std::string& name) { return name_of(name, c.net); }, source);
+  read_first_half(c.net, shapes);
+  const std::string hint = "controlnet_cond_embedding.";
+  c.hint_channels = shapes.size(hint + "conv_in.weight", 1);
+  c.hint = {shapes.size(hint + "conv_in.weight", 0)};
+  const int layers = shapes.count(hint + "blocks.", ".weight");
+  for (int i = 1; i < layers; i += 2)
+    c.hint.push_back(shapes.size(hint + at("blocks.", static_cast<size_t>(i)) + "weight", 0));
+  shapes.check_groups(c.net.channels, c.net.groups, "ControlNet");
+  return c;
+}
+
+T2iConfig t2i_config_of(const ShapeOf& shape_of, const StoredNameOf& name_of, const std::string& source) {
+  constexpr int kScaleOfXl = 16, kPixelsOfXl = kScaleOfXl * kScaleOfXl;
+  const Shapes shapes(shape_of, name_of, source);
+  T2iConfig c;
+  c.light = !shapes.has("adapter.conv_in.weight");
+  const int in = shapes.size(c.light ? "adapter.body.0.in_conv.weight" : "adapter.conv_in.weight", 1);
+  if (in % kPixelsOfXl == 0) c.scale = kScaleOfXl;
+  c.hint_channels = in / (c.scale * c.scale);
+  INKSTONE_CHECK(in == c.hint_channels * c.scale * c.scale, source, ": a T2I-Adapter of ", in,
+                 " channels, which are no blocks of 8x8 or 16x16 pixels");
+  c.channels.clear();
+  for (size_t i = 0; i < c.halves.size(); ++i)
+    c.channels.push_back(
+        shapes.size(at("adapter.body.", i) + (c.light ? "out_conv.weight" : "resnets.0.block2.weight"), 0));
+  c.blocks = shapes.count("adapter.body.0.resnets.", ".block1.weight");
+  INKSTONE_CHECK(c.blocks, source, ": the T2I-Adapter has no ", name_of("adapter.body.0.resnets.0.block1.weight"));
+  if (c.scale == kScaleOfXl) c.halves = {false, false, true, false};
   return c;
 }
 

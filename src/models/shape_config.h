@@ -22,6 +22,10 @@ bool is_tiny_vae(const ShapeOf& shape_of, const StoredNameOf& name_of);
 
 // They throw Error naming `source` and the tensor that is missing or has an impossible shape.
 UnetConfig unet_config_of(const ShapeOf& shape_of, const UnetNameOf& name_of, const std::string& source);
+// Of a ControlNet and a T2I-Adapter. Neither the order of the hint's channels nor global pooling has a shape: they are rgb,
+// and none. A T2I-Adapter over blocks of 16 pixels is SDXL's, with the map halved before the third feature.
+ControlnetConfig controlnet_config_of(const ShapeOf& shape_of, const UnetNameOf& name_of, const std::string& source);
+T2iConfig t2i_config_of(const ShapeOf& shape_of, const StoredNameOf& name_of, const std::string& source);
 VaeConfig vae_config_of(const ShapeOf& shape_of, const StoredNameOf& name_of, const std::string& source);
 ClipConfig clip_config_of(const ShapeOf& shape_of, const StoredNameOf& name_of, const std::string& source);
 

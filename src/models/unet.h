@@ -2,6 +2,8 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "models/config.h"
 #include "models/layers.h"
@@ -19,6 +21,10 @@ struct UnetInputs {
   // If set, the graph takes the cached feature (see UnetPart) as an input of this type, instead of
   // computing it.
   std::optional<DType> cached_feature{};
+  // If set, the graph takes a ControlNet's residuals as inputs of this type (controlnet.h).
+  std::optional<DType> residuals{};
+  // [n, c, h, w]: what a T2I-Adapter adds to the levels of the down path, and to the middle if there is one more.
+  std::vector<Value> features{};
 };
 
 struct UnetOutputs {
@@ -44,12 +50,20 @@ struct LatentSize {
   // texts for each latent: 2 with classifier-free guidance
   int64_t cfg_copies = 1;
   UnetPart part = UnetPart::kFull;
-  DType cached_feature = DType::kF32;  // its type as output and input
+  // The cached feature's type and residuals', as outputs and inputs.
+  DType passed = DType::kF32;
+  bool residuals = false;  // takes those of ControlNets
+  int features = 0;        // takes so many of T2I-Adapters
 };
 // Inputs "latent" and "timestep" (and "guidance" if the config has it) have a row for each latent.
 // Input "text" (and "added") and the output have a row for each copy of a latent: [rows *
-// cfg_copies, ...], the copies of one latent after another. Any height and width from 1 will do: a
+// cfg_copies, ...], the copies of one latent after another. So have "residual_0" ..., of ControlNets
+// (controlnet.h); "feature_0" ... of T2I-Adapters have a row for each latent. Any height and width from 1 will do: a
 // level halves an odd size upwards, and the up path doubles it back to that odd size.
 Graph unet_graph(const UnetConfig& config, LatentSize size);
+// The inputs "latent", "timestep", "text", "added" and "guidance", with a row for each copy of a latent.
+UnetInputs unet_inputs(Graph& graph, const UnetConfig& config, const LatentSize& size);
+std::string residual_name(int index);  // "residual_0"
+std::string feature_name(int index);
 
 }  // namespace inkstone

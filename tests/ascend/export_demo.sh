@@ -25,3 +25,4 @@ export_demo taesd --vae "$fixtures/taesd/taesd_decoder.safetensors" --precision 
 export_demo upscaler --upscaler "$fixtures/upscalers/plain.pth" --precision fp32 --sizes 24x20,9
 export_demo upscaler-fp16 --upscaler "$fixtures/upscalers/plain.pth" --precision fp16 --sizes 24x20
 export_demo lora --model "$fixtures/models/tiny-sd15" --lora "$fixtures/adapters/lora.safetensors:0.7" --precision fp32 --sizes 32
+export_demo control --model "$fixtures/models/tiny-sd15" --control "$fixtures/control/edges" --control "$fixtures/control/color" --precision fp32 --sizes 32 --batch 1,2

@@ -8,7 +8,9 @@
 
 #include "ascend/simulated_card.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "diffusion/pipeline_adapters.h"
+#include "diffusion/pipeline_controls.h"
 #include "diffusion/resolved_request.h"
 
 namespace inkstone {
@@ -93,6 +95,25 @@ TEST(Families, an_adapter_is_merged_when_the_model_is_exported) {
       EXPECT_THAT(error.what(), HasSubstr("inkstone export"));
     }
   }
+}
+
+TEST(Families, controls_draw_after_a_picture) {
+  const fs::path picture = kFixtures / "control_0.png";
+  const GivenFile hint = given_file(read_file(picture, 1 << 20), picture.string());
+  const auto open = [&] {
+    Pipeline model = Pipeline::open(kFixtures / "models/tiny-sd15");
+    for (const char* name : {"edges", "color"}) add_control(model, kFixtures / "control" / name);
+    return model;
+  };
+  ImageRequest request = request_of("a fox", 32, 32);
+  for (const std::vector<ControlUse>& uses : std::vector<std::vector<ControlUse>>{
+           {{"edges", hint}}, {{"color", hint, 0.8f, 0, 0.6f}}, {{"edges", hint, 0.5f, 0.3f}, {"color", hint}}}) {
+    request.control = uses;
+    expect_reference(open, "control", request);
+  }
+  request.control = {{"edges", hint}};
+  request.control_guess = true;
+  expect_reference(open, "control", request);
 }
 
 // ReLU, doublings and blocks; the bound of its latent is the host's.

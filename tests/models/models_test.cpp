@@ -7,6 +7,7 @@
 #include "ir/print.h"
 #include "ir/verify.h"
 #include "models/clip.h"
+#include "models/controlnet.h"
 #include "models/published.h"
 #include "models/unet.h"
 #include "models/vae.h"
@@ -44,6 +45,83 @@ TEST(Parameters, of_the_sdxl_unet_are_the_published_ones) {
   EXPECT_EQ(parameters(unet_graph(ssd1b(), {1, 32, 32})), 1'331'334'404);
   EXPECT_EQ(parameters(unet_graph(vega(), {1, 32, 32})), 745'225'604);
   EXPECT_EQ(parameters(unet_graph(koala(), {1, 32, 32})), 782'822'724);
+}
+
+TEST(Parameters, of_sd15s_controlnet_are_the_published_ones) {
+  const ControlnetConfig config;
+  const Graph hint = hint_graph(config, 512, 512), step = controlnet_graph(config, {2, 64, 64}, false);
+  verify(hint);
+  verify(step);
+  EXPECT_EQ(parameters(hint) + parameters(step), 361'279'120);
+  EXPECT_EQ(hint.node(hint.outputs()[0]).shape, (Shape{1, 64 * 64, 320}));
+  EXPECT_EQ(step.outputs().size(), 13u);
+}
+
+// As diffusers counts them.
+TEST(Parameters, of_sdxls_controlnets_are_the_published_ones) {
+  ControlnetConfig config{sdxl()};
+  const auto all = [&] {
+    return parameters(hint_graph(config, 64, 64)) + parameters(controlnet_graph(config, {1, 8, 8}, true));
+  };
+  EXPECT_EQ(all(), 1'251'014'160);
+  EXPECT_EQ(residual_count(config.net), 10);
+  config.net.depth = {0, 0, 0};  // "small"
+  config.net.mid_depth = 0;
+  EXPECT_EQ(all(), 125'690'640);
+}
+
+TEST(Parameters, of_t2i_adapters_are_the_published_ones) {
+  T2iConfig config;
+  const Graph full = t2i_graph(config, 512, 512);
+  verify(full);
+  EXPECT_EQ(parameters(full), 77'369'280);
+  EXPECT_EQ(full.node(full.outputs()[1]).shape, (Shape{1, 32 * 32, 640}));
+  config.scale = 16;
+  config.halves = {false, false, true, false};
+  const Graph xl = t2i_graph(config, 1024, 1024);
+  EXPECT_EQ(parameters(xl), 79'028'160);
+  EXPECT_EQ(xl.node(xl.outputs()[1]).shape, (Shape{1, 64 * 64, 640}));
+  EXPECT_EQ(xl.node(xl.outputs()[3]).shape, (Shape{1, 32 * 32, 1280}));
+  T2iConfig light;
+  light.channels = {320, 640, 1280, 1280};
+  light.blocks = 4;
+  light.light = true;
+  EXPECT_EQ(parameters(t2i_graph(light, 512, 512)), 18'689'200);
+}
+
+TEST(Control, is_added_to_every_skip_and_the_middle) {
+  LatentSize size{1, 65, 63, 77, 2};
+  const size_t plain = inputs_of(unet_graph({}, size)).size();
+  size.residuals = true;
+  const Graph graph = unet_graph({}, size), control = controlnet_graph({}, size, false);
+  verify(graph);
+  const std::vector<NamedShape> inputs = inputs_of(graph);
+  ASSERT_EQ(inputs.size(), plain + 13);
+  for (size_t i = 0; i < control.outputs().size(); ++i) {
+    const Node& made = control.node(control.outputs()[i]);
+    EXPECT_EQ(inputs[plain + i].name, residual_name(static_cast<int>(i)));
+    EXPECT_EQ(inputs[plain + i].shape, made.shape);
+  }
+}
+
+TEST(Control, features_are_those_that_an_adapter_gives) {
+  const auto expect_fit = [](const UnetConfig& unet, const T2iConfig& adapter, int64_t pixels) {
+    LatentSize size{1, pixels / 8, pixels / 8, 77, 2};
+    size.features = static_cast<int>(adapter.channels.size());
+    const Graph graph = unet_graph(unet, size), features = t2i_graph(adapter, pixels, pixels);
+    verify(graph);
+    const std::vector<NamedShape> inputs = inputs_of(graph);
+    const size_t first = inputs.size() - features.outputs().size();
+    for (size_t i = 0; i < features.outputs().size(); ++i) {
+      EXPECT_EQ(inputs[first + i].name, feature_name(static_cast<int>(i)));
+      EXPECT_EQ(inputs[first + i].shape, features.node(features.outputs()[i]).shape) << i;
+    }
+  };
+  T2iConfig xl;
+  xl.scale = 16;
+  xl.halves = {false, false, true, false};
+  expect_fit({}, {}, 512);
+  expect_fit(sdxl(), xl, 1024);
 }
 
 TEST(Shallow, part_of_sd15_is_small) {

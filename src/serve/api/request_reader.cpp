@@ -27,9 +27,31 @@ std::string_view type_of(const RequestField& field) {
     std::string_view operator()(std::optional<float> ImageRequest::*) const { return "number"; }
     std::string_view operator()(std::optional<Interval> ImageRequest::*) const { return "array"; }
     std::string_view operator()(std::optional<bool> ImageRequest::*) const { return "boolean"; }
+    std::string_view operator()(std::optional<std::vector<ControlUse>> ImageRequest::*) const { return "array"; }
     std::string_view operator()(std::optional<GivenFile> ImageRequest::*) const { return "string"; }
   };
   return std::visit(Types{}, field.member);
+}
+
+// The keys of one control.
+const FieldInfo kControlKeys[] = {{"model", "string", "", ""},
+                                  {"image", "string", "", ""},
+                                  {"scale", "number", "", ""},
+                                  {"start", "number", "", ""},
+                                  {"end", "number", "", ""}};
+
+ControlUse control_use(const Fields& fields) {
+  fields.check_names(kControlKeys);
+  ControlUse use;
+  if (auto model = fields.text("model", SIZE_MAX)) use.model = std::move(*model);
+  if (use.model.empty()) refuse(400, "missing_parameter", "a control must have \"model\", the name of one", "model");
+  auto image = fields.file("image");
+  if (!image) refuse(400, "missing_parameter", "a control must have \"image\", its hint in base64", "image");
+  use.image = std::move(*image);
+  use.scale = static_cast<float>(fields.number("scale", 0, kMaxControlScale).value_or(use.scale));
+  use.start = static_cast<float>(fields.number("start", 0, 1).value_or(use.start));
+  use.end = static_cast<float>(fields.number("end", 0, 1).value_or(use.end));
+  return use;
 }
 
 // Leaves what is not there as it is. Ranges are resolve()'s, but for what does not fit the type.
@@ -52,6 +74,16 @@ struct ReadField {
   }
   void operator()(std::optional<Interval>& to) const {
     if (const auto ends = fields.interval(name)) to = Interval{float(ends->first), float(ends->second)};
+  }
+  void operator()(std::optional<std::vector<ControlUse>>& to) const {
+    const Json* list = fields.find(name);
+    if (!list) return;
+    if (!list->is_array()) fields.wrong(name, "a list of objects with model, image, scale, start and end");
+    to.emplace();
+    for (const Json& item : list->as_array()) {
+      if (!item.is_object()) fields.wrong(name, "a list of objects with model, image, scale, start and end");
+      to->push_back(control_use(Fields(item.as_object(), Manner::kStrict)));
+    }
   }
   void operator()(std::optional<bool>& to) const {
     if (const auto flag = fields.flag(name)) to = *flag;

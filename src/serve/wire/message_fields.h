@@ -13,6 +13,22 @@ void fields(V& visit, M& interval) {
   visit("to", interval.to);
 }
 
+template <typename V, Of<ControlUse> M>
+void fields(V& visit, M& use) {
+  visit("model", use.model);
+  visit("image", use.image);
+  visit("scale", use.scale);
+  visit("start", use.start);
+  visit("end", use.end);
+}
+
+template <typename V, Of<ControlTrait> M>
+void fields(V& visit, M& control) {
+  visit("name", control.name);
+  visit("features", control.features);
+  visit("size_multiple", control.size_multiple);
+}
+
 template <typename V, Of<ImageRequest> M>
 void fields(V& visit, M& request) {
   for (const RequestField& field : request_fields())
@@ -31,6 +47,7 @@ void fields(V& visit, M& traits) {
   visit("few_step", traits.few_step);
   visit("only_steps", traits.only_steps);
   visit("text_layers", traits.text_layers);
+  visit("controls", traits.controls);
   visit("encodes", traits.encodes);
   visit("inpaints", traits.inpaints);
   visit("scheduler", traits.scheduler);

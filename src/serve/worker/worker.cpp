@@ -268,10 +268,8 @@ void Worker::compile(Engine& engine, const std::vector<Job*>& jobs) {
     for (size_t pass = 0; pass < job->passes(); ++pass) ++alike[{pass, job->next(pass)}];
   const int jobs_in_step = engine.programs().plan().jobs;
   for (const auto& [run, count] : alike) {
-    const UnetEvaluation& evaluation = run.second;
     const ResolvedRequest& request = jobs[0]->request;
-    engine.programs().step_for({std::min(count, jobs_in_step), evaluation.cfg_copies, request.width, request.height,
-                                evaluation.part, evaluation.chunks});
+    engine.programs().step_for(step_shape(std::min(count, jobs_in_step), run.second, request.width, request.height));
   }
 }
 

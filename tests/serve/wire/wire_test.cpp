@@ -68,6 +68,10 @@ ImageRequest odd_request() {
           .height = std::nullopt,
           .cache_interval = 3,
           .guidance_interval = Interval{0.1f, 0.7f},
+          .control =
+              std::vector<ControlUse>{{"edges", given_file("a hint", "hint"), std::nextafter(0.5f, 1.0f), 0.1f, 0.9f},
+                                      {"d\"epth", given_file("", "none"), 0, 0, 1}},
+          .control_guess = true,
           .image = given_file(std::string("any\0bytes", 9), "a \"file\""),
           .strength = std::nextafter(0.5f, 1.0f),
           .resize_mode = "crop",
@@ -99,6 +103,7 @@ ModelCard odd_card() {
                  .distilled = true,
                  .sdxl = true,
                  .text_layers = 12,
+                 .controls = {{"edges", 0, 1}, {"sk\"etch", 4, 64}},
                  .scheduler = std::make_shared<const Json>(JsonObject{{"beta_start", 0.1 + 0.2}}),
                  .scheduler_file = "a file"};
   card.limits = {9, INT64_MAX, 8, SIZE_MAX, false};
