@@ -13,6 +13,6 @@ export async function learnAbilities() {
     const here = can(part.dataset.needs);
     part.classList.toggle("absent", !here);
     for (const field of part.querySelectorAll("input, select")) if (field.closest("[data-needs]") === part) field.disabled = !here;
-    if (part.tagName === "FIELDSET") part.disabled = !here;
+    if (part.tagName === "FIELDSET" && !part.hidden) part.disabled = !here;
   }
 }

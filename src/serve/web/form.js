@@ -3,7 +3,7 @@ import { can } from "./abilities.js";
 import { adapterList, listenToAdapters, offerAdapters, setAdapters } from "./adapters.js";
 import { $, make } from "./dom.js";
 import { listenToShapes, refreshShapes, setOwnShape, setShapes } from "./shapes.js";
-import { clearSource, maskBlob, onSource, outpaintText, setSource, sourceImage } from "./source.js";
+import { clearSource, maskBlob, onSource, outpaintSides, outpaintText, setSource, sourceImage } from "./source.js";
 import { begun, plural, schedulerTitle, scheduleTitles } from "./words.js";
 
 const form = $("form");
@@ -68,7 +68,16 @@ function showSchedules(wanted = $("schedule").value) {
   $("schedule").value = names.includes(wanted) ? wanted : "";
 }
 
+// Whether the input image would have to be stretched.
+function showFit() {
+  const image = sourceImage(), { left, top, right, bottom } = outpaintSides();
+  const ratio = image && (image.width + left + right) / (image.height + top + bottom);
+  const other = image && Math.abs(Math.log(ratio * $("height").value / $("width").value)) > 0.02;
+  $("fit").hidden = !other;
+}
+
 function shown() {
+  showFit();
   showHires();
   refreshShapes();
   $("padding-row").hidden = !$("only_masked").checked;

@@ -23,7 +23,6 @@ function show() {
   const { width, height, url, blob } = source ?? {};
   $("source-empty").hidden = Boolean(source);
   $("source-filled").hidden = !source;
-  $("strength").disabled = !source;
   if (source) {
     $("source-image").src = url;
     $("source-size").textContent = `${width} × ${height} · ${megabytes(blob.size)}`;
@@ -107,6 +106,7 @@ export const outpaintSides = () => Object.fromEntries(sides.map((side) => [side,
 
 export function setOutpaint(values) {
   for (const side of sides) $(`out-${side}`).value = values[side] || "";
+  if (outpaintText()) $("extend").open = true;
 }
 
 // "left=128,top=64"; "" for none.
