@@ -72,7 +72,7 @@ function begin() {
 
 function listenToPointer() {
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || !strokes) return;
     canvas.setPointerCapture(event.pointerId);
     drawing = true;
     spot = pointOf(event);
@@ -80,6 +80,7 @@ function listenToPointer() {
     begin();
   });
   canvas.addEventListener("pointermove", (event) => {
+    if (!strokes) return;
     spot = pointOf(event);
     showRing();
     if (!drawing) return;
@@ -98,6 +99,7 @@ function move(x, y) {
 }
 
 function change(act) {
+  if (!strokes) return;
   if (act === "undo" && !strokes.canUndo) return;
   strokes[act]();
   redraw();
@@ -150,11 +152,13 @@ export async function openEditor() {
   canvas.focus();
 }
 
-async function close() {
+// The mask is there before the editor is gone: what is sent next has it.
+async function finish() {
   const done = strokes;
   strokes = null;
   if (!done) return;
   setMask(done.isEmpty ? null : await blobOfCanvas(done.toImage()));
+  dialog.close();
   $("source-paint").focus();
 }
 
@@ -164,8 +168,8 @@ export function listenToEditor() {
   $("tool-eraser").addEventListener("click", () => choose("eraser"));
   $("brush-size").addEventListener("input", () => { if (strokes) { spot = [strokes.width / 2, strokes.height / 2]; showRing(); } });
   for (const act of ["undo", "invert", "clear"]) $(`mask-${act}`).addEventListener("click", () => change(act));
-  $("editor-done").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("close", close);
+  $("editor-done").addEventListener("click", finish);
+  dialog.addEventListener("cancel", (event) => { event.preventDefault(); finish(); });
   dialog.addEventListener("keydown", (event) => { if (strokes) pressed(event); });
   addEventListener("resize", () => { if (dialog.open) layOut(); });
   listenToPointer();

@@ -222,13 +222,14 @@ export function check() {
 
 // `modelChosen` is called with its name.
 export function listenToForm(modelChosen) {
-  form.addEventListener("input", (event) => {
-    edited.add(event.target);
-    clearFault(event.target);
-    if (event.target === $("scheduler")) showSchedules();
+  const changed = ({ target }) => {
+    edited.add(target);
+    clearFault(target);
+    if (target === $("scheduler")) showSchedules();
     shown();
     saveForm();
-  });
+  };
+  for (const event of ["input", "change"]) form.addEventListener(event, changed);
   $("which").addEventListener("change", () => { forgetSize(); modelChosen($("which").value); });
   $("reset").addEventListener("click", () => {
     const { prompt, negative_prompt } = asked().fields;

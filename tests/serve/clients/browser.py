@@ -108,8 +108,9 @@ class Browser(unittest.TestCase):
         self.until(lambda: re.search("tep |done| in ", self.line()), "a step")
 
     def kept_seeds(self):
-        return sorted(int(re.search(r"seed (\d+)$", item.get_attribute("aria-label"))[1])
-                      for item in self.browser.find_elements(By.CSS_SELECTOR, ".gallery button"))
+        return self.script("""
+          return [...document.querySelectorAll('.gallery button')].map((tile) => Number(/seed (\\d+)$/.exec(tile.getAttribute('aria-label'))[1]))
+            .sort((a, b) => a - b)""")
 
     def unfinished_records(self):
         return self.browser.execute_script("return Object.keys(localStorage).filter((key) => key.startsWith('order:')).length")

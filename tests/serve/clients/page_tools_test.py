@@ -225,7 +225,8 @@ class Look(Tools):
         self.unfold()
         grounds = []
         for scheme in ("light", "dark"):
-            self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+            self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [
+                {"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": "reduce"}]})
             found = self.contrasts()
             self.assertGreater(len(found), 30)
             self.assertEqual([one for one in found if one[1] < one[2]], [], scheme)
@@ -242,7 +243,7 @@ class Look(Tools):
         self.unfold()
         self.script("""for (const fold of document.querySelectorAll('details')) fold.open = true;
           for (const part of document.querySelectorAll('[hidden], .absent'))
-            if (!part.matches('dialog, #dropping, #banner')) { part.hidden = false; part.classList.remove('absent'); }
+            if (!part.matches('dialog, #dropping, #banner, .order *')) { part.hidden = false; part.classList.remove('absent'); }
           document.getElementById('editor').show();""")
         roles = ("button", "textbox", "searchbox", "combobox", "spinbutton", "slider", "checkbox", "radio", "link", "dialog",
                  "application", "DisclosureTriangle", "progressbar")
@@ -384,7 +385,7 @@ class Inputs(Tools):
         self.assertEqual(inputs, ["image", "mask"])
         self.assertEqual(parameters["strength"], 0.8)
         self.click("#viewer-compare")
-        self.assertTrue(self.find("#compare-slider").is_displayed())
+        self.assertTrue(self.find("#compare").is_displayed())
         self.find("#compare-slider").send_keys(Keys.HOME)
         self.assertEqual(self.script("return document.getElementById('compare').style.getPropertyValue('--divide')"), "0%")
         self.click("#source-remove")
