@@ -19,7 +19,21 @@ export function showFacts(list, facts) {
     [make("dt", { textContent: name }), make("dd", { textContent: value })]));
 }
 
+// To those who hear the page.
 export const say = (text) => { $("said").textContent = text; };
+
+let timer = 0, undoing = null;
+
+// To everyone, for some seconds; with a button that undoes what was done, if it can be.
+export function toast(text, undo = null) {
+  undoing = undo;
+  $("toast-text").textContent = text;
+  $("toast-undo").hidden = !undo;
+  $("toast-undo").onclick = () => { $("toast").hidden = true; undoing?.(); };
+  $("toast").hidden = false;
+  clearTimeout(timer);
+  timer = setTimeout(() => { $("toast").hidden = true; }, undo ? 10000 : 5000);
+}
 
 // A decoded image of a Blob; the caller closes it.
 export const bitmapOf = (blob) => createImageBitmap(blob);

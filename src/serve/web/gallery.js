@@ -1,15 +1,12 @@
 // The gallery: the images that this browser keeps, found by words, downloaded together, deleted and brought back.
-import { $, make, say } from "./dom.js";
+import { $, make, say, toast } from "./dom.js";
 import { keptImages, onChange, remove, removeAll, restore } from "./kept.js";
 import { dropUrls, fileName, urlOf } from "./picture.js";
 import { schedulerTitle } from "./words.js";
 import { zipOf } from "./zip.js";
 
-const kUndoSeconds = 10;
 let entries = [];   // all, newest first
 let found = [];     // those that the search finds
-let removed = null;
-let timer = 0;
 let opened = () => {}, changed = () => {};
 
 export const allEntries = () => entries;
@@ -29,11 +26,22 @@ function tileOf(entry) {
   return make("li", {}, button);
 }
 
+// Only what changes is touched: the focus stays where it is.
+function showTiles(tiles) {
+  const wanted = new Set(tiles), gallery = $("gallery");
+  for (const tile of [...gallery.children]) if (!wanted.has(tile)) tile.remove();
+  let at = gallery.firstElementChild;
+  for (const tile of tiles) {
+    if (tile === at) at = at.nextElementSibling;
+    else gallery.insertBefore(tile, at);
+  }
+}
+
 function show() {
   const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
   found = entries.filter((entry) => words.every((word) => textOf(entry).includes(word)));
   const tiles = new Map([...$("gallery").children].map((item) => [Number(item.firstElementChild.dataset.id), item]));
-  $("gallery").replaceChildren(...found.map((entry) => tiles.get(entry.id) ?? tileOf(entry)));
+  showTiles(found.map((entry) => tiles.get(entry.id) ?? tileOf(entry)));
   $("kept-none").hidden = found.length > 0;
   $("kept-none").textContent = entries.length ? "None has these words." : "Images are kept here, in this browser only, with their settings.";
   $("search").hidden = entries.length < 2 && !words.length;
@@ -59,27 +67,9 @@ export async function showKept() {
 
 // ---- deleting --------------------------------------------------------------------------------------------------
 
-function closeToast() {
-  clearTimeout(timer);
-  removed = null;
-  $("toast").hidden = true;
-}
-
 export async function removeEntry(entry) {
   await remove(entry.id);
-  removed = entry;
-  $("toast-text").textContent = "Image deleted";
-  $("toast").hidden = false;
-  clearTimeout(timer);
-  timer = setTimeout(closeToast, kUndoSeconds * 1000);
-}
-
-async function undo() {
-  const entry = removed;
-  closeToast();
-  if (!entry) return;
-  await restore(entry);
-  say("The image is back");
+  toast("Image deleted", async () => { await restore(entry); say("The image is back"); });
 }
 
 // ---- downloading -----------------------------------------------------------------------------------------------
@@ -101,7 +91,6 @@ export function listenToGallery({ open, change }) {
   changed = change;
   $("search").addEventListener("input", show);
   $("kept-zip").addEventListener("click", downloadFound);
-  $("toast-undo").addEventListener("click", undo);
   $("forget").addEventListener("click", () => $("sure").showModal());
   $("sure").addEventListener("close", () => { if ($("sure").returnValue === "yes") removeAll(); });
   onChange(showKept);

@@ -64,12 +64,18 @@ function generate() {
   send(asked());
 }
 
-const heard = new WeakMap();  // order -> what was said of it
+const heard = new WeakMap();    // order -> what was said of it
+const quarter = new WeakMap();  // order -> how far it was said to be
 
 function sayOf(order) {
   const words = order.lost ? "Connection lost, trying again"
     : { done: `Done: ${plural(order.images.length, "image", "images")} of ${order.parameters.prompt}`, failed: "Failed",
         cancelled: "Cancelled", running: "Generating", queued: "Queued" }[order.status];
+  const now = Math.floor(4 * order.progress);
+  if (order.status === "running" && now > (quarter.get(order) ?? 0)) {
+    quarter.set(order, now);
+    if (order.secondsLeft > 5) say(`${25 * now} percent`);
+  }
   if (!words || heard.get(order) === words) return;
   say(words);
   heard.set(order, words);
@@ -120,6 +126,9 @@ function askToCancel(order) {
 const orderFields = ({ parameters: { seed, ...parameters }, model }) =>
   ({ ...parameters, ...(modelInfo()?.models.length > 1 && modelInfo().models.includes(model) ? { model } : {}) });
 
+// Of img2img: without an image they mean nothing.
+const ofInput = ["strength", "resize_mode", "mask_blur", "mask_invert", "mask_fill", "only_masked", "padding", "outpaint"];
+const without = (fields, names) => Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name)));
 const accepted = (fields) => Object.fromEntries(Object.entries(fields).filter(([name]) => can(name)));
 
 async function again(entry) {
@@ -130,12 +139,15 @@ async function again(entry) {
 }
 
 // The same settings with a new seed; from its own input image, if there was one.
-const reseed = (entry) => send({ fields: accepted(orderFields(entry)), seed: "", blobs: entry.inputs ?? {} });
+function reseed(entry) {
+  const fields = accepted(orderFields(entry));
+  send({ fields: entry.inputs?.image ? fields : without(fields, ofInput), seed: "", blobs: entry.inputs ?? {} });
+}
 
 function vary(entry) {
   if (!can("image")) return reseed(entry);
-  const { outpaint, hires, ...fields } = orderFields(entry);
-  return send({ fields: accepted({ ...fields, strength: kVaryStrength }), seed: "", blobs: { image: entry.blob } });
+  const fields = without(accepted(orderFields(entry)), [...ofInput, "hires", "hires_strength", "hires_steps", "hires_upscaler"]);
+  return send({ fields: { ...fields, strength: kVaryStrength }, seed: "", blobs: { image: entry.blob } });
 }
 
 async function useAsInput(entry) {

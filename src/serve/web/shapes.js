@@ -18,7 +18,8 @@ function sizeOf(ratio) {
 
 function showSize() {
   const [width, height] = [$("width").value, $("height").value];
-  $("shape-size").textContent = width && height ? `${width} × ${height}` : "";
+  const factor = $("hires").matches(":disabled") ? 1 : Number($("hires").value);
+  $("shape-size").textContent = width && height ? `${width} × ${height}${factor > 1 ? `, then ${Math.round(width * factor)} × ${Math.round(height * factor)}` : ""}` : "";
   for (const input of $("shape-choices").querySelectorAll("input")) input.checked = input.value === `${width}x${height}`;
 }
 

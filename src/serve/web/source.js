@@ -1,6 +1,6 @@
 // The input image: chosen, dropped, pasted, or one of the gallery; its mask, and by how much it is extended.
 import { can } from "./abilities.js";
-import { $, bitmapOf, blobOfCanvas, say } from "./dom.js";
+import { $, bitmapOf, blobOfCanvas, say, toast } from "./dom.js";
 import { settingsOf } from "./file_settings.js";
 import { begun, megabytes } from "./words.js";
 
@@ -75,15 +75,14 @@ export async function setSource(blob, { name = "", maskOf = null, outpaint = "",
   const offered = carried ? await settingsOf(blob) : null;
   if (!can("image")) {  // its settings can be had all the same
     if (offered) takers.settings(offered);
-    say(offered ? "The settings of this file are in the form" : "This server takes no input images");
+    toast(offered ? "The settings of this file are in the form" : "This server takes no input images");
     return Boolean(offered);
   }
   let next;
   try {
     next = await prepared(blob);
   } catch {
-    say("This file is no image that this browser can read");
-    $("source-name").textContent = "";
+    toast("This browser can't read that image");
     return false;
   }
   if (own !== generation) return true;  // another came meanwhile

@@ -1,6 +1,6 @@
 // What stands large: the order that is being drawn, an image that is kept, or, before there is any, what could be drawn.
 import { can } from "./abilities.js";
-import { $, make, say } from "./dom.js";
+import { $, make, say, toast } from "./dom.js";
 import { modelInfo } from "./form.js";
 import { allEntries, foundEntries, mark, removeEntry } from "./gallery.js";
 import { isLive } from "./order.js";
@@ -124,9 +124,9 @@ export function listenToStage(does) {
   on("viewer-copy", async (entry) => {
     try {
       await navigator.clipboard.writeText(entry.parameters.prompt);
-      say("The prompt is copied");
+      toast("The prompt is copied");
     } catch {
-      say("This browser does not let the page copy");
+      toast("This browser does not let the page copy");
     }
     $("more").open = false;
   });
