@@ -86,6 +86,9 @@ std::string summary(const Session& session) {
       fmt::format("{0} \u00b7 {1}x{2} \u00b7 {3} of {4}{5} \u00b7 guidance {6} \u00b7 seed {7}", session.loaded.name,
                   request.width, request.height, steps_text(request.steps), name_of(request.scheduler_config.kind),
                   schedule_text(request.scheduler_config.schedule), request.guidance_scale, request.seed);
+  if (request.image)
+    text += fmt::format(" \u00b7 from {} with strength {}: {} run", request.image->source, request.strength,
+                        steps_text(request.steps_run()));
   if (session.refinement) text += " \u00b7 refined by " + refiner_text(session.loaded, *session.refinement);
   if (session.count > 1) text += fmt::format(" to {}", request.seed + static_cast<uint64_t>(session.count - 1));
   if (session.seed_drawn) text += " (drawn)";
@@ -146,7 +149,7 @@ void check_output(const Session& session, const ImageOutput& output) {
 ImageFile draw(const Session& session, const ImageOutput& output, int number, ProgressView& progress) {
   const ResolvedRequest request = request_of(session, number);
   const std::optional<Refinement> refinement = refinement_of(session.loaded, request, asked_of(session, number));
-  Generated generated = generate(*session.loaded.engine, request, progress.callbacks(number + 1, request.steps),
+  Generated generated = generate(*session.loaded.engine, request, progress.callbacks(number + 1, request.steps_run()),
                                  refinement ? &*refinement : nullptr);
   progress.clear();
   AdapterTexts adapters = adapter_texts(session.loaded.model().adapters);

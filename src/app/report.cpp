@@ -127,7 +127,7 @@ std::string plan_line(const EnginePlan& base, const Refinement& refinement) {
 }
 
 std::string refiner_text(const Loaded& loaded, const Refinement& refinement) {
-  const int all = refinement.request.evaluations();
+  const int all = refinement.request.calls();
   return fmt::format("{} from {}, for {} of {} calls", loaded.refiner->pipeline().name(), loaded.refiner_start,
                      all - refinement.first_call, all);
 }
@@ -137,7 +137,7 @@ JsonObject refiner_json(const Loaded& loaded, const Refinement& refinement) {
           {"path", loaded.refiner->pipeline().path.string()},
           {"start", decimal(loaded.refiner_start)},
           {"base_calls", refinement.base_calls},
-          {"calls", refinement.request.evaluations() - refinement.first_call},
+          {"calls", refinement.request.calls() - refinement.first_call},
           {"in_turn", refinement.in_turn},
           {"peak_bytes", refinement.peak_bytes},
           {"memory", plan_json(refinement.plan)}};

@@ -16,7 +16,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 Generated generate(Engine& engine, const ResolvedRequest& request, const Progress& progress,
                    const Refinement* refinement) {
   Generated made;
-  const int calls_after = refinement ? refinement->request.evaluations() - refinement->first_call : 0;
+  const int calls_after = refinement ? refinement->request.calls() - refinement->first_call : 0;
   const auto begun = Clock::now();
   engine.prepare(request, progress.preparing);
   made.times.prepare = seconds_since(begun);
@@ -30,7 +30,7 @@ Generated generate(Engine& engine, const ResolvedRequest& request, const Progres
 
   if (progress.denoising) progress.denoising();
   const auto denoising = Clock::now();
-  const int calls = refinement ? refinement->base_calls + calls_after : job.calls();
+  const int calls = (refinement ? refinement->base_calls + calls_after : job.calls()) - request.first_call;
   int done = 0;
   const auto run = [&](Engine& with) {
     while (!job.done()) {

@@ -21,7 +21,7 @@ int calls_from(const ResolvedRequest& request, double cutoff) {
 // diffusers' count of the refiner's calls: odd where a step has two, so that it begins with a first
 // one.
 int calls_below(const ResolvedRequest& request, double cutoff) {
-  const int all = request.evaluations(), calls = all - calls_from(request, cutoff);
+  const int all = request.calls(), calls = all - calls_from(request, cutoff);
   const bool one_more = calls_twice(request.scheduler_config.kind) && calls % 2 == 0;
   return std::min(all, calls + (one_more ? 1 : 0));
 }
@@ -33,6 +33,9 @@ ImageRequest for_refiner(const ImageRequest& asked, const ResolvedRequest& base)
   request.width = base.width;
   request.height = base.height;
   request.seed = base.seed;
+  request.image.reset();  // the base has begun with it
+  request.strength.reset();
+  request.resize_mode.reset();
   return request;
 }
 
@@ -62,9 +65,11 @@ Refinement refine(Engine& base, const ResolvedRequest& resolved, Engine& refiner
   made.request = refiner.resolve(for_refiner(asked, resolved));
   made.base_calls = calls_from(resolved, cutoff_of(resolved.scheduler_config, start));
   const int calls = calls_below(made.request, cutoff_of(made.request.scheduler_config, start));
-  made.first_call = made.request.evaluations() - calls;
-  INKSTONE_CHECK_USAGE(made.base_calls > 0, "--refiner-start ", start, " leaves the base model none of ",
-                       resolved.steps, " steps: ask for more of them, or a later start");
+  made.first_call = made.request.calls() - calls;
+  INKSTONE_CHECK_USAGE(made.base_calls > resolved.first_call, "--refiner-start ", start,
+                       " leaves the base model none of ", resolved.steps,
+                       " steps: ask for more of them, or a later start",
+                       resolved.image ? ", or a greater strength" : "");
   INKSTONE_CHECK_USAGE(calls > 0, "--refiner-start ", start, " leaves the refiner none of ", resolved.steps,
                        " steps: ask for more of them, or an earlier start");
   plan_both(base, resolved, made);

@@ -80,6 +80,12 @@ struct Check {
     }
   }
 
+  void pictures() const {
+    if (!filled.image || model.encodes) return;
+    throw RequestError::sentence(request_field(&ImageRequest::image), "",
+                                 "image: this model's VAE has no encoder, so it cannot begin with a picture");
+  }
+
   void approximations(bool guided) const {
     const RequestField &cache = request_field(&ImageRequest::cache_interval),
                        &interval = request_field(&ImageRequest::guidance_interval);
@@ -216,6 +222,39 @@ std::shared_ptr<const Scheduler> scheduler_for(const SchedulerConfig& config, in
   }
 }
 
+// How large an image may be whose size is not said, times the model's own.
+constexpr int64_t kLargerPictures = 4;
+
+// What the picture's header says is wrong is said of its field.
+void size_by_picture(const ImageRequest& request, const ModelTraits& model, const RequestLimits& limits,
+                     ResolvedRequest& result) {
+  if (!request.image || (request.width && request.height)) return;
+  const int64_t own = int64_t{model.width} * model.height;
+  const SizeRules rules{model.size_multiple, limits.max_side, std::min(limits.max_pixels, kLargerPictures * own)};
+  try {
+    const PictureSize size =
+        size_for(picture_size(request.image->bytes, request.image->source), request.width, request.height, rules);
+    result.width = static_cast<int>(size.width);
+    result.height = static_cast<int>(size.height);
+  } catch (const RequestError&) {
+    throw;
+  } catch (const Error& error) {
+    throw RequestError::sentence(request_field(&ImageRequest::image), "", error.what());
+  }
+}
+
+// diffusers' get_timesteps: of n steps floor(n * strength) are run.
+int first_call_of(const ResolvedRequest& request) {
+  const int steps = request.steps;
+  const int run = std::min(static_cast<int>(steps * shortest(request.strength)), steps);
+  const RequestField& field = request_field(&ImageRequest::strength);
+  if (run < 1)
+    throw RequestError::rule(field, fmt::format("{}", request.strength),
+                             fmt::format("at least {:.3g} with {} steps, so that one of them is run",
+                                         1.0 / static_cast<double>(steps), steps));
+  return (steps - run) * (calls_twice(request.scheduler_config.kind) ? 2 : 1);
+}
+
 }  // namespace
 
 RequestLimits tighter(const RequestLimits& a, const RequestLimits& b) {
@@ -231,6 +270,8 @@ PromptSchedule ResolvedRequest::negative_schedule() const {
   return read_prompt(&ImageRequest::negative_prompt,
                      [&] { return prompt_schedule(negative_prompt, prompt_syntax, steps); });
 }
+
+int ResolvedRequest::steps_run() const { return steps - first_call / (calls_twice(scheduler_config.kind) ? 2 : 1); }
 
 ImageRequest ResolvedRequest::said() const {
   ImageRequest request;
@@ -250,6 +291,10 @@ ImageRequest ResolvedRequest::said() const {
   request.height = height;
   request.cache_interval = cache_interval;
   request.guidance_interval = guidance_interval;
+  if (!image) return request;
+  request.image = image;
+  request.strength = strength;
+  request.resize_mode = name_of(resize_mode);
   return request;
 }
 
@@ -266,6 +311,11 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   result.guidance_rescale = request.guidance_rescale.value_or(result.guidance_rescale);
   result.width = request.width.value_or(model.width);
   result.height = request.height.value_or(model.height);
+  result.image = request.image;
+  result.strength = request.strength.value_or(result.strength);
+  check_field(request_field(&ImageRequest::resize_mode), request);
+  if (request.resize_mode) result.resize_mode = find_resize_mode(*request.resize_mode).value();
+  size_by_picture(request, model, limits, result);
   result.cache_interval = request.cache_interval.value_or(result.cache_interval);
   result.guidance_interval = request.guidance_interval.value_or(result.guidance_interval);
   check_field(request_field(&ImageRequest::scheduler), request);
@@ -283,6 +333,7 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   check.side(&ImageRequest::height);
   check.pixels();
   check.numbers();
+  check.pictures();
   check.approximations(result.guided);
   check.clip_skip();
   if (result.clip_skip > model.text_layers) {
@@ -294,6 +345,10 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
         fmt::format("this model is {}, which was made for {} {} and is run at {}: the image may be bad", model.few_step,
                     model.only_steps, model.only_steps == 1 ? "step" : "steps", result.steps));
   result.scheduler = scheduler_for(result.scheduler_config, result.steps);
+  if (result.image) result.first_call = first_call_of(result);
+  if (!result.image && (request.strength || request.resize_mode))
+    result.warnings.push_back(
+        fmt::format("{} has no effect without an image to begin with", request.strength ? "strength" : "resize_mode"));
   result.prompt_schedules();
   result.negative_schedule();
   for (std::string& warning : prompt_warnings(result.prompt, result.negative_prompt))

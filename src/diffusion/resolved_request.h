@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "diffusion/image_request.h"
 #include "diffusion/model_traits.h"
 #include "diffusion/prompt_syntax.h"
+#include "diffusion/request_pictures.h"
 #include "diffusion/scheduler.h"
 
 namespace inkstone {
@@ -40,12 +42,20 @@ struct ResolvedRequest {
   bool guided = true;  // has an unconditional half, in some evaluations at least
   // Of each part of the prompt that AND composes; one otherwise. Composed prompts are guided at any guidance scale.
   std::vector<float> part_weights{1};
+  std::optional<GivenFile> image;  // that it begins with
+  float strength = 0.8f;           // of an image alone
+  ResizeMode resize_mode = ResizeMode::kStretch;
+  // Of the scheduler's calls, that with which the image begins: those before it are left out, as in diffusers' pipelines
+  // that begin with a picture.
+  int first_call = 0;
   // What stands in the request and has another effect than elsewhere, for whoever asked.
   std::vector<std::string> warnings;
 
   // Rows of a U-Net evaluation: of the negative prompt, and of each part of the prompt.
   int cfg_copies() const { return guided ? 1 + static_cast<int>(part_weights.size()) : 1; }
-  int evaluations() const { return static_cast<int>(scheduler->timesteps().size()); }  // of the U-Net
+  int calls() const { return static_cast<int>(scheduler->timesteps().size()); }  // that the scheduler has
+  int evaluations() const { return calls() - first_call; }                       // of the U-Net
+  int steps_run() const;  // of `steps`, those that are not left out
   // Texts by step. Throws RequestError for a prompt that cannot be.
   std::vector<WeightedSchedule> prompt_schedules() const;
   PromptSchedule negative_schedule() const;

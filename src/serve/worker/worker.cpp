@@ -171,7 +171,7 @@ Started Worker::start(const StartCommand& command) {
   Started report;
   report.job = command.job;
   report.rows = request.cfg_copies();
-  report.calls = job.calls();
+  report.calls = job.request.evaluations();
   const std::vector<MergedAdapter>& adapters = engine.pipeline().adapters;
   const AdapterTexts texts = adapter_texts(adapters);
   report.adapter_tags = clean_utf8(texts.tags);
@@ -334,7 +334,8 @@ WorkerReport Worker::answer(const FinishCommand& command) {
 }
 
 Preview Worker::preview_of(JobId id, const InFlight& flying) {
-  return {id, flying.job.call, colours_[flying.variant.model.path].draw(flying.job.estimate)};
+  return {id, flying.job.call - flying.job.request.first_call,
+          colours_[flying.variant.model.path].draw(flying.job.estimate)};
 }
 
 DeviceFigures Worker::figures() {
