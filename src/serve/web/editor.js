@@ -12,6 +12,9 @@ let drawing = false;
 let scale = 1;          // screen pixels of one of the image's
 let spot = [0, 0];      // of the brush, in the image's pixels
 let cleared = false;    // whether there was something to clear
+let due = 0;            // the frame in which it is redrawn
+
+const kMaxShown = 1280;  // pixels of a side that are drawn on the screen
 
 // The slider goes from a thousandth of the shorter side to half of it, finely where it is small.
 const brushSize = () => Math.max(1, ((Number($("brush-size").value) / 100) ** 2) * Math.min(strokes.width, strokes.height));
@@ -19,9 +22,16 @@ const brushSize = () => Math.max(1, ((Number($("brush-size").value) / 100) ** 2)
 // ---- showing ---------------------------------------------------------------------------------------------------
 
 function redraw() {
+  due ||= requestAnimationFrame(() => {
+    due = 0;
+    if (strokes) drawMask();
+  });
+}
+
+function drawMask() {
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, canvas.width, canvas.height);
-  context.drawImage(strokes.canvas, 0, 0);
+  context.drawImage(strokes.canvas, 0, 0, canvas.width, canvas.height);
   context.globalCompositeOperation = "source-in";
   context.fillStyle = getComputedStyle(canvas).color;
   context.fillRect(0, 0, canvas.width, canvas.height);
@@ -139,7 +149,8 @@ export async function openEditor() {
   const first = maskBlob() ? await bitmapOf(maskBlob()) : null;
   strokes = new Strokes(width, height, first);
   cleared = Boolean(first);
-  Object.assign(canvas, { width, height });
+  const shown = Math.min(1, kMaxShown / Math.max(width, height));
+  Object.assign(canvas, { width: Math.ceil(width * shown), height: Math.ceil(height * shown) });
   spot = [width / 2, height / 2];
   $("editor-image").src = url;
   $("editor-hint").textContent = "What is painted is drawn anew; the rest stays as it is."

@@ -48,14 +48,13 @@ function captionOf(order, image) {
 }
 
 function showImage(figure, order, image) {
-  const { width, height, prompt } = order.parameters;
+  const { prompt } = order.parameters;
   const source = image.url ?? image.preview;
   let shown = figure.querySelector(".image");
   if (source && shown.tagName !== "IMG") {
     shown.replaceWith(make("img", { className: "image" }));
     shown = figure.querySelector(".image");
   }
-  fitFrame(figure, width || 1, height || 1);
   figure.querySelector("figcaption").textContent = captionOf(order, image);
   figure.setAttribute("aria-label", `Image ${order.images.indexOf(image) + 1} of ${order.images.length}`);
   if (!source || shown.src === source) return;
@@ -124,6 +123,7 @@ export function showOrder(order) {
   const tiles = part(".tiles");
   while (tiles.children.length < order.images.length) tiles.append(newTile(order, tiles.children.length));
   if (!live && order.done === 0) tiles.replaceChildren();
+  fitFrame(tiles, order.parameters.width || 1, order.parameters.height || 1);
   const columns = Math.ceil(Math.sqrt(order.images.length));
   tiles.style.setProperty("--columns", columns);
   tiles.style.setProperty("--rows", Math.ceil(order.images.length / columns));

@@ -8,7 +8,7 @@ import { isLive, wakeAll } from "./order.js";
 import { dropEnded, dropOrder, listenToOrders, showLine, showOrder } from "./order_view.js";
 import { followOrders, liveOrders, place } from "./orders.js";
 import { ask } from "./server.js";
-import { watchServer } from "./server_state.js";
+import { lookAtServer, watchServer } from "./server_state.js";
 import { listenToShell, notify } from "./shell.js";
 import { listenToSource, setSource } from "./source.js";
 import { bringUp, listenToStage, orderEnded, refreshStage, showExamples, varyTitle, view, viewNewest, viewOrder, viewResult } from "./stage.js";
@@ -52,6 +52,7 @@ async function send({ fields, seed, blobs }) {
   try {
     const order = await place(fields, seed || randomSeed(), blobs);
     placedHere.add(order);
+    lookAtServer();
   } catch (error) {
     say(`This browser could not keep the request: ${error.message}`);
   }

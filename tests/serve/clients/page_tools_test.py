@@ -280,12 +280,17 @@ class Inputs(Tools):
 
     def setUp(self):
         super().setUp()
-        fields = self.server.get("/openapi.json")["paths"]["/generate"]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
-        if "image" not in fields or "mask" not in fields:
-            self.skipTest("this server takes no input images")
+        content = self.server.get("/openapi.json")["paths"]["/generate"]["post"]["requestBody"]["content"]
+        self.fields = content["application/json"]["schema"]["properties"]
+        self.needs("image")
         self.generate(1, prompt="a fox on a teal background", steps=6, seed=42)
         self.click("#viewer-input")
         self.until(lambda: self.find("#source-filled").is_displayed(), "the input image")
+
+    def needs(self, *names):
+        missing_here = [name for name in names if name not in self.fields]
+        if missing_here:
+            self.skipTest(f"this server does not take {', '.join(missing_here)}")
 
     def paint(self, *strokes):
         """Each stroke: from, to; parts of the mask's width and height."""
@@ -296,6 +301,7 @@ class Inputs(Tools):
                 .click_and_hold().move_by_offset(int((x1 - x0) * width), int((y1 - y0) * height)).release().perform()
 
     def open_editor(self):
+        self.needs("mask")
         self.click("#source-paint")
         self.until(lambda: self.find("#editor").is_displayed(), "the editor")
 
@@ -393,6 +399,26 @@ class Inputs(Tools):
         self.until(lambda: self.find("#source-filled").is_displayed() and self.mask(), "its input and mask again")
         self.assertEqual(self.field("strength"), "0.8")
 
+    def test_an_image_is_drawn_from_the_input_alone(self):
+        self.script("const s = document.getElementById('strength'); s.value = 0.3; s.dispatchEvent(new Event('input', { bubbles: true }))")
+        parameters, inputs = self.draw(2, steps=10, seed=7)
+        self.assertEqual((inputs, parameters["strength"]), (["image"], 0.3))
+        self.assertLess(self.difference(), 40, "it is near its input")
+
+    def difference(self):
+        """The mean difference of the image that is shown from its input, of 255."""
+        return self.browser.execute_async_script("""
+          const done = arguments[0];
+          const pixels = async (image) => {
+            await image.decode();
+            const canvas = Object.assign(document.createElement('canvas'), { width: 32, height: 32 });
+            const context = canvas.getContext('2d');
+            context.drawImage(image, 0, 0, 32, 32);
+            return context.getImageData(0, 0, 32, 32).data;
+          };
+          const shown = ['viewer-image', 'compare-before'].map((id) => document.getElementById(id));
+          Promise.all(shown.map(pixels)).then(([a, b]) => done(a.reduce((sum, value, i) => sum + Math.abs(value - b[i]), 0) / a.length));""")
+
     def test_vary_draws_from_the_image_with_a_new_seed(self):
         self.click("#source-remove")
         self.click("#viewer-vary")
@@ -402,8 +428,7 @@ class Inputs(Tools):
 
     def test_handles_and_fields_extend_the_image(self):
         self.open_editor()
-        if not self.find("#handle-left").is_displayed():
-            self.skipTest("this server extends no images")
+        self.needs("outpaint")
         handle = self.find("#handle-left")
         ActionChains(self.browser, duration=0).click_and_hold(handle).move_by_offset(-80, 0).release().perform()
         self.find("#handle-top").send_keys(Keys.ARROW_UP, Keys.ARROW_UP)
