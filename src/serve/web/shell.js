@@ -47,7 +47,7 @@ function listenToNotify() {
 
 // If somebody asked for it, and the tab is hidden.
 export function notify(title, body) {
-  if (wantsNotes() && document.visibilityState === "hidden") new Notification(title, { body, icon: $("icon")?.href, tag: "inkstone" });
+  if (wantsNotes() && document.visibilityState === "hidden") new Notification(title, { body, icon: "icon.svg", tag: "inkstone" });
 }
 
 export function listenToShell() {

@@ -176,6 +176,7 @@ class Form(Tools):
         self.assertEqual((self.field("prompt"), self.field("schedule")), ("half a thought", "trailing"))
 
     def test_examples_fill_the_prompt(self):
+        self.until(lambda: self.find("#welcome").is_displayed(), "the examples")
         self.click("#examples button")
         self.assertEqual(self.field("prompt"), self.text("#examples button"))
         self.assertEqual(self.browser.switch_to.active_element.get_attribute("id"), "prompt")
