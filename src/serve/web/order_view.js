@@ -61,13 +61,14 @@ function showImage(figure, order, image) {
   shown.src = source;
   shown.className = `image ${image.url ? "finished" : "preview"}`;
   shown.alt = image.url ? prompt : `Preview: ${prompt}`;
-  figure.tabIndex = image.url ? 0 : -1;
+  if (!image.url) return;
+  figure.tabIndex = 0;
+  figure.setAttribute("role", "button");
 }
 
 function newTile(order, index) {
   const open = () => { if (order.images[index].url) opened(order, index); };
   const figure = make("figure", {}, make("div", { className: "image blank" }), make("figcaption"));
-  figure.setAttribute("role", "button");
   figure.addEventListener("click", open);
   figure.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;

@@ -1,6 +1,7 @@
 """What the page has beside drawing: gallery, input images and masks, faults at their fields, phone, colours, names."""
 import glob
 import os
+import tempfile
 import zipfile
 
 from selenium.webdriver.common.action_chains import ActionChains
@@ -175,11 +176,67 @@ class Form(Tools):
         self.until(lambda: self.field("steps") == "9", "the steps")
         self.assertEqual((self.field("prompt"), self.field("schedule")), ("half a thought", "trailing"))
 
+    def test_what_the_server_lacks_is_not_offered(self):
+        self.browser.execute_async_script("""
+          const done = arguments[0], before = window.fetch;
+          window.fetch = async (url, ...more) => {
+            const reply = await before(url, ...more);
+            if (!String(url).endsWith('openapi.json')) return reply;
+            const text = await reply.text();
+            return new Response(text.replace(/"(image|mask|hires|schedule)":\\{"type"/g, '"no_$1":{"type"'));
+          };
+          import(new URL('abilities.js', document.baseURI)).then(({ learnAbilities }) => learnAbilities()).then(done);""")
+        self.unfold()
+        for gone in ("#source", "#viewer-input", "#hires-fields", "#schedule"):
+            self.assertFalse(self.find(gone).is_displayed(), gone)
+        self.assertTrue(self.find("#clip_skip").is_displayed())
+        self.generate(1, prompt="a fox", steps=4)
+
     def test_examples_fill_the_prompt(self):
         self.until(lambda: self.find("#welcome").is_displayed(), "the examples")
         self.click("#examples button")
         self.assertEqual(self.field("prompt"), self.text("#examples button"))
         self.assertEqual(self.browser.switch_to.active_element.get_attribute("id"), "prompt")
+
+
+class Models(Browser):
+    """Of a server with two models, and adapters for one of them."""
+
+    @classmethod
+    def setUpClass(cls):
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
+        folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="inkstone_models_"))
+        for kind, files in (("models", ("demo/model", "tests/fixtures/models/tiny-sd15")), ("loras", ("tests/fixtures/adapters/lora.safetensors",))):
+            os.mkdir(os.path.join(folder, kind))
+            for file in files:
+                os.symlink(os.path.join(source, file), os.path.join(folder, kind, os.path.basename(file)))
+        cls.flags = ("--models", folder + "/models", "--lora-dir", folder + "/loras")
+        super().setUpClass()
+
+    def test_a_model_brings_its_defaults_and_adapters_are_drawn_with(self):
+        self.addCleanup(self.cancel_all)
+        self.until(lambda: self.count("#which option") == 2, "both models")
+        self.assertEqual(self.find("#width").get_attribute("value"), "64")
+        first = self.find("#which").get_attribute("value")
+        self.fill(which="tiny-sd15")
+        self.until(lambda: self.find("#width").get_attribute("value") == "32", "its size")
+        self.fill(**{"adapter-add": "lora"})
+        self.until(lambda: self.count("#adapter-rows li") == 1, "the adapter")
+        strength = self.find("#adapter-0")
+        strength.clear()
+        strength.send_keys("0.5", Keys.TAB)
+        self.generate(1, prompt="a fox", steps=3, seed=5)
+        facts = self.content("#viewer-facts")
+        self.assertIn("lora:0.5", facts)
+        self.assertIn("tiny-sd15", facts)
+        self.fill(which=first)
+        self.until(lambda: self.find("#width").get_attribute("value") == "64", "the other's size")
+        self.click("#viewer-again")
+        self.until(lambda: self.find("#which").get_attribute("value") == "tiny-sd15", "its model")
+        self.until(lambda: self.find("#adapter-0").get_attribute("value") == "0.5", "its adapter")
+        self.browser.refresh()
+        self.until(lambda: self.find("#which").get_attribute("value") == "tiny-sd15", "the model is remembered")
+        self.assertEqual(self.count("#adapter-rows li"), 1)
 
 
 class Look(Tools):
