@@ -119,7 +119,7 @@ function showModels({ model, models }) {
   $("which").replaceChildren(...(models.length < 2 ? [] : models.map((name) => new Option(name, name, false, name === model.name))));
 }
 
-function showUpscalers(names = ["latent", "latent-bicubic", "lanczos"]) {
+function showUpscalers(names = ["latent", "latent-antialiased", "latent-bicubic", "latent-nearest-exact", "lanczos", "bicubic"]) {
   $("hires_upscaler").replaceChildren($("hires_upscaler").options[0], ...names.map((name) => new Option(begun(name.replaceAll("-", ", ")), name)));
 }
 
