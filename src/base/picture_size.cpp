@@ -24,7 +24,9 @@ class Header {
     return value;
   }
   bool has(size_t at, size_t size) const { return at <= bytes_.size() && bytes_.size() - at >= size; }
-  std::string_view part(size_t at, size_t size) const { return has(at, 0) ? bytes_.substr(at, size) : std::string_view(); }
+  std::string_view part(size_t at, size_t size) const {
+    return has(at, 0) ? bytes_.substr(at, size) : std::string_view();
+  }
 
  private:
   uint8_t byte(size_t at) const {
