@@ -76,8 +76,16 @@ function showFit() {
   $("fit").hidden = !other;
 }
 
+// What the server would take, until it is changed: where a part is drawn anew, nothing of the image is seen there.
+function showPart() {
+  const part = Boolean(maskBlob() || outpaintText());
+  if (!edited.has($("strength"))) $("strength").value = part ? 1 : 0.8;
+  $("keep-row").hidden = !part;
+}
+
 function shown() {
   showFit();
+  showPart();
   showHires();
   refreshShapes();
   $("padding-row").hidden = !$("only_masked").checked;
@@ -239,5 +247,9 @@ export function listenToForm(modelChosen) {
   });
   listenToAdapters();
   listenToShapes();
-  onSource((image) => { setOwnShape(image); shown(); });
+  onSource((image) => {
+    if (!image) edited.delete($("strength"));
+    setOwnShape(image);
+    shown();
+  });
 }

@@ -128,7 +128,7 @@ const orderFields = ({ parameters: { seed, ...parameters }, model }) =>
   ({ ...parameters, ...(modelInfo()?.models.length > 1 && modelInfo().models.includes(model) ? { model } : {}) });
 
 // Of img2img: without an image they mean nothing.
-const ofInput = ["strength", "resize_mode", "mask_blur", "mask_invert", "mask_fill", "only_masked", "padding", "outpaint"];
+const ofInput = ["strength", "resize_mode", "mask_blur", "mask_invert", "mask_fill", "only_masked", "padding", "outpaint", "keep_size"];
 const without = (fields, names) => Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name)));
 const accepted = (fields) => Object.fromEntries(Object.entries(fields).filter(([name]) => can(name)));
 

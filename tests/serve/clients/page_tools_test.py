@@ -448,6 +448,8 @@ class Inputs(Tools):
         parameters, inputs = self.draw(2, steps=6, seed=7)
         self.assertEqual(inputs, ["image", "mask"])
         self.assertEqual(parameters["strength"], 0.8)
+        self.assertEqual(self.pixels("viewer-image", [(.1, .1), (.9, .1), (.5, .9)]), self.pixels("compare-before", [(.1, .1), (.9, .1), (.5, .9)]),
+                         "what was not painted is as it was")
         self.click("#viewer-compare")
         self.assertTrue(self.find("#compare").is_displayed())
         self.find("#compare-slider").send_keys(Keys.HOME)
@@ -462,6 +464,16 @@ class Inputs(Tools):
         parameters, inputs = self.draw(2, steps=10, seed=7)
         self.assertEqual((inputs, parameters["strength"]), (["image"], 0.3))
         self.assertLess(self.difference(), 40, "it is near its input")
+
+    def pixels(self, image, spots):
+        return self.browser.execute_async_script("""
+          const [id, spots, done] = arguments, image = document.getElementById(id);
+          image.decode().then(() => {
+            const canvas = Object.assign(document.createElement('canvas'), { width: image.naturalWidth, height: image.naturalHeight });
+            const context = canvas.getContext('2d');
+            context.drawImage(image, 0, 0);
+            done(spots.map(([x, y]) => [...context.getImageData(x * canvas.width, y * canvas.height, 1, 1).data]));
+          });""", image, spots)
 
     def difference(self):
         """The mean difference of the image that is shown from its input, of 255."""
@@ -495,8 +507,12 @@ class Inputs(Tools):
         left = int(self.field("out-left"))
         self.assertGreater(left, 0)
         self.assertEqual((left % 8, self.field("out-top"), self.field("out-right")), (0, "16", ""))
+        self.assertEqual(self.field("strength"), "1", "nothing is seen there")
         parameters, _ = self.draw(2, steps=6, seed=8)
         self.assertIn(f"left={left}", str(parameters["outpaint"]))
+        size = "const image = document.getElementById(arguments[0]); return [image.naturalWidth, image.naturalHeight]"
+        width, height = self.script(size, "source-image")
+        self.assertEqual(self.script(size, "viewer-image"), [width + left, height + 16])
 
     def test_a_pasted_image_becomes_the_input(self):
         self.click("#source-remove")
