@@ -81,8 +81,7 @@ void draw_first_latent(Job& job, EncodedSource source, bool reads_mask) {
   Tensor begun = picture ? picture->clone() : Tensor(shape);
   if (in_part && !all_noise) fill_latent(request, mask, begun);
   for (size_t i = 0; i < job.latent.floats().size(); ++i)
-    job.latent.floats()[i] =
-        static_cast<float>(level.image * begun.floats()[i] + level.noise * noise.floats()[i]);
+    job.latent.floats()[i] = static_cast<float>(level.image * begun.floats()[i] + level.noise * noise.floats()[i]);
   if (in_part || reads_mask) {
     Tensor masked(shape);
     if (source.masked)

@@ -1,7 +1,5 @@
 #include "diffusion/repaint.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -177,8 +175,7 @@ std::vector<float> shares(const Greys& mask, int blur) {
   const std::vector<float> kernel = gauss(blur);
   const std::vector<float> across = blurred(inside, mask.width, mask.height, kernel, false);
   std::vector<float> soft = blurred(across, mask.width, mask.height, kernel, true);
-  for (size_t i = 0; i < soft.size(); ++i)
-    soft[i] = inside[i] > 0 ? std::clamp(2 * soft[i] - 1, 0.0f, 1.0f) : 0.0f;
+  for (size_t i = 0; i < soft.size(); ++i) soft[i] = inside[i] > 0 ? std::clamp(2 * soft[i] - 1, 0.0f, 1.0f) : 0.0f;
   return soft;
 }
 
@@ -239,7 +236,8 @@ void fill_masked(Image& image, const std::vector<uint8_t>& repainted) {
   }
   for (size_t i = 0; i < repainted.size(); ++i)
     for (size_t c = 0; c < 3 && repainted[i] && layers[0].weight[i] > 0; ++c)
-      image.rgb[3 * i + c] = static_cast<uint8_t>(std::clamp(std::nearbyint(layers[0].colour[3 * i + c]), 0.0f, 255.0f));
+      image.rgb[3 * i + c] =
+          static_cast<uint8_t>(std::clamp(std::nearbyint(layers[0].colour[3 * i + c]), 0.0f, 255.0f));
 }
 
 }  // namespace
@@ -281,7 +279,7 @@ std::string text_of(const Sides& sides) {
   std::string text;
   for (const NamedSide& side : kSides)
     if (sides.*side.member > 0)
-      text += fmt::format("{}{}={}", text.empty() ? "" : ",", side.name, sides.*side.member);
+      text += (text.empty() ? "" : ",") + std::string(side.name) + "=" + std::to_string(sides.*side.member);
   return text;
 }
 

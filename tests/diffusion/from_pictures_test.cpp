@@ -51,7 +51,8 @@ fs::path nine_channels() {
         for (int64_t i = 4; i < 9; ++i)
           for (int y = 0; y < 3; ++y)
             for (int x = 0; x < 3; ++x)
-              wide.push_back(static_cast<float>(std::sin(1.7 * double(o) + 2.3 * double(i) + 0.9 * y + 0.5 * x + 1) / 20));
+              wide.push_back(
+                  static_cast<float>(std::sin(1.7 * double(o) + 2.3 * double(i) + 0.9 * y + 0.5 * x + 1) / 20));
       }
       tensor.values = std::move(wide);
       tensor.shape[1] = 9;
@@ -166,6 +167,22 @@ TEST(ImagesFromPictures, run_a_part_of_the_steps) {
   EXPECT_EQ(engine.resolve(request).evaluations(), 10);
 }
 
+TEST(ImagesFromPictures, do_not_depend_on_the_memory_plan) {
+  std::vector<Image> images;
+  for (const Choice tiling : {Choice::kOff, Choice::kOn}) {
+    EngineOptions options;
+    options.precision = Precision::kFp32;
+    options.vae_tiling = tiling;
+    Engine engine(Pipeline::open(kFixtures / "models" / "tiny-sd15"), options);
+    ImageRequest request = request_of();
+    request.width = 256;
+    request.height = 320;
+    EXPECT_EQ(engine.plan(engine.resolve(request)).vae_tiling, tiling == Choice::kOn);
+    images.push_back(drawn(engine, request));
+  }
+  EXPECT_EQ(images[0].rgb, images[1].rgb);
+}
+
 TEST(ImagesFromPictures, do_not_depend_on_the_batch) {
   Engine engine = tiny();
   std::vector<ImageRequest> requests{request_of(0.5f), request_of(1), request_of(0.75f), {}};
@@ -202,7 +219,8 @@ void expect_kept(const Image& image, const Image& picture, const std::function<b
   for (int y = 0; y < image.height; ++y)
     for (int x = 0; x < image.width; ++x) {
       const auto at = 3 * static_cast<size_t>(y * image.width + x);
-      const bool same = std::equal(image.rgb.begin() + long(at), image.rgb.begin() + long(at) + 3, picture.rgb.begin() + long(at));
+      const bool same =
+          std::equal(image.rgb.begin() + long(at), image.rgb.begin() + long(at) + 3, picture.rgb.begin() + long(at));
       EXPECT_TRUE(same || white(x, y)) << x << ", " << y;
       changed += white(x, y) && !same;
     }
@@ -236,7 +254,8 @@ TEST(RepaintedPictures, with_nine_channels_are_kept_too) {
   request.mask = mask();
   expect_kept(drawn(engine, request), read_picture(picture().bytes, "picture").image, in_circle);
   request.mask.reset();
-  EXPECT_EQ(drawn(engine, request).width, 40 / engine.pipeline().traits.size_multiple * engine.pipeline().traits.size_multiple);
+  EXPECT_EQ(drawn(engine, request).width,
+            40 / engine.pipeline().traits.size_multiple * engine.pipeline().traits.size_multiple);
   request.image.reset();  // no picture at all
   EXPECT_EQ(drawn(engine, request).width, engine.pipeline().traits.width);
 }
