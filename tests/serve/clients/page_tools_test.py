@@ -5,7 +5,6 @@ import tempfile
 import zipfile
 
 from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from browser import Browser, missing
@@ -168,7 +167,8 @@ class Form(Tools):
         self.assertEqual(self.count(".chip"), 0)
         self.fill(steps=33, scheduler="euler", seed=5)
         self.script("document.getElementById('settings').open = false")
-        self.assertEqual([chip.text for chip in self.browser.find_elements(By.CSS_SELECTOR, ".chip")], ["33 steps", "Euler", "seed 5"])
+        chips = "return [...document.querySelectorAll('.chip')].map((chip) => chip.textContent)"
+        self.until(lambda: self.script(chips) == ["33 steps", "Euler", "seed 5"], "the three")
 
     def test_the_form_survives_a_reload(self):
         self.fill(prompt="half a thought", steps=9, schedule="trailing")
