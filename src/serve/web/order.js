@@ -1,5 +1,7 @@
 // An order: placed as a job, followed by the job's events until its end, taken up again whenever the connection was
 // lost. Its record says what a page needs that takes it up later.
+import { dataUrlOf } from "./dom.js";
+import { loadInputs } from "./inputs.js";
 import { keep } from "./kept.js";
 import { ask, blobOf, events, Lost, Refused, textOf } from "./server.js";
 
@@ -53,7 +55,7 @@ export class Order {
   #stream = null;
   #fetches = new Map();
 
-  // `record` is { key, fields, seed, placed, id, kept, cancelled }; save() and forget() keep it for later.
+  // `record` is { key, fields, inputs, seed, placed, id, kept, cancelled }; save() and forget() keep it for later.
   constructor(record, { save, forget, changed }) {
     Object.assign(this, { record, save, forget, changed, parameters: record.fields });
     this.images = Array.from({ length: record.fields.num_images_per_prompt ?? 1 }, newImage);
@@ -114,7 +116,9 @@ export class Order {
   async #place() {
     if (this.record.id) return;
     const headers = { Prefer: "respond-async", "Idempotency-Key": this.record.key };
-    const reply = await ask("POST", `/generate?seed=${this.record.seed}`, { body: { ...this.record.fields, previews: true }, headers });
+    const body = { ...this.record.fields, previews: true };
+    for (const [field, blob] of Object.entries(await loadInputs(this.record.inputs))) body[field] = await dataUrlOf(blob);
+    const reply = await ask("POST", `/generate?seed=${this.record.seed}`, { body, headers });
     this.record.id = reply.headers.get("Location").split("/").pop();
     this.save(this.record);
     this.#state(await textOf(reply));
@@ -217,7 +221,7 @@ export class Order {
     } else if (data.error.code === "cancelled") {
       this.#end("cancelled");
     } else {
-      this.#end("failed", new Refused(0, data.error.message, { code: data.error.code }));
+      this.#end("failed", new Refused(0, data.error.message, { code: data.error.code, param: data.error.param }));
     }
   }
 
@@ -238,9 +242,10 @@ export class Order {
     this.changed(this);
     this.record.kept ??= [];
     if (this.record.kept.includes(index)) return;
-    const { num_images_per_prompt, output_format, model, ...parameters } = this.parameters;
+    const { num_images_per_prompt, output_format, model, image: _, mask: __, ...parameters } = { ...this.record.fields, ...this.parameters };
     try {
-      await keep({ blob, parameters: { ...parameters, seed: image.seed }, model, seconds: timings?.total, source });
+      const inputs = await loadInputs(this.record.inputs).catch(() => ({}));
+      await keep({ blob, parameters: { ...parameters, seed: image.seed }, model, seconds: timings?.total, source, inputs });
     } catch (error) {
       this.warnings = [...this.warnings, `this browser could not keep the image: ${error.message}`];
     }

@@ -1,4 +1,5 @@
 // How an order is shown: a bar and a line for all of it, a tile for each image.
+import { $, fitFrame, make } from "./dom.js";
 import { isLive } from "./order.js";
 import { begun, duration, plural, sentence } from "./words.js";
 
@@ -47,34 +48,50 @@ function captionOf(order, image) {
 }
 
 function showImage(figure, order, image) {
-  const { width, height, prompt } = order.parameters;
-  const ratio = `${width || 1} / ${height || 1}`;
+  const { prompt } = order.parameters;
   const source = image.url ?? image.preview;
-  let shown = figure.firstElementChild;
+  let shown = figure.querySelector(".image");
   if (source && shown.tagName !== "IMG") {
-    shown.replaceWith(new Image());
-    shown = figure.firstElementChild;
+    shown.replaceWith(make("img", { className: "image" }));
+    shown = figure.querySelector(".image");
   }
-  shown.style.aspectRatio = ratio;
   figure.querySelector("figcaption").textContent = captionOf(order, image);
+  figure.setAttribute("aria-label", `Image ${order.images.indexOf(image) + 1} of ${order.images.length}`);
   if (!source || shown.src === source) return;
   shown.src = source;
-  shown.className = image.url ? "finished" : "preview";
+  shown.className = `image ${image.url ? "finished" : "preview"}`;
   shown.alt = image.url ? prompt : `Preview: ${prompt}`;
+  if (!image.url) return;
+  figure.tabIndex = 0;
+  figure.setAttribute("role", "button");
 }
 
-function newTile() {
-  const figure = document.createElement("figure");
-  const blank = document.createElement("div");
-  blank.className = "blank";
-  figure.append(blank, document.createElement("figcaption"));
+function newTile(order, index) {
+  const open = () => { if (order.images[index].url) opened(order, index); };
+  const figure = make("figure", {}, make("div", { className: "image blank" }), make("figcaption"));
+  figure.addEventListener("click", open);
+  figure.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    open();
+  });
   return figure;
 }
 
-function newView(order, stop) {
-  const view = document.getElementById("order").content.firstElementChild.cloneNode(true);
+let stop = () => {}, opened = () => {}, chosen = () => {};
+
+// What is called where a row's button cancels, an image that is done is opened, and an order is to be shown large.
+export function listenToOrders(does) {
+  ({ stop, opened, chosen } = does);
+}
+
+function newView(order) {
+  const view = $("order").content.firstElementChild.cloneNode(true);
   view.querySelector(".cancel").addEventListener("click", () => stop(order));
-  document.getElementById("orders").prepend(view);
+  view.querySelector(".show").addEventListener("click", () => chosen(order));
+  const earlier = [...views].findLast(([other]) => other.record.placed <= order.record.placed);
+  if (earlier) earlier[1].after(view);
+  else $("orders").prepend(view);
   views.set(order, view);
   return view;
 }
@@ -84,11 +101,17 @@ export function showLine(order) {
   if (view) view.querySelector(".line").textContent = lineOf(order);
 }
 
-// `stop` is called where its button says so.
-export function showOrder(order, stop) {
-  const view = views.get(order) ?? newView(order, stop);
+function showFailure(part, order) {
+  part.hidden = !order.error;
+  if (order.error && !part.textContent) part.textContent = sentence(order.error);
+}
+
+export function showOrder(order) {
+  const view = views.get(order) ?? newView(order);
   const part = (name) => view.querySelector(name);
   const live = isLive(order);
+  view.classList.toggle("ended", !live);
+  view.dataset.status = order.status;
   part(".line").classList.toggle("lost", order.lost);
   part(".prompt").textContent = order.parameters.prompt;
   part("progress").value = order.progress;
@@ -96,14 +119,24 @@ export function showOrder(order, stop) {
   part(".cancel").disabled = Boolean(order.record.cancelled);
   part(".warning").hidden = order.warnings.length === 0;
   part(".warning summary").textContent = order.warnings.map(begun).join(" · ");
-  part(".failure").hidden = !order.error;
-  if (order.error && !part(".failure").textContent) part(".failure").textContent = sentence(order.error);
+  showFailure(part(".failure"), order);
   showLine(order);
   const tiles = part(".tiles");
-  while (tiles.children.length < order.images.length) tiles.append(newTile());
+  while (tiles.children.length < order.images.length) tiles.append(newTile(order, tiles.children.length));
   if (!live && order.done === 0) tiles.replaceChildren();
+  fitFrame(tiles, order.parameters.width || 1, order.parameters.height || 1);
+  const columns = Math.ceil(Math.sqrt(order.images.length));
+  tiles.style.setProperty("--columns", columns);
+  tiles.style.setProperty("--rows", Math.ceil(order.images.length / columns));
   [...tiles.children].forEach((figure, i) => showImage(figure, order, order.images[i]));
 }
+
+// Which one stands large; null: none.
+export function showLarge(large) {
+  for (const [order, view] of views) view.classList.toggle("large", order === large);
+}
+
+export const shownOrders = () => [...views.keys()].sort((a, b) => a.record.placed - b.record.placed);
 
 export function dropOrder(order) {
   for (const image of order.images) if (image.url) URL.revokeObjectURL(image.url);

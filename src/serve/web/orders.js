@@ -1,5 +1,6 @@
 // This browser's orders that have not ended: a record of each in localStorage, which a tab has that placed it. Another
 // takes it up where that one is gone.
+import { dropInputs, storeInputs } from "./inputs.js";
 import { isLive, Order, wakeAll } from "./order.js";
 
 const kPrefix = "order:";
@@ -20,6 +21,7 @@ const save = (record) => localStorage.setItem(kPrefix + record.key, JSON.stringi
 const forget = (record) => {
   mine.delete(record.key);
   localStorage.removeItem(kPrefix + record.key);
+  dropInputs(record.inputs).catch(() => {});
 };
 
 function begin(record) {
@@ -31,8 +33,10 @@ function begin(record) {
   return order;
 }
 
-export function place(fields, seed) {
-  return begin({ key: randomId(), tab, fields, seed, placed: Date.now() });
+// `blobs`: the images that it begins with, by field.
+export async function place(fields, seed, blobs = {}) {
+  const key = randomId(), placed = Date.now();
+  return begin({ key, tab, fields, inputs: await storeInputs(key, blobs), seed, placed });
 }
 
 async function adopt(key) {

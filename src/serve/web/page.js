@@ -1,21 +1,22 @@
-// The page: the form, the server's state, this browser's orders, and the images that it keeps.
-import { keptImages, remove, removeAll, onChange } from "./kept.js";
+// The page: joins the form, the stage, the gallery and this browser's orders.
+import { can, learnAbilities } from "./abilities.js";
+import { $, say } from "./dom.js";
+import { listenToEditor } from "./editor.js";
+import { asked, check, fillAll, listenToForm, modelInfo, savedModel, saveForm, setModel, showFault } from "./form.js";
+import { listenToGallery } from "./gallery.js";
 import { isLive, wakeAll } from "./order.js";
-import { dropEnded, dropOrder, showLine, showOrder } from "./order_view.js";
+import { dropEnded, dropOrder, listenToOrders, showLine, showOrder } from "./order_view.js";
 import { followOrders, liveOrders, place } from "./orders.js";
-import { ask, Refused } from "./server.js";
-import { duration, plural } from "./words.js";
+import { ask } from "./server.js";
+import { lookAtServer, watchServer } from "./server_state.js";
+import { listenToShell, notify } from "./shell.js";
+import { listenToSource, setSource } from "./source.js";
+import { bringUp, listenToStage, orderEnded, refreshStage, showExamples, varyTitle, view, viewNewest, viewOrder, viewResult } from "./stage.js";
+import { plural, sentence } from "./words.js";
 
-const $ = (id) => document.getElementById(id);
-const form = $("form");
-const edited = new Set();  // fields that have been typed in since the page came
-let info = null;
+const kVaryStrength = 0.5;
 
-const say = (text) => { $("said").textContent = text; };
-
-// ---- what the server is and does -------------------------------------------------------------------------------
-
-const saved = () => JSON.parse(sessionStorage.getItem("form") ?? "{}");
+// ---- what the server has ---------------------------------------------------------------------------------------
 
 // Of the model that was chosen, if it is still there; else of the default one.
 async function infoOf(model) {
@@ -28,74 +29,58 @@ async function infoOf(model) {
   }
 }
 
-async function learn({ model: chosen = saved().model, ...before } = saved()) {
-  info = await infoOf(chosen);
-  const { model, models, defaults, limits, schedulers } = info;
-  $("model").textContent = model.name;
-  $("models").hidden = models.length < 2;
-  $("which").replaceChildren(...(models.length < 2 ? [] : models.map((name) => new Option(name, name, false, name === model.name))));
-  for (const side of ["width", "height"])
-    Object.assign($(side), { min: limits.size_multiple, max: limits.max_side, step: limits.size_multiple });
-  $("steps").max = limits.max_steps;
-  $("guidance").max = limits.max_guidance;
-  $("count").max = limits.max_images;
-  $("scheduler").replaceChildren(...schedulers.map((name) => new Option(name, name, false, name === defaults.scheduler)));
-  fill({ ...defaults, ...before, model: undefined, seed: undefined }, [...form.elements].filter((field) => !edited.has(field)));
-}
-
-function fill(values, fields = [...form.elements]) {
-  for (const field of fields)
-    if (field.name && values[field.name] !== undefined) field.value = values[field.name];
-  if (fields.includes($("seed"))) $("seed").value = values.seed ?? "";
-}
-
-function queueWords(queue) {
-  if (queue.draining) return "Shutting down";
-  if (!queue.ready) return `Getting ready, ${duration(queue.uptime)} so far`;
-  return queue.orders === 0 ? "Idle" : `${queue.running} running, ${queue.queued} queued`;
-}
-
-async function watchQueue() {
-  try {
-    if (document.visibilityState === "visible") {
-      const queue = await (await ask("GET", "/queue")).json();
-      $("queue").textContent = queueWords(queue);
-      if (!info && queue.ready) await learn().then(wakeAll);
-    }
-  } catch (error) {
-    $("queue").textContent = error instanceof Refused ? "" : "The server can't be reached";
-  }
-  setTimeout(watchQueue, liveOrders().length || !info ? 1500 : 4000);
+async function learn(model = savedModel()) {
+  const [info, lists] = await Promise.all([infoOf(model), ask("GET", "/models").then((reply) => reply.json()), learnAbilities()]);
+  setModel(info, lists);
+  $("viewer-vary").title = varyTitle();
+  showExamples((prompt) => {
+    $("prompt").value = prompt;
+    saveForm();
+    $("prompt").focus();
+  });
 }
 
 // ---- orders ----------------------------------------------------------------------------------------------------
 
-// What is left empty is the server's to choose.
-function asked() {
-  const fields = Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
-  for (const name of ["width", "height", "num_inference_steps", "guidance_scale", "num_images_per_prompt"])
-    if (name in fields) fields[name] = Number(fields[name]);
-  return fields;
+const placedHere = new WeakSet();  // orders of what stands in the form
+const randomSeed = () => String(crypto.getRandomValues(new Uint32Array(1))[0]);
+
+async function send({ fields, seed, blobs }) {
+  dropEnded();
+  viewNewest();
+  say("Sending");
+  try {
+    const order = await place(fields, seed || randomSeed(), blobs);
+    placedHere.add(order);
+    lookAtServer();
+  } catch (error) {
+    say(`This browser could not keep the request: ${error.message}`);
+  }
+  bringUp();
 }
 
 function generate() {
-  if (!form.reportValidity()) return;
-  const fields = asked();
-  sessionStorage.setItem("form", JSON.stringify(fields));
-  dropEnded();
-  say("Sending");
-  place(fields, $("seed").value.trim() || String(crypto.getRandomValues(new Uint32Array(1))[0]));
-  $("now").scrollIntoView({ block: "nearest" });  // on a phone it is below the form
+  if (!check()) return;
+  saveForm();
+  send(asked());
 }
 
-const heard = new WeakMap();  // order -> what was said of it
+const heard = new WeakMap();    // order -> what was said of it
+const quarter = new WeakMap();  // order -> how far it was said to be
 
 function sayOf(order) {
   const words = order.lost ? "Connection lost, trying again"
     : { done: `Done: ${plural(order.images.length, "image", "images")} of ${order.parameters.prompt}`, failed: "Failed",
         cancelled: "Cancelled", running: "Generating", queued: "Queued" }[order.status];
-  if (words && heard.get(order) !== words) say(words);
+  const now = Math.floor(4 * order.progress);
+  if (order.status === "running" && now > (quarter.get(order) ?? 0)) {
+    quarter.set(order, now);
+    if (order.secondsLeft > 5) say(`${25 * now} percent`);
+  }
+  if (!words || heard.get(order) === words) return;
+  say(words);
   heard.set(order, words);
+  if (order.status === "done" || order.status === "failed") notify(words.split(":")[0], order.parameters.prompt);
 }
 
 function showTitle() {
@@ -104,13 +89,25 @@ function showTitle() {
   document.title = orders.length ? `${Math.floor(100 * mean)} % · Inkstone` : "Inkstone";
 }
 
+// A fault of a field is shown there, where the form still says what was sent.
+function showAtField(order) {
+  const { error } = order;
+  if (!error?.param || !placedHere.has(order) || !showFault(error.param, sentence(error))) return false;
+  say(sentence(error));
+  dropOrder(order);
+  return true;
+}
+
 function changed(order) {
-  showOrder(order, (asking) => (asking.done ? askToCancel(asking) : asking.cancel()));
+  const ended = !isLive(order);
+  if (order.status === "failed" && showAtField(order)) return void (showTitle(), refreshStage());
+  showOrder(order);
   if (order.left) dropOrder(order);
-  $("now").hidden = !$("orders").firstElementChild;
   showTitle();
   sayOf(order);
-  if (!isLive(order) && order === toCancel) $("stop").close("no");
+  if (ended) orderEnded(order);
+  else refreshStage();
+  if (ended && order === toCancel) $("stop").close("no");
 }
 
 let toCancel = null;
@@ -125,101 +122,79 @@ function askToCancel(order) {
   $("stop").showModal();
 }
 
-// ---- what is kept ----------------------------------------------------------------------------------------------
+// ---- an image that is kept -------------------------------------------------------------------------------------
 
-const urls = new Map();  // id -> object URL
-let viewed = null;
+const orderFields = ({ parameters: { seed, ...parameters }, model }) =>
+  ({ ...parameters, ...(modelInfo()?.models.length > 1 && modelInfo().models.includes(model) ? { model } : {}) });
 
-function urlOf(entry) {
-  if (!urls.has(entry.id)) urls.set(entry.id, URL.createObjectURL(entry.blob));
-  return urls.get(entry.id);
+// Of img2img: without an image they mean nothing.
+const ofInput = ["strength", "resize_mode", "mask_blur", "mask_invert", "mask_fill", "only_masked", "padding", "outpaint", "keep_size"];
+const without = (fields, names) => Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name)));
+const accepted = (fields) => Object.fromEntries(Object.entries(fields).filter(([name]) => can(name)));
+
+async function again(entry) {
+  if (modelInfo()?.models.length > 1 && modelInfo().models.includes(entry.model) && $("which").value !== entry.model) await learn(entry.model);
+  await fillAll({ ...entry.parameters, inputs: entry.inputs });
+  saveForm();
+  $("prompt").focus();
 }
 
-function tileOf(entry) {
-  const item = document.createElement("li");
-  const button = document.createElement("button");
-  const image = new Image();
-  const words = document.createElement("span");
-  button.type = "button";
-  button.dataset.id = entry.id;
-  button.setAttribute("aria-label", `${entry.parameters.prompt}, seed ${entry.parameters.seed}`);
-  image.src = urlOf(entry);
-  image.alt = "";
-  image.loading = "lazy";
-  words.textContent = entry.parameters.prompt;
-  button.append(image, words);
-  button.addEventListener("click", () => view(entry));
-  item.append(button);
-  return item;
+// The same settings with a new seed; from its own input image, if there was one.
+function reseed(entry) {
+  const fields = accepted(orderFields(entry));
+  send({ fields: entry.inputs?.image ? fields : without(fields, ofInput), seed: "", blobs: entry.inputs ?? {} });
 }
 
-async function showKept() {
-  const entries = await keptImages();
-  const there = new Set(entries.map((entry) => entry.id));
-  for (const [id, url] of urls)
-    if (!there.has(id)) {
-      URL.revokeObjectURL(url);
-      urls.delete(id);
-    }
-  $("gallery").replaceChildren(...entries.map(tileOf));
-  $("kept-none").hidden = entries.length > 0;
-  $("forget").hidden = entries.length === 0;
-  $("kept-count").textContent = entries.length ? String(entries.length) : "";
+function vary(entry) {
+  if (!can("image")) return reseed(entry);
+  const fields = without(accepted(orderFields(entry)), [...ofInput, "hires", "hires_strength", "hires_steps", "hires_upscaler"]);
+  return send({ fields: { ...fields, strength: kVaryStrength }, seed: "", blobs: { image: entry.blob } });
 }
 
-function view(entry) {
-  viewed = entry;
-  const p = entry.parameters;
-  $("viewer-image").src = urlOf(entry);
-  $("viewer-image").alt = p.prompt;
-  $("viewer-title").textContent = p.prompt;
-  const facts = [["Negative prompt", p.negative_prompt], ["Seed", p.seed], ["Size", `${p.width} × ${p.height}`],
-    ["Steps", p.num_inference_steps], ["Guidance", p.guidance_scale], ["Scheduler", p.scheduler],
-    ["Model", entry.model], ["Time", entry.seconds && duration(entry.seconds)],
-    ["Created", new Date(entry.created).toLocaleString()]];
-  $("viewer-facts").replaceChildren(...facts.filter(([, value]) => value || value === 0).flatMap(([name, value]) => {
-    const term = document.createElement("dt"), fact = document.createElement("dd");
-    term.textContent = name;
-    fact.textContent = value;
-    return [term, fact];
-  }));
-  const name = p.prompt.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 60).replace(/^-+|-+$/g, "") || "image";
-  Object.assign($("viewer-save"), { href: urlOf(entry), download: `${name}-${p.seed}.png` });
-  $("viewer").showModal();
+async function useAsInput(entry) {
+  if (!$("prompt").value) $("prompt").value = entry.parameters.prompt;
+  await setSource(entry.blob, { name: `Seed ${entry.parameters.seed}` });
+  $("source").scrollIntoView({ block: "nearest" });
+  $("source-paint").focus();
 }
 
-function listen() {
-  form.addEventListener("submit", (event) => { event.preventDefault(); generate(); });
-  form.addEventListener("input", (event) => edited.add(event.target));
-  $("which").addEventListener("change", () => learn({ model: $("which").value }).catch((error) => say(error.message)));
+// ---- joining ---------------------------------------------------------------------------------------------------
+
+function listenToKeys() {
+  $("form").addEventListener("submit", (event) => { event.preventDefault(); generate(); });
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]")) return;
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate();
-    if (event.key !== "Escape") return;
-    event.preventDefault();  // it would close what it opens
-    askToCancel(liveOrders().at(-1));
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      generate();
+    }
+    if (event.key === "Escape" && liveOrders().length) {
+      event.preventDefault();  // it would close what it opens
+      askToCancel(liveOrders().at(-1));
+    } else if (event.key === "Escape") {
+      viewNewest();
+    }
+    if (event.target.closest("input, textarea, select, summary")) return;
+    if (event.key === "ArrowLeft") $("viewer-previous").click();
+    if (event.key === "ArrowRight") $("viewer-next").click();
   });
   $("stop").addEventListener("close", () => {
-    if ($("stop").returnValue === "yes" && isLive(toCancel)) toCancel.cancel();
+    if ($("stop").returnValue === "yes" && toCancel && isLive(toCancel)) toCancel.cancel();
     toCancel = null;
   });
-  $("viewer-close").addEventListener("click", () => $("viewer").close());
-  $("viewer").addEventListener("click", (event) => { if (event.target === $("viewer")) $("viewer").close(); });
-  $("viewer-remove").addEventListener("click", async () => { await remove(viewed.id); $("viewer").close(); });
-  $("viewer-again").addEventListener("click", () => {
-    fill({ negative_prompt: "", ...viewed.parameters });
-    for (const field of form.elements) edited.add(field);
-    if (info.models.includes(viewed.model)) learn({ model: viewed.model }).catch((error) => say(error.message));
-    $("viewer").close();
-    $("prompt").focus();
-  });
-  $("forget").addEventListener("click", () => $("sure").showModal());
-  $("sure").addEventListener("close", () => { if ($("sure").returnValue === "yes") removeAll(); });
-  onChange(showKept);
 }
 
-listen();
-followOrders(changed);
+listenToShell();
+listenToForm((model) => learn(model).catch((error) => say(error.message)));
+listenToSource(async (settings) => { await fillAll({ ...settings, keepInput: true }); saveForm(); });
+listenToEditor();
+listenToStage({ again, vary, reseed, useAsInput });
+listenToOrders({ stop: (order) => (order.done ? askToCancel(order) : order.cancel()), opened: viewResult, chosen: viewOrder });
+listenToKeys();
+const kept = listenToGallery({ open: view, change: refreshStage });
+kept.then(() => followOrders(changed));
 setInterval(() => liveOrders().forEach(showLine), 500);
-showKept().catch(() => { $("kept-none").textContent = "This browser does not let the page keep images."; });
-learn().catch(() => {}).finally(watchQueue);
+learn().catch(() => {}).finally(() => watchServer({
+  heard: async (queue) => { if (!modelInfo() && queue.ready) await learn().then(wakeAll); },
+  soon: () => liveOrders().length > 0 || !modelInfo(),
+}));

@@ -1,9 +1,9 @@
 // Talks to the server: asks for an API key when it needs one, turns errors into sentences, reads events.
 
 export class Refused extends Error {
-  constructor(status, message, { code = "", retryAfter = 0 } = {}) {
+  constructor(status, message, { code = "", param = "", retryAfter = 0 } = {}) {
     super(message);
-    Object.assign(this, { status, code, retryAfter });
+    Object.assign(this, { status, code, param, retryAfter });  // param: the field that is meant
   }
 }
 
@@ -35,7 +35,7 @@ async function refusal(reply) {
   try {
     said = (await reply.json()).error ?? {};
   } catch { /* not JSON: the number must do */ }
-  return new Refused(reply.status, said.message ?? `The server answered ${reply.status}`, { code: said.code, retryAfter });
+  return new Refused(reply.status, said.message ?? `The server answered ${reply.status}`, { code: said.code, param: said.param ?? "", retryAfter });
 }
 
 async function connected(work) {

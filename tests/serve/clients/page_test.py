@@ -1,114 +1,14 @@
-"""The page in headless Chromium: type, watch, cancel, download, come back; lost connections, two tabs, a phone, a key."""
-import glob
+"""The page draws: type, watch, cancel, come back; lost connections, two tabs, a key."""
 import os
 import re
-import shutil
 import signal
-import tempfile
 import time
-import unittest
 
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
-from images import size_of, texts_of
+from browser import Browser, missing
 from server import Server
-
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-WAIT_SECONDS = 240  # a machine may be busy
-
-
-def missing():
-    return "" if BROWSER and DRIVER else "chromium and chromium-driver are not there"
-
-
-class Browser(unittest.TestCase):
-    keys = None
-    expected = ()  # what the browser's log may say
-    flags = ()
-    path = ""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.server = cls.enterClassContext(Server(*cls.flags, keys=cls.keys))
-
-    def setUp(self):
-        self.folder = self.enterContext(tempfile.TemporaryDirectory(prefix="inkstone_page_"))
-        self.browser = self.open_browser()
-        self.addCleanup(self.browser.quit)
-        self.browser.get(self.server.url + self.path)
-
-    def cancel_all(self):  # orders outlive their page
-        for job in self.server.get("/jobs?limit=100")["jobs"]:
-            if job["status"] in ("queued", "running"):
-                self.server.delete(f"/jobs/{job['id']}")
-
-    def tearDown(self):  # a broken policy or script says so here; a refusal that a test asked for is none
-        said = [line["message"] for line in self.browser.get_log("browser") if line["level"] == "SEVERE"]
-        expected = ("responded with a status of 4", *self.expected)
-        self.assertEqual([line for line in said if not any(words in line for words in expected)], [])
-
-    def open_browser(self):
-        options = Options()
-        options.binary_location = BROWSER
-        for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1200,900",
-                     "--disable-background-networking", "--disable-component-update", "--no-first-run",
-                     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", f"--user-data-dir={self.folder}/profile"):
-            options.add_argument(flag)
-        options.add_experimental_option("prefs", {"download.default_directory": self.folder})
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        browser = webdriver.Chrome(service=Service(DRIVER), options=options)
-        browser.set_page_load_timeout(WAIT_SECONDS)
-        return browser
-
-    def find(self, selector):
-        return self.browser.find_element(By.CSS_SELECTOR, selector)
-
-    def count(self, selector):
-        return len(self.browser.find_elements(By.CSS_SELECTOR, selector))
-
-    def text(self, selector):
-        return self.find(selector).text
-
-    def until(self, holds, what):
-        return WebDriverWait(self.browser, WAIT_SECONDS, 0.05).until(lambda _: holds(), f"never came: {what}")
-
-    def fill(self, **fields):
-        for name, value in fields.items():
-            field = self.find("#" + name)
-            if field.tag_name == "select":
-                field.find_element(By.CSS_SELECTOR, f"option[value='{value}']").click()
-            else:
-                field.clear()
-                field.send_keys(str(value))
-
-    def line(self):
-        return self.text(".order .line")
-
-    def live(self):
-        return self.count(".order progress:not([hidden])")
-
-    def begin(self, **fields):
-        self.fill(**fields)
-        self.find("#generate").click()
-        self.until(lambda: re.search("tep |done| in ", self.line()), "a step")
-
-    def kept_seeds(self):
-        return sorted(int(re.search(r"seed (\d+)$", item.get_attribute("aria-label"))[1])
-                      for item in self.browser.find_elements(By.CSS_SELECTOR, ".gallery button"))
-
-    def unfinished_records(self):
-        return self.browser.execute_script("return Object.keys(localStorage).filter((key) => key.startsWith('order:')).length")
-
-    def generate(self, kept, **fields):
-        self.fill(**fields)
-        self.find("#generate").click()
-        self.until(lambda: self.count(".gallery img") == kept, f"{kept} kept images")
-        self.until(lambda: self.live() == 0, "the end")
 
 
 class Page(Browser):
@@ -122,7 +22,7 @@ class Page(Browser):
         self.until(lambda: self.count(".tiles img.preview"), "a preview")
         self.until(lambda: self.count(".tiles img.finished"), "the image")
         self.assertGreater(self.browser.execute_script("return document.querySelector('.tiles img').naturalWidth"), 0)
-        self.assertIn("Seed 7", self.text(".tiles figcaption"))
+        self.assertIn("Seed 7", self.content(".tiles figcaption"))
         self.until(lambda: self.count(".gallery img") == 1, "the kept image")
         self.until(lambda: self.line().startswith("1 image in "), "the end")
         self.assertEqual(self.unfinished_records(), 0)
@@ -147,7 +47,7 @@ class Page(Browser):
 
     def test_steps_are_those_that_were_asked_for(self):
         self.fill(prompt="a fox", steps=20, scheduler="pndm", seed=1)
-        self.find("#generate").click()
+        self.click("#generate")
         lines = set()
         self.until(lambda: lines.add(self.line()) or self.live() == 0, "the end")
         steps = [re.match(r"Step (\d+) of (\d+)", line) for line in lines]
@@ -166,6 +66,7 @@ class Page(Browser):
         self.until(lambda: self.line().startswith("3 images in "), "all of them")
         self.assertEqual(self.kept_seeds(), [20, 21, 22])
         self.assertEqual(self.count(".tiles img.finished"), 3)
+        self.assertTrue(self.find("#picture").is_displayed(), "the newest stands large")
         self.assertEqual(len(self.server.get("/jobs?limit=100")["jobs"]), before + 1, "it was placed once")
         self.browser.refresh()
         self.until(lambda: self.count(".gallery img") == 3, "they are kept")
@@ -184,51 +85,11 @@ class Page(Browser):
         self.begin(prompt="first", steps=60, seed=1)
         for number, prompt in enumerate(("second", "third"), 2):
             self.fill(prompt=prompt, steps=20, seed=number)
-            self.find("#generate").click()
-        self.assertEqual([item.text for item in self.browser.find_elements(By.CSS_SELECTOR, ".order .prompt")], ["third", "second", "first"])
+            self.click("#generate")
+        self.assertEqual([item.text for item in self.browser.find_elements(By.CSS_SELECTOR, ".order .prompt")], ["first", "second", "third"])
+        self.assertTrue(self.browser.find_elements(By.CSS_SELECTOR, ".order")[0].find_element(By.CSS_SELECTOR, ".tiles").is_displayed())
         self.until(lambda: self.live() == 0 and self.count(".order") == 3, "the end of all")
         self.assertEqual(self.kept_seeds(), [1, 2, 3])
-
-    def test_reload_keeps_the_history_and_its_parameters(self):
-        self.generate(1, prompt="a red apple", negative="blurry", steps=4, guidance=2, scheduler="euler", seed="18446744073709551615")
-        self.browser.refresh()
-        self.until(lambda: self.count(".gallery img") == 1, "the kept image")
-        self.find(".gallery button").click()
-        facts = self.text("#viewer-facts")
-        for words in ("18446744073709551615", "blurry", "euler", "4", "2"):
-            self.assertIn(words, facts)
-        self.find("#viewer-again").click()
-        self.assertEqual(self.find("#prompt").get_attribute("value"), "a red apple")
-        self.assertEqual(self.find("#seed").get_attribute("value"), "18446744073709551615")
-
-    def test_images_that_an_earlier_version_kept_are_there(self):
-        self.browser.get(self.server.url + "/icon.svg")
-        self.browser.execute_async_script("""
-          const [done] = arguments, clear = indexedDB.deleteDatabase("inkstone");
-          clear.onsuccess = () => {
-            const request = indexedDB.open("inkstone", 1);
-            request.onupgradeneeded = () => request.result.createObjectStore("pictures", { keyPath: "id", autoIncrement: true });
-            request.onsuccess = () => {
-              const store = request.result.transaction("pictures", "readwrite").objectStore("pictures");
-              for (const seed of ["1", "2"]) store.add({ blob: new Blob(["x"]), parameters: { prompt: "old", seed }, created: 0 });
-              store.transaction.oncomplete = () => { request.result.close(); done(); };
-            };
-          }""")
-        self.browser.get(self.server.url)
-        self.until(lambda: self.count(".gallery button") == 2, "both")
-        self.generate(3, prompt="a new one", steps=4, seed=3)
-        self.assertEqual(self.kept_seeds(), [1, 2, 3])
-
-    def test_download(self):
-        self.generate(1, prompt="A Bee!", steps=4, seed=3)
-        self.find(".gallery button").click()
-        self.find("#viewer-save").click()
-        path = os.path.join(self.folder, "a-bee-3.png")
-        self.until(lambda: os.path.exists(path) and not glob.glob(self.folder + "/*.crdownload"), path)
-        with open(path, "rb") as file:
-            png = file.read()
-        self.assertGreater(min(size_of(png)), 0)
-        self.assertIn("Seed: 3", texts_of(png)["parameters"])
 
     def test_escape_asks_and_cancelling_frees_the_server(self):
         self.begin(prompt="a castle", steps=200, count=4)
@@ -265,18 +126,18 @@ class Page(Browser):
         self.fill(steps=4, count=3, seed=10)
         self.find("#prompt").send_keys("three snowmen", Keys.CONTROL, Keys.ENTER)
         self.until(lambda: self.count(".tiles img.finished") == 3, "three images")
-        self.assertEqual([item.text for item in self.browser.find_elements(By.CSS_SELECTOR, ".tiles figcaption")],
+        self.assertEqual([item.get_property("textContent") for item in self.browser.find_elements(By.CSS_SELECTOR, ".tiles figcaption")],
                          ["Seed 10", "Seed 11", "Seed 12"])
 
     def test_two_tabs_draw_at_once_and_share_what_they_keep(self):
         first = self.browser.current_window_handle
         self.fill(prompt="a fox", steps=60, seed=1)
-        self.find("#generate").click()
+        self.click("#generate")
         self.browser.switch_to.new_window("tab")
         self.browser.get(self.server.url)
         self.until(lambda: self.text("#model"), "the model's name")
         self.fill(prompt="a bee", steps=60, seed=2)
-        self.find("#generate").click()
+        self.click("#generate")
         for tab in (self.browser.current_window_handle, first):
             self.browser.switch_to.window(tab)
             self.until(lambda: self.count(".gallery img") == 2, "both images in each tab")
@@ -307,41 +168,6 @@ class Page(Browser):
         self.assertLess(warning.size["height"], 60)
         self.assertFalse(self.find(".order .failure").is_displayed())
 
-    def test_a_refusal_is_a_sentence(self):
-        self.fill(prompt="a fox", steps=4)
-        self.browser.execute_script("document.getElementById('width').removeAttribute('max')")
-        multiple = int(self.find("#width").get_attribute("step"))
-        self.fill(width=multiple * 1000)
-        self.find("#generate").click()
-        self.until(lambda: "width" in self.text(".order .failure"), "the reason")
-        self.assertTrue(self.find("#generate").is_enabled())
-        self.assertEqual(self.unfinished_records(), 0)
-
-    def test_removing(self):
-        self.generate(1, prompt="a fox", steps=4)
-        self.generate(2, prompt="a bee", steps=4)
-        self.find(".gallery button").click()
-        self.find("#viewer-remove").click()
-        self.until(lambda: self.count(".gallery img") == 1, "one left")
-        self.find("#forget").click()
-        self.find("#sure-no").click()
-        self.assertEqual(self.count(".gallery img"), 1)
-        self.find("#forget").click()
-        self.find("#sure-yes").click()
-        self.until(lambda: self.count(".gallery img") == 0, "none left")
-
-    def test_on_a_phone_nothing_is_wider_than_the_screen(self):
-        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                                     {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True})
-        self.generate(1, prompt="a fox", steps=4)
-        self.assertLessEqual(self.browser.execute_script("return document.documentElement.scrollWidth"), 360)
-
-    def test_every_field_has_a_name_for_those_who_hear_the_page(self):
-        unnamed = self.browser.execute_script("""
-          return [...document.querySelectorAll('input, textarea, select, button, progress, dialog')].filter((field) =>
-            !(field.labels?.length || field.textContent.trim() || field.getAttribute('aria-labelledby') ||
-              field.getAttribute('aria-label'))).map((field) => field.outerHTML)""")
-        self.assertEqual(unnamed, [])
 
 
 class PageThatLosesTheServer(Browser):
@@ -373,7 +199,7 @@ class PageThatLosesTheServer(Browser):
         before = len(self.server.get("/jobs?limit=100")["jobs"])
         self.offline(True)
         self.fill(prompt="a bee", steps=4, seed=60)
-        self.find("#generate").click()
+        self.click("#generate")
         self.until(lambda: self.line() == "Connection lost, trying again", "the loss")
         self.offline(False)
         self.until(lambda: self.line().startswith("1 image in "), "the end")
@@ -421,7 +247,7 @@ class PageOfAServerThatStarts(Browser):
             self.skipTest("the server was ready before its worker could be stopped")
         self.until(lambda: self.text("#queue").startswith("Getting ready"), "the state")
         self.fill(prompt="a fox", steps=4, seed=80)
-        self.find("#generate").click()
+        self.click("#generate")
         self.until(lambda: "getting ready" in self.line(), "the order waits")
         self.resume()
         self.until(lambda: self.line().startswith("1 image in "), "the end")
