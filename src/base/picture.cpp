@@ -152,7 +152,7 @@ Picture read_picture(std::span<const std::byte> file, const std::string& source,
     StoredPicture stored = read_stored(file, limits);
     return turned(std::move(stored.picture), orientation_of(chars_of(stored.exif)));
   } catch (const Error& error) {
-    fail<Error>(INKSTONE_HERE, {source, ": ", error.what()});
+    fail<PictureError>(INKSTONE_HERE, {source, ": ", error.what()});
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/picture.h"
+#include "base/picture_exif.h"
 #include "base/picture_formats.h"
 
 namespace inkstone {
@@ -24,7 +25,9 @@ class Header {
     return value;
   }
   bool has(size_t at, size_t size) const { return at <= bytes_.size() && bytes_.size() - at >= size; }
-  std::string_view part(size_t at, size_t size) const { return has(at, 0) ? bytes_.substr(at, size) : std::string_view(); }
+  std::string_view part(size_t at, size_t size) const {
+    return has(at, 0) ? bytes_.substr(at, size) : std::string_view();
+  }
 
  private:
   uint8_t byte(size_t at) const {
@@ -112,6 +115,12 @@ Found find_size(std::string_view file) {
 
 }  // namespace
 
+std::string_view exif_of(std::span<const std::byte> file) {
+  std::string_view exif = find_size({reinterpret_cast<const char*>(file.data()), file.size()}).exif;
+  if (exif.starts_with("Exif")) exif.remove_prefix(std::min<size_t>(exif.size(), 6));
+  return exif;
+}
+
 PictureSize picture_size(std::span<const std::byte> file, const std::string& source) {
   try {
     Found found = find_size({reinterpret_cast<const char*>(file.data()), file.size()});
@@ -120,7 +129,7 @@ PictureSize picture_size(std::span<const std::byte> file, const std::string& sou
     if (is_transposed(orientation_of(found.exif))) std::swap(found.size.width, found.size.height);
     return found.size;
   } catch (const Error& error) {
-    fail<Error>(INKSTONE_HERE, {source, ": ", error.what()});
+    fail<PictureError>(INKSTONE_HERE, {source, ": ", error.what()});
   }
 }
 

@@ -5,10 +5,12 @@
 #include "adapters/tags.h"
 #include "base/image_file.h"
 #include "base/json.h"
+#include "base/picture.h"
 #include "base/random.h"
 #include "base/utf8.h"
 #include "diffusion/request_fields.h"
 #include "serve/api/fault.h"
+#include "serve/wire/spooled.h"
 
 namespace inkstone::serve {
 namespace {
@@ -79,6 +81,17 @@ std::string_view their_name(const Fields& fields, std::span<const FieldName> nam
   refuse(400, "invalid_value",
          "\"" + std::string(name) + "\" is " + shown(error.value()) + " by default; it must be " + error.rule(),
          std::string(name));
+}
+
+// By their headers; what else they hold is seen by a worker.
+void check_pictures(const ImageRequest& request) {
+  for (const GivenFile* file : files_of(request)) {
+    try {
+      picture_size(file->bytes, file->source);
+    } catch (const PictureError& error) {
+      refuse(400, "invalid_image", error.what(), file->source);
+    }
+  }
 }
 
 }  // namespace
@@ -176,9 +189,12 @@ void read_format(const Fields& fields, Order& order) {
 std::vector<RequestPtr> resolve_images(const Fields& fields, std::span<const FieldName> names,
                                        const ImageRequest& request, const ModelCard& card, const Limits& limits,
                                        int count) {
+  ImageRequest owned = request;
+  check_pictures(owned);
+  spool(owned);
   ResolvedRequest first;
   try {
-    first = resolve(request, card.traits, limits.image);
+    first = resolve(owned, card.traits, limits.image);
   } catch (const RequestError& error) {
     refuse_request(error, fields, names);
   }

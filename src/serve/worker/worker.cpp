@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/picture.h"
 #include "base/utf8.h"
 #include "diffusion/parameters.h"
 #include "diffusion/pipeline_embeddings.h"
@@ -162,6 +163,8 @@ Started Worker::start(const StartCommand& command) {
     engine.prepare(request);
     begin = Clock::now();
     job = engine.start(request);
+  } catch (const PictureError&) {
+    throw;
   } catch (const UsageError& error) {  // of the device: its text is for whoever compiled the programs
     log_line(LogLevel::kError, "job_fault", {{"worker_job", command.job}, {"reason", error.what()}});
     fail<UsageError>(INKSTONE_HERE, {"an image of ", request.width, "x", request.height,
