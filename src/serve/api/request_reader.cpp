@@ -87,7 +87,13 @@ std::string_view their_name(const Fields& fields, std::span<const FieldName> nam
 void check_pictures(const ImageRequest& request) {
   for (const GivenFile* file : files_of(request)) {
     try {
-      picture_size(file->bytes, file->source);
+      const PictureSize size = picture_size(file->bytes, file->source);
+      const PictureLimits limits;
+      if (std::max(size.width, size.height) > limits.max_side || size.width * size.height > limits.max_pixels)
+        refuse(400, "invalid_image",
+               file->source + ": " + std::to_string(size.width) + "x" + std::to_string(size.height) +
+                   " pixels; at most " + std::to_string(limits.max_pixels) + " are read",
+               file->source);
     } catch (const PictureError& error) {
       refuse(400, "invalid_image", error.what(), file->source);
     }

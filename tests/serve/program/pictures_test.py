@@ -27,7 +27,6 @@ from service_test import LIMIT, SLOW, children, until
 
 UPLOADS = int(os.environ.get("INKSTONE_UPLOADS", 60 // SLOW))
 UPLOAD_BYTES = int(os.environ.get("INKSTONE_UPLOAD_BYTES", 1 << 20))
-BIG = UPLOADS * UPLOAD_BYTES > 1 << 30
 
 
 def chunk(kind, data):
