@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "diffusion/prompt_syntax.h"
 #include "diffusion/scheduler_names.h"
+#include "serve/api/a1111_controls.h"
 #include "serve/api/a1111_img2img.h"
 #include "serve/api/a1111_options.h"
 #include "serve/api/a1111_samplers.h"
@@ -90,7 +91,7 @@ const FieldInfo kA1111Fields[] = {
     {"script_args", "array", "Without effect.", "[]"},
     {"send_images", "boolean", "false: the answer has no images.", "true"},
     {"save_images", "boolean", "Nothing is saved here.", "false"},
-    {"alwayson_scripts", "object", "Empty.", "{}"},
+    {"alwayson_scripts", "object", "ControlNet alone, with args as its extension has them.", "{}"},
     {"clip_skip", "integer", "As CLIP_stop_at_last_layers of override_settings, where that is 1.", "null"},
     {"prompt_syntax", "string", "a1111, comfy or plain: what brackets in prompts mean.", "\"a1111\""},
     {"force_task_id", "string", "A name for the job.", "null"},
@@ -106,19 +107,9 @@ bool asks_nothing(const Json& value) {
 }
 
 void refuse_what_is_not_here(const Fields& fields, A1111Task task) {
-  static constexpr std::string_view kAbsent[] = {"styles",
-                                                 "subseed_strength",
-                                                 "seed_resize_from_h",
-                                                 "seed_resize_from_w",
-                                                 "restore_faces",
-                                                 "tiling",
-                                                 "s_min_uncond",
-                                                 "s_churn",
-                                                 "refiner_checkpoint",
-                                                 "enable_hr",
-                                                 "script_name",
-                                                 "alwayson_scripts",
-                                                 "infotext"};
+  static constexpr std::string_view kAbsent[] = {
+      "styles",       "subseed_strength", "seed_resize_from_h", "seed_resize_from_w", "restore_faces", "tiling",
+      "s_min_uncond", "s_churn",          "refiner_checkpoint", "enable_hr",          "script_name",   "infotext"};
   static constexpr std::string_view kOfPictures[] = {"init_images", "mask"};
   std::vector<std::string> asked;
   for (const std::string_view name : kAbsent)
@@ -160,9 +151,11 @@ ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, c
   const double layers = options.at("CLIP_stop_at_last_layers").to_number<double>();
   if (layers != 1 || !image.clip_skip) image.clip_skip = static_cast<int>(layers);
   read_sampler(fields, options, result, image);
-  if (task == A1111Task::kText) return image;
-  read_a1111_picture(fields, image);
-  result.denoising_strength = static_cast<float>(fields.number("denoising_strength", 0, 1).value_or(0.75));
+  if (task == A1111Task::kPicture) {
+    read_a1111_picture(fields, image);
+    result.denoising_strength = static_cast<float>(fields.number("denoising_strength", 0, 1).value_or(0.75));
+  }
+  read_a1111_scripts(fields, image);
   return image;
 }
 
