@@ -34,7 +34,7 @@ TEST(A1111, what_webuiapi_sends_is_answered_as_it_reads_it) {
     "do_not_save_grid": false, "negative_prompt": "n", "eta": 1.0, "s_churn": 0, "s_tmax": 0, "s_tmin": 0, "s_noise": 1,
     "override_settings": {}, "override_settings_restore_afterwards": true, "sampler_name": "Euler a",
     "scheduler": "automatic", "sampler_index": "Euler a", "script_name": null, "script_args": [], "send_images": true,
-    "save_images": false, "alwayson_scripts": {}, "whatever": 3})"));
+    "save_images": false, "alwayson_scripts": {"ControlNet": {"args": [{"enabled": false}]}, "ADetailer": {"args": [false]}}, "whatever": 3})"));
   ASSERT_FALSE(exchange->answer) << exchange->answer->body;
   const Order& order = server.service.last().order;
   ASSERT_EQ(order.images.size(), 4u);
@@ -131,7 +131,8 @@ TEST(A1111, what_is_not_here_is_refused_with_its_names) {
   for (const Row& row : std::vector<Row>{
            {R"({"enable_hr": true, "tiling": true, "restore_faces": true})", 422, "restore_faces, tiling, enable_hr"},
            {R"({"styles": ["x"]})", 422, "styles"},
-           {R"({"alwayson_scripts": {"ControlNet": {}}})", 422, "alwayson_scripts"},
+           {R"({"alwayson_scripts": {"ControlNet": {"args": [{"model": "x"}]}}})", 422, "ControlNet"},
+           {R"({"alwayson_scripts": {"ADetailer": {"args": [true, {"ad_model": "x"}]}}})", 422, "ADetailer"},
            {R"({"script_name": "X/Y"})", 422, "script_name"},
            {R"({"subseed_strength": 0.5})", 422, "subseed_strength"},
            {R"({"refiner_checkpoint": "x"})", 422, "refiner_checkpoint"},
