@@ -13,8 +13,6 @@ struct GivenFile {
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner;  // of the bytes
   std::string source;                 // what errors call it: a path, "mask"
-  // A sealed memory file of the owner's that holds the bytes, to be sent to another process; -1: there is none.
-  int memory_file = -1;
 
   bool operator==(const GivenFile& other) const { return std::ranges::equal(bytes, other.bytes); }
 };

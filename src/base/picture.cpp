@@ -1,4 +1,5 @@
 #include "base/picture.h"
+#include "base/picture_error.h"
 
 #include <algorithm>
 #include <string_view>

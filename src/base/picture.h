@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "base/error.h"
 #include "base/image.h"
 
 namespace inkstone {
@@ -22,22 +21,16 @@ struct PictureLimits {
   int max_side = 65500;
 };
 
-// Of a file that is no picture, or none that is read.
-class PictureError : public UsageError {
- public:
-  using UsageError::UsageError;
-};
-
 // A PNG, JPEG or WebP file, told by its first bytes; `source` is what errors call it. 16 bits become
 // 8, greys and CMYK become RGB, of an animation the first frame is taken, and the picture is turned
-// as its EXIF orientation says. Throws PictureError for another format, malformed or truncated data, and
+// as its EXIF orientation says. Throws Error for another format, malformed or truncated data, and
 // more pixels than the limits (known from the header, before memory is asked for).
 Picture read_picture(std::span<const std::byte> file, const std::string& source, const PictureLimits& limits = {});
 
 struct PictureSize {  // pixels
   int64_t width = 0, height = 0;
 };
-// What read_picture() will give, by the file's header and EXIF alone; the rest may be malformed. Throws PictureError for
+// What read_picture() will give, by the file's header and EXIF alone; the rest may be malformed. Throws Error for
 // another format and a header that is cut off.
 PictureSize picture_size(std::span<const std::byte> file, const std::string& source);
 

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/picture.h"
+#include "base/picture_error.h"
 #include "base/picture_exif.h"
 #include "base/picture_formats.h"
 

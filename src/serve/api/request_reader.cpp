@@ -6,6 +6,7 @@
 #include "base/image_file.h"
 #include "base/json.h"
 #include "base/picture.h"
+#include "base/picture_error.h"
 #include "base/random.h"
 #include "base/utf8.h"
 #include "diffusion/request_fields.h"

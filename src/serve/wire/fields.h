@@ -22,6 +22,7 @@
 #include "base/given_file.h"
 #include "base/image.h"
 #include "base/json.h"
+#include "serve/wire/spooled.h"
 
 namespace inkstone::serve {
 
@@ -35,7 +36,7 @@ class FieldWriter {
  public:
   struct Parts {  // beside the text
     std::vector<std::span<const uint8_t>> spans;
-    std::vector<int> memory_files;  // GivenFile's, or -1
+    std::vector<int> memory_files;  // memory_file_of() them, or -1
   };
   template <typename T>
   void operator()(std::string_view name, const T& value) {
@@ -65,7 +66,7 @@ class FieldWriter {
     return JsonObject{{"width", value.width}, {"height", value.height}};
   }
   Json json_of(const GivenFile& value) {
-    add({reinterpret_cast<const uint8_t*>(value.bytes.data()), value.bytes.size()}, value.memory_file);
+    add({reinterpret_cast<const uint8_t*>(value.bytes.data()), value.bytes.size()}, memory_file_of(value));
     return JsonObject{{"source", value.source}, {"bytes", value.bytes.size()}};
   }
   void add(std::span<const uint8_t> part, int memory_file) {

@@ -41,6 +41,11 @@ struct MemoryFile {
   Descriptor file;
   std::shared_ptr<const std::byte> bytes;
 };
+// What a GivenFile's owner ends with tells what it owns.
+struct Holder {
+  std::shared_ptr<const MemoryFile> held;
+  void operator()(const void*) const {}
+};
 
 }  // namespace
 
@@ -58,10 +63,16 @@ void spool(ImageRequest& request) {
   whole->file = sealed_file(parts);
   whole->bytes = mapped(whole->file, size);
   const std::byte* next = whole->bytes.get();
+  const std::shared_ptr<const void> owner(next, Holder{whole});
   for (GivenFile* file : found.files) {
-    *file = {{next, file->bytes.size()}, whole, std::move(file->source), whole->file.get()};
+    *file = {{next, file->bytes.size()}, owner, std::move(file->source)};
     next += file->bytes.size();
   }
+}
+
+int memory_file_of(const GivenFile& file) {
+  const Holder* holder = std::get_deleter<Holder>(file.owner);
+  return holder ? holder->held->file.get() : -1;
 }
 
 std::vector<const GivenFile*> files_of(const ImageRequest& request) {

@@ -11,6 +11,8 @@ namespace inkstone::serve {
 
 // Puts them there, in the order of a message's fields. Throws Error where memory is short.
 void spool(ImageRequest& request);
+// The descriptor of the memory file that it was put into, for as long as it has an owner; -1: it was not.
+int memory_file_of(const GivenFile& file);
 std::vector<const GivenFile*> files_of(const ImageRequest& request);
 size_t file_bytes(const ImageRequest& request);
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/picture.h"
+#include "base/picture_error.h"
 #include "base/utf8.h"
 #include "diffusion/parameters.h"
 #include "diffusion/pipeline_embeddings.h"

@@ -8,6 +8,7 @@
 #include "serve/api/a1111_request.h"
 #include "serve/api/generate_request.h"
 #include "serve/support/base64.h"
+#include "serve/wire/spooled.h"
 
 namespace inkstone::serve {
 namespace {
@@ -79,8 +80,8 @@ TEST(Pictures, all_images_of_an_order_share_one_sealed_memory_file) {
   server.ask(form("/generate", {{"prompt", "p"}, {"image", "@" + picture()}, {"num_images_per_prompt", "4"}}));
   ASSERT_EQ(server.service.last().order.images.size(), 4u);
   const GivenFile& first = *server.asked().image;
-  ASSERT_GE(first.memory_file, 0);
-  EXPECT_EQ(fcntl(first.memory_file, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+  ASSERT_GE(memory_file_of(first), 0);
+  EXPECT_EQ(fcntl(memory_file_of(first), F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
   for (size_t i = 1; i < 4; ++i) {
     EXPECT_EQ(server.asked(i).image->bytes.data(), first.bytes.data());
     EXPECT_EQ(server.asked(i).seed, server.asked().seed + i);
