@@ -71,7 +71,7 @@ class Engine {
 
  private:
   void replace_plan(EnginePlan plan);
-  void draw_first_latent(Job& job, const std::optional<EncodedPicture>& source) const;
+  bool encodes(const ResolvedRequest& request) const;  // some picture
   JobPrompts prompts_of(const ResolvedRequest& request) const;
   void prepare_for(const ResolvedRequest& request, int chunks,
                    const std::function<void(const std::string& component)>& on_component);

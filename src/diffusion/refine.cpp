@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "diffusion/request_fields.h"
 
 namespace inkstone {
 namespace {
@@ -33,9 +34,8 @@ ImageRequest for_refiner(const ImageRequest& asked, const ResolvedRequest& base)
   request.width = base.width;
   request.height = base.height;
   request.seed = base.seed;
-  request.image.reset();  // the base has begun with it
-  request.strength.reset();
-  request.resize_mode.reset();
+  for (const RequestField& field : request_fields())  // the base has begun with the picture
+    if (field.group == kFromPicture) std::visit([&](auto member) { (request.*member).reset(); }, field.member);
   return request;
 }
 

@@ -12,6 +12,7 @@
 #include "diffusion/image_request.h"
 #include "diffusion/model_traits.h"
 #include "diffusion/prompt_syntax.h"
+#include "diffusion/repaint.h"
 #include "diffusion/request_pictures.h"
 #include "diffusion/scheduler.h"
 
@@ -45,6 +46,8 @@ struct ResolvedRequest {
   std::optional<GivenFile> image;  // that it begins with
   float strength = 0.8f;           // of an image alone
   ResizeMode resize_mode = ResizeMode::kStretch;
+  Repaint repaint;     // of an image alone
+  PictureSize output;  // of the finished image: repaint.keep_size says whether it is the picture's
   // Of the scheduler's calls, that with which the image begins: those before it are left out, as in diffusers' pipelines
   // that begin with a picture.
   int first_call = 0;

@@ -13,7 +13,9 @@ using testing::HasSubstr;
 
 std::span<const std::byte> bytes_of(const std::string& file) { return std::as_bytes(std::span(file)); }
 
-Image grey(int width, int height) { return {width, height, std::vector<uint8_t>(3 * size_t(width) * size_t(height), 99)}; }
+Image grey(int width, int height) {
+  return {width, height, std::vector<uint8_t>(3 * size_t(width) * size_t(height), 99)};
+}
 
 // An EXIF block in little endian with one entry, the orientation.
 std::string exif(char orientation) {
