@@ -116,7 +116,7 @@ Found find_size(std::string_view file) {
 
 }  // namespace
 
-std::string_view exif_of(std::span<const std::byte> file) {
+std::string_view exif_block(std::span<const std::byte> file) {
   std::string_view exif = find_size({reinterpret_cast<const char*>(file.data()), file.size()}).exif;
   if (exif.starts_with("Exif")) exif.remove_prefix(std::min<size_t>(exif.size(), 6));
   return exif;

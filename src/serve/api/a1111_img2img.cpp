@@ -66,30 +66,25 @@ std::string choice_of(const Fields& fields, std::string_view name, int usual, co
   return words[static_cast<size_t>(number)];
 }
 
-template <typename Request>
-void read_mask(const Fields& fields, Request& image) {
-  if constexpr (requires { image.mask_blur; }) {
-    constexpr const char* kFills[] = {"fill", "original", "noise", "zeros"};
-    constexpr int kUsualBlur = 4;
-    image.mask = fields.file("mask");
-    if (!image.mask) return;
-    const auto pixels = [&](std::string_view name, int usual) {
-      const RequestField& field = request_field(name.starts_with("mask") ? RequestMember(&Request::mask_blur)
-                                                                         : RequestMember(&Request::padding));
-      return static_cast<int>(fields.integer(name, 0, static_cast<int64_t>(field.max)).value_or(usual));
-    };
-    const int across = pixels("mask_blur_x", kUsualBlur), down = pixels("mask_blur_y", kUsualBlur);
-    const bool said = fields.has("mask_blur");
-    if (!said && across != down)
-      refuse(422, "not_supported", "mask_blur_x and mask_blur_y must be alike here", "mask_blur_x");
-    image.mask_blur = said ? pixels("mask_blur", kUsualBlur) : across;
-    image.mask_fill = choice_of(fields, "inpainting_fill", 0, kFills);
-    image.mask_invert = fields.integer("inpainting_mask_invert", 0, 1).value_or(0) == 1;
-    image.only_masked = fields.flag("inpaint_full_res").value_or(true);
-    image.padding = pixels("inpaint_full_res_padding", 0);
-  } else if (fields.has("mask")) {
-    refuse(422, "not_supported", "mask is not supported here yet", "mask");
-  }
+void read_mask(const Fields& fields, ImageRequest& image) {
+  constexpr const char* kFills[] = {"fill", "original", "noise", "zeros"};
+  constexpr int kUsualBlur = 4;
+  image.mask = fields.file("mask");
+  if (!image.mask) return;
+  const auto pixels = [&](std::string_view name, int usual) {
+    const RequestField& field = request_field(name.starts_with("mask") ? RequestMember(&ImageRequest::mask_blur)
+                                                                       : RequestMember(&ImageRequest::padding));
+    return static_cast<int>(fields.integer(name, 0, static_cast<int64_t>(field.max)).value_or(usual));
+  };
+  const int across = pixels("mask_blur_x", kUsualBlur), down = pixels("mask_blur_y", kUsualBlur);
+  const bool said = fields.has("mask_blur");
+  if (!said && across != down)
+    refuse(422, "not_supported", "mask_blur_x and mask_blur_y must be alike here", "mask_blur_x");
+  image.mask_blur = said ? pixels("mask_blur", kUsualBlur) : across;
+  image.mask_fill = choice_of(fields, "inpainting_fill", 0, kFills);
+  image.mask_invert = fields.integer("inpainting_mask_invert", 0, 1).value_or(0) == 1;
+  image.only_masked = fields.flag("inpaint_full_res").value_or(true);
+  image.padding = pixels("inpaint_full_res_padding", 0);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ TextChunks texts_of(const GivenFile& image) {
   if (bytes.starts_with("\x89PNG")) return png_texts(bytes);
   TextChunks texts;
   try {
-    if (std::string text = exif_user_comment(exif_of(image.bytes)); !text.empty())
+    if (std::string text = exif_user_comment(exif_block(image.bytes)); !text.empty())
       texts.emplace_back("parameters", std::move(text));
   } catch (const Error& error) {
     refuse(400, "invalid_image", std::string("Invalid encoded image: ") + error.what(), "image");

@@ -18,8 +18,8 @@ namespace inkstone::serve {
 namespace {
 
 std::string size_text(const OrderState& order) {
-  const ResolvedRequest& image = *order.order.images.front();
-  return std::to_string(image.width) + "x" + std::to_string(image.height);
+  const PictureSize& size = order.order.images.front()->output;
+  return std::to_string(size.width) + "x" + std::to_string(size.height);
 }
 
 // Images are not counted in tokens here.

@@ -77,15 +77,12 @@ void read_openai_size(const Fields& fields, ImageRequest& image) {
 }
 
 // There a mask is a picture whose transparent part is drawn anew.
-template <typename Request>
-void read_openai_mask(Request& image) {
-  if constexpr (requires { image.mask_invert; }) {
-    if (!image.mask) return;
-    if (!may_be_transparent(image.mask->bytes))
-      refuse(400, "invalid_value", "\"mask\" has no transparency: its transparent part is what is drawn anew", "mask");
-    image.mask_invert = !image.mask_invert.value_or(false);
-    if (!image.strength) image.strength = 1.0f;
-  }
+void read_openai_mask(ImageRequest& image) {
+  if (!image.mask) return;
+  if (!may_be_transparent(image.mask->bytes))
+    refuse(400, "invalid_value", "\"mask\" has no transparency: its transparent part is what is drawn anew", "mask");
+  image.mask_invert = !image.mask_invert.value_or(false);
+  if (!image.strength) image.strength = 1.0f;
 }
 
 ImageRequest read_openai_image(const Fields& fields, OpenAiTask task) {

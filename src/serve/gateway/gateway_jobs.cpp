@@ -149,7 +149,8 @@ void Gateway::Impl::decode_begun(JobId id) {
 void Gateway::Impl::finished(Finished report) {
   ServedJob& job = jobs.at(report.job);
   job.slot = nullptr;
-  if (report.image.width != job.request->width || report.image.height != job.request->height)
+  const PictureSize& size = job.request->output;
+  if (report.image.width != size.width || report.image.height != size.height)
     return failed({report.job, "internal", "an image of another size came out"});
   const OrderEntry* order = job.order;
   std::string parameters = parameters_text(*job.request, model_of_variant(job.variant->key), job.adapters);

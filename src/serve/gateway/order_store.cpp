@@ -35,7 +35,7 @@ size_t bytes_of(const OrderState& order) {
 // What is kept of an order that has ended says what they were called.
 RequestPtr without_pictures(const ResolvedRequest& request) {
   auto copy = std::make_shared<ResolvedRequest>(request);
-  for (std::optional<GivenFile>* file : {&copy->image})
+  for (std::optional<GivenFile>* file : {&copy->image, &copy->repaint.mask})
     if (*file) *file = GivenFile{{}, nullptr, std::move((*file)->source)};
   return copy;
 }
