@@ -32,6 +32,7 @@ class TwoModels : public ImageService {
   TwoModels() {
     ModelCard card;
     card.name = card.file = "demo";
+    card.traits.encodes = true;
     card.hash = std::string(64, 'a');
     card.traits.scheduler = std::make_shared<const Json>(
         JsonObject{{"_class_name", "PNDMScheduler"}, {"skip_prk_steps", true}, {"steps_offset", 1}});
