@@ -1,10 +1,10 @@
 #include "base/picture.h"
-#include "base/picture_error.h"
 
 #include <algorithm>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/picture_error.h"
 #include "base/picture_formats.h"
 
 namespace inkstone {
