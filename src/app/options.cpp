@@ -122,6 +122,7 @@ const Setting kSettings[] = {
     {"max-per-client", "", "Capacity", "N", "images of one client queued or running [64]", kS, &Options::max_per_client, 1, 100000},
     {"max-connections", "", "Capacity", "N", "simultaneous connections [2048]", kS, &Options::max_connections, 1, 100000},
     {"max-body", "", "Capacity", "SIZE", "body of a request [1MiB]", kS, &Options::max_body},
+    {"max-image-body", "", "Capacity", "SIZE", "body of a request that may hold pictures [32MiB]", kS, &Options::max_image_body},
     {"keep", "", "Capacity", "SECONDS", "how long a finished image is kept [600]", kS, &Options::keep, 1, 1e6},
     {"keep-bytes", "", "Capacity", "SIZE", "total size of finished images kept; the oldest go first [256MiB]", kS, &Options::keep_bytes},
 

@@ -56,6 +56,7 @@ void set_http(const Options& options, http::Settings& http) {
   http.origins = pieces(options.origins.value_or(""));
   http.key_file = options.key_file.value_or("");
   if (options.max_body) http.max_body = options.max_body->bytes;
+  if (options.max_image_body) http.max_image_body = options.max_image_body->bytes;
   http.max_connections = options.max_connections.value_or(http.max_connections);
 }
 

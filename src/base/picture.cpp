@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/picture_error.h"
 #include "base/picture_formats.h"
 
 namespace inkstone {
@@ -152,7 +153,7 @@ Picture read_picture(std::span<const std::byte> file, const std::string& source,
     StoredPicture stored = read_stored(file, limits);
     return turned(std::move(stored.picture), orientation_of(chars_of(stored.exif)));
   } catch (const Error& error) {
-    fail<Error>(INKSTONE_HERE, {source, ": ", error.what()});
+    fail<PictureError>(INKSTONE_HERE, {source, ": ", error.what()});
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/picture_error.h"
 #include "diffusion/resolved_request.h"
 
 namespace inkstone {
@@ -82,12 +83,14 @@ Canvas canvas_of(const ResolvedRequest& request) {
     canvas.mask = {width, height, std::vector<uint8_t>(static_cast<size_t>(width) * static_cast<size_t>(height))};
   const Sides& more = repaint.outpaint;
   const int64_t pixels = (int64_t{width} + more.left + more.right) * (int64_t{height} + more.top + more.bottom);
-  INKSTONE_CHECK_USAGE(pixels <= PictureLimits{}.max_pixels, request.image->source, ": outpainted it has ", pixels,
-                       " pixels; at most ", PictureLimits{}.max_pixels);
+  if (pixels > PictureLimits{}.max_pixels)
+    fail<PictureError>(INKSTONE_HERE, {request.image->source, ": outpainted it has ", pixels, " pixels; at most ",
+                                       PictureLimits{}.max_pixels});
   if (more.any()) canvas = grown(canvas, more, 2 * repaint.blur);
-  INKSTONE_CHECK_USAGE(std::ranges::any_of(canvas.mask.values, [](uint8_t value) { return value >= kWhite; }),
-                       repaint.mask->source, ": the mask leaves nothing to draw anew: none of it is white",
-                       repaint.invert ? " after mask_invert" : "");
+  if (std::ranges::none_of(canvas.mask.values, [](uint8_t value) { return value >= kWhite; }))
+    fail<PictureError>(INKSTONE_HERE,
+                       {repaint.mask->source, ": the mask leaves nothing to draw anew: none of it is white",
+                        repaint.invert ? " after mask_invert" : ""});
   return canvas;
 }
 

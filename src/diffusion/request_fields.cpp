@@ -17,6 +17,10 @@ namespace {
 
 using Request = ImageRequest;
 
+// 8x8 pixels.
+constexpr const char* kTinyPicture =
+    R"("iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADElEQVR42mNgoA4AAABIAAEQRe/SAAAAAElFTkSuQmCC")";
+
 // clang-format off
 const RequestField kFields[] = {
     {"prompt", "prompt", "p", "Image", "PROMPT", "what to draw", "; - reads it from standard input, all\nlines as one prompt", "; one of more than 75 tokens is read in several parts", R"("a fox")", &Request::prompt},
@@ -33,10 +37,10 @@ const RequestField kFields[] = {
     {"eta", "eta", "", "Image", "X", "noise added in each step, 0 to 1 (ddim, tcd) [0; tcd: 0.3]", "", "", "0", &Request::eta, 0, 1, nullptr, false, "Eta DDIM"},
     {"width", "width", "W", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::width, 1, kMaxImageSide, nullptr, true},
     {"height", "height", "H", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::height, 1, kMaxImageSide, nullptr, true},
-    {"image", "image", "init-img init-image input-image", "From a picture", "FILE", "a picture to begin with: PNG, JPEG or WebP. The image gets its size, if none is said,\nor a smaller one, where the model could not draw it well", "", ": base64, as it is or in a data URL", R"("iVBORw0KGgo=")", &Request::image, 0, 0, nullptr, true},
+    {"image", "image", "init-img init-image input-image", "From a picture", "FILE", "a picture to begin with: PNG, JPEG or WebP. The image gets its size, if none is said,\nor a smaller one, where the model could not draw it well", "", ": base64, as it is or in a data URL", kTinyPicture, &Request::image, 0, 0, nullptr, true},
     {"strength", "strength", "denoising-strength", "From a picture", "X", "how much of the picture is drawn anew, 0 to 1: of the steps this part runs\n[0.8; with a mask or outpaint 1]", "", "", "0.6", &Request::strength, 0, 1, nullptr, false, "Denoising strength"},
     {"resize_mode", "resize-mode", "", "From a picture", "HOW", "how a picture of another shape gets the image's: stretch, crop (what sticks out\ngoes) or fill (its border rows go on) [stretch]", "", "", R"("crop")", &Request::resize_mode, 0, 0, resize_modes, false, "Resize mode"},
-    {"mask", "mask", "mask-image mask-img", "From a picture", "FILE", "white where the picture is drawn anew; the rest stays as it is, to the byte. Of a mask\nwith transparency the opaque part is drawn", "", ": base64, as the image", R"("iVBORw0KGgo=")", &Request::mask},
+    {"mask", "mask", "mask-image mask-img", "From a picture", "FILE", "white where the picture is drawn anew; the rest stays as it is, to the byte. Of a mask\nwith transparency the opaque part is drawn", "", ": base64, as the image", kTinyPicture, &Request::mask},
     {"mask_invert", "mask-invert", "", "From a picture", "", "black is drawn anew instead", "", "", "false", &Request::mask_invert, 0, 0, nullptr, false, "Mask invert"},
     {"mask_blur", "mask-blur", "", "From a picture", "PIXELS", "over how many pixels, inside the mask, the new image fades in [4]", "", "", "8", &Request::mask_blur, 0, kMaxMaskBlur, nullptr, false, "Mask blur"},
     {"mask_fill", "mask-fill", "inpainting-fill", "From a picture", "WHAT", "what is under the mask before the steps, where the strength is below 1: original,\nfill (the colours around), noise or zeros [original]", "", "", R"("fill")", &Request::mask_fill, 0, 0, mask_fills, false, "Masked content"},

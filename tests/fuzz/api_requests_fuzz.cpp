@@ -32,6 +32,7 @@ class TwoModels : public ImageService {
   TwoModels() {
     ModelCard card;
     card.name = card.file = "demo";
+    card.traits.encodes = true;
     card.hash = std::string(64, 'a');
     card.traits.scheduler = std::make_shared<const Json>(
         JsonObject{{"_class_name", "PNDMScheduler"}, {"skip_prk_steps", true}, {"steps_offset", 1}});
@@ -68,13 +69,15 @@ Order order_of(uint8_t api, http::Request request, const ApiContext& context) {
   if (api % 4 < 2) return generate_request(request, read_generate_fields(request), context).order;
   if (api % 4 == 2) {
     const Fields fields = Fields::of_body(request, Manner::kNullsAbsent);
-    fields.check_names(openai_fields());
-    return openai_request(request, fields, context).order;
+    const OpenAiTask task = api % 8 == 2 ? OpenAiTask::kGenerate : OpenAiTask::kEdit;
+    fields.check_names(openai_fields(task));
+    return openai_request(request, fields, context, task).order;
   }
   A1111Options options;
   const Fields fields = Fields::of_body(request, Manner::kLenient);
   options.set("someone", fields.object(), context);
-  return a1111_request(request, fields, options.of("someone", context), context).order;
+  const A1111Task task = api % 8 == 3 ? A1111Task::kText : A1111Task::kPicture;
+  return a1111_request(request, fields, options.of("someone", context), context, task).order;
 }
 
 }  // namespace

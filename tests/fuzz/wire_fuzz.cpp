@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }();
   const std::array<uint8_t, 128> pixels{};
   const std::array<std::span<const uint8_t>, 1> parts{std::span(pixels).first(data[0] >> 1)};
-  send_packet(sockets[0], std::string(data + 1, data + size), data[0] > 1 ? sealed_file(parts) : Descriptor());
+  send_packet(sockets[0], std::string(data + 1, data + size), data[0] > 1 ? sealed_file(parts).get() : -1);
   // What was understood is understood again.
   try {
     if (data[0] & 1) {

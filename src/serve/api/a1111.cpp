@@ -57,7 +57,7 @@ JsonObject info_json(const OrderState& order, const A1111Request& asked, const s
           {"sd_vae_hash", nullptr},
           {"seed_resize_from_w", -1},
           {"seed_resize_from_h", -1},
-          {"denoising_strength", nullptr},
+          {"denoising_strength", asked.denoising_strength ? Json(shortest(*asked.denoising_strength)) : Json()},
           {"extra_generation_params", JsonObject{{"Schedule type", asked.schedule_type}}},
           {"index_of_first_image", 0},
           {"infotexts", std::move(infotexts)},
@@ -85,12 +85,12 @@ http::Reply a1111_reply(ApiContext& context, const OrderState& order, const A111
   return shared_json_reply(context.answers.of("a1111 " + order.id, [&] { return a1111_text(order, asked, hash); }));
 }
 
-void txt2img(A1111State& state, const http::ExchangePtr& exchange) {
+void draw(A1111State& state, const http::ExchangePtr& exchange, A1111Task task) {
   ApiContext& context = state.context;
   const http::Request& request = exchange->request();
   const Fields fields = Fields::of_body(request, Manner::kLenient);
   auto asked = std::make_shared<A1111Request>(
-      a1111_request(request, fields, state.options.of(request.client, context), context));
+      a1111_request(request, fields, state.options.of(request.client, context), context, task));
   const OrderState& order = submit(context.service, std::move(asked->order));
   answer_when_ended(context.service, exchange, order, http::ErrorShape::kA1111,
                     [&context, asked](const OrderState& done) { return a1111_reply(context, done, *asked); });
@@ -105,7 +105,8 @@ void set_options(A1111State& state, const http::ExchangePtr& exchange) {
 
 void refuse_route(const http::ExchangePtr& exchange) {
   refuse(501, "not_supported",
-         exchange->request().path + " is not supported: this server makes images from texts, by /sdapi/v1/txt2img");
+         exchange->request().path +
+             " is not supported: this server draws, by /sdapi/v1/txt2img and /sdapi/v1/img2img, and reads no pictures");
 }
 
 // The answer is the same whatever the body says, so none is taken.
@@ -119,24 +120,27 @@ void add_absent_route(http::Router& router, const char* name) {
 }  // namespace
 
 void add_a1111_route(http::Router& router, const std::shared_ptr<A1111State>& state, const char* method,
-                     const char* name, A1111Body body, size_t max_body) {
+                     const char* name, A1111Body body, bool pictures) {
   http::Route route{
       method, std::string("/sdapi/v1/") + name,
       handled(http::ErrorShape::kA1111,
               [state, body = std::move(body)](const http::ExchangePtr& exchange) { body(*state, exchange); }),
-      http::ErrorShape::kA1111, max_body};
+      http::ErrorShape::kA1111};
+  route.pictures = pictures;
   router.add(std::move(route));
 }
 
 void add_a1111_routes(http::Router& router, ApiContext& context) {
   const auto state = std::make_shared<A1111State>(A1111State{context, {}});
-  add_a1111_route(router, state, "POST", "txt2img", txt2img);
+  for (const auto& [name, task] : {std::pair("txt2img", A1111Task::kText), std::pair("img2img", A1111Task::kPicture)})
+    add_a1111_route(
+        router, state, "POST", name,
+        [task = task](A1111State& here, const http::ExchangePtr& exchange) { draw(here, exchange, task); }, true);
   add_a1111_route(router, state, "POST", "options", set_options);
   add_a1111_route(router, state, "GET", "options", [](A1111State& here, const http::ExchangePtr& exchange) {
     exchange->reply(json_reply(200, here.options.of(exchange->request().client, here.context)));
   });
-  for (const char* name : {"img2img", "extra-single-image", "extra-batch-images", "interrogate"})
-    add_absent_route(router, name);
+  for (const char* name : {"extra-single-image", "extra-batch-images", "interrogate"}) add_absent_route(router, name);
   add_a1111_progress(router, state);
   add_a1111_lists(router, state);
   add_a1111_png_info(router, state);

@@ -15,7 +15,7 @@ struct A1111State {
 };
 using A1111Body = std::function<void(A1111State&, const http::ExchangePtr&)>;
 void add_a1111_route(http::Router& router, const std::shared_ptr<A1111State>& state, const char* method,
-                     const char* name, A1111Body body, size_t max_body = 0);
+                     const char* name, A1111Body body, bool pictures = false);
 
 void add_a1111_lists(http::Router& router, const std::shared_ptr<A1111State>& state);
 void add_a1111_progress(http::Router& router, const std::shared_ptr<A1111State>& state);  // progress, interrupt, skip

@@ -106,6 +106,22 @@ Json upscalers_json(A1111State&) {
       {"name", "None"}, {"model_name", nullptr}, {"model_path", nullptr}, {"model_url", nullptr}, {"scale", 1}}};
 }
 
+// Of the default model.
+template <typename Traits>
+JsonArray control_names(const Traits& traits) {
+  JsonArray names;
+  if constexpr (requires { traits.controls; })
+    for (const auto& control : traits.controls) names.emplace_back(control.name);
+  return names;
+}
+Json control_models_json(A1111State& state) {
+  return JsonObject{{"model_list", control_names(ready_models(state.context.service).front()->traits)}};
+}
+Json control_modules_json(A1111State&) {
+  return JsonObject{{"module_list", JsonArray{"none"}}, {"module_detail", JsonObject{}}};
+}
+Json control_version_json(A1111State&) { return JsonObject{{"version", 3}}; }
+
 Json empty_array(A1111State&) { return JsonArray{}; }
 Json nothing(A1111State&) { return nullptr; }
 
@@ -138,6 +154,9 @@ constexpr List kLists[] = {
     {"script-info", empty_array},
     {"extensions", empty_array},
 };
+// Of the ControlNet extension, below /controlnet/.
+constexpr List kControlLists[] = {
+    {"model_list", control_models_json}, {"module_list", control_modules_json}, {"version", control_version_json}};
 constexpr const char* kRescans[] = {"refresh-checkpoints", "refresh-loras"};
 // What is in memory is the server's to decide, and nobody's request changes the rest.
 constexpr const char* kWithoutEffect[] = {"refresh-vae", "refresh-embeddings", "unload-checkpoint",
@@ -152,6 +171,13 @@ void add_a1111_lists(http::Router& router, const std::shared_ptr<A1111State>& st
     });
   };
   for (const List& list : kLists) add("GET", list.name, list.json);
+  for (const List& list : kControlLists)
+    router.add({"GET", std::string("/controlnet/") + list.name,
+                handled(http::ErrorShape::kA1111,
+                        [state, json = list.json](const http::ExchangePtr& exchange) {
+                          exchange->reply(json_reply(200, json(*state)));
+                        }),
+                http::ErrorShape::kA1111});
   for (const char* name : kRescans) add_a1111_route(router, state, "POST", name, rescan);
   for (const char* name : kWithoutEffect) add("POST", name, nothing);
 }

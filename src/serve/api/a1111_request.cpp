@@ -6,6 +6,8 @@
 #include "base/utf8.h"
 #include "diffusion/prompt_syntax.h"
 #include "diffusion/scheduler_names.h"
+#include "serve/api/a1111_controls.h"
+#include "serve/api/a1111_img2img.h"
 #include "serve/api/a1111_options.h"
 #include "serve/api/a1111_samplers.h"
 #include "serve/api/fault.h"
@@ -60,7 +62,7 @@ const FieldInfo kA1111Fields[] = {
     {"do_not_save_samples", "boolean", "Nothing is saved here.", "false"},
     {"do_not_save_grid", "boolean", "Nothing is saved here.", "false"},
     {"eta", "number", "Noise that DDIM adds in each step, 0 to 1.", "null"},
-    {"denoising_strength", "number", "Without effect.", "0"},
+    {"denoising_strength", "number", "Without effect.", "0"},  // but in img2img
     {"s_min_uncond", "number", "0.", "null"},
     {"s_churn", "number", "0.", "null"},
     {"s_tmax", "number", "Without effect.", "null"},
@@ -89,7 +91,7 @@ const FieldInfo kA1111Fields[] = {
     {"script_args", "array", "Without effect.", "[]"},
     {"send_images", "boolean", "false: the answer has no images.", "true"},
     {"save_images", "boolean", "Nothing is saved here.", "false"},
-    {"alwayson_scripts", "object", "Empty.", "{}"},
+    {"alwayson_scripts", "object", "ControlNet alone, with args as its extension has them.", "{}"},
     {"clip_skip", "integer", "As CLIP_stop_at_last_layers of override_settings, where that is 1.", "null"},
     {"prompt_syntax", "string", "a1111, comfy or plain: what brackets in prompts mean.", "\"a1111\""},
     {"force_task_id", "string", "A name for the job.", "null"},
@@ -104,25 +106,17 @@ bool asks_nothing(const Json& value) {
   return value.is_null() || value == false;
 }
 
-void refuse_what_is_not_here(const Fields& fields) {
-  static constexpr std::string_view kAbsent[] = {"styles",
-                                                 "subseed_strength",
-                                                 "seed_resize_from_h",
-                                                 "seed_resize_from_w",
-                                                 "restore_faces",
-                                                 "tiling",
-                                                 "s_min_uncond",
-                                                 "s_churn",
-                                                 "refiner_checkpoint",
-                                                 "enable_hr",
-                                                 "script_name",
-                                                 "alwayson_scripts",
-                                                 "infotext",
-                                                 "init_images",
-                                                 "mask"};
+void refuse_what_is_not_here(const Fields& fields, A1111Task task) {
+  static constexpr std::string_view kAbsent[] = {
+      "styles",       "subseed_strength", "seed_resize_from_h", "seed_resize_from_w", "restore_faces", "tiling",
+      "s_min_uncond", "s_churn",          "refiner_checkpoint", "enable_hr",          "script_name",   "infotext"};
+  static constexpr std::string_view kOfPictures[] = {"init_images", "mask"};
   std::vector<std::string> asked;
   for (const std::string_view name : kAbsent)
     if (const Json* value = fields.find(name); value && !asks_nothing(*value)) asked.emplace_back(name);
+  for (const std::string_view name : kOfPictures)
+    if (const Json* value = fields.find(name); task == A1111Task::kText && value && !asks_nothing(*value))
+      asked.push_back(std::string(name) + " (img2img takes it)");
   if (const auto noise = fields.number("s_noise", 0, 1e6); noise && *noise != 1) asked.emplace_back("s_noise");
   if (asked.empty()) return;
   refuse(422, "not_supported", "not supported here, leave them out: " + listed(asked), asked.front());
@@ -148,7 +142,7 @@ void read_sampler(const Fields& fields, const JsonObject& options, A1111Request&
   if (eta) image.eta = static_cast<float>(*eta);
 }
 
-ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, const Limits& limits,
+ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, const Limits& limits, A1111Task task,
                               A1111Request& result) {
   ImageRequest image = read_request(fields, kA1111Names);
   if (!image.steps) image.steps = std::min(50, limits.image.max_steps);
@@ -157,7 +151,22 @@ ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, c
   const double layers = options.at("CLIP_stop_at_last_layers").to_number<double>();
   if (layers != 1 || !image.clip_skip) image.clip_skip = static_cast<int>(layers);
   read_sampler(fields, options, result, image);
+  if (task == A1111Task::kPicture) {
+    read_a1111_picture(fields, image);
+    result.denoising_strength = static_cast<float>(fields.number("denoising_strength", 0, 1).value_or(0.75));
+  }
+  read_a1111_scripts(fields, image);
   return image;
+}
+
+std::span<const FieldName> all_names() {
+  static const std::vector<FieldName> all = [] {
+    std::vector<FieldName> names(std::begin(kA1111Names), std::end(kA1111Names));
+    const std::span<const FieldName> more = a1111_picture_names();
+    names.insert(names.end(), more.begin(), more.end());
+    return names;
+  }();
+  return all;
 }
 
 // There the tag changes the image; here it would be drawn as words.
@@ -195,24 +204,36 @@ bool is_large(const Json& value) {
 }
 
 // Fields without effect may be as large as a body, and the echo is kept until the images are there.
-JsonObject echo_of(const Fields& fields) {
+JsonObject echo_of(const Fields& fields, A1111Task task) {
   JsonObject echo;
-  for (const FieldInfo& field : kA1111Fields) {
+  for (const FieldInfo& field : a1111_fields(task)) {
     const Json* said = fields.find(field.name);
-    echo[field.name] = said && !is_large(*said) ? *said : parse_json(field.example, "default");
+    echo[field.name] = said && !is_large(*said) && !fields.is_mark(*said) && field.name != "mask"
+                           ? *said
+                           : parse_json(field.example, "default");
   }
   return echo;
 }
 
 }  // namespace
 
-std::span<const FieldInfo> a1111_fields() { return kA1111Fields; }
+std::span<const FieldInfo> a1111_fields(A1111Task task) {
+  static const std::vector<FieldInfo> with_pictures = [] {
+    const std::span<const FieldInfo> own = a1111_picture_fields();
+    std::vector<FieldInfo> all(own.begin(), own.end());
+    for (const FieldInfo& field : kA1111Fields)
+      if (std::ranges::find(own, field.name, &FieldInfo::name) == own.end()) all.push_back(field);
+    return all;
+  }();
+  if (task == A1111Task::kPicture) return with_pictures;
+  return kA1111Fields;
+}
 
 A1111Request a1111_request(const http::Request& request, const Fields& fields, const JsonObject& options,
-                           const ApiContext& context) {
+                           const ApiContext& context, A1111Task task) {
   A1111Request result;
   result.order = order_from(request, "a1111");
-  refuse_what_is_not_here(fields);
+  refuse_what_is_not_here(fields, task);
   JsonObject used = options;
   if (const Json* changes = fields.find("override_settings")) {
     if (!changes->is_object()) fields.wrong("override_settings", "an object");
@@ -223,15 +244,15 @@ A1111Request a1111_request(const http::Request& request, const Fields& fields, c
   const Limits limits = limits_of(context, card);
   result.order.model = card.name;
   const int count = read_count(fields, limits, result);
-  ImageRequest image = read_a1111_image(fields, used, limits, result);
+  ImageRequest image = read_a1111_image(fields, used, limits, task, result);
   take_adapters(context.service, Fields({}, Manner::kLenient), image, result.order);
   refuse_networks(image);
-  result.order.images = resolve_images(fields, kA1111Names, image, card, limits, count);
+  result.order.images = resolve_images(fields, all_names(), image, card, limits, count);
   use_options(used, result.order);
   result.order.tag = fields.text("force_task_id", kMaxWordBytes).value_or("");
   result.order.previews = true;
   result.send_images = fields.flag("send_images").value_or(true);
-  result.echo = echo_of(fields);
+  result.echo = echo_of(fields, task);
   return result;
 }
 

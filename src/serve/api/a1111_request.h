@@ -1,4 +1,4 @@
-// What POST /sdapi/v1/txt2img is asked. Fields that nobody knows are nothing, as there; what asks
+// What POST /sdapi/v1/txt2img and img2img are asked. Fields that nobody knows are nothing, as there; what asks
 // for something that is not here is refused with all its names.
 #pragma once
 
@@ -14,17 +14,19 @@
 
 namespace inkstone::serve {
 
-std::span<const FieldInfo> a1111_fields();  // their examples are their defaults
+enum class A1111Task { kText, kPicture };                 // txt2img, img2img
+std::span<const FieldInfo> a1111_fields(A1111Task task);  // their examples are their defaults
 
 struct A1111Request {
   Order order;
   bool send_images = true;
   int batch_size = 1, n_iter = 1;
-  std::string sampler, schedule_type;  // by their names there
+  std::string sampler, schedule_type;       // by their names there
+  std::optional<float> denoising_strength;  // as it was said
   std::vector<std::string> warnings;
   JsonObject echo;
 };
 A1111Request a1111_request(const http::Request& request, const Fields& fields, const JsonObject& options,
-                           const ApiContext& context);
+                           const ApiContext& context, A1111Task task);
 
 }  // namespace inkstone::serve

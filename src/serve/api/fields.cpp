@@ -9,13 +9,17 @@
 #include "base/random.h"
 #include "base/spelling.h"
 #include "base/utf8.h"
+#include "serve/api/cut_texts.h"
 #include "serve/api/fault.h"
+#include "serve/api/multipart.h"
 #include "serve/support/base64.h"
 
 namespace inkstone::serve {
 namespace {
 
-constexpr size_t kMaxNames = 8;  // that one message lists
+constexpr size_t kMaxNames = 8;       // that one message lists
+constexpr size_t kMaxJson = 1 << 20;  // around pictures
+constexpr size_t kMaxDataHead = 256;  // of a data URL
 
 std::string in_quotes(std::string_view text) { return "\"" + shown(text) + "\""; }
 
@@ -47,14 +51,30 @@ Fields::Fields(JsonObject object, Manner manner)
     : object_(std::make_shared<JsonObject>(std::move(object))), manner_(manner) {}
 
 Fields Fields::of_body(const http::Request& request, Manner manner) {
-  if (request.body.empty()) return {JsonObject{}, manner};
+  Fields fields{JsonObject{}, manner};
+  if (request.body.empty()) return fields;
   const std::string_view type = request.header("content-type");
+  if (is_form(type)) {
+    fields.read_form(request);
+    return fields;
+  }
   if (!is_json(type))
     refuse(415, "unsupported_media_type",
            "a body of type " + (type.empty() ? "\"\"" : in_quotes(type)) + "; it must be application/json");
   constexpr std::string_view kMark = "\xef\xbb\xbf";  // AUTOMATIC1111's parser passes over it
   std::string_view body = request.body;
   if (manner == Manner::kLenient && body.starts_with(kMark)) body.remove_prefix(kMark.size());
+  fields.read_json(body);
+  return fields;
+}
+
+void Fields::read_json(std::string_view body) {
+  CutJson cut;
+  if (body.size() > kLongText) {
+    cut = cut_texts(body, kMaxJson);
+    body = cut.rest;
+    for (const std::string_view text : cut.texts) long_texts_.push_back({text});
+  }
   Json json;
   try {
     json = parse_json(body, "body", kMaxOutsideValues);
@@ -62,8 +82,34 @@ Fields Fields::of_body(const http::Request& request, Manner manner) {
     refuse(400, "invalid_json", error.what());
   }
   if (!json.is_object()) refuse(400, "invalid_json", "body:1:1: must be a JSON object, as {\"prompt\": \"a fox\"}");
-  return {std::move(json.as_object()), manner};
+  *object_ = std::move(json.as_object());
 }
+
+// An empty file is what a browser sends where none was chosen.
+void Fields::read_form(const http::Request& request) {
+  is_form_ = true;
+  for (const FormPart& part : parse_form(request.body, request.header("content-type"))) {
+    if (part.is_file && part.content.empty()) continue;
+    if (object_->contains(part.name))
+      refuse(400, "invalid_value",
+             in_quotes(part.name) + " stands twice in the form; " + (part.is_file ? "one is taken" : "say it once"),
+             shown(part.name));
+    if (part.is_file || part.content.size() > kLongText) {
+      object_->emplace(part.name, '\0' + std::to_string(long_texts_.size()));
+      long_texts_.push_back({part.content, part.is_file});
+    } else {
+      object_->emplace(part.name, part.content);
+    }
+  }
+}
+
+const Fields::LongText* Fields::marked(const Json& value) const {
+  const auto* text = value.if_string();
+  const auto number = text ? cut_text_number(*text, long_texts_.size()) : std::nullopt;
+  return number ? &long_texts_[*number] : nullptr;
+}
+
+bool Fields::is_mark(const Json& value) const { return marked(value) != nullptr; }
 
 void Fields::add_query(const http::Request& request) {
   for (const auto& [name, value] : request.query) {
@@ -110,19 +156,25 @@ const Json* Fields::find(std::string_view name) const {
 void Fields::wrong(std::string_view name, const std::string& allowed) const {
   const Json* value = object_->if_contains(name);
   std::string text = "missing";
-  if (value) text = value->is_object() ? "an object" : value->is_array() ? "an array" : json_text(*value);
+  if (const LongText* mark = value ? marked(*value) : nullptr)
+    text = mark->is_file ? "a file" : "a text of " + std::to_string(mark->text.size()) + " bytes";
+  else if (value)
+    text = value->is_object() ? "an object" : value->is_array() ? "an array" : json_text(*value);
   refuse(400, "invalid_value", in_quotes(name) + " is " + shown(text) + "; it must be " + allowed, std::string(name));
 }
 
 bool Fields::is_text_number(std::string_view name, const Json& value) const {
-  return value.is_string() &&
-         (manner_ != Manner::kStrict || std::ranges::find(from_query_, std::string(name)) != from_query_.end());
+  return value.is_string() && !marked(value) &&
+         (is_form_ || manner_ != Manner::kStrict ||
+          std::ranges::find(from_query_, std::string(name)) != from_query_.end());
 }
 
 std::optional<std::string> Fields::text(std::string_view name, size_t max_bytes) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
-  if (!value->is_string()) wrong(name, "a text");
+  const LongText* mark = marked(*value);
+  if (!value->is_string() || (mark && mark->is_file)) wrong(name, "a text");
+  if (mark) wrong(name, "shorter");
   const std::string_view text = value->as_string();
   if (text.size() > max_bytes)
     refuse(400, "invalid_value",
@@ -189,16 +241,35 @@ std::optional<bool> Fields::flag(std::string_view name) const {
 std::optional<GivenFile> Fields::file(std::string_view name) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
-  std::string_view text = value->is_string() ? std::string_view(value->as_string()) : std::string_view();
-  if (text.starts_with("http://") || text.starts_with("https://"))
-    wrong(name, "the image itself, in base64: no URL is fetched here");
+  return file_in(name, *value);
+}
+
+std::vector<GivenFile> Fields::files(std::string_view name) const {
+  std::vector<GivenFile> files;
+  const Json* value = find(name);
+  const JsonArray* list = value ? value->if_array() : nullptr;
+  for (const Json& one : list ? *list : JsonArray{}) files.push_back(file_in(name, one));
+  if (value && !list) files.push_back(file_in(name, *value));
+  return files;
+}
+
+GivenFile Fields::file_in(std::string_view name, const Json& value) const {
+  const auto refuse_it = [&](const char* allowed) {
+    refuse(400, "invalid_value", in_quotes(name) + " must be " + allowed, std::string(name));
+  };
+  std::string_view text = value.is_string() ? std::string_view(value.as_string()) : std::string_view();
+  if (const LongText* mark = marked(value)) {
+    text = mark->text;
+    if (mark->is_file) return {std::as_bytes(std::span(text)), nullptr, std::string(name)};
+  }
+  if (text.substr(0, 8).find("://") != text.npos) refuse_it("the image itself, in base64: no URL is fetched here");
   if (text.starts_with("data:")) {
-    const size_t comma = text.find(',');
-    const std::string_view head = text.substr(0, comma);
-    text = comma != text.npos && head.ends_with(";base64") ? text.substr(comma + 1) : std::string_view();
+    const size_t comma = text.substr(0, kMaxDataHead).find(',');
+    const std::string_view head = text.substr(0, comma == text.npos ? 0 : comma);
+    text = head.ends_with(";base64") ? text.substr(comma + 1) : std::string_view();
   }
   std::optional<std::string> bytes = unbase64(text);
-  if (text.empty() || !bytes) wrong(name, "an image in base64, as it is or in a data URL (data:image/png;base64,...)");
+  if (text.empty() || !bytes) refuse_it("an image in base64, as it is or in a data URL (data:image/png;base64,...)");
   return given_file(std::move(*bytes), std::string(name));
 }
 

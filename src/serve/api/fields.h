@@ -38,8 +38,9 @@ enum class Manner {
 
 class Fields {
  public:
-  // Of a JSON body; {} where there is none. Throws 415 for another content type and 400 for another
-  // JSON value.
+  // Of a JSON body or a form, which outlives them; {} where there is none. What stands in a form is a
+  // text or a file. Throws 415 for another content type, 400 for another JSON value and a part whose
+  // name is there twice.
   static Fields of_body(const http::Request& request, Manner manner);
   Fields(JsonObject object, Manner manner);
 
@@ -58,8 +59,15 @@ class Fields {
   // [from, to]; in a query from,to.
   std::optional<std::pair<double, double>> interval(std::string_view name) const;
   std::optional<bool> flag(std::string_view name) const;
-  // Base64, as it is or in a data URL. No other URL is read.
+  // A form's file, or base64, as it is or in a data URL. No other URL is read. What it holds is decoded
+  // nowhere here; spool() gives it an owner.
   std::optional<GivenFile> file(std::string_view name) const;
+  // Of a list; one alone may stand without it.
+  std::vector<GivenFile> files(std::string_view name) const;
+  // Of a value somewhere below the field.
+  GivenFile file_in(std::string_view name, const Json& value) const;
+  // Of a value below any field: it is no more than a mark of a text that was too long to parse, or of a file.
+  bool is_mark(const Json& value) const;
   std::optional<std::string> choice(std::string_view name, std::span<const std::string_view> words) const;
   // -1 and "random" are drawn, 32 bits long.
   std::optional<uint64_t> seed(std::string_view name) const;
@@ -68,11 +76,20 @@ class Fields {
   const JsonObject& object() const { return *object_; }
 
  private:
+  struct LongText {
+    std::string_view text;
+    bool is_file = false;  // the bytes themselves
+  };
   bool is_text_number(std::string_view name, const Json& value) const;
+  const LongText* marked(const Json& value) const;
+  void read_form(const http::Request& request);
+  void read_json(std::string_view body);
 
   std::shared_ptr<JsonObject> object_;  // shared by copies
   Manner manner_;
+  bool is_form_ = false;  // all values are texts
   std::vector<std::string> from_query_;
+  std::vector<LongText> long_texts_;  // in the object marks stand for them (cut_texts.h)
 };
 
 }  // namespace inkstone::serve

@@ -69,9 +69,11 @@ void generate(ApiContext& context, const http::ExchangePtr& exchange) {
 }  // namespace
 
 void add_generate_routes(http::Router& router, ApiContext& context) {
-  router.add({"POST", "/generate", handled(http::ErrorShape::kOwn, [&context](const http::ExchangePtr& exchange) {
-                generate(context, exchange);
-              })});
+  http::Route route{"POST", "/generate", handled(http::ErrorShape::kOwn, [&context](const http::ExchangePtr& exchange) {
+                      generate(context, exchange);
+                    })};
+  route.pictures = true;
+  router.add(std::move(route));
   add_job_routes(router, context);
   add_queue_routes(router, context);
 }

@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "serve/api/accept.h"
 #include "serve/api/fault.h"
+#include "serve/api/multipart.h"
 #include "serve/api/request_reader.h"
 
 namespace inkstone::serve {
@@ -71,7 +72,11 @@ AnswerAs read_answer(const http::Request& request, const Fields& fields, Order& 
 std::string digest_of(const http::Request& request) {
   std::string text = request.method + "\n" + request.path + "\n";
   for (const auto& [name, value] : request.query) text += name + "=" + value + "\n";
-  return sha256(text + request.body);
+  const std::string_view type = request.header("content-type");
+  if (!is_form(type)) return sha256(text + sha256(request.body));
+  for (const FormPart& part : parse_form(request.body, type))  // their boundary is drawn
+    text += sha256(part.name) + (part.is_file ? " file " : " text ") + sha256(part.content) + "\n";
+  return sha256(text);
 }
 
 }  // namespace

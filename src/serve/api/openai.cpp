@@ -1,4 +1,4 @@
-// OpenAI's Images API: generations, with streams, and the list of models.
+// OpenAI's Images API: generations, edits and variations, with streams, and the list of models.
 #include <algorithm>
 #include <memory>
 
@@ -18,8 +18,8 @@ namespace inkstone::serve {
 namespace {
 
 std::string size_text(const OrderState& order) {
-  const ResolvedRequest& image = *order.order.images.front();
-  return std::to_string(image.width) + "x" + std::to_string(image.height);
+  const PictureSize& size = order.order.images.front()->output;
+  return std::to_string(size.width) + "x" + std::to_string(size.height);
 }
 
 // Images are not counted in tokens here.
@@ -59,8 +59,9 @@ http::Reply openai_reply(ApiContext& context, const OrderState& order, ImageLink
 
 class ImageStream : public OrderListener {
  public:
-  ImageStream(ImageService& service, const http::ExchangePtr& exchange, int partial_images)
-      : OrderListener(service, exchange), partial_images_(partial_images) {}
+  // `events`: what their names begin with.
+  ImageStream(ImageService& service, const http::ExchangePtr& exchange, int partial_images, std::string events)
+      : OrderListener(service, exchange), partial_images_(partial_images), events_(std::move(events)) {}
 
  protected:
   void begun(const OrderState& order) override {
@@ -88,7 +89,8 @@ class ImageStream : public OrderListener {
     bool completed = false;
   };
 
-  void tell(std::string_view type, const OrderState& order, size_t index, std::string_view format, JsonObject more) {
+  void tell(std::string_view what, const OrderState& order, size_t index, std::string_view format, JsonObject more) {
+    const std::string type = events_ + std::string(what);
     JsonObject data{{"type", type},      {"created_at", order.created}, {"size", size_text(order)},
                     {"quality", "auto"}, {"background", "opaque"},      {"output_format", format},
                     {"index", index}};
@@ -103,7 +105,7 @@ class ImageStream : public OrderListener {
     const int64_t due = int64_t{image.calls} * (told.partials + 1) / (partial_images_ + 1);
     if (image.preview_call < due || exchange().unsent() > kMaxUnsentForPreviews) return;
     const ResolvedRequest& request = *order.order.images[index];
-    tell("image_generation.partial_image", order, index, "png",
+    tell(".partial_image", order, index, "png",
          {{"b64_json", base64(enlarged_png(*image.preview, request.width, request.height))},
           {"partial_image_index", told.partials++}});
   }
@@ -112,7 +114,7 @@ class ImageStream : public OrderListener {
     const ImageState& image = order.images[index];
     if (image.stage != Stage::kDone || !image.file || told_[index].completed) return;
     told_[index].completed = true;
-    tell("image_generation.completed", order, index, format_name(order.order.format),
+    tell(".completed", order, index, format_name(order.order.format),
          {{"b64_json", base64(*image.file)}, {"seed", order.order.images[index]->seed}, {"usage", usage_json()}});
   }
 
@@ -122,16 +124,19 @@ class ImageStream : public OrderListener {
   }
 
   int partial_images_;
+  std::string events_;
   std::vector<Told> told_;
 };
 
-void generate(ApiContext& context, ImageLinks& links, const http::ExchangePtr& exchange) {
+void draw_openai(ApiContext& context, ImageLinks& links, const http::ExchangePtr& exchange, OpenAiTask task) {
   const Fields fields = Fields::of_body(exchange->request(), Manner::kNullsAbsent);
-  fields.check_names(openai_fields());
-  OpenAiRequest asked = openai_request(exchange->request(), fields, context);
+  fields.check_names(openai_fields(task));
+  OpenAiRequest asked = openai_request(exchange->request(), fields, context, task);
   const OrderState& order = submit(context.service, std::move(asked.order));
   if (asked.stream) {
-    std::make_shared<ImageStream>(context.service, exchange, asked.partial_images)->start(order);
+    std::make_shared<ImageStream>(context.service, exchange, asked.partial_images,
+                                  task == OpenAiTask::kGenerate ? "image_generation" : "image_edit")
+        ->start(order);
     return;
   }
   ImageLinks* const wanted = asked.urls ? &links : nullptr;
@@ -159,14 +164,24 @@ void show_openai_model(ApiContext& context, const http::ExchangePtr& exchange) {
 
 void add_openai_routes(http::Router& router, ApiContext& context) {
   const auto links = std::make_shared<ImageLinks>();
-  const auto add = [&](const char* method, const char* pattern, http::Handler handler, bool open = false) {
+  const auto add = [&](const char* method, const char* pattern, http::Handler handler, bool open = false,
+                       bool pictures = false) {
     http::Route route{method, pattern, handled(http::ErrorShape::kOpenAi, std::move(handler)),
                       http::ErrorShape::kOpenAi};
     route.open = open;
+    route.pictures = pictures;
     router.add(std::move(route));
   };
-  add("POST", "/v1/images/generations",
-      [&context, links](const http::ExchangePtr& exchange) { generate(context, *links, exchange); });
+  const std::pair<const char*, OpenAiTask> tasks[] = {{"/v1/images/generations", OpenAiTask::kGenerate},
+                                                      {"/v1/images/edits", OpenAiTask::kEdit},
+                                                      {"/v1/images/variations", OpenAiTask::kVary}};
+  for (const auto& row : tasks)
+    add(
+        "POST", row.first,
+        [&context, links, task = row.second](const http::ExchangePtr& exchange) {
+          draw_openai(context, *links, exchange, task);
+        },
+        false, true);
   add("GET", "/v1/models", [&context](const http::ExchangePtr& exchange) { list_models(context, exchange); });
   add("GET", "/v1/models/{id}",
       [&context](const http::ExchangePtr& exchange) { show_openai_model(context, exchange); });

@@ -12,12 +12,13 @@
 namespace inkstone::serve {
 namespace {
 
-// Our own fields are taken as well.
+// Our own fields are taken as well. A list of one image comes as "image[]".
 const std::vector<FieldName>& openai_names() {
   static const std::vector<FieldName> all = [] {
     constexpr std::string_view kSides[] = {"width", "height"};
     std::vector<FieldName> names = own_names(kSides);
     names.push_back({"steps", "num_inference_steps"});
+    names.push_back({"image[]", "image"});
     for (const std::string_view side : kSides) names.push_back({"size", side, false});
     return names;
   }();
@@ -45,6 +46,18 @@ const FieldInfo kOpenAiOwnFields[] = {
 constexpr std::string_view kAnswers[] = {"url", "b64_json"};
 constexpr std::string_view kBackgrounds[] = {"auto", "opaque"};
 
+// By the header of the file alone.
+bool may_be_transparent(std::span<const std::byte> file) {
+  constexpr size_t kColourType = 25, kWebpFlags = 20;
+  const std::string_view text(reinterpret_cast<const char*>(file.data()), std::min<size_t>(file.size(), 64 << 10));
+  const auto at = [&](size_t place) { return place < text.size() ? static_cast<uint8_t>(text[place]) : 0; };
+  if (text.substr(0, 16).ends_with("VP8X")) return (at(kWebpFlags) & 0x10) != 0;
+  if (text.substr(0, 16).ends_with("VP8L")) return true;
+  const bool alpha =
+      at(kColourType) == 4 || at(kColourType) == 6 || text.substr(0, text.find("IDAT")).find("tRNS") != text.npos;
+  return text.starts_with("\x89PNG") && alpha;
+}
+
 void read_openai_size(const Fields& fields, ImageRequest& image) {
   constexpr const char* kRule = "\"auto\" or WIDTHxHEIGHT, as \"512x512\"";
   if (const Json* raw = fields.object().if_contains("size"); raw && *raw == "") fields.wrong("size", kRule);
@@ -63,9 +76,28 @@ void read_openai_size(const Fields& fields, ImageRequest& image) {
   image.height = sides[1];
 }
 
-ImageRequest read_openai_image(const Fields& fields) {
+// There a mask is a picture whose transparent part is drawn anew.
+void read_openai_mask(ImageRequest& image) {
+  if (!image.mask) return;
+  if (!may_be_transparent(image.mask->bytes))
+    refuse(400, "invalid_value", "\"mask\" has no transparency: its transparent part is what is drawn anew", "mask");
+  image.mask_invert = !image.mask_invert.value_or(false);
+  if (!image.strength) image.strength = 1.0f;
+}
+
+ImageRequest read_openai_image(const Fields& fields, OpenAiTask task) {
+  constexpr float kVaried = 0.6f;  // of the image, where nobody says
   ImageRequest image = read_request(fields, openai_names());
-  if (!image.prompt) refuse(400, "missing_required_parameter", "Missing required parameter: 'prompt'.", "prompt");
+  const auto demand = [](bool there, const std::string& name) {
+    if (!there) refuse(400, "missing_required_parameter", "Missing required parameter: '" + name + "'.", name);
+  };
+  if (task != OpenAiTask::kGenerate) demand(image.image.has_value(), "image");
+  if (task == OpenAiTask::kVary) {
+    if (!image.prompt) image.prompt = "";
+    if (!image.strength) image.strength = kVaried;
+  }
+  demand(image.prompt.has_value(), "prompt");
+  if (task == OpenAiTask::kEdit) read_openai_mask(image);
   read_openai_size(fields, image);
   return image;
 }
@@ -84,12 +116,13 @@ void read_what_has_no_effect(const Fields& fields) {
 
 }  // namespace
 
-std::span<const FieldInfo> openai_fields() {
+std::span<const FieldInfo> openai_fields(OpenAiTask) {
   static const std::vector<FieldInfo> all = api_table(openai_names(), kOpenAiOwnFields);
   return all;
 }
 
-OpenAiRequest openai_request(const http::Request& request, const Fields& fields, const ApiContext& context) {
+OpenAiRequest openai_request(const http::Request& request, const Fields& fields, const ApiContext& context,
+                             OpenAiTask task) {
   OpenAiRequest result;
   result.order = order_from(request, "openai");
   const std::string model = fields.text("model", kMaxWordBytes).value_or("");
@@ -97,7 +130,7 @@ OpenAiRequest openai_request(const http::Request& request, const Fields& fields,
   const Limits limits = limits_of(context, card);
   result.order.model = card.name;
   const int count = static_cast<int>(fields.integer("n", 1, limits.max_images).value_or(1));
-  ImageRequest image = read_openai_image(fields);
+  ImageRequest image = read_openai_image(fields, task);
   take_adapters(context.service, fields, image, result.order);
   result.order.images = resolve_images(fields, openai_names(), image, card, limits, count);
   read_openai_format(fields, result.order);

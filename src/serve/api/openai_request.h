@@ -1,5 +1,5 @@
-// What POST /v1/images/generations is asked, by OpenAI's reference; an explicit null is a field
-// that is not there.
+// What POST /v1/images/generations, edits and variations are asked, by OpenAI's reference; an explicit
+// null is a field that is not there.
 #pragma once
 
 #include <span>
@@ -11,7 +11,8 @@
 
 namespace inkstone::serve {
 
-std::span<const FieldInfo> openai_fields();
+enum class OpenAiTask { kGenerate, kEdit, kVary };
+std::span<const FieldInfo> openai_fields(OpenAiTask task);
 
 struct OpenAiRequest {
   Order order;
@@ -19,6 +20,7 @@ struct OpenAiRequest {
   bool stream = false;
   int partial_images = 0;
 };
-OpenAiRequest openai_request(const http::Request& request, const Fields& fields, const ApiContext& context);
+OpenAiRequest openai_request(const http::Request& request, const Fields& fields, const ApiContext& context,
+                             OpenAiTask task);
 
 }  // namespace inkstone::serve

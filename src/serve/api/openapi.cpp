@@ -16,16 +16,20 @@ namespace {
 struct RouteInfo {
   const char *method, *path, *tag, *summary;
   std::span<const FieldInfo> (*fields)() = nullptr;  // of its JSON body
-  // Which may stand in the query as well.
-  bool in_query = false;
+  // Which may stand in the query as well, and in a form.
+  bool in_query = false, in_form = false;
 };
+
+std::span<const FieldInfo> image_fields() { return openai_fields(OpenAiTask::kGenerate); }
+std::span<const FieldInfo> text_fields() { return a1111_fields(A1111Task::kText); }
+std::span<const FieldInfo> picture_fields() { return a1111_fields(A1111Task::kPicture); }
 
 constexpr RouteInfo kRoutes[] = {
     {"post", "/generate", "generate",
      "Images from a text. The answer comes when they are done; as events while they are made (Accept: "
      "text/event-stream); at once "
      "with a job's URL (Prefer: respond-async); or as the bytes of one image (Accept: image/png).",
-     generate_fields, true},
+     generate_fields, true, true},
     {"get", "/jobs", "jobs",
      "Your jobs, under way or still kept, the newest first: ?limit=1 to 100, 20 if not said; ?before=ID for older "
      "ones, which `next` names."},
@@ -51,11 +55,14 @@ constexpr RouteInfo kRoutes[] = {
     {"get", "/openapi.json", "server", "This document."},
     {"get", "/docs", "server", "This document as a page."},
     {"post", "/v1/images/generations", "openai", "OpenAI's image generation, with streams of partial images.",
-     openai_fields},
+     image_fields, false, true},
+    {"post", "/v1/images/edits", "openai",
+     "OpenAI's image edits: an image, and a mask whose transparent part is drawn anew.", image_fields, false, true},
+    {"post", "/v1/images/variations", "openai", "OpenAI's image variations.", image_fields, false, true},
     {"get", "/v1/models", "openai", "The models that can be asked for, the default first."},
     {"get", "/v1/models/{id}", "openai", "One of them."},
     {"get", "/v1/files/img/{file}", "openai", "An image by the link that an answer gave, for some minutes."},
-    {"post", "/sdapi/v1/txt2img", "a1111", "AUTOMATIC1111's text to image.", a1111_fields},
+    {"post", "/sdapi/v1/txt2img", "a1111", "AUTOMATIC1111's text to image.", text_fields},
     {"get", "/sdapi/v1/progress", "a1111", "Progress of your own jobs."},
     {"post", "/sdapi/v1/interrupt", "a1111",
      "Ends the steps of your own jobs; they answer with the images as they are."},
@@ -78,6 +85,9 @@ constexpr RouteInfo kRoutes[] = {
     {"get", "/sdapi/v1/realesrgan-models", "a1111", "Empty."},
     {"get", "/sdapi/v1/prompt-styles", "a1111", "Empty."},
     {"get", "/sdapi/v1/loras", "a1111", "The adapters that <lora:NAME:0.8> in a prompt may name."},
+    {"get", "/controlnet/model_list", "a1111", "The ControlNets that a unit may name."},
+    {"get", "/controlnet/module_list", "a1111", "none: there are no preprocessors."},
+    {"get", "/controlnet/version", "a1111", "Of the ControlNet extension that is spoken here."},
     {"get", "/sdapi/v1/script-info", "a1111", "Empty."},
     {"get", "/sdapi/v1/extensions", "a1111", "Empty."},
     {"post", "/sdapi/v1/refresh-checkpoints", "a1111", "Looks for models and adapters again."},
@@ -86,7 +96,7 @@ constexpr RouteInfo kRoutes[] = {
     {"post", "/sdapi/v1/refresh-loras", "a1111", "The same."},
     {"post", "/sdapi/v1/unload-checkpoint", "a1111", "Without effect."},
     {"post", "/sdapi/v1/reload-checkpoint", "a1111", "Without effect."},
-    {"post", "/sdapi/v1/img2img", "a1111", "501: not supported."},
+    {"post", "/sdapi/v1/img2img", "a1111", "AUTOMATIC1111's image to image, and inpainting.", picture_fields},
     {"post", "/sdapi/v1/extra-single-image", "a1111", "501: not supported."},
     {"post", "/sdapi/v1/extra-batch-images", "a1111", "501: not supported."},
     {"post", "/sdapi/v1/interrogate", "a1111", "501: not supported."},
@@ -133,9 +143,11 @@ JsonObject operation_of(const RouteInfo& route) {
                        {"summary", route.summary},
                        {"responses", JsonObject{{"200", JsonObject{{"description", "Done."}}}, {"default", error}}}};
   if (JsonArray parameters = parameters_of(route); !parameters.empty()) operation["parameters"] = std::move(parameters);
-  if (route.fields)
-    operation["requestBody"] =
-        JsonObject{{"content", JsonObject{{"application/json", JsonObject{{"schema", schema_of(route.fields())}}}}}};
+  if (!route.fields) return operation;
+  const JsonObject schema{{"schema", schema_of(route.fields())}};
+  JsonObject content{{"application/json", schema}};
+  if (route.in_form) content["multipart/form-data"] = schema;
+  operation["requestBody"] = JsonObject{{"content", std::move(content)}};
   return operation;
 }
 

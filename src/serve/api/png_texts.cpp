@@ -77,7 +77,7 @@ std::optional<std::string_view> take_text(std::string_view& data) {
   return text;
 }
 
-std::optional<std::string> text_of(std::string_view name, std::string_view data, Allowance& left) {
+std::optional<std::string> chunk_text(std::string_view name, std::string_view data, Allowance& left) {
   if (name == "tEXt" || (name == "iTXt" && data.starts_with('\0'))) left.take_bytes(data.size());
   if (name == "tEXt") return of_latin1(data);
   if (name == "zTXt") {
@@ -157,7 +157,7 @@ TextChunks png_texts(std::string_view png) {
     left.take_text();
     const auto keyword = take_text(data);
     if (!keyword || keyword->empty() || keyword->size() > kMaxKeyword) continue;
-    const auto text = text_of(name, data, left);
+    const auto text = chunk_text(name, data, left);
     if (!text) continue;
     texts.emplace_back(of_latin1(*keyword), *text);
   }

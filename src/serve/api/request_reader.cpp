@@ -5,10 +5,13 @@
 #include "adapters/tags.h"
 #include "base/image_file.h"
 #include "base/json.h"
+#include "base/picture.h"
+#include "base/picture_error.h"
 #include "base/random.h"
 #include "base/utf8.h"
 #include "diffusion/request_fields.h"
 #include "serve/api/fault.h"
+#include "serve/wire/spooled.h"
 
 namespace inkstone::serve {
 namespace {
@@ -113,6 +116,23 @@ std::string_view their_name(const Fields& fields, std::span<const FieldName> nam
          std::string(name));
 }
 
+// By their headers; what else they hold is seen by a worker.
+void check_pictures(const ImageRequest& request) {
+  for (const GivenFile* file : files_of(request)) {
+    try {
+      const PictureSize size = picture_size(file->bytes, file->source);
+      const PictureLimits limits;
+      if (std::max(size.width, size.height) > limits.max_side || size.width * size.height > limits.max_pixels)
+        refuse(400, "invalid_image",
+               file->source + ": " + std::to_string(size.width) + "x" + std::to_string(size.height) +
+                   " pixels; at most " + std::to_string(limits.max_pixels) + " are read",
+               file->source);
+    } catch (const PictureError& error) {
+      refuse(400, "invalid_image", error.what(), file->source);
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<FieldName> own_names(std::span<const std::string_view> left_out) {
@@ -208,9 +228,12 @@ void read_format(const Fields& fields, Order& order) {
 std::vector<RequestPtr> resolve_images(const Fields& fields, std::span<const FieldName> names,
                                        const ImageRequest& request, const ModelCard& card, const Limits& limits,
                                        int count) {
+  ImageRequest owned = request;
+  check_pictures(owned);
+  spool(owned);
   ResolvedRequest first;
   try {
-    first = resolve(request, card.traits, limits.image);
+    first = resolve(owned, card.traits, limits.image);
   } catch (const RequestError& error) {
     refuse_request(error, fields, names);
   }

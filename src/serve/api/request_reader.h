@@ -32,7 +32,7 @@ FieldInfo adapters_field();
 // stay. Throws ApiFault for an adapter that is not there.
 void take_adapters(const ImageService& service, const Fields& fields, ImageRequest& request, Order& order);
 void read_format(const Fields& fields, Order& order);  // "output_format"
-// Resolves it, for `count` images whose seeds follow one another. Throws ApiFault 400.
+// Resolves it, for `count` images whose seeds follow one another, and which share its pictures. Throws ApiFault 400.
 std::vector<RequestPtr> resolve_images(const Fields& fields, std::span<const FieldName> names,
                                        const ImageRequest& request, const ModelCard& card, const Limits& limits,
                                        int count);

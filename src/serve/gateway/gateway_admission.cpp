@@ -6,11 +6,14 @@
 #include "base/error.h"
 #include "serve/gateway/gateway_impl.h"
 #include "serve/support/log.h"
+#include "serve/wire/spooled.h"
 
 namespace inkstone::serve {
 namespace {
 
 constexpr double kLongPause = 30;  // seconds
+// Pictures of all orders that have not ended: so many bodies of the largest size. One client may have a quarter.
+constexpr size_t kPicturesOfAll = 16, kClientsWithPictures = 4;
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
 Rejection rejection_of(const Admission& admission, double max_wait) {
@@ -48,6 +51,22 @@ double Gateway::Impl::seconds_to_room() const {
     if (slot->accepts())
       for (const auto& [job, end] : slot->forecast()) first = std::min(first, end - now());
   return first < kNever ? std::max(1.0, first) : 5;
+}
+
+// They are in memory until their images are done.
+Rejection Gateway::Impl::refusal_of_pictures(const Order& order, size_t bytes) {
+  const size_t most = kPicturesOfAll * settings.http.max_image_body, of_client = most / kClientsWithPictures;
+  if (bytes == 0) return {};
+  if (store.picture_bytes(order.client) + bytes > of_client)
+    return {"quota",
+            text_of({"the pictures of your images that are queued or running have ", store.picture_bytes(order.client),
+                     " bytes, and these ", bytes, ", of at most ", of_client, ": wait for some, or cancel them"}),
+            "", seconds_to_room()};
+  if (store.picture_bytes() + bytes > most)
+    return {"queue_full",
+            text_of({"the queue is full, with pictures of ", store.picture_bytes(), " bytes of at most ", most}), "",
+            seconds_to_room()};
+  return {};
 }
 
 Rejection Gateway::Impl::refusal(const Order& order) {
@@ -159,6 +178,9 @@ SubmitResult Gateway::Impl::place(Order order) {
     return refuse({"conflict", "this idempotency key was used for another request: use a new one", "idempotency_key"});
   }
   if (Rejection rejection = refusal(order); !rejection.code.empty()) return refuse(std::move(rejection));
+  const size_t picture_bytes = file_bytes(order.images.front()->said());
+  if (Rejection rejection = refusal_of_pictures(order, picture_bytes); !rejection.code.empty())
+    return refuse(std::move(rejection));
   std::vector<ServedJob> made;
   try {
     made = jobs_of(order);
@@ -166,7 +188,7 @@ SubmitResult Gateway::Impl::place(Order order) {
     return refuse({"invalid", error.what(), "loras"});
   }
   if (Rejection rejection = admit(made); !rejection.code.empty()) return refuse(std::move(rejection));
-  OrderEntry& entry = store.add(std::move(order), now());
+  OrderEntry& entry = store.add(std::move(order), picture_bytes, now());
   if (made.front().slot) entry.end = std::ranges::max(made, {}, &ServedJob::end).end;
   store.refresh_position(entry);
   entry.last_position = entry.state.position;

@@ -46,7 +46,7 @@ struct ServedJob {  // an image that has not ended
   Failure failure{};
 };
 
-// methods: 63 allowed: the fleet of machines replaces it by a dispatcher without threads
+// methods: 64 allowed: the fleet of machines replaces it by a dispatcher without threads
 struct Gateway::Impl final : WorkerEvents {
   Impl(boost::asio::io_context& events, ServeSettings settings, WorkerProgram program);
   ~Impl() override;
@@ -66,6 +66,7 @@ struct Gateway::Impl final : WorkerEvents {
 
   // gateway_admission.cpp: which orders are admitted
   Rejection refusal(const Order& order);
+  Rejection refusal_of_pictures(const Order& order, size_t bytes);
   SubmitResult refuse(Rejection rejection);
   std::vector<ServedJob> jobs_of(const Order& order);
   ServedJob served_job(const RequestPtr& request, const VariantPtr& variant);

@@ -32,6 +32,14 @@ size_t bytes_of(const OrderState& order) {
   return bytes;
 }
 
+// What is kept of an order that has ended says what they were called.
+RequestPtr without_pictures(const ResolvedRequest& request) {
+  auto copy = std::make_shared<ResolvedRequest>(request);
+  for (std::optional<GivenFile>* file : {&copy->image, &copy->repaint.mask})
+    if (*file) *file = GivenFile{{}, nullptr, std::move((*file)->source)};
+  return copy;
+}
+
 bool ends_before(const OrderEntry& a, const OrderEntry& b) {
   return a.end != b.end ? a.end < b.end : a.number < b.number;
 }
@@ -40,7 +48,7 @@ bool ends_before(const OrderEntry& a, const OrderEntry& b) {
 
 std::string OrderStore::key_of(const Order& order) { return order.client + "\n" + order.idempotency; }
 
-OrderEntry& OrderStore::add(Order order, double now) {
+OrderEntry& OrderStore::add(Order order, size_t picture_bytes, double now) {
   std::string id = random_id(16);
   OrderEntry& entry = entries_[id];
   try {
@@ -56,6 +64,7 @@ OrderEntry& OrderStore::add(Order order, double now) {
     throw;
   }
   live_images_ += static_cast<int>(order.images.size());
+  picture_bytes_ += entry.picture_bytes = picture_bytes;
   entry.state.id = std::move(id);
   entry.state.order = std::move(order);
   entry.state.arrival = now;
@@ -114,6 +123,9 @@ void OrderStore::has_ended(OrderEntry& entry, double now) {
   const auto images = client_images_.find(entry.state.order.client);
   images->second -= static_cast<int>(entry.state.images.size());
   if (images->second == 0) client_images_.erase(images);
+  picture_bytes_ -= entry.picture_bytes;
+  if (std::exchange(entry.picture_bytes, 0) > 0)
+    for (RequestPtr& request : entry.state.order.images) request = without_pictures(*request);
   entry.ended_at = now;
   entry.state.position = 0;
   entry.kept_bytes = bytes_of(entry.state);
@@ -153,6 +165,13 @@ void OrderStore::refresh_position(OrderEntry& entry) const {
 int OrderStore::live_images(const std::string& client) const {
   const auto images = client_images_.find(client);
   return images == client_images_.end() ? 0 : images->second;
+}
+
+size_t OrderStore::picture_bytes(const std::string& client) const {
+  size_t bytes = 0;
+  for (const auto& [number, entry] : live_)
+    if (entry->state.order.client == client) bytes += entry->picture_bytes;
+  return bytes;
 }
 
 int OrderStore::watchers() const {

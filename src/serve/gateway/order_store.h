@@ -21,8 +21,9 @@ struct OrderEntry {
   // When it will have ended, as predicted on the service's clock; without a worker never.
   double end = std::numeric_limits<double>::infinity();
   double ended_at = 0;
-  size_t kept_bytes = 0;  // once it has ended
-  int last_position = 0;  // as moved() saw it
+  size_t kept_bytes = 0;     // once it has ended
+  size_t picture_bytes = 0;  // of the files that its images share, until it has ended
+  int last_position = 0;     // as moved() saw it
   bool told_end = false;
 };
 
@@ -31,7 +32,8 @@ class OrderStore {
   OrderStore(double kept_seconds, int64_t max_kept_bytes)
       : kept_seconds_(kept_seconds), max_kept_bytes_(max_kept_bytes) {}
 
-  OrderEntry& add(Order order, double now);
+  // `picture_bytes`: of the files in its requests.
+  OrderEntry& add(Order order, size_t picture_bytes, double now);
   OrderEntry* find(std::string_view id);
   const OrderEntry* find(std::string_view id) const;
   // The order that its key stands for; `*same`: it asks for the same. One that ended without its
@@ -53,6 +55,9 @@ class OrderStore {
   // Admitted, in orders that have not ended.
   int live_images() const { return live_images_; }
   int live_images(const std::string& client) const;
+  // Of their pictures.
+  size_t picture_bytes() const { return picture_bytes_; }
+  size_t picture_bytes(const std::string& client) const;
   int watchers() const;
   int64_t kept_bytes() const { return kept_bytes_; }
 
@@ -62,6 +67,7 @@ class OrderStore {
   double kept_seconds_;
   int64_t max_kept_bytes_, kept_bytes_ = 0, orders_ = 0;
   int live_images_ = 0;
+  size_t picture_bytes_ = 0;
   std::map<std::string, OrderEntry, std::less<>> entries_;  // by id
   std::map<int64_t, OrderEntry*> live_, kept_;              // by arrival, by end
   std::map<std::string, std::string> keys_;                 // client and key -> id

@@ -16,6 +16,9 @@ using serve::given;
 using serve::log_line;
 using serve::LogLevel;
 
+// Bytes a second of a body with pictures, for which it has more time than others.
+constexpr double kPictureRate = 256 << 10;
+
 // An answer of which a part is lost can only end with its connection.
 template <typename Work>
 void or_close(Connection& connection, const Work& work) {
@@ -201,6 +204,8 @@ void Connection::admit() {
     transport_.hold();
     if (!state_->draining) exchange_counted_.begin();
   }
+  if (phase_ == Phase::kBody && route_->pictures)
+    phase_due_ += after(static_cast<double>(reader_->content_length().value_or(0)) / kPictureRate);
   if (phase_ == Phase::kBody && !route_->at_head) reserve_body();
   if (admission.awaits_continue) transport_.send("HTTP/1.1 100 Continue\r\n\r\n");
 }

@@ -87,6 +87,8 @@ struct Route {
   bool open = false;    // needs no key
   // The answer does not depend on the body: the handler is called at the head, and no body is read.
   bool at_head = false;
+  // The body may hold pictures: it may be multipart/form-data, and have Settings::max_image_body.
+  bool pictures = false;
 };
 
 class Router {

@@ -112,18 +112,27 @@ void RequestPolicy::check_origin(const Request& request) const {
                 "pages of " + shown(origin) + " may not use this server: the operator can list them in --origins");
 }
 
-void RequestPolicy::check_body(const Request& request, bool has_body) {
+void RequestPolicy::check_body(const Request& request, bool has_body, bool pictures) {
   const std::string_view encoding = request.header("content-encoding");
   if (!encoding.empty() && !iequals(encoding, "identity"))
     throw Refusal(415, "bad_content_encoding", "bodies must come as they are, without content-encoding");
   if (!has_body) return;
   const std::string_view type = request.header("content-type");
   const size_t end = std::min(type.find_first_of("; \t"), type.size());
+  if (pictures && iequals(type.substr(0, end), "multipart/form-data")) {
+    // A form is what a foreign page can send without asking. Browsers name the page; what does not say so is no page.
+    const std::string_view site = request.header("sec-fetch-site");
+    if (request.header("origin").empty() && !site.empty() && site != "same-origin" && site != "none")
+      throw Refusal(403, "foreign_origin", "a form from a page of another site");
+    return;
+  }
   std::string_view charset = type.substr(end);
   charset.remove_prefix(std::min(charset.find_first_not_of("; \t"), charset.size()));
   if (!iequals(type.substr(0, end), "application/json") ||
       (!charset.empty() && !iequals(charset, "charset=utf-8") && !iequals(charset, "charset=\"utf-8\"")))
-    throw Refusal(415, "bad_content_type", "the body must be of content-type application/json, in UTF-8");
+    throw Refusal(415, "bad_content_type",
+                  std::string("the body must be of content-type application/json, in UTF-8") +
+                      (pictures ? ", or multipart/form-data" : ""));
 }
 
 bool RequestPolicy::expects_continue(const Request& request, int version) {

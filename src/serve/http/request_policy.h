@@ -21,8 +21,8 @@ class RequestPolicy {
   void check_origin(const Request& request) const;
   // Whether the request's page is listed, so that it may read the answers.
   bool listed_origin(const Request& request) const;
-  // Checks the body's type and encoding.
-  static void check_body(const Request& request, bool has_body);
+  // Checks the body's type and encoding. `pictures`: Route's.
+  static void check_body(const Request& request, bool has_body, bool pictures);
   static bool expects_continue(const Request& request, int version);
 
  private:

@@ -20,7 +20,7 @@ struct Settings {
   std::string root_path;
   // Sites whose pages may send requests, besides the server's own. "*", only with keys: any.
   std::vector<std::string> origins;
-  size_t max_header = 16 << 10, max_headers = 64, max_body = 1 << 20, max_unsent = 32 << 20;
+  size_t max_header = 16 << 10, max_headers = 64, max_body = 1 << 20, max_image_body = 32 << 20, max_unsent = 32 << 20;
   // Of all connections together: bodies, of these at most half, and answers that are not read yet.
   size_t max_memory = 256 << 20;
   // Bytes a second that a client must read of a complete answer, averaged over write_seconds.

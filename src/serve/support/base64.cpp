@@ -16,6 +16,15 @@ constexpr std::array<int8_t, 256> values() {
 }
 constexpr std::array<int8_t, 256> kValues = values();
 
+// Of each digit of four, at its place; less than 0: it is none.
+constexpr std::array<std::array<int32_t, 256>, 4> shifted() {
+  std::array<std::array<int32_t, 256>, 4> result{};
+  for (size_t k = 0; k < 4; ++k)
+    for (size_t i = 0; i < 256; ++i) result[k][i] = kValues[i] < 0 ? -1 : kValues[i] << (18 - 6 * k);
+  return result;
+}
+constexpr auto kShifted = shifted();
+
 }  // namespace
 
 std::string base64(std::string_view bytes) {
@@ -37,12 +46,14 @@ std::optional<std::string> unbase64(std::string_view text) {
   while (digits > 0 && text.size() - digits < 2 && text[digits - 1] == '=') --digits;
   const size_t whole = digits / 4;
   std::string bytes(whole * 3, '\0');
+  int32_t any = 0;
   for (size_t i = 0; i < whole; ++i) {  // at once, for what may be megabytes
     int32_t four = 0;
-    for (size_t k = 0; k < 4; ++k) four = four * 64 | kValues[static_cast<uint8_t>(text[4 * i + k])];
-    if (four < 0) return std::nullopt;
+    for (size_t k = 0; k < 4; ++k) four |= kShifted[k][static_cast<uint8_t>(text[4 * i + k])];
+    any |= four;
     for (size_t k = 0; k < 3; ++k) bytes[3 * i + k] = static_cast<char>(four >> (16 - 8 * k));
   }
+  if (any < 0) return std::nullopt;
   uint32_t bits = 0;
   int held = 0;
   for (const char c : text.substr(4 * whole, digits - 4 * whole)) {

@@ -22,6 +22,7 @@
 #include "base/given_file.h"
 #include "base/image.h"
 #include "base/json.h"
+#include "serve/wire/spooled.h"
 
 namespace inkstone::serve {
 
@@ -33,7 +34,10 @@ size_t pixel_bytes(int width, int height);
 
 class FieldWriter {
  public:
-  using Parts = std::vector<std::span<const uint8_t>>;  // beside the text
+  struct Parts {  // beside the text
+    std::vector<std::span<const uint8_t>> spans;
+    std::vector<int> memory_files;  // memory_file_of() them, or -1
+  };
   template <typename T>
   void operator()(std::string_view name, const T& value) {
     object_[name] = json_of(value);
@@ -58,16 +62,17 @@ class FieldWriter {
   Json json_of(const Image& value) {
     INKSTONE_CHECK(value.rgb.size() == pixel_bytes(value.width, value.height), "a message: an image of ", value.width,
                    "x", value.height, " with ", value.rgb.size(), " bytes");
-    add({value.rgb.data(), value.rgb.size()});
+    add({value.rgb.data(), value.rgb.size()}, -1);
     return JsonObject{{"width", value.width}, {"height", value.height}};
   }
   Json json_of(const GivenFile& value) {
-    add({reinterpret_cast<const uint8_t*>(value.bytes.data()), value.bytes.size()});
+    add({reinterpret_cast<const uint8_t*>(value.bytes.data()), value.bytes.size()}, memory_file_of(value));
     return JsonObject{{"source", value.source}, {"bytes", value.bytes.size()}};
   }
-  void add(std::span<const uint8_t> part) {
+  void add(std::span<const uint8_t> part, int memory_file) {
     INKSTONE_CHECK(parts_, "a message: there is no place for an image");
-    parts_->push_back(part);
+    parts_->spans.push_back(part);
+    parts_->memory_files.push_back(memory_file);
   }
   template <typename T>
   Json json_of(const std::optional<T>& value) {
@@ -89,7 +94,10 @@ class FieldWriter {
 
 class FieldReader {
  public:
-  using Beside = std::function<std::vector<uint8_t>(size_t bytes)>;  // the next ones beside the text
+  struct Beside {  // the next bytes beside the text, copied and as they are
+    std::function<std::vector<uint8_t>(size_t bytes)> pixels;
+    std::function<GivenFile(size_t bytes)> file;
+  };
 
   template <typename T>
   void operator()(std::string_view name, T& value) {
@@ -139,17 +147,17 @@ class FieldReader {
   }
   void read(const Json& json, std::shared_ptr<const Json>& value) const { value = std::make_shared<const Json>(json); }
   void read(const Json& json, Image& image) const {
-    check(json.is_object() && beside_, "an image");
+    check(json.is_object() && beside_.pixels, "an image");
     Size size;
     read_object(json.get_object(), size, where_);
-    image = {size.width, size.height, beside_(pixel_bytes(size.width, size.height))};
+    image = {size.width, size.height, beside_.pixels(pixel_bytes(size.width, size.height))};
   }
   void read(const Json& json, GivenFile& file) const {
-    check(json.is_object() && beside_, "a file");
+    check(json.is_object() && beside_.file, "a file");
     FileSize size;
     read_object(json.get_object(), size, where_);
-    const auto owner = std::make_shared<const std::vector<uint8_t>>(beside_(size.bytes));
-    file = {std::as_bytes(std::span(*owner)), owner, std::move(size.source)};
+    file = beside_.file(size.bytes);
+    file.source = std::move(size.source);
   }
   template <typename T>
   void read(const Json& json, std::optional<T>& value) const {

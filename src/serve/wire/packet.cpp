@@ -73,6 +73,18 @@ Descriptor sealed_file(std::span<const std::span<const uint8_t>> parts) {
   return file;
 }
 
+std::shared_ptr<const std::byte> mapped(const Descriptor& sealed, size_t bytes) {
+  if (bytes == 0) return {};
+  void* at = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, sealed.get(), 0);
+  INKSTONE_CHECK(at != MAP_FAILED, "no memory for ", bytes, " bytes of pictures: ", reason());
+  return {static_cast<const std::byte*>(at), [at, bytes](const std::byte*) { munmap(at, bytes); }};
+}
+
+bool holds(int sealed_file, size_t bytes) {
+  struct stat status {};
+  return fstat(sealed_file, &status) == 0 && std::cmp_equal(status.st_size, bytes);
+}
+
 SealedBytes::SealedBytes(Descriptor file) : file_(std::move(file)) {
   const int seals = fcntl(file_.get(), F_GET_SEALS);
   INKSTONE_CHECK(seals >= 0, "a message came with a file that is no memfd");
@@ -92,7 +104,15 @@ void SealedBytes::read(std::span<uint8_t> to) {
   }
 }
 
-void send_packet(int socket, const std::string& text, const Descriptor& file) {
+GivenFile SealedBytes::take(size_t bytes) {
+  INKSTONE_CHECK(bytes <= left(), "a message's memfd has ", left(), " bytes left, not ", bytes);
+  if (!mapped_) mapped_ = mapped(file_, size_);
+  GivenFile file{{mapped_.get() + at_, bytes}, mapped_, ""};
+  at_ += bytes;
+  return file;
+}
+
+void send_packet(int socket, const std::string& text, int file) {
   INKSTONE_CHECK(!text.empty() && text.size() <= kMaxPacket, "a message of ", text.size(), " bytes: at most ",
                  kMaxPacket, " can be sent");
   // Best effort: the system says below what it does not take.
@@ -105,15 +125,14 @@ void send_packet(int socket, const std::string& text, const Descriptor& file) {
   msghdr header{};
   header.msg_iov = &piece;
   header.msg_iovlen = 1;
-  if (file) {
+  if (file >= 0) {
     header.msg_control = control.data();
     header.msg_controllen = control.size();
     cmsghdr* part = CMSG_FIRSTHDR(&header);
     part->cmsg_level = SOL_SOCKET;
     part->cmsg_type = SCM_RIGHTS;
     part->cmsg_len = CMSG_LEN(sizeof(int));
-    const int number = file.get();
-    std::memcpy(CMSG_DATA(part), &number, sizeof number);
+    std::memcpy(CMSG_DATA(part), &file, sizeof file);
   }
   const ssize_t sent = retried([&] { return sendmsg(socket, &header, MSG_NOSIGNAL); });
   if (sent == static_cast<ssize_t>(text.size())) return;

@@ -20,12 +20,27 @@ constexpr std::array<std::string_view, std::variant_size_v<WorkerReport>> kRepor
 // Of the files of a request.
 constexpr size_t kMaxCommandBytes = size_t{1} << 30;
 
+// The memory file that holds these parts in this order and nothing else (spooled.h); -1: there is none.
+int whole_memory_file(const FieldWriter::Parts& parts) {
+  const int file = parts.memory_files.front();
+  const uint8_t* const first = parts.spans.front().data();
+  const uint8_t* next = first;
+  for (size_t i = 0; i < parts.spans.size(); ++i) {
+    if (parts.memory_files[i] != file || parts.spans[i].data() != next) return -1;
+    next += parts.spans[i].size();
+  }
+  return file >= 0 && holds(file, static_cast<size_t>(next - first)) ? file : -1;
+}
+
 template <typename Message>
 void send_message(int socket, const Message& message, std::string_view name) {
   FieldWriter::Parts parts;
   JsonObject text;
   text[name] = std::visit([&](const auto& m) { return FieldWriter::object_of(m, &parts); }, message);
-  send_packet(socket, boost::json::serialize(text), parts.empty() ? Descriptor() : sealed_file(parts));
+  const std::string packet = boost::json::serialize(text);
+  if (parts.spans.empty()) return send_packet(socket, packet);
+  if (const int whole = whole_memory_file(parts); whole >= 0) return send_packet(socket, packet, whole);
+  send_packet(socket, packet, sealed_file(parts.spans).get());
 }
 
 // Every kind of message in turn: the first whose name it is reads the fields.
@@ -53,12 +68,20 @@ std::optional<Message> receive_message(int socket, bool* closed, const auto& nam
   INKSTONE_CHECK(json.is_object() && json.get_object().size() == 1 && json.get_object().begin()->value().is_object(),
                  "a message must be an object of one key, its kind, and an object");
   const std::string name(json.get_object().begin()->key());
-  const FieldReader::Beside beside = [&](size_t size) {
+  const auto check = [&](size_t size) {
     INKSTONE_CHECK(size <= packet->bytes.left(), "a message: ", size, " bytes beside its text are said, and ",
                    packet->bytes.left(), " came");
+  };
+  FieldReader::Beside beside;
+  beside.pixels = [&](size_t size) {
+    check(size);
     std::vector<uint8_t> bytes(size);
     packet->bytes.read(bytes);
     return bytes;
+  };
+  beside.file = [&](size_t size) {
+    check(size);
+    return packet->bytes.take(size);
   };
   const auto read = [&](auto& fields) {
     FieldReader::read_object(json.get_object().begin()->value().get_object(), fields, name, beside);

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/picture.h"
+#include "base/picture_error.h"
 #include "base/utf8.h"
 #include "diffusion/latent_colours.h"
 #include "diffusion/parameters.h"
@@ -187,6 +188,8 @@ Started Worker::start(const StartCommand& command) {
     engine.prepare(request);
     begin = Clock::now();
     job = engine.start(request);
+  } catch (const PictureError&) {
+    throw;
   } catch (const UsageError& error) {  // of the device: its text is for whoever compiled the programs
     log_line(LogLevel::kError, "job_fault", {{"worker_job", command.job}, {"reason", error.what()}});
     fail<UsageError>(INKSTONE_HERE, {"an image of ", request.width, "x", request.height,

@@ -34,7 +34,7 @@ TEST(A1111, what_webuiapi_sends_is_answered_as_it_reads_it) {
     "do_not_save_grid": false, "negative_prompt": "n", "eta": 1.0, "s_churn": 0, "s_tmax": 0, "s_tmin": 0, "s_noise": 1,
     "override_settings": {}, "override_settings_restore_afterwards": true, "sampler_name": "Euler a",
     "scheduler": "automatic", "sampler_index": "Euler a", "script_name": null, "script_args": [], "send_images": true,
-    "save_images": false, "alwayson_scripts": {}, "whatever": 3})"));
+    "save_images": false, "alwayson_scripts": {"ControlNet": {"args": [{"enabled": false}]}, "ADetailer": {"args": [false]}}, "whatever": 3})"));
   ASSERT_FALSE(exchange->answer) << exchange->answer->body;
   const Order& order = server.service.last().order;
   ASSERT_EQ(order.images.size(), 4u);
@@ -63,7 +63,8 @@ TEST(A1111, the_defaults_are_taken_as_they_are_echoed) {
   server.service.finish_all();
   const std::string echo(boost::json::serialize(first->json().at("parameters")));
   EXPECT_FALSE(server.ask(post("txt2img", echo))->answer) << echo;
-  for (const FieldInfo& field : a1111_fields()) EXPECT_THAT(echo, HasSubstr("\"" + std::string(field.name) + "\""));
+  for (const FieldInfo& field : a1111_fields(A1111Task::kText))
+    EXPECT_THAT(echo, HasSubstr("\"" + std::string(field.name) + "\""));
 }
 
 TEST(A1111, samplers_go_by_all_their_names) {
@@ -130,7 +131,8 @@ TEST(A1111, what_is_not_here_is_refused_with_its_names) {
   for (const Row& row : std::vector<Row>{
            {R"({"enable_hr": true, "tiling": true, "restore_faces": true})", 422, "restore_faces, tiling, enable_hr"},
            {R"({"styles": ["x"]})", 422, "styles"},
-           {R"({"alwayson_scripts": {"ControlNet": {}}})", 422, "alwayson_scripts"},
+           {R"({"alwayson_scripts": {"ControlNet": {"args": [{"model": "x"}]}}})", 422, "ControlNet"},
+           {R"({"alwayson_scripts": {"ADetailer": {"args": [true, {"ad_model": "x"}]}}})", 422, "ADetailer"},
            {R"({"script_name": "X/Y"})", 422, "script_name"},
            {R"({"subseed_strength": 0.5})", 422, "subseed_strength"},
            {R"({"refiner_checkpoint": "x"})", 422, "refiner_checkpoint"},
@@ -162,8 +164,6 @@ TEST(A1111, what_is_not_here_is_refused_with_its_names) {
     for (const char* key : {"error", "detail", "body", "errors"}) EXPECT_TRUE(error.contains(key)) << key;
     EXPECT_THAT(std::string(error.at("errors").as_string()), HasSubstr(row.says));
   }
-  FakeServer server;
-  EXPECT_EQ(server.ask(post("img2img", R"({"init_images": []})"))->answer->status, 501);
 }
 
 TEST(A1111, a_byte_order_mark_before_the_body_is_passed_over) {
@@ -293,7 +293,7 @@ TEST(A1111, the_echo_keeps_no_documents) {
 
 TEST(A1111, a_body_of_many_values_is_not_built) {
   std::string many;
-  for (int i = 0; i < 100'000; ++i) many += ",\"" + std::to_string(i) + "\":0";
+  for (int i = 0; i < 50'000; ++i) many += ",\"" + std::to_string(i) + "\":0";
   for (const char* name : {"png-info", "txt2img", "options"}) {
     FakeServer server;
     const auto exchange = server.ask(post(name, "{\"image\":\"\"" + many + "}"));
@@ -304,9 +304,8 @@ TEST(A1111, a_body_of_many_values_is_not_built) {
 
 TEST(A1111, what_is_not_here_takes_no_body) {
   FakeServer server;
-  for (const http::Route& route : server.router.routes())
-    EXPECT_LE(route.max_body, route.pattern == "/sdapi/v1/png-info" ? 8u << 20 : 0u) << route.pattern;
-  for (const char* name : {"img2img", "extra-single-image", "extra-batch-images", "interrogate"}) {
+  for (const http::Route& route : server.router.routes()) EXPECT_EQ(route.max_body, 0u) << route.pattern;
+  for (const char* name : {"extra-single-image", "extra-batch-images", "interrogate"}) {
     EXPECT_TRUE(server.router.match("POST", std::string("/sdapi/v1/") + name).route->at_head) << name;
     EXPECT_EQ(server.ask(post(name, ""))->answer->status, 501) << name;
   }
@@ -372,7 +371,7 @@ TEST(A1111, png_info_refuses_everything_else) {
     EXPECT_LT(exchange->answer->status, 500) << image;
   }
   for (const char* url : {"http://169.254.169.254/", "https://ok@evil/x.png"})
-    EXPECT_EQ(server.ask(post("png-info", "{\"image\": \"" + std::string(url) + "\"}"))->answer->status, 422);
+    EXPECT_EQ(server.ask(post("png-info", "{\"image\": \"" + std::string(url) + "\"}"))->answer->status, 400);
   EXPECT_EQ(server.ask(post("png-info", "{}"))->answer->status, 400);
 }
 

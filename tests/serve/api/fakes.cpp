@@ -11,6 +11,7 @@ FakeImageService::FakeImageService() {
       JsonObject{{"_class_name", "PNDMScheduler"}, {"skip_prk_steps", true}, {"steps_offset", 1}});
   card.traits.text_layers = 12;
   card.traits.controls = {{"edges", 0, 1}, {"sketch", 4, 64}};
+  card.traits.encodes = true;
   card.limits.max_pixels = 1024 * 1024;
   card.limits.approximations = false;
   card.created = 1700000000;

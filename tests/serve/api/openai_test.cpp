@@ -53,12 +53,13 @@ TEST(OpenAi, answers_links_by_default_that_nobody_can_guess) {
 }
 
 TEST(OpenAi, every_field_of_the_table_is_taken_and_so_are_nulls) {
-  for (const FieldInfo& field : openai_fields()) {
+  for (const FieldInfo& field : openai_fields(OpenAiTask::kGenerate)) {
     for (const std::string& value : {std::string(field.example), std::string("null")}) {
       if (field.name == "prompt" && value == "null") continue;
       FakeServer server;
       std::string body = "{\"" + std::string(field.name) + "\": " + value;
       if (field.name != "prompt") body += R"(, "prompt": "x")";
+      if (field.name == "mask" && value != "null") body += ", \"image\": " + value;
       const auto exchange = server.ask(images(body + "}"));
       EXPECT_FALSE(exchange->answer) << field.name << exchange->answer->body;
     }

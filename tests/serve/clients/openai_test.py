@@ -1,16 +1,25 @@
 """PyPI's `openai`, unmodified, against the server: what its users rely on."""
+import io
 import time
 import unittest
 import urllib.request
 
 import openai
+from PIL import Image
 
-from images import of_base64, pixels_of, size_of
+from images import of_base64, pixels_of, png_of, sample, size_of
 from server import Server
 
 KEY = "correct-horse"
 QUICK = {"num_inference_steps": 4, "seed": 5}
 LONG = {"num_inference_steps": 200, "seed": 5}
+
+
+def rows_of(png):
+    """Of an RGB image."""
+    with io.BytesIO(png) as file, Image.open(file) as image:
+        data, width = image.convert("RGB").tobytes(), image.width
+    return [data[at:at + 3 * width] for at in range(0, len(data), 3 * width)]
 
 
 class OpenAiClient(unittest.TestCase):
@@ -89,6 +98,39 @@ class OpenAiClient(unittest.TestCase):
         with self.assertRaises(openai.AuthenticationError) as caught:
             self.draw(client=stranger)
         self.assertNotIn("wrong", str(caught.exception))
+
+    def test_edits_and_variations(self):
+        file = ("a.png", sample(), "image/png")
+        edited = self.client.images.edit(image=file, prompt="a hat", n=2, response_format="b64_json", extra_body=QUICK)
+        self.assertEqual([size_of(of_base64(one.b64_json)) for one in edited.data], [(64, 64)] * 2)
+        one = self.client.images.edit(image=[file], prompt="a hat", size="128x64", response_format="b64_json", extra_body=QUICK)
+        self.assertEqual(size_of(of_base64(one.data[0].b64_json)), (128, 64))
+        varied = self.client.images.create_variation(image=file, response_format="b64_json", extra_body={**QUICK, "strength": 0.3})
+        self.assertEqual(size_of(of_base64(varied.data[0].b64_json)), (64, 64))
+        self.assertTrue(self.client.images.create_variation(image=file, extra_body=QUICK).data[0].url)
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.images.edit(image=[file, file], prompt="a hat", extra_body=QUICK)
+        self.assertIn("image[]", str(caught.exception))
+        with self.assertRaises(openai.BadRequestError):
+            self.client.images.edit(image=("a.png", b"no picture", "image/png"), prompt="a hat")
+
+    def test_a_mask_says_by_its_transparency_what_is_drawn(self):
+        file = ("a.png", sample(), "image/png")
+        mask = ("m.png", png_of(64, 64, lambda x, y: (0, 0, 0, 0 if x < 32 else 255), 4), "image/png")
+        edited = self.client.images.edit(image=file, mask=mask, prompt="a hat", response_format="b64_json",
+                                         extra_body={**QUICK, "mask_blur": 0, "output_format": "png"})
+        before, after = rows_of(sample()), rows_of(of_base64(edited.data[0].b64_json))
+        self.assertEqual([row[3 * 32:] for row in before], [row[3 * 32:] for row in after])
+        self.assertNotEqual([row[:3 * 32] for row in before], [row[:3 * 32] for row in after])
+        opaque = ("m.png", sample(), "image/png")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.client.images.edit(image=file, mask=opaque, prompt="a hat", extra_body=QUICK)
+        self.assertIn("transparen", str(caught.exception))
+
+    def test_an_edit_can_be_streamed(self):
+        file = ("a.png", sample(), "image/png")
+        events = list(self.client.images.edit(image=file, prompt="a hat", stream=True, partial_images=1, extra_body=QUICK))
+        self.assertEqual(events[-1].type, "image_edit.completed")
 
     def test_leaving_the_stream_cancels(self):
         started = time.monotonic()

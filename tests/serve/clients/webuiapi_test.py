@@ -5,10 +5,16 @@ import unittest
 from urllib.parse import urlsplit
 
 import webuiapi
+from PIL import Image
 
 from server import Server
 
 QUICK = {"steps": 4, "seed": 5, "width": 64, "height": 64, "cfg_scale": 3}
+
+
+def difference(a, b):
+    """Of all bytes together."""
+    return sum(abs(x - y) for x, y in zip(a.convert("RGB").tobytes(), b.convert("RGB").tobytes()))
 
 
 class WebUiClient(unittest.TestCase):
@@ -100,6 +106,34 @@ class WebUiClient(unittest.TestCase):
         self.assertEqual(results[0].image.size, (64, 64))
         self.api.util_wait_for_ready(check_interval=0.05)
         self.assertEqual(self.api.get_progress()["state"]["job_count"], 0)
+
+    def test_img2img(self):
+        image = self.api.txt2img(prompt="a fox", **QUICK).image
+        low, high = (self.api.img2img(images=[image], prompt="a bee", denoising_strength=d, **QUICK) for d in (0.3, 0.9))
+        self.assertEqual(low.image.size, (64, 64))
+        self.assertAlmostEqual(low.info["denoising_strength"], 0.3, 5)
+        self.assertLess(difference(low.image, image), difference(high.image, image))
+        larger = self.api.img2img(images=[image], prompt="a bee", resize_mode=1, **{**QUICK, "width": 128})
+        self.assertEqual(larger.image.size, (128, 64))
+        with self.assertRaises(RuntimeError):
+            self.api.img2img(images=[image, image], prompt="a bee", **QUICK)
+        with self.assertRaises(RuntimeError):
+            self.api.img2img(images=[], prompt="a bee", **QUICK)
+
+    def test_inpainting_leaves_the_rest_as_it_was(self):
+        image = self.api.txt2img(prompt="a fox", **QUICK).image
+        mask = Image.new("RGB", (64, 64))
+        mask.paste((255, 255, 255), (0, 0, 32, 64))
+        for more in ({"inpaint_full_res": False}, {"inpaint_full_res": True, "inpaint_full_res_padding": 8},
+                     {"inpaint_full_res": False, "inpainting_fill": 1}):
+            with self.subTest(**more):
+                drawn = self.api.img2img(images=[image], mask_image=mask, mask_blur=0, prompt="a bee", **more, **QUICK).image
+                kept = (32, 0, 64, 64)
+                self.assertEqual(drawn.convert("RGB").crop(kept).tobytes(), image.convert("RGB").crop(kept).tobytes())
+                self.assertGreater(difference(drawn, image), 0)
+        other = self.api.img2img(images=[image], mask_image=mask, mask_blur=0, inpainting_mask_invert=1, prompt="a bee",
+                                 inpaint_full_res=False, **QUICK).image
+        self.assertEqual(other.convert("RGB").crop((0, 0, 32, 64)).tobytes(), image.convert("RGB").crop((0, 0, 32, 64)).tobytes())
 
     def test_png_info_reads_what_it_wrote(self):
         image = self.api.txt2img(prompt="a fox", **QUICK).image

@@ -244,6 +244,30 @@ TEST(HttpLimits, what_only_looks_odd_is_served) {
     EXPECT_EQ(client.ask(bytes).status, 200) << bytes.substr(0, 200);
 }
 
+TEST(HttpLimits, routes_with_pictures_take_forms_and_larger_bodies) {
+  Settings settings = ServerFixture::quick();
+  settings.max_body = 1000;
+  settings.max_image_body = 2000;
+  ServerFixture fixture(settings);
+  const auto sent = [&](const std::string& path, size_t bytes, const std::string& head) {
+    return fixture.client()
+        .ask("POST " + path + " HTTP/1.1\r\nHost: localhost\r\n" + head + "Content-Length: " + std::to_string(bytes) +
+             "\r\n\r\n" + std::string(bytes, ' '))
+        .status;
+  };
+  const std::string json = "Content-Type: application/json\r\n",
+                    form = "Content-Type: multipart/form-data; boundary=X\r\n";
+  for (const std::string& head : {json, form}) {
+    EXPECT_EQ(sent("/pictures", 2000, head), 200);
+    EXPECT_EQ(sent("/pictures", 2001, head), 413);
+  }
+  EXPECT_EQ(sent("/echo", 1001, json), 413);
+  EXPECT_EQ(sent("/echo", 1000, form), 415);
+  EXPECT_EQ(sent("/pictures", 10, form + "Origin: http://evil.example\r\n"), 403);
+  EXPECT_EQ(sent("/pictures", 10, form + "Sec-Fetch-Site: cross-site\r\n"), 403);
+  EXPECT_EQ(sent("/pictures", 10, form + "Sec-Fetch-Site: same-origin\r\n"), 200);
+}
+
 TEST(HttpLimits, ten_thousand_pipelined_requests_take_no_memory) {
   ServerFixture fixture;
   const std::string all = get("/hold") + repeated(get("/jobs/1"), 10'000);

@@ -74,6 +74,9 @@ void ServerFixture::add_routes(Router& router) {
   router.add({"GET", "/jobs/{id}", echo});
   router.add({"GET", "/jobs/all", echo});
   router.add({"POST", "/large", echo, ErrorShape::kOwn, 4 << 20});
+  Route pictures{"POST", "/pictures", echo};
+  pictures.pictures = true;
+  router.add(std::move(pictures));
   const auto hold = [this](const ExchangePtr& exchange) {
     held.push_back(exchange);
     exchange->on_gone([this] { ++gone; });

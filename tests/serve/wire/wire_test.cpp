@@ -130,8 +130,9 @@ void expect_equal(const Message& got, const Message& sent) {
   ASSERT_EQ(got.index(), sent.index());
   FieldWriter::Parts got_images, sent_images;
   EXPECT_EQ(text_of(got, got_images), text_of(sent, sent_images));
-  ASSERT_EQ(got_images.size(), sent_images.size());
-  for (size_t i = 0; i < got_images.size(); ++i) EXPECT_TRUE(std::ranges::equal(got_images[i], sent_images[i])) << i;
+  ASSERT_EQ(got_images.spans.size(), sent_images.spans.size());
+  for (size_t i = 0; i < got_images.spans.size(); ++i)
+    EXPECT_TRUE(std::ranges::equal(got_images.spans[i], sent_images.spans[i])) << i;
 }
 
 template <typename T, typename... Filled>
@@ -355,7 +356,7 @@ TEST(Wire, refuses_files_that_are_not_the_sealed_pixels_of_the_size_said) {
   Pair pair;
   const size_t before = open_files();
   for (const Row& row : rows) {
-    send_packet(pair.left.get(), row.text, row.file);
+    send_packet(pair.left.get(), row.text, row.file.get());
     try {
       receive_report(pair.right.get());
       EXPECT_STREQ(row.what, "");
