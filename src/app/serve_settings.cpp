@@ -108,6 +108,7 @@ serve::WorkerProgram worker_program(const Options& options, const serve::ServeSe
       {"model", options.model},
       {"models", options.models},
       {"precision", options.precision},
+      {"preview-vae", options.preview_vae},
       {"prediction", options.prediction},
       {"zero-snr", options.zero_snr},
       {"few-step", options.few_step},

@@ -36,6 +36,7 @@ Generated generate(Engine& engine, const ResolvedRequest& request, const Progres
     while (!job.done()) {
       with.step(job);
       if (progress.stepped) progress.stepped(++done, calls, seconds_since(denoising));
+      if (progress.drawn) progress.drawn(with, job);
     }
   };
   run(engine);
