@@ -1,5 +1,6 @@
 // inkstone serve: the gateway, the APIs and the HTTP server on one event thread, until a signal
 // stops it.
+#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -226,6 +227,9 @@ serve::LogLevel log_level(const Options& options) {
 }  // namespace
 
 int run_serve(Options options) {
+  // A body with pictures goes back to the system when it was read; by itself malloc would keep some for the next.
+  constexpr int kKeptByMalloc = 256 << 10;
+  mallopt(M_MMAP_THRESHOLD, kKeptByMalloc);
   serve::set_log(options.log_format == "json", log_level(options));
   const Console console{options.quiet.value_or(false), options.verbose.value_or(false),
                         [](std::string_view text) { log_text(LogLevel::kInfo, "note", text); }};

@@ -38,6 +38,16 @@ class Header {
   std::string_view bytes_;
 };
 
+// A client could send millions of them, which are walked one by one.
+class PieceCount {
+ public:
+  void add() { INKSTONE_CHECK(++count_ <= kMost, "the file has more than ", kMost, " chunks"); }
+
+ private:
+  static constexpr int kMost = 1 << 16;
+  int count_ = 0;
+};
+
 struct Found {
   PictureSize size;
   std::string_view exif;
@@ -47,7 +57,9 @@ Found png_size(const Header& file) {
   constexpr size_t kFirst = 8, kAround = 12;  // before the chunks; length, kind and check of one
   INKSTONE_CHECK(file.part(kFirst + 4, 4) == "IHDR", "png: it does not begin with a header");
   Found found{{file.big(16, 4), file.big(20, 4)}, {}};
+  PieceCount chunks;
   for (size_t at = kFirst; file.has(at, kAround);) {
+    chunks.add();
     const uint32_t length = file.big(at, 4);
     if (file.part(at + 4, 4) == "eXIf") found.exif = file.part(at + 8, length);
     at += kAround + length;
@@ -58,7 +70,9 @@ Found png_size(const Header& file) {
 // Segments of a marker, a length and data, up to the one that begins the picture.
 Found jpeg_size(const Header& file) {
   Found found{};
+  PieceCount segments;
   for (size_t at = 2;;) {
+    segments.add();
     INKSTONE_CHECK(file.big(at, 1) == 0xFF, "jpeg: malformed at byte ", at);
     const uint32_t marker = file.big(at + 1, 1);
     if (marker == 0xFF) {  // padding
@@ -96,7 +110,9 @@ Found webp_size(const Header& file) {
     INKSTONE_CHECK(kind == "VP8 ", "webp: malformed");
     found.size = {file.little(26, 2) & 0x3FFF, file.little(28, 2) & 0x3FFF};
   }
+  PieceCount chunks;
   for (size_t at = kFirst; file.has(at, 8);) {
+    chunks.add();
     const uint64_t length = file.little(at + 4, 4);
     if (file.part(at, 4) == "EXIF") found.exif = file.part(at + 8, length);
     at += 8 + length + length % 2;

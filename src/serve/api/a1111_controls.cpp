@@ -98,8 +98,8 @@ void read_a1111_scripts(const Fields& fields, ImageRequest& image) {
     for (const Json& argument : arguments) {
       if (is_off(argument)) continue;
       if (lower(std::string_view(name)) != "controlnet")
-        refuse(422, "not_supported", "the script " + shown(std::string_view(name)) + " is not here: leave it out",
-               kScripts);
+        refuse(422, "not_supported",
+               "alwayson_scripts: " + shown(std::string_view(name)) + " is not here, leave it out", kScripts);
       if (!argument.is_object()) fields.wrong(kScripts, "units of ControlNet, as objects");
       add_unit(fields, argument.as_object(), image);
     }

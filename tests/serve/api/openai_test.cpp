@@ -59,6 +59,7 @@ TEST(OpenAi, every_field_of_the_table_is_taken_and_so_are_nulls) {
       FakeServer server;
       std::string body = "{\"" + std::string(field.name) + "\": " + value;
       if (field.name != "prompt") body += R"(, "prompt": "x")";
+      if (field.name == "mask" && value != "null") body += ", \"image\": " + value;
       const auto exchange = server.ask(images(body + "}"));
       EXPECT_FALSE(exchange->answer) << field.name << exchange->answer->body;
     }
