@@ -45,9 +45,12 @@ inline Image formula_image(int width, int height) {
   return image;
 }
 
-// Writes the upscaler. `change` may change, rename or (with an empty name) leave out each tensor.
-inline void write_upscaler(const std::filesystem::path& file, const EsrganConfig& config, const EsrganNaming& naming,
-                           const std::function<void(StoredTensor&)>& change = {}) {
+// Changes, renames or (with an empty name) leaves out a tensor.
+using TensorChange = std::function<void(StoredTensor&)>;
+
+// The upscaler's file; its values are the formula's, or zeros.
+inline std::string upscaler_file(const EsrganConfig& config, const EsrganNaming& naming,
+                                 const TensorChange& change = {}, bool zeros = false) {
   const std::map<std::string, std::string> layers = esrgan_layers(config, naming);
   std::vector<StoredTensor> tensors;
   std::string data;
@@ -56,12 +59,17 @@ inline void write_upscaler(const std::filesystem::path& file, const EsrganConfig
     StoredTensor tensor{layers.at(weight.name.substr(0, dot)) + weight.name.substr(dot), weight.shape};
     if (change) change(tensor);
     if (tensor.name.empty()) continue;
-    std::vector<float> values = formula_values(weight.name, weight.shape);
+    std::vector<float> values = zeros ? std::vector<float>{} : formula_values(weight.name, weight.shape);
     values.resize(static_cast<size_t>(count(tensor.shape)));
     data.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
     tensors.push_back(std::move(tensor));
   }
-  const std::string text = safetensors_header(tensors) + data;
+  return safetensors_header(tensors) + data;
+}
+
+inline void write_upscaler(const std::filesystem::path& file, const EsrganConfig& config, const EsrganNaming& naming,
+                           const TensorChange& change = {}) {
+  const std::string text = upscaler_file(config, naming, change);
   write_file(file, std::as_bytes(std::span(text)));
 }
 

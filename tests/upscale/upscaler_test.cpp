@@ -143,26 +143,26 @@ TEST_F(Upscalers, work_in_bands_where_the_budget_asks_for_it_and_say_the_least_t
   EsrganConfig config = small();
   config.channels = 32, config.growth = 32;
   const Upscaler upscaler = open(config);
-  const UpscalePlan whole = upscaler.plan(*backend, 130, 512);
+  const UpscalePlan whole = upscaler.plan(*backend, 130, 1024);
   ASSERT_EQ(whole.band_rows, 0);
   UpscaleOptions options;
   options.memory_budget = whole.peak_bytes;
-  EXPECT_EQ(upscaler.plan(*backend, 130, 512, options).band_rows, 0);
+  EXPECT_EQ(upscaler.plan(*backend, 130, 1024, options).band_rows, 0);
   options.memory_budget = whole.peak_bytes - 1;
-  UpscalePlan bands = upscaler.plan(*backend, 130, 512, options);
+  UpscalePlan bands = upscaler.plan(*backend, 130, 1024, options);
   EXPECT_EQ(bands.band_rows, 32);
   EXPECT_LT(bands.peak_bytes, whole.peak_bytes * 9 / 10);
   for (const int rows : {16, 8}) {
     options.memory_budget = bands.peak_bytes - 1;
-    bands = upscaler.plan(*backend, 130, 512, options);
+    bands = upscaler.plan(*backend, 130, 1024, options);
     EXPECT_EQ(bands.band_rows, rows);
   }
   options.memory_budget = 1 << 20;
   try {
-    upscaler.plan(*backend, 130, 512, options);
+    upscaler.plan(*backend, 130, 1024, options);
     ADD_FAILURE();
   } catch (const UsageError& error) {
-    EXPECT_THAT(error.what(), AllOf(HasSubstr("1 MiB is too small to upscale 130x512 by fox_x4"),
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("1 MiB is too small to upscale 130x1024 by fox_x4"),
                                     HasSubstr(std::to_string(((bands.peak_bytes - 1) >> 20) + 1) + " MiB")));
   }
 }
