@@ -71,6 +71,8 @@ class Batcher {
   void add_bucket(BatchBucket bucket);
   // Of two jobs that are there, whether the first one's turn is sooner.
   bool goes_before(JobId a, JobId b) const { return ranks_before(*table_.find(a), *table_.find(b)); }
+  // Of one that is there: as it stands now.
+  const BatchJob& job(JobId id) const { return table_.find(id)->job; }
   bool has_bucket(const SizeBucket& bucket) const { return table_.bucket_of(bucket).has_value(); }
   const StepTimes& times(const SizeBucket& bucket) const;
 
@@ -99,7 +101,8 @@ class Batcher {
   bool fail(JobId id);  // the same, counted as failed
   // The same, as if it had never been admitted: it goes to another device.
   bool withdraw(JobId id);
-  // It makes no step but its first or the one that runs; then it is decoded.
+  // It makes no step but the first of its leg or the one that runs; then it is decoded. Where it waits for its next
+  // leg, it does not begin that.
   bool cut_short(JobId id);
   void correct(JobId id, int rows, int calls_left);  // replaces what was estimated at admission
 

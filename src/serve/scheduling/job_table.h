@@ -51,23 +51,27 @@ class JobTable {
     return turn.leads || shares_.clients(newcomer) < 2;
   }
 
-  // Of what is left: encode and decode; everything, if the job had the device alone.
+  // Of what is left, if the job had the device alone: encode and decode of its leg; all legs after that; everything.
   double side_seconds(const JobEntry& entry) const;
+  double later_seconds(const JobEntry& entry) const;
   double alone_seconds(const JobEntry& entry) const;
 
-  // The encode or decode that the job waits for.
+  // What the job waits for between steps: its encode, in a later leg the beginning of that, or its decode.
   PlannedRun side_run(const JobEntry& entry) const;
 
-  // The run has ended: its bucket learns what it took, and its jobs advance. A job that was decoded
-  // stays until it is removed.
+  // The run has ended: its bucket learns what it took, and its jobs advance. One whose leg has ended stands in the
+  // next one's bucket as if it came now, with the rank of its arrival. A job that was decoded stays until it is removed.
   void ran(const PlannedRun& run, double seconds);
   // These three do nothing if the job is not here.
-  void cut_short(JobId id, int max_calls_left);
+  void cut_short(JobId id, int max_calls_left);  // and without the legs after this one
   void correct(JobId id, int rows, int calls_left);
   void set_in_wave(JobId id, bool in_wave);
 
  private:
   bool idle(size_t bucket) const;
+  double encode_seconds(const JobEntry& entry) const;
+  void advance(JobEntry& entry, const PlannedRun& run, double seconds);
+  void begin_leg(JobId id);  // the next one
   JobEntry* entry_of(JobId id);
   std::vector<ClientShares::Placed> turns(const JobEntry& one_of_lane, const JobEntry* newcomer) const;
   // After one of its lane came or went.
