@@ -18,8 +18,6 @@
 namespace inkstone {
 namespace {
 
-constexpr float kRefinerStart = 0.8f;
-
 Choice choice_of(const std::optional<std::string>& text) {
   if (text == "on") return Choice::kOn;
   if (text == "off") return Choice::kOff;
@@ -62,16 +60,17 @@ ModelSettings settings_of(const Options& options) {
   return said;
 }
 
-Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRoom& make_room) {
+Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRoom& make_room, bool refiners) {
   std::map<std::string, std::filesystem::path> replaced;
   for (const auto& [component, file] : replaced_components(options))
     if (*file) replaced[component] = **file;
-  Pipeline model =
-      Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced, settings_of(options));
+  const auto open = refiners ? Pipeline::open_any : Pipeline::open;
+  Pipeline model = open(options.model ? find_model(*options.model) : demo_model(), replaced, settings_of(options));
   AdapterSet set = adapters_of(options);
   set.insert(set.end(), more.begin(), more.end());
   if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0, make_room);
-  load_embeddings(model, {options.embeddings.value_or(std::vector<std::string>{}), options.embedding_dir.value_or("")});
+  load_embeddings(model, {options.embeddings.value_or(std::vector<std::string>{}), options.embedding_dir.value_or(""),
+                          /*skip_misfits=*/model.traits.refiner});
   for (const MergedAdapter& adapter : model.adapters)
     if (const auto what = few_step_of_name(adapter.name, "by an adapter's name"); what && !options.few_step)
       apply(*what, /*with_scheduler=*/true, model.traits);

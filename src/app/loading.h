@@ -30,8 +30,9 @@ AdapterSet adapters_of(const Options& options);
 ModelSettings settings_of(const Options& options);  // what they say of the model beside its files
 
 // The model that the options name, with what they replace of it, its embeddings, and the adapters merged: --lora's
-// and then `more`.
-Pipeline open_model(const Options& options, const AdapterSet& more = {}, const MakeRoom& make_room = {});
+// and then `more`. `refiners`: it may be a refiner too.
+Pipeline open_model(const Options& options, const AdapterSet& more = {}, const MakeRoom& make_room = {},
+                    bool refiners = false);
 
 Loaded load(const Options& options);
 // What the refiner does of a request, with the memory of both models; nothing without --refiner.

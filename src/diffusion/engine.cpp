@@ -96,7 +96,7 @@ void Engine::prepare_for(const ResolvedRequest& request, int chunks,
     programs_.before_steps(stage.name);
   }
   std::set<StageShape> shapes;
-  for (const UnetEvaluation& one : unet_schedule(request, request.evaluations(), chunks))
+  for (const UnetEvaluation& one : unet_schedule(request, request.calls(), chunks))
     shapes.insert({1, one.cfg_copies, request.width, request.height, one.part, one.chunks});
   if (request.cfg_copies() > 2 && request.cfg_copies() % 2 == 1)  // the last pass has one row
     shapes.insert({1, 1, request.width, request.height, UnetPart::kFull, chunks});
@@ -122,13 +122,13 @@ void Engine::leave_memory() {
 Job Engine::start(ResolvedRequest resolved, const Handover* from) {
   Job job;
   job.request = std::move(resolved);
-  job.call = from ? from->call : 0;
+  job.call = job.request.first_call;
   const ResolvedRequest& request = job.request;
   const std::vector<float>& timesteps = request.scheduler->timesteps();
   job.prompts = prompts_of(request);
   prepare_for(request, job.prompts.chunks, {});
   job.warnings = job.prompts.warnings;
-  job.schedule = unet_schedule(request, request.evaluations(), job.prompts.chunks);
+  job.schedule = unet_schedule(request, request.calls(), job.prompts.chunks);
   // all texts, before it is the U-Net's turn
   for (const EncoderText& text : job.prompts.texts) conditioner_.text_of(text);
   denoiser_.condition(job);
@@ -181,7 +181,7 @@ Image Engine::finish(Job& job) {
 Image Engine::decode(const Job& job) {
   BoundProgram& decoder = programs_.decoder(job.request.width, job.request.height);
   const VaeConfig& config = pipeline_.vae_config;
-  const Tensor& latent = job.done() || job.call == 0 ? job.latent : job.estimate;
+  const Tensor& latent = job.has_image() || job.call == job.request.first_call ? job.latent : job.estimate;
   std::ranges::transform(latent.floats(), decoder.host_input("latent").floats().begin(),
                          [&](float v) { return v / config.scaling_factor + config.shift_factor; });
   decoder.run();

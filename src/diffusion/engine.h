@@ -25,11 +25,9 @@ struct EngineOptions : PlanOptions {
   std::string compiled;  // the folder of `inkstone export`, for devices whose programs are compiled ahead
 };
 
-// Where a job goes on: its latent and the noise yet to be drawn, and the first call of the request's own
-// scheduler (refine.h).
+// The leg before, from whose latent a job goes on, with the noise yet to be drawn.
 struct Handover {
   const Job& job;
-  int call = 0;
 };
 
 class Engine {

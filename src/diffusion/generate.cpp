@@ -16,21 +16,19 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 Generated generate(Engine& engine, const ResolvedRequest& request, const Progress& progress,
                    const Refinement* refinement) {
   Generated made;
-  const int calls_after = refinement ? refinement->request.evaluations() - refinement->first_call : 0;
   const auto begun = Clock::now();
   engine.prepare(request, progress.preparing);
   made.times.prepare = seconds_since(begun);
 
   const auto encoding = Clock::now();
-  Job job = engine.start(request);
+  Job job = engine.start(refinement ? refinement->base : request);
   made.warnings = job.warnings;
   made.embedding_hashes = embedding_hashes(engine.pipeline(), job.prompts.embeddings);
-  if (refinement) job.end = refinement->base_calls;
   made.times.text_encoder = seconds_since(encoding);
 
   if (progress.denoising) progress.denoising();
   const auto denoising = Clock::now();
-  const int calls = refinement ? refinement->base_calls + calls_after : job.calls();
+  const int calls = job.request.evaluations() + (refinement ? refinement->request.evaluations() : 0);
   int done = 0;
   const auto run = [&](Engine& with) {
     while (!job.done()) {
@@ -43,7 +41,7 @@ Generated generate(Engine& engine, const ResolvedRequest& request, const Progres
     engine.offload(job);
     if (refinement->in_turn) engine.leave_memory();
     refinement->engine->prepare(refinement->request, progress.preparing);
-    const Handover from{job, refinement->first_call};
+    const Handover from{job};
     job = refinement->engine->start(refinement->request, &from);
     run(*refinement->engine);
   }

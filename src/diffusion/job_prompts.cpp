@@ -17,7 +17,7 @@ class PromptCollector {
  public:
   PromptCollector(const ResolvedRequest& request, const Pipeline& pipeline, int max_chunks)
       : request_(request), pipeline_(pipeline), max_chunks_(max_chunks) {
-    made_.of_call.resize(static_cast<size_t>(request.evaluations()));
+    made_.of_call.resize(static_cast<size_t>(request.calls()));
   }
 
   // Adds a row.

@@ -40,12 +40,17 @@ struct ResolvedRequest {
   bool guided = true;  // has an unconditional half, in some evaluations at least
   // Of each part of the prompt that AND composes; one otherwise. Composed prompts are guided at any guidance scale.
   std::vector<float> part_weights{1};
+  // Of the scheduler's calls, that with which the image begins: those before it are left out, as in diffusers' pipelines
+  // that begin with a picture.
+  int first_call = 0;
+  int end_call = -1;  // before which another leg goes on (legs.h); -1: none does
   // What stands in the request and has another effect than elsewhere, for whoever asked.
   std::vector<std::string> warnings;
 
   // Rows of a U-Net evaluation: of the negative prompt, and of each part of the prompt.
   int cfg_copies() const { return guided ? 1 + static_cast<int>(part_weights.size()) : 1; }
-  int evaluations() const { return static_cast<int>(scheduler->timesteps().size()); }  // of the U-Net
+  int calls() const { return static_cast<int>(scheduler->timesteps().size()); }         // that the scheduler has
+  int evaluations() const { return (end_call < 0 ? calls() : end_call) - first_call; }  // of the U-Net
   // Texts by step. Throws RequestError for a prompt that cannot be.
   std::vector<WeightedSchedule> prompt_schedules() const;
   PromptSchedule negative_schedule() const;

@@ -44,7 +44,7 @@ Json schedulers_json(A1111State&) {
 
 Json models_json(A1111State& state) {
   JsonArray json;
-  for (const ModelCard* card : ready_models(state.context.service)) {
+  for (const ModelCard* card : ready_models(state.context.service, true)) {
     const bool known = !card->hash.empty();
     json.push_back(JsonObject{{"title", model_title(*card)},
                               {"model_name", card->name},

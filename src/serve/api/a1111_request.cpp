@@ -10,6 +10,7 @@
 #include "serve/api/a1111_samplers.h"
 #include "serve/api/fault.h"
 #include "serve/api/generate_request.h"
+#include "serve/api/refiner_request.h"
 #include "serve/api/request_reader.h"
 
 namespace inkstone::serve {
@@ -68,8 +69,8 @@ const FieldInfo kA1111Fields[] = {
     {"s_noise", "number", "1.", "null"},
     {"override_settings", "object", "As POST /sdapi/v1/options, for this request.", "null"},
     {"override_settings_restore_afterwards", "boolean", "Always so.", "true"},
-    {"refiner_checkpoint", "string", "Empty.", "null"},
-    {"refiner_switch_at", "number", "Without effect.", "null"},
+    {"refiner_checkpoint", "string", "SDXL's refiner, as sd_model_checkpoint names models; None: none.", "null"},
+    {"refiner_switch_at", "number", "The part of the noise schedule after which it goes on; 1: never.", "null"},
     {"disable_extra_networks", "boolean", "There are none.", "false"},
     {"comments", "object", "Without effect.", "null"},
     {"enable_hr", "boolean", "false.", "false"},
@@ -113,7 +114,6 @@ void refuse_what_is_not_here(const Fields& fields) {
                                                  "tiling",
                                                  "s_min_uncond",
                                                  "s_churn",
-                                                 "refiner_checkpoint",
                                                  "enable_hr",
                                                  "script_name",
                                                  "alwayson_scripts",
@@ -227,6 +227,7 @@ A1111Request a1111_request(const http::Request& request, const Fields& fields, c
   take_adapters(context.service, Fields({}, Manner::kLenient), image, result.order);
   refuse_networks(image);
   result.order.images = resolve_images(fields, kA1111Names, image, card, limits, count);
+  take_refiner(context, fields, image, card, result.order, {"refiner_checkpoint", "refiner_switch_at"});
   use_options(used, result.order);
   result.order.tag = fields.text("force_task_id", kMaxWordBytes).value_or("");
   result.order.previews = true;

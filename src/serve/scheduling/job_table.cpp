@@ -9,6 +9,7 @@ namespace inkstone::serve {
 namespace {
 
 constexpr std::ptrdiff_t kMaxPassing = 32;  // buckets
+constexpr int64_t kMaxLegs = 8;             // of a job, whose buckets come one after the other before it does
 
 // As many rows as still make a row cheaper, or as are to be tried.
 void follow_curve(BatchBucket& bucket) {
@@ -26,10 +27,11 @@ size_t JobTable::add_bucket(BatchBucket bucket, const PlannedRun& run) {
                  bucket.size.height, " is there already");
   INKSTONE_CHECK(bucket.max_batch_rows > 0, "batcher: a bucket of ", bucket.max_batch_rows, " rows");
   follow_curve(bucket);
+  bucket.added = ++added_;
   if (bucket.passing && std::ranges::count(buckets_, true, &BatchBucket::passing) >= kMaxPassing) {
     for (size_t i = 0; i < buckets_.size(); i++) {
       const bool runs = !run.is(Decision::Kind::kNothing) && run.bucket == i;
-      if (!buckets_[i].passing || runs || !idle(i)) continue;
+      if (!buckets_[i].passing || runs || added_ - buckets_[i].added < kMaxLegs || !idle(i)) continue;
       buckets_[i] = std::move(bucket);
       return i;
     }

@@ -2,6 +2,7 @@
 // of it, and how long the device takes for that. It decides nothing.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <vector>
@@ -21,6 +22,7 @@ struct BatchBucket {
   bool passing = false;
   // If not 0: as many rows as the device has room for. The cap then follows from what was learnt.
   int room_rows = 0;
+  int64_t added = 0;  // by the table: which it was
 };
 
 class JobTable {
@@ -80,6 +82,7 @@ class JobTable {
   double shared_seconds(const JobEntry& entry) const;
 
   double head_start_;
+  int64_t added_ = 0;
   std::vector<BatchBucket> buckets_;
   std::map<JobId, JobEntry> jobs_;
   ClientShares shares_;
