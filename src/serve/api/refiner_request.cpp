@@ -70,8 +70,8 @@ void take_refiner(const ApiContext& context, const Fields& fields, const ImageRe
   try {
     for (RequestPtr& image : order.images) {
       auto begun = std::make_shared<ResolvedRequest>(*image);
-      auto refined = std::make_shared<ResolvedRequest>(
-          resolve(said_to_refiner(asked, *image), named.card->traits, limits.image));
+      auto refined =
+          std::make_shared<ResolvedRequest>(resolve(said_to_refiner(asked, *image), named.card->traits, limits.image));
       const RefinedCalls calls = refined_calls(*begun, *refined, named.start, std::string(names.start));
       begun->end_call = calls.base_end;
       refined->first_call = calls.refiner_first;

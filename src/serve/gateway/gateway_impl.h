@@ -58,6 +58,7 @@ struct ServedJob {  // an image that has not ended
 
 // Its legs as the batcher has them, from the first one on.
 void place_at_start(ServedJob& job);
+int calls_before(const ServedJob& job, size_t leg);
 int calls_of(const ServedJob& job);  // of all its legs
 
 // methods: 63 allowed: the fleet of machines replaces it by a dispatcher without threads

@@ -35,11 +35,13 @@ void place_at_start(ServedJob& job) {
   }
 }
 
-int calls_of(const ServedJob& job) {
+int calls_before(const ServedJob& job, size_t leg) {
   int calls = 0;
-  for (const ServedLeg& leg : job.legs) calls += leg.calls;
+  for (size_t i = 0; i < leg; i++) calls += job.legs[i].calls;
   return calls;
 }
+
+int calls_of(const ServedJob& job) { return calls_before(job, job.legs.size()); }
 
 ImageState* Gateway::Impl::image_of(ServedJob& job) {
   return job.order ? &job.order->state.images[job.image] : nullptr;
@@ -126,9 +128,7 @@ int Gateway::Impl::started(JobId id, int number, const Started& report) {
     observe(tally.encode_seconds, report.seconds);
     tell(job);
   }
-  int before = 0;
-  for (size_t i = 0; i < job.leg; i++) before += job.legs[i].calls;
-  return std::clamp(job.most_calls - before, 1, leg.calls);
+  return std::clamp(job.most_calls - calls_before(job, job.leg), 1, leg.calls);
 }
 
 void Gateway::Impl::step_done(const std::vector<JobId>& stepped, double seconds) {
@@ -159,7 +159,7 @@ void Gateway::Impl::previewed(Preview preview) {
   ImageState* image = image_of(job);
   if (!image) return;
   image->preview = std::make_shared<const Image>(std::move(preview.image));
-  image->preview_call = preview.call;
+  image->preview_call = calls_before(job, job.leg) + preview.call - job.legs[job.leg].request->first_call;
   tell(job);
 }
 

@@ -51,7 +51,7 @@ struct JobFault {  // ends this job alone
 };
 struct Preview {
   JobId job = 0;
-  int call = 0;  // U-Net calls done
+  int call = 0;  // of the U-Net, done in its leg's schedule
   Image image;   // of the latent's size
 };
 // Of the device and the worker's process; 0 where unknown.

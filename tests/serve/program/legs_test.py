@@ -124,17 +124,16 @@ class Legs(unittest.TestCase):
 
     def test_a_worker_killed_in_the_second_leg_begins_again_and_gives_the_same_file(self):
         request = {"model": "tiny-sdxl", "prompt": "a fox", "negative_prompt": "", "seed": 3, "num_inference_steps": 200, "guidance_scale": 3,
-                   "width": 64, "height": 64, "scheduler": "euler", "refiner": "tiny-refiner", "refiner_start": 0.3}
+                   "width": 64, "height": 64, "scheduler": "euler", "refiner": "tiny-refiner", "refiner_start": 0.7}
         right = command_line(self.folders, request, self.out)
         with Server(*self.folders.flags, *SMALL, "--threads", "1") as server:
             self.assertTrue(until(lambda: all_read(server)))
             job = server.post("/generate", {**request, "async": True, "output_format": "png"})[1]
             state = lambda: server.get(f"/jobs/{job['id']}")["images"][0]
-            calls = state()["calls"]
-            self.assertEqual(calls, 200)
-            self.assertTrue(until(lambda: state()["call"] > 80))  # the base makes 60
+            self.assertEqual(state()["steps"], 200)
+            self.assertTrue(until(lambda: state()["step"] > 160))  # the base makes 140
             os.kill(children(server.process.pid)[0], signal.SIGKILL)
-            self.assertTrue(until(lambda: state()["state"] == "done"))
+            self.assertTrue(until(lambda: state()["status"] == "done"))
             self.assertEqual(state()["attempt"], 2)
             self.assertEqual(self.drawn(server, request), right)
 
@@ -188,18 +187,18 @@ class Legs(unittest.TestCase):
             self.assertNotEqual(info["both"][0], info["none"][0])
             self.assertNotIn("Refiner", info["none"][1])
 
-    def test_a_job_finished_early_shows_the_leg_that_it_is_in(self):
-        request = {"model": "tiny-sdxl", "prompt": "a fox", "seed": 3, "num_inference_steps": 200, "guidance_scale": 3, "width": 64, "height": 64,
-                   "scheduler": "euler", "refiner": "tiny-refiner", "refiner_start": 0.5}
-        with Server(*self.folders.flags, *SMALL, "--threads", "1") as server:
+    def test_a_job_interrupted_shows_the_leg_that_it_is_in(self):
+        request = {"prompt": "a fox", "seed": 3, "steps": 200, "cfg_scale": 3, "width": 64, "height": 64, "sampler_name": "Euler",
+                   "refiner_checkpoint": "tiny-refiner", "refiner_switch_at": 0.5}
+        with Server(*self.folders.flags, *SMALL, "--threads", "1") as server, concurrent.futures.ThreadPoolExecutor(1) as pool:
             self.assertTrue(until(lambda: all_read(server)))
             for least in (1, 120):  # of 100 calls each
-                job = server.post("/generate", {**request, "async": True})[1]
-                state = lambda: server.get(f"/jobs/{job['id']}")["images"][0]
-                self.assertTrue(until(lambda: state()["call"] >= least))
-                self.assertEqual(server.post(f"/jobs/{job['id']}/finish", {})[0], 200)
-                self.assertTrue(until(lambda: state()["state"] == "done"))
-                self.assertLess(state()["call"], 200)
+                answer = pool.submit(server.post, "/sdapi/v1/txt2img", request)
+                self.assertTrue(until(lambda: server.get("/sdapi/v1/progress")["state"]["sampling_step"] >= least))
+                self.assertEqual(server.post("/sdapi/v1/interrupt", {})[0], 200)
+                status, made = answer.result()
+                self.assertEqual(status, 200, made)
+                self.assertEqual("Refiner" in json.loads(made["info"])["infotexts"][0], least > 100)
 
 
 if __name__ == "__main__":
