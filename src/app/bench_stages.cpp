@@ -76,7 +76,7 @@ Bench::Programs Bench::step_programs(const Job& job) {
 
 Bench::Programs Bench::vae_programs() {
   return [this] {
-    return std::vector{&engine_.programs().decoder(result_.request.width, result_.request.height).program()};
+    return std::vector{&engine_.programs().vae({false, result_.request.width, result_.request.height}).program()};
   };
 }
 

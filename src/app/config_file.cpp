@@ -31,6 +31,7 @@ struct Kinds {  // of what a setting sets
   }
   const char* operator()(const std::optional<Interval>&) const { return "a text such as \"0.1,0.8\""; }
   const char* operator()(const std::optional<bool>&) const { return "true or false"; }
+  const char* operator()(const std::optional<GivenFile>&) const { return "a file's name in quotes"; }
 };
 
 const char* kind_text(const toml::node& node) {
@@ -67,6 +68,7 @@ struct TextOf {
     return lines;
   }
   std::optional<std::string> operator()(const std::optional<Interval>&) const { return quoted(); }
+  std::optional<std::string> operator()(const std::optional<GivenFile>&) const { return quoted(); }
   std::optional<std::string> operator()(const std::optional<uint64_t>&) const { return whole(); }
   std::optional<std::string> operator()(const std::optional<int>&) const { return whole(); }
   std::optional<std::string> operator()(const std::optional<float>&) const {

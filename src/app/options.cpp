@@ -12,6 +12,7 @@
 #include "backend/backend.h"
 #include "base/environment.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/random.h"
 #include "base/spelling.h"
 #include "diffusion/few_step.h"
@@ -25,6 +26,7 @@ constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = 
                    kE = bit(Command::kExport), kD = bit(Command::kDevices), kW = bit(Command::kWorker),
                    kS = bit(Command::kServe), kP = bit(Command::kPull), kC = bit(Command::kConvert);
 constexpr double kMaxThreads = 1024;
+constexpr size_t kMaxPictureBytes = size_t{256} << 20;  // of a file
 // Less is a slip: 2 for 2GiB. No model runs in it.
 constexpr double kLeastBudget = 1 << 20;
 
@@ -160,6 +162,8 @@ void add_request_settings(std::vector<Setting>& settings, std::string_view group
 std::vector<Setting> all_settings() {
   std::vector<Setting> all;
   add_request_settings(all, "Image");
+  add_request_settings(all, "From a picture");
+  add_request_settings(all, "Hires fix");
   for (const Setting& setting : kSettings) {
     if (setting.name == std::string_view("model") && (setting.commands & kG))
       add_request_settings(all, "Approximations");
@@ -289,6 +293,10 @@ struct Assign {
                       meant.empty() ? "it must be at least " + byte_text(least) : "did you mean " + meant + "?"});
   }
   void operator()(std::optional<bool>& to) const { to = text == "true"; }
+  void operator()(std::optional<GivenFile>& to) const {
+    const std::string path = with_home(text);
+    to = given_file(read_file(path, kMaxPictureBytes), path);
+  }
 };
 
 }  // namespace
@@ -345,6 +353,7 @@ std::vector<std::string> known_names(Command command, bool in_file) {
 }
 
 void assign(Options& options, const Setting& setting, std::string_view text, const std::string& subject) {
+  if (sets(setting, &ImageRequest::hires) && text.size() > 1 && text.ends_with('x')) text.remove_suffix(1);
   visit_target(options, setting, Assign{setting, text, subject});
   if (sets(setting, &Options::size)) set_size(options.request, text, subject);
   if (sets(setting, &ImageRequest::seed)) options.seed_drawn = is_drawn_seed(text);

@@ -13,10 +13,6 @@ std::string_view chars_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-bool is_jpeg(std::string_view file) { return file.starts_with("\xFF\xD8\xFF"); }
-bool is_png(std::string_view file) { return file.starts_with("\x89PNG\r\n\x1A\n"); }
-bool is_webp(std::string_view file) { return file.starts_with("RIFF") && file.substr(0, 12).ends_with("WEBP"); }
-
 // What the file is instead, where its first bytes tell.
 std::string_view other_format(std::string_view file) {
   using namespace std::string_view_literals;  // which may hold zeros
@@ -49,22 +45,6 @@ class Tiff {
   std::string_view bytes_;
   bool big_;
 };
-
-// 1 to 8; 1 where it says nothing that can be.
-int orientation_of(std::string_view exif) {
-  constexpr uint32_t kOrientation = 0x0112;
-  if (exif.starts_with("Exif")) exif.remove_prefix(std::min<size_t>(6, exif.size()));
-  if (!exif.starts_with("MM") && !exif.starts_with("II")) return 1;
-  const Tiff tiff(exif);
-  const size_t list = tiff.number(4, 4), entries = tiff.number(list, 2);
-  for (size_t i = 0; i < entries; ++i) {
-    const size_t at = list + 2 + 12 * i;
-    if (tiff.number(at, 2) != kOrientation) continue;
-    const uint32_t value = tiff.number(at + 8, 2);
-    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
-  }
-  return 1;
-}
 
 // Where the pixel (x, y) of the turned picture was.
 struct Turn {
@@ -104,13 +84,12 @@ Picture turned(Picture picture, int orientation) {
 }
 
 StoredPicture read_stored(std::span<const std::byte> file, const PictureLimits& limits) {
-  const std::string_view text = chars_of(file);
-  if (is_png(text)) return read_png(file, limits);
-  if (is_jpeg(text)) return read_jpeg(file, limits);
-  if (is_webp(text)) return read_webp(file, limits);
-  const std::string_view other = other_format(text);
-  INKSTONE_CHECK(other.empty(), "it is a ", other, " file; pictures are read from PNG, JPEG and WebP: convert it");
-  fail<Error>(INKSTONE_HERE, {"it is neither PNG, JPEG nor WebP (", file.size(), " bytes)"});
+  switch (picture_format(chars_of(file))) {
+    case PictureFormat::kPng: return read_png(file, limits);
+    case PictureFormat::kJpeg: return read_jpeg(file, limits);
+    case PictureFormat::kWebp: return read_webp(file, limits);
+  }
+  fail<Error>(INKSTONE_HERE, {"a format without a reader"});
 }
 
 // Of v1 over v2, for 8-bit values: rounded v / 255.
@@ -120,6 +99,32 @@ uint8_t over_255(uint32_t value) {
 }
 
 }  // namespace
+
+PictureFormat picture_format(std::string_view file) {
+  if (file.starts_with("\x89PNG\r\n\x1A\n")) return PictureFormat::kPng;
+  if (file.starts_with("\xFF\xD8\xFF")) return PictureFormat::kJpeg;
+  if (file.starts_with("RIFF") && file.substr(0, 12).ends_with("WEBP")) return PictureFormat::kWebp;
+  const std::string_view other = other_format(file);
+  INKSTONE_CHECK(other.empty(), "it is a ", other, " file; pictures are read from PNG, JPEG and WebP: convert it");
+  fail<Error>(INKSTONE_HERE, {"it is neither PNG, JPEG nor WebP (", file.size(), " bytes)"});
+}
+
+int orientation_of(std::string_view exif) {
+  constexpr uint32_t kOrientation = 0x0112;
+  if (exif.starts_with("Exif")) exif.remove_prefix(std::min<size_t>(6, exif.size()));
+  if (!exif.starts_with("MM") && !exif.starts_with("II")) return 1;
+  const Tiff tiff(exif);
+  const size_t list = tiff.number(4, 4), entries = tiff.number(list, 2);
+  for (size_t i = 0; i < entries; ++i) {
+    const size_t at = list + 2 + 12 * i;
+    if (tiff.number(at, 2) != kOrientation) continue;
+    const uint32_t value = tiff.number(at + 8, 2);
+    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+  }
+  return 1;
+}
+
+bool is_transposed(int orientation) { return turn_of(orientation).transposed; }
 
 void check_size(const char* format, int64_t width, int64_t height, const PictureLimits& limits) {
   INKSTONE_CHECK(width > 0 && height > 0, format, ": a size of ", width, "x", height);

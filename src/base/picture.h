@@ -27,6 +27,13 @@ struct PictureLimits {
 // more pixels than the limits (known from the header, before memory is asked for).
 Picture read_picture(std::span<const std::byte> file, const std::string& source, const PictureLimits& limits = {});
 
+struct PictureSize {  // pixels
+  int64_t width = 0, height = 0;
+};
+// What read_picture() will give, by the file's header and EXIF alone; the rest may be malformed. Throws Error for another
+// format and a header that is cut off.
+PictureSize picture_size(std::span<const std::byte> file, const std::string& source);
+
 // On one colour, where the picture is not opaque.
 Image flatten(const Picture& picture, uint8_t background = 255);
 

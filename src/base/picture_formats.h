@@ -3,11 +3,19 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/picture.h"
 
 namespace inkstone {
+
+enum class PictureFormat { kPng, kJpeg, kWebp };
+// By the first bytes; throws Error that says what it is instead, where these tell.
+PictureFormat picture_format(std::string_view file);
+// Of an EXIF block, 1 to 8; 1 where it says nothing that can be.
+int orientation_of(std::string_view exif);
+bool is_transposed(int orientation);  // width and height change places
 
 // As the file has it, and the EXIF block that says how it is to be turned.
 struct StoredPicture {

@@ -5,30 +5,26 @@
 #include <set>
 
 #include "base/error.h"
+#include "diffusion/request_fields.h"
 #include "diffusion/stages.h"
 
 namespace inkstone {
 namespace {
 
 PlanKey plan_key(const ResolvedRequest& request, int chunks) {
-  return {request.width,
-          request.height,
+  return {request.final_width,
+          request.final_height,
           request.guided,
           request.cache_interval > 1,
           request.guidance_interval != Interval{},
-          chunks};
+          chunks,
+          request.image.has_value() || request.has_pixels_between()};
 }
 
-Image to_image(const Tensor& pixels) {
-  Image image{static_cast<int>(pixels.dim(3)), static_cast<int>(pixels.dim(2)), {}};
-  const int64_t area = pixels.dim(2) * pixels.dim(3);
-  image.rgb.resize(3 * area);
-  for (int64_t i = 0; i < area; ++i)
-    for (int c = 0; c < 3; ++c) {
-      const float value = std::clamp(pixels.floats()[c * area + i] / 2 + 0.5f, 0.0f, 1.0f);
-      image.rgb[3 * i + c] = static_cast<uint8_t>(std::nearbyint(value * 255));
-    }
-  return image;
+// The pixels that an image begins with.
+Image source_of(const ResolvedRequest& request) {
+  const Picture picture = read_picture(request.image->bytes, request.image->source);
+  return fitted(flatten(picture), request.width, request.height, request.resize_mode);
 }
 
 }  // namespace
@@ -40,7 +36,8 @@ Engine::Engine(Pipeline pipeline, EngineOptions options)
       planner_(pipeline_, *backend_, options_),
       programs_(pipeline_, *backend_),
       conditioner_(pipeline_, *backend_, programs_),
-      denoiser_(programs_, conditioner_) {}
+      denoiser_(programs_, conditioner_),
+      codec_(pipeline_, programs_) {}
 
 Engine::~Engine() = default;
 
@@ -48,6 +45,14 @@ ResolvedRequest Engine::resolve(const ImageRequest& request) const {
   ResolvedRequest resolved =
       inkstone::resolve(request, pipeline_.traits, capacity_ ? capacity_->limits() : RequestLimits{});
   prompts_of(resolved);
+  const RequestField& field =
+      resolved.image ? request_field(&ImageRequest::image) : request_field(&ImageRequest::hires_upscaler);
+  if ((resolved.image || resolved.has_pixels_between()) &&
+      !planner_.encodes({resolved.final_width, resolved.final_height}))
+    throw RequestError::sentence(field, "",
+                                 std::string(field.name) +
+                                     ": the VAE's encoder is not among the compiled files for this size: export with "
+                                     "--encoder");
   return resolved;
 }
 
@@ -96,7 +101,8 @@ void Engine::prepare_for(const ResolvedRequest& request, int chunks,
     programs_.before_steps(stage.name);
   }
   std::set<StageShape> shapes;
-  for (const UnetEvaluation& one : unet_schedule(request, request.calls(), chunks))
+  const std::vector<UnetEvaluation> schedule = unet_schedule(request, request.calls(), chunks);
+  for (const UnetEvaluation& one : std::span(schedule).subspan(static_cast<size_t>(request.first_call)))
     shapes.insert({1, one.cfg_copies, request.width, request.height, one.part, one.chunks});
   if (request.cfg_copies() > 2 && request.cfg_copies() % 2 == 1)  // the last pass has one row
     shapes.insert({1, 1, request.width, request.height, UnetPart::kFull, chunks});
@@ -105,9 +111,14 @@ void Engine::prepare_for(const ResolvedRequest& request, int chunks,
     tell("unet");
     programs_.step_for(shape);
   }
-  if (programs_.has_decoder(request.width, request.height)) return;
-  tell("vae");
-  programs_.decoder(request.width, request.height);
+  const bool encoder = request.image || (request.enlarged && request.has_pixels_between());
+  const bool decoder = request.end_call < 0 && (request.hires <= 1 || request.has_pixels_between());
+  for (const bool encodes : {true, false}) {
+    const VaeShape vae{encodes, request.width, request.height};
+    if (!(encodes ? encoder : decoder) || programs_.has_vae(vae)) continue;
+    tell("vae");
+    programs_.vae(vae);
+  }
 }
 
 const Tensor& Engine::encode_text(const PromptText& text, int clip_skip) {
@@ -131,6 +142,9 @@ Job Engine::start(ResolvedRequest resolved, const Handover* from) {
   job.schedule = unet_schedule(request, request.calls(), job.prompts.chunks);
   // all texts, before it is the U-Net's turn
   for (const EncoderText& text : job.prompts.texts) conditioner_.text_of(text);
+  std::optional<EncodedPicture> source;
+  if (request.image && !from) source = codec_.encode(source_of(request));
+  if (request.has_pixels_between() && from) source = codec_.encode(enlarged_pixels(request, from->job));
   denoiser_.condition(job);
   const auto begin = static_cast<size_t>(job.call);
   for (size_t call = begin; call < std::min(begin + kTimestepsKept, timesteps.size()); ++call)
@@ -142,18 +156,49 @@ Job Engine::start(ResolvedRequest resolved, const Handover* from) {
   job.fresh_noise = Tensor(latent);
   job.output = Tensor(latent);
   job.estimate = Tensor(latent);
-  if (from) {
+  if (request.enlarged) {
+    INKSTONE_CHECK(from && from->job.has_image(), "an image is enlarged before it is there");
+    job.noise = NoiseGenerator(request.seed);
+    std::optional<Tensor> larger;
+    if (!source)
+      larger = enlarged_latent(from->job.latent, latent[2], latent[3], request.hires_upscaler->filter,
+                               request.hires_upscaler->antialias);
+    draw_first_latent(job, source, larger ? &*larger : nullptr);
+  } else if (from) {
     INKSTONE_CHECK(from->job.latent.shape() == latent, pipeline_.path.string(), ": a latent of ",
                    to_string(from->job.latent.shape()), " from the first model, this one takes ", to_string(latent));
     std::ranges::copy(from->job.latent.floats(), job.latent.floats().begin());
     job.noise = from->job.noise;
   } else {
     job.noise = NoiseGenerator(request.seed);
-    job.noise.fill(job.latent.floats());
-    for (float& value : job.latent.floats()) value *= request.scheduler->init_noise_sigma();
+    draw_first_latent(job, source, nullptr);
   }
   job.state = request.scheduler->start(static_cast<size_t>(job.latent.size()));
   return job;
+}
+
+Image Engine::enlarged_pixels(const ResolvedRequest& request, const Job& job) {
+  const Image small = codec_.decode(job.latent, job.request.width, job.request.height);
+  return resize(small, request.width, request.height, request.hires_upscaler->resampling);
+}
+
+// The first latent: noise, or the picture's with noise on top. The numbers are drawn in diffusers' order: the picture's
+// latent, then the noise.
+void Engine::draw_first_latent(Job& job, const std::optional<EncodedPicture>& source, const Tensor* latent) const {
+  const Scheduler& scheduler = *job.request.scheduler;
+  NoiseLevel level{0, scheduler.init_noise_sigma()};
+  std::optional<Tensor> picture;
+  if (source) {
+    picture = drawn_from(*source, job.noise);
+    latent = &*picture;
+  }
+  if (latent) level = scheduler.noise_level(job.call);
+  job.noise.fill(job.latent.floats());
+  for (size_t i = 0; i < job.latent.floats().size(); ++i) {
+    double value = level.noise * job.latent.floats()[i];
+    if (latent) value += level.image * latent->floats()[i];
+    job.latent.floats()[i] = static_cast<float>(value);
+  }
 }
 
 void Engine::step(Job& job) {
@@ -179,15 +224,8 @@ Image Engine::finish(Job& job) {
 }
 
 Image Engine::decode(const Job& job) {
-  BoundProgram& decoder = programs_.decoder(job.request.width, job.request.height);
-  const VaeConfig& config = pipeline_.vae_config;
   const Tensor& latent = job.has_image() || job.call == job.request.first_call ? job.latent : job.estimate;
-  std::ranges::transform(latent.floats(), decoder.host_input("latent").floats().begin(),
-                         [&](float v) { return v / config.scaling_factor + config.shift_factor; });
-  decoder.run();
-  const Tensor& pixels = decoder.output(0);
-  check_finite(pixels.floats(), "the VAE");
-  return to_image(pixels);
+  return codec_.decode(latent, job.request.width, job.request.height);
 }
 
 }  // namespace inkstone

@@ -17,6 +17,7 @@
 #include "diffusion/memory_planner.h"
 #include "diffusion/pipeline.h"
 #include "diffusion/program_cache.h"
+#include "diffusion/vae_codec.h"
 
 namespace inkstone {
 
@@ -55,7 +56,7 @@ class Engine {
   // [1, 77 chunks, context]; the last few are kept.
   const Tensor& encode_text(const PromptText& text, int clip_skip = 1);
 
-  // prompt -> conditioning; seed -> noise, unless it goes on from another engine's job of that size
+  // prompt -> conditioning; seed -> noise, or a picture with noise, unless it goes on from another engine's job of that size
   Job start(ResolvedRequest request, const Handover* from = nullptr);
   void step(Job& job);  // U-Net, guidance, one scheduler step; throws Error where the model gave NaN
   // The same for jobs of one size, guided or not (Denoiser::step).
@@ -68,6 +69,9 @@ class Engine {
 
  private:
   void replace_plan(EnginePlan plan);
+  // `latent`: where there is no picture, one that it begins with; or null.
+  void draw_first_latent(Job& job, const std::optional<EncodedPicture>& source, const Tensor* latent) const;
+  Image enlarged_pixels(const ResolvedRequest& request, const Job& job);  // of the leg before
   JobPrompts prompts_of(const ResolvedRequest& request) const;
   void prepare_for(const ResolvedRequest& request, int chunks,
                    const std::function<void(const std::string& component)>& on_component);
@@ -79,6 +83,7 @@ class Engine {
   ProgramCache programs_;
   Conditioner conditioner_;
   Denoiser denoiser_;
+  VaeCodec codec_;
   std::optional<Capacity> capacity_;
 };
 

@@ -110,7 +110,8 @@ Tensor enlarged_latent(const Tensor& latent, int64_t height, int64_t width, Late
   const int64_t planes = latent.dim(0) * latent.dim(1), tall = latent.dim(2), wide = latent.dim(3);
   const std::vector<Taps> rows = taps_of(tall, height, filter, antialias),
                           columns = taps_of(wide, width, filter, antialias);
-  Tensor wider(Shape{latent.dim(0), latent.dim(1), tall, width}), result(Shape{latent.dim(0), latent.dim(1), height, width});
+  Tensor wider(Shape{latent.dim(0), latent.dim(1), tall, width}),
+      result(Shape{latent.dim(0), latent.dim(1), height, width});
   for (int64_t row = 0; row < planes * tall; ++row) {
     const float* from = latent.floats().data() + row * wide;
     float* to = wider.floats().data() + row * width;

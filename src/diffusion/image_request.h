@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "base/given_file.h"
+
 namespace inkstone {
 
 // No image has a longer side, in pixels, or more steps. Models and servers take less.
@@ -36,6 +38,15 @@ struct ImageRequest {
   std::optional<int> cache_interval;
   // Evaluations outside of it run without the unconditional half.
   std::optional<Interval> guidance_interval;
+  // The picture that the image begins with, and how much of it is drawn anew: 0 to 1.
+  std::optional<GivenFile> image;
+  std::optional<float> strength;
+  std::optional<std::string> resize_mode;  // how the picture gets the image's size
+  // More than 1: the image is drawn at its size, enlarged so many times, and drawn again from there (legs.h), this much
+  // of it, in so many steps (0: as many as before).
+  std::optional<float> hires, hires_strength;
+  std::optional<int> hires_steps;
+  std::optional<std::string> hires_upscaler;
 
   bool operator==(const ImageRequest&) const = default;
 };

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/spelling.h"
 
 namespace inkstone {
 namespace {
@@ -28,6 +29,24 @@ int calls_below(const ResolvedRequest& request, double cutoff) {
 
 }  // namespace
 
+ResolvedRequest hires_leg(const ResolvedRequest& first) {
+  constexpr double kMostStrength = 0.999;
+  ResolvedRequest leg = first;
+  const int run = first.hires_steps > 0 ? first.hires_steps : first.steps;
+  const double steps = run / std::min(shortest(first.hires_strength), kMostStrength);
+  INKSTONE_CHECK_USAGE(steps <= kMaxImageSteps, run, " steps at a strength of ", first.hires_strength,
+                       " are the end of a schedule of ", std::floor(steps), ", and there are at most ", kMaxImageSteps,
+                       ": ask for fewer steps, or more strength");
+  leg.steps = static_cast<int>(steps);
+  leg.scheduler = make_scheduler(first.scheduler_config, leg.steps);
+  leg.first_call = (leg.steps - run) * (calls_twice(first.scheduler_config.kind) ? 2 : 1);
+  leg.width = first.final_width;
+  leg.height = first.final_height;
+  leg.hires = 1;
+  leg.enlarged = true;
+  return leg;
+}
+
 ImageRequest said_to_refiner(const ImageRequest& asked, const ResolvedRequest& base) {
   ImageRequest request = asked;
   request.steps = base.steps;
@@ -35,6 +54,9 @@ ImageRequest said_to_refiner(const ImageRequest& asked, const ResolvedRequest& b
   request.width = base.width;
   request.height = base.height;
   request.seed = base.seed;
+  request.image.reset();  // the base has begun with it
+  request.strength.reset();
+  request.resize_mode.reset();
   return request;
 }
 
@@ -45,8 +67,8 @@ RefinedCalls refined_calls(const ResolvedRequest& base, const ResolvedRequest& r
   made.base_end = calls_from(base, cutoff_of(base.scheduler_config, start));
   const int calls = calls_below(refiner, cutoff_of(refiner.scheduler_config, start));
   made.refiner_first = refiner.calls() - calls;
-  INKSTONE_CHECK_USAGE(made.base_end > 0, name, " ", start, " leaves the base model none of ", base.steps,
-                       " steps: ask for more of them, or a later start");
+  INKSTONE_CHECK_USAGE(made.base_end > base.first_call, name, " ", start, " leaves the base model none of ", base.steps,
+                       " steps: ask for more of them, or a later start", base.image ? ", or a greater strength" : "");
   INKSTONE_CHECK_USAGE(calls > 0, name, " ", start, " leaves the refiner none of ", base.steps,
                        " steps: ask for more of them, or an earlier start");
   return made;

@@ -4,6 +4,10 @@
 // SDXL's refiner: the base runs the calls whose timestep is at least round(1000 - 1000 * start), the refiner those below
 // it, from the base's latent and with no noise of its own at the beginning. Two pipelines of diffusers do the same, with
 // denoising_end and denoising_start.
+//
+// A hires fix: the image is drawn at its size, enlarged as a latent or as pixels (hires_upscaler.h), and drawn again from
+// there, with noise for the new size from the same seed, as by diffusers' pipelines from a picture. As AUTOMATIC1111 counts,
+// n steps at strength d are the last n of floor(n / min(d, 0.999)).
 #pragma once
 
 #include <string>
@@ -22,6 +26,8 @@ struct RefinedCalls {
 // leaves one of them nothing to do.
 RefinedCalls refined_calls(const ResolvedRequest& base, const ResolvedRequest& refiner, float start,
                            const std::string& name);
+// The second leg of a request whose hires is above 1. Throws UsageError where its scheduler has not so many steps.
+ResolvedRequest hires_leg(const ResolvedRequest& first);
 // What was said of an image, with the steps, guidance, size and seed that the base has.
 ImageRequest said_to_refiner(const ImageRequest& asked, const ResolvedRequest& base);
 

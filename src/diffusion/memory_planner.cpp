@@ -95,6 +95,7 @@ MemoryPlanner::Draft::Draft(const MemoryPlanner& planner, const PlanKey& key, co
       step = step_stage(pipeline, shape, plan_.precision);
     }
     std::vector<PipelineStage> sized;
+    if (key.encodes) sized.push_back(encode_stage(pipeline, width, height));
     shape.part = UnetPart::kShallow;
     if (key.cached) sized.push_back(step_stage(pipeline, shape, plan_.precision));
     sized.push_back(std::move(step));
@@ -330,6 +331,11 @@ int MemoryPlanner::chunks_that_run(const Capacity& capacity, std::pair<int, int>
   return shape.chunks;
 }
 
+bool MemoryPlanner::encodes(std::pair<int, int> size) const {
+  return pipeline_.traits.encodes &&
+         backend_.has(encode_stage(pipeline_, size.first, size.second).graph, {precision()});
+}
+
 Precision MemoryPlanner::precision() const { return precision_of(options_, backend_.info()); }
 
 // Takes fewer jobs in a step before it gives up anything that makes a step slower.
@@ -338,6 +344,7 @@ EnginePlan MemoryPlanner::reserve(const Capacity& capacity) {
   PlanKey key{capacity.max_side, capacity.max_side, !pipeline_.traits.distilled};
   const std::vector<std::pair<int, int>> sizes = extreme_sizes(capacity);
   key.chunks = chunks_that_run(capacity, sizes[0]);
+  key.encodes = encodes(sizes[0]);
   Draft one(*this, key, sizes, 1, true);
   const EnginePlan least = one.climb();
   const auto planned = [&](int jobs) {

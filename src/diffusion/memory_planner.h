@@ -45,6 +45,7 @@ struct PlanKey {  // what a plan depends on
   bool cached = false;         // a cache interval
   bool partly_guided = false;  // a guidance interval
   int chunks = 1;              // of text
+  bool encodes = false;        // begins with a picture
   auto operator<=>(const PlanKey&) const = default;
 };
 
@@ -56,6 +57,9 @@ class MemoryPlanner {
   // for later plans; 0: what is free
   void set_budget(size_t bytes);
   Precision precision() const;  // of every plan
+  // Whether there is a VAE encoder for images of that width and height: none in some models, and none that is compiled
+  // ahead where it was not exported.
+  bool encodes(std::pair<int, int> size) const;
   // Throws UsageError naming the smallest budget that works if it cannot fit.
   const EnginePlan& plan(const PlanKey& key);
   // One plan for all requests, made for the largest, without approximations. If memory is too small

@@ -44,7 +44,7 @@ bool ProgramCache::replace_plan(EnginePlan next) {
     text_forms_.clear();
     steps_.clear();
     absent_.clear();
-    decoders_.clear();
+    vaes_.clear();
     backend_.trim();
   }
   plan_ = std::move(next);
@@ -122,16 +122,17 @@ BoundProgram& ProgramCache::step_for(const StageShape& asked) {
   return step(asked);
 }
 
-BoundProgram& ProgramCache::decoder(int width, int height) {
-  if (const auto found = decoders_.find({width, height}); found != decoders_.end()) {
+BoundProgram& ProgramCache::vae(const VaeShape& shape) {
+  if (const auto found = vaes_.find(shape); found != vaes_.end()) {
     evict_all_but(found->second.program->component());
     return used(found->second);
   }
-  const PipelineStage stage = decode_stage(pipeline_, width, height);
+  const PipelineStage stage = shape.encodes ? encode_stage(pipeline_, shape.width, shape.height)
+                                            : decode_stage(pipeline_, shape.width, shape.height);
   evict_all_but(stage.component);
   std::unique_ptr<BoundProgram> program = build(stage);
-  make_room(decoders_, MemoryPlanner::kDecodersKept);
-  return used(decoders_[{width, height}] = {std::move(program), 0});
+  make_room(vaes_, MemoryPlanner::kDecodersKept);
+  return used(vaes_[shape] = {std::move(program), 0});
 }
 
 BoundProgram& ProgramCache::used(Entry& entry) {
@@ -160,11 +161,14 @@ void ProgramCache::claim_shared_inputs(const StageShape& shape) {
   shared_inputs_ = std::make_unique<StageShape>(shape);
 }
 
+void ProgramCache::make_room_before_steps() {
+  if (plan_.components_in_turn) return;
+  for (auto& [shape, entry] : vaes_) entry.program->program().release_pages();
+  backend_.trim();
+}
+
 std::vector<Tensor> ProgramCache::run_before_steps(BoundProgram& program) {
-  if (!plan_.components_in_turn) {
-    for (auto& [size, decoder] : decoders_) decoder.program->program().release_pages();
-    backend_.trim();
-  }
+  make_room_before_steps();
   std::vector<Tensor> made = program.run_for_new_outputs();
   program.program().release_pages();
   return made;
@@ -174,11 +178,11 @@ void ProgramCache::leave_memory() {
   for (auto& [stage, program] : before_)
     if (program) program->program().release_pages();
   for (auto& [shape, entry] : steps_) entry.program->program().release_pages();
-  for (auto& [size, entry] : decoders_) entry.program->program().release_pages();
+  for (auto& [size, entry] : vaes_) entry.program->program().release_pages();
   before_.clear();
   text_forms_.clear();
   steps_.clear();
-  decoders_.clear();
+  vaes_.clear();
   awake_.clear();
   backend_.trim();
 }
@@ -193,7 +197,7 @@ void ProgramCache::evict_all_but(const std::string& component) {
   };
   std::erase_if(before_, [&](auto& entry) { return goes(*entry.second); });
   std::erase_if(steps_, [&](auto& entry) { return goes(*entry.second.program); });
-  std::erase_if(decoders_, [&](auto& entry) { return goes(*entry.second.program); });
+  std::erase_if(vaes_, [&](auto& entry) { return goes(*entry.second.program); });
   backend_.trim();
 }
 

@@ -16,6 +16,13 @@
 
 namespace inkstone {
 
+// The VAE's encoder or decoder for images of one size.
+struct VaeShape {
+  bool encodes = false;
+  int width = 0, height = 0;  // pixels
+  auto operator<=>(const VaeShape&) const = default;
+};
+
 class ProgramCache {
  public:
   ProgramCache(const Pipeline& pipeline, Backend& backend) : pipeline_(pipeline), backend_(backend) {}
@@ -35,15 +42,16 @@ class ProgramCache {
   BoundProgram& step(const StageShape& shape);  // throws the backend's error if none
   // For as many of the jobs as a program exists for; if there is none, for more.
   BoundProgram& step_for(const StageShape& shape);
-  BoundProgram& decoder(int width, int height);
+  BoundProgram& vae(const VaeShape& shape);
   bool has_before_steps(const std::string& stage) const { return before_.contains(stage); }
   bool has_step(const StageShape& shape) const { return steps_.contains(shape); }
-  bool has_decoder(int width, int height) const { return decoders_.contains({width, height}); }
+  bool has_vae(const VaeShape& shape) const { return vaes_.contains(shape); }
 
-  // Runs a stage before the steps and returns its outputs. First it gives back the decoders' pages
-  // and the work memory; afterwards it gives back the pages of the model's files that the stage
+  // Runs a stage before the steps and returns its outputs. First it gives back the VAE's pages
+  // and the work memory (make_room_before_steps); afterwards it gives back the pages of the model's files that the stage
   // read.
   std::vector<Tensor> run_before_steps(BoundProgram& program);
+  void make_room_before_steps();
   // A program of several jobs has its own copy of their inputs. Only one such program keeps these
   // copies at a time.
   void claim_shared_inputs(const StageShape& shape);
@@ -53,7 +61,7 @@ class ProgramCache {
 
   void leave_memory();  // drops all programs, and the pages of the model's files that they read
 
-  size_t size() const { return steps_.size() + decoders_.size(); }
+  size_t size() const { return steps_.size() + vaes_.size(); }
 
  private:
   struct Entry {
@@ -75,8 +83,8 @@ class ProgramCache {
   std::map<std::string, std::unique_ptr<BoundProgram>> before_;  // by stage
   std::map<std::string, TextForm> text_forms_;  // of the text encoders' programs; the usual one where there is none
   std::map<StageShape, Entry> steps_;
-  std::map<std::pair<int, int>, Entry> decoders_;  // by width and height
-  std::set<StageShape> absent_;                    // steps without a program or memory
+  std::map<VaeShape, Entry> vaes_;
+  std::set<StageShape> absent_;  // steps without a program or memory
   // the step that has claimed shared inputs
   std::unique_ptr<StageShape> shared_inputs_;
   uint64_t clock_ = 0;  // counts uses of programs

@@ -27,6 +27,8 @@ Refinement refine(Engine& base, const ResolvedRequest& resolved, Engine& refiner
   INKSTONE_CHECK_USAGE(
       resolved.cache_interval == 1, "--cache-interval ", resolved.cache_interval,
       " and --refiner: the refiner has no earlier call whose work it could take; leave one of them out");
+  INKSTONE_CHECK_USAGE(resolved.hires <= 1, "--hires ", resolved.hires,
+                       " and --refiner: an image has one or the other; leave one of them out");
   Refinement made;
   made.engine = &refiner;
   made.request = refiner.resolve(said_to_refiner(asked, resolved));

@@ -6,7 +6,9 @@
 #include <type_traits>
 
 #include "base/spelling.h"
+#include "diffusion/hires_upscaler.h"
 #include "diffusion/prompt_syntax.h"
+#include "diffusion/request_pictures.h"
 #include "diffusion/scheduler.h"
 #include "diffusion/scheduler_names.h"
 
@@ -31,6 +33,13 @@ const RequestField kFields[] = {
     {"eta", "eta", "", "Image", "X", "noise added in each step, 0 to 1 (ddim, tcd) [0; tcd: 0.3]", "", "", "0", &Request::eta, 0, 1, nullptr, false, "Eta DDIM"},
     {"width", "width", "W", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::width, 1, kMaxImageSide, nullptr, true},
     {"height", "height", "H", "Image", "PIXELS", "[the model's own, else 512]", "", "", "512", &Request::height, 1, kMaxImageSide, nullptr, true},
+    {"image", "image", "init-img init-image input-image", "From a picture", "FILE", "a picture to begin with: PNG, JPEG or WebP. The image gets its size, if none is said; a larger\none than the model can draw well is made smaller", "", ": base64, as it is or in a data URL", R"("iVBORw0KGgo=")", &Request::image, 0, 0, nullptr, true},
+    {"strength", "strength", "denoising-strength", "From a picture", "X", "how much of the picture is drawn anew, 0 to 1: of the steps this part runs [0.8]", "", "", "0.6", &Request::strength, 0, 1, nullptr, false, "Denoising strength"},
+    {"resize_mode", "resize-mode", "", "From a picture", "HOW", "how a picture of another shape gets the image's: stretch, crop (what sticks out goes) or fill\n(its border rows go on) [stretch]", "", "", R"("crop")", &Request::resize_mode, 0, 0, resize_modes, false, "Resize mode"},
+    {"hires", "hires", "hires-upscale hr-scale", "Hires fix", "X", "draws the image at its size, enlarges it X times and draws it again from there: 1 to 4, as 2 or\n2x [1: not]", "", "", "1", &Request::hires, 1, 4, nullptr, true, "Hires upscale"},
+    {"hires_strength", "hires-strength", "hires-denoising", "Hires fix", "X", "how much of the enlarged image is drawn anew, 0.01 to 1 [0.7 if its latent was enlarged, else 0.5]", "", "", "0.6", &Request::hires_strength, 0.01, 1, nullptr, false, "Denoising strength"},
+    {"hires_steps", "hires-steps", "hr-second-pass-steps", "Hires fix", "N", "steps at the larger size; 0: as many as before [0]", "", "", "4", &Request::hires_steps, 0, kMaxImageSteps, nullptr, false, "Hires steps"},
+    {"hires_upscaler", "hires-upscaler", "hr-upscaler", "Hires fix", "NAME", "what enlarges it: latent, latent-antialiased, latent-bicubic, latent-bicubic-antialiased,\nlatent-nearest, latent-nearest-exact; or, of its pixels, lanczos, bicubic, bilinear, box [latent]", "", "", R"("latent")", &Request::hires_upscaler, 0, 0, hires_upscalers, true, "Hires upscaler"},
     {"cache_interval", "cache-interval", "", "Approximations", "N", "of N U-Net evaluations one is full, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another image, near the exact one [1: all full]", "", "; a server takes 1 alone", "1", &Request::cache_interval, 1, kMaxImageSteps, nullptr, true, "Cache interval"},
     {"guidance_interval", "guidance-interval", "", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", "", "; a server takes [0, 1] alone", "[0, 1]", &Request::guidance_interval, 0, 0, nullptr, true, "Guidance interval"},
 };
@@ -38,6 +47,7 @@ const RequestField kFields[] = {
 
 std::string text_of(const std::string& value) { return value; }
 std::string text_of(bool value) { return value ? "true" : "false"; }
+std::string text_of(const GivenFile& value) { return value.source; }
 std::string text_of(const Interval& value) { return fmt::format("{},{}", value.from, value.to); }
 std::string text_of(auto value) { return fmt::format("{}", value); }
 
@@ -107,6 +117,7 @@ std::string allowed(const RequestField& field, std::optional<double> max) {
       return "FROM,TO with 0 <= FROM <= TO <= 1, such as 0.1,0.8";
     }
     std::string operator()(std::optional<bool> ImageRequest::*) const { return "true or false"; }
+    std::string operator()(std::optional<GivenFile> ImageRequest::*) const { return "a PNG, JPEG or WebP file"; }
   };
   return std::visit(Rules{field, max ? std::min(*max, field.max) : field.max}, field.member);
 }
@@ -132,14 +143,18 @@ void check_field(const RequestField& field, const ImageRequest& request, std::op
   const bool good =
       std::visit([&](auto member) { return !(request.*member) || in_range(*(request.*member)); }, field.member);
   if (!good) throw RequestError::rule(field, value_text(field, request), allowed(field, max));
-  if (field.member == RequestMember(&ImageRequest::prompt_syntax) && request.prompt_syntax &&
-      !std::ranges::count(prompt_syntax_names(), *request.prompt_syntax))
-    throw RequestError::rule(field, *request.prompt_syntax, allowed(field));
+  for (const auto member : {&ImageRequest::prompt_syntax, &ImageRequest::resize_mode})
+    if (field.member == RequestMember(member) && request.*member &&
+        !std::ranges::count(field.choices(), *(request.*member)))
+      throw RequestError::rule(field, *(request.*member), allowed(field));
   std::string rule;
   if (field.member == RequestMember(&ImageRequest::scheduler) && request.scheduler)
     rule = scheduler_rule(*request.scheduler);
   if (field.member == RequestMember(&ImageRequest::schedule) && request.schedule)
     rule = schedule_rule(*request.schedule);
+  if (field.member == RequestMember(&ImageRequest::hires_upscaler) && request.hires_upscaler &&
+      !find_hires_upscaler(*request.hires_upscaler))
+    rule = one_of(hires_upscalers(), *request.hires_upscaler);
   if (!rule.empty()) throw RequestError::rule(field, value_text(field, request), rule);
 }
 

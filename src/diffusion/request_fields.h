@@ -17,7 +17,8 @@ namespace inkstone {
 
 using RequestMember = std::variant<std::optional<std::string> ImageRequest::*, std::optional<uint64_t> ImageRequest::*,
                                    std::optional<int> ImageRequest::*, std::optional<float> ImageRequest::*,
-                                   std::optional<Interval> ImageRequest::*, std::optional<bool> ImageRequest::*>;
+                                   std::optional<Interval> ImageRequest::*, std::optional<bool> ImageRequest::*,
+                                   std::optional<GivenFile> ImageRequest::*>;
 
 struct RequestField {
   const char* name;  // in JSON, as diffusers calls it: "num_inference_steps"

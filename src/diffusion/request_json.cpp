@@ -10,6 +10,7 @@ namespace {
 Json json_of(const std::string& value) { return Json(value); }
 Json json_of(float value) { return Json(shortest(value)); }
 Json json_of(const Interval& value) { return JsonArray{shortest(value.from), shortest(value.to)}; }
+Json json_of(const GivenFile& value) { return Json(value.source); }
 Json json_of(auto value) { return Json(value); }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/spelling.h"
+#include "diffusion/legs.h"
 #include "diffusion/prompt_composition.h"
 #include "diffusion/request_fields.h"
 #include "diffusion/scheduler_names.h"
@@ -52,7 +53,8 @@ struct Check {
 
   void numbers() const {
     for (const RequestField& field : request_fields()) {
-      const bool is_steps = field.member == RequestMember(&ImageRequest::steps);
+      const bool is_steps = field.member == RequestMember(&ImageRequest::steps) ||
+                            field.member == RequestMember(&ImageRequest::hires_steps);
       check_field(field, filled, is_steps ? std::optional<double>(limits.max_steps) : std::nullopt);
     }
   }
@@ -78,6 +80,33 @@ struct Check {
       const RequestField& interval = request_field(&ImageRequest::guidance_interval);
       throw RequestError::rule(interval, value_text(interval, filled), std::string("0,1") + kNone);
     }
+  }
+
+  // The side must be within the limit, and so must the pixels.
+  void hires(const ResolvedRequest& resolved) const {
+    const RequestField& field = request_field(&ImageRequest::hires);
+    const int wide = resolved.final_width, tall = resolved.final_height;
+    const std::string size =
+        fmt::format("{}x{} enlarged {} times is {}x{}", resolved.width, resolved.height, resolved.hires, wide, tall);
+    const auto refuse = [&](const std::string& why) {
+      throw RequestError::sentence(field, value_text(field, filled), "hires: " + size + why);
+    };
+    if (wide == resolved.width && tall == resolved.height) refuse(": ask for more, or leave it out");
+    if (std::max(wide, tall) > limits.max_side)
+      refuse(fmt::format("; the longest side that is taken is {}", limits.max_side));
+    if (int64_t{wide} * tall > limits.max_pixels)
+      refuse(fmt::format(", {} pixels; at most {} are taken here", int64_t{wide} * tall, limits.max_pixels));
+    if (filled.image) refuse(", which goes with images that begin without a picture");
+    if (filled.cache_interval != 1) refuse(", which does not go with a cache_interval");
+    if (!resolved.hires_upscaler->of_latent && !model.encodes)
+      refuse(fmt::format(" by {}, of its pixels, and this model's VAE has no encoder: take one of latents",
+                         resolved.hires_upscaler->name));
+  }
+
+  void pictures() const {
+    if (!filled.image || model.encodes) return;
+    throw RequestError::sentence(request_field(&ImageRequest::image), "",
+                                 "image: this model's VAE has no encoder, so it cannot begin with a picture");
   }
 
   void approximations(bool guided) const {
@@ -216,6 +245,76 @@ std::shared_ptr<const Scheduler> scheduler_for(const SchedulerConfig& config, in
   }
 }
 
+// How large an image may be whose size is not said, times the model's own.
+constexpr int64_t kLargerPictures = 4;
+
+// What the picture's header says is wrong is said of its field.
+void size_by_picture(const ImageRequest& request, const ModelTraits& model, const RequestLimits& limits,
+                     ResolvedRequest& result) {
+  if (!request.image || (request.width && request.height)) return;
+  const int64_t own = int64_t{model.width} * model.height;
+  const SizeRules rules{model.size_multiple, limits.max_side, std::min(limits.max_pixels, kLargerPictures * own)};
+  try {
+    const PictureSize size =
+        size_for(picture_size(request.image->bytes, request.image->source), request.width, request.height, rules);
+    result.width = static_cast<int>(size.width);
+    result.height = static_cast<int>(size.height);
+  } catch (const RequestError&) {
+    throw;
+  } catch (const Error& error) {
+    throw RequestError::sentence(request_field(&ImageRequest::image), "", error.what());
+  }
+}
+
+// diffusers' get_timesteps: of n steps floor(n * strength) are run.
+int first_call_of(const ResolvedRequest& request) {
+  const int steps = request.steps;
+  const int run = std::min(static_cast<int>(steps * shortest(request.strength)), steps);
+  const RequestField& field = request_field(&ImageRequest::strength);
+  if (run < 1)
+    throw RequestError::rule(field, fmt::format("{}", request.strength),
+                             fmt::format("at least {:.3g} with {} steps, so that one of them is run",
+                                         1.0 / static_cast<double>(steps), steps));
+  return (steps - run) * (calls_twice(request.scheduler_config.kind) ? 2 : 1);
+}
+
+constexpr float kHiresStrengthOfLatents = 0.7f, kHiresStrengthOfPixels = 0.5f;
+
+void set_hires(const ImageRequest& request, const ModelTraits& model, ResolvedRequest& result) {
+  check_field(request_field(&ImageRequest::hires_upscaler), request);
+  if (request.hires_upscaler) result.hires_upscaler = find_hires_upscaler(*request.hires_upscaler);
+  result.final_width = result.width;
+  result.final_height = result.height;
+  result.hires = request.hires.value_or(1);
+  if (result.hires <= 1) {
+    if (request.hires_strength || request.hires_steps.value_or(0) > 0)
+      result.warnings.push_back(std::string(request.hires_strength ? "hires_strength" : "hires_steps") +
+                                " has no effect without hires");
+    return;
+  }
+  result.hires_strength = request.hires_strength.value_or(result.hires_upscaler->of_latent ? kHiresStrengthOfLatents
+                                                                                           : kHiresStrengthOfPixels);
+  result.hires_steps = request.hires_steps.value_or(0);
+  const auto larger = [&](int side) {
+    const int64_t pixels = static_cast<int64_t>(side * shortest(result.hires));
+    return static_cast<int>(std::min<int64_t>(pixels / model.size_multiple * model.size_multiple, INT32_MAX));
+  };
+  result.final_width = larger(result.width);
+  result.final_height = larger(result.height);
+}
+
+// What of it only its schedule tells.
+void check_hires_leg(const ResolvedRequest& request) {
+  try {
+    hires_leg(request);
+  } catch (const RequestError&) {
+    throw;
+  } catch (const UsageError& error) {
+    throw RequestError::sentence(request_field(&ImageRequest::hires_strength),
+                                 fmt::format("{}", request.hires_strength), std::string("hires: ") + error.what());
+  }
+}
+
 }  // namespace
 
 RequestLimits tighter(const RequestLimits& a, const RequestLimits& b) {
@@ -231,6 +330,8 @@ PromptSchedule ResolvedRequest::negative_schedule() const {
   return read_prompt(&ImageRequest::negative_prompt,
                      [&] { return prompt_schedule(negative_prompt, prompt_syntax, steps); });
 }
+
+int ResolvedRequest::steps_run() const { return steps - first_call / (calls_twice(scheduler_config.kind) ? 2 : 1); }
 
 ImageRequest ResolvedRequest::said() const {
   ImageRequest request;
@@ -250,6 +351,16 @@ ImageRequest ResolvedRequest::said() const {
   request.height = height;
   request.cache_interval = cache_interval;
   request.guidance_interval = guidance_interval;
+  if (hires > 1) {
+    request.hires = hires;
+    request.hires_strength = hires_strength;
+    request.hires_steps = hires_steps;
+  }
+  if (hires > 1 || enlarged) request.hires_upscaler = hires_upscaler->name;
+  if (!image) return request;
+  request.image = image;
+  request.strength = strength;
+  request.resize_mode = name_of(resize_mode);
   return request;
 }
 
@@ -266,6 +377,12 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   result.guidance_rescale = request.guidance_rescale.value_or(result.guidance_rescale);
   result.width = request.width.value_or(model.width);
   result.height = request.height.value_or(model.height);
+  result.image = request.image;
+  result.strength = request.strength.value_or(result.strength);
+  check_field(request_field(&ImageRequest::resize_mode), request);
+  if (request.resize_mode) result.resize_mode = find_resize_mode(*request.resize_mode).value();
+  size_by_picture(request, model, limits, result);
+  set_hires(request, model, result);
   result.cache_interval = request.cache_interval.value_or(result.cache_interval);
   result.guidance_interval = request.guidance_interval.value_or(result.guidance_interval);
   check_field(request_field(&ImageRequest::scheduler), request);
@@ -283,6 +400,8 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   check.side(&ImageRequest::height);
   check.pixels();
   check.numbers();
+  check.pictures();
+  if (result.hires > 1) check.hires(result);
   check.approximations(result.guided);
   check.clip_skip();
   if (result.clip_skip > model.text_layers) {
@@ -294,6 +413,11 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
         fmt::format("this model is {}, which was made for {} {} and is run at {}: the image may be bad", model.few_step,
                     model.only_steps, model.only_steps == 1 ? "step" : "steps", result.steps));
   result.scheduler = scheduler_for(result.scheduler_config, result.steps);
+  if (result.image) result.first_call = first_call_of(result);
+  if (result.hires > 1) check_hires_leg(result);
+  if (!result.image && (request.strength || request.resize_mode))
+    result.warnings.push_back(
+        fmt::format("{} has no effect without an image to begin with", request.strength ? "strength" : "resize_mode"));
   result.prompt_schedules();
   result.negative_schedule();
   for (std::string& warning : prompt_warnings(result.prompt, result.negative_prompt))

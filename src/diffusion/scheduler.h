@@ -137,6 +137,11 @@ struct Estimate {
   double sample, output;
 };
 
+// A sample at a noise level: image * x + noise * z.
+struct NoiseLevel {
+  double image, noise;
+};
+
 class Scheduler {
  public:
   virtual ~Scheduler() = default;
@@ -156,6 +161,8 @@ class Scheduler {
   // the state is another scheduler's.
   void step(int call, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,
             SchedulerState& state) const;
+  // Of a call's sample: what diffusers' add_noise does at its timestep.
+  virtual NoiseLevel noise_level(int call) const = 0;
   // Estimates the image from a call's sample and the model's output after guidance.
   virtual Estimate image_estimate(int call) const = 0;
 

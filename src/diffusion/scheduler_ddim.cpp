@@ -13,6 +13,7 @@ namespace {
 
 struct DdimStep {
   Estimate image, noise;
+  NoiseLevel level;
   double image_part, noise_part, fresh_part;  // of the next sample
 };
 
@@ -37,6 +38,7 @@ class Ddim : public Scheduler {
   }
 
   Estimate image_estimate(int call) const override { return steps_.at(static_cast<size_t>(call)).image; }
+  NoiseLevel noise_level(int call) const override { return steps_.at(static_cast<size_t>(call)).level; }
 
  protected:
   void advance(int call, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,
@@ -67,7 +69,8 @@ class Ddim : public Scheduler {
                    ": rescale_betas_zero_snr leaves no image to find at the last timestep from an epsilon prediction; "
                    "the model must predict v, or set rescale_betas_zero_snr to false");
     const double alpha = std::sqrt(now), sigma = std::sqrt(1 - now);
-    return {image_of(config.prediction, alpha, sigma), noise_of(config.prediction, alpha, sigma), 0, 0, 0};
+    return {
+        image_of(config.prediction, alpha, sigma), noise_of(config.prediction, alpha, sigma), {alpha, sigma}, 0, 0, 0};
   }
 
   DdimStep ddim_step(const SchedulerConfig& config, std::span<const float> alphas, size_t call, int steps) const {

@@ -26,6 +26,8 @@ class Dpmpp : public Multistep {
     return image_of(config_.prediction, Level(sigmas_.at(static_cast<size_t>(call))));
   }
 
+  NoiseLevel noise_level(int call) const override { return noise_level_of(sigmas_.at(static_cast<size_t>(call))); }
+
  protected:
   Estimate kept(int call) const override { return image_estimate(call); }
 

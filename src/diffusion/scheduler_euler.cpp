@@ -42,6 +42,8 @@ class Euler : public Scheduler {
     return image_at(prediction_, sigmas_.at(static_cast<size_t>(call)));
   }
 
+  NoiseLevel noise_level(int call) const override { return {1, sigmas_.at(static_cast<size_t>(call))}; }
+
   // Also for the last ancestral step, whose noise has no effect, because torch draws it.
   bool needs_noise(int) const override { return ancestral_; }
 

@@ -11,6 +11,7 @@ namespace {
 
 struct LcmStep {
   Estimate image;
+  NoiseLevel level;
   double image_part, sample_part;  // shares in the denoised image
   // Shares of the denoised image and of fresh noise in the next sample.
   double keep, fresh_part;
@@ -35,6 +36,7 @@ class Lcm : public Scheduler {
   bool needs_noise(int call) const override { return static_cast<size_t>(call) + 1 < steps_.size(); }
 
   Estimate image_estimate(int call) const override { return steps_.at(static_cast<size_t>(call)).image; }
+  NoiseLevel noise_level(int call) const override { return steps_.at(static_cast<size_t>(call)).level; }
 
  protected:
   void advance(int call, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,
@@ -58,8 +60,12 @@ class Lcm : public Scheduler {
         "the model must predict v, or set rescale_betas_zero_snr to false");
     constexpr double kDataVariance = 0.25;
     const double scaled = timestep * config.timestep_scaling, sum = scaled * scaled + kDataVariance;
-    return {image_of(config.prediction, std::sqrt(now), std::sqrt(1 - now)), scaled / std::sqrt(sum),
-            kDataVariance / sum, std::sqrt(before), std::sqrt(1 - before)};
+    return {image_of(config.prediction, std::sqrt(now), std::sqrt(1 - now)),
+            {std::sqrt(now), std::sqrt(1 - now)},
+            scaled / std::sqrt(sum),
+            kDataVariance / sum,
+            std::sqrt(before),
+            std::sqrt(1 - before)};
   }
 
   double clip_;

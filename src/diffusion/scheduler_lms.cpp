@@ -55,6 +55,7 @@ class Lms : public Multistep {
   Estimate image_estimate(int call) const override {
     return image_at(prediction_, sigmas_.at(static_cast<size_t>(call)));
   }
+  NoiseLevel noise_level(int call) const override { return {1, sigmas_.at(static_cast<size_t>(call))}; }
 
  protected:
   // d sample / d sigma
@@ -89,6 +90,8 @@ class Deis : public Multistep {
   Estimate image_estimate(int call) const override {
     return image_of(config_.prediction, Level(sigmas_.at(static_cast<size_t>(call))));
   }
+
+  NoiseLevel noise_level(int call) const override { return noise_level_of(sigmas_.at(static_cast<size_t>(call))); }
 
  protected:
   Estimate kept(int call) const override {

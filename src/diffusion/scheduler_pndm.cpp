@@ -51,6 +51,11 @@ class Pndm : public Scheduler {
     return image_of(prediction_, std::sqrt(a), std::sqrt(1 - a));
   }
 
+  NoiseLevel noise_level(int call) const override {
+    const double a = alpha_at(timestep(call));
+    return {std::sqrt(a), std::sqrt(1 - a)};
+  }
+
  protected:
   void advance(int call, std::span<const float> model_output, std::span<const float>, std::span<float> sample,
                SchedulerState& state) const override {

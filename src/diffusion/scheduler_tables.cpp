@@ -188,6 +188,11 @@ Level::Level(float at) : alpha(1 / std::sqrt(double{at} * at + 1)), sigma(at * a
 
 Estimate image_of(PredictionType prediction, const Level& at) { return image_of(prediction, at.alpha, at.sigma); }
 
+NoiseLevel noise_level_of(float sigma) {
+  const Level level(sigma);
+  return {level.alpha, level.sigma};
+}
+
 std::vector<float> descending_levels(const SchedulerConfig& config, int steps, std::vector<float>& timesteps) {
   NoiseLevels levels = noise_levels(config, steps);
   const size_t calls = levels.timesteps.size();

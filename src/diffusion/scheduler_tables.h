@@ -63,6 +63,7 @@ struct Level {
   double alpha, sigma, lambda;
 };
 Estimate image_of(PredictionType prediction, const Level& at);
+NoiseLevel noise_level_of(float sigma);
 // noise_levels(): gives the sigmas, and the timesteps. Throws UsageError if two calls have the same
 // sigma, because a multistep solver would divide by zero.
 std::vector<float> descending_levels(const SchedulerConfig& config, int steps, std::vector<float>& timesteps);

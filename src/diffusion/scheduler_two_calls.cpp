@@ -62,6 +62,7 @@ class TwoCalls : public Scheduler {
   Estimate image_estimate(int call) const override {
     return image_at(prediction_, calls_.at(static_cast<size_t>(call)).sigma);
   }
+  NoiseLevel noise_level(int call) const override { return {1, calls_.at(static_cast<size_t>(call)).sigma}; }
 
  protected:
   void advance(int at, std::span<const float> model_output, std::span<const float> noise, std::span<float> sample,

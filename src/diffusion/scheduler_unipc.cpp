@@ -60,6 +60,8 @@ class UniPc : public Scheduler {
     return image_of(config_.prediction, Level(sigmas_.at(static_cast<size_t>(call))));
   }
 
+  NoiseLevel noise_level(int call) const override { return noise_level_of(sigmas_.at(static_cast<size_t>(call))); }
+
  protected:
   // SchedulerState::order is the order of the last prediction; its correction uses the same.
   void advance(int call, std::span<const float> model_output, std::span<const float>, std::span<float> sample,

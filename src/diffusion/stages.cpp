@@ -61,4 +61,11 @@ PipelineStage decode_stage(const Pipeline& pipeline, int width, int height) {
   return stage;
 }
 
+PipelineStage encode_stage(const Pipeline& pipeline, int width, int height) {
+  PipelineStage stage{"vae", "vae_encoder", StagePosition::kBeforeSteps,
+                      vae_encoder_graph(pipeline.vae_config, 1, height, width)};
+  stage.takes_tiling = true;
+  return stage;
+}
+
 }  // namespace inkstone

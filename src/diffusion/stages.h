@@ -34,7 +34,7 @@ struct StageShape {
 
 struct PipelineStage {
   std::string component;  // has the weights: "text_encoder", "text_encoder_2", "unet", "vae"
-  // Unique: "text_encoder", "unet_prompt", "unet_time", "unet_added", "unet", "unet_shallow", "vae".
+  // Unique: "text_encoder", "unet_prompt", "unet_time", "unet_added", "unet", "unet_shallow", "vae_encoder", "vae".
   std::string name;
   StagePosition position = StagePosition::kBeforeSteps;
   Graph graph{};
@@ -63,5 +63,7 @@ struct TextForm {
 PipelineStage text_stage(const TextEncoder& encoder, const TextForm& form = {});
 PipelineStage step_stage(const Pipeline& pipeline, const StageShape& shape, Precision precision);
 PipelineStage decode_stage(const Pipeline& pipeline, int width, int height);
+// For images that begin with a picture; before the steps, but with a graph for each size.
+PipelineStage encode_stage(const Pipeline& pipeline, int width, int height);
 
 }  // namespace inkstone

@@ -17,7 +17,8 @@ WorkEstimate work_of_image(const Pipeline& pipeline, int width, int height) {
   const int scale = pipeline.vae_scale();
   LatentSize latent{1, height / scale, width / scale, pipeline.tokens()};
   return {work_of_prompt(pipeline), flops(unet_graph(pipeline.unet_config, latent)),
-          flops(vae_decoder_graph(pipeline.vae_config, 1, height / scale, width / scale))};
+          flops(vae_decoder_graph(pipeline.vae_config, 1, height / scale, width / scale)),
+          pipeline.traits.encodes ? flops(vae_encoder_graph(pipeline.vae_config, 1, height, width)) : 0};
 }
 
 double usual_speed(Backend& backend, Precision precision) {
@@ -28,7 +29,8 @@ double usual_speed(Backend& backend, Precision precision) {
 
 double seconds_of_image(const WorkEstimate& work, const ResolvedRequest& request, double speed) {
   const int texts = request.cfg_copies(), rows = request.evaluations() * request.cfg_copies();
-  return (texts * work.encode + rows * work.row + work.decode) / speed;
+  const double pictures = request.image ? work.encode_picture : 0;
+  return (texts * work.encode + pictures + rows * work.row + work.decode) / speed;
 }
 
 }  // namespace inkstone

@@ -10,6 +10,7 @@ namespace inkstone {
 
 struct WorkEstimate {
   double encode = 0, row = 0, decode = 0;  // a prompt; a row of one step; the pixels
+  double encode_picture = 0;               // that an image begins with
 };
 double work_of_prompt(const Pipeline& pipeline);  // encode alone
 WorkEstimate work_of_image(const Pipeline& pipeline, int width, int height);

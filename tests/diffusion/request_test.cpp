@@ -42,6 +42,9 @@ ImageRequest everything() {
   request.height = 64;
   request.cache_interval = 3;
   request.guidance_interval = Interval{0.1f, 0.8f};
+  request.image = given_file("not looked at, where the size is said", "photo.jpg");
+  request.strength = 0.5f;
+  request.resize_mode = "crop";
   return request;
 }
 
@@ -84,7 +87,8 @@ TEST(RequestFields, json_has_what_is_set_by_diffusers_names) {
       parse_json(
           R"({"prompt": "a fox", "negative_prompt": "blurry", "prompt_syntax": "comfy", "clip_skip": 2, "seed": 18446744073709551615,
               "num_inference_steps": 7, "guidance_scale": 2.5, "guidance_rescale": 0.75, "scheduler": "ddim", "schedule": "trailing", "karras": false, "eta": 0.25,
-              "width": 192, "height": 64, "cache_interval": 3, "guidance_interval": [0.1, 0.8]})",
+              "width": 192, "height": 64, "cache_interval": 3, "guidance_interval": [0.1, 0.8],
+              "image": "photo.jpg", "strength": 0.5, "resize_mode": "crop"})",
           "expected"));
 }
 

@@ -1,4 +1,4 @@
-// read_picture on anything: an Error, or a picture that is as large as it says and can be resized.
+// picture_size and read_picture on anything: an Error, or a picture that is as large as it says and can be resized.
 #include <cstdlib>
 #include <cstring>
 
@@ -7,6 +7,10 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::span<const std::byte> file(reinterpret_cast<const std::byte*>(data), size);
+  try {
+    if (inkstone::picture_size(file, "fuzz").width <= 0) std::abort();
+  } catch (const inkstone::Error&) {
+  }
   try {
     const inkstone::Picture picture = inkstone::read_picture(file, "fuzz", {.max_pixels = 1 << 16});
     const size_t pixels = static_cast<size_t>(picture.image.width) * static_cast<size_t>(picture.image.height);

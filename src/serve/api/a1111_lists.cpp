@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
+#include "diffusion/hires_upscaler.h"
 #include "diffusion/scheduler_names.h"
 #include "serve/api/a1111.h"
 #include "serve/api/a1111_samplers.h"
@@ -106,6 +107,13 @@ Json upscalers_json(A1111State&) {
       {"name", "None"}, {"model_name", nullptr}, {"model_path", nullptr}, {"model_url", nullptr}, {"scale", 1}}};
 }
 
+Json latent_upscalers_json(A1111State&) {
+  JsonArray json;
+  for (const HiresUpscaler& one : hires_upscalers_all())
+    if (one.of_latent) json.push_back(JsonObject{{"name", one.label}});
+  return json;
+}
+
 Json empty_array(A1111State&) { return JsonArray{}; }
 Json nothing(A1111State&) { return nullptr; }
 
@@ -129,7 +137,7 @@ constexpr List kLists[] = {
        return JsonObject{{"api", true}, {"nowebui", false}, {"gradio_debug", false}};
      }},
     {"sd-vae", empty_array},
-    {"latent-upscale-modes", empty_array},
+    {"latent-upscale-modes", latent_upscalers_json},
     {"hypernetworks", empty_array},
     {"face-restorers", empty_array},
     {"realesrgan-models", empty_array},

@@ -10,6 +10,7 @@
 #include "base/spelling.h"
 #include "base/utf8.h"
 #include "serve/api/fault.h"
+#include "serve/support/base64.h"
 
 namespace inkstone::serve {
 namespace {
@@ -183,6 +184,22 @@ std::optional<bool> Fields::flag(std::string_view name) const {
   }
   if (manner_ == Manner::kLenient && value->is_int64() && (value->as_int64() | 1) == 1) return value->as_int64() == 1;
   wrong(name, "true or false");
+}
+
+std::optional<GivenFile> Fields::file(std::string_view name) const {
+  const Json* value = find(name);
+  if (!value) return std::nullopt;
+  std::string_view text = value->is_string() ? std::string_view(value->as_string()) : std::string_view();
+  if (text.starts_with("http://") || text.starts_with("https://"))
+    wrong(name, "the image itself, in base64: no URL is fetched here");
+  if (text.starts_with("data:")) {
+    const size_t comma = text.find(',');
+    const std::string_view head = text.substr(0, comma);
+    text = comma != text.npos && head.ends_with(";base64") ? text.substr(comma + 1) : std::string_view();
+  }
+  std::optional<std::string> bytes = unbase64(text);
+  if (text.empty() || !bytes) wrong(name, "an image in base64, as it is or in a data URL (data:image/png;base64,...)");
+  return given_file(std::move(*bytes), std::string(name));
 }
 
 std::optional<std::string> Fields::choice(std::string_view name, std::span<const std::string_view> words) const {

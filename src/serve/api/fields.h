@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/given_file.h"
 #include "base/json_fwd.h"
 #include "serve/http/http.h"
 
@@ -57,6 +58,8 @@ class Fields {
   // [from, to]; in a query from,to.
   std::optional<std::pair<double, double>> interval(std::string_view name) const;
   std::optional<bool> flag(std::string_view name) const;
+  // Base64, as it is or in a data URL. No other URL is read.
+  std::optional<GivenFile> file(std::string_view name) const;
   std::optional<std::string> choice(std::string_view name, std::span<const std::string_view> words) const;
   // -1 and "random" are drawn, 32 bits long.
   std::optional<uint64_t> seed(std::string_view name) const;

@@ -1,7 +1,5 @@
 #include "serve/api/refiner_request.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <optional>
 
@@ -36,14 +34,13 @@ Named named_refiner(const ApiContext& context, const Fields& fields, const Model
   if (const auto start = fields.number(names.start, 0, 1)) named.start = static_cast<float>(*start);
   const auto name = fields.text(names.model, kMaxWordBytes);
   if (!name && fields.has(names.start) && context.settings.folders.refiner.empty())
-    refuse(400, "invalid_value", fmt::format("\"{}\": which refiner? name it as \"{}\"", names.start, names.model),
+    refuse(400, "invalid_value", "\"" + std::string(names.start) + "\": which refiner? name it as \"" + field + "\"",
            std::string(names.start));
   if (named.start >= 1 || (name && (name->empty() || *name == "None" || *name == "none"))) return named;
   named.card = name ? &asked_refiner(context, *name, field) : standard_refiner(context, base, field);
   if (named.card && !base.traits.sdxl)
     refuse(400, "invalid_value",
-           fmt::format("\"{}\" is no SDXL model, and only their latents are what a refiner goes on with", base.name),
-           field);
+           "\"" + base.name + "\" is no SDXL model, and only their latents are what a refiner goes on with", field);
   return named;
 }
 
@@ -65,6 +62,9 @@ void take_refiner(const ApiContext& context, const Fields& fields, const ImageRe
                   Order& order, const RefinerNames& names) {
   const Named named = named_refiner(context, fields, base, names);
   if (!named.card) return;
+  if (order.images.front()->is_enlarged_later())
+    refuse(400, "invalid_value", "an image is enlarged by hires or finished by a refiner; leave one of them out",
+           std::string(names.model));
   OrderRefiner refiner{named.card->name, named.start, {}};
   const Limits limits = limits_of(context, *named.card);
   try {

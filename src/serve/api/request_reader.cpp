@@ -27,6 +27,7 @@ std::string_view type_of(const RequestField& field) {
     std::string_view operator()(std::optional<float> ImageRequest::*) const { return "number"; }
     std::string_view operator()(std::optional<Interval> ImageRequest::*) const { return "array"; }
     std::string_view operator()(std::optional<bool> ImageRequest::*) const { return "boolean"; }
+    std::string_view operator()(std::optional<GivenFile> ImageRequest::*) const { return "string"; }
   };
   return std::visit(Types{}, field.member);
 }
@@ -54,6 +55,9 @@ struct ReadField {
   }
   void operator()(std::optional<bool>& to) const {
     if (const auto flag = fields.flag(name)) to = *flag;
+  }
+  void operator()(std::optional<GivenFile>& to) const {
+    if (auto file = fields.file(name)) to = std::move(*file);
   }
 };
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "diffusion/legs.h"
 #include "serve/gateway/gateway_impl.h"
 #include "serve/support/log.h"
 
@@ -93,6 +94,8 @@ ServedJob Gateway::Impl::served_job(std::vector<ServedLeg> legs) {
 std::vector<ServedLeg> Gateway::Impl::legs_of(const Order& order, size_t image, const VariantPtr& variant,
                                               const VariantPtr& refiner) {
   std::vector<ServedLeg> legs{{order.images[image], variant}};
+  if (legs.front().request->is_enlarged_later())
+    legs.push_back({std::make_shared<const ResolvedRequest>(hires_leg(*legs.front().request)), variant});
   if (order.refiner) legs.push_back({order.refiner->images.at(image), refiner});
   return legs;
 }

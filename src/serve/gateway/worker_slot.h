@@ -70,7 +70,7 @@ class WorkerEvents {
   virtual void shaken() noexcept = 0;
 };
 
-// methods: 48 allowed: the same dispatcher takes its commands and its watchdog
+// methods: 49 allowed: the same dispatcher takes its commands and its watchdog
 class WorkerSlot final : public WorkerListener {
  public:
   // All of these outlive it.

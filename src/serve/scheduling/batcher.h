@@ -65,6 +65,7 @@ struct BatcherFigures {
   std::vector<BucketFigures> buckets{};
 };
 
+// methods: 26 allowed: a job is asked for by its number
 class Batcher {
  public:
   explicit Batcher(BatcherSettings settings = {});

@@ -18,6 +18,10 @@ void follow_curve(BatchBucket& bucket) {
       std::max(kImageRows, std::min(bucket.times.batch_rows_to_try(kMinBatchGain), bucket.room_rows));
 }
 
+double seconds_to_begin(const JobEntry& entry, const StepTimes& times) {
+  return entry.job.leg == 0 ? times.encode_seconds() : times.leg_seconds();
+}
+
 bool one_lane(const JobEntry& a, const JobEntry& b) { return a.bucket == b.bucket && a.job.priority == b.job.priority; }
 
 }  // namespace
@@ -132,14 +136,9 @@ JobEntry* JobTable::entry_of(JobId id) {
   return found == jobs_.end() ? nullptr : &found->second;
 }
 
-double JobTable::encode_seconds(const JobEntry& entry) const {
-  const StepTimes& times = buckets_[entry.bucket].times;
-  return entry.job.leg == 0 ? times.encode_seconds() : times.leg_seconds();
-}
-
 double JobTable::side_seconds(const JobEntry& entry) const {
   return (entry.job.later.empty() ? buckets_[entry.bucket].times.decode_seconds() : 0) +
-         (entry.phase == Phase::kEncode ? encode_seconds(entry) : 0);
+         (entry.phase == Phase::kEncode ? seconds_to_begin(entry, buckets_[entry.bucket].times) : 0);
 }
 
 double JobTable::later_seconds(const JobEntry& entry) const {
@@ -166,7 +165,8 @@ double JobTable::shared_seconds(const JobEntry& entry) const {
 
 PlannedRun JobTable::side_run(const JobEntry& entry) const {
   if (entry.phase == Phase::kEncode)
-    return {{Decision::Kind::kEncode, {entry.job.id}, encode_seconds(entry)}, entry.bucket};
+    return {{Decision::Kind::kEncode, {entry.job.id}, seconds_to_begin(entry, buckets_[entry.bucket].times)},
+            entry.bucket};
   return {{Decision::Kind::kDecode, {entry.job.id}, buckets_[entry.bucket].times.decode_seconds()}, entry.bucket};
 }
 
@@ -182,26 +182,22 @@ void JobTable::ran(const PlannedRun& run, double seconds) {
   for (const JobId id : run.decision.jobs) {
     JobEntry* entry = entry_of(id);
     if (!entry) continue;  // cancelled, or failed, meanwhile
-    advance(*entry, run, seconds);
-    const bool goes_on = entry->phase == Phase::kDecode && !entry->job.later.empty();
-    if (goes_on) begin_leg(id);
+    const bool step = run.is(Decision::Kind::kStep);
+    if (run.is(Decision::Kind::kEncode)) {
+      entry->text_seconds = seconds;
+      entry->phase = entry->job.calls_left > 0 ? Phase::kDenoise : Phase::kDecode;
+    } else {
+      const double text = step && entry->fresh ? entry->text_seconds : 0;
+      const double own = text + (step ? seconds * entry->job.rows / run.batch_rows : seconds);
+      entry->seconds += own;
+      shares_.ran(*entry, own);
+    }
+    if (step) {
+      entry->fresh = false;
+      if (--entry->job.calls_left <= 0) entry->phase = Phase::kDecode;
+    }
+    if (entry->phase == Phase::kDecode && !entry->job.later.empty()) begin_leg(id);
   }
-}
-
-void JobTable::advance(JobEntry& entry, const PlannedRun& run, double seconds) {
-  if (run.is(Decision::Kind::kEncode)) {
-    entry.text_seconds = seconds;
-    entry.phase = entry.job.calls_left > 0 ? Phase::kDenoise : Phase::kDecode;
-    return;
-  }
-  const bool step = run.is(Decision::Kind::kStep);
-  const double text = step && entry.fresh ? entry.text_seconds : 0;
-  const double own = text + (step ? seconds * entry.job.rows / run.batch_rows : seconds);
-  entry.seconds += own;
-  shares_.ran(entry, own);
-  if (!step) return;
-  entry.fresh = false;
-  if (--entry.job.calls_left <= 0) entry.phase = Phase::kDecode;
 }
 
 void JobTable::begin_leg(JobId id) {

@@ -25,6 +25,7 @@ struct BatchBucket {
   int64_t added = 0;  // by the table: which it was
 };
 
+// methods: 27 allowed: what is left of a job is asked in parts
 class JobTable {
  public:
   explicit JobTable(double head_start) : head_start_(head_start) {}
@@ -71,8 +72,6 @@ class JobTable {
 
  private:
   bool idle(size_t bucket) const;
-  double encode_seconds(const JobEntry& entry) const;
-  void advance(JobEntry& entry, const PlannedRun& run, double seconds);
   void begin_leg(JobId id);  // the next one
   JobEntry* entry_of(JobId id);
   std::vector<ClientShares::Placed> turns(const JobEntry& one_of_lane, const JobEntry* newcomer) const;

@@ -32,6 +32,7 @@ void fields(V& visit, M& traits) {
   visit("few_step", traits.few_step);
   visit("only_steps", traits.only_steps);
   visit("text_layers", traits.text_layers);
+  visit("encodes", traits.encodes);
   visit("scheduler", traits.scheduler);
   visit("scheduler_file", traits.scheduler_file);
 }

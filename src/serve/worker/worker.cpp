@@ -160,17 +160,17 @@ Started Worker::start(const StartCommand& command) {
   request.end_call = command.end_call;
   INKSTONE_CHECK(request.first_call >= 0 && request.evaluations() >= 1 && request.end_call <= request.calls(),
                  "a leg from call ", request.first_call, " to ", request.end_call, " of ", request.calls());
+  Job* const last = command.goes_on ? &jobs_.at(command.job).job : nullptr;
+  if (last) engine.offload(*last);
+  request.enlarged = last && last->request.is_enlarged_later();
   Clock::time_point begin;
   Job job;
   try {
     engine.prepare(request);
     begin = Clock::now();
-    if (command.goes_on) {
-      const Handover from{jobs_.at(command.job).job};
-      job = engine.start(request, &from);
-    } else {
-      job = engine.start(request);
-    }
+    std::optional<Handover> from;
+    if (last) from.emplace(Handover{*last});
+    job = engine.start(request, from ? &*from : nullptr);
   } catch (const UsageError& error) {  // of the device: its text is for whoever compiled the programs
     log_line(LogLevel::kError, "job_fault", {{"worker_job", command.job}, {"reason", error.what()}});
     fail<UsageError>(INKSTONE_HERE, {"an image of ", request.width, "x", request.height,
@@ -347,7 +347,8 @@ WorkerReport Worker::answer(const FinishCommand& command) {
 }
 
 Preview Worker::preview_of(JobId id, const InFlight& flying) {
-  return {id, flying.job.call, colours_[flying.variant.model.path].draw(flying.job.estimate)};
+  return {id, flying.job.call - flying.job.request.first_call,
+          colours_[flying.variant.model.path].draw(flying.job.estimate)};
 }
 
 DeviceFigures Worker::figures() {

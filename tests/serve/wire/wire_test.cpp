@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <cmath>
 #include <cstring>
@@ -66,7 +67,10 @@ ImageRequest odd_request() {
           .width = 768,
           .height = std::nullopt,
           .cache_interval = 3,
-          .guidance_interval = Interval{0.1f, 0.7f}};
+          .guidance_interval = Interval{0.1f, 0.7f},
+          .image = given_file(std::string("any\0bytes", 9), "a \"file\""),
+          .strength = std::nextafter(0.5f, 1.0f),
+          .resize_mode = "crop"};
 }
 
 ModelCard odd_card() {
@@ -103,7 +107,7 @@ Variant odd_variant() {
 DeviceFigures odd_figures() { return {SIZE_MAX, 1, 2, 0.1 + 0.2, "ok"}; }
 
 template <typename Message>
-std::string text_of(const Message& message, std::vector<const Image*>& images) {
+std::string text_of(const Message& message, FieldWriter::Parts& images) {
   return boost::json::serialize(std::visit([&](const auto& m) { return FieldWriter::object_of(m, &images); }, message));
 }
 
@@ -111,10 +115,10 @@ std::string text_of(const Message& message, std::vector<const Image*>& images) {
 template <typename Message>
 void expect_equal(const Message& got, const Message& sent) {
   ASSERT_EQ(got.index(), sent.index());
-  std::vector<const Image*> got_images, sent_images;
+  FieldWriter::Parts got_images, sent_images;
   EXPECT_EQ(text_of(got, got_images), text_of(sent, sent_images));
   ASSERT_EQ(got_images.size(), sent_images.size());
-  for (size_t i = 0; i < got_images.size(); ++i) EXPECT_EQ(got_images[i]->rgb, sent_images[i]->rgb) << i;
+  for (size_t i = 0; i < got_images.size(); ++i) EXPECT_TRUE(std::ranges::equal(got_images[i], sent_images[i])) << i;
 }
 
 template <typename T, typename... Filled>
@@ -127,7 +131,7 @@ consteval size_t members() {
 
 template <typename T>
 void expect_a_field_for_each_member(const T& value = {}) {
-  std::vector<const Image*> images;
+  FieldWriter::Parts images;
   EXPECT_EQ(FieldWriter::object_of(value, &images).size(), members<T>()) << __PRETTY_FUNCTION__;
 }
 
@@ -149,7 +153,7 @@ TEST(Wire, has_a_field_for_each_member) {
   expect_a_field_for_each_member<FinishCommand>();
   expect_a_field_for_each_member<DropCommand>();
   expect_a_field_for_each_member<JobFault>();
-  expect_a_field_for_each_member<Preview>();
+  expect_a_field_for_each_member<Preview>({1, 1, striped(1, 1, 0)});
   expect_a_field_for_each_member<DeviceFigures>();
   expect_a_field_for_each_member<BatchTime>({1, 1});
   expect_a_field_for_each_member<ShapeTimes>();
@@ -157,7 +161,7 @@ TEST(Wire, has_a_field_for_each_member) {
   expect_a_field_for_each_member<Started>();
   expect_a_field_for_each_member<Stepped>();
   expect_a_field_for_each_member<DidNotFit>();
-  expect_a_field_for_each_member<Finished>();
+  expect_a_field_for_each_member<Finished>({1, 1, striped(1, 1, 0), std::nullopt});
   expect_a_field_for_each_member<Failed>();
   expect_a_field_for_each_member<Unusable>();
 }
@@ -320,7 +324,7 @@ TEST(Wire, refuses_files_that_are_not_the_sealed_pixels_of_the_size_said) {
   rows.push_back({fits, memory_file(96, kAll), ""});
   rows.push_back({fits, {}, "0 came"});
   rows.push_back({fits, memory_file(95, kAll), "95 came"});
-  rows.push_back({fits, memory_file(97, kAll), "1 bytes of pixels too many"});
+  rows.push_back({fits, memory_file(97, kAll), "1 bytes beside its text too many"});
   rows.push_back({fits, memory_file(0, kAll), "0 came"});
   rows.push_back({fits, memory_file(96, F_SEAL_GROW | F_SEAL_WRITE), "not sealed"});
   rows.push_back({fits, memory_file(96, F_SEAL_SHRINK | F_SEAL_WRITE), "not sealed"});

@@ -1,0 +1,33 @@
+// Between pixels and the U-Net's latents, by the VAE of a pipeline.
+#pragma once
+
+#include "base/image.h"
+#include "base/tensor.h"
+#include "diffusion/noise.h"
+#include "diffusion/program_cache.h"
+
+namespace inkstone {
+
+// What an encoder makes of a picture: a normal distribution of latents [1, 4, h, w], in the U-Net's scale.
+struct EncodedPicture {
+  Tensor mean, deviation;
+};
+
+class VaeCodec {
+ public:
+  VaeCodec(const Pipeline& pipeline, ProgramCache& programs) : pipeline_(pipeline), programs_(programs) {}
+
+  // The picture's sides are multiples of the model's. Throws Error of kind kNotFinite.
+  EncodedPicture encode(const Image& picture);
+  // A latent of an image of that size in pixels. Throws Error of kind kNotFinite.
+  Image decode(const Tensor& latent, int width, int height);
+
+ private:
+  const Pipeline& pipeline_;
+  ProgramCache& programs_;
+};
+
+// A latent of that distribution, with the next numbers of `noise`.
+Tensor drawn_from(const EncodedPicture& picture, NoiseGenerator& noise);
+
+}  // namespace inkstone
