@@ -17,7 +17,7 @@
 // client's jobs until its end. In each T the lane serves at least one image, of e seconds or more,
 // and its clock advances by e / clients or more. So a job ends at most
 //   (1 + clients * w / e) * T
-// after its arrival. In T,
+// after its arrival; one of several legs has that for each of them, because it keeps its rank. In T,
 //   rest = (1 - deadline_share) * (1 - first_step_share)
 //   steps_share = 1 / (1 + encode_share / (1 - encode_share) + decode_share / (1 - decode_share))
 //

@@ -1,8 +1,9 @@
-"""Images of several legs through the server: SDXL's base and refiner. Whatever the company, the memory and the deaths between the legs,
+"""Images of several legs through the server: SDXL's base and refiner, and hires fixes. Whatever the company, the memory and the deaths between the legs,
 each file is the one that the command line writes. Python's own library alone.
 
 INKSTONE_BINARY is the program, INKSTONE_SOURCE the source tree, whose tiny models are served.
 """
+import base64
 import concurrent.futures
 import json
 import os
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 import unittest
+import zlib
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../clients"))
@@ -24,8 +26,9 @@ from service_test import LIMIT, SLOW, ask, children, until
 
 IMAGES = 20 // SLOW
 PNG = {"Accept": "image/png"}
-FLAGS = {"seed": "seed", "num_inference_steps": "steps", "guidance_scale": "guidance", "width": "width", "height": "height", "scheduler": "scheduler",
-         "negative_prompt": "negative", "refiner_start": "refiner-start"}
+FLAGS = {"seed": "seed", "num_inference_steps": "steps", "guidance_scale": "guidance", "width": "width", "height": "height", "scheduler": "scheduler", "schedule": "schedule",
+         "negative_prompt": "negative", "refiner_start": "refiner-start", "hires": "hires", "hires_strength": "hires-strength",
+         "hires_steps": "hires-steps", "hires_upscaler": "hires-upscaler"}
 
 
 class Folders:
@@ -48,7 +51,7 @@ class Folders:
         return os.path.join(self.models, name)
 
 
-def refined(count, seed):
+def of_legs(count, seed):
     draw = random.Random(seed)
     result = []
     for _ in range(count):
@@ -57,9 +60,16 @@ def refined(count, seed):
                    "guidance_scale": draw.choice([1, 3, 5.5]), "width": draw.choice([32, 48, 64]), "height": draw.choice([32, 64])}
         if draw.random() < 0.6:
             request["scheduler"] = draw.choice(["ddim", "euler", "euler-ancestral", "dpm++-2m", "unipc", "heun"])
-        if draw.random() < 0.8:
+        kind = draw.choice(["refined", "refined", "enlarged", "enlarged", "plain"])
+        if kind == "refined":
             request["refiner"] = "tiny-refiner"
             request["refiner_start"] = draw.choice([0.3, 0.5, 0.7])
+        if kind == "enlarged":
+            request["model"] = draw.choice(["tiny-sdxl", "tiny-sd15"])
+            request["prompt"] = request["prompt"].split(" <")[0]
+            request["hires"] = draw.choice([1.5, 2])
+            request["hires_upscaler"] = draw.choice(["latent", "latent-bicubic-antialiased", "latent-nearest-exact", "lanczos", "bicubic"])
+            request.update(draw.choice([{}, {"hires_steps": 3}, {"hires_strength": 0.4}]))
         result.append(request)
     return result
 
@@ -73,6 +83,16 @@ def command_line(folders, request, out):
                     "--lora-dir", folders.loras, "--out", out, "--quiet", *words], check=True, timeout=LIMIT)
     with open(out, "rb") as file:
         return file.read()
+
+
+def pixels(png):
+    """The bytes of its IDAT chunks, unpacked: the same image, whatever its texts say."""
+    data, at = b"", 8
+    while at < len(png):
+        size = int.from_bytes(png[at:at + 4], "big")
+        data += png[at + 8:at + 8 + size] if png[at + 4:at + 8] == b"IDAT" else b""
+        at += size + 12
+    return zlib.decompress(data)
 
 
 def little_memory(folders):
@@ -98,7 +118,7 @@ class Legs(unittest.TestCase):
         return png if status == 200 else (status, png)
 
     def expect_the_command_lines_files(self, *flags, kills=()):
-        requests = refined(IMAGES, seed=len(flags))
+        requests = of_legs(IMAGES, seed=len(flags))
         right = [command_line(self.folders, request, self.out) for request in requests]
         with Server(*self.folders.flags, *SMALL, "--threads", "1", *flags) as server, concurrent.futures.ThreadPoolExecutor(10) as pool:
             self.assertTrue(until(lambda: all_read(server)))
@@ -138,8 +158,8 @@ class Legs(unittest.TestCase):
             self.assertEqual(self.drawn(server, request), right)
 
     def test_a_servers_own_refiner_finishes_the_default_models_images(self):
-        request = refined(1, 7)[0]
-        request["refiner_start"], request["refiner"] = 0.5, "tiny-refiner"
+        request = {"model": "tiny-sdxl", "prompt": "a fox", "negative_prompt": "", "seed": 4, "num_inference_steps": 6, "guidance_scale": 3, "width": 32,
+                   "height": 48, "refiner": "tiny-refiner", "refiner_start": 0.5}
         right = command_line(self.folders, request, self.out)
         base = command_line(self.folders, {name: value for name, value in request.items() if not name.startswith("refiner")}, self.out)
         self.assertNotEqual(right, base)
@@ -186,6 +206,28 @@ class Legs(unittest.TestCase):
             self.assertEqual(info["none"], info["never"])
             self.assertNotEqual(info["both"][0], info["none"][0])
             self.assertNotIn("Refiner", info["none"][1])
+
+    def test_automatic1111s_hires_fields_mean_the_same(self):
+        own = {"model": "tiny-sd15", "prompt": "a fox", "negative_prompt": "", "seed": 5, "num_inference_steps": 5, "guidance_scale": 3, "width": 32, "height": 48,
+               "scheduler": "euler", "schedule": "uniform", "hires": 1.5, "hires_strength": 0.6, "hires_steps": 4, "hires_upscaler": "latent-bicubic"}
+        right = command_line(self.folders, own, self.out)
+        request = {"prompt": "a fox", "seed": 5, "steps": 5, "cfg_scale": 3, "width": 32, "height": 48, "sampler_name": "Euler", "enable_hr": True, "hr_scale": 1.5,
+                   "denoising_strength": 0.6, "hr_second_pass_steps": 4, "hr_upscaler": "Latent (bicubic)", "hr_sampler_name": "Use same sampler", "hr_prompt": "",
+                   "override_settings": {"sd_model_checkpoint": "tiny-sd15"}, "scheduler": "Automatic"}
+        with Server(*self.folders.flags, *SMALL) as server:
+            self.assertTrue(until(lambda: all_read(server)))
+            self.assertIn({"name": "Latent (bicubic)"}, server.get("/sdapi/v1/latent-upscale-modes"))
+            for more in ({}, {"hr_resize_x": 48}, {"hr_resize_x": 48, "hr_resize_y": 72, "hr_scale": 4}):
+                status, answer = server.post("/sdapi/v1/txt2img", {**request, **more})
+                self.assertEqual(status, 200, answer)
+                self.assertIn("Size: 32x48, Hires upscale: 1.5, Denoising strength: 0.6, Hires steps: 4, Hires upscaler: Latent (bicubic)",
+                              json.loads(answer["info"])["infotexts"][0])
+                self.assertEqual(pixels(base64.b64decode(answer["images"][0])), pixels(right))
+            for more, word in ({"hr_prompt": "a bee"}, "hr_prompt"), ({"hr_sampler_name": "DDIM"}, "hr_sampler_name"), ({"hr_resize_x": 48, "hr_resize_y": 48}, "hr_resize_y"), \
+                    ({"hr_upscaler": "R-ESRGAN 4x+"}, "hr_upscaler"), ({"hr_scale": 4, "width": 64}, "hr_scale"), ({"hr_checkpoint_name": "other"}, "hr_checkpoint_name"):
+                status, answer = server.post("/sdapi/v1/txt2img", {**request, **more})
+                self.assertIn(status, (400, 422), answer)
+                self.assertIn(word, json.dumps(answer))
 
     def test_a_job_interrupted_shows_the_leg_that_it_is_in(self):
         request = {"prompt": "a fox", "seed": 3, "steps": 200, "cfg_scale": 3, "width": 64, "height": 64, "sampler_name": "Euler",
