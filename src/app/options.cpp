@@ -162,7 +162,7 @@ void add_request_settings(std::vector<Setting>& settings, std::string_view group
 std::vector<Setting> all_settings() {
   std::vector<Setting> all;
   add_request_settings(all, "Image");
-  add_request_settings(all, "From a picture");
+  add_request_settings(all, kFromPicture);
   add_request_settings(all, "Hires fix");
   for (const Setting& setting : kSettings) {
     if (setting.name == std::string_view("model") && (setting.commands & kG))

@@ -155,7 +155,7 @@ class Lister {
       tiled.graph =
           compile::tile_rows(compile::fuse(tiled.graph), int64_t{size.height} * size.width / 4, int64_t{tile} * scale_);
     }
-    if (!choice_.encoder) return;
+    if (!choice_.encoder && !model_.traits.inpaints) return;
     add("vae_encoder" + of(size), "vae_encoder", vae_encoder_graph(model_.vae_config, 1, size.height, size.width),
         {"image"}, {"moments"})
         .size = size;

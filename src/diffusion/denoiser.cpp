@@ -68,6 +68,19 @@ void estimate_image(Job& job) {
       [&](float x, float m) { return static_cast<float>(estimate.sample * x + estimate.output * m); });
 }
 
+// What is not repainted becomes the picture again, at the noise level of the next call, as in diffusers' inpainting
+// pipelines for U-Nets of four channels.
+void restore_picture(Job& job) {
+  if (job.repaint_mask.size() == 0) return;
+  const NoiseLevel level = job.call < job.calls() ? job.request.scheduler->noise_level(job.call) : NoiseLevel{1, 0};
+  const std::span<const float> mask = job.repaint_mask.floats();
+  for (size_t i = 0; i < job.latent.floats().size(); ++i) {
+    const double picture = level.image * job.picture.floats()[i] + level.noise * job.picture_noise.floats()[i];
+    const double share = mask[i % mask.size()];
+    job.latent.floats()[i] = static_cast<float>((1 - share) * picture + share * job.latent.floats()[i]);
+  }
+}
+
 }  // namespace
 
 // Makes what a pass reads of the prompts, if the job has not got it.
@@ -156,8 +169,10 @@ void Denoiser::run_step(BoundProgram& program, std::span<Job* const> jobs, size_
 void Denoiser::bind_job(BoundProgram& program, const Job& job, size_t place) {
   const float scale = job.request.scheduler->input_scale(job.call);
   const std::span<const float> latent = job.latent.floats();
-  std::ranges::transform(latent, program.host_input("latent").floats().subspan(place * latent.size()).begin(),
-                         [&](float value) { return value * scale; });
+  const auto more = job.more_channels.size() ? job.more_channels.floats() : std::span<const float>();
+  const auto input = program.host_input("latent").floats().subspan(place * (latent.size() + more.size()));
+  std::ranges::transform(latent, input.begin(), [&](float value) { return value * scale; });
+  std::ranges::copy(more, input.begin() + std::ssize(latent));
   if (program.reads("cached_feature")) program.bind("cached_feature", job.cached_feature, place);
   const float timestep = job.request.scheduler->timesteps()[static_cast<size_t>(job.call)];
   for (const NamedTensors* values :
@@ -176,6 +191,7 @@ void Denoiser::advance(Job& job, std::vector<RowFault>& faults) const {
   if (job.request.scheduler->needs_noise(job.call)) job.noise.fill(job.fresh_noise.floats());
   job.request.scheduler->step(job.call, job.output.floats(), job.fresh_noise.floats(), job.latent.floats(), job.state);
   ++job.call;
+  restore_picture(job);
 }
 
 }  // namespace inkstone

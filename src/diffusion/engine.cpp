@@ -5,26 +5,21 @@
 #include <set>
 
 #include "base/error.h"
+#include "diffusion/first_latent.h"
 #include "diffusion/request_fields.h"
 #include "diffusion/stages.h"
 
 namespace inkstone {
 namespace {
 
-PlanKey plan_key(const ResolvedRequest& request, int chunks) {
+PlanKey plan_key(const ResolvedRequest& request, int chunks, bool encodes) {
   return {request.final_width,
           request.final_height,
           request.guided,
           request.cache_interval > 1,
           request.guidance_interval != Interval{},
           chunks,
-          request.image.has_value() || request.has_pixels_between()};
-}
-
-// The pixels that an image begins with.
-Image source_of(const ResolvedRequest& request) {
-  const Picture picture = read_picture(request.image->bytes, request.image->source);
-  return fitted(flatten(picture), request.width, request.height, request.resize_mode);
+          encodes};
 }
 
 }  // namespace
@@ -45,10 +40,9 @@ ResolvedRequest Engine::resolve(const ImageRequest& request) const {
   ResolvedRequest resolved =
       inkstone::resolve(request, pipeline_.traits, capacity_ ? capacity_->limits() : RequestLimits{});
   prompts_of(resolved);
-  const RequestField& field =
-      resolved.image ? request_field(&ImageRequest::image) : request_field(&ImageRequest::hires_upscaler);
-  if ((resolved.image || resolved.has_pixels_between()) &&
-      !planner_.encodes({resolved.final_width, resolved.final_height}))
+  const RequestField& field = resolved.has_pixels_between() ? request_field(&ImageRequest::hires_upscaler)
+                                                            : request_field(&ImageRequest::image);
+  if (encodes(resolved) && !planner_.encodes({resolved.final_width, resolved.final_height}))
     throw RequestError::sentence(field, "",
                                  std::string(field.name) +
                                      ": the VAE's encoder is not among the compiled files for this size: export with "
@@ -60,6 +54,10 @@ JobPrompts Engine::prompts_of(const ResolvedRequest& request) const {
   return job_prompts(request, pipeline_, capacity_ ? programs_.plan().chunks : kMaxPromptChunks);
 }
 
+bool Engine::encodes(const ResolvedRequest& request) const {
+  return request.image || pipeline_.traits.inpaints || request.has_pixels_between();
+}
+
 void Engine::set_memory_budget(size_t bytes) {
   capacity_.reset();
   options_.memory_budget = bytes;
@@ -68,7 +66,7 @@ void Engine::set_memory_budget(size_t bytes) {
 
 EnginePlan Engine::plan(const ResolvedRequest& request) {
   if (capacity_) return programs_.plan();
-  return planner_.plan(plan_key(request, prompts_of(request).chunks));
+  return planner_.plan(plan_key(request, prompts_of(request).chunks, encodes(request)));
 }
 
 const EnginePlan& Engine::reserve(const Capacity& capacity) {
@@ -88,7 +86,7 @@ void Engine::prepare(const ResolvedRequest& request, const std::function<void(co
 
 void Engine::prepare_for(const ResolvedRequest& request, int chunks,
                          const std::function<void(const std::string&)>& on_component) {
-  if (!capacity_) replace_plan(planner_.plan(plan_key(request, chunks)));
+  if (!capacity_) replace_plan(planner_.plan(plan_key(request, chunks, encodes(request))));
   if (programs_.packs_in_turn()) return;  // when each component's turn comes
   std::string told;
   const auto tell = [&](const std::string& component) {
@@ -111,7 +109,7 @@ void Engine::prepare_for(const ResolvedRequest& request, int chunks,
     tell("unet");
     programs_.step_for(shape);
   }
-  const bool encoder = request.image || (request.enlarged && request.has_pixels_between());
+  const bool encoder = request.image || pipeline_.traits.inpaints || (request.enlarged && request.has_pixels_between());
   const bool decoder = request.end_call < 0 && (request.hires <= 1 || request.has_pixels_between());
   for (const bool encodes : {true, false}) {
     const VaeShape vae{encodes, request.width, request.height};
@@ -142,63 +140,53 @@ Job Engine::start(ResolvedRequest resolved, const Handover* from) {
   job.schedule = unet_schedule(request, request.calls(), job.prompts.chunks);
   // all texts, before it is the U-Net's turn
   for (const EncoderText& text : job.prompts.texts) conditioner_.text_of(text);
-  std::optional<EncodedPicture> source;
-  if (request.image && !from) source = codec_.encode(source_of(request));
-  if (request.has_pixels_between() && from) source = codec_.encode(enlarged_pixels(request, from->job));
+  const bool reads_mask = pipeline_.traits.inpaints;
+  EncodedSource source;
+  if ((!from && request.image) || reads_mask) source = encode_source(codec_, request, reads_mask);
+  if (request.enlarged) enlarge(request, from, source);
   denoiser_.condition(job);
   const auto begin = static_cast<size_t>(job.call);
   for (size_t call = begin; call < std::min(begin + kTimestepsKept, timesteps.size()); ++call)
     conditioner_.time_embeddings(timesteps[call], request.guidance_scale);
 
   const int scale = pipeline_.vae_scale();
-  const Shape latent{1, pipeline_.unet_config.in_channels, request.height / scale, request.width / scale};
+  const Shape latent{1, pipeline_.unet_config.out_channels, request.height / scale, request.width / scale};
   job.latent = Tensor(latent);
   job.fresh_noise = Tensor(latent);
   job.output = Tensor(latent);
   job.estimate = Tensor(latent);
-  if (request.enlarged) {
-    INKSTONE_CHECK(from && from->job.has_image(), "an image is enlarged before it is there");
-    job.noise = NoiseGenerator(request.seed);
-    std::optional<Tensor> larger;
-    if (!source)
-      larger = enlarged_latent(from->job.latent, latent[2], latent[3], request.hires_upscaler->filter,
-                               request.hires_upscaler->antialias);
-    draw_first_latent(job, source, larger ? &*larger : nullptr);
-  } else if (from) {
+  if (from && !request.enlarged) {
     INKSTONE_CHECK(from->job.latent.shape() == latent, pipeline_.path.string(), ": a latent of ",
                    to_string(from->job.latent.shape()), " from the first model, this one takes ", to_string(latent));
     std::ranges::copy(from->job.latent.floats(), job.latent.floats().begin());
     job.noise = from->job.noise;
+    job.put_back = from->job.put_back;
+    if (from->job.repaint_mask.size() > 0) {
+      job.repaint_mask = from->job.repaint_mask.clone();
+      job.picture = from->job.picture.clone();
+      job.picture_noise = from->job.picture_noise.clone();
+    }
   } else {
-    job.noise = NoiseGenerator(request.seed);
-    draw_first_latent(job, source, nullptr);
+    draw_first_latent(job, std::move(source), reads_mask);
+    if (request.image && request.repaint.any()) job.put_back = std::make_shared<const ResolvedRequest>(request);
   }
   job.state = request.scheduler->start(static_cast<size_t>(job.latent.size()));
   return job;
 }
 
-Image Engine::enlarged_pixels(const ResolvedRequest& request, const Job& job) {
-  const Image small = codec_.decode(job.latent, job.request.width, job.request.height);
-  return resize(small, request.width, request.height, request.hires_upscaler->resampling);
-}
-
-// The first latent: noise, or the picture's with noise on top. The numbers are drawn in diffusers' order: the picture's
-// latent, then the noise.
-void Engine::draw_first_latent(Job& job, const std::optional<EncodedPicture>& source, const Tensor* latent) const {
-  const Scheduler& scheduler = *job.request.scheduler;
-  NoiseLevel level{0, scheduler.init_noise_sigma()};
-  std::optional<Tensor> picture;
-  if (source) {
-    picture = drawn_from(*source, job.noise);
-    latent = &*picture;
+// What the leg before has drawn becomes what this one begins with.
+void Engine::enlarge(const ResolvedRequest& request, const Handover* from, EncodedSource& source) {
+  INKSTONE_CHECK(from && from->job.has_image(), "an image is enlarged before it is there");
+  const HiresUpscaler& upscaler = *request.hires_upscaler;
+  const Job& before = from->job;
+  const int scale = pipeline_.vae_scale();
+  if (upscaler.of_latent) {
+    source.latent = enlarged_latent(before.latent, request.height / scale, request.width / scale, upscaler.filter,
+                                    upscaler.antialias);
+    return;
   }
-  if (latent) level = scheduler.noise_level(job.call);
-  job.noise.fill(job.latent.floats());
-  for (size_t i = 0; i < job.latent.floats().size(); ++i) {
-    double value = level.noise * job.latent.floats()[i];
-    if (latent) value += level.image * latent->floats()[i];
-    job.latent.floats()[i] = static_cast<float>(value);
-  }
+  const Image small = codec_.decode(before.latent, before.request.width, before.request.height);
+  source.picture = codec_.encode(resize(small, request.width, request.height, upscaler.resampling));
 }
 
 void Engine::step(Job& job) {
@@ -225,7 +213,8 @@ Image Engine::finish(Job& job) {
 
 Image Engine::decode(const Job& job) {
   const Tensor& latent = job.has_image() || job.call == job.request.first_call ? job.latent : job.estimate;
-  return codec_.decode(latent, job.request.width, job.request.height);
+  Image image = codec_.decode(latent, job.request.width, job.request.height);
+  return job.put_back ? put_back(*job.put_back, std::move(image)) : image;
 }
 
 }  // namespace inkstone

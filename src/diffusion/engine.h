@@ -26,6 +26,8 @@ struct EngineOptions : PlanOptions {
   std::string compiled;  // the folder of `inkstone export`, for devices whose programs are compiled ahead
 };
 
+struct EncodedSource;
+
 // The leg before, from whose latent a job goes on, with the noise yet to be drawn.
 struct Handover {
   const Job& job;
@@ -69,9 +71,8 @@ class Engine {
 
  private:
   void replace_plan(EnginePlan plan);
-  // `latent`: where there is no picture, one that it begins with; or null.
-  void draw_first_latent(Job& job, const std::optional<EncodedPicture>& source, const Tensor* latent) const;
-  Image enlarged_pixels(const ResolvedRequest& request, const Job& job);  // of the leg before
+  void enlarge(const ResolvedRequest& request, const Handover* from, EncodedSource& source);
+  bool encodes(const ResolvedRequest& request) const;  // some picture
   JobPrompts prompts_of(const ResolvedRequest& request) const;
   void prepare_for(const ResolvedRequest& request, int chunks,
                    const std::function<void(const std::string& component)>& on_component);

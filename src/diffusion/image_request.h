@@ -10,7 +10,7 @@
 namespace inkstone {
 
 // No image has a longer side, in pixels, or more steps. Models and servers take less.
-inline constexpr int kMaxImageSide = 16384, kMaxImageSteps = 1000, kMaxClipSkip = 64;
+inline constexpr int kMaxImageSide = 16384, kMaxImageSteps = 1000, kMaxClipSkip = 64, kMaxMaskBlur = 256;
 
 // A part of an image's U-Net evaluations, as fractions of them: those whose middle lies in it.
 struct Interval {
@@ -47,6 +47,16 @@ struct ImageRequest {
   std::optional<float> hires, hires_strength;
   std::optional<int> hires_steps;
   std::optional<std::string> hires_upscaler;
+  // Which part of it is drawn anew (repaint.h).
+  std::optional<GivenFile> mask;
+  std::optional<bool> mask_invert;
+  std::optional<int> mask_blur;  // pixels
+  std::optional<std::string> mask_fill;
+  std::optional<bool> only_masked;
+  std::optional<int> padding;           // pixels
+  std::optional<std::string> outpaint;  // "left=128,top=64"
+  // The finished image has the picture's size, whatever size is drawn.
+  std::optional<bool> keep_size;
 
   bool operator==(const ImageRequest&) const = default;
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,10 +27,16 @@ struct Job {  // ends before its engine
                                     // none while it is offloaded; of one pass at a time
   std::vector<size_t> conditioned;  // texts by their index, one for each row
   Tensor cached_feature;            // of the last full evaluation, a row for each of its copies, if it is read
-  Tensor fresh_noise;               // like latent, for the schedulers that ask
-  Tensor output;                    // like latent: the model's, after guidance
-  Tensor unconditional;             // like latent: the model's, for the later passes of a composed prompt
-  Tensor estimate;                  // like latent: the image as the last evaluation saw it
+  // Where a picture is repainted in part, and the U-Net does not read the mask: the mask [1, 1, h, w], 1 where it is drawn
+  // anew, and the picture and its noise, like latent. After each step the rest is the picture's again.
+  Tensor repaint_mask, picture, picture_noise;
+  Tensor more_channels;  // [1, 5, h, w]: the mask and the masked picture, for the U-Net that reads them
+  // The request whose picture the finished image goes back into; null: none.
+  std::shared_ptr<const ResolvedRequest> put_back;
+  Tensor fresh_noise;                    // like latent, for the schedulers that ask
+  Tensor output;                         // like latent: the model's, after guidance
+  Tensor unconditional;                  // like latent: the model's, for the later passes of a composed prompt
+  Tensor estimate;                       // like latent: the image as the last evaluation saw it
   std::vector<UnetEvaluation> schedule;  // what each evaluation of the U-Net runs
   int call = 0;                          // evaluations done
   std::vector<std::string> warnings;     // a prompt that was cut

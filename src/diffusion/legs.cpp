@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/spelling.h"
+#include "diffusion/request_fields.h"
 
 namespace inkstone {
 namespace {
@@ -42,6 +43,7 @@ ResolvedRequest hires_leg(const ResolvedRequest& first) {
   leg.first_call = (leg.steps - run) * (calls_twice(first.scheduler_config.kind) ? 2 : 1);
   leg.width = first.final_width;
   leg.height = first.final_height;
+  leg.output = {leg.width, leg.height};
   leg.hires = 1;
   leg.enlarged = true;
   return leg;
@@ -54,9 +56,8 @@ ImageRequest said_to_refiner(const ImageRequest& asked, const ResolvedRequest& b
   request.width = base.width;
   request.height = base.height;
   request.seed = base.seed;
-  request.image.reset();  // the base has begun with it
-  request.strength.reset();
-  request.resize_mode.reset();
+  for (const RequestField& field : request_fields())  // the base has begun with the picture
+    if (field.group == kFromPicture) std::visit([&](auto member) { (request.*member).reset(); }, field.member);
   return request;
 }
 

@@ -25,8 +25,10 @@ struct ModelTraits {
   int only_steps = 0;
   // Of the text encoder, for clip_skip; 1: it always stops before its last layer.
   int text_layers = 1;
-  bool encodes = true;                    // the VAE has an encoder, so that an image may begin with a picture
-  std::shared_ptr<const Json> scheduler;  // scheduler_config.json
+  bool encodes = true;  // the VAE has an encoder, so that an image may begin with a picture
+  // The U-Net reads a mask and the masked picture beside the latent: an inpainting model of nine channels.
+  bool inpaints = false;
+  std::shared_ptr<const Json> scheduler;                             // scheduler_config.json
   std::string scheduler_file = "the model's scheduler_config.json";  // how errors call it
 };
 

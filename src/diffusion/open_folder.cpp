@@ -25,8 +25,7 @@ fs::path part(const fs::path& model, const char* name) {
 Json config_of(const fs::path& folder) { return read_json(folder / "config.json", kMaxConfigBytes); }
 
 // A class of pipeline in model_index.json. Those of one family have the same components, and diffusers'
-// AutoPipelineForText2Image draws with each as with the first. Inpainting models of nine channels are
-// refused by check_fit().
+// AutoPipelineForText2Image draws with each as with the first.
 struct PipelineClass {
   const char* name;
   // Two text encoders; the text is what their last layers have not seen; the last encoder's pooled text

@@ -130,13 +130,16 @@ bool is_told_a_score(const Pipeline& m) {
   return unet.added && pooled && unet.added == pooled + kNumbersOfRefiner * unet.added_time;
 }
 
+// The latent, a mask and the masked picture's latent.
+bool reads_mask(const UnetConfig& unet) { return unet.in_channels == 2 * unet.out_channels + 1; }
+
 void check_fit(const Opening& opening) {
   const Pipeline& m = opening.pipeline;
   const auto file = [&](const char* component) { return opening.file_of(component, "config.json"); };
   const UnetConfig& unet = m.unet_config;
-  INKSTONE_CHECK(unet.in_channels == unet.out_channels, file("unet"), ": the U-Net takes ", unet.in_channels,
-                 " channels (in_channels) and gives ", unet.out_channels,
-                 " (inpainting and depth models are not supported)");
+  INKSTONE_CHECK(unet.in_channels == unet.out_channels || reads_mask(unet), file("unet"), ": the U-Net takes ",
+                 unet.in_channels, " channels (in_channels) and gives ", unet.out_channels,
+                 " (models of depth maps and of instructions are not supported)");
   INKSTONE_CHECK(m.vae_config.latent == unet.out_channels, file("vae"), ": the VAE has ", m.vae_config.latent,
                  " latent channels (latent_channels), the U-Net ", unet.out_channels, " (out_channels in ",
                  file("unet"), ")");
@@ -198,6 +201,7 @@ void set_sizes(Pipeline& m) {
   m.traits.distilled = m.unet_config.guidance_channels > 0;
   m.traits.sdxl = m.unet_config.added > 0;
   m.traits.refiner = m.takes_score;
+  m.traits.inpaints = reads_mask(m.unet_config);
 }
 
 const Component& Pipeline::component(std::string_view name) const {

@@ -8,6 +8,7 @@
 #include "base/spelling.h"
 #include "diffusion/hires_upscaler.h"
 #include "diffusion/prompt_syntax.h"
+#include "diffusion/repaint.h"
 #include "diffusion/request_pictures.h"
 #include "diffusion/scheduler.h"
 #include "diffusion/scheduler_names.h"
@@ -40,6 +41,14 @@ const RequestField kFields[] = {
     {"hires_strength", "hires-strength", "hires-denoising", "Hires fix", "X", "how much of the enlarged image is drawn anew, 0.01 to 1 [0.7 if its latent was enlarged, else 0.5]", "", "", "0.6", &Request::hires_strength, 0.01, 1, nullptr, false, "Denoising strength"},
     {"hires_steps", "hires-steps", "hr-second-pass-steps", "Hires fix", "N", "steps at the larger size; 0: as many as before [0]", "", "", "4", &Request::hires_steps, 0, kMaxImageSteps, nullptr, false, "Hires steps"},
     {"hires_upscaler", "hires-upscaler", "hr-upscaler", "Hires fix", "NAME", "what enlarges it: latent, latent-antialiased, latent-bicubic, latent-bicubic-antialiased,\nlatent-nearest, latent-nearest-exact; or, of its pixels, lanczos, bicubic, bilinear, box [latent]", "", "", R"("latent")", &Request::hires_upscaler, 0, 0, hires_upscalers, true, "Hires upscaler"},
+    {"mask", "mask", "mask-image mask-img", "From a picture", "FILE", "white where the picture is drawn anew; the rest stays as it is, to the byte. Of a mask with\ntransparency the opaque part is drawn", "", ": base64, as the image", R"("iVBORw0KGgo=")", &Request::mask},
+    {"mask_invert", "mask-invert", "", "From a picture", "", "black is drawn anew instead", "", "", "false", &Request::mask_invert, 0, 0, nullptr, false, "Mask invert"},
+    {"mask_blur", "mask-blur", "", "From a picture", "PIXELS", "over how many pixels, inside the mask, the new image fades in [4]", "", "", "8", &Request::mask_blur, 0, kMaxMaskBlur, nullptr, false, "Mask blur"},
+    {"mask_fill", "mask-fill", "inpainting-fill", "From a picture", "WHAT", "what is under the mask before the steps, where the strength is below 1: original, fill (the\ncolours around), noise or zeros [original]", "", "", R"("fill")", &Request::mask_fill, 0, 0, mask_fills, false, "Masked content"},
+    {"only_masked", "only-masked", "inpaint-full-res", "From a picture", "", "the mask and what is around it are drawn at the image's size and put back into the whole\npicture", "", "", "false", &Request::only_masked, 0, 0, nullptr, false, "Inpaint area"},
+    {"padding", "padding", "inpaint-full-res-padding", "From a picture", "PIXELS", "how much around the mask --only-masked takes [32]", "", "", "32", &Request::padding, 0, kMaxImageSide, nullptr, false, "Masked area padding"},
+    {"outpaint", "outpaint", "", "From a picture", "SIDES", "the picture grows by so many pixels, which are drawn: left=128,top=64,right=0,bottom=0", "", "", R"("left=128,top=64")", &Request::outpaint, 0, 0, nullptr, true, "Outpaint"},
+    {"keep_size", "keep-size", "", "From a picture", "", "the finished image has the picture's own size: what was drawn is put back into it\n[with a mask or outpaint, if no size is said; with --only-masked always]", "; --no-keep-size: not", "", "true", &Request::keep_size},
     {"cache_interval", "cache-interval", "", "Approximations", "N", "of N U-Net evaluations one is full, the others run a shallow part alone (DeepCache):\nwith 3 about 2.5 times as fast, and another image, near the exact one [1: all full]", "", "; a server takes 1 alone", "1", &Request::cache_interval, 1, kMaxImageSteps, nullptr, true, "Cache interval"},
     {"guidance_interval", "guidance-interval", "", "Approximations", "FROM,TO", "guidance in this part of the schedule alone, such as 0.1,0.8;\ncalls outside of it cost half [0,1]", "", "; a server takes [0, 1] alone", "[0, 1]", &Request::guidance_interval, 0, 0, nullptr, true, "Guidance interval"},
 };
@@ -143,11 +152,13 @@ void check_field(const RequestField& field, const ImageRequest& request, std::op
   const bool good =
       std::visit([&](auto member) { return !(request.*member) || in_range(*(request.*member)); }, field.member);
   if (!good) throw RequestError::rule(field, value_text(field, request), allowed(field, max));
-  for (const auto member : {&ImageRequest::prompt_syntax, &ImageRequest::resize_mode})
+  for (const auto member : {&ImageRequest::prompt_syntax, &ImageRequest::resize_mode, &ImageRequest::mask_fill})
     if (field.member == RequestMember(member) && request.*member &&
         !std::ranges::count(field.choices(), *(request.*member)))
       throw RequestError::rule(field, *(request.*member), allowed(field));
   std::string rule;
+  if (field.member == RequestMember(&ImageRequest::outpaint) && request.outpaint && !parse_sides(*request.outpaint))
+    rule = fmt::format("sides with their pixels, 0 to {}, such as left=128,top=64", kMaxImageSide);
   if (field.member == RequestMember(&ImageRequest::scheduler) && request.scheduler)
     rule = scheduler_rule(*request.scheduler);
   if (field.member == RequestMember(&ImageRequest::schedule) && request.schedule)

@@ -20,6 +20,9 @@ using RequestMember = std::variant<std::optional<std::string> ImageRequest::*, s
                                    std::optional<Interval> ImageRequest::*, std::optional<bool> ImageRequest::*,
                                    std::optional<GivenFile> ImageRequest::*>;
 
+// The group of the fields of a picture that an image begins with.
+inline constexpr std::string_view kFromPicture = "From a picture";
+
 struct RequestField {
   const char* name;  // in JSON, as diffusers calls it: "num_inference_steps"
   const char* flag;  // of the command line and of a config file, without "--": "steps"

@@ -21,6 +21,12 @@ std::string name_of(ResizeMode mode);
 std::optional<ResizeMode> find_resize_mode(std::string_view name);
 
 Image fitted(const Image& picture, int width, int height, ResizeMode mode);
+Greys fitted(const Greys& picture, int width, int height, ResizeMode mode);
+
+// `picture` with its corner at (left, top) of an image of that size. What is left free repeats the picture's nearest pixel;
+// what lies outside is cut off.
+Image placed(const Image& picture, int width, int height, int left, int top);
+Greys placed(const Greys& picture, int width, int height, int left, int top);
 
 // The size of an image that begins with a picture, where not both sides are said: the picture's, each side a multiple of
 // `multiple`, with at most `max_pixels` and `max_side`. One side that is said gives the other.

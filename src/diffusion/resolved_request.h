@@ -13,6 +13,7 @@
 #include "diffusion/image_request.h"
 #include "diffusion/model_traits.h"
 #include "diffusion/prompt_syntax.h"
+#include "diffusion/repaint.h"
 #include "diffusion/request_pictures.h"
 #include "diffusion/scheduler.h"
 
@@ -52,6 +53,8 @@ struct ResolvedRequest {
   const HiresUpscaler* hires_upscaler = &hires_upscalers_all().front();
   bool enlarged = false;                      // this is the second leg
   int final_width = 512, final_height = 512;  // after all legs
+  Repaint repaint;                            // of an image alone
+  PictureSize output;  // of the finished image: repaint.keep_size says whether it is the picture's
   // Of the scheduler's calls, that with which the image begins: those before it are left out, as in diffusers' pipelines
   // that begin with a picture.
   int first_call = 0;

@@ -22,19 +22,22 @@ Image to_image(const Tensor& pixels) {
 }
 
 // [1, 3, height, width], -1 to 1
-void fill_pixels(const Image& image, std::span<float> to) {
+void fill_pixels(const Image& image, std::span<const uint8_t> holes, std::span<float> to) {
   const size_t area = to.size() / 3;
   for (size_t i = 0; i < area; ++i)
-    for (size_t c = 0; c < 3; ++c) to[c * area + i] = static_cast<float>(image.rgb[3 * i + c]) / 255 * 2 - 1;
+    for (size_t c = 0; c < 3; ++c) {
+      const bool hole = !holes.empty() && holes[i];
+      to[c * area + i] = hole ? 0 : static_cast<float>(image.rgb[3 * i + c]) / 255 * 2 - 1;
+    }
 }
 
 }  // namespace
 
-EncodedPicture VaeCodec::encode(const Image& picture) {
+EncodedPicture VaeCodec::encode(const Image& picture, std::span<const uint8_t> holes) {
   constexpr float kLeast = -30, kMost = 20;  // of the log of the variance, as diffusers
   const VaeConfig& config = pipeline_.vae_config;
   BoundProgram& encoder = programs_.vae({true, picture.width, picture.height});
-  fill_pixels(picture, encoder.host_input("image").floats());
+  fill_pixels(picture, holes, encoder.host_input("image").floats());
   programs_.make_room_before_steps();
   encoder.run();
   encoder.program().release_pages();

@@ -18,7 +18,8 @@ class VaeCodec {
   VaeCodec(const Pipeline& pipeline, ProgramCache& programs) : pipeline_(pipeline), programs_(programs) {}
 
   // The picture's sides are multiples of the model's. Throws Error of kind kNotFinite.
-  EncodedPicture encode(const Image& picture);
+  // Where `holes`, a byte a pixel, is 1 the picture is grey (0 of -1 to 1).
+  EncodedPicture encode(const Image& picture, std::span<const uint8_t> holes = {});
   // A latent of an image of that size in pixels. Throws Error of kind kNotFinite.
   Image decode(const Tensor& latent, int width, int height);
 

@@ -45,6 +45,14 @@ ImageRequest everything() {
   request.image = given_file("not looked at, where the size is said", "photo.jpg");
   request.strength = 0.5f;
   request.resize_mode = "crop";
+  request.mask = given_file("nor is this", "mask.png");
+  request.mask_invert = true;
+  request.mask_blur = 7;
+  request.mask_fill = "noise";
+  request.only_masked = false;
+  request.padding = 9;
+  request.outpaint = "left=8,bottom=16";
+  request.keep_size = false;
   return request;
 }
 
@@ -88,7 +96,8 @@ TEST(RequestFields, json_has_what_is_set_by_diffusers_names) {
           R"({"prompt": "a fox", "negative_prompt": "blurry", "prompt_syntax": "comfy", "clip_skip": 2, "seed": 18446744073709551615,
               "num_inference_steps": 7, "guidance_scale": 2.5, "guidance_rescale": 0.75, "scheduler": "ddim", "schedule": "trailing", "karras": false, "eta": 0.25,
               "width": 192, "height": 64, "cache_interval": 3, "guidance_interval": [0.1, 0.8],
-              "image": "photo.jpg", "strength": 0.5, "resize_mode": "crop"})",
+              "image": "photo.jpg", "strength": 0.5, "resize_mode": "crop", "mask": "mask.png", "mask_invert": true,
+              "mask_blur": 7, "mask_fill": "noise", "only_masked": false, "padding": 9, "outpaint": "left=8,bottom=16", "keep_size": false})",
           "expected"));
 }
 

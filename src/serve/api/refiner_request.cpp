@@ -75,6 +75,7 @@ void take_refiner(const ApiContext& context, const Fields& fields, const ImageRe
       const RefinedCalls calls = refined_calls(*begun, *refined, named.start, std::string(names.start));
       begun->end_call = calls.base_end;
       refined->first_call = calls.refiner_first;
+      refined->output = begun->output;
       image = std::move(begun);
       refiner.images.push_back(std::move(refined));
     }

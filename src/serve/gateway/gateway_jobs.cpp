@@ -176,7 +176,7 @@ void Gateway::Impl::finished(Finished report) {
   ServedJob& job = jobs.at(report.job);
   job.slot = nullptr;
   const ResolvedRequest &asked = *job.legs.front().request, &made = *job.legs[job.leg].request;
-  if (report.image.width != made.width || report.image.height != made.height)
+  if (report.image.width != made.output.width || report.image.height != made.output.height)
     return failed({report.job, "internal", "an image of another size came out"});
   const OrderEntry* order = job.order;
   RefinerText refiner;

@@ -84,7 +84,12 @@ void WorkerSlot::give(Decision decision) {
   if (decision.kind == Kind::kDecode) worker_events_.decode_begun(decision.jobs.front());
   const double limit = limit_for(decision, bucket);
   const WorkerCommand command = command_for(decision);
-  const size_t max_pixels = max_pixel_bytes(command, bucket.width, bucket.height);
+  size_t max_pixels = max_pixel_bytes(command, bucket.width, bucket.height);
+  if (decision.kind == Kind::kDecode) {
+    const JobId job = decision.jobs.front();
+    const PictureSize output = worker_events_.leg_of(job, batcher_.job(job).leg).request.output;
+    max_pixels = max_pixel_bytes(command, static_cast<int>(output.width), static_cast<int>(output.height));
+  }
   running_ = Running{std::move(decision), bucket, worker_events_.now(), limit, {}};
   process_->send(command, max_pixels);
 }

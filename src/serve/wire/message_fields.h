@@ -33,6 +33,7 @@ void fields(V& visit, M& traits) {
   visit("only_steps", traits.only_steps);
   visit("text_layers", traits.text_layers);
   visit("encodes", traits.encodes);
+  visit("inpaints", traits.inpaints);
   visit("scheduler", traits.scheduler);
   visit("scheduler_file", traits.scheduler_file);
 }

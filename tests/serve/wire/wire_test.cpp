@@ -70,7 +70,15 @@ ImageRequest odd_request() {
           .guidance_interval = Interval{0.1f, 0.7f},
           .image = given_file(std::string("any\0bytes", 9), "a \"file\""),
           .strength = std::nextafter(0.5f, 1.0f),
-          .resize_mode = "crop"};
+          .resize_mode = "crop",
+          .mask = given_file("a mask", "m"),
+          .mask_invert = true,
+          .mask_blur = 3,
+          .mask_fill = "zeros",
+          .only_masked = true,
+          .padding = 5,
+          .outpaint = "top=1",
+          .keep_size = true};
 }
 
 ModelCard odd_card() {
