@@ -224,7 +224,7 @@ class Legs(unittest.TestCase):
                               json.loads(answer["info"])["infotexts"][0])
                 self.assertEqual(pixels(base64.b64decode(answer["images"][0])), pixels(right))
             for more, word in ({"hr_prompt": "a bee"}, "hr_prompt"), ({"hr_sampler_name": "DDIM"}, "hr_sampler_name"), ({"hr_resize_x": 48, "hr_resize_y": 48}, "hr_resize_y"), \
-                    ({"hr_upscaler": "R-ESRGAN 4x+"}, "hr_upscaler"), ({"hr_scale": 4, "width": 64}, "hr_scale"), ({"hr_checkpoint_name": "other"}, "hr_checkpoint_name"):
+                    ({"hr_upscaler": "R-ESRGAN 4x+"}, "hr_upscaler"), ({"hr_scale": 4, "width": 64}, "longest side"), ({"hr_checkpoint_name": "other"}, "hr_checkpoint_name"):
                 status, answer = server.post("/sdapi/v1/txt2img", {**request, **more})
                 self.assertIn(status, (400, 422), answer)
                 self.assertIn(word, json.dumps(answer))
