@@ -102,7 +102,7 @@ TEST(RequestFields, json_has_what_is_set_by_diffusers_names) {
               "width": 192, "height": 64, "cache_interval": 3, "guidance_interval": [0.1, 0.8],
               "image": "photo.jpg", "strength": 0.5, "resize_mode": "crop", "mask": "mask.png", "mask_invert": true,
               "mask_blur": 7, "mask_fill": "noise", "only_masked": false, "padding": 9, "outpaint": "left=8,bottom=16", "keep_size": false,
-              "hires": 2, "hires_strength": 0.6, "hires_steps": 5, "hires_upscaler": "lanczos"})",
+              "hires": 2.0, "hires_strength": 0.6, "hires_steps": 5, "hires_upscaler": "lanczos"})",
           "expected"));
 }
 
