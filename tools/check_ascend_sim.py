@@ -28,6 +28,7 @@ def cases():
             yield 17, op, [positive(*a), positive(*b)], [], {}, 1
     for op in "Equal Less Greater LessOrEqual GreaterOrEqual".split():
         yield 17, op, [RANDOM.integers(0, 3, (4, 5)), RANDOM.integers(0, 3, (5,))], [], {}, 1
+    yield 17, "LeakyRelu", [f(3, 5)], [], dict(alpha=0.2), 1
     for op in "Erf Sigmoid Tanh Exp Sin Cos Neg Relu Abs".split():
         yield 17, op, [3 * f(3, 50)], [], {}, 1
     for op in "Sqrt Reciprocal Log".split():

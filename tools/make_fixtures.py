@@ -10,8 +10,8 @@ import argparse, importlib, pathlib, time
 PARTS = {  # part: the module of tools/fixtures that makes it
     "noise": "noise", "schedulers": "schedulers", "karras_ancestral": "karras_ancestral", "k_diffusion": "k_diffusion", "tokenizer": "tokenizer",
     "models": "models", "demo": "demo", "single_file": "single_file", "xl": "xl", "torch_files": "torch_files", "sizes": "sizes", "adapters": "adapters", "weighting": "weighting",
-    "embeddings": "embeddings", "composed": "composed", "hires": "hires",
-    "families": "families", "pictures": "pictures",
+    "embeddings": "embeddings", "composed": "composed", "hires": "hires", "upscalers": "upscalers",
+    "families": "families", "pictures": "pictures", "taesd": "taesd", "from_pictures": "from_pictures",
 }
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

@@ -111,6 +111,11 @@ constexpr const char* kXlVae =
   "in_channels": 3, "out_channels": 3, "latent_channels": 4, "layers_per_block": 2, "norm_num_groups": 32, "sample_size": 1024,
   "scaling_factor": 0.13025, "force_upcast": true})";
 
+constexpr const char* kTaesd = R"({"_class_name": "AutoencoderTiny", "act_fn": "relu",
+  "encoder_block_out_channels": [64, 64, 64, 64], "decoder_block_out_channels": [64, 64, 64, 64],
+  "num_encoder_blocks": [1, 3, 3, 3], "num_decoder_blocks": [3, 3, 3, 1], "in_channels": 3, "out_channels": 3,
+  "latent_channels": 4, "upsample_fn": "nearest", "upsampling_scaling_factor": 2, "scaling_factor": 1.0})";
+
 constexpr const char* kTinyVae = R"({"_class_name": "AutoencoderKL", "act_fn": "silu", "block_out_channels": [16, 32],
   "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D"], "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D"],
   "in_channels": 3, "out_channels": 3, "latent_channels": 4, "layers_per_block": 1, "norm_num_groups": 8, "sample_size": 16,
@@ -138,6 +143,8 @@ const std::map<std::string, Preset> kPresets = {
     {"sd-turbo", {kSd21Unet, kOpenClipH, nullptr, kVae, kTrailing, "StableDiffusionPipeline", 64}},
     {"sdxl", {kSdxlUnet, kClipL, kOpenClipG, kXlVae, kEuler, "StableDiffusionXLPipeline"}},
     {"sdxl-unet", {kSdxlUnet, nullptr, nullptr, nullptr, kEpsilon}},
+    {"taesd", {nullptr, nullptr, nullptr, kTaesd, kEpsilon}},
+    {"vae", {nullptr, nullptr, nullptr, kVae, kEpsilon}},
     {"tiny", {kTinyUnet, kTinyClip, nullptr, kTinyVae, kEpsilon}}};
 
 const std::map<std::string, DType> kTypes = {{"fp16", DType::kF16}, {"bf16", DType::kBF16}, {"fp32", DType::kF32}};
@@ -389,7 +396,9 @@ int main(int argc, char** argv) {
   CLI::App app("Writes a model in diffusers' layout with seeded random weights.");
   app.add_option("out", options.out, "the new folder")->required();
   auto* from = app.add_option("--from", options.from, "a model whose configs, tokenizer and scheduler are taken");
-  app.add_option("--preset", options.preset, "sd15, sd21, sd-turbo, sdxl, sdxl-unet (no more than the U-Net) or tiny")
+  app.add_option(
+         "--preset", options.preset,
+         "sd15, sd21, sd-turbo, sdxl, sdxl-unet (no more than the U-Net), taesd or vae (no more than the VAE) or tiny")
       ->check(CLI::IsMember(inkstone::kPresets))
       ->capture_default_str()
       ->excludes(from);

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "diffusion/component_graphs.h"
 #include "diffusion/engine.h"
+#include "models/vae.h"
 
 namespace inkstone {
 namespace {
@@ -134,8 +135,7 @@ void write_calibration(Pipeline model, const std::vector<std::string>& prompts, 
       ++kept;
       steps.add(StepInputs(engine, job).by_port(), prompts[i], job.call);
     }
-    const VaeConfig& config = engine.pipeline().vae_config;
-    for (float& value : job.latent.floats()) value = value / config.scaling_factor + config.shift_factor;
+    decoder_input(engine.pipeline().vae_config, job.latent.floats(), job.latent.floats());
     decodings.add({{"latent", &job.latent}}, prompts[i], job.calls());
   }
   const std::string text = json_text(JsonArray{steps.index(), decodings.index()}) + "\n";

@@ -46,8 +46,7 @@ std::vector<std::string> flags_of(const Setting& setting) {
 std::string flag_names(const Setting& setting, Command command) {
   std::string names;
   for (const std::string& flag : flags_of(setting)) names += (names.empty() ? "" : ",") + flag;
-  if (setting.name == std::string_view("prompt")) return "prompt," + names;
-  if (setting.name == std::string_view("model") && takes_model_alone(command)) return "model," + names;
+  if (setting.name == positional_of(command)) return std::string(setting.name) + "," + names;
   if (setting.name == std::string_view("karras")) return names + ",!--no-karras";
   return names;
 }
@@ -71,6 +70,7 @@ void add_flags(Flags& flags, CLI::App& root, Command command) {
     // assign() takes a list's values as lines
     given.option->multi_option_policy(is_list(setting) ? CLI::MultiOptionPolicy::Join
                                                        : CLI::MultiOptionPolicy::TakeLast);
+    if (is_list(setting) && setting.name == positional_of(command)) given.option->expected(-1);
     if (*setting.without_value) given.option->expected(0, 1)->default_str(setting.without_value);
   }
 }

@@ -6,6 +6,7 @@
 namespace inkstone {
 
 int run_generate(Options options);
+int run_upscale(const Options& options);
 int run_convert(const Options& options);
 int run_pull(const Options& options);
 int run_info(const Options& options);

@@ -42,8 +42,9 @@ bool read_number(std::string_view text, int most, int& value) {
   return error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= most;
 }
 
-std::vector<ImageSize> sizes_of(const Options& options, const Pipeline& model) {
-  if (!options.sizes) return {{model.traits.width, model.traits.height}};
+// None where --sizes is not said.
+std::vector<ImageSize> sizes_of(const Options& options) {
+  if (!options.sizes) return {};
   std::vector<ImageSize> sizes;
   for (const std::string& piece : pieces_of(*options.sizes)) {
     const std::string_view text = piece;
@@ -76,8 +77,14 @@ std::vector<int> batches_of(const Options& options) {
 
 ExportChoice choice_of(const Options& options, const Pipeline& model) {
   ExportChoice choice;
-  choice.graphs = {sizes_of(options, model),      batches_of(options),          options.max_prompt_chunks.value_or(1),
-                   options.gears.value_or(false), options.vae_tile.value_or(0), options.encoder.value_or(false)};
+  std::vector<ImageSize> sizes = sizes_of(options);
+  if (sizes.empty()) sizes = {{model.traits.width, model.traits.height}};
+  choice.graphs = {std::move(sizes),
+                   batches_of(options),
+                   options.max_prompt_chunks.value_or(1),
+                   options.gears.value_or(false),
+                   options.vae_tile.value_or(0),
+                   options.encoder.value_or(false)};
   choice.precision = options.precision.value_or(choice.precision);
   choice.opset = options.opset.value_or(choice.opset);
   choice.attention_heads = options.attention_heads.value_or(0);
@@ -87,6 +94,25 @@ ExportChoice choice_of(const Options& options, const Pipeline& model) {
                          "--vae-tile ", choice.graphs.vae_tile, ": an image of ", size.height, " rows has ",
                          size.height / model.vae_scale(), " latent rows, and a band must have fewer");
   return choice;
+}
+
+// --upscaler in place of a model: its parts know no batches, texts or timesteps.
+Manifest export_upscaler_of(const Options& options, const fs::path& folder, const Tell& tell) {
+  INKSTONE_CHECK_USAGE(!options.model && !options.loras && !options.embeddings && !options.unet && !options.vae,
+                       "--upscaler ", *options.upscaler,
+                       ": it is exported alone, without a model and what changes one");
+  INKSTONE_CHECK_USAGE(!options.batch && !options.max_prompt_chunks && !options.gears && !options.vae_tile &&
+                           !options.encoder && !options.calibration && !options.timestep && !options.attention_heads,
+                       "--upscaler ", *options.upscaler,
+                       ": of the flags for export it takes --sizes, --precision, "
+                       "--opset, --soc, --compile and --host-cpu alone");
+  ExportChoice choice;
+  choice.graphs.sizes = sizes_of(options);
+  INKSTONE_CHECK_USAGE(!choice.graphs.sizes.empty(), "--upscaler ", *options.upscaler,
+                       ": --sizes is missing: of the images that will be given to it, such as 512,768x512");
+  choice.precision = options.precision.value_or(choice.precision);
+  choice.opset = options.opset.value_or(choice.opset);
+  return export_upscaler(Upscaler::open(*options.upscaler), choice, folder, tell);
 }
 
 JsonObject result_json(const Manifest& manifest, const fs::path& folder) {
@@ -162,10 +188,14 @@ int run_export(const Options& options) {
   const bool detects = options.soc == "auto";
   if (compiles || (options.soc && !detects))
     choose_soc(*options.soc, detects ? chip_of_this_machine() : "");  // before anything is written
-  const Pipeline model = open_model(options);
-  const ExportChoice choice = choice_of(options, model);
   const auto tell = [&](const std::string& line) { console.say(line); };
-  Manifest manifest = export_model(model, choice, folder, tell);
+  Manifest manifest;
+  if (options.upscaler) {
+    manifest = export_upscaler_of(options, folder, tell);
+  } else {
+    const Pipeline model = open_model(options);
+    manifest = export_model(model, choice_of(options, model), folder, tell);
+  }
   if (!prompts.empty()) write_calibration(open_model(options), prompts, manifest, folder, tell);
   JsonObject result = result_json(manifest, folder);
   console.say(fmt::format("{} graphs, {}, written to {}", manifest.graphs.size(),

@@ -28,6 +28,7 @@ struct Group {
   const Weights* weights;
   DType type;
   std::vector<const ComponentGraph*> graphs;
+  const Pipeline* model = nullptr;  // of which they are; nullptr: of an upscaler
 };
 
 Group group_of(const Pipeline& model, const ComponentGraph& graph, const std::string& precision) {
@@ -47,6 +48,7 @@ std::vector<Group> groups_of(const Pipeline& model, const std::vector<ComponentG
   std::vector<Group> groups;
   for (const ComponentGraph& graph : graphs) {
     Group own = group_of(model, graph, precision);
+    own.model = &model;
     auto group = std::ranges::find(groups, own.file, &Group::file);
     if (group == groups.end()) group = groups.insert(groups.end(), std::move(own));
     group->graphs.push_back(&graph);
@@ -67,7 +69,7 @@ bool stays_fp32(const Pipeline& model, const ComponentGraph& graph) {
          (graph.component.starts_with("vae") && model.traits.sdxl && model.vae_config.force_upcast);
 }
 
-GraphRecord record_of(const Pipeline& model, const ComponentGraph& graph, const OnnxFile& file) {
+GraphRecord record_of(const Pipeline* model, const ComponentGraph& graph, const OnnxFile& file) {
   GraphRecord record;
   record.name = graph.name;
   record.component = graph.component;
@@ -82,7 +84,7 @@ GraphRecord record_of(const Pipeline& model, const ComponentGraph& graph, const 
   for (const OnnxPort& port : file.outputs) record.outputs.push_back({port.name, port.shape, port.type});
   for (size_t i = 0; i < graph.batches.size(); ++i) record.gears.push_back(gear_of(graph.batches[i], graph.engine[i]));
   if (graph.component.starts_with("vae")) record.fp32_nodes = file.norms;
-  record.all_fp32 = stays_fp32(model, graph);
+  record.all_fp32 = model && stays_fp32(*model, graph);
   if (record.all_fp32) record.fp32_nodes = file.nodes;
   return record;
 }
@@ -98,8 +100,8 @@ std::function<void(size_t)> teller(const std::string& file, size_t total, const 
   };
 }
 
-void export_group(const Pipeline& model, const Group& group, const ExportChoice& choice, const fs::path& folder,
-                  const Tell& tell, Manifest& manifest) {
+void export_group(const Group& group, const ExportChoice& choice, const fs::path& folder, const Tell& tell,
+                  Manifest& manifest) {
   OnnxOptions options{choice.opset, group.type, choice.attention_heads, {}};
   if (choice.whole_timesteps) options.int32_inputs = {"timestep"};
   OnnxExport out(*group.weights, options, group.file);
@@ -115,11 +117,26 @@ void export_group(const Pipeline& model, const Group& group, const ExportChoice&
   const std::vector<OnnxFile> files = out.write(folder, teller(group.file, out.weight_bytes(), tell));
   const std::string fingerprint = group.weights->fingerprint();
   for (size_t i = 0; i < group.graphs.size(); ++i) {
-    GraphRecord& record = manifest.graphs.emplace_back(record_of(model, *group.graphs[i], files[i]));
+    GraphRecord& record = manifest.graphs.emplace_back(record_of(group.model, *group.graphs[i], files[i]));
     record.weights = group.file;
     record.fingerprint = fingerprint;
   }
   manifest.weights.push_back({files.back().name, files.back().bytes, files.back().sha256});
+}
+
+Manifest export_groups(const std::string& model, const std::vector<Group>& groups, const ExportChoice& choice,
+                       const fs::path& folder, const Tell& tell) {
+  claim_export_folder(folder, model);
+  std::set<std::string> left;
+  if (fs::exists(folder / kManifestName)) left = files_of(Manifest::read(folder));
+  Manifest manifest{kVersion, model, choice.precision, choice.opset, {}, {}};
+  manifest.write(folder);
+  for (const Group& group : groups) export_group(group, choice, folder, tell, manifest);
+  manifest.write(folder);
+  for (const std::string& name : files_of(manifest)) left.erase(name);
+  std::error_code ignored;
+  for (const std::string& name : left) fs::remove(folder / name, ignored);
+  return manifest;
 }
 
 }  // namespace
@@ -141,18 +158,28 @@ void claim_export_folder(const fs::path& folder, const std::string& model) {
 
 Manifest export_model(const Pipeline& model, const ExportChoice& choice, const fs::path& folder, const Tell& tell) {
   const std::vector<ComponentGraph> graphs = component_graphs(model, choice.graphs);
-  claim_export_folder(folder, model.name());
-  std::set<std::string> left;
-  if (fs::exists(folder / kManifestName)) left = files_of(Manifest::read(folder));
-  Manifest manifest{kVersion, model.name(), choice.precision, choice.opset, {}, {}};
-  const std::vector<Group> groups = groups_of(model, graphs, choice.precision);
-  manifest.write(folder);
-  for (const Group& group : groups) export_group(model, group, choice, folder, tell, manifest);
-  manifest.write(folder);
-  for (const std::string& name : files_of(manifest)) left.erase(name);
-  std::error_code ignored;
-  for (const std::string& name : left) fs::remove(folder / name, ignored);
-  return manifest;
+  return export_groups(model.name(), groups_of(model, graphs, choice.precision), choice, folder, tell);
+}
+
+Manifest export_upscaler(const Upscaler& upscaler, const ExportChoice& choice, const fs::path& folder,
+                         const Tell& tell) {
+  std::vector<ComponentGraph> graphs;
+  for (const ImageSize& size : choice.graphs.sizes)
+    for (UpscalerPart& part : upscaler.parts(size.width, size.height)) {
+      ComponentGraph& made = graphs.emplace_back();
+      made.name = fmt::format("upscaler_{}_{}x{}", part.name, size.width, size.height);
+      made.component = "upscaler";
+      made.part = std::move(part.name);
+      made.size = size;
+      made.batches = {1};
+      made.graph = part.graph;
+      for (const NamedShape& input : inputs_of(part.graph)) made.inputs.push_back(input.name);
+      made.outputs = {part.output};
+      made.engine.push_back(std::move(part.graph));
+    }
+  Group group{"upscaler.bin", &upscaler.weights(), choice.precision == "fp16" ? DType::kF16 : DType::kF32, {}};
+  for (const ComponentGraph& graph : graphs) group.graphs.push_back(&graph);
+  return export_groups(upscaler.name(), {group}, choice, folder, tell);
 }
 
 }  // namespace inkstone

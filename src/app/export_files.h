@@ -8,6 +8,7 @@
 #include "atc/manifest.h"
 #include "diffusion/component_graphs.h"
 #include "onnx/export.h"
+#include "upscale/upscaler.h"
 
 namespace inkstone {
 
@@ -28,5 +29,8 @@ void claim_export_folder(const std::filesystem::path& folder, const std::string&
 // there under other names is removed. Throws Error naming the file that cannot be written, or the weight that fp16 cannot hold.
 Manifest export_model(const Pipeline& model, const ExportChoice& choice, const std::filesystem::path& folder,
                       const Tell& tell);
+// The same of an upscaler: its parts, for images of each size.
+Manifest export_upscaler(const Upscaler& upscaler, const ExportChoice& choice, const std::filesystem::path& folder,
+                         const Tell& tell);
 
 }  // namespace inkstone

@@ -14,6 +14,7 @@
 #include "app/console.h"
 #include "app/image_output.h"
 #include "app/loading.h"
+#include "app/preview_view.h"
 #include "app/progress.h"
 #include "app/prompts.h"
 #include "app/report.h"
@@ -150,12 +151,19 @@ void check_output(const Session& session, const ImageOutput& output) {
   }
 }
 
-ImageFile draw(const Session& session, const ImageOutput& output, int number, ProgressView& progress) {
+struct Views {
+  ProgressView progress;
+  PreviewView previews;
+};
+
+ImageFile draw(const Session& session, const ImageOutput& output, int number, Views& views) {
   const ResolvedRequest request = request_of(session, number);
   const std::optional<Refinement> refinement = refinement_of(session.loaded, request, asked_of(session, number));
-  Generated generated = generate(*session.loaded.engine, request, progress.callbacks(number + 1, request.steps_run()),
-                                 refinement ? &*refinement : nullptr);
-  progress.clear();
+  Progress progress = views.progress.callbacks(number + 1, request.steps_run());
+  progress.drawn = [&](Engine& engine, const Job& job) { views.previews.stepped(engine, job); };
+  Generated generated = generate(*session.loaded.engine, request, progress, refinement ? &*refinement : nullptr);
+  views.progress.clear();
+  views.previews.finished(generated.image);
   AdapterTexts adapters = adapter_texts(session.loaded.model().adapters);
   adapters.embedding_hashes = generated.embedding_hashes;
   WrittenImage file = output.write(
@@ -238,10 +246,11 @@ int run_generate(Options options) {
   session.refinement = refinement_of(session.loaded, session.request, asked_of(session, 0));
   report_loaded(session);
 
-  ProgressView progress(progress_kind(session.console.quiet), session.count);
+  Views views{{progress_kind(session.console.quiet), session.count},
+              PreviewView(previews_of(session.options, session.console))};
   std::vector<ImageFile> files;
   for (int number = 0; number < session.count; ++number) {
-    files.push_back(draw(session, output, number, progress));
+    files.push_back(draw(session, output, number, views));
     report_image(session.console, files.back());
   }
   if (const auto card = ascend_status(engine.backend())) session.console.detail(card_text(*card));

@@ -22,7 +22,8 @@ std::string shown_name(const Setting& setting, Command command) {
   const std::string_view name = setting.name;
   if (name == "prompt") return "PROMPT";
   if (name == "karras") return "--karras, --no-karras";
-  if (name == "model" && takes_model_alone(command)) return "MODEL, --model MODEL";
+  if (name == "images") return "IMAGE ..., --images IMAGE";
+  if (name == positional_of(command)) return "MODEL, --model MODEL";
   std::string letters;
   for (const std::string& alias : aliases_of(setting))
     if (alias.size() == 1) letters += "-" + alias + ", ";
@@ -73,6 +74,25 @@ The file carries the image's parameters as AUTOMATIC1111 reads them.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 )";
 
+constexpr const char* kUpscaleHead =
+    R"(Makes images larger: with a network that was trained for it (an ESRGAN), or by resampling.
+Usage: inkstone upscale IMAGE ... [flags]
+
+Examples:
+  inkstone upscale in.png --upscaler RealESRGAN_x4plus.safetensors --out big.png
+  inkstone upscale in.jpg --upscaler RealESRGAN_x4plus.pth --scale 2 --out big.jpg
+  inkstone upscale shots/*.png --upscaler 4x-UltraSharp.pth --memory-budget 2GiB --out large/
+  inkstone upscale in.png --scale 1.5 --out larger.png
+)";
+
+constexpr const char* kUpscaleTail = R"(
+Upscalers are the files that ESRGAN, BSRGAN and Real-ESRGAN publish, and what was trained from them; inkstone info FILE
+says a file's factor. The whole image passes through the network, or bands of its rows where the memory is small: no
+tiles, no seams, the same image. Transparency is kept in .png and .webp, resampled; PNG's texts, such as the parameters
+of a generation, are kept in .png.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+)";
+
 constexpr const char* kPullHead =
     R"(Downloads a model from the Hugging Face hub into its cache, where --model ORG/NAME finds it.
 Only what Inkstone reads: configs, tokenizer, and one form of each network's weights, as safetensors.
@@ -94,7 +114,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 
 constexpr const char* kInfoHead =
     R"(Shows a model: its family, components, parameters, scheduler, and the memory that an image would take. Of a LoRA, an
-embedding or a single network it says what it is, and which flag takes it.
+embedding, an upscaler or a single network it says what it is, and which flag takes it.
 It reads the files' headers only and takes a moment.
 Usage: inkstone info [MODEL] [flags]
 
@@ -166,7 +186,7 @@ one folder. Shapes are static (but for --gears), inputs and outputs are fp32, id
   unet_step_WxH_bN       latent, text_*, time_* -> noise: each step; ..._guided takes two texts for each latent,
                          ..._cN texts of N chunks
   vae_decoder_WxH        latent -> image, -1 to 1; ..._tileN: the same in bands
-  vae_encoder_WxH        image -> moments: means, then logarithms of variances
+  vae_encoder_WxH        image -> moments: means, then logarithms of variances; of a tiny VAE the latent
   calibration/           with --calibration: GRAPH/PORT/NNN.bin, raw values, and index.json
   *.om                   with --soc: what ATC made; finished ones are kept in a cache and not made twice
 manifest.json says each file's inputs, outputs, size, SHA-256 and which nodes stay in fp32. The same model and flags
@@ -223,13 +243,21 @@ Usage: inkstone worker [flags]
 
 }  // namespace
 
-bool takes_model_alone(Command command) {
-  return command == Command::kInfo || command == Command::kPull || command == Command::kConvert;
+std::string_view positional_of(Command command) {
+  switch (command) {
+    case Command::kGenerate: return "prompt";
+    case Command::kUpscale: return "images";
+    case Command::kInfo:
+    case Command::kPull:
+    case Command::kConvert: return "model";
+    default: return "";
+  }
 }
 
 const char* command_name(Command command) {
   switch (command) {
     case Command::kGenerate: return "generate";
+    case Command::kUpscale: return "upscale";
     case Command::kPull: return "pull";
     case Command::kInfo: return "info";
     case Command::kConvert: return "convert";
@@ -249,6 +277,7 @@ Usage: inkstone COMMAND [flags]
 Commands:
 )";
   result += row("generate PROMPT", "draw an image and write it as PNG, JPEG or WebP");
+  result += row("upscale IMAGE ...", "make images larger with an ESRGAN, or by resampling");
   result += row("pull ORG/NAME", "download a model from the Hugging Face hub");
   result += row("info [MODEL]", "show a model and the memory that it takes");
   result += row("convert FILE|DIR", "write a model in another form: single file, folder, safetensors");
@@ -270,6 +299,7 @@ Examples:
 std::string command_help(Command command) {
   switch (command) {
     case Command::kGenerate: return kGenerateHead + setting_rows(command) + kGenerateTail;
+    case Command::kUpscale: return kUpscaleHead + setting_rows(command) + kUpscaleTail;
     case Command::kPull: return kPullHead + setting_rows(command) + kPullTail;
     case Command::kInfo: return kInfoHead + setting_rows(command);
     case Command::kConvert: return kConvertHead + setting_rows(command) + kConvertTail;

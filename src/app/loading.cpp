@@ -12,6 +12,7 @@
 #include "base/parallel.h"
 #include "diffusion/few_step.h"
 #include "diffusion/pipeline_embeddings.h"
+#include "diffusion/preview_vae.h"
 #include "diffusion/request_fields.h"
 #include "hub/find_model.h"
 
@@ -60,6 +61,13 @@ ModelSettings settings_of(const Options& options) {
   return said;
 }
 
+void add_previews(Pipeline& model, const Options& options) {
+  if (options.preview_vae) return add_preview_vae(model, *options.preview_vae);
+  if (!options.preview || !model.vae_config.tiny) return;
+  const auto replaced = model.replaced.find("vae");
+  add_preview_vae(model, replaced == model.replaced.end() ? model.path / "vae" : replaced->second);
+}
+
 Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRoom& make_room, bool refiners) {
   std::map<std::string, std::filesystem::path> replaced;
   for (const auto& [component, file] : replaced_components(options))
@@ -74,6 +82,7 @@ Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRo
   for (const MergedAdapter& adapter : model.adapters)
     if (const auto what = few_step_of_name(adapter.name, "by an adapter's name"); what && !options.few_step)
       apply(*what, /*with_scheduler=*/true, model.traits);
+  add_previews(model, options);
   return model;
 }
 

@@ -34,6 +34,10 @@ ModelSettings settings_of(const Options& options);  // what they say of the mode
 Pipeline open_model(const Options& options, const AdapterSet& more = {}, const MakeRoom& make_room = {},
                     bool refiners = false);
 
+// The decoder of previews: --preview-vae's, or with --preview the model's own VAE, where that is a tiny one. open_model()
+// does it.
+void add_previews(Pipeline& model, const Options& options);
+
 Loaded load(const Options& options);
 // What the refiner does of a request, with the memory of both models; nothing without --refiner.
 std::optional<Refinement> refinement_of(const Loaded& loaded, const ResolvedRequest& resolved,

@@ -48,6 +48,17 @@ int terminal_columns() {
   return stated > 0 ? std::max(kLeast, stated) : kUsual;
 }
 
+TerminalSize terminal_size() {
+  TerminalSize size;
+  size.columns = terminal_columns();
+  winsize told{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &told) != 0 || told.ws_col == 0 || told.ws_row == 0) return size;
+  size.rows = told.ws_row;
+  const int width = told.ws_xpixel / told.ws_col, height = told.ws_ypixel / told.ws_row;
+  if (width > 0 && height > 0) size.cell_width = width, size.cell_height = height;
+  return size;
+}
+
 void restart_with_short_spins(char** arguments) {
   if (environment(Variable::kGompSpinCount) || environment(Variable::kOmpWaitPolicy)) return;
   setenv("GOMP_SPINCOUNT", "10000", 0);

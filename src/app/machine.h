@@ -10,6 +10,11 @@ namespace inkstone {
 void open_missing_streams();
 bool is_terminal(int descriptor);
 int terminal_columns();  // of standard error; 80 where it is not known, at least 20
+struct TerminalSize {
+  int columns = 80, rows = 24;
+  int cell_width = 10, cell_height = 20;  // in pixels, or usual ones where the terminal does not tell
+};
+TerminalSize terminal_size();  // of standard error
 // Waiting threads of the OpenMP pool spin for milliseconds by default, which starves everybody on a machine that does other
 // work too (seen: 20 times slower). The pool reads its environment before main() runs, so the program starts itself again
 // with a short spin, once; an environment that says GOMP_SPINCOUNT or OMP_WAIT_POLICY is left alone.

@@ -60,6 +60,7 @@ int run(const std::vector<std::string>& arguments, Options& options) {
   install_signal_handlers(options.json.value_or(false), options.log_format == "json");
   switch (line.command) {
     case Command::kGenerate: return run_generate(options);
+    case Command::kUpscale: return run_upscale(options);
     case Command::kPull: return run_pull(options);
     case Command::kInfo: return run_info(options);
     case Command::kConvert: return run_convert(options);

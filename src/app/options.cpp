@@ -24,7 +24,8 @@ namespace {
 
 constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = bit(Command::kBench),
                    kE = bit(Command::kExport), kD = bit(Command::kDevices), kW = bit(Command::kWorker),
-                   kS = bit(Command::kServe), kP = bit(Command::kPull), kC = bit(Command::kConvert);
+                   kS = bit(Command::kServe), kP = bit(Command::kPull), kC = bit(Command::kConvert),
+                   kU = bit(Command::kUpscale);
 constexpr double kMaxThreads = 1024;
 constexpr size_t kMaxPictureBytes = size_t{256} << 20;  // of a file
 // Less is a slip: 2 for 2GiB. No model runs in it.
@@ -41,6 +42,7 @@ std::vector<std::string> stored_types() { return {"f16", "bf16", "f32", "fp16", 
 std::vector<std::string> log_formats() { return {"text", "json"}; }
 std::vector<std::string> log_levels() { return {"debug", "info", "warn", "error"}; }
 std::vector<std::string> on_or_off() { return {"on", "off"}; }
+std::vector<std::string> preview_choices() { return {"auto", "kitty", "iterm2", "sixel", "blocks"}; }
 std::vector<std::string> switches() { return {"auto", "on", "off"}; }
 
 // clang-format off
@@ -50,6 +52,13 @@ const Setting kSettings[] = {
     {"count", "batch-count b n-iter n-samples num-images-per-prompt batch-size", "Image", "N", "images, with the seeds seed, seed+1, ... each as if drawn alone [1]", kG, &Options::count, 1, 1e6},
     {"out", "output o outdir", "Image", "FILE.png", "where to write [a name from prompt and seed]: .png, .jpg or .webp; a folder: such a name\nin it (FOLDER/ is made); -: standard output. A file that is there is replaced.\nWith several images, the seed is added: FILE-SEED.png", kG, &Options::out},
     {"no-clobber", "", "Image", "", "a file that is there is not replaced", kG, &Options::no_clobber},
+    {"preview", "", "Image", "[HOW]", "previews in the terminal while an image is made: kitty, iterm2, sixel, blocks (any terminal\nwith 24-bit colours) or auto; in full with --preview-vae [auto, by TERM and TERM_PROGRAM]", kG, &Options::preview, 0, 0, preview_choices, true, "auto"},
+
+    {"images", "input", "Image", "FILE", "what is made larger: PNG, JPEG or WebP files", kU, &Options::images},
+    {"upscaler", "", "Image", "FILE|NAME", "the network: a file with an ESRGAN (.safetensors, .pth), such as RealESRGAN_x4plus; or\nwithout a network lanczos, bicubic, bilinear or box [lanczos]", kU, &Options::upscaler},
+    {"scale", "factor resize", "Image", "X", "how much larger, also 1.5 or 0.5: what the network does not make is resampled (Lanczos)\n[the network's own factor; 2 without one]", kU, &Options::scale, 0.01, 64},
+    {"out", "output o outdir", "Image", "FILE|DIR", "where to write: .png, .jpg or .webp; a folder (FOLDER/ is made): IN-x4.png in it\n[IN-x4.png here]. A file that is there is replaced", kU, &Options::out},
+    {"no-clobber", "", "Image", "", "a file that is there is not replaced", kU, &Options::no_clobber},
 
     {"model", "m input", "Conversion", "FILE|DIR", "what is converted: a single file (.safetensors, .ckpt, .pt, .bin), a folder in diffusers'\nlayout or of one network, or the ORG/NAME of a model that inkstone pull has brought", kC, &Options::model},
     {"out", "output o", "Conversion", "FILE|DIR", "FILE.safetensors: a single file; else a folder in diffusers' layout, which must not be\nthere. Of a file, .safetensors keeps its names and all its tensors. A file that is\nthere is replaced", kC, &Options::out},
@@ -60,7 +69,8 @@ const Setting kSettings[] = {
     {"model", "m", "Model and machine", "FILE|DIR|HUB-ID", "a single file of SD 1.x, 2.x or SDXL (.safetensors, .ckpt), a folder in diffusers' layout,\nor the ORG/NAME of one that inkstone pull has brought [the demo model]", kG | kI | kB | kE | kW | kS, &Options::model},
     {"models", "ckpt-dir", "Model and machine", "DIR", "every model in this folder (single files, and folders in diffusers' layout), by name;\na request says which; --model names the one for those that say none [the first by name].\n--vae, --unet, --text-encoder and --lora change the one of --model alone", kW | kS, &Options::models},
     {"model", "m", "Model", "MODEL", "a model on the Hugging Face hub: ORG/NAME, or ORG/NAME@REVISION for a branch, tag or\ncommit [main]", kP, &Options::model},
-    {"vae", "vae-path", "Model and machine", "FILE|DIR", "a VAE in place of the model's own: a file with nothing else, or with a whole model, or a\nfolder with its config.json", kG | kI | kB | kE | kW | kS | kC, &Options::vae},
+    {"vae", "vae-path", "Model and machine", "FILE|DIR", "a VAE in place of the model's own: a file with nothing else, or with a whole model, or a\nfolder with its config.json; or a tiny one (TAESD; TAESDXL for SDXL)", kG | kI | kB | kE | kW | kS | kC, &Options::vae},
+    {"preview-vae", "taesd", "Model and machine", "FILE|DIR", "a tiny VAE (TAESD; TAESDXL for SDXL) that decodes previews of unfinished images, about\n20 times quicker than the model's own VAE [their linear colours, small and coarse]", kG | kI | kW | kS, &Options::preview_vae},
     {"unet", "diffusion-model", "Model and machine", "FILE|DIR", "a U-Net in place of the model's own", kG | kI | kB | kE | kW | kS | kC, &Options::unet},
     {"text-encoder", "clip-l", "Model and machine", "FILE|DIR", "a text encoder in place of the model's own", kG | kI | kB | kE | kW | kS | kC, &Options::text_encoder},
     {"text-encoder-2", "clip-g", "Model and machine", "FILE|DIR", "the same of SDXL's second text encoder", kG | kI | kB | kE | kW | kS | kC, &Options::text_encoder_2},
@@ -74,11 +84,12 @@ const Setting kSettings[] = {
     {"lora-dir", "", "Model and machine", "DIR", "where the files are that <lora:NAME:M> in a prompt means: NAME.safetensors there\n[tags in a prompt are plain text]", kG | kS, &Options::lora_dir},
     {"embedding", "textual-inversion", "Model and machine", "FILE", "a textual inversion (.safetensors, .pt, .bin), which a prompt names by the file's name;\nseveral times for several", kG | kI | kB | kE | kW | kS, &Options::embeddings},
     {"embedding-dir", "embeddings-dir textual-inversion-dir", "Model and machine", "DIR", "all textual inversions there and below; those of other models are skipped", kG | kI | kB | kE | kW | kS, &Options::embedding_dir},
-    {"device", "", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW, &Options::device, 0, 0, known_devices},
+    {"device", "", "Model and machine", "NAME", "cpu, reference (plain loops, slow), or npu:N (an Ascend card; needs --compiled) [cpu]", kG | kI | kB | kW | kU, &Options::device, 0, 0, known_devices},
     {"precision", "", "Model and machine", "NAME", "auto, fp32 or bf16; of compiled files theirs: fp16, mixed or fp32\n[auto: bf16 where the machine is faster in it]", kG | kI | kB | kW | kS, &Options::precision, 0, 0, precisions},
-    {"compiled", "", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB | kW | kS, &Options::compiled},
-    {"threads", "t", "Model and machine", "N", "[all cores that this process may use, which is also the most]", kG | kB | kE | kW | kS | kC, &Options::threads, 1, kMaxThreads},
-    {"memory-budget", "", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB | kW | kS, &Options::memory_budget, kLeastBudget},
+    {"precision", "", "Model and machine", "NAME", "fp32, or bf16, which takes half the memory and rounds more; of compiled files theirs\n[fp32]", kU, &Options::precision, 0, 0, precisions},
+    {"compiled", "", "Model and machine", "DIR", "what inkstone export wrote of this model, for devices whose programs are\ncompiled ahead (npu)", kG | kI | kB | kW | kS | kU, &Options::compiled},
+    {"threads", "t", "Model and machine", "N", "[all cores that this process may use, which is also the most]", kG | kB | kE | kW | kS | kC | kU, &Options::threads, 1, kMaxThreads},
+    {"memory-budget", "", "Model and machine", "SIZE", "the most memory to use: 2GiB, 800MiB, 2GB, plain bytes ... [what is free]", kG | kI | kB | kW | kS | kU, &Options::memory_budget, kLeastBudget},
     {"vae-tiling", "", "Model and machine", "WHEN", "decode the image in bands: less memory, the same image;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::vae_tiling, 0, 0, switches},
     {"attention-slicing", "", "Model and machine", "WHEN", "one attention head at a time: less memory, slower;\nauto, on or off [auto: where the budget asks for it]", kG | kI | kB | kW | kS, &Options::attention_slicing, 0, 0, switches},
 
@@ -126,6 +137,7 @@ const Setting kSettings[] = {
     {"trace", "", "Measurement", "FILE.json", "write every stage and call with its time, for chrome://tracing or ui.perfetto.dev", kB, &Options::trace},
 
     {"out", "output o outdir", "Export", "DIR", "the folder to write into: a new or empty one, or an earlier export of this model", kE, &Options::out},
+    {"upscaler", "", "Export", "FILE", "instead of a model: an upscaler (an ESRGAN), for images of --sizes", kE, &Options::upscaler},
     {"soc", "", "Export", "NAME", "the chip, as npu-smi names it after \"Ascend\": Ascend910B4, Ascend310P3; auto: the\none in this machine; the ONNX files are the same for all", kE, &Options::soc},
     {"sizes", "", "Export", "LIST", "images' sizes: 512,768x512 (one number: a square; else WIDTHxHEIGHT)\n[the model's own]", kE, &Options::sizes},
     {"batch", "", "Export", "LIST", "images at once: 1,2,4,8 [1]", kE, &Options::batch},
@@ -143,9 +155,9 @@ const Setting kSettings[] = {
 
     {"watch", "", "Output and files", "[SECONDS]", "show it again and again until Ctrl-C, each 0.1 to 86400 seconds [2]", kD, &Options::watch, 0.1, 86400, nullptr, true, "2"},
     {"config", "", "Output and files", "FILE.toml", "read settings from a file: keys are the names of these flags, without --;\na flag here is nearer than the file, the file nearer than the model", kG | kS, &Options::config, 0, 0, nullptr, false},
-    {"json", "", "Output and files", "", "print the result as one JSON object on standard output", kG | kP | kI | kB | kE | kD | kC, &Options::json},
-    {"quiet", "q", "Output and files", "", "no progress and no report, errors alone", kG | kP | kB | kE | kS | kC, &Options::quiet},
-    {"verbose", "v", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kP | kI | kB | kE | kD | kW | kS | kC, &Options::verbose},
+    {"json", "", "Output and files", "", "print the result as one JSON object on standard output", kG | kP | kI | kB | kE | kD | kC | kU, &Options::json},
+    {"quiet", "q", "Output and files", "", "no progress and no report, errors alone", kG | kP | kB | kE | kS | kC | kU, &Options::quiet},
+    {"verbose", "v", "Output and files", "", "more on what is done; errors say where in our source they arose", kG | kP | kI | kB | kE | kD | kW | kS | kC | kU, &Options::verbose},
 };
 // clang-format on
 

@@ -23,12 +23,12 @@ struct Options {
       compiled, sizes, batch, compile, soc, timestep, calibration, host_cpu, devices, host, host_names, origins,
       model_alias, key_file, batching, log_format, log_level, size, prompts, trusted_proxies, root_path, variant,
       lora_dir, embedding_dir, models, unet, vae, text_encoder, text_encoder_2, prediction, zero_snr, few_step, refiner,
-      dtype;
+      dtype, preview, preview_vae, upscaler;
   std::optional<int> timed_steps, count, threads, repeat, opset, attention_heads, vae_tile, jobs, max_side, max_pixels,
       workers, port, max_batch, max_queue, max_per_client, max_images, max_steps, max_connections, max_prompt_chunks;
-  std::optional<float> refiner_start, watch, max_wait, grace, keep, watchdog, watchdog_min;
+  std::optional<float> refiner_start, scale, watch, max_wait, grace, keep, watchdog, watchdog_min;
   std::optional<ByteSize> memory_budget, keep_bytes, max_body;
-  std::optional<std::vector<std::string>> loras, embeddings;  // each time that they are given
+  std::optional<std::vector<std::string>> loras, embeddings, images;  // each time that they are given
   std::optional<bool> gears, encoder, json, quiet, verbose, log_prompts, no_clobber;
 };
 
@@ -43,7 +43,7 @@ using Member = std::variant<std::optional<std::string> Options::*, std::optional
                             std::optional<int> Options::*, std::optional<float> Options::*,
                             std::optional<ByteSize> Options::*, std::optional<bool> Options::*>;
 
-enum class Command { kGenerate, kPull, kInfo, kConvert, kBench, kExport, kDevices, kServe, kWorker };
+enum class Command { kGenerate, kUpscale, kPull, kInfo, kConvert, kBench, kExport, kDevices, kServe, kWorker };
 inline constexpr unsigned bit(Command command) { return 1u << static_cast<unsigned>(command); }
 
 struct Setting {

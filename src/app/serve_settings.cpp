@@ -109,6 +109,7 @@ serve::WorkerProgram worker_program(const Options& options, const serve::ServeSe
       {"models", options.models},
       {"refiner", options.refiner},
       {"precision", options.precision},
+      {"preview-vae", options.preview_vae},
       {"prediction", options.prediction},
       {"zero-snr", options.zero_snr},
       {"few-step", options.few_step},

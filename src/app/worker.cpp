@@ -16,6 +16,12 @@
 namespace inkstone {
 namespace {
 
+// Requests may ask for previews at any time.
+Options with_previews(Options options) {
+  options.preview = "auto";
+  return options;
+}
+
 Options with_model(Options options, const std::string& path) {
   options.model = path;
   return options;
@@ -32,6 +38,7 @@ Options other_model(const Options& options, const std::string& path) {
   other.few_step.reset();
   other.unet.reset();
   other.vae.reset();
+  other.preview_vae.reset();  // of one family
   other.text_encoder.reset();
   other.text_encoder_2.reset();
   return other;
@@ -86,7 +93,7 @@ int run_worker(const Options& options) {
   serve::become_worker_process(serve::kWorkerSocket);
   serve::set_log(options.log_format == "json", serve::LogLevel::kInfo);
   set_threads(thread_count(options, {.quiet = true}));
-  First first = open_first(options);
+  First first = open_first(with_previews(options));
   serve::WorkerSettings settings;
   settings.max_jobs = options.jobs.value_or(settings.max_jobs);
   settings.max_side = options.max_side.value_or(settings.max_side);
@@ -99,10 +106,13 @@ int run_worker(const Options& options) {
   serve::ShelfModels models;
   models.first_file = first.file;
   models.first_fingerprint = card.fingerprint;
-  models.open = [&options](const serve::Variant& variant, const MakeRoom& make_room) {
-    const bool first_one = variant.model.path.empty();
-    return open_model(first_one ? options : other_model(options, variant.model.path), adapters_of(variant), make_room,
-                      /*refiners=*/!first_one);
+  models.open = [options = with_previews(options), sdxl = first.engine->pipeline().traits.sdxl](
+                    const serve::Variant& variant, const MakeRoom& make_room) {
+    if (variant.model.path.empty()) return open_model(options, adapters_of(variant), make_room);
+    Pipeline model = open_model(other_model(options, variant.model.path), adapters_of(variant), make_room,
+                                /*refiners=*/true);
+    if (model.traits.sdxl == sdxl && !model.preview_vae) add_previews(model, options);
+    return model;
   };
   serve::EngineShelf shelf(std::move(first.engine), std::move(models));
   return serve::serve_commands(serve::kWorkerSocket, shelf, card, settings);

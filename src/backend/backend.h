@@ -76,6 +76,8 @@ struct CompileOptions {
   // Bytes of weights, mapped or packed, that are in memory at a time; what is beyond passes through,
   // call by call.
   size_t weights_limit = SIZE_MAX;
+  // Of the bands, about; 0: as the backend finds best. In a deep graph fewer take less memory.
+  int band_rows = 0;
 };
 
 // The time of one call of a run. Recorded only on request.

@@ -20,8 +20,12 @@ using TextChunks = std::vector<std::pair<std::string, std::string>>;  // keyword
 
 // A text becomes a tEXt chunk if it is Latin-1, else an iTXt chunk (as Pillow does). Deterministic
 // bytes. Keywords are 1 to 79 printable ASCII characters; NUL and invalid UTF-8, which PNG texts
-// cannot hold, become U+FFFD.
-std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts = {});
+// cannot hold, become U+FFFD. `alpha`: a byte a pixel, 255 is opaque; none: all are.
+std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts = {},
+                                  std::span<const uint8_t> alpha = {});
+
+// Row by row, 4 bytes a pixel: the image with its alpha.
+std::vector<uint8_t> rgba_of(const Image& image, std::span<const uint8_t> alpha);
 
 struct DecodedPng {
   Image image;

@@ -131,15 +131,19 @@ std::string with_exif(std::string_view webp, const std::string& exif) {
   return file;
 }
 
-std::string webp_file(const Image& image, int quality, const std::string& parameters) {
+std::string webp_file(const Image& image, int quality, const std::string& parameters, std::span<const uint8_t> alpha) {
   constexpr int kMaxSide = 16383;
   INKSTONE_CHECK(image.width <= kMaxSide && image.height <= kMaxSide, "webp: ", image.width, "x", image.height,
                  " pixels; at most ", kMaxSide, " a side: ask for png");
   uint8_t* bytes = nullptr;
-  const int stride = image.width * 3;
-  const size_t size = quality == 100
-                          ? WebPEncodeLosslessRGB(image.rgb.data(), image.width, image.height, stride, &bytes)
-                          : WebPEncodeRGB(image.rgb.data(), image.width, image.height, stride, float(quality), &bytes);
+  std::vector<uint8_t> rgba;
+  if (!alpha.empty()) rgba = rgba_of(image, alpha);
+  const uint8_t* const pixels = rgba.empty() ? image.rgb.data() : rgba.data();
+  const int stride = image.width * (rgba.empty() ? 3 : 4);
+  const auto lossy = rgba.empty() ? WebPEncodeRGB : WebPEncodeRGBA;
+  const auto lossless = rgba.empty() ? WebPEncodeLosslessRGB : WebPEncodeLosslessRGBA;
+  const size_t size = quality == 100 ? lossless(pixels, image.width, image.height, stride, &bytes)
+                                     : lossy(pixels, image.width, image.height, stride, float(quality), &bytes);
   const std::unique_ptr<uint8_t, decltype(&WebPFree)> owner(bytes, WebPFree);
   INKSTONE_CHECK(size > 0, "webp: ", image.width, "x", image.height, " could not be encoded");
   const std::string_view file(reinterpret_cast<const char*>(bytes), size);
@@ -149,19 +153,20 @@ std::string webp_file(const Image& image, int quality, const std::string& parame
 
 }  // namespace
 
-std::string image_file(const Image& image, ImageFormat format, int quality, const std::string& parameters) {
+std::string image_file(const Image& image, ImageFormat format, int quality, const std::string& parameters,
+                       std::span<const uint8_t> alpha) {
   INKSTONE_CHECK(image.width > 0 && image.height > 0 && quality >= 1 && quality <= 100 &&
                      image.rgb.size() == size_t{3} * static_cast<size_t>(image.width) * image.height,
                  "an image file: ", image.rgb.size(), " bytes for ", image.width, "x", image.height,
                  " pixels, quality ", quality);
   switch (format) {
     case ImageFormat::kJpeg: return jpeg_file(image, quality, parameters);
-    case ImageFormat::kWebp: return webp_file(image, quality, parameters);
+    case ImageFormat::kWebp: return webp_file(image, quality, parameters, alpha);
     case ImageFormat::kPng: break;
   }
   TextChunks texts;
   if (!parameters.empty()) texts.emplace_back(kParametersKeyword, parameters);
-  const std::vector<std::byte> png = encode_png(image, texts);
+  const std::vector<std::byte> png = encode_png(image, texts, alpha);
   return {reinterpret_cast<const char*>(png.data()), png.size()};
 }
 

@@ -1,6 +1,8 @@
 // Images as PNG, JPEG and WebP files, with the generation parameters inside.
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -17,8 +19,9 @@ inline constexpr int kImageQuality = 95;
 
 // Deterministic bytes. `parameters` becomes PNG's text "parameters" or JPEG's and WebP's EXIF user
 // comment, as AUTOMATIC1111 writes it; too long for EXIF (64 KiB) it is left out. Quality 1 to 100,
-// of JPEG and WebP; WebP of 100 is lossless.
-std::string image_file(const Image& image, ImageFormat format, int quality, const std::string& parameters);
+// of JPEG and WebP; WebP of 100 is lossless. `alpha`: a byte a pixel, of PNG and WebP; JPEG has none.
+std::string image_file(const Image& image, ImageFormat format, int quality, const std::string& parameters,
+                       std::span<const uint8_t> alpha = {});
 
 std::string_view format_name(ImageFormat format);  // "png", "jpeg", "webp"
 std::string_view media_type(ImageFormat format);   // "image/png"

@@ -4,6 +4,7 @@
 // and checks sizes before any memory is allocated.
 #include <png.h>
 
+#include <algorithm>
 #include <array>
 #include <csetjmp>
 #include <cstring>
@@ -126,11 +127,12 @@ void write_raw(Png& self) {
   png_set_write_fn(self.png, &self, on_write, on_flush);
   png_set_user_limits(self.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_set_compression_level(self.png, kLevel);
-  png_set_IHDR(self.png, self.info, self.width, self.height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+  const int colors = self.channels == 4 ? PNG_COLOR_TYPE_RGB_ALPHA : PNG_COLOR_TYPE_RGB;
+  png_set_IHDR(self.png, self.info, self.width, self.height, 8, colors, PNG_INTERLACE_NONE,
                PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   if (!self.texts.empty()) png_set_text(self.png, self.info, self.texts.data(), static_cast<int>(self.texts.size()));
   png_write_info(self.png, self.info);
-  for (size_t y = 0; y < self.height; ++y) png_write_row(self.png, self.pixels + y * self.width * 3);
+  for (size_t y = 0; y < self.height; ++y) png_write_row(self.png, self.pixels + y * self.width * self.channels);
   png_write_end(self.png, nullptr);
 }
 
@@ -260,7 +262,18 @@ void read(Png& self, Walk& walk, std::vector<uint8_t>& pixels) {
 
 }  // namespace
 
-std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts) {
+std::vector<uint8_t> rgba_of(const Image& image, std::span<const uint8_t> alpha) {
+  INKSTONE_CHECK(image.rgb.size() == 3 * alpha.size(), "an image of ", image.rgb.size(), " bytes, and ", alpha.size(),
+                 " of alpha");
+  std::vector<uint8_t> rgba(4 * alpha.size());
+  for (size_t i = 0; i < alpha.size(); ++i) {
+    std::copy_n(image.rgb.data() + 3 * i, 3, rgba.data() + 4 * i);
+    rgba[4 * i + 3] = alpha[i];
+  }
+  return rgba;
+}
+
+std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts, std::span<const uint8_t> alpha) {
   INKSTONE_CHECK(image.width > 0 && image.height > 0 &&
                      image.rgb.size() == size_t{3} * static_cast<size_t>(image.width) * image.height,
                  "png: ", image.rgb.size(), " bytes for ", image.width, "x", image.height, " pixels");
@@ -273,7 +286,10 @@ std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts) {
   self.writing = true;
   self.width = static_cast<png_uint_32>(image.width);
   self.height = static_cast<png_uint_32>(image.height);
-  self.pixels = const_cast<uint8_t*>(image.rgb.data());  // only read
+  std::vector<uint8_t> rgba;
+  if (!alpha.empty()) rgba = rgba_of(image, alpha);
+  self.pixels = rgba.empty() ? const_cast<uint8_t*>(image.rgb.data()) : rgba.data();  // only read
+  self.channels = rgba.empty() ? 3 : 4;
   char none[] = "";
   for (StoredText& text : kept) {
     png_text one{};

@@ -191,4 +191,13 @@ ArenaPlan plan_arena(std::span<const ArenaValue> values, std::span<const ArenaCa
   return plan;
 }
 
+ArenaPlan ArenaPlanner::plan(std::span<const ArenaValue> values, std::span<const ArenaCall> calls) {
+  if (!std::ranges::equal(values, values_) || !std::ranges::equal(calls, calls_)) {
+    plan_ = plan_arena(values, calls);
+    values_.assign(values.begin(), values.end());
+    calls_.assign(calls.begin(), calls.end());
+  }
+  return plan_;
+}
+
 }  // namespace inkstone::compile

@@ -17,6 +17,7 @@ struct ArenaValue {
   // The value that contains this one (this one is a view, or a piece of a concatenation).
   int inside = -1;
   size_t at = 0;  // bytes from that value's first
+  bool operator==(const ArenaValue&) const = default;
 };
 
 struct ArenaCall {
@@ -24,6 +25,7 @@ struct ArenaCall {
   int writes = -1;  // -1: nothing in the arena
   // Values that it reads and whose bytes the result may overwrite.
   std::vector<int> overwrites;
+  bool operator==(const ArenaCall&) const = default;
 };
 
 struct ArenaPlan {
@@ -35,5 +37,16 @@ struct ArenaPlan {
 // parts do. Throws Error if a part does not fit into the value that contains it, or if the sum
 // overflows.
 ArenaPlan plan_arena(std::span<const ArenaValue> values, std::span<const ArenaCall> calls);
+
+// The same, and of the programs that are alike (the blocks of a network) only the first is planned.
+class ArenaPlanner {
+ public:
+  ArenaPlan plan(std::span<const ArenaValue> values, std::span<const ArenaCall> calls);
+
+ private:
+  std::vector<ArenaValue> values_;  // of the last plan
+  std::vector<ArenaCall> calls_;
+  ArenaPlan plan_;
+};
 
 }  // namespace inkstone::compile

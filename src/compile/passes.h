@@ -23,11 +23,12 @@ Graph choose_precision(const Graph& graph, DType type);
 
 // Exact tiling in row bands, the last pass: a map of at least `min_pixels` of one image exists only
 // as bands of about `band_rows` rows, from the op that makes it to its last reader, through
-// convolutions, GroupNorm, Upsample2x, activations, sums and casts. Statistics are those of the
+// convolutions, GroupNorm, Upsample2x, activations, sums, products, casts and concatenations of
+// channels. Statistics are those of the
 // whole map; a kernel that reaches into the next band reads its rows. The nodes are in the order in
 // which bands free their memory soonest, so this must be the last pass. Bands only split the
 // pixels: results equal the untiled ones up to rounding; on `cpu` bit by bit, for maps that are at
-// least 16 pixels wide. A GroupApply or an Upsample2x comes right before the only convolution that
+// least 16 pixels wide and bands of at least 8 rows. A GroupApply or an Upsample2x comes right before the only convolution that
 // reads it.
 Graph tile_rows(const Graph& graph, int64_t min_pixels, int64_t band_rows);
 

@@ -14,7 +14,7 @@
 namespace inkstone::compile {
 namespace {
 
-constexpr int kRows = 2;  // the axis of image rows
+constexpr int kChannels = 1, kRows = 2;  // axes of an image
 constexpr int64_t kAligned = 4;
 
 struct Band {
@@ -61,16 +61,25 @@ class Tiler {
   bool in_bands(int id) const { return maps_[id].bands.size() != 1; }
 
   // The inputs whose rows become the result's rows; none for an op that does not work row by row.
+  // Of a sum or product, an input may instead be one value for all rows.
   static std::vector<int> row_inputs(const Graph& graph, const Node& node) {
     if (const auto* conv = as<op::Conv2d>(node))
       return conv->residual ? std::vector<int>{node.inputs[0], node.inputs.back()} : std::vector<int>{node.inputs[0]};
     if (as<op::Activate>(node) || as<op::Cast>(node) || as<op::Upsample2x>(node)) return {node.inputs[0]};
     const auto* norm = as<op::GroupNorm>(node);
     if (norm && !norm->addend) return {node.inputs[0]};
+    const auto* joined = as<op::Concat>(node);
+    if (joined && joined->axis == kChannels) return node.inputs;
     if (!as<op::Add>(node) && !as<op::Mul>(node)) return {};
-    for (const int input : node.inputs)
-      if (graph.node(input).shape != node.shape) return {};
-    return node.inputs;
+    std::vector<int> inputs;
+    for (const int input : node.inputs) {
+      const Shape& shape = graph.node(input).shape;
+      if (shape == node.shape)
+        inputs.push_back(input);
+      else if (shape.size() != 4 || shape[kRows] != 1)
+        return {};
+    }
+    return inputs;
   }
 
   int add(Op op, std::vector<int> inputs, DType type, Shape declared = {}) {
@@ -140,7 +149,9 @@ class Tiler {
     std::vector<int> inputs;
     auto* conv = std::get_if<op::Conv2d>(&op);
     if (!conv) {
-      for (const int input : node.inputs) inputs.push_back(rows(input, begin, end));
+      const std::vector<int> in_rows = row_inputs(graph_, node);
+      for (const int input : node.inputs)
+        inputs.push_back(std::ranges::count(in_rows, input) ? rows(input, begin, end) : whole(input));
       return add(std::move(op), std::move(inputs), node.type);
     }
     const int64_t height = graph_.node(node.inputs[0]).shape[kRows], kernel = graph_.node(node.inputs[1]).shape[kRows];

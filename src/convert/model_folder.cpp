@@ -37,7 +37,9 @@ class FolderMaker {
     UnetConfig unet = m_.unet_config;
     add_component("unet", "unet", unet_json(unet), "diffusion_pytorch_model.safetensors");
     JsonObject vae = vae_json(m_.vae_config);
-    vae["sample_size"] = unet.sample_width * m_.vae_scale();
+    if (!m_.vae_config.tiny) vae["sample_size"] = unet.sample_width * m_.vae_scale();
+    INKSTONE_CHECK_USAGE(m_.vae_config.has_encoder(), m_.replaced.at("vae").string(),
+                         ": a decoder alone, and a folder's VAE has an encoder too: put taesd_encoder beside it");
     add_component("vae", "vae", std::move(vae), "diffusion_pytorch_model.safetensors");
     add_json("scheduler/scheduler_config.json", scheduler());
     add_defaults();
@@ -158,7 +160,7 @@ class FolderMaker {
       index["tokenizer" + number] = JsonArray{"transformers", "CLIPTokenizer"};
     }
     index["unet"] = JsonArray{"diffusers", "UNet2DConditionModel"};
-    index["vae"] = JsonArray{"diffusers", "AutoencoderKL"};
+    index["vae"] = JsonArray{"diffusers", vae_class(m_.vae_config)};
     return index;
   }
 
@@ -167,6 +169,7 @@ class FolderMaker {
     JsonObject index = read_json(source_ / "model_index.json", kMaxConfigBytes).as_object();
     for (const char* other : {"safety_checker", "feature_extractor", "image_encoder"})
       if (index.contains(other)) index[other] = JsonArray{nullptr, nullptr};
+    if (m_.replaced.contains("vae")) index["vae"] = JsonArray{"diffusers", vae_class(m_.vae_config)};
     return index;
   }
 

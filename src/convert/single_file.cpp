@@ -88,6 +88,9 @@ void add_unet(Tensors& tensors, const WholeModel& model, std::optional<DType> ty
 
 // Its attention's matrices are convolutions of 1x1 there.
 void add_vae(Tensors& tensors, const WholeModel& model, std::optional<DType> type) {
+  INKSTONE_CHECK_USAGE(!model.pipeline.vae_config.tiny, model.pipeline.path.string(),
+                       ": its VAE is a tiny one (TAESD), which no program reads from a single file of a model: write a "
+                       "folder, or leave --vae to those who generate");
   const Weights& weights = model.weights.at("vae");
   for (const WeightSpec& spec : weights.specs()) {
     TensorToWrite tensor =

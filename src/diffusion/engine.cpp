@@ -217,4 +217,8 @@ Image Engine::decode(const Job& job) {
   return job.put_back ? put_back(*job.put_back, std::move(image)) : image;
 }
 
+std::optional<Image> Engine::preview(const Job& job) {
+  return codec_.preview(job.estimate, job.request.width, job.request.height);
+}
+
 }  // namespace inkstone

@@ -33,6 +33,7 @@ struct Handover {
   const Job& job;
 };
 
+// methods: 26 allowed: what a job begins with is made here, whichever leg it is
 class Engine {
  public:
   Engine(Pipeline pipeline, EngineOptions options);
@@ -65,6 +66,9 @@ class Engine {
   std::vector<RowFault> step(std::span<Job* const> jobs);
   Image finish(Job& job);        // latent -> pixels
   Image decode(const Job& job);  // the same, whatever steps are left: then of the estimate
+  // Of an unfinished job: its estimate of the image, by the pipeline's preview decoder; nothing without one, or where
+  // the device has no program for it.
+  std::optional<Image> preview(const Job& job);
   // Gives back all memory but the model's own weights that are in no file. The next job takes it again.
   void leave_memory();
   void offload(Job& job);  // what is large of a job that waits leaves memory until its next step

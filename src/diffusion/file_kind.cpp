@@ -9,6 +9,7 @@
 #include "base/spelling.h"
 #include "base/utf8.h"
 #include "diffusion/stored_component.h"
+#include "models/esrgan.h"
 #include "weights/checkpoint.h"
 
 namespace inkstone {
@@ -25,8 +26,10 @@ constexpr Stranger kStrangers[] = {{"model.diffusion_model.joint_blocks.", "an S
                                    {"control_model.", "a ControlNet"},
                                    {"controlnet_cond_embedding.", "a ControlNet"},
                                    {"ip_adapter.", "an IP-Adapter"},
-                                   {"conv_first.", "an upscaler"},
-                                   {"params_ema", "an upscaler"}};
+                                   {"layers.0.residual_group.", "an upscaler of another kind (SwinIR, HAT, DAT)"},
+                                   {"body.0.weight", "an upscaler of another kind (SRVGG, as realesr-general)"},
+                                   {"conv_first.", "an upscaler of another kind"},
+                                   {"params_ema", "an upscaler of another kind"}};
 // Metadata that people look for.
 constexpr const char* kKeys[] = {"modelspec.title",          "modelspec.architecture", "modelspec.prediction_type",
                                  "modelspec.trigger_phrase", "ss_base_model_version",  "ss_sd_model_name",
@@ -159,9 +162,24 @@ FileKind unet_kind(const Checkpoint& file, const StoredComponent& at, const std:
   return kind;
 }
 
+FileKind tiny_vae_kind(const Checkpoint& file, const StoredComponent& at, const VaeConfig& config) {
+  FileKind kind;
+  const bool whole = config.has_encoder() && config.has_decoder();
+  kind.what = whole ? "TAESD, a tiny VAE (decoder and encoder)"
+                    : std::string("TAESD, a tiny ") + (config.has_decoder() ? "decoder" : "encoder") + " alone";
+  kind.use =
+      config.has_decoder()
+          ? "it decodes in place of a model's VAE: --vae FILE beside --model; or previews alone: --preview-vae FILE"
+          : "it lies beside its decoder, and --vae takes that: --vae taesd_decoder.safetensors";
+  kind.facts.push_back(parameters_text(file, at.prefix) + ", latents of " + std::to_string(config.latent) +
+                       " channels; TAESD of SD and of SDXL have the same shapes, so its name must tell the family");
+  return kind;
+}
+
 FileKind vae_kind(const Checkpoint& file, const StoredComponent& at, const std::string& source) {
   FileKind kind;
   const VaeConfig config = vae_config_of(file, at, source);
+  if (config.tiny) return tiny_vae_kind(file, at, config);
   kind.what = "a VAE alone";
   kind.use = "it replaces a model's own: --vae FILE beside --model";
   kind.facts.push_back(
@@ -182,6 +200,21 @@ FileKind text_kind(const Checkpoint& file, const StoredComponent& at, const std:
              (config.width == 1280 ? "--text-encoder-2" : "--text-encoder") + " FILE beside --model";
   kind.facts.push_back(parameters_text(file, at.prefix) + ", " + std::to_string(config.layers) + " layers, width " +
                        std::to_string(config.width));
+  return kind;
+}
+
+std::optional<FileKind> upscaler_kind(const Checkpoint& file, const std::string& source) {
+  const ShapeOf shape_of = [&](const std::string& name) { return file.shape_of(name); };
+  const std::optional<EsrganNaming> naming = find_esrgan(shape_of);
+  if (!naming) return {};
+  const EsrganConfig config = esrgan_config_of(shape_of, *naming, source);
+  FileKind kind;
+  kind.what = "an upscaler (ESRGAN) of factor " + std::to_string(config.factor());
+  kind.use = "it makes images larger: inkstone upscale IMAGE --upscaler FILE --out BIG.png";
+  kind.facts.push_back(parameters_text(file, "") + ", " + std::to_string(config.blocks) +
+                       (config.blocks == 1 ? " block of " : " blocks of ") + std::to_string(config.channels) + " and " +
+                       std::to_string(config.growth) + " channels");
+  add_metadata(kind, file);
   return kind;
 }
 
@@ -237,6 +270,7 @@ std::string family_of_context(int64_t width) {
 
 FileKind kind_of(const std::filesystem::path& path) {
   const Checkpoint file(path);
+  if (std::optional<FileKind> upscaler = upscaler_kind(file, path.string())) return *upscaler;
   for (const auto& [prefix, what] : kStrangers)
     if (file.has_prefix(std::string(prefix))) return {false, {}, std::string(what), "it is not supported", {}};
   if (std::optional<FileKind> model = model_kind(file)) return *model;

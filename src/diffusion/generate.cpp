@@ -56,6 +56,7 @@ Generated generate(Engine& engine, const ResolvedRequest& request, const Progres
     while (!job.done()) {
       leg.engine->step(job);
       if (progress.stepped) progress.stepped(++done, calls, seconds_since(denoising));
+      if (progress.drawn) progress.drawn(*leg.engine, job);
     }
   }
   made.times.unet = seconds_since(denoising);

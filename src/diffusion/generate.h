@@ -18,6 +18,7 @@ struct Progress {
   std::function<void()> denoising;                                   // before the first U-Net call
   std::function<void(int call, int calls, double seconds)> stepped;  // after each U-Net call
   std::function<void()> decoding;                                    // before the VAE
+  std::function<void(Engine& engine, const Job& job)> drawn{};       // after stepped: for previews
 };
 
 struct Generated {

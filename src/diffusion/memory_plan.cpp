@@ -19,10 +19,11 @@ struct Sums {         // bytes of some stages
   size_t work = 0;
 };
 
-Sums sums_of(const EnginePlan& plan, std::string_view component) {
+// `turn`: of the components of one turn; "": of all.
+Sums sums_of(const EnginePlan& plan, std::string_view turn) {
   Sums sums;
   for (const PlannedStage& stage : plan.stages) {
-    if (!component.empty() && stage.component != component) continue;
+    if (!turn.empty() && turn_of(stage.component) != turn) continue;
     if (!stage.shares_packed) sums.packed += stage.use.weights;
     switch (stage.position) {
       case StagePosition::kBeforeSteps: sums.before = std::max(sums.before, in_use(stage.use)); continue;
@@ -60,11 +61,11 @@ size_t peak_of(const EnginePlan& plan) {
     const Sums all = sums_of(plan, "");
     return always + all.packed + all.step_pages + std::max(all.before, all.end_pages + all.work);
   }
-  std::set<std::string> components;
-  for (const PlannedStage& stage : plan.stages) components.insert(stage.component);
+  std::set<std::string_view> turns;
+  for (const PlannedStage& stage : plan.stages) turns.insert(turn_of(stage.component));
   size_t most = 0;
-  for (const std::string& component : components) {
-    const Sums own = sums_of(plan, component);
+  for (const std::string_view turn : turns) {
+    const Sums own = sums_of(plan, turn);
     most = std::max(most, own.packed + std::max(own.before, own.step_pages + own.end_pages + own.work));
   }
   return always + most;

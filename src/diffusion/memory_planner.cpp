@@ -99,6 +99,10 @@ MemoryPlanner::Draft::Draft(const MemoryPlanner& planner, const PlanKey& key, co
     shape.part = UnetPart::kShallow;
     if (key.cached) sized.push_back(step_stage(pipeline, shape, plan_.precision));
     sized.push_back(std::move(step));
+    if (pipeline.preview_vae) {
+      PipelineStage preview = preview_stage(pipeline, width, height);
+      if (planner.backend_.has(preview.graph, {plan_.precision})) sized.push_back(std::move(preview));
+    }
     sized.push_back(std::move(decoder));
     add_sized(i, std::move(sized));
   }
@@ -172,7 +176,7 @@ size_t MemoryPlanner::Draft::carried(int jobs) const {
   if (jobs > 1) sum += static_cast<size_t>(jobs) * rows * held;  // as a call's inputs
   size_t pixels = 0;
   for (const Graph& graph : stages_.back().graphs) pixels = std::max(pixels, outputs_bytes(graph));
-  return sum + kDecodersKept * pixels;
+  return sum + (kDecodersKept + (planner_.pipeline_.preview_vae ? kPreviewDecodersKept : 0)) * pixels;
 }
 
 CompileOptions MemoryPlanner::Draft::options_of(const Sized& sized) const {
@@ -189,10 +193,11 @@ size_t MemoryPlanner::Draft::weights_limit(const Sized& sized) const {
   size_t work = 0;
   for (const Graph& graph : sized.graphs)
     work = std::max(work, planner_.backend_.plan(graph, weights, options_of(sized)).work());
-  // A component's programs are resident together. The others of it come first in the plan.
+  // A turn's programs are resident together. The others of it come first in the plan, but for the small one that
+  // decodes previews.
   size_t besides = plan_.program_bytes + plan_.carried_bytes + plan_.owned_bytes + work;
   for (const PlannedStage& other : plan_.stages)
-    if (other.component == sized.stage.component && other.name != sized.stage.name)
+    if (turn_of(other.component) == turn_of(sized.stage.component) && other.name != sized.stage.name)
       besides += other.shares_packed ? other.use.mapped : other.use.weights;
   return limit_ > besides ? limit_ - besides : 0;
 }

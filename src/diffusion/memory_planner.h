@@ -51,7 +51,7 @@ struct PlanKey {  // what a plan depends on
 
 class MemoryPlanner {
  public:
-  static constexpr size_t kDecodersKept = 4;
+  static constexpr size_t kDecodersKept = 4, kPreviewDecodersKept = 2;
 
   MemoryPlanner(const Pipeline& pipeline, Backend& backend, PlanOptions options);
   // for later plans; 0: what is free

@@ -12,6 +12,7 @@
 #include "diffusion/open_pipeline.h"
 #include "diffusion/prediction_type.h"
 #include "diffusion/stored_component.h"
+#include "models/esrgan.h"
 #include "weights/checkpoint.h"
 
 namespace inkstone {
@@ -76,6 +77,9 @@ constexpr OtherFile kOthers[] = {{"model.diffusion_model.joint_blocks.", "an SD 
                                  {"text_model.", "a text encoder alone", "--text-encoder"}};
 
 void refuse_others(const Checkpoint& file, const std::string& source) {
+  INKSTONE_CHECK(
+      !find_esrgan([&](const std::string& name) { return file.shape_of(name); }), source,
+      " is an upscaler (ESRGAN), no model: inkstone upscale IMAGE --upscaler FILE makes images larger with it");
   for (const auto& [prefix, what, flag] : kOthers) {
     if (!file.has_prefix(std::string(prefix))) continue;
     INKSTONE_CHECK(!flag.empty(), source, " is ", what);

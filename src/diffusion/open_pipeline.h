@@ -6,9 +6,11 @@
 #include <map>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "diffusion/image_request.h"
 #include "diffusion/pipeline.h"
+#include "ir/graph.h"
 
 namespace inkstone {
 
@@ -35,6 +37,11 @@ struct Opening {
   // What is to be decided of a pipeline with its weights.
   std::function<void(Pipeline& pipeline)> decide = [](Pipeline&) {};
 };
+
+using TakeWeights = std::function<Weights(std::span<const WeightSpec> specs)>;
+// A component whose weights are those that the graphs name.
+Component open_component(const std::string& name, const char* kind, const std::vector<Graph>& graphs,
+                         const TakeWeights& weights);
 
 // A folder or single file, with the components replaced that `replaced` names.
 Opening open_model(const std::filesystem::path& path, const std::map<std::string, std::filesystem::path>& replaced,

@@ -6,7 +6,9 @@
 #include "diffusion/few_step.h"
 #include "diffusion/model_folder.h"
 #include "diffusion/open_pipeline.h"
+#include "diffusion/vae_file.h"
 #include "models/clip.h"
+#include "models/config_json.h"
 #include "models/unet.h"
 #include "models/vae.h"
 
@@ -16,7 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::vector<WeightSpec> specs_of(std::initializer_list<Graph> graphs) {
+std::vector<WeightSpec> specs_of(const std::vector<Graph>& graphs) {
   std::vector<WeightSpec> specs;
   for (const Graph& graph : graphs)
     for (const NamedShape& weight : weights_of(graph)) specs.push_back({weight.name, weight.shape});
@@ -112,16 +114,30 @@ void check_texts(const Opening& opening) {
   for (const TextEncoder& encoder : m.text_encoders) check_encoder(encoder, m, file_of);
 }
 
-void add_component(Opening& opening, const std::string& name, const char* kind, std::initializer_list<Graph> graphs) {
-  const std::vector<WeightSpec> specs = specs_of(graphs);
-  Component component{name, kind, opening.weights(name, specs)};
-  for (const WeightSpec& spec : specs) component.parameters += count(spec.shape);
-  component.stored = component.weights.type();
-  component.file_bytes = component.weights.total_bytes();
-  opening.pipeline.components.push_back(std::move(component));
+void add_component(Opening& opening, const std::string& name, const char* kind, const std::vector<Graph>& graphs) {
+  opening.pipeline.components.push_back(open_component(
+      name, kind, graphs, [&](std::span<const WeightSpec> specs) { return opening.weights(name, specs); }));
+}
+
+// A tiny VAE that stands in for the model's own.
+void check_name_of_taesd(Pipeline& m) {
+  const auto replaced = m.replaced.find("vae");
+  if (!m.vae_config.tiny || replaced == m.replaced.end()) return;
+  if (std::string warning = taesd_name_warning(replaced->second, m.unet_config.added > 0); !warning.empty())
+    m.notes.push_back(std::move(warning));
 }
 
 }  // namespace
+
+Component open_component(const std::string& name, const char* kind, const std::vector<Graph>& graphs,
+                         const TakeWeights& weights) {
+  const std::vector<WeightSpec> specs = specs_of(graphs);
+  Component component{name, kind, weights(specs)};
+  for (const WeightSpec& spec : specs) component.parameters += count(spec.shape);
+  component.stored = component.weights.type();
+  component.file_bytes = component.weights.total_bytes();
+  return component;
+}
 
 // Each component is right by itself; the file that is named is the one that fits no other.
 bool is_told_a_score(const Pipeline& m) {
@@ -174,10 +190,10 @@ Pipeline finish(Opening opening) {
     add_component(opening, encoder.component,
                   encoder.config.projection ? "CLIPTextModelWithProjection" : "CLIPTextModel",
                   {clip_graph(encoder.config, 1)});
-  const int64_t side = int64_t{1} << (m.unet_config.channels.size() - 1), scale = m.vae_scale();
+  const int64_t side = int64_t{1} << (m.unet_config.channels.size() - 1);
   add_component(opening, "unet", "UNet2DConditionModel", {unet_graph(m.unet_config, {1, side, side})});
-  add_component(opening, "vae", "AutoencoderKL",
-                {vae_decoder_graph(m.vae_config, 1, 1, 1), vae_encoder_graph(m.vae_config, 1, scale, scale)});
+  add_component(opening, "vae", vae_class(m.vae_config), vae_graphs(m.vae_config));
+  check_name_of_taesd(m);
   opening.decide(m);
   set_few_steps(opening);
   apply(opening.told, m.traits);
@@ -201,6 +217,7 @@ void set_sizes(Pipeline& m) {
   m.traits.distilled = m.unet_config.guidance_channels > 0;
   m.traits.sdxl = m.unet_config.added > 0;
   m.traits.refiner = m.takes_score;
+  m.traits.encodes = m.vae_config.has_encoder();
   m.traits.inpaints = reads_mask(m.unet_config);
 }
 

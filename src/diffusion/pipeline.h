@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,7 @@ struct Pipeline {
   std::vector<TextEncoder> text_encoders;  // their texts side by side are the U-Net's; the last gives the pooled text
   UnetConfig unet_config;
   VaeConfig vae_config;
+  std::optional<VaeConfig> preview_vae;  // preview_vae.h; its component is the last
   // The U-Net is told, in place of the wanted size, how good to look at the image is to be: SDXL's
   // refiner, which draws only on what a base model began (refine.h).
   bool takes_score = false;

@@ -5,6 +5,7 @@
 #include "adapters/merge.h"
 #include "backend/backend.h"
 #include "base/error.h"
+#include "diffusion/preview_vae.h"
 #include "models/clip.h"
 #include "models/ldm_names.h"
 
@@ -27,7 +28,7 @@ std::vector<std::string> unread_weights(const TextEncoder& encoder, const Weight
 std::vector<AdapterTarget> targets_of(Pipeline& pipeline) {
   std::vector<AdapterTarget> targets;
   for (Component& component : pipeline.components) {
-    if (component.name == "vae") continue;  // no adapter is for it
+    if (component.name == "vae" || component.name == kPreviewVae) continue;  // no adapter is for them
     AdapterTarget& target = targets.emplace_back();
     target.name = component.name;
     target.weights = &component.weights;

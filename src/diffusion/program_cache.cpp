@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "diffusion/memory_planner.h"
+#include "diffusion/preview_vae.h"
 
 namespace inkstone {
 namespace {
@@ -45,6 +46,7 @@ bool ProgramCache::replace_plan(EnginePlan next) {
     steps_.clear();
     absent_.clear();
     vaes_.clear();
+    previews_.clear();
     backend_.trim();
   }
   plan_ = std::move(next);
@@ -135,6 +137,16 @@ BoundProgram& ProgramCache::vae(const VaeShape& shape) {
   return used(vaes_[shape] = {std::move(program), 0});
 }
 
+BoundProgram* ProgramCache::preview_decoder(int width, int height) {
+  evict_all_but(kPreviewVae);
+  if (const auto found = previews_.find({width, height}); found != previews_.end()) return &used(found->second);
+  const PipelineStage stage = preview_stage(pipeline_, width, height);
+  if (!backend_.has(stage.graph, compile_options(stage))) return nullptr;
+  std::unique_ptr<BoundProgram> program = build(stage);
+  make_room(previews_, MemoryPlanner::kPreviewDecodersKept);
+  return &used(previews_[{width, height}] = {std::move(program), 0});
+}
+
 BoundProgram& ProgramCache::used(Entry& entry) {
   entry.used = ++clock_;
   return *entry.program;
@@ -178,26 +190,29 @@ void ProgramCache::leave_memory() {
   for (auto& [stage, program] : before_)
     if (program) program->program().release_pages();
   for (auto& [shape, entry] : steps_) entry.program->program().release_pages();
-  for (auto& [size, entry] : vaes_) entry.program->program().release_pages();
+  for (auto& [shape, entry] : vaes_) entry.program->program().release_pages();
+  for (auto& [size, entry] : previews_) entry.program->program().release_pages();
   before_.clear();
   text_forms_.clear();
   steps_.clear();
   vaes_.clear();
+  previews_.clear();
   awake_.clear();
   backend_.trim();
 }
 
 void ProgramCache::evict_all_but(const std::string& component) {
-  if (!plan_.components_in_turn || component == awake_) return;
-  awake_ = component;
+  if (!plan_.components_in_turn || turn_of(component) == awake_) return;
+  awake_ = turn_of(component);
   const auto goes = [&](BoundProgram& bound) {
-    if (bound.component() == component) return false;
+    if (turn_of(bound.component()) == awake_) return false;
     bound.program().release_pages();
     return bound.program().memory().weights > kHeavyPacking;
   };
   std::erase_if(before_, [&](auto& entry) { return goes(*entry.second); });
   std::erase_if(steps_, [&](auto& entry) { return goes(*entry.second.program); });
   std::erase_if(vaes_, [&](auto& entry) { return goes(*entry.second.program); });
+  std::erase_if(previews_, [&](auto& entry) { return goes(*entry.second.program); });
   backend_.trim();
 }
 

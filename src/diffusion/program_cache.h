@@ -23,6 +23,7 @@ struct VaeShape {
   auto operator<=>(const VaeShape&) const = default;
 };
 
+// methods: 26 allowed: programs of each kind of stage are looked for, made and dropped here
 class ProgramCache {
  public:
   ProgramCache(const Pipeline& pipeline, Backend& backend) : pipeline_(pipeline), backend_(backend) {}
@@ -43,6 +44,7 @@ class ProgramCache {
   // For as many of the jobs as a program exists for; if there is none, for more.
   BoundProgram& step_for(const StageShape& shape);
   BoundProgram& vae(const VaeShape& shape);
+  BoundProgram* preview_decoder(int width, int height);  // null if there is no program
   bool has_before_steps(const std::string& stage) const { return before_.contains(stage); }
   bool has_step(const StageShape& shape) const { return steps_.contains(shape); }
   bool has_vae(const VaeShape& shape) const { return vaes_.contains(shape); }
@@ -61,7 +63,7 @@ class ProgramCache {
 
   void leave_memory();  // drops all programs, and the pages of the model's files that they read
 
-  size_t size() const { return steps_.size() + vaes_.size(); }
+  size_t size() const { return steps_.size() + vaes_.size() + previews_.size(); }
 
  private:
   struct Entry {
@@ -72,19 +74,21 @@ class ProgramCache {
   std::unique_ptr<BoundProgram> build(const PipelineStage& stage, int jobs = 1) const;
   CompileOptions compile_options(const PipelineStage& stage) const;
   void mark_absent(const StageShape& shape);
-  void evict_all_but(const std::string& component);  // when components take turns
+  // when components take turns; those of its turn stay
+  void evict_all_but(const std::string& component);
   BoundProgram& used(Entry& entry);
 
   const Pipeline& pipeline_;
   Backend& backend_;
   EnginePlan plan_;
-  std::string awake_;  // the component whose turn it is
+  std::string awake_;  // the turn that it is
   std::vector<PipelineStage> stages_before_;
   std::map<std::string, std::unique_ptr<BoundProgram>> before_;  // by stage
   std::map<std::string, TextForm> text_forms_;  // of the text encoders' programs; the usual one where there is none
   std::map<StageShape, Entry> steps_;
   std::map<VaeShape, Entry> vaes_;
-  std::set<StageShape> absent_;  // steps without a program or memory
+  std::map<std::pair<int, int>, Entry> previews_;  // by width and height
+  std::set<StageShape> absent_;                    // steps without a program or memory
   // the step that has claimed shared inputs
   std::unique_ptr<StageShape> shared_inputs_;
   uint64_t clock_ = 0;  // counts uses of programs

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "diffusion/open_pipeline.h"
 #include "diffusion/stored_component.h"
+#include "diffusion/vae_file.h"
 
 namespace inkstone {
 namespace {
@@ -29,15 +30,24 @@ TextEncoder& encoder_of(Pipeline& m, const std::string& component) {
   return *found;
 }
 
-using TakeWeights = std::function<Weights(std::span<const WeightSpec>)>;
+// The scaling factor that a file does not say is that of the model's own VAE; a tiny one's tells nothing of others.
+TakeWeights replace_vae(Pipeline& m, const fs::path& path) {
+  VaeFile vae = open_vae(path);
+  if (!vae.says_scaling) {
+    const bool tiny = m.vae_config.tiny.has_value();
+    const float usual = m.unet_config.added ? kScalingOfXl : VaeConfig().scaling_factor;
+    vae.config.scaling_factor = tiny ? usual : m.vae_config.scaling_factor;
+    vae.config.shift_factor = tiny ? 0 : m.vae_config.shift_factor;
+  }
+  m.vae_config = std::move(vae.config);
+  return std::move(vae.weights);
+}
 
 TakeWeights replace_by_folder(Pipeline& m, const std::string& component, const fs::path& folder) {
   const std::string source = (folder / "config.json").string();
   const Json config = read_json(source, kMaxConfigBytes);
   if (component == "unet") {
     m.unet_config = unet_config(config, source);
-  } else if (component == "vae") {
-    m.vae_config = vae_config(config, source);
   } else {
     ClipConfig& own = encoder_of(m, component).config;
     own = with_text_of(clip_config(config, source), own);
@@ -53,9 +63,7 @@ TakeWeights replace_by_file(Opening& opening, const std::string& component, cons
   Pipeline& m = opening.pipeline;
   const auto file = std::make_shared<const Checkpoint>(path);
   const std::string source = path.string();
-  const auto found = component == "unet"  ? find_unet(*file, /*whole=*/false)
-                     : component == "vae" ? find_vae(*file, /*whole=*/false)
-                                          : find_text_encoder(*file);
+  const auto found = component == "unet" ? find_unet(*file, /*whole=*/false) : find_text_encoder(*file);
   INKSTONE_CHECK(found, source, " holds no ", component, ": no tensor has a name that one has");
   if (component == "unet") {
     const UnetConfig old = m.unet_config;
@@ -66,15 +74,6 @@ TakeWeights replace_by_file(Opening& opening, const std::string& component, cons
     m.unet_config.sample_height = old.sample_height;
     return [=, config = m.unet_config](std::span<const WeightSpec> specs) {
       return unet_weights(*file, *found, config, specs);
-    };
-  }
-  if (component == "vae") {
-    const VaeConfig old = m.vae_config;
-    m.vae_config = vae_config_of(*file, *found, source);
-    m.vae_config.scaling_factor = old.scaling_factor;
-    m.vae_config.shift_factor = old.shift_factor;
-    return [=, config = m.vae_config](std::span<const WeightSpec> specs) {
-      return vae_weights(*file, *found, config, specs);
     };
   }
   ClipConfig& own = encoder_of(m, component).config;
@@ -89,8 +88,9 @@ void replace_component(Opening& opening, const std::string& component, const fs:
   if (component.starts_with("text_encoder")) encoder_of(opening.pipeline, component);  // throws if there is none
   const bool whole_model = fs::is_directory(path / component);
   const fs::path place = whole_model ? path / component : path;
-  const TakeWeights take = fs::is_directory(place) ? replace_by_folder(opening.pipeline, component, place)
-                                                   : replace_by_file(opening, component, place);
+  const TakeWeights take = component == "vae"        ? replace_vae(opening.pipeline, place)
+                           : fs::is_directory(place) ? replace_by_folder(opening.pipeline, component, place)
+                                                     : replace_by_file(opening, component, place);
   opening.pipeline.replaced[component] = place;
   opening.missing.erase(component);
   opening.weights = [component, take, others = std::move(opening.weights)](const std::string& name,

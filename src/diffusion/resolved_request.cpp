@@ -106,7 +106,8 @@ struct Check {
   void pictures() const {
     if (model.encodes || !(filled.image || model.inpaints)) return;
     throw RequestError::sentence(request_field(&ImageRequest::image), "",
-                                 "image: this model's VAE has no encoder, so nothing can begin with a picture");
+                                 "image: this model's VAE is a decoder alone, so nothing can begin with a picture: put "
+                                 "TAESD's encoder beside its decoder, or take a whole VAE");
   }
 
   void approximations(bool guided) const {

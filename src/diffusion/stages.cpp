@@ -1,5 +1,6 @@
 #include "diffusion/stages.h"
 
+#include "diffusion/preview_vae.h"
 #include "diffusion/unet_parts.h"
 #include "models/clip.h"
 #include "models/vae.h"
@@ -52,6 +53,16 @@ PipelineStage step_stage(const Pipeline& pipeline, const StageShape& shape, Prec
   stage.shares_packed = shallow;
   return stage;
 }
+
+PipelineStage preview_stage(const Pipeline& pipeline, int width, int height) {
+  const int scale = pipeline.vae_scale();
+  PipelineStage stage{kPreviewVae, kPreviewVae, StagePosition::kEachStep,
+                      vae_decoder_graph(pipeline.preview_vae.value(), 1, height / scale, width / scale)};
+  stage.takes_tiling = true;
+  return stage;
+}
+
+std::string_view turn_of(std::string_view component) { return component == kPreviewVae ? "unet" : component; }
 
 PipelineStage decode_stage(const Pipeline& pipeline, int width, int height) {
   const int scale = pipeline.vae_scale();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/backend.h"
@@ -33,8 +34,10 @@ struct StageShape {
 };
 
 struct PipelineStage {
-  std::string component;  // has the weights: "text_encoder", "text_encoder_2", "unet", "vae"
-  // Unique: "text_encoder", "unet_prompt", "unet_time", "unet_added", "unet", "unet_shallow", "vae_encoder", "vae".
+  // has the weights: "text_encoder", "text_encoder_2", "unet", "vae", "preview_vae"
+  std::string component;
+  // Unique: "text_encoder", "unet_prompt", "unet_time", "unet_added", "unet", "unet_shallow", "preview_vae",
+  // "vae_encoder", "vae".
   std::string name;
   StagePosition position = StagePosition::kBeforeSteps;
   Graph graph{};
@@ -62,8 +65,13 @@ struct TextForm {
 };
 PipelineStage text_stage(const TextEncoder& encoder, const TextForm& form = {});
 PipelineStage step_stage(const Pipeline& pipeline, const StageShape& shape, Precision precision);
+// Of a pipeline with previews: between steps. Its image is of the decoder's own scale.
+PipelineStage preview_stage(const Pipeline& pipeline, int width, int height);
 PipelineStage decode_stage(const Pipeline& pipeline, int width, int height);
 // For images that begin with a picture; before the steps, but with a graph for each size.
 PipelineStage encode_stage(const Pipeline& pipeline, int width, int height);
+// Components of one turn are in memory together where components take turns: previews are decoded while the U-Net
+// is there.
+std::string_view turn_of(std::string_view component);
 
 }  // namespace inkstone

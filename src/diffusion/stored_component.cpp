@@ -1,6 +1,8 @@
 #include "diffusion/stored_component.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <string_view>
 
 #include "base/error.h"
 #include "models/ldm_names.h"
@@ -26,7 +28,10 @@ constexpr Layout kVaes[] = {{"first_stage_model.", Naming::kLdm, true},
                             {"vae.", Naming::kLdm, true},
                             {"", Naming::kLdm, false},
                             {"", Naming::kDiffusers, false},
-                            {"vae.", Naming::kDiffusers, false}};
+                            {"vae.", Naming::kDiffusers, false},
+                            {"", Naming::kTaesd, false},
+                            {"", Naming::kTaesdDecoder, false},
+                            {"", Naming::kTaesdEncoder, false}};
 constexpr Layout kTexts[] = {{"", Naming::kDiffusers, false},
                              {"", Naming::kOpenClip, false},
                              {"text_encoders.clip_l.transformer.", Naming::kDiffusers, false},
@@ -43,9 +48,27 @@ std::vector<StoredName> unet_names(const StoredComponent& at, const std::string&
   return {{unet_name(at, name, config)}, {at.prefix + name}};
 }
 
+// Of "decoder.layers.0.weight". TAESD's decoder counts its bound as the first layer. A name without a half stays.
+std::string taesd_name(Naming naming, const std::string& name) {
+  constexpr std::string_view kHalves[] = {"encoder.layers.", "decoder.layers."};
+  const bool decoder = name.starts_with(kHalves[1]);
+  if (!decoder && !name.starts_with(kHalves[0])) return name;
+  if (naming == (decoder ? Naming::kTaesdEncoder : Naming::kTaesdDecoder)) return name;
+  const std::string prefix = naming != Naming::kTaesd ? "" : decoder ? "taesd_decoder." : "taesd_encoder.";
+  const std::string rest = name.substr(kHalves[decoder].size());
+  const size_t dot = rest.find('.');
+  const int layer = std::atoi(rest.substr(0, dot).c_str());
+  return prefix + std::to_string(layer + decoder) + rest.substr(dot);
+}
+
+bool is_taesd(Naming naming) {
+  return naming == Naming::kTaesd || naming == Naming::kTaesdDecoder || naming == Naming::kTaesdEncoder;
+}
+
 // Older diffusers' too.
 std::vector<StoredName> vae_names(const StoredComponent& at, const std::string& name, const VaeConfig& config) {
   if (at.naming == Naming::kLdm) return {{at.prefix + ldm_vae_name(name, config)}};
+  if (is_taesd(at.naming)) return {{at.prefix + taesd_name(at.naming, name)}};
   std::vector<StoredName> names;
   for (const std::string& known : known_names(name)) names.push_back({at.prefix + known});
   return names;
@@ -110,7 +133,10 @@ std::optional<StoredComponent> find_unet(const Checkpoint& file, bool whole) {
 
 std::optional<StoredComponent> find_vae(const Checkpoint& file, bool whole) {
   return first_of(kVaes, whole, [&](const StoredComponent& at) {
-    return has_any(file, vae_names(at, "decoder.mid_block.resnets.0.conv1.weight", {}));
+    if (at.naming != Naming::kLdm &&
+        is_tiny_vae(shapes_of(file), [&](const std::string& name) { return there(file, vae_names(at, name, {})); }))
+      return true;
+    return !is_taesd(at.naming) && has_any(file, vae_names(at, "decoder.mid_block.resnets.0.conv1.weight", {}));
   });
 }
 
@@ -152,9 +178,16 @@ Weights unet_weights(const Checkpoint& file, const StoredComponent& at, const Un
   return file.take(specs, [&](const std::string& spec) { return unet_names(at, spec, config); });
 }
 
+Weights find_vae_weights(const Checkpoint& file, const StoredComponent& at, const VaeConfig& config,
+                         std::span<const WeightSpec> specs) {
+  return file.find(specs, [&](const std::string& spec) { return vae_names(at, spec, config); });
+}
+
 Weights vae_weights(const Checkpoint& file, const StoredComponent& at, const VaeConfig& config,
                     std::span<const WeightSpec> specs) {
-  return file.take(specs, [&](const std::string& spec) { return vae_names(at, spec, config); });
+  Weights weights = find_vae_weights(file, at, config, specs);
+  weights.bind(specs);
+  return weights;
 }
 
 Weights text_weights(const Checkpoint& file, const StoredComponent& at, std::span<const WeightSpec> specs) {

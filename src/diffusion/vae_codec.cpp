@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "diffusion/conditioner.h"
+#include "models/vae.h"
 
 namespace inkstone {
 namespace {
@@ -45,10 +46,11 @@ EncodedPicture VaeCodec::encode(const Image& picture, std::span<const uint8_t> h
   const Tensor& moments = encoder.output(0);
   check_finite(moments.floats(), "the VAE's encoder");
   const Shape shape{1, config.latent, moments.dim(2), moments.dim(3)};
-  EncodedPicture made{Tensor(shape), Tensor(shape)};
+  EncodedPicture made{Tensor(shape), config.posterior ? Tensor(shape) : Tensor()};
   const auto half = static_cast<size_t>(made.mean.size());
   for (size_t i = 0; i < half; ++i) {
     made.mean.floats()[i] = (moments.floats()[i] - config.shift_factor) * config.scaling_factor;
+    if (!config.posterior) continue;
     const float log_variance = std::clamp(moments.floats()[half + i], kLeast, kMost);
     made.deviation.floats()[i] = std::exp(log_variance / 2) * config.scaling_factor;
   }
@@ -57,16 +59,26 @@ EncodedPicture VaeCodec::encode(const Image& picture, std::span<const uint8_t> h
 
 Image VaeCodec::decode(const Tensor& latent, int width, int height) {
   BoundProgram& decoder = programs_.vae({false, width, height});
-  const VaeConfig& config = pipeline_.vae_config;
-  std::ranges::transform(latent.floats(), decoder.host_input("latent").floats().begin(),
-                         [&](float v) { return v / config.scaling_factor + config.shift_factor; });
+  decoder_input(pipeline_.vae_config, latent.floats(), decoder.host_input("latent").floats());
   decoder.run();
   const Tensor& pixels = decoder.output(0);
   check_finite(pixels.floats(), "the VAE");
   return to_image(pixels);
 }
 
+std::optional<Image> VaeCodec::preview(const Tensor& latent, int width, int height) {
+  if (!pipeline_.preview_vae) return std::nullopt;
+  BoundProgram* decoder = programs_.preview_decoder(width, height);
+  if (!decoder) return std::nullopt;
+  decoder_input(*pipeline_.preview_vae, latent.floats(), decoder->host_input("latent").floats());
+  decoder->run();
+  const Tensor& pixels = decoder->output(0);
+  if (!std::ranges::all_of(pixels.floats(), [](float value) { return std::isfinite(value); })) return std::nullopt;
+  return to_image(pixels);
+}
+
 Tensor drawn_from(const EncodedPicture& picture, NoiseGenerator& noise) {
+  if (picture.deviation.size() == 0) return picture.mean.clone();
   Tensor latent(picture.mean.shape());
   noise.fill(latent.floats());
   for (size_t i = 0; i < latent.floats().size(); ++i)

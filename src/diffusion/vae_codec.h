@@ -1,6 +1,8 @@
 // Between pixels and the U-Net's latents, by the VAE of a pipeline.
 #pragma once
 
+#include <optional>
+
 #include "base/image.h"
 #include "base/tensor.h"
 #include "diffusion/noise.h"
@@ -8,7 +10,8 @@
 
 namespace inkstone {
 
-// What an encoder makes of a picture: a normal distribution of latents [1, 4, h, w], in the U-Net's scale.
+// What an encoder makes of a picture: a normal distribution of latents [1, 4, h, w], in the U-Net's scale. A VAE without
+// a posterior gives the latent itself: no deviation.
 struct EncodedPicture {
   Tensor mean, deviation;
 };
@@ -22,13 +25,17 @@ class VaeCodec {
   EncodedPicture encode(const Image& picture, std::span<const uint8_t> holes = {});
   // A latent of an image of that size in pixels. Throws Error of kind kNotFinite.
   Image decode(const Tensor& latent, int width, int height);
+  // The same by the pipeline's decoder of previews; nothing without one, where the device has no program for it, and
+  // for what is not finite.
+  std::optional<Image> preview(const Tensor& latent, int width, int height);
 
  private:
   const Pipeline& pipeline_;
   ProgramCache& programs_;
 };
 
-// A latent of that distribution, with the next numbers of `noise`.
+// A latent of that distribution, with the next numbers of `noise`; where there is no deviation, the mean, and none is
+// drawn.
 Tensor drawn_from(const EncodedPicture& picture, NoiseGenerator& noise);
 
 }  // namespace inkstone

@@ -13,8 +13,10 @@
 
 namespace inkstone {
 
-// GELU is the exact one, by erf. Quick GELU is x * sigmoid(1.702 x).
-enum class Activation { kNone, kSilu, kGelu, kQuickGelu };
+// GELU is the exact one, by erf. Quick GELU is x * sigmoid(1.702 x). Leaky ReLU's slope below 0 is
+// kLeakyReluSlope.
+enum class Activation { kNone, kSilu, kGelu, kQuickGelu, kRelu, kLeakyRelu };
+inline constexpr float kLeakyReluSlope = 0.2f;
 
 namespace op {
 // clang-format off

@@ -86,6 +86,8 @@ const char* name_of(Activation activation) {
     case Activation::kSilu: return "silu";
     case Activation::kGelu: return "gelu";
     case Activation::kQuickGelu: return "quick_gelu";
+    case Activation::kRelu: return "relu";
+    case Activation::kLeakyRelu: return "leaky_relu";
   }
   return "?";
 }

@@ -1,4 +1,4 @@
-// The keys of diffusers' UNet2DConditionModel and AutoencoderKL and of transformers'
+// The keys of diffusers' UNet2DConditionModel, AutoencoderKL and AutoencoderTiny and of transformers'
 // CLIPTextConfig, with their defaults.
 #include "models/config.h"
 
@@ -19,7 +19,8 @@ Activation activation(ConfigReader& r, const char* key, const std::string& other
   if (name == "silu" || name == "swish") return Activation::kSilu;
   if (name == "gelu") return Activation::kGelu;
   if (name == "quick_gelu") return Activation::kQuickGelu;
-  r.refuse(key, "supported are silu, swish, gelu, quick_gelu");
+  if (name == "relu") return Activation::kRelu;
+  r.refuse(key, "supported are silu, swish, gelu, quick_gelu, relu");
 }
 
 // Whether diffusers before 0.9 wrote the file: "0.6.0", "0.8.0.dev0".
@@ -139,7 +140,54 @@ void read_blocks(ConfigReader& r, UnetConfig& c) {
                std::to_string(c.channels[i]) + " channels do not divide into " + std::to_string(c.heads[i]) + " heads");
 }
 
+// A half of an AutoencoderTiny: its blocks, of levels of `width` channels.
+std::vector<int> read_half(ConfigReader& r, const char* widths_key, const char* blocks_key, std::vector<int> usual,
+                           std::optional<int>& width) {
+  std::vector<int> widths = r.integers(widths_key, 0, 0, kMaxChannels), blocks = r.integers(blocks_key, 0, 0, 64);
+  if (blocks.empty()) blocks = std::move(usual);
+  if (widths.empty()) widths.assign(blocks.size(), 64);
+  if (widths.size() != blocks.size()) r.refuse(blocks_key, std::string("as many as ") + widths_key + " are wanted");
+  width = width.value_or(widths.front());
+  if (std::ranges::any_of(widths, [&](int channels) { return channels != *width; }))
+    r.refuse(widths_key, "all levels of encoder and decoder must have equal channels");
+  return blocks;
+}
+
+VaeConfig tiny_vae_config(ConfigReader& r) {
+  VaeConfig c = taesd_config();
+  std::optional<int> width;
+  c.tiny->encoder = read_half(r, "encoder_block_out_channels", "num_encoder_blocks", c.tiny->encoder, width);
+  c.tiny->decoder = read_half(r, "decoder_block_out_channels", "num_decoder_blocks", c.tiny->decoder, width);
+  if (c.tiny->encoder.size() != c.tiny->decoder.size())
+    r.refuse("num_decoder_blocks", "as many as num_encoder_blocks are wanted");
+  c.channels.assign(c.tiny->decoder.size(), *width);
+  c.in_channels = r.integer("in_channels", 3, 3, 3);
+  c.out_channels = r.integer("out_channels", 3, 3, 3);
+  c.latent = r.integer("latent_channels", 4, 1, 64);
+  c.activation = activation(r, "act_fn", "relu");
+  c.scaling_factor = static_cast<float>(r.number("scaling_factor", 1));
+  if (!(c.scaling_factor > 0)) r.refuse("scaling_factor", "a number above 0 is wanted");
+  c.shift_factor = static_cast<float>(r.number("shift_factor", 0));
+  r.only("upsample_fn", "nearest");
+  r.only("upsampling_scaling_factor", 2);
+  // The first two are for latents in bytes, the third follows from the others.
+  r.ignore({"latent_magnitude", "latent_shift", "block_out_channels", "force_upcast", "sample_size"});
+  r.finish();
+  return c;
+}
+
 }  // namespace
+
+VaeConfig taesd_config() {
+  VaeConfig c;
+  c.channels = {64, 64, 64, 64};
+  c.scaling_factor = 1;
+  c.quant_conv = c.post_quant_conv = c.mid_attention = c.force_upcast = c.posterior = false;
+  c.activation = Activation::kRelu;
+  c.tiny.emplace();
+  c.latent_bound = 3;
+  return c;
+}
 
 LayerDepths::LayerDepths(std::vector<int> each) : depths_(std::move(each)) {
   INKSTONE_CHECK(!depths_.empty(), "a level without layers");
@@ -209,8 +257,10 @@ ClipConfig clip_config(const Json& json, const std::string& source) {
 
 VaeConfig vae_config(const Json& json, const std::string& source) {
   ConfigReader r(json, source);
+  const std::string kind = r.text("_class_name", "AutoencoderKL");
+  if (kind == "AutoencoderTiny") return tiny_vae_config(r);
+  if (kind != "AutoencoderKL") r.refuse("_class_name", "supported are AutoencoderKL and AutoencoderTiny");
   VaeConfig c;
-  r.only("_class_name", "AutoencoderKL");
   c.in_channels = r.integer("in_channels", 3, 3, 3);
   c.out_channels = r.integer("out_channels", 3, 3, 3);
   c.latent = r.integer("latent_channels", 4, 1, 64);

@@ -2,6 +2,7 @@
 // Everything else is in unet.cpp, clip.cpp and vae.cpp.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,13 @@ struct ClipConfig {
   bool operator==(const ClipConfig&) const = default;
 };
 
+// How many blocks each level of a tiny autoencoder has, in the order they run. An empty list: the file has
+// no such half.
+struct TinyVaeBlocks {
+  std::vector<int> encoder{1, 3, 3, 3}, decoder{3, 3, 3, 1};
+  bool operator==(const TinyVaeBlocks&) const = default;
+};
+
 struct VaeConfig {
   int in_channels = 3, out_channels = 3, latent = 4;
   std::vector<int> channels{128, 256, 512, 512};
@@ -78,15 +86,26 @@ struct VaeConfig {
   // SDXL's overflows fp16, unless it was trained not to.
   bool force_upcast = true;
   Activation activation = Activation::kSilu;
+  // Set: a tiny autoencoder (tiny_vae.h). Its levels have equal channels; blocks, groups and what is said of
+  // convolutions and attention beside them mean nothing.
+  std::optional<TinyVaeBlocks> tiny{};
+  // What the decoder takes is kept between -bound and bound: bound * tanh(x / bound); 0: it is not.
+  float latent_bound = 0;
+  // The encoder gives mean and log variance, of which a latent is drawn; else the latent itself.
+  bool posterior = true;
 
+  bool has_encoder() const { return !tiny || !tiny->encoder.empty(); }
+  bool has_decoder() const { return !tiny || !tiny->decoder.empty(); }
   bool operator==(const VaeConfig&) const = default;
 };
+// Of TAESD, whose latents are the U-Net's own.
+VaeConfig taesd_config();
 
 // From a config.json; `source` names it in errors. Throws Error naming key and value if a value
 // that matters is not supported.
 UnetConfig unet_config(const Json& json, const std::string& source);
 // With the projection that the file speaks of, whether or not the model has one.
 ClipConfig clip_config(const Json& json, const std::string& source);
-VaeConfig vae_config(const Json& json, const std::string& source);
+VaeConfig vae_config(const Json& json, const std::string& source);  // also of an AutoencoderTiny
 
 }  // namespace inkstone

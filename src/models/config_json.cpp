@@ -5,19 +5,10 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/spelling.h"
+#include "ir/print.h"
 
 namespace inkstone {
 namespace {
-
-const char* name_of(Activation activation) {
-  switch (activation) {
-    case Activation::kNone: break;
-    case Activation::kSilu: return "silu";
-    case Activation::kGelu: return "gelu";
-    case Activation::kQuickGelu: return "quick_gelu";
-  }
-  return "";
-}
 
 JsonArray list(const std::vector<int>& numbers) { return JsonArray(numbers.begin(), numbers.end()); }
 
@@ -92,9 +83,36 @@ JsonObject unet_json(const UnetConfig& c) {
   return json;
 }
 
+const char* vae_class(const VaeConfig& c) { return c.tiny ? "AutoencoderTiny" : "AutoencoderKL"; }
+
+namespace {
+
+JsonObject tiny_vae_json(const VaeConfig& c) {
+  return {{"_class_name", vae_class(c)},
+          {"act_fn", name_of(c.activation)},
+          {"block_out_channels", list(c.channels)},
+          {"decoder_block_out_channels", list(c.channels)},
+          {"encoder_block_out_channels", list(c.channels)},
+          {"force_upcast", false},
+          {"in_channels", c.in_channels},
+          {"latent_channels", c.latent},
+          {"latent_magnitude", 3},
+          {"latent_shift", 0.5},
+          {"num_decoder_blocks", list(c.tiny->decoder)},
+          {"num_encoder_blocks", list(c.tiny->encoder)},
+          {"out_channels", c.out_channels},
+          {"scaling_factor", shortest(c.scaling_factor)},
+          {"shift_factor", shortest(c.shift_factor)},
+          {"upsample_fn", "nearest"},
+          {"upsampling_scaling_factor", 2}};
+}
+
+}  // namespace
+
 JsonObject vae_json(const VaeConfig& c) {
+  if (c.tiny) return tiny_vae_json(c);
   const auto types = [&](const char* type) { return JsonArray(c.channels.size(), Json(type)); };
-  return {{"_class_name", "AutoencoderKL"},
+  return {{"_class_name", vae_class(c)},
           {"act_fn", name_of(c.activation)},
           {"block_out_channels", list(c.channels)},
           {"down_block_types", types("DownEncoderBlock2D")},

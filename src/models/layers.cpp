@@ -24,10 +24,11 @@ Value linear(Scope s, Value x, int64_t out, bool bias) {
   return s.graph->add(op::Linear{.bias = bias}, in);
 }
 
-Value conv(Scope s, Value x, int64_t out, int kernel, int stride) {
+Value conv(Scope s, Value x, int64_t out, int kernel, int stride, bool bias) {
   const int pad = kernel / 2;
-  const Value weight = s.weight("weight", {out, x.dim(1), kernel, kernel});
-  return s.graph->add(op::Conv2d{stride, pad, pad, pad, pad}, {x, weight, s.weight("bias", {out})});
+  std::vector<Value> in{x, s.weight("weight", {out, x.dim(1), kernel, kernel})};
+  if (bias) in.push_back(s.weight("bias", {out}));
+  return s.graph->add(op::Conv2d{stride, pad, pad, pad, pad, bias}, in);
 }
 
 Value conv_right_bottom(Scope s, Value x, int64_t out) {

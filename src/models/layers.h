@@ -23,7 +23,8 @@ Value input(Graph& g, const std::string& name, Shape shape, DType type = DType::
 Value constant(Graph& g, std::vector<float> values, Shape shape, DType type = DType::kF32);
 
 Value linear(Scope s, Value x, int64_t out, bool bias = true);
-Value conv(Scope s, Value x, int64_t out, int kernel, int stride = 1);  // padded to keep the size
+// padded to keep the size
+Value conv(Scope s, Value x, int64_t out, int kernel, int stride = 1, bool bias = true);
 // 3x3, stride 2, one zero row and column after
 Value conv_right_bottom(Scope s, Value x, int64_t out);
 Value group_norm(Scope s, Value x, int groups, float epsilon);

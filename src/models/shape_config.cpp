@@ -1,5 +1,8 @@
 #include "models/shape_config.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "base/error.h"
 
 namespace inkstone {
@@ -124,8 +127,62 @@ UnetConfig unet_config_of(const ShapeOf& shape_of, const UnetNameOf& name_of, co
   return c;
 }
 
+namespace {
+
+// Blocks from layer `layer` on, which is then the first after them.
+int take_blocks(const Shapes& shapes, const std::string& half, int& layer) {
+  int count = 0;
+  for (; count < kMaxBlocks && shapes.has(half + std::to_string(layer) + ".conv.0.weight"); ++count) ++layer;
+  return count;
+}
+
+// Of a half of a tiny autoencoder the blocks of each level; none: the file has not that half. Levels of a decoder
+// are `between` layers apart: a doubling and a convolution, of an encoder the convolution alone. The last is
+// followed by a convolution that has a bias.
+std::vector<int> tiny_levels(const Shapes& shapes, const std::string& half, int first, int between) {
+  std::vector<int> levels;
+  int layer = first;
+  while (levels.size() < kMaxLevels) {
+    levels.push_back(take_blocks(shapes, half, layer));
+    if (shapes.has(half + std::to_string(layer) + ".bias")) return levels;
+    layer += between;
+    shapes.of(half + std::to_string(layer - 1) + ".weight");
+  }
+  return levels;
+}
+
+VaeConfig tiny_vae_config_of(const Shapes& shapes, const std::string& source) {
+  const std::string encoder = "encoder.layers.", decoder = "decoder.layers.";
+  VaeConfig c = taesd_config();
+  const bool has_encoder = shapes.has(encoder + "0.weight"), has_decoder = shapes.has(decoder + "0.weight");
+  const int width = shapes.size((has_decoder ? decoder : encoder) + "0.weight", 0);
+  c.tiny->encoder = has_encoder ? tiny_levels(shapes, encoder, 1, 1) : std::vector<int>();
+  c.tiny->decoder = has_decoder ? tiny_levels(shapes, decoder, 2, 2) : std::vector<int>();
+  const size_t levels = std::max(c.tiny->encoder.size(), c.tiny->decoder.size());
+  INKSTONE_CHECK(!has_encoder || !has_decoder || c.tiny->encoder.size() == c.tiny->decoder.size(), source,
+                 ": the tiny VAE's encoder has ", c.tiny->encoder.size(), " levels, its decoder ",
+                 c.tiny->decoder.size());
+  c.channels.assign(levels, width);
+  if (has_decoder) {
+    c.latent = shapes.size(decoder + "0.weight", 1);
+  } else {
+    const int last = std::accumulate(c.tiny->encoder.begin(), c.tiny->encoder.end(), static_cast<int>(levels));
+    c.latent = shapes.size(encoder + std::to_string(last) + ".weight", 0);
+  }
+  return c;
+}
+
+}  // namespace
+
+bool is_tiny_vae(const ShapeOf& shape_of, const StoredNameOf& name_of) {
+  const auto has = [&](const std::string& name) { return shape_of(name_of(name)) != nullptr; };
+  return (has("decoder.layers.0.weight") && has("decoder.layers.2.conv.0.weight")) ||
+         (has("encoder.layers.0.weight") && has("encoder.layers.1.conv.0.weight"));
+}
+
 VaeConfig vae_config_of(const ShapeOf& shape_of, const StoredNameOf& name_of, const std::string& source) {
   const Shapes shapes(shape_of, name_of, source);
+  if (is_tiny_vae(shape_of, name_of)) return tiny_vae_config_of(shapes, source);
   VaeConfig c;
   c.latent = shapes.size("decoder.conv_in.weight", 1);
   c.channels.clear();

@@ -17,6 +17,9 @@ using StoredNameOf = std::function<std::string(const std::string& name)>;
 // Of a U-Net the name may depend on what is known already of the levels before it.
 using UnetNameOf = std::function<std::string(const std::string& name, const UnetConfig& so_far)>;
 
+// Whether a half of a tiny autoencoder is there.
+bool is_tiny_vae(const ShapeOf& shape_of, const StoredNameOf& name_of);
+
 // They throw Error naming `source` and the tensor that is missing or has an impossible shape.
 UnetConfig unet_config_of(const ShapeOf& shape_of, const UnetNameOf& name_of, const std::string& source);
 VaeConfig vae_config_of(const ShapeOf& shape_of, const StoredNameOf& name_of, const std::string& source);

@@ -1,6 +1,10 @@
 #include "models/vae.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/error.h"
+#include "models/tiny_vae.h"
 
 namespace inkstone {
 namespace {
@@ -65,21 +69,38 @@ Value vae_decode(Scope root, const VaeConfig& c, Value latent) {
   return finish_layers(s, c, x, c.out_channels);
 }
 
+void decoder_input(const VaeConfig& c, std::span<const float> latent, std::span<float> out) {
+  std::ranges::transform(latent, out.begin(), [&](float v) {
+    const float scaled = v / c.scaling_factor + c.shift_factor;
+    return c.latent_bound > 0 ? c.latent_bound * std::tanh(scaled / c.latent_bound) : scaled;
+  });
+}
+
+std::vector<Graph> vae_graphs(const VaeConfig& c) {
+  std::vector<Graph> graphs;
+  if (c.has_decoder()) graphs.push_back(vae_decoder_graph(c, 1, 1, 1));
+  if (c.has_encoder()) graphs.push_back(vae_encoder_graph(c, 1, vae_scale(c), vae_scale(c)));
+  return graphs;
+}
+
 int vae_scale(const VaeConfig& config) { return 1 << (config.channels.size() - 1); }
 
 Graph vae_decoder_graph(const VaeConfig& config, int64_t rows, int64_t latent_height, int64_t latent_width) {
   Graph graph;
   const Value latent = input(graph, "latent", {rows, config.latent, latent_height, latent_width});
-  return finish(graph, vae_decode({&graph, ""}, config, latent));
+  const Scope root{&graph, ""};
+  return finish(graph, config.tiny ? tiny_vae_decode(root, config, latent) : vae_decode(root, config, latent));
 }
 
 Graph vae_encoder_graph(const VaeConfig& config, int64_t rows, int64_t height, int64_t width) {
   const int scale = vae_scale(config);
   INKSTONE_CHECK(height % scale == 0 && width % scale == 0, "an image of ", width, "x", height, " does not divide by ",
                  scale);
+  INKSTONE_CHECK(config.has_encoder(), "a VAE without an encoder cannot encode an image");
   Graph graph;
   const Value image = input(graph, "image", {rows, config.in_channels, height, width});
-  return finish(graph, vae_encode({&graph, ""}, config, image));
+  const Scope root{&graph, ""};
+  return finish(graph, config.tiny ? tiny_vae_encode(root, config, image) : vae_encode(root, config, image));
 }
 
 }  // namespace inkstone

@@ -159,6 +159,8 @@ std::string Build::activate(const std::string& x, Activation kind) {
     case Activation::kNone: return x;
     case Activation::kSilu: return node("Mul", {x, node("Sigmoid", {x})});
     case Activation::kQuickGelu: return node("Mul", {x, node("Sigmoid", {node("Mul", {x, number(1.702f)})})});
+    case Activation::kRelu: return node("Relu", {x});
+    case Activation::kLeakyRelu: return node("LeakyRelu", {x}, {{"alpha", kLeakyReluSlope}});
     case Activation::kGelu: {
       const std::string erf = node("Erf", {node("Div", {x, number(std::sqrt(2.0f))})});
       return node("Mul", {node("Mul", {x, node("Add", {erf, number(1)})}), number(0.5f)});

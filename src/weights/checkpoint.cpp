@@ -32,7 +32,7 @@ WeightView Checkpoint::view_of(const WeightView& whole, const StoredName& stored
   return stored.transposed ? transposed(whole) : rows_of(whole, stored.part, stored.parts);
 }
 
-Weights Checkpoint::take(std::span<const WeightSpec> specs, const Names& names) const {
+Weights Checkpoint::find(std::span<const WeightSpec> specs, const Names& names) const {
   std::vector<std::pair<std::string, WeightView>> taken;
   std::vector<std::pair<std::string, std::string>> unread;
   for (const WeightSpec& spec : specs)
@@ -44,7 +44,11 @@ Weights Checkpoint::take(std::span<const WeightSpec> specs, const Names& names) 
       if (const auto found = unread_.find(stored.name); found != unread_.end())
         unread.emplace_back(spec.name, found->second);
     }
-  Weights weights = Weights::of_file(file_, std::move(taken), std::move(unread));
+  return Weights::of_file(file_, std::move(taken), std::move(unread));
+}
+
+Weights Checkpoint::take(std::span<const WeightSpec> specs, const Names& names) const {
+  Weights weights = find(specs, names);
   weights.bind(specs);
   return weights;
 }

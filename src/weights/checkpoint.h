@@ -44,6 +44,7 @@ class Checkpoint {
   // have for a spec's name; the first that is there counts. Throws as Weights::bind().
   using Names = std::function<std::vector<StoredName>(const std::string& spec)>;
   Weights take(std::span<const WeightSpec> specs, const Names& names) const;
+  Weights find(std::span<const WeightSpec> specs, const Names& names) const;  // the same, not bound
 
  private:
   // The part as a view; one that cannot be keeps the whole shape, which bind() then refuses.

@@ -18,6 +18,9 @@ using Index = PickleValue::Index;
 
 // Not by loading it with PyTorch: that may run what we do not.
 constexpr const char* kVectors = "string_to_param";
+// Where the tensors lie in a dict that has more: checkpoints of PyTorch Lightning; of BasicSR, which
+// trains upscalers, the averaged weights before the last ones.
+constexpr const char* kNested[] = {"state_dict", "params_ema", "params"};
 constexpr const char* kSaveAgain = "get it as safetensors, or its state_dict() alone";
 
 struct TorchType {
@@ -106,9 +109,13 @@ class TorchFileReader {
     for (int level = 0; level < kMaxNesting; ++level) {
       INKSTONE_CHECK(is_dict(at), source_, " holds ", described(at), ", not a dict of tensors: ", kSaveAgain);
       std::map<std::string, Index> values = items(at);
-      const auto nested = values.find("state_dict");
-      if (nested == values.end() || !is_dict(nested->second)) return with_vectors(std::move(values));
-      at = nested->second;
+      const auto nested = [&](const char* key) {
+        const auto found = values.find(key);
+        return found != values.end() && is_dict(found->second);
+      };
+      const auto* key = std::ranges::find_if(kNested, nested);
+      if (key == std::end(kNested)) return with_vectors(std::move(values));
+      at = values.at(*key);
     }
     fail(INKSTONE_HERE, {source_, " has more than ", kMaxNesting, " dicts in each other: ", kSaveAgain});
   }

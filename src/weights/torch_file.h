@@ -13,7 +13,7 @@
 
 namespace inkstone {
 
-// The tensors of the dict that the file holds, or of its "state_dict"; those of a dict "string_to_param"
+// The tensors of the dict that the file holds, or of its "state_dict", "params_ema" or "params"; those of a dict "string_to_param"
 // in it as "string_to_param.KEY". Those that overlap themselves, and what is no tensor, come as unread.
 // Throws Error naming `source`, the tensor and the numbers. What has to be copied because of its strides
 // or as fp8 takes at most twice the file's bytes.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -51,6 +52,19 @@ Weights Weights::of_file(std::shared_ptr<const MappedFile> file,
   for (auto& [name, view] : tensors) weights.add_view(name, std::move(view));
   weights.unread_.insert(unread.begin(), unread.end());
   return weights;
+}
+
+void Weights::join(Weights other) {
+  const int files = static_cast<int>(files_.size());
+  std::ranges::move(other.files_, std::back_inserter(files_));
+  std::ranges::move(other.memory_, std::back_inserter(memory_));
+  for (const auto& [name, at] : other.by_name_) {
+    Entry& entry = other.entries_[at];
+    if (entry.file != kInMemory) entry.file += files;
+    INKSTONE_CHECK(by_name_.emplace(name, entries_.size()).second, source(entry), " is in ", source_, " too");
+    entries_.push_back(std::move(entry));
+  }
+  unread_.merge(other.unread_);
 }
 
 Weights Weights::of(std::vector<std::pair<std::string, Tensor>> tensors) {

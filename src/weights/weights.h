@@ -29,7 +29,7 @@ struct StoredWeight {
   std::shared_ptr<const MappedFile> file;  // nullptr: it is in none
 };
 
-// methods: 26 allowed: opening, binding, replacing and reading share the tables of names
+// methods: 27 allowed: opening, joining, binding, replacing and reading share the tables of names
 class Weights {
  public:
   Weights() = default;
@@ -44,6 +44,8 @@ class Weights {
   static Weights of_file(std::shared_ptr<const MappedFile> file,
                          std::vector<std::pair<std::string, WeightView>> tensors,
                          std::vector<std::pair<std::string, std::string>> unread);
+  // Takes in what another one has of the component, before both are bound. No name may be in both.
+  void join(Weights other);
   // Made in memory, for tests: the tensors are moved in.
   static Weights of(std::vector<std::pair<std::string, Tensor>> tensors);
 

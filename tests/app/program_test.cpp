@@ -193,6 +193,15 @@ TEST_F(Generate, quiet_is_quiet) {
   EXPECT_EQ(outcome.output + outcome.error, "");
 }
 
+TEST_F(Generate, shows_no_previews_where_there_is_no_terminal_and_says_so) {
+  const Outcome outcome =
+      program_.run({"generate", "a fox", "--steps", "2", "--seed", "1", "--out", "a.png", "--preview"});
+  EXPECT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_THAT(outcome.error,
+              AllOf(HasSubstr("--preview: standard error is no terminal"), testing::Not(HasSubstr("\x1b"))));
+  EXPECT_THAT(program_.run({"generate", "a fox", "--preview", "gif"}).error, HasSubstr("kitty"));
+}
+
 TEST_F(Generate, draws_a_seed_and_says_it) {
   const Outcome outcome = program_.run({"generate", "a fox", "--steps", "1", "--json", "--quiet"});
   ASSERT_EQ(outcome.code, 0) << outcome.error;

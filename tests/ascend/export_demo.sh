@@ -21,4 +21,7 @@ ln -s "$fixtures/models/tiny-sdxl/tokenizer_2" "$folder/sd2-model/tokenizer"
 export_demo sdxl --model "$fixtures/models/tiny-sdxl" --precision fp32 --sizes 32,36x28 --batch 1,2 --max-prompt-chunks 2
 export_demo sdxl-fp16 --model "$fixtures/models/tiny-sdxl" --precision fp16 --sizes 32
 export_demo sd2 --model "$folder/sd2-model" --precision fp32 --sizes 32,36x28
+export_demo taesd --vae "$fixtures/taesd/taesd_decoder.safetensors" --precision fp32 --sizes 64 --encoder
+export_demo upscaler --upscaler "$fixtures/upscalers/plain.pth" --precision fp32 --sizes 24x20,9
+export_demo upscaler-fp16 --upscaler "$fixtures/upscalers/plain.pth" --precision fp16 --sizes 24x20
 export_demo lora --model "$fixtures/models/tiny-sd15" --lora "$fixtures/adapters/lora.safetensors:0.7" --precision fp32 --sizes 32

@@ -95,6 +95,22 @@ TEST(Families, an_adapter_is_merged_when_the_model_is_exported) {
   }
 }
 
+// ReLU, doublings and blocks; the bound of its latent is the host's.
+TEST(Families, a_tiny_vae_decodes_and_encodes) {
+  const auto open = [] {
+    return Pipeline::open(fs::path(INKSTONE_SOURCE_DIR) / "demo/model",
+                          {{"vae", kFixtures / "taesd/taesd_decoder.safetensors"}});
+  };
+  ImageRequest request = request_of("a fox", 64, 64);
+  expect_reference(open, "taesd", request);
+  Image picture{64, 64, {}};
+  for (int i = 0; i < 3 * 64 * 64; ++i) picture.rgb.push_back(static_cast<uint8_t>(i * 7 % 251));
+  const std::vector<std::byte> png = encode_png(picture);
+  request.image = given_file({reinterpret_cast<const char*>(png.data()), png.size()}, "picture");
+  request.strength = 0.7f;
+  expect_reference(open, "taesd", request);
+}
+
 TEST(Families, long_prompts_run_where_they_were_exported_and_are_refused_elsewhere) {
   const auto open = [] { return Pipeline::open(fs::path(INKSTONE_SOURCE_DIR) / "demo/model"); };
   ImageRequest request = request_of(long_prompt(), 64, 64);

@@ -62,6 +62,16 @@ TEST(Interpreter, softmax_sums_to_one) {
   EXPECT_NEAR(y[3], 0.75f, 1e-5);
 }
 
+TEST(Interpreter, rectifies) {
+  EXPECT_EQ(run({.nodes = {"Relu x -> y"}}, {floats({1, 4}, {-2, -0.5f, 0, 3})}), (std::vector<float>{0, 0, 0, 3}));
+  const Tensor x = floats({1, 4}, {-2, -0.5f, 0, 3});
+  onnx::ModelProto model = model_of({.nodes = {"LeakyRelu x -> y"}});
+  auto& alpha = *model.mutable_graph()->mutable_node(0)->add_attribute();
+  alpha.set_name("alpha"), alpha.set_f(0.25f);
+  const Tensor y = Interpreter(model.graph(), 17, tensor_of, {}).run({x}).at(0);
+  EXPECT_EQ(std::vector<float>(y.floats.get(), y.floats.get() + 4), (std::vector<float>{-0.5f, -0.125f, 0, 3}));
+}
+
 TEST(Interpreter, frees_what_is_used_no_more) {
   const onnx::ModelProto model = model_of({.nodes = {"Exp x -> a", "Exp a -> b", "Exp b -> c", "Exp c -> y"}});
   Survey survey;

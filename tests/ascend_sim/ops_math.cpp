@@ -114,6 +114,11 @@ void where(OpCall& c) {
     pick(out.ints.get(), c.in(1).ints.get(), c.in(2).ints.get());
 }
 
+void leaky_relu(OpCall& c) {
+  const float slope = c.number("alpha", 0.01f);
+  of_floats([slope](float x) { return x < 0 ? slope * x : x; })(c);
+}
+
 void clip(OpCall& c) {
   const Tensor& x = c.in(0);
   Tensor& out = c.out(x.type, x.dims);
@@ -197,6 +202,7 @@ void add_math_ops(Ops& ops) {
   ops["Neg"] = function([](auto x) { return -x; });
   ops["Abs"] = function([](auto x) { return x < 0 ? -x : x; });
   ops["Relu"] = function([](auto x) { return x < 0 ? decltype(x)(0) : x; });
+  ops["LeakyRelu"] = leaky_relu;
   ops["Erf"] = of_floats([](float x) { return std::erf(x); });
   ops["Sigmoid"] = of_floats([](float x) { return 1 / (1 + std::exp(-x)); });
   ops["Tanh"] = of_floats([](float x) { return std::tanh(x); });

@@ -477,7 +477,9 @@ TEST_P(CpuKernels, activations_agree_with_libm) {
       {Activation::kNone, [](double x) { return x; }},
       {Activation::kSilu, [](double x) { return x * sigmoid(x); }},
       {Activation::kGelu, gelu},
-      {Activation::kQuickGelu, [](double x) { return x * sigmoid(1.702 * x); }}};
+      {Activation::kQuickGelu, [](double x) { return x * sigmoid(1.702 * x); }},
+      {Activation::kRelu, [](double x) { return std::max(x, 0.0); }},
+      {Activation::kLeakyRelu, [](double x) { return std::max(x, 0.2 * x); }}};
   Tensor x({3001}, type());
   for (int64_t i = 0; i < x.size(); ++i) put(x, i, (static_cast<float>(i) - 1500) * 0.01f);
   put(x, 0, -200);

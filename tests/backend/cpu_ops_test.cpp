@@ -125,6 +125,9 @@ const std::vector<Case>& cases() {
       conv_case("conv silu", {32, 8, 6, 48, 3}, with(padded(1), A::kSilu, false)),
       conv_case("conv residual", {32, 8, 6, 48, 3}, with(padded(1), A::kNone, true)),
       conv_case("conv gelu residual", {33, 5, 6, 31, 3}, with(padded(1), A::kGelu, true)),
+      conv_case("conv relu", {32, 8, 6, 48, 3}, with(padded(1), A::kRelu, false)),
+      conv_case("conv relu, stride 2", {3, 9, 6, 48, 3}, with(padded(1, 2), A::kRelu, false)),
+      conv_case("conv leaky relu residual", {33, 5, 6, 31, 3}, with(padded(1), A::kLeakyRelu, true)),
       conv_case("conv 1x1 residual", {64, 8, 6, 48, 1}, with(padded(0), A::kNone, true)),
       linear_case("linear", {77}, 96, 80, {}),
       linear_case("linear of one token", {}, 160, 320, {}),
@@ -133,6 +136,8 @@ const std::vector<Case>& cases() {
       linear_case("linear silu", {1}, 40, 24, {.activation = A::kSilu}),
       linear_case("linear gelu", {9}, 40, 24, {.activation = A::kGelu}),
       linear_case("linear quick gelu", {9}, 40, 24, {.activation = A::kQuickGelu}),
+      linear_case("linear relu", {9}, 40, 24, {.activation = A::kRelu}),
+      linear_case("linear leaky relu residual", {19}, 64, 48, {.residual = true, .activation = A::kLeakyRelu}),
       linear_case("linear residual", {19}, 64, 48, {.residual = true}),
       linear_case("linear quick gelu residual", {19}, 64, 48, {.residual = true, .activation = A::kQuickGelu}),
       norm_case("group norm", {32, 5, 7}, {8, 1e-5f}),
@@ -180,6 +185,9 @@ const std::vector<Case>& cases() {
       simple("gelu of an image", {3, 4, 5},
              [](Graph& g, Value v, int64_t) { return g.add(op::Activate{A::kGelu}, {v}); }),
       simple("quick gelu", {33}, [](Graph& g, Value v, int64_t) { return g.add(op::Activate{A::kQuickGelu}, {v}); }),
+      simple("relu", {33}, [](Graph& g, Value v, int64_t) { return g.add(op::Activate{A::kRelu}, {v}); }),
+      simple("leaky relu of an image", {3, 4, 5},
+             [](Graph& g, Value v, int64_t) { return g.add(op::Activate{A::kLeakyRelu}, {v}); }),
       simple("add", {6, 4, 5},
              [](Graph& g, Value v, int64_t n) {
                return v + input(g, "y", {n, 6, 4, 5});

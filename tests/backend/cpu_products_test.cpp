@@ -96,6 +96,8 @@ double activated(Activation kind, double x) {
     case Activation::kSilu: return x / (1 + std::exp(-x));
     case Activation::kGelu: return x * 0.5 * (1 + std::erf(x / std::sqrt(2.0)));
     case Activation::kQuickGelu: return x / (1 + std::exp(-1.702 * x));
+    case Activation::kRelu: return std::max(x, 0.0);
+    case Activation::kLeakyRelu: return std::max(x, 0.2 * x);
   }
   return 0;
 }
@@ -160,6 +162,8 @@ std::vector<LinearCase> linear_cases() {
           {7, 3, 5, Activation::kSilu},
           {13, 37, 70, Activation::kGelu, true, true},
           {6, 64, 64, Activation::kQuickGelu, false},
+          {11, 70, 65, Activation::kRelu, true, true},
+          {5, 34, 66, Activation::kLeakyRelu},
           {12, 33, 17, Activation::kNone, true, true, true},
           {77, 320, 130, Activation::kNone, true, true},
           {2, 5003, 66, Activation::kSilu, true, true, true},
@@ -307,6 +311,8 @@ std::vector<ConvolutionCase> convolution_cases() {
           convolution_case({2, 6, 5, 7}, 9, {1, 2, {0, 0, 0, 0}}),
           convolution_case({2, 8, 8, 4}, 35, same),
           with_residual(convolution_case({2, 7, 5, 3}, 17, same), Activation::kGelu),
+          with_residual(convolution_case({2, 7, 5, 3}, 18, same), Activation::kRelu),
+          with_residual(convolution_case({1, 6, 9, 20}, 65, half), Activation::kLeakyRelu),
           convolution_case({1, 9, 10, 64}, 4, same),
           convolution_case({1, 4, 4, 600}, 3, same),
           convolution_case({2, 9, 6, 34}, 66, half),

@@ -60,6 +60,8 @@ const Case kCases[] = {
     {.size = {2, 8, 12, 24, 40}, .activation = Activation::kSilu},
     {.size = {1, 8, 12, 24, 40}, .activation = Activation::kGelu, .residual = Residual::kOut},
     {.size = {1, 7, 7, 24, 21}, .activation = Activation::kQuickGelu, .residual = Residual::kApart},
+    {.size = {1, 9, 7, 24, 37}, .activation = Activation::kRelu, .residual = Residual::kApart},
+    {.size = {2, 6, 9, 28, 24}, .activation = Activation::kLeakyRelu},
     {.size = {2, 8, 8, 40, 37}, .bias = false, .residual = Residual::kOut},
     {.size = {2, 12, 14, 20, 24}, .doubled = true},
     {.size = {1, 10, 6, 20, 24}, .pads = {0, 0, 0, 0}, .doubled = true},
@@ -199,6 +201,8 @@ struct Problem {
       case Activation::kSilu: return v / (1 + std::exp(-v));
       case Activation::kGelu: return v * 0.5 * std::erfc(-v * std::sqrt(0.5));
       case Activation::kQuickGelu: return v / (1 + std::exp(-1.702 * v));
+      case Activation::kRelu: return std::max(v, 0.0);
+      case Activation::kLeakyRelu: return std::max(v, 0.2 * v);
     }
     return v;
   }

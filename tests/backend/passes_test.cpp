@@ -11,6 +11,7 @@
 #include "ir/print.h"
 #include "ir/verify.h"
 #include "models/clip.h"
+#include "models/esrgan.h"
 #include "models/unet.h"
 #include "models/vae.h"
 
@@ -111,6 +112,22 @@ TEST(Tile, works_on_any_convolution_and_sum) {
       conv(s / "e", group_norm(s / "f", upsample2x(conv(s / "g", h, 8, 5, 2), 73, 27), 2, 1e-5f), 8, 3);
   const Graph before = finish(g, to_tokens(conv(s / "h", h, 6, 3, 2)));
   for (const int64_t band : {2, 6, 30}) expect_same_meaning(before, compile::tile_rows(before, 8, band), 1e-6);
+}
+
+TEST(Tile, works_on_dense_blocks_and_products_with_one_value) {
+  EsrganConfig config;
+  config.channels = 6, config.growth = 4, config.blocks = 2;
+  const Graph whole = compile::fuse(esrgan_graph(config, 23, 7));
+  for (const int64_t band : {2, 4, 6, 10}) {
+    const Graph bands = compile::tile_rows(whole, 1, band);
+    for (const Node& node : bands.nodes()) {
+      const auto* joined = std::get_if<op::Concat>(&node.op);
+      if (joined && joined->axis == 1) {
+        EXPECT_LE(node.shape[2], band * 3 / 2 + 2);
+      }
+    }
+    expect_same_meaning(whole, bands, 1e-6);
+  }
 }
 
 TEST(Tile, no_large_map_is_whole_but_the_image) {

@@ -77,6 +77,21 @@ TEST_F(FileKinds, networks_alone_name_their_flag) {
   EXPECT_THAT(kind({tensor("conv_in.weight", {320, 4, 3, 3})}).what, HasSubstr("of no kind that Inkstone knows"));
 }
 
+TEST_F(FileKinds, taesd_is_known_whole_and_in_halves) {
+  const fs::path fixtures = fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/taesd";
+  const FileKind decoder = kind_of(fixtures / "taesd_decoder.safetensors"),
+                 encoder = kind_of(fixtures / "taesd_encoder.safetensors");
+  EXPECT_EQ(decoder.what, "TAESD, a tiny decoder alone");
+  EXPECT_THAT(decoder.use, AllOf(HasSubstr("--vae FILE"), HasSubstr("--preview-vae FILE")));
+  EXPECT_EQ(encoder.what, "TAESD, a tiny encoder alone");
+  EXPECT_THAT(encoder.use, HasSubstr("taesd_decoder"));
+  const VaeConfig config = taesd_config();
+  const FileKind both =
+      kind(random_weights({vae_decoder_graph(config, 1, 1, 1), vae_encoder_graph(config, 1, 8, 8)}, 2));
+  EXPECT_EQ(both.what, "TAESD, a tiny VAE (decoder and encoder)");
+  EXPECT_THAT(both.facts, Contains(HasSubstr("2445063 parameters, latents of 4 channels")));
+}
+
 TEST_F(FileKinds, adapters_say_for_which_family_they_are) {
   const auto lora = [&](const std::string& stem, int64_t width) {
     return FileTensors{tensor(stem + ".lora_down.weight", {8, width}), tensor(stem + ".lora_up.weight", {320, 8}),
@@ -110,6 +125,19 @@ TEST_F(FileKinds, embeddings_are_known_by_their_width) {
 TEST_F(FileKinds, what_is_of_others_is_named) {
   EXPECT_EQ(kind({tensor("double_blocks.0.img_attn.qkv.weight", {2, 2})}).what, "a Flux model");
   EXPECT_EQ(kind({tensor("control_model.input_blocks.0.0.weight", {2, 2})}).what, "a ControlNet");
+  EXPECT_EQ(kind({tensor("body.0.weight", {64, 3, 3, 3}), tensor("body.1.weight", {64})}).what,
+            "an upscaler of another kind (SRVGG, as realesr-general)");
+}
+
+TEST_F(FileKinds, an_upscaler_says_its_factor_and_what_takes_it) {
+  for (const auto& [name, channels, factor] : {std::tuple("x4", 3, "4"), {"x2", 12, "2"}}) {
+    const FileKind found =
+        kind({tensor("conv_first.weight", {8, channels, 3, 3}), tensor("body.0.rdb1.conv1.weight", {4, 8, 3, 3}),
+              tensor("conv_up1.weight", {8, 8, 3, 3}), tensor("conv_up2.weight", {8, 8, 3, 3})});
+    EXPECT_EQ(found.what, std::string("an upscaler (ESRGAN) of factor ") + factor) << name;
+    EXPECT_THAT(found.use, HasSubstr("inkstone upscale IMAGE --upscaler FILE"));
+    EXPECT_THAT(found.facts, Contains(HasSubstr("1 block of 8 and 4 channels")));
+  }
 }
 
 TEST_F(FileKinds, models_say_their_family_and_what_is_not_read) {

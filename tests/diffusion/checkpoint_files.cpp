@@ -12,6 +12,7 @@
 #include "diffusion/noise.h"
 #include "diffusion/tokenizer_files.h"
 #include "models/ldm_names.h"
+#include "weights/built_torch_file.h"
 #include "weights/safetensors.h"
 
 namespace inkstone {
@@ -90,6 +91,24 @@ void write_tensors(const fs::path& file, const FileTensors& tensors) {
   for (const FileTensor& tensor : tensors)
     text.append(reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size() * sizeof(float));
   write_text(file, text);
+}
+
+void write_torch_tensors(const fs::path& file, const FileTensors& tensors, const std::string& under) {
+  std::vector<BuiltEntry> entries = {{"fox/data.pkl", ""}};
+  std::vector<std::pair<std::string, std::string>> items;
+  for (const FileTensor& tensor : tensors) {
+    const std::string key = std::to_string(entries.size());
+    const auto* values = reinterpret_cast<const char*>(tensor.values.data());
+    entries.push_back({"fox/data/" + key, {values, tensor.values.size() * sizeof(float)}});
+    std::vector<int64_t> strides(tensor.shape.size(), 1);
+    for (size_t axis = strides.size(); axis-- > 1;) strides[axis - 1] = strides[axis] * tensor.shape[axis];
+    const auto elements = static_cast<int64_t>(tensor.values.size());
+    items.emplace_back(tensor.name,
+                       pickled_tensor(pickled_storage("FloatStorage", key, elements), 0, tensor.shape, strides));
+  }
+  const std::string all = pickled_dict(items);
+  entries[0].bytes = whole_pickle(under.empty() ? all : pickled_dict({{under, all}}));
+  write_text(file, built_zip(entries).text);
 }
 
 void write_tokenizer(const fs::path& folder, const std::string& padding) {

@@ -30,6 +30,8 @@ FileTensors prefixed(FileTensors weights, const std::string& prefix);
 
 void write_text(const std::filesystem::path& file, const std::string& text);  // makes its folder
 void write_tensors(const std::filesystem::path& file, const FileTensors& tensors);
+// A dictionary as torch.save writes it, or one that has it as `under`.
+void write_torch_tensors(const std::filesystem::path& file, const FileTensors& tensors, const std::string& under = "");
 // CLIP's, as a folder has it; `padding`: "" for the end token
 void write_tokenizer(const std::filesystem::path& folder, const std::string& padding);
 

@@ -13,7 +13,6 @@
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
-#include "weights/built_torch_file.h"
 
 namespace inkstone {
 namespace {
@@ -150,20 +149,7 @@ TEST_F(Checkpoints, draw_what_the_folder_of_the_same_weights_draws) {
 // The training code's own form: a state_dict in a pickle.
 TEST_F(Checkpoints, of_torch_draw_what_safetensors_of_the_same_weights_draw) {
   const FileTensors tensors = single();
-  std::vector<BuiltEntry> entries = {{"fox/data.pkl", ""}};
-  std::vector<std::pair<std::string, std::string>> items;
-  for (const FileTensor& tensor : tensors) {
-    const std::string key = std::to_string(entries.size());
-    const auto* values = reinterpret_cast<const char*>(tensor.values.data());
-    entries.push_back({"fox/data/" + key, {values, tensor.values.size() * sizeof(float)}});
-    std::vector<int64_t> strides(tensor.shape.size(), 1);
-    for (size_t axis = strides.size(); axis-- > 1;) strides[axis - 1] = strides[axis] * tensor.shape[axis];
-    const auto elements = static_cast<int64_t>(tensor.values.size());
-    items.emplace_back(tensor.name,
-                       pickled_tensor(pickled_storage("FloatStorage", key, elements), 0, tensor.shape, strides));
-  }
-  entries[0].bytes = whole_pickle(pickled_dict({{"state_dict", pickled_dict(items)}}));
-  write_text(folder_ / "fox v1.ckpt", built_zip(entries).text);
+  write_torch_tensors(folder_ / "fox v1.ckpt", tensors, "state_dict");
   EXPECT_EQ(drawn(folder_ / "fox v1.ckpt").rgb, drawn(write_single(tensors)).rgb);
 }
 

@@ -167,6 +167,22 @@ TEST(ImagesFromPictures, run_a_part_of_the_steps) {
   EXPECT_EQ(engine.resolve(request).evaluations(), 10);
 }
 
+TEST(ImagesFromPictures, do_not_depend_on_the_memory_plan) {
+  std::vector<Image> images;
+  for (const Choice tiling : {Choice::kOff, Choice::kOn}) {
+    EngineOptions options;
+    options.precision = Precision::kFp32;
+    options.vae_tiling = tiling;
+    Engine engine(Pipeline::open(kFixtures / "models" / "tiny-sd15"), options);
+    ImageRequest request = request_of();
+    request.width = 256;
+    request.height = 320;
+    EXPECT_EQ(engine.plan(engine.resolve(request)).vae_tiling, tiling == Choice::kOn);
+    images.push_back(drawn(engine, request));
+  }
+  EXPECT_EQ(images[0].rgb, images[1].rgb);
+}
+
 TEST(ImagesFromPictures, do_not_depend_on_the_batch) {
   Engine engine = tiny();
   std::vector<ImageRequest> requests{request_of(0.5f), request_of(1), request_of(0.75f), {}};

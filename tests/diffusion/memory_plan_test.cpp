@@ -53,6 +53,16 @@ TEST(MemoryPlan, a_stage_that_shares_packs_nothing_and_maps_only_what_passes) {
   EXPECT_EQ(peak_of(cached), 1200u + (5 + 7) + (800 + 40 + 70));
 }
 
+TEST(MemoryPlan, what_decodes_previews_has_the_unets_turn) {
+  EnginePlan watched = plan();
+  const PlannedStage preview = stage("preview_vae", "preview_vae", StagePosition::kEachStep,
+                                     {.weights = 2, .mapped = 10, .arena = 70, .scratch = 3});
+  watched.stages.insert(watched.stages.begin() + 3, preview);
+  EXPECT_EQ(peak_of(watched), 1200u + (3 + 5 + 7 + 2 + 11) + (800 + 10) + (30 + 95));
+  watched.components_in_turn = true;
+  EXPECT_EQ(peak_of(watched), 1200u + (5 + 7 + 2) + (800 + 10) + 73);
+}
+
 TEST(MemoryPlan, owned_weights_are_always_there) {
   EnginePlan merged = plan();
   merged.owned_bytes = 77;

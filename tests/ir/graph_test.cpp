@@ -52,6 +52,7 @@ const Row kRows[] = {
     {"attention", op::Attention{2}, {{1, 5, 8}, {1, 7, 8}, {1, 7, 8}}, {1, 5, 8}},
     {"heads that do not divide", op::Attention{3}, {{1, 5, 8}, {1, 7, 8}, {1, 7, 8}}, {}},
     {"causal needs as many keys", op::Attention{2, true}, {{1, 5, 8}, {1, 7, 8}, {1, 7, 8}}, {}},
+    {"leaky relu", op::Activate{Activation::kLeakyRelu}, {{2, 3}}, {2, 3}},
     {"add broadcasts", op::Add{}, {{2, 3, 4, 4}, {2, 3, 1, 1}}, {2, 3, 4, 4}},
     {"add, ranks differ", op::Add{}, {{2, 3}, {3}}, {}},
     {"concat of three", op::Concat{1}, {{1, 2, 3}, {1, 4, 3}, {1, 1, 3}}, {1, 7, 3}},

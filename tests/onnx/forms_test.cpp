@@ -109,6 +109,8 @@ const std::vector<Row>& rows() {
        [](Scope, Value x) { return activate(x, Activation::kQuickGelu); },
        {"Mul", "Sigmoid", "Mul"},
        {}},
+      {"relu", {2, 3}, [](Scope, Value x) { return activate(x, Activation::kRelu); }, {"Relu"}, {}},
+      {"leaky_relu", {2, 3}, [](Scope, Value x) { return activate(x, Activation::kLeakyRelu); }, {"LeakyRelu"}, {}},
       {"slice", {2, 6}, [](Scope, Value x) { return slice(x, 1, 2, 5); }, {"Slice"}, {}},
       {"concat", {2, 6}, [](Scope, Value x) { return concat(x, x, 1); }, {"Concat"}, {}},
       {"to_tokens", {2, 3, 4, 5}, [](Scope, Value x) { return to_tokens(x); }, {"Reshape", "Transpose"}, {}},

@@ -76,15 +76,16 @@ std::string flags_with(const Manifest& manifest, const std::string& image, int c
   std::set<std::string> sizes;
   std::set<int> batches;
   for (const GraphRecord& record : manifest.graphs)
-    if (record.part == "step") {
+    if (record.part == "step" || record.component == "upscaler") {
       sizes.insert(std::to_string(record.width) + "x" + std::to_string(record.height));
+      if (record.part != "step") continue;
       for (const Gear& gear : record.gears) batches.insert(gear.batch);
       chunks = std::max(chunks, record.prompt_chunks);
     }
   sizes.insert(image.empty() ? "WIDTHxHEIGHT" : image);
   std::string text = " --sizes ";
   for (const std::string& size : sizes) text += (size == *sizes.begin() ? "" : ",") + size;
-  text += " --batch ";
+  if (!batches.empty()) text += " --batch ";
   for (const int batch : batches) text += (batch == *batches.begin() ? "" : ",") + std::to_string(batch);
   if (chunks > 1) text += " --max-prompt-chunks " + std::to_string(chunks);
   return text + " --precision " + manifest.precision;

@@ -32,14 +32,15 @@ class CpuBackend : public Backend {
   }
 
  private:
-  CpuPlan planned(const Graph& graph, const Weights& weights, const CompileOptions& options) const {
+  CpuPlan planned(const Graph& graph, const Weights& weights, const CompileOptions& options) {
     INKSTONE_CHECK_USAGE(options.precision == Precision::kFp32 || options.precision == Precision::kBf16, "precision ",
                          name_of(options.precision),
                          ": the cpu computes in fp32 or bf16; fp16 and mixed are for Ascend");
     const DType type = options.precision == Precision::kBf16 ? DType::kBF16 : DType::kF32;
     Graph better = compile::choose_precision(compile::fuse(compile::fold(graph)), type);
-    if (options.vae_tiling) better = compile::tile_rows(better, kTiledPixels, kBandRows);
-    return CpuPlan(std::move(better), options, shared_.engine, &weights);
+    if (options.vae_tiling)
+      better = compile::tile_rows(better, kTiledPixels, options.band_rows ? options.band_rows : kBandRows);
+    return CpuPlan(std::move(better), options, shared_.engine, &weights, &shared_.planner);
   }
 
   CpuShared shared_;

@@ -20,6 +20,8 @@ dnnl::primitive_attr attributes(Activation activation, bool residual) {
     case Activation::kSilu: after.append_eltwise(1, dnnl::algorithm::eltwise_swish, 1, 0); break;
     case Activation::kGelu: after.append_eltwise(1, dnnl::algorithm::eltwise_gelu_erf, 0, 0); break;
     case Activation::kQuickGelu: after.append_eltwise(1, dnnl::algorithm::eltwise_swish, 1.702f, 0); break;
+    case Activation::kRelu: after.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0); break;
+    case Activation::kLeakyRelu: after.append_eltwise(1, dnnl::algorithm::eltwise_relu, kLeakyReluSlope, 0); break;
   }
   if (residual) after.append_sum(1);
   dnnl::primitive_attr attributes;

@@ -72,7 +72,8 @@ struct CpuPlan::Fresh {
   size_t passing() const { return mapped + place + 2 * converted; }
 };
 
-CpuPlan::CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine& engine, const Weights* weights)
+CpuPlan::CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine& engine, const Weights* weights,
+                 compile::ArenaPlanner* planner)
     : graph_(std::make_unique<const Graph>(std::move(graph))),
       lowering_(std::make_unique<const Lowering>(*graph_, options, engine)) {
   std::vector<compile::ArenaCall> arena_calls;
@@ -85,7 +86,8 @@ CpuPlan::CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine&
   }
   scratch_ = aligned(scratch_);
   memory_.scratch = scratch_;
-  arena_ = compile::plan_arena(lowering_->values(), arena_calls);
+  arena_ =
+      planner ? planner->plan(lowering_->values(), arena_calls) : compile::plan_arena(lowering_->values(), arena_calls);
   memory_.arena = arena_.bytes;
   plan_weights(options, weights);
 }

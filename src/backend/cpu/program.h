@@ -17,7 +17,8 @@ class CpuPlan {
  public:
   // `weights` gives the sizes in the model's files; without it, weights are assumed to have the
   // type in which the program computes.
-  CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine& engine, const Weights* weights = nullptr);
+  CpuPlan(Graph graph, const CompileOptions& options, const dnnl::engine& engine, const Weights* weights = nullptr,
+          compile::ArenaPlanner* planner = nullptr);
 
   const Graph& graph() const { return *graph_; }
   std::span<const Call> calls() const { return lowering_->calls(); }
@@ -51,6 +52,7 @@ struct CpuShared {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   PackedWeights packed{engine};
   Workspace workspace;
+  compile::ArenaPlanner planner;
 };
 
 class CpuProgram : public Program {

@@ -57,6 +57,8 @@ float activate(Activation kind, float x) {
     case Activation::kSilu: return x / (1 + std::exp(-x));
     case Activation::kGelu: return 0.5f * x * (1 + std::erf(x / std::numbers::sqrt2_v<float>));
     case Activation::kQuickGelu: return x / (1 + std::exp(-1.702f * x));
+    case Activation::kRelu: return x < 0 ? 0 : x;
+    case Activation::kLeakyRelu: return x < 0 ? x * kLeakyReluSlope : x;
   }
   return x;
 }

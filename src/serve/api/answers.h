@@ -23,7 +23,7 @@ const OrderState& submit(ImageService& service, Order order, bool* repeated = nu
 const OrderState& order_of(ImageService& service, const http::Request& request);
 
 std::string data_url(std::string_view media_type, std::string_view bytes);
-std::string preview_png(const ImageState& image);  // of the latent's size
+std::string preview_png(const ImageState& image);  // of its own size
 
 JsonObject timings_json(const ImageTimes& times);
 // Sums; the longest wait and the longest total.

@@ -79,7 +79,7 @@ struct ImageState {
   bool cut_short = false;   // finish() ended its steps early
   ImageTimes times;
   std::vector<std::string> warnings;
-  std::shared_ptr<const Image> preview;  // of the latent's size; the newest
+  std::shared_ptr<const Image> preview;  // smaller by a whole factor, or as large; the newest
   int preview_call = 0;
   // kDone: in the order's format, with the generation parameters in a text chunk.
   std::shared_ptr<const std::string> file;

@@ -52,7 +52,7 @@ struct JobFault {  // ends this job alone
 struct Preview {
   JobId job = 0;
   int call = 0;  // of the U-Net, done in its leg's schedule
-  Image image;   // of the latent's size
+  Image image;   // smaller than the image by a whole factor, or as large
 };
 // Of the device and the worker's process; 0 where unknown.
 struct DeviceFigures {

@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 #include "diffusion/model_folder.h"
 #include "diffusion/parameters.h"
+#include "diffusion/preview_vae.h"
 #include "serve/worker/model_hasher.h"
 
 namespace inkstone::serve {
@@ -44,6 +45,7 @@ ModelCard describe_model(const Pipeline& model, const fs::path& cache) {
   card.hash = known_hash(files, cache, kReadAtOnce);
   card.fingerprint = model_fingerprint(model);
   for (const Component& component : model.components) {
+    if (component.name == kPreviewVae) continue;
     card.parameters += component.parameters;
     card.shape += component.name + " " + std::to_string(component.parameters) + " " + name_of(component.stored) + " ";
   }

@@ -9,7 +9,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/picture.h"
 #include "base/utf8.h"
+#include "diffusion/latent_colours.h"
 #include "diffusion/parameters.h"
 #include "diffusion/pipeline_embeddings.h"
 #include "diffusion/process.h"
@@ -18,7 +20,6 @@
 #include "serve/worker/describe_model.h"
 #include "serve/worker/estimate.h"
 #include "serve/worker/faults.h"
-#include "serve/worker/latent_colours.h"
 
 namespace inkstone::serve {
 namespace {
@@ -26,6 +27,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kBetweenFigures{1};
+constexpr double kPreviewShare = 0.1;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
@@ -35,6 +37,27 @@ std::string memory_text(size_t bytes) {
   if (bytes < kGib) return std::to_string((bytes + kMib - 1) / kMib) + " MiB";
   std::snprintf(text, sizeof text, "%.1f GiB", static_cast<double>(bytes) / kGib);
   return text;
+}
+
+// A preview of at most so many pixels a side, and no more than its image's, if a whole factor makes it so: it is sent at
+// every step.
+Image reduced(Image image, const ResolvedRequest& request) {
+  constexpr int kSide = 384;
+  int factor = 1;
+  while ((std::max(image.width, image.height) / factor > kSide || image.width / factor > request.width) &&
+         image.width % (2 * factor) == 0 && image.height % (2 * factor) == 0)
+    factor *= 2;
+  if (factor == 1) return image;
+  return resize(image, image.width / factor, image.height / factor, Resampling::kBox);
+}
+
+// Nothing where that fails: a preview is no reason to end an image. A device that is lost fails the next step.
+std::optional<Image> decoded_preview(Engine& engine, const Job& job) {
+  try {
+    return engine.preview(job);
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
 }
 
 class Worker {
@@ -68,7 +91,7 @@ class Worker {
   void compile(Engine& engine, const std::vector<Job*>& jobs);
   void offload_others(Engine& engine, const std::vector<Job*>& jobs);
   void offload_all(Engine& engine);
-  Preview preview_of(JobId id, const InFlight& flying);
+  std::vector<Preview> previews_of(const StepCommand& command, double step_seconds);
   DeviceFigures figures();
   std::optional<DeviceFigures> figures_in_time();
   std::vector<std::string> memory_lines(const EnginePlan& plan, bool more_would_not_pay) const;
@@ -82,6 +105,8 @@ class Worker {
   RequestLimits limits_;
   double speed_ = 0;  // of the device, as estimated
   uint64_t steps_ = 0;
+  JobId last_decoded_ = 0;      // whose preview was decoded last
+  double preview_seconds_ = 0;  // that decoding previews may take; below 0: they took more than their share
   Clock::time_point told_figures_;
 };
 
@@ -315,12 +340,10 @@ WorkerReport Worker::answer(const StepCommand& command) {
   for (const JobFault& fault : report.faults) jobs_.erase(fault.job);
   for (const JobId id : command.jobs)
     if (const auto found = jobs_.find(id); found != jobs_.end()) found->second.stepped = steps_;
-  for (const JobId id : command.previews)
-    if (const auto found = jobs_.find(id); found != jobs_.end())
-      report.previews.push_back(preview_of(id, found->second));
+  report.seconds = seconds_since(begin);
+  report.previews = previews_of(command, report.seconds);
   report.figures = figures_in_time();
   report.loaded = loaded(std::chrono::duration<double>(begin - told).count());
-  report.seconds = seconds_since(begin);
   return report;
 }
 
@@ -334,7 +357,7 @@ WorkerReport Worker::answer(const FinishCommand& command) {
     const auto ended = jobs_.extract(found);
     const Job& job = ended.mapped().job;
     Finished report{command.job, 0, engine.decode(job), {}, {}, {}};
-    if (job.has_image()) colours_[ended.mapped().variant.model.path].learn(job.latent, report.image);
+    if (job.has_image() && !job.put_back) colours_[ended.mapped().variant.model.path].learn(job.latent, report.image);
     report.figures = figures_in_time();
     report.loaded = shelf_.news();
     report.hashes = hasher_.news();
@@ -346,9 +369,27 @@ WorkerReport Worker::answer(const FinishCommand& command) {
   }
 }
 
-Preview Worker::preview_of(JobId id, const InFlight& flying) {
-  return {id, flying.job.call - flying.job.request.first_call,
-          colours_[flying.variant.model.path].draw(flying.job.estimate)};
+// In the latent's linear colours, or by the decoder of previews where the engine that steps the job has one. What it
+// decodes takes a tenth of the time at most: of several jobs the next one has its turn when there is time again.
+std::vector<Preview> Worker::previews_of(const StepCommand& command, double step_seconds) {
+  std::vector<JobId> asked = command.previews;
+  std::ranges::rotate(asked, std::ranges::find_if(asked, [&](JobId id) { return id > last_decoded_; }));
+  preview_seconds_ = std::min(preview_seconds_ + kPreviewShare * step_seconds, 0.0);
+  std::vector<Preview> previews;
+  for (const JobId id : asked) {
+    const auto found = jobs_.find(id);
+    if (found == jobs_.end()) continue;
+    const InFlight& flying = found->second;
+    const bool decodes = flying.engine && flying.engine->pipeline().preview_vae;
+    if (decodes && preview_seconds_ < 0) continue;
+    const Clock::time_point begin = Clock::now();
+    std::optional<Image> decoded = decodes ? decoded_preview(*flying.engine, flying.job) : std::nullopt;
+    if (decodes) last_decoded_ = id, preview_seconds_ -= seconds_since(begin);
+    previews.push_back({id, flying.job.call - flying.job.request.first_call,
+                        decoded ? reduced(std::move(*decoded), flying.job.request)
+                                : colours_[flying.variant.model.path].draw(flying.job.estimate)});
+  }
+  return previews;
 }
 
 DeviceFigures Worker::figures() {

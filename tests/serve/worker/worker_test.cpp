@@ -12,11 +12,13 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <thread>
 
 #include "base/error.h"
 #include "base/image.h"
 #include "diffusion/generate.h"
+#include "diffusion/preview_vae.h"
 #include "sanitized.h"
 #include "serve/wire/packet.h"
 #include "serve/wire/wire.h"
@@ -47,17 +49,18 @@ int64_t resident_bytes() {
 
 class Served {
  public:
-  explicit Served(WorkerSettings settings = {}, bool wait_for_hello = true, ShelfModels models = {},
-                  size_t budget = 0) {
+  explicit Served(
+      WorkerSettings settings = {}, bool wait_for_hello = true, ShelfModels models = {}, size_t budget = 0,
+      const std::function<Pipeline()>& open = [] { return Pipeline::open(kDemo); }) {
     int both[2];
     EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both), 0);
     gateway_ = Descriptor(both[0]);
     // A test that waits for what never comes fails.
     const timeval patience{60, 0};
     setsockopt(gateway_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    thread_ = std::thread([this, socket = both[1], settings, models = std::move(models), budget]() mutable {
+    thread_ = std::thread([this, socket = both[1], settings, models = std::move(models), budget, open]() mutable {
       const Descriptor worker(socket);
-      EngineShelf shelf(engine_with(Pipeline::open(kDemo), budget), std::move(models));
+      EngineShelf shelf(engine_with(open(), budget), std::move(models));
       try {
         code_ = serve_commands(worker.get(), shelf, {}, settings);
       } catch (const Error&) {
@@ -260,6 +263,36 @@ TEST(Worker, shows_small_images_of_what_comes) {
     EXPECT_EQ(last.width * right.height, last.height * right.width);
     EXPECT_LT(last.width, right.width);
   }
+  EXPECT_EQ(served.finish(1).rgb, right.rgb);
+  EXPECT_EQ(served.finish(2).rgb, right.rgb);
+}
+
+// They take a tenth of the time, so of two images that are watched one has its turn, then the other.
+TEST(Worker, decodes_previews_in_turn_where_it_has_a_tiny_decoder) {
+  Served served({}, true, {}, 0, [] {
+    Pipeline model = Pipeline::open(kDemo);
+    add_preview_vae(model,
+                    std::filesystem::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/taesd/taesd_decoder.safetensors");
+    return model;
+  });
+  const ImageRequest asked = request("a fox", 4, "euler", 40);
+  const Image right = alone(asked);
+  served.start(1, asked);
+  served.start(2, asked);
+  std::vector<JobId> seen;
+  for (int call = 1; call <= 40; ++call) {
+    const Stepped stepped = served.step({1, 2}, {1, 2});
+    if (call == 1) {
+      EXPECT_EQ(stepped.previews.size(), 1u);
+    }
+    for (const Preview& preview : stepped.previews) {
+      EXPECT_EQ(preview.call, call);
+      EXPECT_EQ(preview.image.width, right.width);
+      EXPECT_EQ(preview.image.height, right.height);
+      seen.push_back(preview.job);
+    }
+  }
+  for (size_t i = 0; i < seen.size(); ++i) EXPECT_EQ(seen[i], 1 + i % 2);
   EXPECT_EQ(served.finish(1).rgb, right.rgb);
   EXPECT_EQ(served.finish(2).rgb, right.rgb);
 }

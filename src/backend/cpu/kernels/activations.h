@@ -23,12 +23,18 @@ INKSTONE_INLINE Vec gelu(Vec x) {
   return larger(Vec{}, x) - magnitude * exp2_within(p);
 }
 
+// NaN stays NaN.
+INKSTONE_INLINE Vec relu(Vec x) { return larger(Vec{}, x); }
+INKSTONE_INLINE Vec leaky_relu(Vec x) { return larger(x * kLeakyReluSlope, x); }
+
 INKSTONE_INLINE Vec activated(Activation kind, Vec x) {
   switch (kind) {
     case Activation::kNone: return x;
     case Activation::kSilu: return silu(x);
     case Activation::kGelu: return gelu(x);
     case Activation::kQuickGelu: return x * sigmoid(x * 1.702f);
+    case Activation::kRelu: return relu(x);
+    case Activation::kLeakyRelu: return leaky_relu(x);
   }
   return x;
 }
@@ -41,6 +47,8 @@ INKSTONE_INLINE void with_activation(Activation kind, const F& f) {
     case Activation::kSilu: return f([](Vec v) INKSTONE_INLINE_LAMBDA { return silu(v); });
     case Activation::kGelu: return f([](Vec v) INKSTONE_INLINE_LAMBDA { return gelu(v); });
     case Activation::kQuickGelu: return f([](Vec v) INKSTONE_INLINE_LAMBDA { return v * sigmoid(v * 1.702f); });
+    case Activation::kRelu: return f([](Vec v) INKSTONE_INLINE_LAMBDA { return relu(v); });
+    case Activation::kLeakyRelu: return f([](Vec v) INKSTONE_INLINE_LAMBDA { return leaky_relu(v); });
   }
 }
 

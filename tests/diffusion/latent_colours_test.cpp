@@ -1,5 +1,5 @@
 // The small images: least squares find the map that there is, and what was not learnt is grey.
-#include "serve/worker/latent_colours.h"
+#include "diffusion/latent_colours.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-namespace inkstone::serve {
+namespace inkstone {
 namespace {
 
 constexpr float kMap[4][3] = {{0.3f, 0.1f, -0.2f}, {-0.1f, 0.2f, 0.3f}, {0.05f, -0.3f, 0.1f}, {0, 0, 0}};
@@ -73,4 +73,4 @@ TEST(LatentColours, are_grey_before_they_learnt_and_where_there_is_no_number) {
 }
 
 }  // namespace
-}  // namespace inkstone::serve
+}  // namespace inkstone

@@ -1,4 +1,4 @@
-#include "serve/worker/latent_colours.h"
+#include "diffusion/latent_colours.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace inkstone::serve {
+namespace inkstone {
 namespace {
 
 // Of the number of pixels: a channel that never changes has no say.
@@ -95,4 +95,4 @@ Image LatentColours::draw(const Tensor& latent) const {
   return image;
 }
 
-}  // namespace inkstone::serve
+}  // namespace inkstone

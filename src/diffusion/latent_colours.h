@@ -7,7 +7,7 @@
 #include "base/image.h"
 #include "base/tensor.h"
 
-namespace inkstone::serve {
+namespace inkstone {
 
 class LatentColours {
  public:
@@ -26,4 +26,4 @@ class LatentColours {
   std::vector<float> map_;  // [terms, 3]
 };
 
-}  // namespace inkstone::serve
+}  // namespace inkstone
