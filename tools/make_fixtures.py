@@ -10,7 +10,7 @@ import argparse, importlib, pathlib, time
 PARTS = {  # part: the module of tools/fixtures that makes it
     "noise": "noise", "schedulers": "schedulers", "karras_ancestral": "karras_ancestral", "k_diffusion": "k_diffusion", "tokenizer": "tokenizer",
     "models": "models", "demo": "demo", "single_file": "single_file", "xl": "xl", "torch_files": "torch_files", "sizes": "sizes", "adapters": "adapters", "weighting": "weighting",
-    "embeddings": "embeddings", "composed": "composed", "upscalers": "upscalers",
+    "embeddings": "embeddings", "composed": "composed", "hires": "hires", "upscalers": "upscalers",
     "families": "families", "pictures": "pictures", "taesd": "taesd", "from_pictures": "from_pictures", "control": "control",
 }
 ROOT = pathlib.Path(__file__).resolve().parent.parent

@@ -87,6 +87,10 @@ std::string summary(const Session& session) {
       fmt::format("{0} \u00b7 {1}x{2} \u00b7 {3} of {4}{5} \u00b7 guidance {6} \u00b7 seed {7}", session.loaded.name,
                   request.width, request.height, steps_text(request.steps), name_of(request.scheduler_config.kind),
                   schedule_text(request.scheduler_config.schedule), request.guidance_scale, request.seed);
+  if (request.is_enlarged_later())
+    text += fmt::format(" \u00b7 by {} to {}x{} with strength {}: {} more", request.hires_upscaler->name,
+                        request.final_width, request.final_height, request.hires_strength,
+                        steps_text(request.hires_steps > 0 ? request.hires_steps : request.steps));
   if (request.image)
     text += fmt::format(" \u00b7 from {} with strength {}: {} run", request.image->source, request.strength,
                         steps_text(request.steps_run()));
@@ -138,8 +142,8 @@ void report_image(const Console& console, const ImageFile& image) {
 
 // Before the work. That a file may not be replaced is looked at for each image.
 void check_output(const Session& session, const ImageOutput& output) {
-  const uint64_t bytes =
-      uint64_t{3} * static_cast<uint64_t>(session.request.width) * static_cast<uint64_t>(session.request.height);
+  const uint64_t bytes = uint64_t{3} * static_cast<uint64_t>(session.request.final_width) *
+                         static_cast<uint64_t>(session.request.final_height);
   const int checked = session.options.no_clobber.value_or(false) ? session.count : 1;
   for (int number = 0; number < checked; ++number) {
     const ResolvedRequest request = request_of(session, number);
@@ -179,8 +183,8 @@ JsonObject result_json(const Session& session, const std::vector<ImageFile>& fil
     const StageTimes& times = image.times;
     JsonObject one{{"path", clean_utf8(image.file.place)},
                    {"seed", image.seed},
-                   {"width", session.request.width},
-                   {"height", session.request.height},
+                   {"width", session.request.final_width},
+                   {"height", session.request.final_height},
                    {"times", times_json(times)}};
     if (session.prompts.size() > 1) one["prompt"] = image.prompt;
     images.push_back(std::move(one));

@@ -24,7 +24,6 @@
 namespace inkstone {
 namespace {
 
-constexpr float kRefinerStart = 0.8f;
 constexpr size_t kMaxHintBytes = size_t{256} << 20;
 
 Choice choice_of(const std::optional<std::string>& text) {
@@ -146,19 +145,20 @@ void add_previews(Pipeline& model, const Options& options) {
   add_preview_vae(model, replaced == model.replaced.end() ? model.path / "vae" : replaced->second);
 }
 
-Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRoom& make_room) {
+Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRoom& make_room, bool refiners) {
   std::map<std::string, std::filesystem::path> replaced;
   for (const auto& [component, file] : replaced_components(options))
     if (*file) replaced[component] = **file;
-  Pipeline model =
-      Pipeline::open(options.model ? find_model(*options.model) : demo_model(), replaced, settings_of(options));
+  const auto open = refiners ? Pipeline::open_any : Pipeline::open;
+  Pipeline model = open(options.model ? find_model(*options.model) : demo_model(), replaced, settings_of(options));
   AdapterSet set = adapters_of(options);
   set.insert(set.end(), more.begin(), more.end());
   if (!set.empty()) merge(model, set, options.memory_budget ? options.memory_budget->bytes : 0, make_room);
   std::set<std::string> controls;  // one may be used several times
   for (const std::string& text : options.controls.value_or(std::vector<std::string>{}))
     if (const std::string path = parse_control(text).path; controls.insert(path).second) add_control(model, path);
-  load_embeddings(model, {options.embeddings.value_or(std::vector<std::string>{}), options.embedding_dir.value_or("")});
+  load_embeddings(model, {options.embeddings.value_or(std::vector<std::string>{}), options.embedding_dir.value_or(""),
+                          /*skip_misfits=*/model.traits.refiner});
   for (const MergedAdapter& adapter : model.adapters)
     if (const auto what = few_step_of_name(adapter.name, "by an adapter's name"); what && !options.few_step)
       apply(*what, /*with_scheduler=*/true, model.traits);

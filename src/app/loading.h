@@ -29,8 +29,6 @@ AdapterSet adapters_of(const Options& options);
 
 ModelSettings settings_of(const Options& options);  // what they say of the model beside its files
 
-// The model that the options name, with what they replace of it, its embeddings, and the adapters merged: --lora's
-// and then `more`.
 // What --control says: a file or folder, and beside it a hint and how it is used. A path may hold a colon where only one
 // way to cut the text names files that are there.
 struct ControlOption {
@@ -40,7 +38,10 @@ struct ControlOption {
 ControlOption parse_control(const std::string& text);
 // The uses that a request names, with their pictures. UsageError where one has no hint, unless it `plans` alone.
 std::optional<std::vector<ControlUse>> control_uses(const Options& options, bool plans = false);
-Pipeline open_model(const Options& options, const AdapterSet& more = {}, const MakeRoom& make_room = {});
+// The model that the options name, with what they replace of it, its embeddings, and the adapters merged: --lora's
+// and then `more`. `refiners`: it may be a refiner too.
+Pipeline open_model(const Options& options, const AdapterSet& more = {}, const MakeRoom& make_room = {},
+                    bool refiners = false);
 
 // The decoder of previews: --preview-vae's, or with --preview the model's own VAE, where that is a tiny one. open_model()
 // does it.

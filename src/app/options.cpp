@@ -77,8 +77,8 @@ const Setting kSettings[] = {
     {"prediction", "prediction-type", "Model and machine", "TYPE", "what the U-Net predicts, if the model's files do not say it, or wrongly: epsilon,\nv_prediction or sample", kG | kI | kB | kE | kW | kS | kC, &Options::prediction, 0, 0, prediction_names},
     {"zero-snr", "", "Model and machine", "WHEN", "whether the noise schedule ends without any signal (zero terminal SNR), if the model's\nfiles do not say it: on or off", kG | kI | kB | kE | kW | kS | kC, &Options::zero_snr, 0, 0, on_or_off},
     {"few-step", "", "Model and machine", "KIND", "what the model was distilled to, where its name does not tell it: sdxl-turbo, sd-turbo,\nlightning:N, hyper:N (of N steps), tcd or lcm; none: its name is wrong. It sets the\ndefaults of steps, guidance and scheduler", kG | kI | kB | kE | kW | kS | kC, &Options::few_step, 0, 0, few_step_choices},
-    {"refiner", "", "Model and machine", "FILE|DIR|HUB-ID", "SDXL's refiner, which finishes what the model began; the model is SDXL's base or one made\nof it", kG | kI, &Options::refiner},
-    {"refiner-start", "refiner-switch-at denoising-start", "Model and machine", "FRACTION", "the part of the noise schedule after which the refiner goes on, 0 to 1 [0.8]", kG | kI, &Options::refiner_start, 0, 1},
+    {"refiner", "", "Model and machine", "FILE|DIR|HUB-ID", "SDXL's refiner, which finishes what the model began; the model is SDXL's base or one made\nof it", kG | kI | kW | kS, &Options::refiner},
+    {"refiner-start", "refiner-switch-at denoising-start", "Model and machine", "FRACTION", "the part of the noise schedule after which the refiner goes on, 0 to 1 [0.8]", kG | kI | kS, &Options::refiner_start, 0, 1},
     {"variant", "", "Model", "NAME", "which form of the weights: fp16, bf16 (half the size), non_ema (not averaged over the\ntraining), none (the full one) or auto\n[auto: what is here already, else fp16 where the model has it, else the full one]", kP, &Options::variant, 0, 0, weight_variants},
     {"lora", "adapter", "Model and machine", "FILE[:M[:UNET]]", "a LoRA or the like (.safetensors) that changes the model, with strength M [1], or M in the\ntext encoders and UNET in the U-Net; several times for several, applied in that order", kG | kI | kB | kE | kW | kS, &Options::loras},
     {"lora-dir", "", "Model and machine", "DIR", "where the files are that <lora:NAME:M> in a prompt means: NAME.safetensors there\n[tags in a prompt are plain text]", kG | kS, &Options::lora_dir},
@@ -178,6 +178,7 @@ std::vector<Setting> all_settings() {
   std::vector<Setting> all;
   add_request_settings(all, "Image");
   add_request_settings(all, kFromPicture);
+  add_request_settings(all, "Hires fix");
   for (const Setting& setting : kSettings) {
     if (setting.name == std::string_view("model") && (setting.commands & kG))
       add_request_settings(all, "Approximations");
@@ -370,6 +371,7 @@ std::vector<std::string> known_names(Command command, bool in_file) {
 }
 
 void assign(Options& options, const Setting& setting, std::string_view text, const std::string& subject) {
+  if (sets(setting, &ImageRequest::hires) && text.size() > 1 && text.ends_with('x')) text.remove_suffix(1);
   visit_target(options, setting, Assign{setting, text, subject});
   if (sets(setting, &Options::size)) set_size(options.request, text, subject);
   if (sets(setting, &ImageRequest::seed)) options.seed_drawn = is_drawn_seed(text);

@@ -127,20 +127,15 @@ std::string plan_line(const EnginePlan& base, const Refinement& refinement) {
 }
 
 std::string refiner_text(const Loaded& loaded, const Refinement& refinement) {
-  const int all = refinement.request.calls();
   return fmt::format("{} from {}, for {} of {} calls", loaded.refiner->pipeline().name(), loaded.refiner_start,
-                     all - refinement.first_call, all);
+                     refinement.request.evaluations(), refinement.request.calls());
 }
 
 JsonObject refiner_json(const Loaded& loaded, const Refinement& refinement) {
-  return {{"name", loaded.refiner->pipeline().name()},
-          {"path", loaded.refiner->pipeline().path.string()},
-          {"start", decimal(loaded.refiner_start)},
-          {"base_calls", refinement.base_calls},
-          {"calls", refinement.request.calls() - refinement.first_call},
-          {"in_turn", refinement.in_turn},
-          {"peak_bytes", refinement.peak_bytes},
-          {"memory", plan_json(refinement.plan)}};
+  return {{"name", loaded.refiner->pipeline().name()}, {"path", loaded.refiner->pipeline().path.string()},
+          {"start", decimal(loaded.refiner_start)},    {"base_calls", refinement.base.evaluations()},
+          {"calls", refinement.request.evaluations()}, {"in_turn", refinement.in_turn},
+          {"peak_bytes", refinement.peak_bytes},       {"memory", plan_json(refinement.plan)}};
 }
 
 std::string few_step_text(const ModelTraits& traits) {

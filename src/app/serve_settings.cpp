@@ -74,7 +74,8 @@ serve::ServeSettings serve_settings(const Options& options) {
   settings.max_per_client = options.max_per_client.value_or(std::min(settings.max_per_client, settings.max_queue));
   settings.max_images =
       options.max_images.value_or(std::min({settings.max_images, settings.max_queue, settings.max_per_client}));
-  settings.folders = {options.models.value_or(""), options.lora_dir.value_or("")};
+  settings.folders = {options.models.value_or(""), options.lora_dir.value_or(""), options.refiner.value_or("")};
+  settings.refiner_start = options.refiner_start.value_or(settings.refiner_start);
   settings.model_aliases = pieces(options.model_alias.value_or(""));
   settings.max_steps = options.max_steps.value_or(settings.max_steps);
   settings.max_side = options.max_side.value_or(settings.max_side);
@@ -107,6 +108,7 @@ serve::WorkerProgram worker_program(const Options& options, const serve::ServeSe
   const std::pair<const char*, const std::optional<std::string>&> texts[] = {
       {"model", options.model},
       {"models", options.models},
+      {"refiner", options.refiner},
       {"precision", options.precision},
       {"preview-vae", options.preview_vae},
       {"prediction", options.prediction},

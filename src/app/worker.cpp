@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "diffusion/model_folder.h"
+#include "hub/find_model.h"
 #include "serve/gateway/curve_store.h"
 #include "serve/support/log.h"
 #include "serve/worker/describe_model.h"
@@ -26,12 +27,13 @@ Options with_model(Options options, const std::string& path) {
   return options;
 }
 
-// A model of --models: nothing that the flags change of --model's holds for it.
+// A model of --models, or --refiner: nothing that the flags change of --model's holds for it, but for --embedding, which
+// a refiner's prompts may name too.
 Options other_model(const Options& options, const std::string& path) {
   Options other = with_model(options, path);
   other.loras.reset();
-  other.embeddings.reset();
   other.controls.reset();
+  if (path != options.refiner) other.embeddings.reset();
   other.prediction.reset();
   other.zero_snr.reset();
   other.few_step.reset();
@@ -67,8 +69,11 @@ First open_first(const Options& options, const std::string& path) {
 First open_first(const Options& options) {
   if (options.model) return open_first(options, *options.model);
   if (!options.models) return {load(options).engine, {}};
+  Options any = options;  // not only what the refiner fits
+  if (options.refiner) Pipeline::open_refiner(find_model(*options.refiner));
+  any.refiner.reset();
   for (const ListedModel& model : models_in(*options.models).models) try {
-      return open_first(options, model.path.string());
+      return open_first(any, model.path.string());
     } catch (const Error& error) {
       serve::log_line(serve::LogLevel::kWarning, "model_left_out", {{"reason", error.what()}});
     }
@@ -106,7 +111,8 @@ int run_worker(const Options& options) {
   models.open = [options = with_previews(options), sdxl = first.engine->pipeline().traits.sdxl](
                     const serve::Variant& variant, const MakeRoom& make_room) {
     if (variant.model.path.empty()) return open_model(options, adapters_of(variant), make_room);
-    Pipeline model = open_model(other_model(options, variant.model.path), adapters_of(variant), make_room);
+    Pipeline model = open_model(other_model(options, variant.model.path), adapters_of(variant), make_room,
+                                /*refiners=*/true);
     if (model.traits.sdxl == sdxl && !model.preview_vae) add_previews(model, options);
     return model;
   };

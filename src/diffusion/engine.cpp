@@ -20,8 +20,8 @@ std::vector<int> controls_of(const ResolvedRequest& request) {
 }
 
 PlanKey plan_key(const ResolvedRequest& request, int chunks, bool encodes) {
-  PlanKey key{request.width,
-              request.height,
+  PlanKey key{request.final_width,
+              request.final_height,
               request.guided,
               request.cache_interval > 1,
               request.guidance_interval != Interval{},
@@ -51,10 +51,13 @@ ResolvedRequest Engine::resolve(const ImageRequest& request) const {
   ResolvedRequest resolved =
       inkstone::resolve(request, pipeline_.traits, capacity_ ? capacity_->limits() : RequestLimits{});
   prompts_of(resolved);
-  if (encodes(resolved) && !planner_.encodes({resolved.width, resolved.height}))
-    throw RequestError::sentence(request_field(&ImageRequest::image), "",
-                                 "image: the VAE's encoder is not among the compiled files for this size: export with "
-                                 "--encoder");
+  const RequestField& field = resolved.has_pixels_between() ? request_field(&ImageRequest::hires_upscaler)
+                                                            : request_field(&ImageRequest::image);
+  if (encodes(resolved) && !planner_.encodes({resolved.final_width, resolved.final_height}))
+    throw RequestError::sentence(field, "",
+                                 std::string(field.name) +
+                                     ": the VAE's encoder is not among the compiled files for this size: export with "
+                                     "--encoder");
   return resolved;
 }
 
@@ -62,7 +65,9 @@ JobPrompts Engine::prompts_of(const ResolvedRequest& request) const {
   return job_prompts(request, pipeline_, capacity_ ? programs_.plan().chunks : kMaxPromptChunks);
 }
 
-bool Engine::encodes(const ResolvedRequest& request) const { return request.image || pipeline_.traits.inpaints; }
+bool Engine::encodes(const ResolvedRequest& request) const {
+  return request.image || pipeline_.traits.inpaints || request.has_pixels_between();
+}
 
 void Engine::set_memory_budget(size_t bytes) {
   capacity_.reset();
@@ -122,9 +127,11 @@ void Engine::prepare_for(const ResolvedRequest& request, int chunks,
     tell("unet");
     programs_.step_for(shape);
   }
+  const bool encoder = request.image || pipeline_.traits.inpaints || (request.enlarged && request.has_pixels_between());
+  const bool decoder = request.end_call < 0 && (request.hires <= 1 || request.has_pixels_between());
   for (const bool encodes : {true, false}) {
     const VaeShape vae{encodes, request.width, request.height};
-    if ((encodes && !this->encodes(request)) || programs_.has_vae(vae)) continue;
+    if (!(encodes ? encoder : decoder) || programs_.has_vae(vae)) continue;
     tell("vae");
     programs_.vae(vae);
   }
@@ -143,7 +150,7 @@ void Engine::leave_memory() {
 Job Engine::start(ResolvedRequest resolved, const Handover* from) {
   Job job;
   job.request = std::move(resolved);
-  job.call = from ? from->call : job.request.first_call;
+  job.call = job.request.first_call;
   const ResolvedRequest& request = job.request;
   const std::vector<float>& timesteps = request.scheduler->timesteps();
   job.prompts = prompts_of(request);
@@ -154,7 +161,8 @@ Job Engine::start(ResolvedRequest resolved, const Handover* from) {
   for (const EncoderText& text : job.prompts.texts) conditioner_.text_of(text);
   const bool reads_mask = pipeline_.traits.inpaints;
   EncodedSource source;
-  if (!from && (request.image || reads_mask)) source = encode_source(codec_, request, reads_mask);
+  if ((!from && request.image) || reads_mask) source = encode_source(codec_, request, reads_mask);
+  if (request.enlarged) enlarge(request, from, source);
   denoiser_.controls().start(job);
   denoiser_.condition(job);
   const auto begin = static_cast<size_t>(job.call);
@@ -167,7 +175,7 @@ Job Engine::start(ResolvedRequest resolved, const Handover* from) {
   job.fresh_noise = Tensor(latent);
   job.output = Tensor(latent);
   job.estimate = Tensor(latent);
-  if (from) {
+  if (from && !request.enlarged) {
     INKSTONE_CHECK(from->job.latent.shape() == latent, pipeline_.path.string(), ": a latent of ",
                    to_string(from->job.latent.shape()), " from the first model, this one takes ", to_string(latent));
     std::ranges::copy(from->job.latent.floats(), job.latent.floats().begin());
@@ -184,6 +192,21 @@ Job Engine::start(ResolvedRequest resolved, const Handover* from) {
   }
   job.state = request.scheduler->start(static_cast<size_t>(job.latent.size()));
   return job;
+}
+
+// What the leg before has drawn becomes what this one begins with.
+void Engine::enlarge(const ResolvedRequest& request, const Handover* from, EncodedSource& source) {
+  INKSTONE_CHECK(from && from->job.has_image(), "an image is enlarged before it is there");
+  const HiresUpscaler& upscaler = *request.hires_upscaler;
+  const Job& before = from->job;
+  const int scale = pipeline_.vae_scale();
+  if (upscaler.of_latent) {
+    source.latent = enlarged_latent(before.latent, request.height / scale, request.width / scale, upscaler.filter,
+                                    upscaler.antialias);
+    return;
+  }
+  const Image small = codec_.decode(before.latent, before.request.width, before.request.height);
+  source.picture = codec_.encode(resize(small, request.width, request.height, upscaler.resampling));
 }
 
 void Engine::step(Job& job) {
@@ -209,7 +232,7 @@ Image Engine::finish(Job& job) {
 }
 
 Image Engine::decode(const Job& job) {
-  const Tensor& latent = job.done() || job.call == job.request.first_call ? job.latent : job.estimate;
+  const Tensor& latent = job.has_image() || job.call == job.request.first_call ? job.latent : job.estimate;
   Image image = codec_.decode(latent, job.request.width, job.request.height);
   return job.put_back ? put_back(*job.put_back, std::move(image)) : image;
 }

@@ -26,13 +26,14 @@ struct EngineOptions : PlanOptions {
   std::string compiled;  // the folder of `inkstone export`, for devices whose programs are compiled ahead
 };
 
-// Where a job goes on: its latent and the noise yet to be drawn, and the first call of the request's own
-// scheduler (refine.h).
+struct EncodedSource;
+
+// The leg before, from whose latent a job goes on, with the noise yet to be drawn.
 struct Handover {
   const Job& job;
-  int call = 0;
 };
 
+// methods: 26 allowed: what a job begins with is made here, whichever leg it is
 class Engine {
  public:
   Engine(Pipeline pipeline, EngineOptions options);
@@ -74,6 +75,7 @@ class Engine {
 
  private:
   void replace_plan(EnginePlan plan);
+  void enlarge(const ResolvedRequest& request, const Handover* from, EncodedSource& source);
   bool encodes(const ResolvedRequest& request) const;  // some picture
   JobPrompts prompts_of(const ResolvedRequest& request) const;
   void prepare_for(const ResolvedRequest& request, int chunks,

@@ -68,7 +68,7 @@ void draw_first_latent(Job& job, EncodedSource source, bool reads_mask) {
   const Scheduler& scheduler = *request.scheduler;
   const Shape& shape = job.latent.shape();
   job.noise = NoiseGenerator(request.seed);
-  std::optional<Tensor> picture;
+  std::optional<Tensor> picture = std::move(source.latent);
   if (source.picture) picture = drawn_from(*source.picture, job.noise);
   const bool in_part = !source.repainted.empty();
   const Tensor mask = in_part || reads_mask ? latent_mask(request, source.repainted, shape) : Tensor();

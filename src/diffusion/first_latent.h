@@ -12,6 +12,7 @@ namespace inkstone {
 // The pictures of a request through the VAE's encoder.
 struct EncodedSource {
   std::optional<EncodedPicture> picture;
+  std::optional<Tensor> latent;          // of an image that was drawn, in place of a picture
   std::optional<EncodedPicture> masked;  // with grey where it is drawn anew
   std::vector<uint8_t> repainted;        // SourcePixels'
 };

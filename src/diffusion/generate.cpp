@@ -1,7 +1,9 @@
 #include "diffusion/generate.h"
 
 #include <chrono>
+#include <vector>
 
+#include "diffusion/legs.h"
 #include "diffusion/pipeline_embeddings.h"
 
 namespace inkstone {
@@ -11,48 +13,57 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+struct EngineLeg {
+  Engine* engine;
+  ResolvedRequest request;
+};
+
+std::vector<EngineLeg> legs_of(Engine& engine, const ResolvedRequest& request, const Refinement* refinement) {
+  if (refinement) return {{&engine, refinement->base}, {refinement->engine, refinement->request}};
+  std::vector<EngineLeg> legs{{&engine, request}};
+  if (request.is_enlarged_later()) legs.push_back({&engine, hires_leg(request)});
+  return legs;
+}
+
 }  // namespace
 
 Generated generate(Engine& engine, const ResolvedRequest& request, const Progress& progress,
                    const Refinement* refinement) {
   Generated made;
-  const int calls_after = refinement ? refinement->request.calls() - refinement->first_call : 0;
+  const std::vector<EngineLeg> legs = legs_of(engine, request, refinement);
   const auto begun = Clock::now();
-  engine.prepare(request, progress.preparing);
+  engine.prepare(legs[0].request, progress.preparing);
   made.times.prepare = seconds_since(begun);
 
   const auto encoding = Clock::now();
-  Job job = engine.start(request);
+  Job job = engine.start(legs[0].request);
   made.warnings = job.warnings;
   made.embedding_hashes = embedding_hashes(engine.pipeline(), job.prompts.embeddings);
-  if (refinement) job.end = refinement->base_calls;
   made.times.text_encoder = seconds_since(encoding);
 
   if (progress.denoising) progress.denoising();
   const auto denoising = Clock::now();
-  const int calls = (refinement ? refinement->base_calls + calls_after : job.calls()) - request.first_call;
-  int done = 0;
-  const auto run = [&](Engine& with) {
-    while (!job.done()) {
-      with.step(job);
-      if (progress.stepped) progress.stepped(++done, calls, seconds_since(denoising));
-      if (progress.drawn) progress.drawn(with, job);
+  int calls = 0, done = 0;
+  for (const EngineLeg& leg : legs) calls += leg.request.evaluations();
+  for (const EngineLeg& leg : legs) {
+    if (&leg != &legs.front()) {
+      engine.offload(job);
+      if (refinement && refinement->in_turn) engine.leave_memory();
+      leg.engine->prepare(leg.request, progress.preparing);
+      const Handover from{job};
+      job = leg.engine->start(leg.request, &from);
     }
-  };
-  run(engine);
-  if (refinement) {
-    engine.offload(job);
-    if (refinement->in_turn) engine.leave_memory();
-    refinement->engine->prepare(refinement->request, progress.preparing);
-    const Handover from{job, refinement->first_call};
-    job = refinement->engine->start(refinement->request, &from);
-    run(*refinement->engine);
+    while (!job.done()) {
+      leg.engine->step(job);
+      if (progress.stepped) progress.stepped(++done, calls, seconds_since(denoising));
+      if (progress.drawn) progress.drawn(*leg.engine, job);
+    }
   }
   made.times.unet = seconds_since(denoising);
 
   if (progress.decoding) progress.decoding();
   const auto decoding = Clock::now();
-  made.image = (refinement ? *refinement->engine : engine).finish(job);
+  made.image = legs.back().engine->finish(job);
   if (refinement && refinement->in_turn) refinement->engine->leave_memory();
   made.times.vae = seconds_since(decoding);
   made.times.total = seconds_since(begun);

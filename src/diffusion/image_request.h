@@ -56,6 +56,11 @@ struct ImageRequest {
   std::optional<GivenFile> image;
   std::optional<float> strength;
   std::optional<std::string> resize_mode;  // how the picture gets the image's size
+  // More than 1: the image is drawn at its size, enlarged so many times, and drawn again from there (legs.h), this much
+  // of it, in so many steps (0: as many as before).
+  std::optional<float> hires, hires_strength;
+  std::optional<int> hires_steps;
+  std::optional<std::string> hires_upscaler;
   // Which part of it is drawn anew (repaint.h).
   std::optional<GivenFile> mask;
   std::optional<bool> mask_invert;

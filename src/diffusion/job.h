@@ -49,7 +49,6 @@ struct Job {  // ends before its engine
   Tensor estimate;                       // like latent: the image as the last evaluation saw it
   std::vector<UnetEvaluation> schedule;  // what each evaluation of the U-Net runs
   int call = 0;                          // evaluations done
-  int end = -1;                          // another model goes on after so many; -1: after all
   std::vector<std::string> warnings;     // a prompt that was cut
   // An evaluation runs at most two rows at once: that of a composed prompt has several passes.
   std::span<const size_t> rows() const { return prompts.of_call.at(static_cast<size_t>(call)); }
@@ -68,7 +67,8 @@ struct Job {  // ends before its engine
   }
   int calls() const { return static_cast<int>(schedule.size()); }
   const UnetEvaluation& next() const { return schedule.at(static_cast<size_t>(call)); }
-  bool done() const { return call >= (end < 0 ? calls() : end); }
+  bool done() const { return call >= (request.end_call < 0 ? calls() : request.end_call); }
+  bool has_image() const { return call >= calls(); }  // the latent is without noise
 };
 
 struct RowFault {  // what ends one job of a step; it has not moved

@@ -26,6 +26,7 @@ struct ModelTraits {
   int size_multiple = 8;   // width and height must be multiples of it
   bool distilled = false;  // with guidance: there is no unconditional half
   bool sdxl = false;       // its table of Align Your Steps
+  bool refiner = false;    // SDXL's: it finishes what a base began (refine.h)
   // Of a model that was distilled to few steps, what it is and how that is known ("Lightning by its
   // name"); and the one step count that it draws at, where that is known. "", 0: of others.
   std::string few_step{};

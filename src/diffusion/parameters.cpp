@@ -53,9 +53,14 @@ std::string parameters_text(const ResolvedRequest& request, const std::string& m
                       sampler_name(request.scheduler_config.kind).name, schedule_type(request.scheduler_config),
                       request.guidance_scale, request.seed, request.width, request.height);
   const ImageRequest said = request.said(), usual = ResolvedRequest{}.said();
-  for (const RequestField& field : request_fields())
-    if (field.infotext && value_text(field, said) != value_text(field, usual))
-      text += fmt::format(", {}: {}", field.infotext, quoted(value_text(field, said)));
+  for (const RequestField& field : request_fields()) {
+    if (!field.infotext || value_text(field, said) == value_text(field, usual)) continue;
+    // As the web UI writes them.
+    const bool is_upscaler = field.member == RequestMember(&ImageRequest::hires_upscaler);
+    if (field.member == RequestMember(&ImageRequest::hires_steps) && request.hires_steps == 0) continue;
+    text += fmt::format(", {}: {}", field.infotext,
+                        quoted(is_upscaler ? request.hires_upscaler->label : value_text(field, said)));
+  }
   if (!refiner.name.empty())
     text += fmt::format(", Refiner: {}, Refiner switch at: {}", quoted(refiner.name), refiner.start);
   if (!adapters.hashes.empty()) text += ", Lora hashes: " + json_quoted(adapters.hashes);

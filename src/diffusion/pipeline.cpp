@@ -40,6 +40,13 @@ Pipeline Pipeline::open(const fs::path& path, const std::map<std::string, fs::pa
   return finish(open_model(path, replaced, said));
 }
 
+Pipeline Pipeline::open_any(const fs::path& path, const std::map<std::string, fs::path>& replaced,
+                            const ModelSettings& said) {
+  Opening opening = open_model(path, replaced, said);
+  opening.role = Opening::Role::kAny;
+  return finish(std::move(opening));
+}
+
 Pipeline Pipeline::open_refiner(const fs::path& path) {
   INKSTONE_CHECK(fs::exists(path), path.string(), ": no such file or folder");
   Opening opening = fs::is_directory(path) ? open_folder(path) : open_checkpoint(path);
@@ -209,6 +216,7 @@ void set_sizes(Pipeline& m) {
   if (text.norm_of_text && !text.layers_after_text) m.traits.text_layers = text.layers;
   m.traits.distilled = m.unet_config.guidance_channels > 0;
   m.traits.sdxl = m.unet_config.added > 0;
+  m.traits.refiner = m.takes_score;
   m.traits.encodes = m.vae_config.has_encoder();
   m.traits.inpaints = reads_mask(m.unet_config);
 }

@@ -83,6 +83,10 @@ struct Pipeline {
   static Pipeline open(const std::filesystem::path& path,
                        const std::map<std::string, std::filesystem::path>& replaced = {},
                        const ModelSettings& said = {});
+  // The same of a refiner too, which traits tell.
+  static Pipeline open_any(const std::filesystem::path& path,
+                           const std::map<std::string, std::filesystem::path>& replaced = {},
+                           const ModelSettings& said = {});
   // Only a refiner. Throws Error for another model.
   static Pipeline open_refiner(const std::filesystem::path& path);
   // Of a folder the same without the weights, which need not be there: what can be known of a model before they

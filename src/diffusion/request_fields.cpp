@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "base/spelling.h"
+#include "diffusion/hires_upscaler.h"
 #include "diffusion/prompt_syntax.h"
 #include "diffusion/repaint.h"
 #include "diffusion/request_pictures.h"
@@ -41,6 +42,10 @@ const RequestField kFields[] = {
     {"strength", "strength", "denoising-strength", "From a picture", "X", "how much of the picture is drawn anew, 0 to 1: of the steps this part runs\n[0.8; with a mask or outpaint 1]", "", "", "0.6", &Request::strength, 0, 1, nullptr, false, "Denoising strength"},
     {"resize_mode", "resize-mode", "", "From a picture", "HOW", "how a picture of another shape gets the image's: stretch, crop (what sticks out\ngoes) or fill (its border rows go on) [stretch]", "", "", R"("crop")", &Request::resize_mode, 0, 0, resize_modes, false, "Resize mode"},
     {"mask", "mask", "mask-image mask-img", "From a picture", "FILE", "white where the picture is drawn anew; the rest stays as it is, to the byte. Of a mask\nwith transparency the opaque part is drawn", "", ": base64, as the image", kTinyPicture, &Request::mask},
+    {"hires", "hires", "hires-upscale hr-scale", "Hires fix", "X", "draws the image at its size, enlarges it X times and draws it again from there: 1 to 4, as 2 or\n2x [1: not]", "", "", "1", &Request::hires, 1, 4, nullptr, true, "Hires upscale"},
+    {"hires_strength", "hires-strength", "hires-denoising", "Hires fix", "X", "how much of the enlarged image is drawn anew, 0.01 to 1 [0.7 if its latent was enlarged, else 0.5]", "", "", "0.6", &Request::hires_strength, 0.01, 1, nullptr, false, "Denoising strength"},
+    {"hires_steps", "hires-steps", "hr-second-pass-steps", "Hires fix", "N", "steps at the larger size; 0: as many as before [0]", "", "", "4", &Request::hires_steps, 0, kMaxImageSteps, nullptr, false, "Hires steps"},
+    {"hires_upscaler", "hires-upscaler", "hr-upscaler", "Hires fix", "NAME", "what enlarges it: latent, latent-antialiased, latent-bicubic, latent-bicubic-antialiased,\nlatent-nearest, latent-nearest-exact; or, of its pixels, lanczos, bicubic, bilinear, box [latent]", "", "", R"("latent")", &Request::hires_upscaler, 0, 0, hires_upscalers, true, "Hires upscaler"},
     {"mask_invert", "mask-invert", "", "From a picture", "", "black is drawn anew instead", "", "", "false", &Request::mask_invert, 0, 0, nullptr, false, "Mask invert"},
     {"mask_blur", "mask-blur", "", "From a picture", "PIXELS", "over how many pixels, inside the mask, the new image fades in [4]", "", "", "8", &Request::mask_blur, 0, kMaxMaskBlur, nullptr, false, "Mask blur"},
     {"mask_fill", "mask-fill", "inpainting-fill", "From a picture", "WHAT", "what is under the mask before the steps, where the strength is below 1: original,\nfill (the colours around), noise or zeros [original]", "", "", R"("fill")", &Request::mask_fill, 0, 0, mask_fills, false, "Masked content"},
@@ -180,6 +185,9 @@ void check_field(const RequestField& field, const ImageRequest& request, std::op
     rule = scheduler_rule(*request.scheduler);
   if (field.member == RequestMember(&ImageRequest::schedule) && request.schedule)
     rule = schedule_rule(*request.schedule);
+  if (field.member == RequestMember(&ImageRequest::hires_upscaler) && request.hires_upscaler &&
+      !find_hires_upscaler(*request.hires_upscaler))
+    rule = one_of(hires_upscalers(), *request.hires_upscaler);
   if (!rule.empty()) throw RequestError::rule(field, value_text(field, request), rule);
 }
 

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/spelling.h"
 #include "base/utf8.h"
+#include "diffusion/legs.h"
 #include "diffusion/prompt_composition.h"
 #include "diffusion/request_fields.h"
 #include "diffusion/scheduler_names.h"
@@ -53,7 +54,8 @@ struct Check {
 
   void numbers() const {
     for (const RequestField& field : request_fields()) {
-      const bool is_steps = field.member == RequestMember(&ImageRequest::steps);
+      const bool is_steps = field.member == RequestMember(&ImageRequest::steps) ||
+                            field.member == RequestMember(&ImageRequest::hires_steps);
       check_field(field, filled, is_steps ? std::optional<double>(limits.max_steps) : std::nullopt);
     }
   }
@@ -109,6 +111,27 @@ struct Check {
                                "1 with a control: a shallow evaluation would leave out what it adds");
     for (const ControlUse& use : *filled.control) resolved.push_back(control(use));
     return resolved;
+  }
+
+  // The side must be within the limit, and so must the pixels.
+  void hires(const ResolvedRequest& resolved) const {
+    const RequestField& field = request_field(&ImageRequest::hires);
+    const int wide = resolved.final_width, tall = resolved.final_height;
+    const std::string size =
+        fmt::format("{}x{} enlarged {} times is {}x{}", resolved.width, resolved.height, resolved.hires, wide, tall);
+    const auto refuse = [&](const std::string& why) {
+      throw RequestError::sentence(field, value_text(field, filled), "hires: " + size + why);
+    };
+    if (wide == resolved.width && tall == resolved.height) refuse(": ask for more, or leave it out");
+    if (std::max(wide, tall) > limits.max_side)
+      refuse(fmt::format("; the longest side that is taken is {}", limits.max_side));
+    if (int64_t{wide} * tall > limits.max_pixels)
+      refuse(fmt::format(", {} pixels; at most {} are taken here", int64_t{wide} * tall, limits.max_pixels));
+    if (filled.image) refuse(", which goes with images that begin without a picture");
+    if (filled.cache_interval != 1) refuse(", which does not go with a cache_interval");
+    if (!resolved.hires_upscaler->of_latent && !model.encodes)
+      refuse(fmt::format(" by {}, of its pixels, and this model's VAE has no encoder: take one of latents",
+                         resolved.hires_upscaler->name));
   }
 
   void pictures() const {
@@ -334,6 +357,43 @@ int first_call_of(const ResolvedRequest& request) {
   return (steps - run) * (calls_twice(request.scheduler_config.kind) ? 2 : 1);
 }
 
+constexpr float kHiresStrengthOfLatents = 0.7f, kHiresStrengthOfPixels = 0.5f;
+
+void set_hires(const ImageRequest& request, const ModelTraits& model, ResolvedRequest& result) {
+  check_field(request_field(&ImageRequest::hires_upscaler), request);
+  if (request.hires_upscaler) result.hires_upscaler = find_hires_upscaler(*request.hires_upscaler);
+  result.final_width = result.width;
+  result.final_height = result.height;
+  result.hires = request.hires.value_or(1);
+  if (result.hires <= 1) {
+    if (request.hires_strength || request.hires_steps.value_or(0) > 0)
+      result.warnings.push_back(std::string(request.hires_strength ? "hires_strength" : "hires_steps") +
+                                " has no effect without hires");
+    return;
+  }
+  result.hires_strength = request.hires_strength.value_or(result.hires_upscaler->of_latent ? kHiresStrengthOfLatents
+                                                                                           : kHiresStrengthOfPixels);
+  result.hires_steps = request.hires_steps.value_or(0);
+  const auto larger = [&](int side) {
+    const int64_t pixels = static_cast<int64_t>(side * shortest(result.hires));
+    return static_cast<int>(std::min<int64_t>(pixels / model.size_multiple * model.size_multiple, INT32_MAX));
+  };
+  result.final_width = larger(result.width);
+  result.final_height = larger(result.height);
+}
+
+// What of it only its schedule tells.
+void check_hires_leg(const ResolvedRequest& request) {
+  try {
+    hires_leg(request);
+  } catch (const RequestError&) {
+    throw;
+  } catch (const UsageError& error) {
+    throw RequestError::sentence(request_field(&ImageRequest::hires_strength),
+                                 fmt::format("{}", request.hires_strength), std::string("hires: ") + error.what());
+  }
+}
+
 }  // namespace
 
 bool ResolvedControl::runs(int evaluation, int evaluations) const {
@@ -381,6 +441,12 @@ ImageRequest ResolvedRequest::said() const {
     for (const ResolvedControl& control : controls) request.control->push_back(control.use);
     request.control_guess = control_guess;
   }
+  if (hires > 1) {
+    request.hires = hires;
+    request.hires_strength = hires_strength;
+    request.hires_steps = hires_steps;
+  }
+  if (hires > 1 || enlarged) request.hires_upscaler = hires_upscaler->name;
   if (!image) return request;
   request.image = image;
   request.strength = strength;
@@ -418,6 +484,7 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   check_field(request_field(&ImageRequest::resize_mode), request);
   if (request.resize_mode) result.resize_mode = find_resize_mode(*request.resize_mode).value();
   size_by_picture(request, model, limits, result);
+  set_hires(request, model, result);
   result.cache_interval = request.cache_interval.value_or(result.cache_interval);
   result.guidance_interval = request.guidance_interval.value_or(result.guidance_interval);
   check_field(request_field(&ImageRequest::scheduler), request);
@@ -437,6 +504,7 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
   check.pixels();
   check.numbers();
   check.pictures();
+  if (result.hires > 1) check.hires(result);
   check.approximations(result.guided);
   check.clip_skip();
   result.controls = check.controls();
@@ -451,6 +519,7 @@ ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, c
                     model.only_steps, model.only_steps == 1 ? "step" : "steps", result.steps));
   result.scheduler = scheduler_for(result.scheduler_config, result.steps);
   if (result.image) result.first_call = first_call_of(result);
+  if (result.hires > 1) check_hires_leg(result);
   for (std::string& idle : idle_fields(request, result)) result.warnings.push_back(std::move(idle));
   result.prompt_schedules();
   result.negative_schedule();

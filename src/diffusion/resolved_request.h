@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "diffusion/hires_upscaler.h"
 #include "diffusion/image_request.h"
 #include "diffusion/model_traits.h"
 #include "diffusion/prompt_syntax.h"
@@ -59,19 +60,29 @@ struct ResolvedRequest {
   std::optional<GivenFile> image;  // that it begins with
   float strength = 0.8f;           // of an image alone
   ResizeMode resize_mode = ResizeMode::kStretch;
-  Repaint repaint;     // of an image alone
+  // Above 1: drawn at this size first, and then, so many times as large, again (hires_leg()).
+  float hires = 1, hires_strength = 0;
+  int hires_steps = 0;  // of the second leg; 0: as many
+  const HiresUpscaler* hires_upscaler = &hires_upscalers_all().front();
+  bool enlarged = false;                      // this is the second leg
+  int final_width = 512, final_height = 512;  // after all legs
+  Repaint repaint;                            // of an image alone
   PictureSize output;  // of the finished image: repaint.keep_size says whether it is the picture's
   // Of the scheduler's calls, that with which the image begins: those before it are left out, as in diffusers' pipelines
   // that begin with a picture.
   int first_call = 0;
+  int end_call = -1;  // before which another leg goes on (legs.h); -1: none does
   // What stands in the request and has another effect than elsewhere, for whoever asked.
   std::vector<std::string> warnings;
 
   // Rows of a U-Net evaluation: of the negative prompt, and of each part of the prompt.
   int cfg_copies() const { return guided ? 1 + static_cast<int>(part_weights.size()) : 1; }
-  int calls() const { return static_cast<int>(scheduler->timesteps().size()); }  // that the scheduler has
-  int evaluations() const { return calls() - first_call; }                       // of the U-Net
+  int calls() const { return static_cast<int>(scheduler->timesteps().size()); }         // that the scheduler has
+  int evaluations() const { return (end_call < 0 ? calls() : end_call) - first_call; }  // of the U-Net
   int steps_run() const;  // of `steps`, those that are not left out
+  bool is_enlarged_later() const { return hires > 1; }
+  // Between its legs the image is pixels.
+  bool has_pixels_between() const { return (hires > 1 || enlarged) && !hires_upscaler->of_latent; }
   // Texts by step. Throws RequestError for a prompt that cannot be.
   std::vector<WeightedSchedule> prompt_schedules() const;
   PromptSchedule negative_schedule() const;

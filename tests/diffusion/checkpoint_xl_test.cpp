@@ -260,7 +260,7 @@ TEST_F(XlCheckpoints, a_refiner_in_one_file_goes_on_as_its_folder_does) {
     request.width = request.height = 32;
     const ResolvedRequest resolved = first.resolve(request);
     const Refinement refinement = refine(first, resolved, second, request, start);
-    EXPECT_EQ(refinement.base_calls, 2);
+    EXPECT_EQ(refinement.base.evaluations(), 2);
     return generate(first, resolved, {}, &refinement).image.rgb;
   };
   EXPECT_EQ(refined(one, 0.5f), refined(folder, 0.5f));

@@ -222,10 +222,9 @@ TEST(Refiner, latents_and_images_are_those_of_diffusers_two_pipelines) {
     request.prompt_syntax = "plain";
     const ResolvedRequest resolved = base.resolve(request);
     const Refinement refinement = refine(base, resolved, refiner, request, item.at("start").to_number<float>());
-    Job job = base.start(resolved);
-    job.end = refinement.base_calls;
+    Job job = base.start(refinement.base);
     while (!job.done()) base.step(job);
-    const Handover from{job, refinement.first_call};
+    const Handover from{job};
     job = refiner.start(refinement.request, &from);
     while (!job.done()) refiner.step(job);
     const Tensor latents = golden.read(name + "/latents");

@@ -53,6 +53,10 @@ ImageRequest everything() {
   request.padding = 9;
   request.outpaint = "left=8,bottom=16";
   request.keep_size = false;
+  request.hires = 2;
+  request.hires_strength = 0.6f;
+  request.hires_steps = 5;
+  request.hires_upscaler = "lanczos";
   return request;
 }
 
@@ -97,7 +101,8 @@ TEST(RequestFields, json_has_what_is_set_by_diffusers_names) {
               "num_inference_steps": 7, "guidance_scale": 2.5, "guidance_rescale": 0.75, "scheduler": "ddim", "schedule": "trailing", "karras": false, "eta": 0.25,
               "width": 192, "height": 64, "cache_interval": 3, "guidance_interval": [0.1, 0.8],
               "image": "photo.jpg", "strength": 0.5, "resize_mode": "crop", "mask": "mask.png", "mask_invert": true,
-              "mask_blur": 7, "mask_fill": "noise", "only_masked": false, "padding": 9, "outpaint": "left=8,bottom=16", "keep_size": false})",
+              "mask_blur": 7, "mask_fill": "noise", "only_masked": false, "padding": 9, "outpaint": "left=8,bottom=16", "keep_size": false,
+              "hires": 2.0, "hires_strength": 0.6, "hires_steps": 5, "hires_upscaler": "lanczos"})",
           "expected"));
 }
 
@@ -117,7 +122,14 @@ TEST(Resolve, the_models_own_files_say_what_the_request_does_not) {
 }
 
 TEST(Resolve, what_is_said_holds_and_is_said_again) {
-  EXPECT_EQ(resolve(everything(), model()).said(), everything());
+  ImageRequest from_picture = everything(), enlarged = everything();  // an image is one of the two
+  for (const RequestField& field : request_fields()) {
+    if (field.group == std::string_view("Hires fix"))
+      std::visit([&](auto member) { (from_picture.*member).reset(); }, field.member);
+    if (field.group == kFromPicture) std::visit([&](auto member) { (enlarged.*member).reset(); }, field.member);
+  }
+  enlarged.cache_interval = 1;
+  for (const ImageRequest& whole : {from_picture, enlarged}) EXPECT_EQ(resolve(whole, model()).said(), whole);
   const ImageRequest said = resolve({}, model()).said();
   EXPECT_EQ(resolve(said, model()).said(), said) << "a worker must find what the gateway found";
 }

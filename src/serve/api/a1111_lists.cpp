@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
+#include "diffusion/hires_upscaler.h"
 #include "diffusion/scheduler_names.h"
 #include "serve/api/a1111.h"
 #include "serve/api/a1111_samplers.h"
@@ -44,7 +45,7 @@ Json schedulers_json(A1111State&) {
 
 Json models_json(A1111State& state) {
   JsonArray json;
-  for (const ModelCard* card : ready_models(state.context.service)) {
+  for (const ModelCard* card : ready_models(state.context.service, true)) {
     const bool known = !card->hash.empty();
     json.push_back(JsonObject{{"title", model_title(*card)},
                               {"model_name", card->name},
@@ -122,6 +123,13 @@ Json control_modules_json(A1111State&) {
 }
 Json control_version_json(A1111State&) { return JsonObject{{"version", 3}}; }
 
+Json latent_upscalers_json(A1111State&) {
+  JsonArray json;
+  for (const HiresUpscaler& one : hires_upscalers_all())
+    if (one.of_latent) json.push_back(JsonObject{{"name", one.label}});
+  return json;
+}
+
 Json empty_array(A1111State&) { return JsonArray{}; }
 Json nothing(A1111State&) { return nullptr; }
 
@@ -145,7 +153,7 @@ constexpr List kLists[] = {
        return JsonObject{{"api", true}, {"nowebui", false}, {"gradio_debug", false}};
      }},
     {"sd-vae", empty_array},
-    {"latent-upscale-modes", empty_array},
+    {"latent-upscale-modes", latent_upscalers_json},
     {"hypernetworks", empty_array},
     {"face-restorers", empty_array},
     {"realesrgan-models", empty_array},

@@ -1,6 +1,8 @@
 #include "serve/api/a1111_request.h"
 
 #include <algorithm>
+#include <cmath>
+#include <tuple>
 
 #include "base/spelling.h"
 #include "base/utf8.h"
@@ -12,6 +14,7 @@
 #include "serve/api/a1111_samplers.h"
 #include "serve/api/fault.h"
 #include "serve/api/generate_request.h"
+#include "serve/api/refiner_request.h"
 #include "serve/api/request_reader.h"
 
 namespace inkstone::serve {
@@ -28,6 +31,10 @@ constexpr FieldName kA1111Names[] = {{"prompt", "prompt"},
                                      {"scheduler", "schedule", false},
                                      {"eta", "eta", false},
                                      {"clip_skip", "clip_skip"},
+                                     {"hr_scale", "hires", false},
+                                     {"denoising_strength", "hires_strength", false},
+                                     {"hr_second_pass_steps", "hires_steps", false},
+                                     {"hr_upscaler", "hires_upscaler", false},
                                      {"prompt_syntax", "prompt_syntax"}};
 
 // All fields, as the web UI answers them back.
@@ -62,7 +69,7 @@ const FieldInfo kA1111Fields[] = {
     {"do_not_save_samples", "boolean", "Nothing is saved here.", "false"},
     {"do_not_save_grid", "boolean", "Nothing is saved here.", "false"},
     {"eta", "number", "Noise that DDIM adds in each step, 0 to 1.", "null"},
-    {"denoising_strength", "number", "Without effect.", "0"},  // but in img2img
+    {"denoising_strength", "number", "With enable_hr: how much of the enlarged image is drawn anew.", "0"},
     {"s_min_uncond", "number", "0.", "null"},
     {"s_churn", "number", "0.", "null"},
     {"s_tmax", "number", "Without effect.", "null"},
@@ -70,23 +77,24 @@ const FieldInfo kA1111Fields[] = {
     {"s_noise", "number", "1.", "null"},
     {"override_settings", "object", "As POST /sdapi/v1/options, for this request.", "null"},
     {"override_settings_restore_afterwards", "boolean", "Always so.", "true"},
-    {"refiner_checkpoint", "string", "Empty.", "null"},
-    {"refiner_switch_at", "number", "Without effect.", "null"},
+    {"refiner_checkpoint", "string", "SDXL's refiner, as sd_model_checkpoint names models; None: none.", "null"},
+    {"refiner_switch_at", "number", "The part of the noise schedule after which it goes on; 1: never.", "null"},
     {"disable_extra_networks", "boolean", "There are none.", "false"},
     {"comments", "object", "Without effect.", "null"},
-    {"enable_hr", "boolean", "false.", "false"},
+    {"enable_hr", "boolean", "true: the image is drawn, enlarged and drawn again.", "false"},
     {"firstphase_width", "integer", "Without effect.", "0"},
     {"firstphase_height", "integer", "Without effect.", "0"},
-    {"hr_scale", "number", "Without effect.", "2.0"},
-    {"hr_upscaler", "string", "Without effect.", "null"},
-    {"hr_second_pass_steps", "integer", "Without effect.", "0"},
-    {"hr_resize_x", "integer", "Without effect.", "0"},
-    {"hr_resize_y", "integer", "Without effect.", "0"},
-    {"hr_checkpoint_name", "string", "Without effect.", "null"},
-    {"hr_sampler_name", "string", "Without effect.", "null"},
-    {"hr_scheduler", "string", "Without effect.", "null"},
-    {"hr_prompt", "string", "Without effect.", "\"\""},
-    {"hr_negative_prompt", "string", "Without effect.", "\"\""},
+    {"hr_scale", "number", "With enable_hr: so many times as large, 1 to 4.", "2.0"},
+    {"hr_upscaler", "string", "With enable_hr: Latent, Latent (bicubic) ..., Lanczos, Bicubic ...; null: Latent.",
+     "null"},
+    {"hr_second_pass_steps", "integer", "With enable_hr: steps at the larger size; 0: as many.", "0"},
+    {"hr_resize_x", "integer", "With enable_hr: the larger width in place of hr_scale, of the same shape.", "0"},
+    {"hr_resize_y", "integer", "The same of the height.", "0"},
+    {"hr_checkpoint_name", "string", "Empty.", "null"},
+    {"hr_sampler_name", "string", "The same sampler.", "null"},
+    {"hr_scheduler", "string", "The same.", "null"},
+    {"hr_prompt", "string", "Empty, or the same.", "\"\""},
+    {"hr_negative_prompt", "string", "Empty, or the same.", "\"\""},
     {"script_name", "string", "Empty.", "null"},
     {"script_args", "array", "Without effect.", "[]"},
     {"send_images", "boolean", "false: the answer has no images.", "true"},
@@ -109,7 +117,7 @@ bool asks_nothing(const Json& value) {
 void refuse_what_is_not_here(const Fields& fields, A1111Task task) {
   static constexpr std::string_view kAbsent[] = {
       "styles",       "subseed_strength", "seed_resize_from_h", "seed_resize_from_w", "restore_faces", "tiling",
-      "s_min_uncond", "s_churn",          "refiner_checkpoint", "enable_hr",          "script_name",   "infotext"};
+      "s_min_uncond", "s_churn",          "script_name",        "infotext"};
   static constexpr std::string_view kOfPictures[] = {"init_images", "mask"};
   std::vector<std::string> asked;
   for (const std::string_view name : kAbsent)
@@ -167,6 +175,54 @@ std::span<const FieldName> all_names() {
     return names;
   }();
   return all;
+}
+
+// What the second run of the web UI's may have of its own, and here has not.
+void refuse_other_second_run(const Fields& fields) {
+  const auto text = [&](std::string_view name) { return fields.text(name, kMaxPromptBytes).value_or(""); };
+  const std::string sampler = sampler_said(fields);
+  const std::string schedule = text("scheduler").empty() ? "Automatic" : text("scheduler");
+  const std::tuple<const char*, std::string, const char*> all[] = {{"hr_prompt", text("prompt"), ""},
+                                                                   {"hr_negative_prompt", text("negative_prompt"), ""},
+                                                                   {"hr_sampler_name", sampler, "Use same sampler"},
+                                                                   {"hr_scheduler", schedule, "Use same scheduler"},
+                                                                   {"hr_checkpoint_name", "", "Use same checkpoint"}};
+  for (const auto& [name, same, word] : all) {
+    const std::string said = text(name);
+    if (said.empty() || said == "None" || said == same || said == word) continue;
+    refuse(422, "not_supported",
+           std::string(name) + " is not supported here: the larger image has the same; leave it out", name);
+  }
+}
+
+// The factor that a wanted size stands for.
+float factor_of(const Fields& fields, const ModelCard& card, const ImageRequest& image) {
+  const auto side = [&](std::string_view name) {
+    return static_cast<double>(fields.integer(name, 0, kMaxImageSide).value_or(0));
+  };
+  const double wide = side("hr_resize_x"), tall = side("hr_resize_y");
+  const double by_x = wide / image.width.value_or(card.traits.width),
+               by_y = tall / image.height.value_or(card.traits.height);
+  if (wide > 0 && tall > 0 && std::abs(by_x - by_y) > 1e-3)
+    refuse(422, "not_supported",
+           "hr_resize_x and hr_resize_y of another shape than the image are not supported here: leave one of them out",
+           "hr_resize_y");
+  return static_cast<float>(wide > 0 ? by_x : by_y);
+}
+
+void read_hires(const Fields& fields, const ModelCard& card, ImageRequest& image) {
+  if (!fields.flag("enable_hr").value_or(false)) return;
+  refuse_other_second_run(fields);
+  const bool sized = fields.integer("hr_resize_x", 0, kMaxImageSide).value_or(0) > 0 ||
+                     fields.integer("hr_resize_y", 0, kMaxImageSide).value_or(0) > 0;
+  image.hires =
+      sized ? factor_of(fields, card, image) : static_cast<float>(fields.number("hr_scale", 1, 4).value_or(2));
+  if (const auto strength = fields.number("denoising_strength", 0, 1))
+    image.hires_strength = static_cast<float>(*strength);
+  if (const auto steps = fields.integer("hr_second_pass_steps", 0, kMaxImageSteps))
+    image.hires_steps = static_cast<int>(*steps);
+  const auto upscaler = fields.text("hr_upscaler", kMaxWordBytes);
+  if (upscaler && !upscaler->empty()) image.hires_upscaler = *upscaler == "None" ? "lanczos" : *upscaler;
 }
 
 // There the tag changes the image; here it would be drawn as words.
@@ -245,9 +301,11 @@ A1111Request a1111_request(const http::Request& request, const Fields& fields, c
   result.order.model = card.name;
   const int count = read_count(fields, limits, result);
   ImageRequest image = read_a1111_image(fields, used, limits, task, result);
+  if (task == A1111Task::kText) read_hires(fields, card, image);
   take_adapters(context.service, Fields({}, Manner::kLenient), image, result.order);
   refuse_networks(image);
   result.order.images = resolve_images(fields, all_names(), image, card, limits, count);
+  take_refiner(context, fields, image, card, result.order, {"refiner_checkpoint", "refiner_switch_at"});
   use_options(used, result.order);
   result.order.tag = fields.text("force_task_id", kMaxWordBytes).value_or("");
   result.order.previews = true;

@@ -105,6 +105,10 @@ JsonObject parameters_json(const OrderState& order) {
   json["output_format"] = format_name(order.order.format);
   if (order.order.format != ImageFormat::kPng) json["quality"] = order.order.quality;
   json["model"] = order.order.model;
+  if (order.order.refiner) {
+    json["refiner"] = order.order.refiner->model;
+    json["refiner_start"] = shortest(order.order.refiner->start);
+  }
   JsonArray adapters;
   for (const AdapterTag& tag : order.order.adapters)
     adapters.emplace_back(adapter_text({tag.name, tag.text, tag.unet}));

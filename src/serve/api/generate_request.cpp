@@ -9,6 +9,7 @@
 #include "serve/api/accept.h"
 #include "serve/api/fault.h"
 #include "serve/api/multipart.h"
+#include "serve/api/refiner_request.h"
 #include "serve/api/request_reader.h"
 
 namespace inkstone::serve {
@@ -82,7 +83,7 @@ std::string digest_of(const http::Request& request) {
 }  // namespace
 
 std::span<const FieldInfo> generate_fields() {
-  static const std::vector<FieldInfo> all = api_table(generate_names(), kOrderFields);
+  static const std::vector<FieldInfo> all = with_refiner(api_table(generate_names(), kOrderFields));
   return all;
 }
 
@@ -121,6 +122,7 @@ GenerateRequest generate_request(const http::Request& request, const Fields& fie
   if (!image.prompt) refuse(400, "missing_parameter", "\"prompt\" is missing: say what to draw", "prompt");
   take_adapters(context.service, fields, image, result.order);
   result.order.images = resolve_images(fields, generate_names(), image, card, limits, count);
+  take_refiner(context, fields, image, card, result.order);
   read_format(fields, result.order);
   result.order.quality = static_cast<int>(fields.integer("quality", 1, 100).value_or(result.order.quality));
   read_terms(fields, result.order);

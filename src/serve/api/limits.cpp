@@ -30,23 +30,21 @@ const ModelCard& ready_model(const ImageService& service) {
   throw ApiFault({503, "not_ready", "the model is still being loaded; try again soon", "", kSoon});
 }
 
-std::vector<const ModelCard*> ready_models(const ImageService& service) {
+std::vector<const ModelCard*> ready_models(const ImageService& service, bool refiners) {
   std::vector<const ModelCard*> cards;
   for (const ServedModel& model : service.models())
-    if (model.card) cards.push_back(&*model.card);
+    if (model.card && (refiners || !model.card->traits.refiner)) cards.push_back(&*model.card);
   if (cards.empty()) ready_model(service);
   return cards;
 }
 
-const ModelCard& asked_model(const ApiContext& context, std::string_view name, const std::string& field) {
-  if (name.empty()) return ready_model(context.service);
-  const std::vector<const ModelCard*> cards = ready_models(context.service);
-  for (const ModelCard* card : cards)
-    if (is_called(*card, name)) return *card;
-  if (std::ranges::count(context.settings.model_aliases, name) > 0) return ready_model(context.service);
+namespace {
+
+[[noreturn]] void refuse_name(const ApiContext& context, std::string_view name, const std::string& field,
+                              bool refiners) {
   std::vector<std::string> names;
   for (const ServedModel& model : context.service.models()) {
-    if (model.card) names.push_back(model.name);
+    if (model.card && model.card->traits.refiner == refiners) names.push_back(model.name);
     if (model.name != name || model.card) continue;
     if (model.fault.empty())
       throw ApiFault(
@@ -55,10 +53,40 @@ const ModelCard& asked_model(const ApiContext& context, std::string_view name, c
   }
   const std::string meant = nearest(name, names);
   refuse(404, "model_not_found",
-         "there is no model \"" + shown(name) + "\" here" +
+         std::string("there is no ") + (refiners ? "refiner" : "model") + " \"" + shown(name) + "\" here" +
              (meant.empty() ? "; " : "; did you mean \"" + meant + "\"? ") +
-             (names.size() == 1 ? "there is " : "there are ") + listed(names, kNamesListed),
+             (names.size() == 1 ? "there is " : "there are ") + (names.empty() ? "none" : listed(names, kNamesListed)),
          field);
+}
+
+}  // namespace
+
+const ModelCard& asked_model(const ApiContext& context, std::string_view name, const std::string& field) {
+  if (name.empty()) return ready_model(context.service);
+  for (const ModelCard* card : ready_models(context.service, true)) {
+    if (!is_called(*card, name)) continue;
+    if (card->traits.refiner)
+      refuse(
+          400, "invalid_value",
+          "\"" + shown(name) +
+              "\" is SDXL's refiner, which finishes what a base model began and draws nothing by itself: name a base "
+              "model, and this one as the refiner",
+          field);
+    return *card;
+  }
+  if (std::ranges::count(context.settings.model_aliases, name) > 0) return ready_model(context.service);
+  refuse_name(context, name, field, false);
+}
+
+const ModelCard& asked_refiner(const ApiContext& context, std::string_view name, const std::string& field) {
+  for (const ModelCard* card : ready_models(context.service, true)) {
+    if (!is_called(*card, name)) continue;
+    if (!card->traits.refiner)
+      refuse(400, "invalid_value",
+             "\"" + shown(name) + "\" is no refiner of SDXL: its U-Net is told no score of the image", field);
+    return *card;
+  }
+  refuse_name(context, name, field, true);
 }
 
 std::string model_title(const ModelCard& card) {

@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "serve/api/fault.h"
 #include "serve/api/generate_request.h"
+#include "serve/api/refiner_request.h"
 #include "serve/api/request_reader.h"
 
 namespace inkstone::serve {
@@ -117,7 +118,7 @@ void read_what_has_no_effect(const Fields& fields) {
 }  // namespace
 
 std::span<const FieldInfo> openai_fields(OpenAiTask) {
-  static const std::vector<FieldInfo> all = api_table(openai_names(), kOpenAiOwnFields);
+  static const std::vector<FieldInfo> all = with_refiner(api_table(openai_names(), kOpenAiOwnFields));
   return all;
 }
 
@@ -133,6 +134,7 @@ OpenAiRequest openai_request(const http::Request& request, const Fields& fields,
   ImageRequest image = read_openai_image(fields, task);
   take_adapters(context.service, fields, image, result.order);
   result.order.images = resolve_images(fields, openai_names(), image, card, limits, count);
+  take_refiner(context, fields, image, card, result.order);
   read_openai_format(fields, result.order);
   read_what_has_no_effect(fields);
   // OpenAI's own models of this name answer in base64 alone, and their clients read nothing else.

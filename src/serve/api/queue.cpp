@@ -81,6 +81,7 @@ JsonObject model_row(const ServedModel& model, bool is_default) {
   json["state"] = model.card ? "ready" : model.fault.empty() ? "reading" : "unusable";
   if (!model.card) return json;
   const ModelTraits& traits = model.card->traits;
+  json["refiner"] = traits.refiner;
   json["file"] = model.card->file;
   json["hash"] = model.card->hash.empty() ? Json() : Json(model.card->hash);
   json["parameters"] = model.card->parameters;

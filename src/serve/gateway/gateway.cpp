@@ -40,7 +40,8 @@ bool Gateway::Impl::cut_short(OrderEntry& entry) {
     ImageState& image = *image_of(job->second);
     if (job->second.cut || image.stage == Stage::kDecode) continue;
     job->second.cut = image.cut_short = true;
-    job->second.batch.calls_left = std::max(1, image.call);
+    job->second.most_calls = std::max(1, image.call);
+    place_at_start(job->second);
     if (job->second.slot) job->second.slot->cut_short(id);
   }
   pump_later();

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "diffusion/legs.h"
 #include "serve/gateway/gateway_impl.h"
 #include "serve/support/log.h"
 #include "serve/wire/spooled.h"
@@ -73,8 +74,9 @@ Rejection Gateway::Impl::refusal(const Order& order) {
   const int images = static_cast<int>(order.images.size());
   if (draining || stopped) return {"draining", "this server is shutting down: try another", "", 5};
   if (!models.standard()) return {"not_ready", "the model is being loaded: try again in a moment", "", 5};
-  const ServedModel* model = models.find(order.model);
-  if (!model || !model->card) return {"invalid", "there is no model \"" + order.model + "\" here", "model"};
+  for (const std::string& name : {order.model, order.refiner ? order.refiner->model : order.model})
+    if (const ServedModel* model = models.find(name); !model || !model->card)
+      return {"invalid", "there is no model \"" + name + "\" here", name == order.model ? "model" : "refiner"};
   if (images < 1 || images > settings.max_images)
     return {"invalid", text_of({images, " images: from 1 to ", settings.max_images, " in one order"}), "n"};
   if (order.deadline && *order.deadline <= 0) return {"deadline", "the deadline has passed already", "deadline"};
@@ -95,26 +97,39 @@ SubmitResult Gateway::Impl::refuse(Rejection rejection) {
   return {nullptr, false, std::move(rejection)};
 }
 
-ServedJob Gateway::Impl::served_job(const RequestPtr& request, const VariantPtr& variant) {
+ServedJob Gateway::Impl::served_job(std::vector<ServedLeg> legs) {
   ServedJob job;
-  job.request = request;
-  job.variant = variant;
+  job.legs = std::move(legs);
+  for (ServedLeg& leg : job.legs) {
+    leg.rows = leg.request->cfg_copies();
+    leg.calls = leg.request->evaluations();
+  }
   job.batch.id = next_job++;
-  job.batch.bucket = {variant->key, request->width, request->height};
-  job.batch.rows = request->cfg_copies();
-  job.batch.calls_left = request->evaluations();
   job.batch.arrival = now();
+  place_at_start(job);
   return job;
+}
+
+std::vector<ServedLeg> Gateway::Impl::legs_of(const Order& order, size_t image, const VariantPtr& variant,
+                                              const VariantPtr& refiner) {
+  std::vector<ServedLeg> legs{{order.images[image], variant}};
+  if (legs.front().request->is_enlarged_later())
+    legs.push_back({std::make_shared<const ResolvedRequest>(hires_leg(*legs.front().request)), variant});
+  if (order.refiner) legs.push_back({order.refiner->images.at(image), refiner});
+  return legs;
 }
 
 std::vector<ServedJob> Gateway::Impl::jobs_of(const Order& order) {
   std::vector<ServedJob> made;
   const auto variant = std::make_shared<const Variant>(models.variant_of(*models.find(order.model), order.adapters));
+  VariantPtr refiner;
+  if (order.refiner)
+    refiner = std::make_shared<const Variant>(models.variant_of(*models.find(order.refiner->model), {}));
   latest = variant;
-  for (const RequestPtr& request : order.images) {
-    made.push_back(served_job(request, variant));
+  for (size_t image = 0; image < order.images.size(); image++) {
+    made.push_back(served_job(legs_of(order, image, variant, refiner)));
     ServedJob& job = made.back();
-    job.image = made.size() - 1;
+    job.image = image;
     job.batch.client = order.client;
     job.batch.priority = order.priority;
     if (order.deadline) job.batch.deadline = now() + *order.deadline;
@@ -195,7 +210,7 @@ SubmitResult Gateway::Impl::place(Order order) {
   for (ServedJob& job : made) {
     job.order = &entry;
     entry.jobs.push_back(job.batch.id);
-    entry.state.images[job.image].calls = job.batch.calls_left;
+    entry.state.images[job.image].calls = calls_of(job);
     enqueue(std::move(job));
   }
   const Order& submitted = entry.state.order;
@@ -205,7 +220,7 @@ SubmitResult Gateway::Impl::place(Order order) {
             {"job", entry.state.id},
             {"client", submitted.client},
             {"api", submitted.api},
-            {"model", shown_variant(jobs.at(entry.jobs.front()).variant->key)},
+            {"model", shown_variant(jobs.at(entry.jobs.front()).legs.front().variant->key)},
             {"images", submitted.images.size()},
             {"prompt", settings.log_prompts ? submitted.images[0]->prompt : "-"}});
   foreseen = 0;

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,10 +27,18 @@ namespace inkstone::serve {
 
 using VariantPtr = std::shared_ptr<const Variant>;
 
-struct ServedJob {  // an image that has not ended
-  BatchJob batch;
+constexpr int kAllCalls = std::numeric_limits<int>::max();
+
+struct ServedLeg {
   RequestPtr request;
   VariantPtr variant{};
+  int rows = 0, calls = 0;  // as its worker says
+};
+
+struct ServedJob {  // an image that has not ended
+  BatchJob batch;   // as it begins
+  std::vector<ServedLeg> legs;
+  size_t leg = 0;               // that has begun last
   OrderEntry* order = nullptr;  // null: the canary's
   size_t image = 0;             // of the order
   // Null: it waits in the broker, or for its encoding.
@@ -40,13 +49,19 @@ struct ServedJob {  // an image that has not ended
   // Of workers that ran nothing else just then.
   int deaths_alone = 0;
   bool cut = false;
-  double end = 0;  // as predicted when a worker took it
+  int most_calls = kAllCalls;  // of one that was cut short
+  double end = 0;              // as predicted when a worker took it
   double previewed = -1e9;
   // How it ends, where a cause is known before its end.
   Failure failure{};
 };
 
-// methods: 64 allowed: the fleet of machines replaces it by a dispatcher without threads
+// Its legs as the batcher has them, from the first one on.
+void place_at_start(ServedJob& job);
+int calls_before(const ServedJob& job, size_t leg);
+int calls_of(const ServedJob& job);  // of all its legs
+
+// methods: 65 allowed: the fleet of machines replaces it by a dispatcher without threads
 struct Gateway::Impl final : WorkerEvents {
   Impl(boost::asio::io_context& events, ServeSettings settings, WorkerProgram program);
   ~Impl() override;
@@ -69,15 +84,19 @@ struct Gateway::Impl final : WorkerEvents {
   Rejection refusal_of_pictures(const Order& order, size_t bytes);
   SubmitResult refuse(Rejection rejection);
   std::vector<ServedJob> jobs_of(const Order& order);
-  ServedJob served_job(const RequestPtr& request, const VariantPtr& variant);
+  ServedJob served_job(std::vector<ServedLeg> legs);
+  std::vector<ServedLeg> legs_of(const Order& order, size_t image, const VariantPtr& variant,
+                                 const VariantPtr& refiner);
   Rejection admit(std::vector<ServedJob>& jobs);
   double seconds_to_room() const;
   bool any_accepts() const;
   WorkerSlot* best_slot(BatchJob& job, Admission* admission);
 
   // gateway_jobs.cpp: the life of a job
-  const ResolvedRequest& request_of(JobId job) const override { return *jobs.at(job).request; }
-  const Variant& variant_of(JobId job) const override { return *jobs.at(job).variant; }
+  JobLeg leg_of(JobId job, int leg) const override {
+    const ServedLeg& its = jobs.at(job).legs.at(static_cast<size_t>(leg));
+    return {*its.request, *its.variant};
+  }
   std::string greet(const Hello& hello) override;
   std::vector<ShapeTimes> times_of(const std::string& variant, const Hello& hello) const override;
   void switched(const std::string& variant, double seconds) override;
@@ -85,7 +104,7 @@ struct Gateway::Impl final : WorkerEvents {
   bool room_for_image() const override;
   void joined() override;
   void begun(JobId job) override;
-  int started(JobId job, const Started& report) override;
+  int started(JobId job, int leg, const Started& report) override;
   void step_done(const std::vector<JobId>& stepped, double seconds) override;
   void step_made(JobId job, double seconds) override;
   void previewed(Preview preview) override;

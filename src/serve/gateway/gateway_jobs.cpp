@@ -20,6 +20,29 @@ const Failure kWorkerDied{"worker_died", "its workers kept crashing"};
 
 }  // namespace
 
+void place_at_start(ServedJob& job) {
+  job.batch.later.clear();
+  int left = job.most_calls;
+  for (const ServedLeg& leg : job.legs) {
+    const SizeBucket bucket{leg.variant->key, leg.request->width, leg.request->height};
+    const int calls = std::min(leg.calls, left);
+    const bool first = &leg == &job.legs.front();
+    if (first) job.batch.bucket = bucket;
+    if (first) job.batch.rows = leg.rows;
+    if (first) job.batch.calls_left = calls;
+    if (!first && calls > 0) job.batch.later.push_back({bucket, leg.rows, calls});
+    left -= calls;
+  }
+}
+
+int calls_before(const ServedJob& job, size_t leg) {
+  int calls = 0;
+  for (size_t i = 0; i < leg; i++) calls += job.legs[i].calls;
+  return calls;
+}
+
+int calls_of(const ServedJob& job) { return calls_before(job, job.legs.size()); }
+
 ImageState* Gateway::Impl::image_of(ServedJob& job) {
   return job.order ? &job.order->state.images[job.image] : nullptr;
 }
@@ -89,20 +112,23 @@ void Gateway::Impl::begun(JobId id) {
   tell(job);
 }
 
-int Gateway::Impl::started(JobId id, const Started& report) {
+int Gateway::Impl::started(JobId id, int number, const Started& report) {
   ServedJob& job = jobs.at(id);
-  job.batch.rows = report.rows;
-  job.adapters = {report.adapter_tags, report.adapter_hashes, report.embedding_hashes};
-  job.batch.calls_left = job.cut ? std::min(job.batch.calls_left, report.calls) : report.calls;
+  job.leg = static_cast<size_t>(number);
+  ServedLeg& leg = job.legs.at(job.leg);
+  leg.rows = report.rows;
+  leg.calls = report.calls;
+  if (number == 0) job.adapters = {report.adapter_tags, report.adapter_hashes, report.embedding_hashes};
   if (ImageState* image = image_of(job)) {
     image->stage = Stage::kDenoise;
-    image->calls = report.calls;
-    image->warnings = report.warnings;
-    image->times.text_encoder = report.seconds;
+    image->calls = calls_of(job);
+    for (const std::string& warning : report.warnings)
+      if (number == 0 || std::ranges::count(image->warnings, warning) == 0) image->warnings.push_back(warning);
+    image->times.text_encoder += report.seconds;
     observe(tally.encode_seconds, report.seconds);
     tell(job);
   }
-  return job.batch.calls_left;
+  return std::clamp(job.most_calls - calls_before(job, job.leg), 1, leg.calls);
 }
 
 void Gateway::Impl::step_done(const std::vector<JobId>& stepped, double seconds) {
@@ -111,7 +137,7 @@ void Gateway::Impl::step_done(const std::vector<JobId>& stepped, double seconds)
   for (const JobId id : stepped) {
     const auto job = jobs.find(id);
     if (job == jobs.end()) continue;
-    rows += job->second.batch.rows;
+    rows += job->second.legs[job->second.leg].rows;
     any |= job->second.order != nullptr;
   }
   if (!any) return;
@@ -133,7 +159,7 @@ void Gateway::Impl::previewed(Preview preview) {
   ImageState* image = image_of(job);
   if (!image) return;
   image->preview = std::make_shared<const Image>(std::move(preview.image));
-  image->preview_call = preview.call;
+  image->preview_call = calls_before(job, job.leg) + preview.call;
   tell(job);
 }
 
@@ -142,18 +168,22 @@ void Gateway::Impl::decode_begun(JobId id) {
   ImageState* image = image_of(job);
   if (!image) return;
   image->stage = Stage::kDecode;
-  if (job.cut) job.batch.calls_left = std::max(1, image->call);
+  if (job.cut) job.most_calls = std::max(1, image->call);
   tell(job);
 }
 
 void Gateway::Impl::finished(Finished report) {
   ServedJob& job = jobs.at(report.job);
   job.slot = nullptr;
-  const PictureSize& size = job.request->output;
-  if (report.image.width != size.width || report.image.height != size.height)
+  const ResolvedRequest &asked = *job.legs.front().request, &made = *job.legs[job.leg].request;
+  if (report.image.width != made.output.width || report.image.height != made.output.height)
     return failed({report.job, "internal", "an image of another size came out"});
   const OrderEntry* order = job.order;
-  std::string parameters = parameters_text(*job.request, model_of_variant(job.variant->key), job.adapters);
+  RefinerText refiner;
+  if (order && order->state.order.refiner && job.leg > 0)
+    refiner = {order->state.order.refiner->model, order->state.order.refiner->start};
+  std::string parameters =
+      parameters_text(asked, model_of_variant(job.legs.front().variant->key), job.adapters, refiner);
   if (ImageState* image = image_of(job)) {
     image->stage = Stage::kDecode;
     image->times.vae = report.seconds;
@@ -199,6 +229,8 @@ void Gateway::Impl::lost(const std::vector<Lost>& gone, bool death) {
     job.slot = nullptr;
     job.deaths_alone += lost.alone;
     if (lost.blamed) job.batch.alone = true;
+    job.leg = 0;
+    place_at_start(job);
     if (ImageState* image = image_of(job); image && lost.begun) {
       image->stage = Stage::kQueued;
       image->call = 0;

@@ -267,7 +267,7 @@ void Gateway::Impl::keep_canary(double time) {
   request.scheduler = "euler";
   if (canary.small) request.width = request.height = model->card->traits.size_multiple;
   ServedJob job = served_job(
-      std::make_shared<const ResolvedRequest>(resolve(request, model->card->traits, model->card->limits)), latest);
+      {{std::make_shared<const ResolvedRequest>(resolve(request, model->card->traits, model->card->limits)), latest}});
   job.batch.priority = Priority::kHigh;
   Admission admission;
   job.slot = best_slot(job.batch, &admission);

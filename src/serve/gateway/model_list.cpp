@@ -20,6 +20,15 @@ ModelList::~ModelList() { alive_.reset(); }
 ModelList::Listing ModelList::listing_of(const Folders& folders) {
   Listing listing;
   if (!folders.models.empty()) listing.models = models_in(folders.models);
+  if (!folders.refiner.empty()) {
+    const std::string path = folders.refiner.string();
+    const auto listed = std::ranges::find_if(listing.models.models, [&](const ListedModel& model) {
+      std::error_code ignored;
+      return std::filesystem::equivalent(model.path, folders.refiner, ignored);
+    });
+    if (listed != listing.models.models.end()) listing.models.models.erase(listed);
+    listing.models.models.insert(listing.models.models.begin(), {model_name(path), path, files_state(path)});
+  }
   if (!folders.adapters.empty()) listing.adapters = adapters_in(folders.adapters);
   return listing;
 }
@@ -86,7 +95,7 @@ void ModelList::described(const ModelFile& file, Described told) {
     told.card->name = model->name;
     model->card = std::move(told.card);
     model->times = std::move(told.times);
-    if (greeted_ && !has_default_) {  // the one that was it has gone
+    if (greeted_ && !has_default_ && !model->card->traits.refiner) {  // the one that was it has gone
       const auto first = models_.begin() + (model - models_.data());
       std::rotate(models_.begin(), first, first + 1);
       has_default_ = true;
@@ -167,7 +176,8 @@ void ModelList::take(Listing listing) {
   if (!has_default_) return;
   auto first = std::ranges::find(models_, standard, &ServedModel::name);
   if (first == models_.end())
-    first = std::ranges::find_if(models_, [](const ServedModel& model) { return model.card.has_value(); });
+    first = std::ranges::find_if(
+        models_, [](const ServedModel& model) { return model.card.has_value() && !model.card->traits.refiner; });
   has_default_ = first != models_.end();
   if (has_default_) std::rotate(models_.begin(), first, first + 1);
 }

@@ -37,6 +37,8 @@ RequestPtr without_pictures(const ResolvedRequest& request) {
   auto copy = std::make_shared<ResolvedRequest>(request);
   for (std::optional<GivenFile>* file : {&copy->image, &copy->repaint.mask})
     if (*file) *file = GivenFile{{}, nullptr, std::move((*file)->source)};
+  for (ResolvedControl& control : copy->controls)
+    control.use.image = GivenFile{{}, nullptr, std::move(control.use.image.source)};
   return copy;
 }
 

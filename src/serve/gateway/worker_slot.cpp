@@ -178,7 +178,11 @@ const std::vector<ShapeTimes>& WorkerSlot::learn_times(const std::string& varian
   if (const auto known = times_.find(variant); known != times_.end()) return known->second;
   if (times_.size() >= kKept)
     std::erase_if(times_, [&](const auto& known) {
-      const auto is_its = [&](const auto& job) { return job.second.bucket.model == known.first; };
+      const auto is_its = [&](const auto& held) {
+        const BatchJob& job = held.second.job;
+        return job.bucket.model == known.first ||
+               std::ranges::any_of(job.later, [&](const BatchLeg& leg) { return leg.bucket.model == known.first; });
+      };
       return known.first != first_variant_ && std::ranges::none_of(jobs_, is_its);
     });
   return times_[variant] = worker_events_.times_of(variant, *hello_);
@@ -207,6 +211,11 @@ void WorkerSlot::ensure_bucket(const SizeBucket& bucket) {
   add_bucket(bucket, times, true);
 }
 
+void WorkerSlot::ensure_buckets(const BatchJob& job) {
+  ensure_bucket(job.bucket);
+  for (const BatchLeg& leg : job.later) ensure_bucket(leg.bucket);
+}
+
 // Of a size that was known at the variant's first job, as learnt since.
 ShapeTimes WorkerSlot::times_now(const std::string& variant, const ShapeTimes& then) const {
   const SizeBucket bucket{variant, then.width, then.height};
@@ -216,15 +225,18 @@ ShapeTimes WorkerSlot::times_now(const std::string& variant, const ShapeTimes& t
 }
 
 Admission WorkerSlot::consider(const BatchJob& job) {
-  ensure_bucket(job.bucket);
+  ensure_buckets(job);
   Admission admission = batcher_.consider(job, worker_events_.now());
-  admission.end += batcher_.switch_seconds(job.bucket.model);  // so a worker that has the model is asked first
+  // So a worker that has the models is asked first.
+  admission.end += batcher_.switch_seconds(job.bucket.model);
+  for (const BatchLeg& leg : job.later)
+    if (leg.bucket.model != job.bucket.model) admission.end += batcher_.switch_seconds(leg.bucket.model);
   return admission;
 }
 
 void WorkerSlot::take(const BatchJob& job) {
-  ensure_bucket(job.bucket);
-  jobs_[job.id] = {job.bucket, false};
+  ensure_buckets(job);
+  jobs_[job.id] = {job, false};
   batcher_.readmit(job);
 }
 

@@ -24,13 +24,17 @@ inline constexpr double kWorkerStartSeconds = 600;
 
 inline constexpr int kMaxFailedStarts = 3;
 
+struct JobLeg {
+  const ResolvedRequest& request;
+  const Variant& variant;
+};
+
 // What a slot asks of the gateway and tells it.
 class WorkerEvents {
  public:
   virtual ~WorkerEvents() = default;
   virtual double now() const = 0;
-  virtual const ResolvedRequest& request_of(JobId job) const = 0;
-  virtual const Variant& variant_of(JobId job) const = 0;
+  virtual JobLeg leg_of(JobId job, int leg) const = 0;
   // Throws Error where the model that it was started with is not the one that is served. Gives that
   // one's key.
   virtual std::string greet(const Hello& hello) = 0;
@@ -43,8 +47,8 @@ class WorkerEvents {
   virtual void joined() = 0;  // its worker is ready
   // Its worker has been told of it.
   virtual void begun(JobId job) = 0;
-  // The steps that it is to make.
-  virtual int started(JobId job, const Started& report) = 0;
+  // A leg has: the steps that it is to make there.
+  virtual int started(JobId job, int leg, const Started& report) = 0;
   virtual void step_done(const std::vector<JobId>& jobs, double seconds) = 0;
   virtual void step_made(JobId job, double seconds) = 0;
   virtual void previewed(Preview preview) = 0;
@@ -66,7 +70,7 @@ class WorkerEvents {
   virtual void shaken() noexcept = 0;
 };
 
-// methods: 48 allowed: the same dispatcher takes its commands and its watchdog
+// methods: 49 allowed: the same dispatcher takes its commands and its watchdog
 class WorkerSlot final : public WorkerListener {
  public:
   // All of these outlive it.
@@ -111,7 +115,7 @@ class WorkerSlot final : public WorkerListener {
  private:
   enum class State { kPaused, kStarting, kReady, kDying, kClosed };
   struct Held {
-    SizeBucket bucket;
+    BatchJob job;  // as it came
     bool begun = false;
   };
   struct Running {
@@ -141,6 +145,7 @@ class WorkerSlot final : public WorkerListener {
   WorkerCommand command_for(const Decision& decision);
   void tell_drops();
   void ensure_bucket(const SizeBucket& bucket);
+  void ensure_buckets(const BatchJob& job);  // of all its legs
   void add_bucket(const SizeBucket& bucket, const ShapeTimes& times, bool passing);
   const std::vector<ShapeTimes>& learn_times(const std::string& variant);
   ShapeTimes times_now(const std::string& variant, const ShapeTimes& then) const;

@@ -11,6 +11,7 @@ namespace {
 // More for a shape's first run: programs are compiled then.
 constexpr double kFirstRunSeconds = 120;
 constexpr double kReadingSeconds = 120;  // a model's headers
+constexpr double kLegSeconds = 600;      // to begin a later leg: an image may be decoded, enlarged and encoded
 
 using Kind = Decision::Kind;
 
@@ -75,8 +76,8 @@ bool WorkerSlot::read_a_model() {
 
 void WorkerSlot::give(Decision decision) {
   tell_drops();
-  const SizeBucket bucket = jobs_.at(decision.jobs.front()).bucket;
-  if (decision.kind == Kind::kEncode) {
+  const SizeBucket bucket = batcher_.job(decision.jobs.front()).bucket;
+  if (decision.kind == Kind::kEncode && !jobs_.at(decision.jobs.front()).begun) {
     jobs_.at(decision.jobs.front()).begun = true;
     worker_events_.begun(decision.jobs.front());
   }
@@ -85,7 +86,8 @@ void WorkerSlot::give(Decision decision) {
   const WorkerCommand command = command_for(decision);
   size_t max_pixels = max_pixel_bytes(command, bucket.width, bucket.height);
   if (decision.kind == Kind::kDecode) {
-    const PictureSize output = worker_events_.request_of(decision.jobs.front()).output;
+    const JobId job = decision.jobs.front();
+    const PictureSize output = worker_events_.leg_of(job, batcher_.job(job).leg).request.output;
     max_pixels = max_pixel_bytes(command, static_cast<int>(output.width), static_cast<int>(output.height));
   }
   running_ = Running{std::move(decision), bucket, worker_events_.now(), limit, {}};
@@ -94,8 +96,11 @@ void WorkerSlot::give(Decision decision) {
 
 WorkerCommand WorkerSlot::command_for(const Decision& decision) {
   const JobId job = decision.jobs.front();
-  if (decision.kind == Kind::kEncode)
-    return StartCommand{job, worker_events_.request_of(job).said(), worker_events_.variant_of(job)};
+  if (decision.kind == Kind::kEncode) {
+    const int number = batcher_.job(job).leg;
+    const JobLeg leg = worker_events_.leg_of(job, number);
+    return StartCommand{job, leg.request.said(), leg.variant, leg.request.first_call, leg.request.end_call, number > 0};
+  }
   if (decision.kind == Kind::kDecode) return FinishCommand{job};
   StepCommand command{decision.jobs, {}};
   for (const JobId id : decision.jobs)
@@ -105,6 +110,7 @@ WorkerCommand WorkerSlot::command_for(const Decision& decision) {
 
 double WorkerSlot::limit_for(const Decision& decision, const SizeBucket& bucket) const {
   const double limit = std::max(settings_.watchdog_min, settings_.watchdog_factor * decision.seconds);
+  if (decision.kind == Kind::kEncode && batcher_.job(decision.jobs.front()).leg > 0) return limit + kLegSeconds;
   const bool known = seen_.contains({bucket, decision.kind}) && batcher_.is_loaded(bucket.model);
   return known ? limit : limit + kFirstRunSeconds;
 }
@@ -156,7 +162,10 @@ void WorkerSlot::on_start(const Started& report, double seconds) {
   constexpr int kMostRows = 1 + static_cast<int>(kMaxPromptTexts);  // of a composed prompt
   INKSTONE_CHECK(report.rows >= 1 && report.rows <= kMostRows && report.calls >= 1, "an image of ", report.rows,
                  " rows and ", report.calls, " calls");
-  if (jobs_.contains(report.job)) batcher_.correct(report.job, report.rows, worker_events_.started(report.job, report));
+  if (jobs_.contains(report.job)) {
+    const int leg = batcher_.job(report.job).leg;
+    batcher_.correct(report.job, report.rows, worker_events_.started(report.job, leg, report));
+  }
   batcher_.encoded(seconds);
 }
 

@@ -16,6 +16,12 @@ namespace inkstone::serve {
 // Checked once, then passed along as it is.
 using RequestPtr = std::shared_ptr<const ResolvedRequest>;
 
+struct OrderRefiner {              // SDXL's second model, which finishes each of the images (diffusion/legs.h)
+  std::string model;               // its name
+  float start = 0;                 // where it goes on
+  std::vector<RequestPtr> images;  // the order's, as the refiner has them, by its traits and from its first call on
+};
+
 struct Order {
   // Whose: "key:NAME" or "ip:ADDRESS"; nobody else sees or cancels it.
   std::string client;
@@ -33,6 +39,7 @@ struct Order {
   // and adapters of the operator's folder, by theirs.
   std::string model;
   std::vector<AdapterTag> adapters;
+  std::optional<OrderRefiner> refiner{};
   ImageFormat format = ImageFormat::kPng;
   // Of JPEG and WebP, 1 to 100; WebP is lossless at 100.
   int quality = kImageQuality;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "diffusion/legs.h"
 #include "serve/http/settings.h"
 #include "serve/scheduling/batcher.h"
 
@@ -13,6 +14,8 @@ namespace inkstone::serve {
 
 struct Folders {
   std::filesystem::path models, adapters;  // empty: there is none
+  // A model beside those of the folder, which finishes the default's images; empty: none.
+  std::filesystem::path refiner{};
 };
 
 struct ServeSettings {
@@ -25,6 +28,7 @@ struct ServeSettings {
   int max_per_client = 64;
   int max_images = 16;  // of one order
   Folders folders;
+  float refiner_start = kRefinerStart;
   // Names that clients may call the default model by.
   std::vector<std::string> model_aliases;
   int max_steps = 200;

@@ -35,6 +35,11 @@ Refusal AdmissionCheck::room_for(const BatchJob& job) const {
   if (!bucket) return Refusal::kNoBucket;
   if (job.rows < 1 || std::min(job.rows, kImageRows) > table_.buckets()[*bucket].max_batch_rows)
     return Refusal::kTooManyRows;
+  for (const BatchLeg& leg : job.later) {
+    const std::optional<size_t> its = table_.bucket_of(leg.bucket);
+    if (!its) return Refusal::kNoBucket;
+    if (std::min(leg.rows, kImageRows) > table_.buckets()[*its].max_batch_rows) return Refusal::kTooManyRows;
+  }
   int rows = job.rows;
   for (const auto& [id, entry] : table_.jobs()) rows += entry.job.rows;
   const bool full = static_cast<int>(table_.jobs().size()) >= settings_.max_jobs || rows > settings_.max_rows;

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "serve/wire/job_id.h"
 
@@ -22,9 +23,15 @@ enum class Phase { kEncode, kDenoise, kDecode };
 
 inline constexpr int kImageRows = 2;  // of one image with guidance
 
+// What an image has still to do when its steps here are made: more of them on another model, or at another size.
+struct BatchLeg {
+  SizeBucket bucket{};
+  int rows = 2, calls = 20;  // as in BatchJob
+};
+
 struct BatchJob {
   JobId id = 0;
-  SizeBucket bucket{};
+  SizeBucket bucket{};  // of the leg that it is in, as are rows and calls_left
   // Whose: clients share a device evenly.
   std::string client{};
   // Rows in a batch: 2 with classifier-free guidance, else 1. A composed prompt has more, and takes the time of so many,
@@ -38,6 +45,8 @@ struct BatchJob {
   bool follows = false;
   // It must not share a step, because it was in one when a worker died.
   bool alone = false;
+  int leg = 0;                    // the number of the one that it is in
+  std::vector<BatchLeg> later{};  // those after it
 };
 
 }  // namespace inkstone::serve

@@ -107,8 +107,11 @@ bool Batcher::withdraw(JobId id) {
 
 bool Batcher::cut_short(JobId id) {
   const JobEntry* entry = table_.find(id);
-  if (entry) table_.cut_short(id, entry->fresh || run_.steps(id) ? 1 : 0);
-  return entry;
+  if (!entry) return false;
+  const bool begins = run_.is(Kind::kEncode) && run_.decision.jobs.front() == id;
+  const bool between_legs = entry->job.leg > 0 && entry->phase == Phase::kEncode && !begins;
+  table_.cut_short(id, (entry->fresh && !between_legs) || run_.steps(id) ? 1 : 0);
+  return true;
 }
 
 void Batcher::correct(JobId id, int rows, int calls_left) { table_.correct(id, rows, calls_left); }
@@ -124,7 +127,7 @@ BatcherFigures Batcher::figures() const {
     figures.wait_for_encode += entry.phase == Phase::kEncode;
     figures.wait_for_denoise += waits;
     figures.wait_for_decode += entry.phase == Phase::kDecode;
-    figures.between_steps += waits && !entry.fresh && !steps;
+    figures.between_steps += waits && !(entry.fresh && entry.job.leg == 0) && !steps;
     figures.batch_rows += steps ? entry.job.rows : 0;
     figures.backlog_seconds += table_.alone_seconds(entry);
     figures.buckets[entry.bucket].jobs++;

@@ -17,7 +17,7 @@
 // client's jobs until its end. In each T the lane serves at least one image, of e seconds or more,
 // and its clock advances by e / clients or more. So a job ends at most
 //   (1 + clients * w / e) * T
-// after its arrival. In T,
+// after its arrival; one of several legs has that for each of them, because it keeps its rank. In T,
 //   rest = (1 - deadline_share) * (1 - first_step_share)
 //   steps_share = 1 / (1 + encode_share / (1 - encode_share) + decode_share / (1 - decode_share))
 //
@@ -65,12 +65,15 @@ struct BatcherFigures {
   std::vector<BucketFigures> buckets{};
 };
 
+// methods: 26 allowed: a job is asked for by its number
 class Batcher {
  public:
   explicit Batcher(BatcherSettings settings = {});
   void add_bucket(BatchBucket bucket);
   // Of two jobs that are there, whether the first one's turn is sooner.
   bool goes_before(JobId a, JobId b) const { return ranks_before(*table_.find(a), *table_.find(b)); }
+  // Of one that is there: as it stands now.
+  const BatchJob& job(JobId id) const { return table_.find(id)->job; }
   bool has_bucket(const SizeBucket& bucket) const { return table_.bucket_of(bucket).has_value(); }
   const StepTimes& times(const SizeBucket& bucket) const;
 
@@ -99,7 +102,8 @@ class Batcher {
   bool fail(JobId id);  // the same, counted as failed
   // The same, as if it had never been admitted: it goes to another device.
   bool withdraw(JobId id);
-  // It makes no step but its first or the one that runs; then it is decoded.
+  // It makes no step but the first of its leg or the one that runs; then it is decoded. Where it waits for its next
+  // leg, it does not begin that.
   bool cut_short(JobId id);
   void correct(JobId id, int rows, int calls_left);  // replaces what was estimated at admission
 

@@ -23,6 +23,10 @@ struct Line {
   void took(size_t count) {
     while (front.size() < count) front.push_back(jobs[next++]);
   }
+  // One that comes later, at its place among those that wait.
+  void join(size_t job) {
+    jobs.insert(std::upper_bound(jobs.begin() + static_cast<std::ptrdiff_t>(next), jobs.end(), job), job);
+  }
 };
 
 struct Run {                  // of one bucket
@@ -55,10 +59,19 @@ int fill_batch(Run& run, int max_rows) {
   return rows;
 }
 
+double text_seconds(std::span<const ForecastBucket> buckets, const ForecastJob& job) {
+  if (!job.text) return 0;
+  const StepTimes& times = *buckets[job.bucket].times;
+  return job.in_later_leg ? times.leg_seconds() : times.encode_seconds();
+}
+
 class Forecast {
  public:
   Forecast(std::span<const ForecastBucket> buckets, std::span<const ForecastJob> jobs, double first_share)
-      : buckets_(buckets), jobs_(jobs), first_share_(first_share), runs_(buckets.size()), ends_(jobs.size()) {}
+      : buckets_(buckets), jobs_(jobs), first_share_(first_share), runs_(buckets.size()), ends_(jobs.size()) {
+    for (const ForecastJob& job : jobs) at_.push_back({job.bucket, job.rows, job.calls});
+    legs_done_.resize(jobs.size());
+  }
 
   std::vector<double> run() {
     line_up();
@@ -69,20 +82,29 @@ class Forecast {
 
  private:
   void line_up() {
-    for (const ForecastJob& job : jobs_) clock_ += job.text ? buckets_[job.bucket].times->encode_seconds() : 0;
+    for (const ForecastJob& job : jobs_) clock_ += text_seconds(buckets_, job);
     for (size_t i = 0; i < jobs_.size(); i++) {
       left_.push_back(jobs_[i].calls);
-      if (jobs_[i].calls <= 0) {
+      if (jobs_[i].calls <= 0 && !begin_leg(i)) {
         end(i);
         continue;
       }
-      runs_[jobs_[i].bucket].lines[jobs_[i].rows].jobs.push_back(i);
+      runs_[at_[i].bucket].lines[at_[i].rows].jobs.push_back(i);
       others_ += !jobs_[i].first;
     }
     for (size_t bucket = 0; bucket < runs_.size(); bucket++) fill(bucket);
   }
 
-  void end(size_t job) { ends_[job] = clock_ += buckets_[jobs_[job].bucket].times->decode_seconds(); }
+  void end(size_t job) { ends_[job] = clock_ += buckets_[at_[job].bucket].times->decode_seconds(); }
+
+  // The job's next one; false: there is none.
+  bool begin_leg(size_t job) {
+    if (legs_done_[job] == jobs_[job].later.size()) return false;
+    at_[job] = jobs_[job].later[legs_done_[job]++];
+    left_[job] = at_[job].calls;
+    clock_ += buckets_[at_[job].bucket].times->leg_seconds();
+    return true;
+  }
 
   void fill(size_t bucket) {
     const int rows = fill_batch(runs_[bucket], buckets_[bucket].max_batch_rows);
@@ -96,7 +118,7 @@ class Forecast {
     double sharing = 0;  // weights
     moving_.clear();
     for (size_t bucket = 0; bucket < runs_.size(); bucket++) {
-      if (runs_[bucket].batch.empty() || (at_risk && bucket != jobs_[next_in_queue_].bucket)) continue;
+      if (runs_[bucket].batch.empty() || (at_risk && bucket != at_[next_in_queue_].bucket)) continue;
       moving_.push_back(bucket);
       sharing += buckets_[bucket].weight;
     }
@@ -110,22 +132,30 @@ class Forecast {
     for (const size_t bucket : moving_)
       for (const size_t job : runs_[bucket].batch) seconds = std::min(seconds, left_[job] * call_seconds(bucket));
     clock_ += seconds;
+    gone_.clear();
     for (const size_t bucket : moving_) move(bucket, seconds / call_seconds(bucket));
+    for (const size_t job : gone_) leave(job);
     return true;
   }
 
   void move(size_t bucket, double steps) {
-    Run& run = runs_[bucket];
-    bool ended = false;
-    for (const size_t job : run.batch) {
+    for (const size_t job : runs_[bucket].batch) {
       left_[job] -= steps;
-      if (left_[job] > kNone) continue;
+      if (left_[job] <= kNone) gone_.push_back(job);
+    }
+  }
+
+  // For its next leg, or for good.
+  void leave(size_t job) {
+    const size_t bucket = at_[job].bucket;
+    std::erase(runs_[bucket].lines[at_[job].rows].front, job);
+    if (begin_leg(job)) {
+      runs_[at_[job].bucket].lines[at_[job].rows].join(job);
+      fill(at_[job].bucket);
+    } else {
       end(job);
       others_ -= !jobs_[job].first;
-      ended = true;
     }
-    if (!ended) return;
-    for (auto& [rows, line] : run.lines) std::erase_if(line.front, [&](size_t job) { return left_[job] <= kNone; });
     fill(bucket);
   }
 
@@ -135,9 +165,11 @@ class Forecast {
   std::vector<Run> runs_;
   // By job; calls, which here may be fractions.
   std::vector<double> ends_, left_;
-  std::vector<size_t> moving_;
-  size_t next_in_queue_ = 0;  // job with calls left
-  int others_ = 0;            // with calls left, and not `first`
+  std::vector<ForecastLeg> at_;        // by job: where it is
+  std::vector<size_t> legs_done_;      // by job: of its later ones, that have begun
+  std::vector<size_t> moving_, gone_;  // buckets; jobs
+  size_t next_in_queue_ = 0;           // job with calls left
+  int others_ = 0;                     // with calls left, and not `first`
   double clock_ = 0;
 };
 
@@ -163,7 +195,13 @@ std::vector<double> forecast_waves(std::span<const ForecastBucket> buckets, std:
       wave.push_back(i);
       rows += jobs[i].rows;
       calls = std::max(calls, jobs[i].calls);
-      clock += (jobs[i].text ? bucket.times->encode_seconds() : 0) + bucket.times->decode_seconds();
+      clock += text_seconds(buckets, jobs[i]);
+      // Each alone, because the wave may come apart.
+      for (const ForecastLeg& leg : jobs[i].later) {
+        const StepTimes& times = *buckets[leg.bucket].times;
+        clock += times.leg_seconds() + leg.calls * times.step_seconds(leg.rows);
+      }
+      clock += buckets[jobs[i].later.empty() ? jobs[i].bucket : jobs[i].later.back().bucket].times->decode_seconds();
     }
     clock += calls * bucket.times->step_seconds(rows);
     for (const size_t i : wave) ends[i] = clock;

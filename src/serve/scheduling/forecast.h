@@ -12,15 +12,22 @@ namespace inkstone::serve {
 struct ForecastBucket {
   const StepTimes* times;
   int max_batch_rows;
-  double weight = 1;  // of its share of the time; above 0 if it has jobs
+  double weight = 1;  // of its share of the time; above 0 if it has jobs, or will have
+};
+
+struct ForecastLeg {
+  size_t bucket;
+  int rows, calls;
 };
 
 struct ForecastJob {
   size_t bucket;
   int rows;
-  int calls;           // 0: only its decode remains
-  bool text;           // still to be encoded
-  bool first = false;  // its bucket goes before all others
+  int calls;                         // 0: only its decode remains
+  bool text;                         // still to be encoded
+  bool first = false;                // its bucket goes before all others
+  bool in_later_leg = false;         // the text is the beginning of one
+  std::vector<ForecastLeg> later{};  // after these calls, each with a beginning of its own
 };
 
 // Seconds from now to each job's end. Jobs are given in their order of service, `first` ones first.

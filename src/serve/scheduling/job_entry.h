@@ -21,9 +21,9 @@ struct JobEntry {
   size_t bucket;  // its number
   Turn turn;
   Phase phase = Phase::kEncode;
-  bool fresh = true;     // has not stepped
+  bool fresh = true;     // has not stepped in its leg
   bool in_wave = false;  // with Batching::kOff and kStatic
-  // Of the device, that it has had: of a step, its rows' part.
+  // Of the device, that it has had in this leg: of a step, its rows' part.
   double seconds = 0;
   double text_seconds = 0;  // of its encode; in `seconds` from its first step on
 };

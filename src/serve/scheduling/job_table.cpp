@@ -9,12 +9,17 @@ namespace inkstone::serve {
 namespace {
 
 constexpr std::ptrdiff_t kMaxPassing = 32;  // buckets
+constexpr int64_t kMaxLegs = 8;             // of a job, whose buckets come one after the other before it does
 
 // As many rows as still make a row cheaper, or as are to be tried.
 void follow_curve(BatchBucket& bucket) {
   if (bucket.room_rows == 0) return;
   bucket.max_batch_rows =
       std::max(kImageRows, std::min(bucket.times.batch_rows_to_try(kMinBatchGain), bucket.room_rows));
+}
+
+double seconds_to_begin(const JobEntry& entry, const StepTimes& times) {
+  return entry.job.leg == 0 ? times.encode_seconds() : times.leg_seconds();
 }
 
 bool one_lane(const JobEntry& a, const JobEntry& b) { return a.bucket == b.bucket && a.job.priority == b.job.priority; }
@@ -26,10 +31,11 @@ size_t JobTable::add_bucket(BatchBucket bucket, const PlannedRun& run) {
                  bucket.size.height, " is there already");
   INKSTONE_CHECK(bucket.max_batch_rows > 0, "batcher: a bucket of ", bucket.max_batch_rows, " rows");
   follow_curve(bucket);
+  bucket.added = ++added_;
   if (bucket.passing && std::ranges::count(buckets_, true, &BatchBucket::passing) >= kMaxPassing) {
     for (size_t i = 0; i < buckets_.size(); i++) {
       const bool runs = !run.is(Decision::Kind::kNothing) && run.bucket == i;
-      if (!buckets_[i].passing || runs || !idle(i)) continue;
+      if (!buckets_[i].passing || runs || added_ - buckets_[i].added < kMaxLegs || !idle(i)) continue;
       buckets_[i] = std::move(bucket);
       return i;
     }
@@ -44,8 +50,12 @@ void JobTable::limit_rows(size_t bucket, int max_batch_rows) {
   if (limited.room_rows > 0) limited.room_rows = max_batch_rows;
 }
 
+// None of its jobs is there, or is to come.
 bool JobTable::idle(size_t bucket) const {
-  return std::ranges::none_of(jobs_, [&](const auto& job) { return job.second.bucket == bucket; });
+  return std::ranges::none_of(jobs_, [&](const auto& job) {
+    return job.second.bucket == bucket || std::ranges::find(job.second.job.later, buckets_[bucket].size,
+                                                            &BatchLeg::bucket) != job.second.job.later.end();
+  });
 }
 
 std::optional<size_t> JobTable::bucket_of(const SizeBucket& size) const {
@@ -62,6 +72,11 @@ size_t JobTable::known_bucket(const SizeBucket& size) const {
 
 JobEntry JobTable::placed(const BatchJob& job) const {
   INKSTONE_CHECK(job.rows >= 1, "batcher: job ", job.id, " has ", job.rows, " rows");
+  for (const BatchLeg& leg : job.later) {
+    known_bucket(leg.bucket);
+    INKSTONE_CHECK(leg.rows >= 1 && leg.calls >= 1, "batcher: job ", job.id, " has a leg of ", leg.rows, " rows and ",
+                   leg.calls, " calls");
+  }
   const int classes_above = static_cast<int>(Priority::kHigh) - static_cast<int>(job.priority);
   return {job, known_bucket(job.bucket), {job.arrival + head_start_ * classes_above}};
 }
@@ -122,12 +137,23 @@ JobEntry* JobTable::entry_of(JobId id) {
 }
 
 double JobTable::side_seconds(const JobEntry& entry) const {
-  const StepTimes& times = buckets_[entry.bucket].times;
-  return times.decode_seconds() + (entry.phase == Phase::kEncode ? times.encode_seconds() : 0);
+  return (entry.job.later.empty() ? buckets_[entry.bucket].times.decode_seconds() : 0) +
+         (entry.phase == Phase::kEncode ? seconds_to_begin(entry, buckets_[entry.bucket].times) : 0);
+}
+
+double JobTable::later_seconds(const JobEntry& entry) const {
+  double seconds = 0;
+  for (const BatchLeg& leg : entry.job.later) {
+    const StepTimes& times = buckets_[known_bucket(leg.bucket)].times;
+    seconds += times.leg_seconds() + leg.calls * times.step_seconds(leg.rows);
+    if (&leg == &entry.job.later.back()) seconds += times.decode_seconds();
+  }
+  return seconds;
 }
 
 double JobTable::alone_seconds(const JobEntry& entry) const {
-  return entry.job.calls_left * buckets_[entry.bucket].times.step_seconds(entry.job.rows) + side_seconds(entry);
+  return entry.job.calls_left * buckets_[entry.bucket].times.step_seconds(entry.job.rows) + side_seconds(entry) +
+         later_seconds(entry);
 }
 
 double JobTable::shared_seconds(const JobEntry& entry) const {
@@ -138,10 +164,10 @@ double JobTable::shared_seconds(const JobEntry& entry) const {
 }
 
 PlannedRun JobTable::side_run(const JobEntry& entry) const {
-  const StepTimes& times = buckets_[entry.bucket].times;
   if (entry.phase == Phase::kEncode)
-    return {{Decision::Kind::kEncode, {entry.job.id}, times.encode_seconds()}, entry.bucket};
-  return {{Decision::Kind::kDecode, {entry.job.id}, times.decode_seconds()}, entry.bucket};
+    return {{Decision::Kind::kEncode, {entry.job.id}, seconds_to_begin(entry, buckets_[entry.bucket].times)},
+            entry.bucket};
+  return {{Decision::Kind::kDecode, {entry.job.id}, buckets_[entry.bucket].times.decode_seconds()}, entry.bucket};
 }
 
 void JobTable::ran(const PlannedRun& run, double seconds) {
@@ -150,7 +176,8 @@ void JobTable::ran(const PlannedRun& run, double seconds) {
     times.stepped(run.batch_rows, seconds);
     follow_curve(buckets_[run.bucket]);
   }
-  if (run.is(Decision::Kind::kEncode)) times.encoded(seconds);
+  const JobEntry* first = run.decision.jobs.empty() ? nullptr : find(run.decision.jobs.front());
+  if (run.is(Decision::Kind::kEncode)) first && first->job.leg > 0 ? times.leg_began(seconds) : times.encoded(seconds);
   if (run.is(Decision::Kind::kDecode)) times.decoded(seconds);
   for (const JobId id : run.decision.jobs) {
     JobEntry* entry = entry_of(id);
@@ -158,6 +185,7 @@ void JobTable::ran(const PlannedRun& run, double seconds) {
     const bool step = run.is(Decision::Kind::kStep);
     if (run.is(Decision::Kind::kEncode)) {
       entry->text_seconds = seconds;
+      entry->phase = entry->job.calls_left > 0 ? Phase::kDenoise : Phase::kDecode;
     } else {
       const double text = step && entry->fresh ? entry->text_seconds : 0;
       const double own = text + (step ? seconds * entry->job.rows / run.batch_rows : seconds);
@@ -168,15 +196,32 @@ void JobTable::ran(const PlannedRun& run, double seconds) {
       entry->fresh = false;
       if (--entry->job.calls_left <= 0) entry->phase = Phase::kDecode;
     }
-    if (run.is(Decision::Kind::kEncode)) entry->phase = entry->job.calls_left > 0 ? Phase::kDenoise : Phase::kDecode;
+    if (entry->phase == Phase::kDecode && !entry->job.later.empty()) begin_leg(id);
   }
+}
+
+void JobTable::begin_leg(JobId id) {
+  const JobEntry& entry = jobs_.at(id);
+  BatchJob job = entry.job;
+  const bool in_wave = entry.in_wave;
+  const BatchLeg leg = job.later.front();
+  job.later.erase(job.later.begin());
+  job.bucket = leg.bucket;
+  job.rows = leg.rows;
+  job.calls_left = leg.calls;
+  job.leg++;
+  remove(id);
+  add(job);
+  set_in_wave(id, in_wave);
 }
 
 void JobTable::cut_short(JobId id, int max_calls_left) {
   JobEntry* entry = entry_of(id);
   if (!entry) return;
   entry->job.calls_left = std::min(entry->job.calls_left, max_calls_left);
-  if (entry->phase == Phase::kDenoise && entry->job.calls_left == 0) entry->phase = Phase::kDecode;
+  entry->job.later.clear();
+  const bool between_legs = entry->phase == Phase::kEncode && entry->job.leg > 0;
+  if ((entry->phase == Phase::kDenoise || between_legs) && entry->job.calls_left == 0) entry->phase = Phase::kDecode;
 }
 
 void JobTable::correct(JobId id, int rows, int calls_left) {

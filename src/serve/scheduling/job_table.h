@@ -2,6 +2,7 @@
 // of it, and how long the device takes for that. It decides nothing.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <vector>
@@ -21,8 +22,10 @@ struct BatchBucket {
   bool passing = false;
   // If not 0: as many rows as the device has room for. The cap then follows from what was learnt.
   int room_rows = 0;
+  int64_t added = 0;  // by the table: which it was
 };
 
+// methods: 27 allowed: what is left of a job is asked in parts
 class JobTable {
  public:
   explicit JobTable(double head_start) : head_start_(head_start) {}
@@ -51,23 +54,25 @@ class JobTable {
     return turn.leads || shares_.clients(newcomer) < 2;
   }
 
-  // Of what is left: encode and decode; everything, if the job had the device alone.
+  // Of what is left, if the job had the device alone: encode and decode of its leg; all legs after that; everything.
   double side_seconds(const JobEntry& entry) const;
+  double later_seconds(const JobEntry& entry) const;
   double alone_seconds(const JobEntry& entry) const;
 
-  // The encode or decode that the job waits for.
+  // What the job waits for between steps: its encode, in a later leg the beginning of that, or its decode.
   PlannedRun side_run(const JobEntry& entry) const;
 
-  // The run has ended: its bucket learns what it took, and its jobs advance. A job that was decoded
-  // stays until it is removed.
+  // The run has ended: its bucket learns what it took, and its jobs advance. One whose leg has ended stands in the
+  // next one's bucket as if it came now, with the rank of its arrival. A job that was decoded stays until it is removed.
   void ran(const PlannedRun& run, double seconds);
   // These three do nothing if the job is not here.
-  void cut_short(JobId id, int max_calls_left);
+  void cut_short(JobId id, int max_calls_left);  // and without the legs after this one
   void correct(JobId id, int rows, int calls_left);
   void set_in_wave(JobId id, bool in_wave);
 
  private:
   bool idle(size_t bucket) const;
+  void begin_leg(JobId id);  // the next one
   JobEntry* entry_of(JobId id);
   std::vector<ClientShares::Placed> turns(const JobEntry& one_of_lane, const JobEntry* newcomer) const;
   // After one of its lane came or went.
@@ -76,6 +81,7 @@ class JobTable {
   double shared_seconds(const JobEntry& entry) const;
 
   double head_start_;
+  int64_t added_ = 0;
   std::vector<BatchBucket> buckets_;
   std::map<JobId, JobEntry> jobs_;
   ClientShares shares_;

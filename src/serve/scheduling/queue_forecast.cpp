@@ -30,12 +30,22 @@ std::map<JobId, double> QueueForecast::ends(Question question) const {
   std::vector<const JobEntry*> entries;
   for (const ClientShares::Placed& placed : ranking) {
     const JobEntry& entry = *placed.entry;
-    jobs.push_back(
-        {entry.bucket, entry.job.rows, entry.job.calls_left, entry.phase == Phase::kEncode, first(placed, question)});
+    jobs.push_back({entry.bucket,
+                    entry.job.rows,
+                    entry.job.calls_left,
+                    entry.phase == Phase::kEncode,
+                    first(placed, question),
+                    entry.job.leg > 0,
+                    {}});
+    for (const BatchLeg& leg : entry.job.later)
+      jobs.back().later.push_back({table_.known_bucket(leg.bucket), leg.rows, leg.calls});
     entries.push_back(&entry);
   }
   std::vector<ForecastBucket> buckets;
-  const std::vector<double> weights = bucket_weights(table_.buckets().size(), entries);
+  std::vector<double> weights = bucket_weights(table_.buckets().size(), entries);
+  for (const ForecastJob& job : jobs)
+    for (const ForecastLeg& leg : job.later)
+      if (weights[leg.bucket] == 0) weights[leg.bucket] = 1;
   for (const BatchBucket& bucket : table_.buckets())
     buckets.push_back({&bucket.times, bucket.max_batch_rows, weights[buckets.size()]});
   const bool off = settings_.batching == Batching::kOff;

@@ -50,7 +50,8 @@ void QueueView::find_risks(double now) {
     due -= std::max(own.together, own.longest);
     own.together += steps * entry.job.rows / bucket.max_batch_rows;
     own.longest = std::max(own.longest, steps);
-    due += std::max(own.together, own.longest) + table_.side_seconds(entry) / settings_.decode_share;
+    due += std::max(own.together, own.longest) + table_.side_seconds(entry) / settings_.decode_share +
+           table_.later_seconds(entry);
     if (now + kEarly * due / settings_.deadline_share >= *entry.job.deadline) at_risk = i + 1;
   }
   for (size_t i = 0; i < at_risk; i++) timed[i]->at_risk = true;
@@ -83,8 +84,8 @@ std::vector<double> QueueView::weights() const {
 
 bool QueueView::goes_before(const Place& a, const Place& b, Urgency urgency) const {
   const auto first_step = [this](const Place& place) {
-    return settings_.first_step_first && place.entry->fresh && place.entry->job.priority != Priority::kLow &&
-           table_.may_pass(place.entry->turn);
+    return settings_.first_step_first && place.entry->fresh && place.entry->job.leg == 0 &&
+           place.entry->job.priority != Priority::kLow && table_.may_pass(place.entry->turn);
   };
   const auto deadline = [](const Place& place) { return *place.entry->job.deadline; };
   if (urgency.deadlines) {

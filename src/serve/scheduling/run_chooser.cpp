@@ -20,7 +20,7 @@ PlannedRun RunChooser::next(const JobTable& table, const LoadedModels& loaded, d
   const QueueView::Place* encode = queue.next_text();
   const QueueView::Place* decode = queue.first(Phase::kDecode);
   std::optional<double> encode_seconds;
-  if (encode) encode_seconds = table.buckets()[encode->entry->bucket].times.encode_seconds();
+  if (encode) encode_seconds = table.side_run(*encode->entry).decision.seconds;
   const Kind side = side_runs_.next(encode_seconds, decode, queue.steps_wait());
   if (side == Kind::kEncode) return table.side_run(*encode->entry);
   if (side == Kind::kDecode) return table.side_run(*decode->entry);

@@ -23,6 +23,7 @@ class StepTimes {
   double step_seconds(int batch_rows) const;
   double encode_seconds() const { return encode_.seconds; }
   double decode_seconds() const { return decode_.seconds; }
+  double leg_seconds() const { return leg_.seconds; }  // to begin a job's later leg here
   std::vector<BatchTime> curve() const { return curve_; }
   bool estimated() const;  // no step was observed
 
@@ -31,6 +32,7 @@ class StepTimes {
   void stepped(int batch_rows, double seconds);
   void encoded(double seconds);
   void decoded(double seconds);
+  void leg_began(double seconds);
 
   // The largest batch in which a row is cheaper, by more than this fraction, than in the best
   // smaller batch.
@@ -51,7 +53,7 @@ class StepTimes {
 
   std::map<int, Average> averages_;  // by rows
   std::vector<BatchTime> curve_;     // the nearest curve that never falls
-  Average encode_, decode_;
+  Average encode_, decode_, leg_;
 };
 
 }  // namespace inkstone::serve

@@ -30,6 +30,10 @@ PlannedRun next_of_wave(JobTable& table, bool one_job) {
   for (const auto& [id, entry] : table.jobs()) {
     if (!entry.in_wave) continue;
     if (entry.phase != Phase::kDenoise) return table.side_run(entry);
+    // In their next legs they may be apart, and have more rows.
+    const int room = table.buckets()[step.decision.jobs.empty() ? entry.bucket : step.bucket].max_batch_rows;
+    const bool joins = entry.bucket == step.bucket && step.batch_rows + entry.job.rows <= room;
+    if (!step.decision.jobs.empty() && !joins) continue;
     step.decision.jobs.push_back(id);
     step.batch_rows += entry.job.rows;
     step.bucket = entry.bucket;

@@ -44,6 +44,7 @@ void fields(V& visit, M& traits) {
   visit("size_multiple", traits.size_multiple);
   visit("distilled", traits.distilled);
   visit("sdxl", traits.sdxl);
+  visit("refiner", traits.refiner);
   visit("few_step", traits.few_step);
   visit("only_steps", traits.only_steps);
   visit("text_layers", traits.text_layers);
@@ -118,6 +119,9 @@ void fields(V& visit, M& command) {
   visit("job", command.job);
   visit("request", command.request);
   visit("variant", command.variant);
+  visit("first_call", command.first_call);
+  visit("end_call", command.end_call);
+  visit("goes_on", command.goes_on);
 }
 
 template <typename V, Of<StepCommand> M>

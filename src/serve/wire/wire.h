@@ -18,10 +18,12 @@
 
 namespace inkstone::serve {
 
-struct StartCommand {  // prompt -> text, seed -> noise
+struct StartCommand {  // of a leg: prompt -> text, and seed -> noise or what the leg before left -> latent
   JobId job = 0;
-  ImageRequest request;  // says every field
-  Variant variant{};     // on which it runs to its end
+  ImageRequest request;               // says every field
+  Variant variant{};                  // on which the leg runs to its end
+  int first_call = 0, end_call = -1;  // ResolvedRequest's
+  bool goes_on = false;               // the job is there, and its leg has ended
 };
 struct StepCommand {  // of one size
   std::vector<JobId> jobs;
@@ -49,7 +51,7 @@ struct JobFault {  // ends this job alone
 };
 struct Preview {
   JobId job = 0;
-  int call = 0;  // U-Net calls done
+  int call = 0;  // of the U-Net, done in its leg's schedule
   Image image;   // smaller than the image by a whole factor, or as large
 };
 // Of the device and the worker's process; 0 where unknown.

@@ -181,13 +181,22 @@ Started Worker::start(const StartCommand& command) {
   Engine& engine = begun_on(command.variant);
   const ModelFile& file = command.variant.model;
   hasher_.want(file.path + "\n" + file.state, weight_files(engine.pipeline()));
-  const ResolvedRequest request = engine.resolve(command.request);
+  ResolvedRequest request = engine.resolve(command.request);
+  request.first_call = command.first_call;
+  request.end_call = command.end_call;
+  INKSTONE_CHECK(request.first_call >= 0 && request.evaluations() >= 1 && request.end_call <= request.calls(),
+                 "a leg from call ", request.first_call, " to ", request.end_call, " of ", request.calls());
+  Job* const last = command.goes_on ? &jobs_.at(command.job).job : nullptr;
+  if (last) engine.offload(*last);
+  request.enlarged = last && last->request.is_enlarged_later();
   Clock::time_point begin;
   Job job;
   try {
     engine.prepare(request);
     begin = Clock::now();
-    job = engine.start(request);
+    std::optional<Handover> from;
+    if (last) from.emplace(Handover{*last});
+    job = engine.start(request, from ? &*from : nullptr);
   } catch (const PictureError&) {
     throw;
   } catch (const UsageError& error) {  // of the device: its text is for whoever compiled the programs
@@ -199,7 +208,7 @@ Started Worker::start(const StartCommand& command) {
   Started report;
   report.job = command.job;
   report.rows = request.cfg_copies();
-  report.calls = job.request.evaluations();
+  report.calls = request.evaluations();
   const std::vector<MergedAdapter>& adapters = engine.pipeline().adapters;
   const AdapterTexts texts = adapter_texts(adapters);
   report.adapter_tags = clean_utf8(texts.tags);
@@ -216,11 +225,15 @@ Started Worker::start(const StartCommand& command) {
 }
 
 WorkerReport Worker::answer(const StartCommand& command) {
-  if (jobs_.contains(command.job))
-    return Failed{fault_of(command.job, Error::Kind::kOther, "it was started twice"), {}};
+  const auto before = jobs_.find(command.job);
+  if (command.goes_on != (before != jobs_.end() && before->second.job.done()))
+    return Failed{
+        fault_of(command.job, Error::Kind::kOther, command.goes_on ? "no leg of it has ended" : "it was started twice"),
+        {}};
   try {
     return start(command);
   } catch (...) {
+    jobs_.erase(command.job);
     return Failed{fault_of_current(command.job), shelf_.news()};
   }
 }
@@ -345,7 +358,7 @@ WorkerReport Worker::answer(const FinishCommand& command) {
     const auto ended = jobs_.extract(found);
     const Job& job = ended.mapped().job;
     Finished report{command.job, 0, engine.decode(job), {}, {}, {}};
-    if (job.done() && !job.put_back) colours_[ended.mapped().variant.model.path].learn(job.latent, report.image);
+    if (job.has_image() && !job.put_back) colours_[ended.mapped().variant.model.path].learn(job.latent, report.image);
     report.figures = figures_in_time();
     report.loaded = shelf_.news();
     report.hashes = hasher_.news();

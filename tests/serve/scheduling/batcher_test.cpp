@@ -332,6 +332,89 @@ TEST(Batcher, a_job_cut_short_has_its_pixels_next_after_one_step_at_least) {
   EXPECT_EQ(bench.next().kind, Kind::kDecode);
 }
 
+TEST(Batcher, a_job_of_two_legs_goes_on_in_the_next_ones_bucket) {
+  Bench bench;
+  const Admission admission = bench.admit(1, 2, {.later = {{kLarge, 1, 3}}});
+  ASSERT_TRUE(admission.accepted());
+  const std::map<JobId, double> foretold = bench.batcher.forecast(0);
+  for (const Kind kind : {Kind::kEncode, Kind::kStep, Kind::kStep}) EXPECT_EQ(bench.run().kind, kind);
+  EXPECT_EQ(bench.batcher.job(1).leg, 1);
+  EXPECT_EQ(bench.batcher.job(1).bucket, kLarge);
+  EXPECT_EQ(bench.batcher.figures().wait_for_encode, 1) << "what comes between its legs";
+  for (const Kind kind : {Kind::kEncode, Kind::kStep, Kind::kStep, Kind::kStep, Kind::kDecode})
+    EXPECT_EQ(bench.run().kind, kind);
+  EXPECT_EQ(bench.run().kind, Kind::kNothing);
+  EXPECT_EQ(bench.batcher.figures().ended, 1);
+  EXPECT_EQ(bench.batcher.figures().admitted, 1);
+  EXPECT_EQ(bench.batcher.figures().rows_stepped, 2 * 2 + 3 * 1);
+  EXPECT_DOUBLE_EQ(admission.end, bench.now - 1) << "it had nothing more to do";
+  EXPECT_DOUBLE_EQ(foretold.at(1), admission.end);
+}
+
+TEST(Batcher, jobs_of_a_later_leg_share_steps_with_others_of_its_bucket) {
+  Bench bench;
+  bench.admit(1, 1, {.later = {{kLarge, 2, 3}}});
+  bench.admit(2, 9, {.bucket = kLarge});
+  for (int i = 0; i < 30; i++) {
+    const Decision decision = bench.run();
+    if (decision.kind == Kind::kStep && decision.jobs.size() == 2) return;
+  }
+  FAIL() << "they never stepped together";
+}
+
+TEST(Batcher, a_leg_whose_bucket_is_not_there_or_too_small_is_refused) {
+  Bench bench(1);
+  EXPECT_EQ(bench.admit(1, 3, {.rows = 1, .later = {{{"other", 64, 64}, 1, 3}}}).refusal, Refusal::kNoBucket);
+  EXPECT_EQ(bench.admit(1, 3, {.rows = 1, .later = {{kLarge, 2, 3}}}).refusal, Refusal::kTooManyRows);
+  EXPECT_TRUE(bench.admit(1, 3, {.rows = 1, .later = {{kLarge, 1, 3}}}).accepted());
+}
+
+TEST(Batcher, a_bucket_that_a_leg_is_to_come_in_is_not_forgotten) {
+  Bench bench;
+  const SizeBucket passing{"m", 64, 64};
+  bench.batcher.add_bucket({passing, StepTimes({{2, 1}}, 1, 1), 2, true});
+  bench.admit(1, 2, {.later = {{passing, 2, 1}}});
+  for (int i = 1; i < 80; i++) bench.batcher.add_bucket({{"m", 64 + i, 64}, StepTimes({{2, 1}}, 1, 1), 2, true});
+  EXPECT_TRUE(bench.batcher.has_bucket(passing));
+  for (int i = 0; i < 5; i++) bench.run();
+  EXPECT_EQ(bench.run().kind, Kind::kDecode);
+}
+
+TEST(Batcher, a_job_cut_short_goes_into_no_other_leg) {
+  // Of encode, step, step | encode, step, step, step, decode.
+  const int steps_after[] = {1, 1, 1, 2, 3, 3, 4};
+  for (int after = 0; after < 7; after++) {
+    Bench bench;
+    bench.admit(1, 2, {.later = {{kLarge, 2, 3}}});
+    int steps = 0;
+    for (int i = 0; i < after; i++) steps += bench.run().kind == Kind::kStep;
+    EXPECT_TRUE(bench.batcher.cut_short(1));
+    for (Decision decision = bench.run(); decision.kind != Kind::kNothing; decision = bench.run())
+      steps += decision.kind == Kind::kStep;
+    EXPECT_EQ(steps, steps_after[after]) << after;
+    EXPECT_EQ(bench.batcher.figures().ended, 1);
+  }
+  Bench bench;  // while the next leg begins: its first step comes, because there is nothing else to show by then
+  bench.admit(1, 2, {.later = {{kLarge, 2, 3}}});
+  for (int i = 0; i < 3; i++) bench.run();
+  const Decision begins = bench.next();
+  bench.batcher.cut_short(1);
+  bench.report(begins);
+  EXPECT_EQ(bench.run().kind, Kind::kStep);
+  EXPECT_EQ(bench.run().kind, Kind::kDecode);
+}
+
+TEST(Batcher, one_at_a_time_takes_a_job_through_all_its_legs) {
+  for (const Batching batching : {Batching::kOff, Batching::kStatic}) {
+    Bench bench(2, {.batching = batching});
+    bench.admit(1, 2, {.later = {{kLarge, 2, 1}}});
+    bench.admit(2, 2);
+    std::vector<JobId> ran;
+    for (int i = 0; i < 10; i++) ran.push_back(bench.run().jobs.at(0));
+    EXPECT_THAT(ran, ElementsAre(1, 1, 1, 1, 1, 1, 2, 2, 2, 2));
+  }
+}
+
 TEST(Batcher, what_was_estimated_is_corrected) {
   Bench bench;
   bench.admit(1, 20);

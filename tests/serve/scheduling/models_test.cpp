@@ -102,12 +102,22 @@ TEST(Models, all_ends_though_workers_die_and_clients_leave_and_many_models_pass_
       options.seconds_to_death = 120;
       options.failures = 0.001;
       options.seed = seed;
-      const Mix mix{sizes, 1.0, 300, 5, 40, 0.2, 0.1, 0.2, 0.1, 0.2, 200, true};
+      const Mix mix{sizes, 1.0, 300, 5, 40, 0.2, 0.1, 0.2, 0.1, 0.2, 200, true, seed % 2 ? 0.3 : 0};
       const SimulationOutcome outcome = simulate(options, random_arrivals(mix, seed));
       ASSERT_TRUE(outcome.faults.empty()) << outcome.faults[0] << ", " << kept << " kept, seed " << seed;
       for (const Fate& fate : outcome.fates) EXPECT_EQ(fate.ends, fate.admission.accepted() ? 1 : 0) << fate.job.id;
     }
   }
+}
+
+// As SDXL's base and refiner do, where there is room for one of them.
+TEST(Models, that_images_pass_from_one_to_the_other_are_switched_seldom_too) {
+  std::vector<Arrival> arrivals = in_turns({kTwo[0]}, 100, 0.01);
+  for (Arrival& arrival : arrivals) arrival.job.later = {{kTwo[1].bucket, 2, 5}};
+  const SimulationOutcome outcome = simulate(device(kTwo, 1, 2), arrivals);
+  ASSERT_TRUE(outcome.faults.empty()) << outcome.faults[0];
+  for (const Fate& fate : outcome.fates) EXPECT_TRUE(fate.end);
+  EXPECT_LE(outcome.switches, 8) << "of 100 images that pass from one to the other";
 }
 
 TEST(Models, a_deadline_at_risk_has_its_model_brought_in_before_its_turn) {

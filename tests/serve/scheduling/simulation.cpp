@@ -59,6 +59,7 @@ class Simulation {
     Phase phase;
     int calls_left;
     int attempts = 1;
+    int leg = 0;
   };
 
   Batcher make_batcher() const {
@@ -92,7 +93,7 @@ class Simulation {
     if (batcher_.next(now_).kind != Decision::Kind::kNothing) fault("a decision while another runs");
     check(decision);
     const double seconds = seconds_of(decision) * (1 + options_.noise * (2 * chance_.unit() - 1));
-    const double end = now_ + seconds + bring(job(decision.jobs.front()).bucket.model);
+    const double end = now_ + seconds + bring(place(decision.jobs.front()).bucket.model);
     if (death_ < end) {
       happen_until(death_);
       die();
@@ -141,7 +142,8 @@ class Simulation {
 
   void cancel(const Event& event) {
     Fate& fate = outcome_.fates[event.arrival];
-    const bool was_there = live_.erase(fate.job.id) > 0;
+    const bool was_there = live_.contains(fate.job.id);
+    if (was_there) forget(fate.job.id);
     if (batcher_.cancel(fate.job.id) != was_there) fault("cancel of ", fate.job.id, ": was there ", was_there);
     if (!was_there) return;
     fate.cancelled = event.at;
@@ -159,20 +161,20 @@ class Simulation {
                                                                    : Phase::kDecode;
     std::set<JobId> seen;
     int rows = 0;
-    const SizeBucket& bucket = job(decision.jobs.front()).bucket;
+    const SizeBucket bucket = place(decision.jobs.front()).bucket;
     for (const JobId id : decision.jobs) {
       if (!live_.contains(id)) return fault("a run of ", id, ", which is not there");
       if (!seen.insert(id).second) fault("job ", id, " twice in a run");
       if (live_.at(id).phase != phase) fault("job ", id, " in a run of another phase");
-      if (job(id).bucket != bucket) fault("job ", id, " in a batch of another bucket");
+      if (place(id).bucket != bucket) fault("job ", id, " in a batch of another bucket");
       if (job(id).alone && decision.jobs.size() > 1) fault("job ", id, " has company");
-      rows += job(id).rows;
+      rows += place(id).rows;
     }
     if (step && rows > bucket_of(bucket).max_batch_rows)
       fault(rows, " rows in a bucket of ", bucket_of(bucket).max_batch_rows);
     if (!step && decision.jobs.size() != 1) fault("a run of ", decision.jobs.size(), " jobs between steps");
     const auto here = [&](JobId id) {
-      return options_.models_kept == 0 || std::ranges::count(kept_, job(id).bucket.model) > 0;
+      return options_.models_kept == 0 || std::ranges::count(kept_, place(id).bucket.model) > 0;
     };
     // A turn that begins with a switch begins with whatever its jobs wait for.
     const bool steps_wait = here(decision.jobs.front()) && std::ranges::any_of(live_, [&](const auto& l) {
@@ -194,13 +196,24 @@ class Simulation {
   }
 
   const BatchJob& job(JobId id) const { return arrivals_[by_id_.at(id)].job; }
+  // The leg that a job is in; of one that has gone, the one that the batcher's run was of.
+  BatchLeg place(JobId id) const {
+    const auto live = live_.find(id);
+    const int leg = live == live_.end() ? gone_in_.at(id) : live->second.leg;
+    if (leg == 0) return {job(id).bucket, job(id).rows, job(id).calls_left};
+    return job(id).later[static_cast<size_t>(leg) - 1];
+  }
+  void forget(JobId id) {
+    gone_in_[id] = live_.at(id).leg;
+    live_.erase(id);
+  }
 
   double seconds_of(const Decision& decision) const {
-    const SimulatedBucket& bucket = bucket_of(job(decision.jobs.front()).bucket);
+    const SimulatedBucket& bucket = bucket_of(place(decision.jobs.front()).bucket);
     if (decision.kind == Decision::Kind::kEncode) return bucket.times.encode_seconds();
     if (decision.kind == Decision::Kind::kDecode) return bucket.times.decode_seconds();
     int rows = 0;
-    for (const JobId id : decision.jobs) rows += job(id).rows;
+    for (const JobId id : decision.jobs) rows += place(id).rows;
     return bucket.times.step_seconds(rows);
   }
 
@@ -215,20 +228,27 @@ class Simulation {
     Fate& fate = outcome_.fates[live->second.arrival];
     fate.end = now_;
     fate.ends++;
-    live_.erase(live);
+    if (live->second.leg != static_cast<int>(fate.job.later.size()))
+      fault("job ", fate.job.id, " ended in an early leg");
+    forget(fate.job.id);
   }
 
   void report_step(const Decision& decision, double seconds) {
     if (options_.failures > 0 && chance_.of(options_.failures)) fail(decision.jobs.back());
+    const SizeBucket bucket = place(decision.jobs.front()).bucket;
     for (const JobId id : decision.jobs) {
       const auto live = live_.find(id);
-      outcome_.rows += job(id).rows;
+      outcome_.rows += place(id).rows;
       if (live == live_.end()) continue;
       Fate& fate = outcome_.fates[live->second.arrival];
       if (!fate.first_step) fate.first_step = now_;
-      if (--live->second.calls_left == 0) live->second.phase = Phase::kDecode;
+      if (--live->second.calls_left > 0) continue;
+      live->second.phase = Phase::kDecode;
+      if (live->second.leg == static_cast<int>(job(id).later.size())) continue;
+      live->second.leg++;
+      live->second.phase = Phase::kEncode;
+      live->second.calls_left = place(id).calls;
     }
-    const SizeBucket& bucket = job(decision.jobs.front()).bucket;
     if (now_ <= options_.buckets_until)
       outcome_.bucket_seconds[static_cast<size_t>(&bucket_of(bucket) - options_.buckets.data())] += seconds;
     outcome_.steps++;
@@ -243,7 +263,7 @@ class Simulation {
     Fate& fate = outcome_.fates[live_.at(id).arrival];
     fate.failed = true;
     fate.ends++;
-    live_.erase(id);
+    forget(id);
   }
 
   // All is lost but the requests: another worker has them anew.
@@ -268,6 +288,7 @@ class Simulation {
   std::set<Event> events_;
   std::map<JobId, size_t> by_id_;
   std::map<JobId, Live> live_;
+  std::map<JobId, int> gone_in_;  // the leg
   double now_ = 0, death_ = kNever;
   int texts_between_ = 0, images_between_ = 0;
   double last_step_ = 0;
@@ -300,6 +321,10 @@ std::vector<Arrival> random_arrivals(const Mix& mix, uint64_t seed) {
     arrival.job.arrival = now;
     arrival.job.calls_left = chance.from(mix.min_calls, mix.max_calls);
     arrival.job.rows = chance.of(mix.unguided) ? 1 : 2;
+    for (int legs = 0; mix.legs > 0 && legs < 2 && chance.of(mix.legs); legs++)
+      arrival.job.later.push_back(
+          {mix.buckets[static_cast<size_t>(chance.from(0, static_cast<int>(mix.buckets.size()) - 1))],
+           chance.of(mix.unguided) ? 1 : 2, chance.from(1, mix.max_calls)});
     const double rank = chance.unit();
     if (rank < mix.low) arrival.job.priority = Priority::kLow;
     if (rank > 1 - mix.high) arrival.job.priority = Priority::kHigh;

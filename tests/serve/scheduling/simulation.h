@@ -68,6 +68,7 @@ struct Mix {  // of arrivals
   double slack = 4;
   // On and off, ten jobs long, at four times the rate.
   bool bursts = false;
+  double legs = 0;  // share of those that go on in another bucket, and of these once more
 };
 std::vector<Arrival> random_arrivals(const Mix& mix, uint64_t seed);
 

@@ -50,6 +50,7 @@ struct Chaos {
     mix.timed = 0.4;
     mix.slack = 200 * scale;
     mix.bursts = seed % 2;
+    mix.legs = seed % 5 < 2 ? 0.5 : 0;
     arrivals = random_arrivals(mix, seed);
     for (Arrival& arrival : arrivals) {
       arrival.job.alone = arrival.job.id % 17 == 0;

@@ -75,6 +75,10 @@ ImageRequest odd_request() {
           .image = given_file(std::string("any\0bytes", 9), "a \"file\""),
           .strength = std::nextafter(0.5f, 1.0f),
           .resize_mode = "crop",
+          .hires = std::nextafter(2.0f, 3.0f),
+          .hires_strength = 0.1f,
+          .hires_steps = 3,
+          .hires_upscaler = "lanczos",
           .mask = given_file("a mask", "m"),
           .mask_invert = true,
           .mask_blur = 3,
@@ -102,6 +106,7 @@ ModelCard odd_card() {
                  .size_multiple = 64,
                  .distilled = true,
                  .sdxl = true,
+                 .refiner = true,
                  .text_layers = 12,
                  .controls = {{"edges", 0, 1}, {"sk\"etch", 4, 64}},
                  .scheduler = std::make_shared<const Json>(JsonObject{{"beta_start", 0.1 + 0.2}}),
@@ -184,7 +189,7 @@ TEST(Wire, brings_every_order_as_it_was) {
   ImageRequest long_request;
   long_request.prompt = std::string(16 << 10, '\x01');  // six bytes each, escaped
   long_request.negative_prompt = std::string(16 << 10, '\x02');
-  const std::vector<WorkerCommand> commands{StartCommand{UINT64_MAX, odd_request(), odd_variant()},
+  const std::vector<WorkerCommand> commands{StartCommand{UINT64_MAX, odd_request(), odd_variant(), 3, 7, true},
                                             StartCommand{1, {}, {}},
                                             StartCommand{2, long_request, {}},
                                             StepCommand{{1, UINT64_MAX, 3}, {3}},
