@@ -116,8 +116,9 @@ bool asks_nothing(const Json& value) {
 
 void refuse_what_is_not_here(const Fields& fields, A1111Task task) {
   static constexpr std::string_view kAbsent[] = {
-      "styles",       "subseed_strength", "seed_resize_from_h", "seed_resize_from_w", "restore_faces", "tiling",
-      "s_min_uncond", "s_churn",          "script_name",        "infotext"};
+      "styles",        "subseed_strength", "seed_resize_from_h", "seed_resize_from_w",
+      "restore_faces", "tiling",           "s_min_uncond",       "s_churn",
+      "script_name",   "infotext"};
   static constexpr std::string_view kOfPictures[] = {"init_images", "mask"};
   std::vector<std::string> asked;
   for (const std::string_view name : kAbsent)
