@@ -33,7 +33,7 @@ Named named_refiner(const ApiContext& context, const Fields& fields, const Model
   // A start of 1 leaves it nothing to do.
   if (const auto start = fields.number(names.start, 0, 1)) named.start = static_cast<float>(*start);
   const auto name = fields.text(names.model, kMaxWordBytes);
-  if (!name && fields.has(names.start) && context.settings.folders.refiner.empty())
+  if (!name && named.start < 1 && fields.has(names.start) && context.settings.folders.refiner.empty())
     refuse(400, "invalid_value", "\"" + std::string(names.start) + "\": which refiner? name it as \"" + field + "\"",
            std::string(names.start));
   if (named.start >= 1 || (name && (name->empty() || *name == "None" || *name == "none"))) return named;
@@ -52,8 +52,8 @@ std::vector<FieldInfo> with_refiner(std::vector<FieldInfo> table) {
        "SDXL's second model, which finishes what the model began: one of GET /models by its name; \"none\": none [the "
        "server's --refiner, if it has one, for its default model]",
        "\"none\""},
-      {"refiner_start", "number", "the part of the noise schedule after which the refiner goes on, 0 to 1 [0.8]",
-       "0.8"}};
+      {"refiner_start", "number",
+       "the part of the noise schedule after which the refiner goes on, 0 to 1; 1: never [0.8]", "1"}};
   table.insert(table.end(), std::begin(rows), std::end(rows));
   return table;
 }

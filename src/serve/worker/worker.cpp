@@ -226,7 +226,8 @@ Started Worker::start(const StartCommand& command) {
 
 WorkerReport Worker::answer(const StartCommand& command) {
   const auto before = jobs_.find(command.job);
-  if (command.goes_on != (before != jobs_.end() && before->second.job.done()))
+  const bool there = before != jobs_.end();
+  if (command.goes_on ? !there || !before->second.job.done() : there)
     return Failed{
         fault_of(command.job, Error::Kind::kOther, command.goes_on ? "no leg of it has ended" : "it was started twice"),
         {}};

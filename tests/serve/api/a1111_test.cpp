@@ -129,7 +129,7 @@ TEST(A1111, what_is_not_here_is_refused_with_its_names) {
     std::string says;
   };
   for (const Row& row : std::vector<Row>{
-           {R"({"enable_hr": true, "tiling": true, "restore_faces": true})", 422, "restore_faces, tiling, enable_hr"},
+           {R"({"enable_hr": true, "tiling": true, "restore_faces": true})", 422, "restore_faces, tiling"},
            {R"({"styles": ["x"]})", 422, "styles"},
            {R"({"alwayson_scripts": {"ControlNet": {"args": [{"model": "x"}]}}})", 422, "ControlNet"},
            {R"({"alwayson_scripts": {"ADetailer": {"args": [true, {"ad_model": "x"}]}}})", 422, "ADetailer"},
