@@ -4,6 +4,7 @@
 
 #include "base/image_file.h"
 #include "base/json.h"
+#include "base/spelling.h"
 #include "base/utf8.h"
 #include "diffusion/request_json.h"
 #include "diffusion/scheduler.h"
