@@ -33,10 +33,10 @@ constexpr Layout kLayouts[] = {
 };
 
 // Beginnings of names that tell what is not run.
-struct Stranger {
+struct UnreadControl {
   std::string_view prefix, what;
 };
-constexpr Stranger kStrangers[] = {
+constexpr UnreadControl kUnreadControls[] = {
     {"lora_controlnet", "a Control-LoRA, which is not supported: take the whole ControlNet it was made of"},
     {"lllite_", "a ControlNet-LLLite, which is not supported: take a ControlNet or T2I-Adapter"},
     {"task_embedding", "a ControlNet Union, which is not supported: take a ControlNet for one kind of hint"},
@@ -148,7 +148,7 @@ ControlFile open_control_folder(const fs::path& folder) {
 }  // namespace
 
 std::string unread_control(const Checkpoint& file) {
-  for (const auto& [prefix, what] : kStrangers)
+  for (const auto& [prefix, what] : kUnreadControls)
     if (file.has(std::string(prefix)) || file.has_prefix(std::string(prefix))) return std::string(what);
   if (file.has("difference") && layout_of(file))
     return "a ControlNet's difference from a U-Net, which is not supported: take the whole ControlNet";

@@ -295,6 +295,7 @@ FileKind kind_of(const std::filesystem::path& path) {
   if (const auto unet = find_unet(file, /*whole=*/false)) return unet_kind(file, *unet, path.string());
   if (const auto vae = find_vae(file, /*whole=*/false)) return vae_kind(file, *vae, path.string());
   if (const auto text = find_text_encoder(file)) return text_kind(file, *text, path.string());
+  if (file.has_prefix("control_model.")) return {false, {}, "a ControlNet", "its hint's convolutions are missing", {}};
   return other_kind(file);
 }
 

@@ -106,8 +106,8 @@ TEST_F(ModelFolder, of_a_pipeline_with_the_same_components_opens) {
     EXPECT_THAT(error(), AllOf(HasSubstr("model_index.json"), HasSubstr(name), HasSubstr("this program runs")));
   }
   set("model_index.json", "_class_name", "StableDiffusionInpaintPipeline");
-  set("unet/config.json", "in_channels", 9);
-  EXPECT_THAT(error(), AllOf(HasSubstr("unet/config.json"), HasSubstr("9"), HasSubstr("inpainting")));
+  set("unet/config.json", "in_channels", 8);
+  EXPECT_THAT(error(), AllOf(HasSubstr("unet/config.json"), HasSubstr("8"), HasSubstr("instructions")));
 }
 
 // Its text would be taken before the encoder's last layer, and no error would tell.
@@ -128,7 +128,7 @@ TEST_F(ModelFolder, whose_components_do_not_fit_is_refused_with_the_file) {
       {"vae/config.json", "latent_channels", 16, {"latent_channels", "16", "unet/config.json"}},
       {"tokenizer/tokenizer_config.json", "model_max_length", 50, {"50", "77", "text_encoder/config.json"}},
       {"text_encoder/config.json", "vocab_size", 1000, {"1000", "1084", "tokenizer"}},
-      {"unet/config.json", "in_channels", 5, {"5", "inpainting and depth"}},
+      {"unet/config.json", "in_channels", 5, {"5", "depth maps"}},
   };
   for (const Row& row : rows) {
     const std::string before = read_file(path_ / row.file, 1 << 20);

@@ -19,6 +19,7 @@ using testing::HasSubstr;
 ModelTraits model() {
   ModelTraits traits{.steps = 12, .guidance_scale = 3.0f, .width = 256, .height = 128, .scheduler = {}};
   traits.text_layers = 12;
+  traits.controls = {{"edges", 0, 1}};
   traits.scheduler = std::make_shared<const Json>(parse_json(
       R"({"_class_name": "EulerDiscreteScheduler", "beta_start": 0.001, "use_karras_sigmas": true})", "scheduler"));
   return traits;
@@ -57,6 +58,8 @@ ImageRequest everything() {
   request.hires_strength = 0.6f;
   request.hires_steps = 5;
   request.hires_upscaler = "lanczos";
+  request.control = {{"edges", given_file("a hint", "edges.png"), 0.5f, 0.25f, 0.75f}};
+  request.control_guess = true;
   return request;
 }
 
@@ -102,7 +105,8 @@ TEST(RequestFields, json_has_what_is_set_by_diffusers_names) {
               "width": 192, "height": 64, "cache_interval": 3, "guidance_interval": [0.1, 0.8],
               "image": "photo.jpg", "strength": 0.5, "resize_mode": "crop", "mask": "mask.png", "mask_invert": true,
               "mask_blur": 7, "mask_fill": "noise", "only_masked": false, "padding": 9, "outpaint": "left=8,bottom=16", "keep_size": false,
-              "hires": 2.0, "hires_strength": 0.6, "hires_steps": 5, "hires_upscaler": "lanczos"})",
+              "hires": 2.0, "hires_strength": 0.6, "hires_steps": 5, "hires_upscaler": "lanczos",
+              "control": [{"model": "edges", "image": "edges.png", "scale": 0.5, "start": 0.25, "end": 0.75}], "control_guess": true})",
           "expected"));
 }
 
@@ -128,6 +132,8 @@ TEST(Resolve, what_is_said_holds_and_is_said_again) {
       std::visit([&](auto member) { (from_picture.*member).reset(); }, field.member);
     if (field.group == kFromPicture) std::visit([&](auto member) { (enlarged.*member).reset(); }, field.member);
   }
+  from_picture.control.reset();  // which takes no cache interval
+  from_picture.control_guess.reset();
   enlarged.cache_interval = 1;
   for (const ImageRequest& whole : {from_picture, enlarged}) EXPECT_EQ(resolve(whole, model()).said(), whole);
   const ImageRequest said = resolve({}, model()).said();

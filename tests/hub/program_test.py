@@ -209,9 +209,9 @@ class Pull(unittest.TestCase):
 
     def test_a_network_that_is_not_run_is_refused_before_its_weights(self):
         files = light_files()
-        files["unet/config.json"] = re.sub(rb'"in_channels": \d+', b'"in_channels": 9', files["unet/config.json"])
+        files["unet/config.json"] = re.sub(rb'"in_channels": \d+', b'"in_channels": 8', files["unet/config.json"])
         self.start(files)
-        self.refused(r"in_channels.*inpainting")
+        self.refused(r"in_channels.*instructions")
         self.assertFalse(self.hub.asked("cdn"))
 
     def test_a_model_larger_than_the_disk_is_refused(self):

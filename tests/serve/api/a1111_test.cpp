@@ -135,7 +135,6 @@ TEST(A1111, what_is_not_here_is_refused_with_its_names) {
            {R"({"alwayson_scripts": {"ADetailer": {"args": [true, {"ad_model": "x"}]}}})", 422, "ADetailer"},
            {R"({"script_name": "X/Y"})", 422, "script_name"},
            {R"({"subseed_strength": 0.5})", 422, "subseed_strength"},
-           {R"({"refiner_checkpoint": "x"})", 422, "refiner_checkpoint"},
            {R"({"s_noise": 0.5})", 422, "s_noise"},
            {R"({"override_settings": {"CLIP_stop_at_last_layers": 0}})", 400, "CLIP_stop_at_last_layers"},
            {R"({"prompt": "a AND b:9999"})", 400, "the weight of"},

@@ -182,16 +182,17 @@ TEST(Generate, faults_name_the_field_the_value_and_what_is_allowed) {
        "two numbers, as [0.1, 0.8]"},
       {R"({"prompt": "p", "guidance_interval": [1, 0]})", 400, "invalid_value", "guidance_interval", "FROM,TO"},
       {R"({"prompt": "p", "control": {"model": "edges"}})", 400, "invalid_value", "control", "a list of objects"},
-      {R"({"prompt": "p", "control": [{"image": "aGludA=="}]})", 400, "missing_parameter", "model", "the name of one"},
+      {R"({"prompt": "p", "control": [{"image": "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADElEQVR42mNgoA4AAABIAAEQRe/SAAAAAElFTkSuQmCC"}]})",
+       400, "missing_parameter", "model", "the name of one"},
       {R"({"prompt": "p", "control": [{"model": "edges"}]})", 400, "missing_parameter", "image", "its hint in base64"},
       {R"({"prompt": "p", "control": [{"model": "edges", "image": "http://x/y.png"}]})", 400, "invalid_value", "image",
        "no URL is fetched here"},
-      {R"({"prompt": "p", "control": [{"model": "pose", "image": "aGludA=="}]})", 400, "invalid_value", "control",
-       "there is no pose; there are edges, sketch"},
-      {R"({"prompt": "p", "control": [{"model": "edges", "image": "aGludA==", "weight": 1}]})", 400, "", "weight",
-       "weight"},
-      {R"({"prompt": "p", "control": [{"model": "sketch", "image": "aGludA=="}], "width": 520})", 400, "invalid_value",
-       "control", "sketch draws images whose sides are multiples of 64, not 520x512"},
+      {R"({"prompt": "p", "control": [{"model": "pose", "image": "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADElEQVR42mNgoA4AAABIAAEQRe/SAAAAAElFTkSuQmCC"}]})",
+       400, "invalid_value", "control", "there is no pose; there are edges, sketch"},
+      {R"({"prompt": "p", "control": [{"model": "edges", "image": "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADElEQVR42mNgoA4AAABIAAEQRe/SAAAAAElFTkSuQmCC", "weight": 1}]})",
+       400, "", "weight", "weight"},
+      {R"({"prompt": "p", "control": [{"model": "sketch", "image": "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADElEQVR42mNgoA4AAABIAAEQRe/SAAAAAElFTkSuQmCC"}], "width": 520})",
+       400, "invalid_value", "control", "sketch draws images whose sides are multiples of 64, not 520x512"},
       {R"({"prompt": "p", "eta": 0.5})", 400, "invalid_value", "eta", "0 with pndm; it can be more with ddim, tcd"},
       {R"({"prompt": "p", "num_images_per_prompt": 17})", 400, "invalid_value", "num_images_per_prompt",
        "from 1 to 16"},
@@ -222,13 +223,16 @@ TEST(Generate, faults_name_the_field_the_value_and_what_is_allowed) {
 TEST(Generate, controls_reach_the_image) {
   FakeServer server;
   server.ask(generate(R"({"prompt": "p", "control_guess": true, "control": [
-    {"model": "edges", "image": "data:image/png;base64,aGludA==", "scale": 0.5, "start": 0.25, "end": 0.75},
-    {"model": "sketch", "image": "bW9yZQ=="}]})"));
+    {"model": "edges", "image": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADElEQVR42mNgoA4AAABIAAEQRe/SAAAAAElFTkSuQmCC", "scale": 0.5, "start": 0.25, "end": 0.75},
+    {"model": "sketch", "image": "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADElEQVR42mNgoA4AAABIAAEQRe/SAAAAAElFTkSuQmCC"}]})"));
   const ResolvedRequest& request = *server.service.last().order.images.at(0);
   EXPECT_TRUE(request.control_guess);
   ASSERT_EQ(request.controls.size(), 2u);
-  EXPECT_EQ(request.controls[0].use, (ControlUse{"edges", given_file("hint", ""), 0.5f, 0.25f, 0.75f}));
-  EXPECT_EQ(request.controls[1].use, (ControlUse{"sketch", given_file("more", "")}));
+  const GivenFile hint = given_file(
+      unbase64("iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAADElEQVR42mNgoA4AAABIAAEQRe/SAAAAAElFTkSuQmCC").value(),
+      "");
+  EXPECT_EQ(request.controls[0].use, (ControlUse{"edges", hint, 0.5f, 0.25f, 0.75f}));
+  EXPECT_EQ(request.controls[1].use, (ControlUse{"sketch", hint}));
   EXPECT_EQ(request.controls[1].number, 1);
   EXPECT_EQ(request.controls[1].features, 4);
 }
