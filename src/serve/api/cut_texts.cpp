@@ -28,10 +28,9 @@ CutJson cut_texts(std::string_view json, size_t max_rest) {
       json.remove_prefix(end + 1);
       continue;
     }
-    for (end = 1; escaped && end < json.size() && end <= max_rest; ++end) {
+    for (end = 1; escaped && end < json.size() && end <= max_rest; end += 2) {
       end = json.find_first_of("\"\\", end);
       if (end == json.npos || json[end] == '"') break;
-      ++end;
     }
     if (!escaped) end = json.find('"', 1);
     const size_t size = end == json.npos ? json.size() : std::min(end + 1, json.size());

@@ -375,7 +375,7 @@ WorkerReport Worker::answer(const FinishCommand& command) {
 // decodes takes a tenth of the time at most: of several jobs the next one has its turn when there is time again.
 std::vector<Preview> Worker::previews_of(const StepCommand& command, double step_seconds) {
   std::vector<JobId> asked = command.previews;
-  std::ranges::rotate(asked, std::ranges::find_if(asked, [&](JobId id) { return id > last_decoded_; }));
+  std::rotate(asked.begin(), std::ranges::find_if(asked, [&](JobId id) { return id > last_decoded_; }), asked.end());
   preview_seconds_ = std::min(preview_seconds_ + kPreviewShare * step_seconds, 0.0);
   std::vector<Preview> previews;
   for (const JobId id : asked) {
