@@ -147,7 +147,7 @@ void Engine::leave_memory() {
   denoiser_.controls().forget();
 }
 
-Job Engine::start(ResolvedRequest resolved, const Handover* from) {
+Job Engine::start(ResolvedRequest resolved, const Job* before) {
   Job job;
   job.request = std::move(resolved);
   job.call = job.request.first_call;
@@ -160,9 +160,9 @@ Job Engine::start(ResolvedRequest resolved, const Handover* from) {
   // all texts, before it is the U-Net's turn
   for (const EncoderText& text : job.prompts.texts) conditioner_.text_of(text);
   const bool reads_mask = pipeline_.traits.inpaints;
+  const bool goes_on = before && !request.enlarged;
   EncodedSource source;
-  if ((!from && request.image) || reads_mask) source = encode_source(codec_, request, reads_mask);
-  if (request.enlarged) enlarge(request, from, source);
+  if (!goes_on) source = encode_source(codec_, request, reads_mask, before);
   denoiser_.controls().start(job);
   denoiser_.condition(job);
   const auto begin = static_cast<size_t>(job.call);
@@ -175,16 +175,16 @@ Job Engine::start(ResolvedRequest resolved, const Handover* from) {
   job.fresh_noise = Tensor(latent);
   job.output = Tensor(latent);
   job.estimate = Tensor(latent);
-  if (from && !request.enlarged) {
-    INKSTONE_CHECK(from->job.latent.shape() == latent, pipeline_.path.string(), ": a latent of ",
-                   to_string(from->job.latent.shape()), " from the first model, this one takes ", to_string(latent));
-    std::ranges::copy(from->job.latent.floats(), job.latent.floats().begin());
-    job.noise = from->job.noise;
-    job.put_back = from->job.put_back;
-    if (from->job.repaint_mask.size() > 0) {
-      job.repaint_mask = from->job.repaint_mask.clone();
-      job.picture = from->job.picture.clone();
-      job.picture_noise = from->job.picture_noise.clone();
+  if (goes_on) {
+    INKSTONE_CHECK(before->latent.shape() == latent, pipeline_.path.string(), ": a latent of ",
+                   to_string(before->latent.shape()), " from the first model, this one takes ", to_string(latent));
+    std::ranges::copy(before->latent.floats(), job.latent.floats().begin());
+    job.noise = before->noise;
+    job.put_back = before->put_back;
+    if (before->repaint_mask.size() > 0) {
+      job.repaint_mask = before->repaint_mask.clone();
+      job.picture = before->picture.clone();
+      job.picture_noise = before->picture_noise.clone();
     }
   } else {
     draw_first_latent(job, std::move(source), reads_mask);
@@ -192,21 +192,6 @@ Job Engine::start(ResolvedRequest resolved, const Handover* from) {
   }
   job.state = request.scheduler->start(static_cast<size_t>(job.latent.size()));
   return job;
-}
-
-// What the leg before has drawn becomes what this one begins with.
-void Engine::enlarge(const ResolvedRequest& request, const Handover* from, EncodedSource& source) {
-  INKSTONE_CHECK(from && from->job.has_image(), "an image is enlarged before it is there");
-  const HiresUpscaler& upscaler = *request.hires_upscaler;
-  const Job& before = from->job;
-  const int scale = pipeline_.vae_scale();
-  if (upscaler.of_latent) {
-    source.latent = enlarged_latent(before.latent, request.height / scale, request.width / scale, upscaler.filter,
-                                    upscaler.antialias);
-    return;
-  }
-  const Image small = codec_.decode(before.latent, before.request.width, before.request.height);
-  source.picture = codec_.encode(resize(small, request.width, request.height, upscaler.resampling));
 }
 
 void Engine::step(Job& job) {

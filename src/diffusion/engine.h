@@ -26,14 +26,6 @@ struct EngineOptions : PlanOptions {
   std::string compiled;  // the folder of `inkstone export`, for devices whose programs are compiled ahead
 };
 
-struct EncodedSource;
-
-// The leg before, from whose latent a job goes on, with the noise yet to be drawn.
-struct Handover {
-  const Job& job;
-};
-
-// methods: 26 allowed: what a job begins with is made here, whichever leg it is
 class Engine {
  public:
   Engine(Pipeline pipeline, EngineOptions options);
@@ -59,8 +51,9 @@ class Engine {
   // [1, 77 chunks, context]; the last few are kept.
   const Tensor& encode_text(const PromptText& text, int clip_skip = 1);
 
-  // prompt -> conditioning; seed -> noise, or a picture with noise, unless it goes on from another engine's job of that size
-  Job start(ResolvedRequest request, const Handover* from = nullptr);
+  // prompt -> conditioning; seed -> noise, or a picture with noise. `before`: the leg whose latent, and noise yet to be
+  // drawn, it goes on from; it may be another engine's.
+  Job start(ResolvedRequest request, const Job* before = nullptr);
   void step(Job& job);  // U-Net, guidance, one scheduler step; throws Error where the model gave NaN
   // The same for jobs of one size, guided or not (Denoiser::step).
   std::vector<RowFault> step(std::span<Job* const> jobs);
@@ -75,7 +68,6 @@ class Engine {
 
  private:
   void replace_plan(EnginePlan plan);
-  void enlarge(const ResolvedRequest& request, const Handover* from, EncodedSource& source);
   bool encodes(const ResolvedRequest& request) const;  // some picture
   JobPrompts prompts_of(const ResolvedRequest& request) const;
   void prepare_for(const ResolvedRequest& request, int chunks,

@@ -7,12 +7,6 @@
 namespace inkstone {
 namespace {
 
-Image grey_image(const ResolvedRequest& request) {
-  Image image{request.width, request.height, {}};
-  image.rgb.resize(3 * static_cast<size_t>(request.width) * static_cast<size_t>(request.height));
-  return image;
-}
-
 // [1, 1, h, w]: the pixel at each latent pixel's corner, as torch's nearest resizing takes it.
 Tensor latent_mask(const ResolvedRequest& request, const std::vector<uint8_t>& repainted, const Shape& latent) {
   Tensor mask({1, 1, latent[2], latent[3]});
@@ -42,24 +36,35 @@ Tensor side_by_side(const Tensor& mask, const Tensor& masked) {
   return both;
 }
 
+// What the leg before has drawn becomes what this one begins with.
+void enlarge(VaeCodec& codec, const ResolvedRequest& request, const Job* before, EncodedSource& source) {
+  INKSTONE_CHECK(before && before->has_image(), "an image is enlarged before it is there");
+  const HiresUpscaler& upscaler = *request.hires_upscaler;
+  if (!upscaler.of_latent) {
+    const Image small = codec.decode(before->latent, before->request.width, before->request.height);
+    source.picture = codec.encode(resize(small, request.width, request.height, upscaler.resampling));
+    return;
+  }
+  const int64_t scale = before->request.height / before->latent.dim(2);
+  source.latent = enlarged_latent(before->latent, request.height / scale, request.width / scale, upscaler.filter,
+                                  upscaler.antialias);
+}
+
 }  // namespace
 
-EncodedSource encode_source(VaeCodec& codec, const ResolvedRequest& request, bool reads_mask) {
-  SourcePixels pixels;
+EncodedSource encode_source(VaeCodec& codec, const ResolvedRequest& request, bool reads_mask, const Job* before) {
   EncodedSource source;
-  if (request.image) {
-    pixels = source_pixels(request);
-    // Where all noise is drawn and the U-Net reads the mask, nothing of the picture's own latent is left.
-    if (!reads_mask || request.strength < 1) source.picture = codec.encode(pixels.image);
-  } else {
-    pixels.image = grey_image(request);
-  }
+  if (request.enlarged) enlarge(codec, request, before, source);
+  if (!request.image && !reads_mask) return source;
+  const size_t area = static_cast<size_t>(request.width) * static_cast<size_t>(request.height);
+  SourcePixels pixels = request.image ? source_pixels(request) : SourcePixels{{request.width, request.height, {}}, {}};
+  pixels.image.rgb.resize(3 * area);
+  // Where all noise is drawn and the U-Net reads the mask, nothing of the picture's own latent is left.
+  if (request.image && (!reads_mask || request.strength < 1)) source.picture = codec.encode(pixels.image);
+  if (reads_mask)
+    source.masked =
+        codec.encode(pixels.image, pixels.repainted.empty() ? std::vector<uint8_t>(area, 1) : pixels.repainted);
   source.repainted = std::move(pixels.repainted);
-  if (!reads_mask && source.repainted.empty()) return source;
-  const size_t area = pixels.image.rgb.size() / 3;
-  const std::vector<uint8_t> holes = source.repainted.empty() ? std::vector<uint8_t>(area, 1) : source.repainted;
-  // diffusers encodes it for U-Nets of four channels too, to no end but the numbers that it draws.
-  if (reads_mask) source.masked = codec.encode(pixels.image, holes);
   return source;
 }
 
@@ -71,7 +76,7 @@ void draw_first_latent(Job& job, EncodedSource source, bool reads_mask) {
   std::optional<Tensor> picture = std::move(source.latent);
   if (source.picture) picture = drawn_from(*source.picture, job.noise);
   const bool in_part = !source.repainted.empty();
-  const Tensor mask = in_part || reads_mask ? latent_mask(request, source.repainted, shape) : Tensor();
+  Tensor mask = in_part || reads_mask ? latent_mask(request, source.repainted, shape) : Tensor();
   Tensor noise(shape);
   job.noise.fill(noise.floats());
   // With a mask and the whole strength nothing of the picture is seen under it.
@@ -82,16 +87,11 @@ void draw_first_latent(Job& job, EncodedSource source, bool reads_mask) {
   if (in_part && !all_noise) fill_latent(request, mask, begun);
   for (size_t i = 0; i < job.latent.floats().size(); ++i)
     job.latent.floats()[i] = static_cast<float>(level.image * begun.floats()[i] + level.noise * noise.floats()[i]);
-  if (in_part || reads_mask) {
-    Tensor masked(shape);
-    if (source.masked)
-      masked = drawn_from(*source.masked, job.noise);
-    else
-      job.noise.fill(masked.floats());
-    if (reads_mask) job.more_channels = side_by_side(mask, masked);
-  }
+  if (reads_mask) job.more_channels = side_by_side(mask, drawn_from(source.masked.value(), job.noise));
   if (in_part && !reads_mask) {
-    job.repaint_mask = mask.clone();
+    // diffusers encodes the masked picture for these U-Nets too: nothing reads it, but the numbers are drawn.
+    drawn_from(source.picture.value(), job.noise);
+    job.repaint_mask = std::move(mask);
     job.picture = std::move(*picture);
     job.picture_noise = std::move(noise);
   }

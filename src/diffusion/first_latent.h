@@ -16,9 +16,9 @@ struct EncodedSource {
   std::optional<EncodedPicture> masked;  // with grey where it is drawn anew
   std::vector<uint8_t> repainted;        // SourcePixels'
 };
-// Of a request with an image, or for a U-Net that reads a mask, which has a grey picture without one. Throws as
-// source_pixels() and VaeCodec::encode().
-EncodedSource encode_source(VaeCodec& codec, const ResolvedRequest& request, bool reads_mask);
+// Of the request's picture, or of what the leg `before` has drawn where this one is enlarged; a U-Net that reads a mask
+// has a grey picture without one. Throws as source_pixels() and VaeCodec::encode().
+EncodedSource encode_source(VaeCodec& codec, const ResolvedRequest& request, bool reads_mask, const Job* before);
 
 // Fills the job's latent [1, 4, h, w] and its noise generator, and of a picture what the steps read of it.
 void draw_first_latent(Job& job, EncodedSource source, bool reads_mask);

@@ -50,8 +50,7 @@ Generated generate(Engine& engine, const ResolvedRequest& request, const Progres
       engine.offload(job);
       if (refinement && refinement->in_turn) engine.leave_memory();
       leg.engine->prepare(leg.request, progress.preparing);
-      const Handover from{job};
-      job = leg.engine->start(leg.request, &from);
+      job = leg.engine->start(leg.request, &job);
     }
     while (!job.done()) {
       leg.engine->step(job);

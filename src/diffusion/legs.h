@@ -1,5 +1,5 @@
 // Most images are made by one model at one size. Others have several legs, each by one model at one size: a leg ends
-// before its schedule does, or with a small image, and the next one goes on from its latent (Handover).
+// before its schedule does, or with a small image, and the next one goes on from its latent (Engine::start).
 //
 // SDXL's refiner: the base runs the calls whose timestep is at least round(1000 - 1000 * start), the refiner those below
 // it, from the base's latent and with no noise of its own at the beginning. Two pipelines of diffusers do the same, with

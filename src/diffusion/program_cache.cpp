@@ -16,11 +16,13 @@ constexpr int kMaxJobs = 64;  // of a program
 // are kept.
 constexpr size_t kHeavyPacking = size_t{64} << 20;
 
-// Clients choose the sizes, so the program that was used longest ago is dropped.
-template <typename Programs>
-void make_room(Programs& programs, size_t most) {
-  while (programs.size() >= most)
-    programs.erase(std::ranges::min_element(programs, {}, [](const auto& entry) { return entry.second.used; }));
+// Clients choose the sizes, so the program that was used longest ago is dropped, of those that count.
+constexpr auto kAll = [](const auto&) { return true; };
+template <typename Programs, typename Counts = decltype(kAll)>
+void make_room(Programs& programs, size_t most, const Counts& counts = kAll) {
+  while (static_cast<size_t>(std::ranges::count_if(programs, counts)) >= most)
+    programs.erase(std::ranges::min_element(
+        programs, {}, [&](const auto& entry) { return std::pair(!counts(entry), entry.second.used); }));
 }
 
 std::vector<size_t> weights_limits(const EnginePlan& plan) {
@@ -137,7 +139,9 @@ BoundProgram& ProgramCache::vae(const VaeShape& shape) {
                                             : decode_stage(pipeline_, shape.width, shape.height);
   evict_all_but(stage.component);
   std::unique_ptr<BoundProgram> program = build(stage);
-  make_room(vaes_, MemoryPlanner::kDecodersKept);
+  // Encoders do not take the decoders' places: an image from a picture needs one of each.
+  const auto same_way = [&](const auto& entry) { return entry.first.encodes == shape.encodes; };
+  make_room(vaes_, MemoryPlanner::kDecodersKept, same_way);
   return used(vaes_[shape] = {std::move(program), 0});
 }
 

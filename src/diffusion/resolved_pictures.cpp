@@ -34,8 +34,6 @@ void size_by_picture(const ImageRequest& request, const ModelTraits& model, cons
     INKSTONE_CHECK(!result.repaint.keep_size || picture.width * picture.height <= kMaxKeptPixels, request.image->source,
                    ": a picture of ", picture.width, "x", picture.height, " is too large to be kept whole (at most ",
                    kMaxKeptPixels, " pixels): make it smaller, or say the image's size");
-  } catch (const RequestError&) {
-    throw;
   } catch (const Error& error) {
     throw RequestError::sentence(request_field(&ImageRequest::image), "", error.what());
   }

@@ -224,8 +224,7 @@ TEST(Refiner, latents_and_images_are_those_of_diffusers_two_pipelines) {
     const Refinement refinement = refine(base, resolved, refiner, request, item.at("start").to_number<float>());
     Job job = base.start(refinement.base);
     while (!job.done()) base.step(job);
-    const Handover from{job};
-    job = refiner.start(refinement.request, &from);
+    job = refiner.start(refinement.request, &job);
     while (!job.done()) refiner.step(job);
     const Tensor latents = golden.read(name + "/latents");
     double worst = 0;

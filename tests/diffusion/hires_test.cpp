@@ -101,8 +101,7 @@ TEST(Hires, latents_of_both_legs_are_diffusers_ones) {
     EXPECT_EQ(resolved.final_width, item.at("enlarged").as_array()[0].to_number<int>()) << name;
     Job job = engine.start(resolved);
     while (!job.done()) engine.step(job);
-    const Handover from{job};
-    Job larger = engine.start(hires_leg(resolved), &from);
+    Job larger = engine.start(hires_leg(resolved), &job);
     while (!larger.done()) engine.step(larger);
     EXPECT_LE(furthest(larger.latent, golden.read(name + "/latents")), 1e-3) << name;
   }
@@ -128,8 +127,7 @@ TEST(Hires, images_are_the_same_whatever_the_memory_and_the_company) {
     while (!one.done()) served.step(both);
     for (Job* job : both) {
       served.offload(*job);
-      const Handover from{*job};
-      *job = served.start(hires_leg(job->request), &from);
+      *job = served.start(hires_leg(job->request), job);
     }
     while (!one.done()) served.step(both);
     EXPECT_EQ(served.finish(one).rgb, alone.rgb) << upscaler;

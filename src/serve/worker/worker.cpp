@@ -194,9 +194,7 @@ Started Worker::start(const StartCommand& command) {
   try {
     engine.prepare(request);
     begin = Clock::now();
-    std::optional<Handover> from;
-    if (last) from.emplace(Handover{*last});
-    job = engine.start(request, from ? &*from : nullptr);
+    job = engine.start(request, last);
   } catch (const PictureError&) {
     throw;
   } catch (const UsageError& error) {  // of the device: its text is for whoever compiled the programs
