@@ -66,6 +66,8 @@ class Fields {
   std::vector<GivenFile> files(std::string_view name) const;
   // Of a value somewhere below the field.
   GivenFile file_in(std::string_view name, const Json& value) const;
+  // An object that stands below a field, read in the same body.
+  Fields below(JsonObject object, Manner manner) const;
   // Of a value below any field: it is no more than a mark of a text that was too long to parse, or of a file.
   bool is_mark(const Json& value) const;
   std::optional<std::string> choice(std::string_view name, std::span<const std::string_view> words) const;

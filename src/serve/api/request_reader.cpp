@@ -85,7 +85,7 @@ struct ReadField {
     to.emplace();
     for (const Json& item : list->as_array()) {
       if (!item.is_object()) fields.wrong(name, "a list of objects with model, image, scale, start and end");
-      to->push_back(control_use(Fields(item.as_object(), Manner::kStrict)));
+      to->push_back(control_use(fields.below(item.as_object(), Manner::kStrict)));
     }
   }
   void operator()(std::optional<bool>& to) const {
