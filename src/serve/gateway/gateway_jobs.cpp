@@ -123,7 +123,7 @@ int Gateway::Impl::started(JobId id, int number, const Started& report) {
     image->stage = Stage::kDenoise;
     image->calls = calls_of(job);
     for (const std::string& warning : report.warnings)
-      if (number == 0 || std::ranges::count(image->warnings, warning) == 0) image->warnings.push_back(warning);
+      if (std::ranges::count(image->warnings, warning) == 0) image->warnings.push_back(warning);
     image->times.text_encoder += report.seconds;
     observe(tally.encode_seconds, report.seconds);
     tell(job);
@@ -236,6 +236,7 @@ void Gateway::Impl::lost(const std::vector<Lost>& gone, bool death) {
       image->call = 0;
       image->attempt++;
       image->times = {};
+      image->warnings.clear();
       tally.retries++;
       tell(job);
     }

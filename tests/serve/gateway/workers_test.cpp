@@ -36,6 +36,7 @@ TEST(Workers, that_fail_in_any_phase_and_way_leave_the_same_image_and_its_compan
       EXPECT_EQ(fixture.end_of(company), "done") << what << where;
       EXPECT_TRUE(as_alone(*order) && as_alone(*company)) << what << where;
       EXPECT_EQ(order->images[0].attempt, 2) << what << where;
+      EXPECT_EQ(order->images[0].warnings, std::vector<std::string>{"it is simulated"}) << "once, not once an attempt";
       failures++;
     }
   }

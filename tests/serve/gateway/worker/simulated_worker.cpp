@@ -134,7 +134,7 @@ class SimulatedWorker {
                                  flags_["encode_ms"] / 1000,
                                  resolved(command.request).cfg_copies(),
                                  resolved(command.request).evaluations(),
-                                 {},
+                                 {"it is simulated"},
                                  {},
                                  {},
                                  {},
