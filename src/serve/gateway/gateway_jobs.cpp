@@ -30,6 +30,7 @@ void place_at_start(ServedJob& job) {
     if (first) job.batch.bucket = bucket;
     if (first) job.batch.rows = leg.rows;
     if (first) job.batch.calls_left = calls;
+    if (first) job.batch.from_image = leg.request->image || !leg.request->controls.empty();
     if (!first && calls > 0) job.batch.later.push_back({bucket, leg.rows, calls});
     left -= calls;
   }

@@ -11,7 +11,7 @@ namespace {
 // More for a shape's first run: programs are compiled then.
 constexpr double kFirstRunSeconds = 120;
 constexpr double kReadingSeconds = 120;  // a model's headers
-constexpr double kLegSeconds = 600;      // to begin a later leg: an image may be decoded, enlarged and encoded
+constexpr double kImageSeconds = 600;    // to begin with an image, which may be decoded, enlarged and encoded
 
 using Kind = Decision::Kind;
 
@@ -84,12 +84,12 @@ void WorkerSlot::give(Decision decision) {
   if (decision.kind == Kind::kDecode) worker_events_.decode_begun(decision.jobs.front());
   const double limit = limit_for(decision, bucket);
   const WorkerCommand command = command_for(decision);
-  size_t max_pixels = max_pixel_bytes(command, bucket.width, bucket.height);
+  PictureSize size{bucket.width, bucket.height};  // of the images that it may bring
   if (decision.kind == Kind::kDecode) {
     const JobId job = decision.jobs.front();
-    const PictureSize output = worker_events_.leg_of(job, batcher_.job(job).leg).request.output;
-    max_pixels = max_pixel_bytes(command, static_cast<int>(output.width), static_cast<int>(output.height));
+    size = worker_events_.leg_of(job, batcher_.job(job).leg).request.output;
   }
+  const size_t max_pixels = max_pixel_bytes(command, static_cast<int>(size.width), static_cast<int>(size.height));
   running_ = Running{std::move(decision), bucket, worker_events_.now(), limit, {}};
   process_->send(command, max_pixels);
 }
@@ -110,7 +110,7 @@ WorkerCommand WorkerSlot::command_for(const Decision& decision) {
 
 double WorkerSlot::limit_for(const Decision& decision, const SizeBucket& bucket) const {
   const double limit = std::max(settings_.watchdog_min, settings_.watchdog_factor * decision.seconds);
-  if (decision.kind == Kind::kEncode && batcher_.job(decision.jobs.front()).leg > 0) return limit + kLegSeconds;
+  if (decision.kind == Kind::kEncode && batcher_.job(decision.jobs.front()).from_image) return limit + kImageSeconds;
   const bool known = seen_.contains({bucket, decision.kind}) && batcher_.is_loaded(bucket.model);
   return known ? limit : limit + kFirstRunSeconds;
 }

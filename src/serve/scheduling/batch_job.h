@@ -45,7 +45,9 @@ struct BatchJob {
   bool follows = false;
   // It must not share a step, because it was in one when a worker died.
   bool alone = false;
-  int leg = 0;                    // the number of the one that it is in
+  int leg = 0;  // the number of the one that it is in
+  // That leg begins with an image, a picture or what the leg before has drawn, which the VAE may have to decode and encode.
+  bool from_image = false;
   std::vector<BatchLeg> later{};  // those after it
 };
 

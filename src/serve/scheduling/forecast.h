@@ -26,7 +26,7 @@ struct ForecastJob {
   int calls;                         // 0: only its decode remains
   bool text;                         // still to be encoded
   bool first = false;                // its bucket goes before all others
-  bool in_later_leg = false;         // the text is the beginning of one
+  bool from_image = false;           // as in BatchJob: its beginning takes longer than a text
   std::vector<ForecastLeg> later{};  // after these calls, each with a beginning of its own
 };
 

@@ -19,7 +19,7 @@ void follow_curve(BatchBucket& bucket) {
 }
 
 double seconds_to_begin(const JobEntry& entry, const StepTimes& times) {
-  return entry.job.leg == 0 ? times.encode_seconds() : times.leg_seconds();
+  return entry.job.from_image ? times.from_image_seconds() : times.encode_seconds();
 }
 
 bool one_lane(const JobEntry& a, const JobEntry& b) { return a.bucket == b.bucket && a.job.priority == b.job.priority; }
@@ -145,7 +145,7 @@ double JobTable::later_seconds(const JobEntry& entry) const {
   double seconds = 0;
   for (const BatchLeg& leg : entry.job.later) {
     const StepTimes& times = buckets_[known_bucket(leg.bucket)].times;
-    seconds += times.leg_seconds() + leg.calls * times.step_seconds(leg.rows);
+    seconds += times.from_image_seconds() + leg.calls * times.step_seconds(leg.rows);
     if (&leg == &entry.job.later.back()) seconds += times.decode_seconds();
   }
   return seconds;
@@ -177,7 +177,8 @@ void JobTable::ran(const PlannedRun& run, double seconds) {
     follow_curve(buckets_[run.bucket]);
   }
   const JobEntry* first = run.decision.jobs.empty() ? nullptr : find(run.decision.jobs.front());
-  if (run.is(Decision::Kind::kEncode)) first && first->job.leg > 0 ? times.leg_began(seconds) : times.encoded(seconds);
+  if (run.is(Decision::Kind::kEncode))
+    first && first->job.from_image ? times.began_from_image(seconds) : times.encoded(seconds);
   if (run.is(Decision::Kind::kDecode)) times.decoded(seconds);
   for (const JobId id : run.decision.jobs) {
     JobEntry* entry = entry_of(id);
@@ -210,6 +211,7 @@ void JobTable::begin_leg(JobId id) {
   job.rows = leg.rows;
   job.calls_left = leg.calls;
   job.leg++;
+  job.from_image = true;
   remove(id);
   add(job);
   set_in_wave(id, in_wave);

@@ -35,7 +35,7 @@ std::map<JobId, double> QueueForecast::ends(Question question) const {
                     entry.job.calls_left,
                     entry.phase == Phase::kEncode,
                     first(placed, question),
-                    entry.job.leg > 0,
+                    entry.job.from_image,
                     {}});
     for (const BatchLeg& leg : entry.job.later)
       jobs.back().later.push_back({table_.known_bucket(leg.bucket), leg.rows, leg.calls});

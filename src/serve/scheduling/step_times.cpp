@@ -31,7 +31,7 @@ StepTimes::StepTimes(std::vector<BatchTime> known, double encode_seconds, double
   const int seen = estimated ? 0 : kSettled;
   encode_ = {encode_seconds, seen};
   decode_ = {decode_seconds, seen};
-  leg_ = {encode_seconds, 0};  // at least the text
+  from_image_ = {encode_seconds, 0};  // at least the text
   for (const BatchTime& time : known) {
     INKSTONE_CHECK(time.batch_rows > 0 && time.seconds > 0, "step times: ", time.batch_rows, " rows in ", time.seconds,
                    " s");
@@ -63,7 +63,7 @@ bool StepTimes::estimated() const {
 void StepTimes::rescale(double factor) {
   for (auto& [rows, average] : averages_)
     if (average.seen == 0) average.seconds *= factor;
-  for (Average* average : {&encode_, &decode_, &leg_})
+  for (Average* average : {&encode_, &decode_, &from_image_})
     if (average->seen == 0) average->seconds *= factor;
 }
 
@@ -80,7 +80,7 @@ void StepTimes::stepped(int batch_rows, double seconds) {
 
 void StepTimes::encoded(double seconds) { encode_.follow(seconds); }
 void StepTimes::decoded(double seconds) { decode_.follow(seconds); }
-void StepTimes::leg_began(double seconds) { leg_.follow(seconds); }
+void StepTimes::began_from_image(double seconds) { from_image_.follow(seconds); }
 
 int StepTimes::best_batch_rows(double min_gain) const {
   BatchTime best = curve_.front();

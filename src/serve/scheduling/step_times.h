@@ -23,7 +23,7 @@ class StepTimes {
   double step_seconds(int batch_rows) const;
   double encode_seconds() const { return encode_.seconds; }
   double decode_seconds() const { return decode_.seconds; }
-  double leg_seconds() const { return leg_.seconds; }  // to begin a job's later leg here
+  double from_image_seconds() const { return from_image_.seconds; }  // to begin with an image, or another leg's
   std::vector<BatchTime> curve() const { return curve_; }
   bool estimated() const;  // no step was observed
 
@@ -32,7 +32,7 @@ class StepTimes {
   void stepped(int batch_rows, double seconds);
   void encoded(double seconds);
   void decoded(double seconds);
-  void leg_began(double seconds);
+  void began_from_image(double seconds);
 
   // The largest batch in which a row is cheaper, by more than this fraction, than in the best
   // smaller batch.
@@ -53,7 +53,7 @@ class StepTimes {
 
   std::map<int, Average> averages_;  // by rows
   std::vector<BatchTime> curve_;     // the nearest curve that never falls
-  Average encode_, decode_, leg_;
+  Average encode_, decode_, from_image_;
 };
 
 }  // namespace inkstone::serve

@@ -351,6 +351,23 @@ TEST(Batcher, a_job_of_two_legs_goes_on_in_the_next_ones_bucket) {
   EXPECT_DOUBLE_EQ(foretold.at(1), admission.end);
 }
 
+// The time of a picture through the VAE must not be learnt as that of a text, nor limit the watchdog by it.
+TEST(Batcher, what_begins_with_an_image_has_a_beginning_of_its_own_length) {
+  Bench bench;
+  for (JobId id = 1; id <= 40; ++id) {
+    ASSERT_TRUE(bench.admit(id, 1, {.from_image = id % 2 == 0}).accepted());
+    EXPECT_EQ(bench.next().kind, Kind::kEncode);
+    bench.batcher.encoded(id % 2 == 0 ? 9 : 1);
+    bench.run_until(Kind::kDecode);
+  }
+  bench.admit(41, 1);
+  EXPECT_NEAR(bench.next().seconds, 1, 0.1);
+  bench.batcher.encoded(1);
+  bench.run_until(Kind::kDecode);
+  bench.admit(42, 1, {.from_image = true});
+  EXPECT_GT(bench.next().seconds, 4);
+}
+
 TEST(Batcher, jobs_of_a_later_leg_share_steps_with_others_of_its_bucket) {
   Bench bench;
   bench.admit(1, 1, {.later = {{kLarge, 2, 3}}});
