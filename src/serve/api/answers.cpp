@@ -9,6 +9,7 @@
 #include "diffusion/request_json.h"
 #include "diffusion/scheduler.h"
 #include "serve/api/fault.h"
+#include "serve/api/limits.h"
 #include "serve/images/enlarged_png.h"
 #include "serve/support/base64.h"
 
@@ -28,8 +29,6 @@ int status_of_code(std::string_view code) {
     if (row.code == code) return row.status;
   return 500;
 }
-
-constexpr double kSoon = 5;  // seconds, where nobody says when
 
 }  // namespace
 

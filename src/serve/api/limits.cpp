@@ -9,7 +9,6 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr double kSoon = 5;          // seconds
 constexpr size_t kTitleDigits = 10;  // of a hash, that the web UI shows
 constexpr size_t kNamesListed = 20;
 

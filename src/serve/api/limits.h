@@ -9,6 +9,7 @@ namespace inkstone::serve {
 
 inline constexpr size_t kMaxPromptBytes = 16 << 10;
 inline constexpr size_t kMaxWordBytes = 256;  // of a name
+inline constexpr double kSoon = 5;            // seconds to try again after, where nobody says when
 
 struct Limits {
   RequestLimits image;

@@ -6,6 +6,7 @@
 #include "diffusion/legs.h"
 #include "diffusion/request_fields.h"
 #include "serve/api/fault.h"
+#include "serve/api/limits.h"
 
 namespace inkstone::serve {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 struct Named {
   const ModelCard* card = nullptr;  // null: none
   float start = kRefinerStart;
+  bool asked = false;  // by the request; else it is the operator's, and left out where the image has no place for it
 };
 
 // The operator's, of the default model.
@@ -23,7 +25,7 @@ const ModelCard* standard_refiner(const ApiContext& context, const ModelCard& ba
     if (model.file.path != path) continue;
     return &asked_refiner(context, model.name, field);
   }
-  throw ApiFault({503, "not_ready", "the refiner is still being read; try again soon", field, 1});
+  throw ApiFault({503, "not_ready", "the refiner is still being read; try again soon", field, kSoon});
 }
 
 Named named_refiner(const ApiContext& context, const Fields& fields, const ModelCard& base, const RefinerNames& names) {
@@ -37,6 +39,7 @@ Named named_refiner(const ApiContext& context, const Fields& fields, const Model
     refuse(400, "invalid_value", "\"" + std::string(names.start) + "\": which refiner? name it as \"" + field + "\"",
            std::string(names.start));
   if (named.start >= 1 || (name && (name->empty() || *name == "None" || *name == "none"))) return named;
+  named.asked = name || fields.has(names.start);
   named.card = name ? &asked_refiner(context, *name, field) : standard_refiner(context, base, field);
   if (named.card && !base.traits.sdxl)
     refuse(400, "invalid_value",
@@ -62,13 +65,16 @@ void take_refiner(const ApiContext& context, const Fields& fields, const ImageRe
                   Order& order, const RefinerNames& names) {
   const Named named = named_refiner(context, fields, base, names);
   if (!named.card) return;
-  if (order.images.front()->is_enlarged_later())
+  if (order.images.front()->is_enlarged_later()) {
+    if (!named.asked) return;
     refuse(400, "invalid_value", "an image is enlarged by hires or finished by a refiner; leave one of them out",
            std::string(names.model));
+  }
   OrderRefiner refiner{named.card->name, named.start, {}};
+  std::vector<RequestPtr> images;
   const Limits limits = limits_of(context, *named.card);
   try {
-    for (RequestPtr& image : order.images) {
+    for (const RequestPtr& image : order.images) {
       auto begun = std::make_shared<ResolvedRequest>(*image);
       auto refined =
           std::make_shared<ResolvedRequest>(resolve(said_to_refiner(asked, *image), named.card->traits, limits.image));
@@ -76,15 +82,17 @@ void take_refiner(const ApiContext& context, const Fields& fields, const ImageRe
       begun->end_call = calls.base_end;
       refined->first_call = calls.refiner_first;
       refined->output = begun->output;
-      image = std::move(begun);
+      images.push_back(std::move(begun));
       refiner.images.push_back(std::move(refined));
     }
-  } catch (const RequestError& error) {
-    refuse(400, "invalid_value", std::string("the refiner takes no such image: ") + error.what(),
-           std::string(names.model));
   } catch (const UsageError& error) {
+    if (!named.asked) return;
+    if (dynamic_cast<const RequestError*>(&error))
+      refuse(400, "invalid_value", std::string("the refiner takes no such image: ") + error.what(),
+             std::string(names.model));
     refuse(400, "invalid_value", error.what(), std::string(names.start));
   }
+  order.images = std::move(images);
   order.refiner = std::move(refiner);
 }
 
