@@ -67,7 +67,7 @@ struct ResolvedRequest {
   bool enlarged = false;                      // this is the second leg
   int final_width = 512, final_height = 512;  // after all legs
   Repaint repaint;                            // of an image alone
-  PictureSize output;  // of the finished image: repaint.keep_size says whether it is the picture's
+  PictureSize output;                         // of this leg's image: repaint.keep_size says whether it is the picture's
   // Of the scheduler's calls, that with which the image begins: those before it are left out, as in diffusers' pipelines
   // that begin with a picture.
   int first_call = 0;
@@ -81,6 +81,7 @@ struct ResolvedRequest {
   int evaluations() const { return (end_call < 0 ? calls() : end_call) - first_call; }  // of the U-Net
   int steps_run() const;  // of `steps`, those that are not left out
   bool is_enlarged_later() const { return hires > 1; }
+  PictureSize finished_size() const { return hires > 1 ? PictureSize{final_width, final_height} : output; }
   // Between its legs the image is pixels.
   bool has_pixels_between() const { return (hires > 1 || enlarged) && !hires_upscaler->of_latent; }
   // Texts by step. Throws RequestError for a prompt that cannot be.

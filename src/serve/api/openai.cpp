@@ -18,7 +18,7 @@ namespace inkstone::serve {
 namespace {
 
 std::string size_text(const OrderState& order) {
-  const PictureSize& size = order.order.images.front()->output;
+  const PictureSize size = order.order.images.front()->finished_size();
   return std::to_string(size.width) + "x" + std::to_string(size.height);
 }
 
@@ -104,9 +104,10 @@ class ImageStream : public OrderListener {
     if (!image.preview || ended(image.stage) || told.partials >= partial_images_) return;
     const int64_t due = int64_t{image.calls} * (told.partials + 1) / (partial_images_ + 1);
     if (image.preview_call < due || exchange().unsent() > kMaxUnsentForPreviews) return;
-    const ResolvedRequest& request = *order.order.images[index];
+    const Image& small = *image.preview;  // of the latent's size in its leg
+    const int pixels = std::max(1, order.order.images[index]->width / small.width);
     tell(".partial_image", order, index, "png",
-         {{"b64_json", base64(enlarged_png(*image.preview, request.width, request.height))},
+         {{"b64_json", base64(enlarged_png(small, pixels * small.width, pixels * small.height))},
           {"partial_image_index", told.partials++}});
   }
 
@@ -130,7 +131,7 @@ class ImageStream : public OrderListener {
 
 void draw_openai(ApiContext& context, ImageLinks& links, const http::ExchangePtr& exchange, OpenAiTask task) {
   const Fields fields = Fields::of_body(exchange->request(), Manner::kNullsAbsent);
-  fields.check_names(openai_fields(task));
+  fields.check_names(openai_fields());
   OpenAiRequest asked = openai_request(exchange->request(), fields, context, task);
   const OrderState& order = submit(context.service, std::move(asked.order));
   if (asked.stream) {

@@ -85,7 +85,11 @@ void FakeImageService::step(size_t image, int calls, bool preview) {
   state.stage = Stage::kDenoise;
   state.call += calls;
   if (preview) {
-    state.preview = std::make_shared<Image>(Image{2, 2, {255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9}});
+    const ResolvedRequest& request = *last().order.images[image];
+    constexpr int kPixels = 32;  // of the image, for each of the preview's
+    Image small{request.width / kPixels, request.height / kPixels, {}};
+    small.rgb.resize(3 * static_cast<size_t>(small.width) * static_cast<size_t>(small.height), 99);
+    state.preview = std::make_shared<Image>(std::move(small));
     state.preview_call = state.call;
   }
   tell(last(), image);
