@@ -6,6 +6,7 @@
 #include "base/spelling.h"
 #include "base/utf8.h"
 #include "serve/api/fault.h"
+#include "serve/api/limits.h"
 
 namespace inkstone::serve {
 namespace {
@@ -16,22 +17,10 @@ constexpr const char* kScripts = "alwayson_scripts";
   refuse(422, "not_supported", "ControlNet: " + what, kScripts);
 }
 
-std::string_view text_in(const JsonObject& unit, const char* name) {
-  const Json* value = unit.if_contains(name);
-  return value && value->is_string() ? std::string_view(value->as_string()) : std::string_view();
-}
-
-double number_in(const JsonObject& unit, const char* name, double usual) {
-  const Json* value = unit.if_contains(name);
-  if (!value || value->is_null()) return usual;
-  if (!value->is_number()) refuse_unit(std::string(name) + " must be a number");
-  return value->to_number<double>();
-}
-
 // Of the unit, or of the object that it may stand in.
-const Json* image_in(const JsonObject& unit) {
+const Json* image_in(const Fields& unit) {
   for (const char* name : {"image", "input_image"}) {
-    const Json* value = unit.if_contains(name);
+    const Json* value = unit.find(name);
     if (value && value->is_object()) value = value->as_object().if_contains("image");
     if (value && !value->is_null() && *value != "") return value;
   }
@@ -39,43 +28,37 @@ const Json* image_in(const JsonObject& unit) {
 }
 
 // "NAME [HASH]"
-std::string model_in(const JsonObject& unit) {
-  std::string_view name = text_in(unit, "model");
-  if (const size_t hash = name.rfind(" ["); hash != name.npos && name.ends_with(']')) name = name.substr(0, hash);
-  return clean_utf8(name);
+std::string model_in(const Fields& unit) {
+  std::string name = unit.text("model", kMaxWordBytes).value_or("");
+  if (const size_t hash = name.rfind(" ["); hash != name.npos && name.ends_with(']')) name.resize(hash);
+  return name;
 }
 
-void check_unit(const JsonObject& unit) {
-  const std::string module = lower(text_in(unit, "module"));
+void check_unit(const Fields& unit) {
+  const std::string module = lower(unit.text("module", kMaxWordBytes).value_or("none"));
   if (!module.empty() && module != "none")
     refuse_unit("module " + shown(module) + " is not here: no preprocessor is; send its result, and module none");
-  const Json* mode = unit.if_contains("control_mode");
-  if (mode && !mode->is_null() && *mode != 0 && *mode != "Balanced")
+  const Json* mode = unit.find("control_mode");
+  if (mode && *mode != 0 && *mode != "Balanced")
     refuse_unit("control_mode " + shown(json_text(*mode)) + " is not here; there is Balanced");
   for (const char* name : {"mask", "mask_image", "effective_region_mask"})
-    if (const Json* value = unit.if_contains(name); value && !value->is_null() && *value != "")
+    if (const Json* value = unit.find(name); value && *value != "")
       refuse_unit(std::string(name) + " is not supported here");
 }
 
-template <typename Request>
-void add_unit(const Fields& fields, const JsonObject& unit, Request& image) {
-  if constexpr (requires { image.control; }) {
-    using Uses = typename std::decay_t<decltype(image.control)>::value_type;
-    check_unit(unit);
-    typename Uses::value_type use;
-    use.model = model_in(unit);
-    if (use.model.empty() || use.model == "None") refuse_unit("a unit names no model");
-    const Json* hint = image_in(unit);
-    if (!hint && !image.image) refuse_unit("a unit has no image");
-    use.image = hint ? fields.file_in(kScripts, *hint) : *image.image;
-    use.scale = static_cast<float>(number_in(unit, "weight", 1));
-    use.start = static_cast<float>(number_in(unit, "guidance_start", 0));
-    use.end = static_cast<float>(number_in(unit, "guidance_end", 1));
-    if (!image.control) image.control.emplace();
-    image.control->push_back(std::move(use));
-  } else {
-    refuse_unit("it is not supported here: leave its units out");
-  }
+// Without an image of its own it takes img2img's.
+ControlUse unit_of(const Fields& unit, const ImageRequest& request) {
+  check_unit(unit);
+  ControlUse use;
+  use.model = model_in(unit);
+  if (use.model.empty() || use.model == "None") refuse_unit("a unit names no model");
+  const Json* hint = image_in(unit);
+  if (!hint && !request.image) refuse_unit("a unit has no image");
+  use.image = hint ? unit.file_in(kScripts, *hint) : *request.image;
+  use.scale = static_cast<float>(unit.number("weight", 0, kMaxControlScale).value_or(use.scale));
+  use.start = static_cast<float>(unit.number("guidance_start", 0, 1).value_or(use.start));
+  use.end = static_cast<float>(unit.number("guidance_end", 0, 1).value_or(use.end));
+  return use;
 }
 
 // A script that is off says so by no arguments, or by false.
@@ -101,7 +84,8 @@ void read_a1111_scripts(const Fields& fields, ImageRequest& image) {
         refuse(422, "not_supported",
                "alwayson_scripts: " + shown(std::string_view(name)) + " is not here, leave it out", kScripts);
       if (!argument.is_object()) fields.wrong(kScripts, "units of ControlNet, as objects");
-      add_unit(fields, argument.as_object(), image);
+      if (!image.control) image.control.emplace();
+      image.control->push_back(unit_of(fields.below(argument.as_object(), Manner::kLenient), image));
     }
   }
 }

@@ -50,6 +50,12 @@ std::optional<int64_t> whole_of(double value) {
 Fields::Fields(JsonObject object, Manner manner)
     : object_(std::make_shared<JsonObject>(std::move(object))), manner_(manner) {}
 
+Fields Fields::below(JsonObject object, Manner manner) const {
+  Fields fields(std::move(object), manner);
+  fields.long_texts_ = long_texts_;
+  return fields;
+}
+
 Fields Fields::of_body(const http::Request& request, Manner manner) {
   Fields fields{JsonObject{}, manner};
   if (request.body.empty()) return fields;

@@ -237,6 +237,20 @@ TEST(Generate, controls_reach_the_image) {
   EXPECT_EQ(request.controls[1].features, 4);
 }
 
+// A text of more than 64 KiB is taken out of the body before that is parsed.
+TEST(Generate, a_controls_hint_may_be_large) {
+  FakeServer server;
+  Image noise{256, 256, {}};
+  for (uint32_t i = 0, x = 1; i < 3 * 256 * 256; ++i)
+    noise.rgb.push_back(static_cast<uint8_t>((x = x * 1664525 + 1) >> 24));
+  const std::vector<std::byte> png = encode_png(noise);
+  const std::string file(reinterpret_cast<const char*>(png.data()), png.size());
+  ASSERT_GT(file.size(), size_t{100} << 10);
+  server.ask(generate(R"({"prompt": "p", "control": [{"model": "edges", "image": ")" + base64(file) + "\"}]}"));
+  ASSERT_FALSE(server.service.orders.empty());
+  EXPECT_EQ(server.service.last().order.images.at(0)->controls.at(0).use.image, given_file(file, ""));
+}
+
 TEST(Generate, a_field_stands_once) {
   FakeServer server;
   const auto both = server.ask({"POST", "/generate", R"({"prompt": "p"})", {{"prompt", "q"}}});
