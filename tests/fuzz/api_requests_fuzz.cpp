@@ -70,7 +70,7 @@ Order order_of(uint8_t api, http::Request request, const ApiContext& context) {
   if (api % 4 == 2) {
     const Fields fields = Fields::of_body(request, Manner::kNullsAbsent);
     const OpenAiTask task = api % 8 == 2 ? OpenAiTask::kGenerate : OpenAiTask::kEdit;
-    fields.check_names(openai_fields(task));
+    fields.check_names(openai_fields());
     return openai_request(request, fields, context, task).order;
   }
   A1111Options options;

@@ -106,7 +106,8 @@ void set_options(A1111State& state, const http::ExchangePtr& exchange) {
 void refuse_route(const http::ExchangePtr& exchange) {
   refuse(501, "not_supported",
          exchange->request().path +
-             " is not supported: this server draws, by /sdapi/v1/txt2img and /sdapi/v1/img2img, and reads no pictures");
+             " is not supported: this server draws, by /sdapi/v1/txt2img and /sdapi/v1/img2img; it enlarges and "
+             "describes no pictures");
 }
 
 // The answer is the same whatever the body says, so none is taken.

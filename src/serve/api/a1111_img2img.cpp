@@ -55,8 +55,7 @@ void refuse_what_img2img_has_not(const Fields& fields) {
 
 // Of n steps floor(min(d, 0.999) n) + 1 are run there; here floor(n * strength).
 float strength_of(const Fields& fields, int steps) {
-  const double said = std::min(fields.number("denoising_strength", 0, 1).value_or(0.75), 0.999);
-  const double run = std::floor(said * steps) + 1;
+  const double run = std::floor(std::min(a1111_denoising_strength(fields), 0.999) * steps) + 1;
   return static_cast<float>(std::min((run + 0.5) / steps, 1.0));
 }
 
@@ -91,6 +90,10 @@ void read_mask(const Fields& fields, ImageRequest& image) {
 
 std::span<const FieldInfo> a1111_picture_fields() { return kFields; }
 std::span<const FieldName> a1111_picture_names() { return kNames; }
+
+double a1111_denoising_strength(const Fields& fields) {
+  return fields.number("denoising_strength", 0, 1).value_or(0.75);
+}
 
 void read_a1111_picture(const Fields& fields, ImageRequest& image) {
   constexpr const char* kModes[] = {"stretch", "crop", "fill"};

@@ -102,21 +102,25 @@ Json memory_json(A1111State& state) {
       {"cuda", JsonObject{{"system", memory_part(device.memory_free, device.memory_used, device.memory_total)}}}};
 }
 
+// Those of pixels; latent-upscale-modes has the others.
 Json upscalers_json(A1111State&) {
-  return JsonArray{JsonObject{
-      {"name", "None"}, {"model_name", nullptr}, {"model_path", nullptr}, {"model_url", nullptr}, {"scale", 1}}};
+  JsonArray rows;
+  const auto add = [&](const char* name) {
+    rows.push_back(JsonObject{
+        {"name", name}, {"model_name", nullptr}, {"model_path", nullptr}, {"model_url", nullptr}, {"scale", 1}});
+  };
+  add("None");
+  for (const HiresUpscaler& one : hires_upscalers_all())
+    if (!one.of_latent) add(one.label);
+  return rows;
 }
 
 // Of the default model.
-template <typename Traits>
-JsonArray control_names(const Traits& traits) {
-  JsonArray names;
-  if constexpr (requires { traits.controls; })
-    for (const auto& control : traits.controls) names.emplace_back(control.name);
-  return names;
-}
 Json control_models_json(A1111State& state) {
-  return JsonObject{{"model_list", control_names(ready_models(state.context.service).front()->traits)}};
+  JsonArray names;
+  for (const ControlTrait& control : ready_model(state.context.service).traits.controls)
+    names.emplace_back(control.name);
+  return JsonObject{{"model_list", std::move(names)}};
 }
 Json control_modules_json(A1111State&) {
   return JsonObject{{"module_list", JsonArray{"none"}}, {"module_detail", JsonObject{}}};

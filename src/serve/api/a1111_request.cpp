@@ -162,7 +162,7 @@ ImageRequest read_a1111_image(const Fields& fields, const JsonObject& options, c
   read_sampler(fields, options, result, image);
   if (task == A1111Task::kPicture) {
     read_a1111_picture(fields, image);
-    result.denoising_strength = static_cast<float>(fields.number("denoising_strength", 0, 1).value_or(0.75));
+    result.denoising_strength = static_cast<float>(a1111_denoising_strength(fields));
   }
   read_a1111_scripts(fields, image);
   return image;
@@ -211,7 +211,7 @@ float factor_of(const Fields& fields, const ModelCard& card, const ImageRequest&
   return static_cast<float>(wide > 0 ? by_x : by_y);
 }
 
-void read_hires(const Fields& fields, const ModelCard& card, ImageRequest& image) {
+void read_hires(const Fields& fields, const ModelCard& card, ImageRequest& image, A1111Request& result) {
   if (!fields.flag("enable_hr").value_or(false)) return;
   refuse_other_second_run(fields);
   const bool sized = fields.integer("hr_resize_x", 0, kMaxImageSide).value_or(0) > 0 ||
@@ -219,7 +219,7 @@ void read_hires(const Fields& fields, const ModelCard& card, ImageRequest& image
   image.hires =
       sized ? factor_of(fields, card, image) : static_cast<float>(fields.number("hr_scale", 1, 4).value_or(2));
   if (const auto strength = fields.number("denoising_strength", 0, 1))
-    image.hires_strength = static_cast<float>(*strength);
+    result.denoising_strength = image.hires_strength = static_cast<float>(*strength);
   if (const auto steps = fields.integer("hr_second_pass_steps", 0, kMaxImageSteps))
     image.hires_steps = static_cast<int>(*steps);
   const auto upscaler = fields.text("hr_upscaler", kMaxWordBytes);
@@ -278,8 +278,11 @@ std::span<const FieldInfo> a1111_fields(A1111Task task) {
   static const std::vector<FieldInfo> with_pictures = [] {
     const std::span<const FieldInfo> own = a1111_picture_fields();
     std::vector<FieldInfo> all(own.begin(), own.end());
-    for (const FieldInfo& field : kA1111Fields)
-      if (std::ranges::find(own, field.name, &FieldInfo::name) == own.end()) all.push_back(field);
+    for (const FieldInfo& field : kA1111Fields) {
+      const bool of_hires = field.name.starts_with("hr_") || field.name.starts_with("firstphase_") ||
+                            field.name == "enable_hr";  // which img2img has not
+      if (!of_hires && std::ranges::find(own, field.name, &FieldInfo::name) == own.end()) all.push_back(field);
+    }
     return all;
   }();
   if (task == A1111Task::kPicture) return with_pictures;
@@ -302,7 +305,7 @@ A1111Request a1111_request(const http::Request& request, const Fields& fields, c
   result.order.model = card.name;
   const int count = read_count(fields, limits, result);
   ImageRequest image = read_a1111_image(fields, used, limits, task, result);
-  if (task == A1111Task::kText) read_hires(fields, card, image);
+  if (task == A1111Task::kText) read_hires(fields, card, image, result);
   take_adapters(context.service, Fields({}, Manner::kLenient), image, result.order);
   refuse_networks(image);
   result.order.images = resolve_images(fields, all_names(), image, card, limits, count);

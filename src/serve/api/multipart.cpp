@@ -24,7 +24,7 @@ std::string_view trimmed_blanks(std::string_view text) {
   return text;
 }
 
-// NAME=VALUE of a header, where the value may stand in quotes, in which a backslash or a percent sign hides a quote.
+// NAME=VALUE of a header, where the value may stand in quotes, in which a backslash hides a quote.
 struct Parameter {
   std::string name, value;
 };

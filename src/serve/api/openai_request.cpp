@@ -117,7 +117,7 @@ void read_what_has_no_effect(const Fields& fields) {
 
 }  // namespace
 
-std::span<const FieldInfo> openai_fields(OpenAiTask) {
+std::span<const FieldInfo> openai_fields() {
   static const std::vector<FieldInfo> all = with_refiner(api_table(openai_names(), kOpenAiOwnFields));
   return all;
 }

@@ -12,7 +12,7 @@
 namespace inkstone::serve {
 
 enum class OpenAiTask { kGenerate, kEdit, kVary };
-std::span<const FieldInfo> openai_fields(OpenAiTask task);
+std::span<const FieldInfo> openai_fields();
 
 struct OpenAiRequest {
   Order order;

@@ -20,7 +20,6 @@ struct RouteInfo {
   bool in_query = false, in_form = false;
 };
 
-std::span<const FieldInfo> image_fields() { return openai_fields(OpenAiTask::kGenerate); }
 std::span<const FieldInfo> text_fields() { return a1111_fields(A1111Task::kText); }
 std::span<const FieldInfo> picture_fields() { return a1111_fields(A1111Task::kPicture); }
 
@@ -55,10 +54,10 @@ constexpr RouteInfo kRoutes[] = {
     {"get", "/openapi.json", "server", "This document."},
     {"get", "/docs", "server", "This document as a page."},
     {"post", "/v1/images/generations", "openai", "OpenAI's image generation, with streams of partial images.",
-     image_fields, false, true},
+     openai_fields, false, true},
     {"post", "/v1/images/edits", "openai",
-     "OpenAI's image edits: an image, and a mask whose transparent part is drawn anew.", image_fields, false, true},
-    {"post", "/v1/images/variations", "openai", "OpenAI's image variations.", image_fields, false, true},
+     "OpenAI's image edits: an image, and a mask whose transparent part is drawn anew.", openai_fields, false, true},
+    {"post", "/v1/images/variations", "openai", "OpenAI's image variations.", openai_fields, false, true},
     {"get", "/v1/models", "openai", "The models that can be asked for, the default first."},
     {"get", "/v1/models/{id}", "openai", "One of them."},
     {"get", "/v1/files/img/{file}", "openai", "An image by the link that an answer gave, for some minutes."},
@@ -69,17 +68,17 @@ constexpr RouteInfo kRoutes[] = {
     {"post", "/sdapi/v1/skip", "a1111", "Ends the steps of the first of your own jobs."},
     {"get", "/sdapi/v1/options", "a1111", "Your own options."},
     {"post", "/sdapi/v1/options", "a1111", "Changes your own options."},
-    {"post", "/sdapi/v1/png-info", "a1111", "The texts in a PNG: {\"image\": base64}."},
+    {"post", "/sdapi/v1/png-info", "a1111", "The texts in a PNG, JPEG or WebP file: {\"image\": base64}."},
     {"get", "/sdapi/v1/samplers", "a1111", "Samplers and their aliases."},
     {"get", "/sdapi/v1/schedulers", "a1111", "Schedule types."},
     {"get", "/sdapi/v1/sd-models", "a1111", "The models that can be asked for, the default first."},
-    {"get", "/sdapi/v1/upscalers", "a1111", "None."},
+    {"get", "/sdapi/v1/upscalers", "a1111", "What hr_upscaler may be besides latent-upscale-modes."},
     {"get", "/sdapi/v1/memory", "a1111", "Memory of host and device."},
     {"get", "/sdapi/v1/embeddings", "a1111", "Empty."},
     {"get", "/sdapi/v1/scripts", "a1111", "Empty."},
     {"get", "/sdapi/v1/cmd-flags", "a1111", "A few."},
     {"get", "/sdapi/v1/sd-vae", "a1111", "Empty."},
-    {"get", "/sdapi/v1/latent-upscale-modes", "a1111", "Empty."},
+    {"get", "/sdapi/v1/latent-upscale-modes", "a1111", "What enlarges latents, for hr_upscaler."},
     {"get", "/sdapi/v1/hypernetworks", "a1111", "Empty."},
     {"get", "/sdapi/v1/face-restorers", "a1111", "Empty."},
     {"get", "/sdapi/v1/realesrgan-models", "a1111", "Empty."},

@@ -83,8 +83,7 @@ struct Route {
   std::string pattern;  // "/jobs/{id}"
   Handler handler;
   ErrorShape errors = ErrorShape::kOwn;
-  size_t max_body = 0;  // 0: Settings::max_body
-  bool open = false;    // needs no key
+  bool open = false;  // needs no key
   // The answer does not depend on the body: the handler is called at the head, and no body is read.
   bool at_head = false;
   // The body may hold pictures: it may be multipart/form-data, and have Settings::max_image_body.

@@ -118,8 +118,7 @@ bool RequestAdmission::admit_body(const Route& route) {
   const bool has_body = reader_.state() == RequestReader::State::kBody;
   const bool asks = RequestPolicy::expects_continue(request_, record_.version);
   RequestPolicy::check_body(request_, has_body, route.pictures);
-  const size_t usual = route.pictures ? state_.settings.max_image_body : state_.settings.max_body;
-  const size_t max = route.max_body ? route.max_body : usual;
+  const size_t max = route.pictures ? state_.settings.max_image_body : state_.settings.max_body;
   if (reader_.content_length().value_or(0) > max)
     throw Refusal(413, "body_too_large", "the body is larger than " + std::to_string(max) + " bytes");
   reader_.allow_body(max);

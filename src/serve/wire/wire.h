@@ -51,7 +51,7 @@ struct JobFault {  // ends this job alone
 };
 struct Preview {
   JobId job = 0;
-  int call = 0;  // of the U-Net, done in its leg's schedule
+  int call = 0;  // U-Net calls that its leg has made
   Image image;   // smaller than the image by a whole factor, or as large
 };
 // Of the device and the worker's process; 0 where unknown.

@@ -53,7 +53,7 @@ TEST(OpenAi, answers_links_by_default_that_nobody_can_guess) {
 }
 
 TEST(OpenAi, every_field_of_the_table_is_taken_and_so_are_nulls) {
-  for (const FieldInfo& field : openai_fields(OpenAiTask::kGenerate)) {
+  for (const FieldInfo& field : openai_fields()) {
     for (const std::string& value : {std::string(field.example), std::string("null")}) {
       if (field.name == "prompt" && value == "null") continue;
       FakeServer server;
@@ -178,6 +178,23 @@ TEST(OpenAi, streams_partial_images_of_the_images_size) {
   for (const char* key : {"created_at", "size", "quality", "background", "output_format", "usage"})
     EXPECT_TRUE(completed[0].as_object().contains(key)) << key;
   EXPECT_TRUE(exchange->ended);
+}
+
+TEST(OpenAi, an_image_of_two_legs_has_the_larger_size_and_previews_of_both) {
+  FakeServer server;
+  const auto exchange = server.ask(images(
+      R"({"prompt": "p", "stream": true, "partial_images": 1, "num_inference_steps": 9, "size": "64x128", "hires": 1.5})"));
+  Image larger{12, 24, std::vector<uint8_t>(3 * 12 * 24, 7)};  // of the second leg, 96x192: 64 is no multiple of 12
+  server.service.step(0, 1, true);
+  server.service.last().images[0].preview = std::make_shared<Image>(larger);
+  server.service.last().images[0].preview_call = 99;
+  server.service.step(0, 1, false);
+  const auto partials = exchange->events("image_generation.partial_image");
+  ASSERT_EQ(partials.size(), 1u);
+  const std::string png = *unbase64(partials[0].at("b64_json").as_string());
+  EXPECT_EQ(decode_png(std::as_bytes(std::span(png))).image.width, 60);
+  server.service.finish_all();
+  EXPECT_EQ(exchange->events("image_generation.completed").at(0).at("size").as_string(), "96x192");
 }
 
 TEST(OpenAi, a_stream_that_fails_says_so_and_one_that_is_left_is_cancelled) {
