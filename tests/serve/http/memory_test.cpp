@@ -29,11 +29,11 @@ TEST(HttpMemory, a_body_for_which_there_is_none_ends_its_connection) {
   ServerFixture fixture;
   fixture.at([] { largest = 1 << 20; });
   Client client = fixture.client();
-  client.send(post("/large", std::string(4 << 20, ' ')).substr(0, 1000));
+  client.send(post("/pictures", std::string(4 << 20, ' ')).substr(0, 1000));
   EXPECT_TRUE(client.closed());
   EXPECT_EQ(fixture.client().ask(get("/health/live")).status, 200);
   fixture.at([] { largest = SIZE_MAX; });
-  EXPECT_EQ(fixture.client().ask(post("/large", std::string(4 << 20, ' '))).status, 200);
+  EXPECT_EQ(fixture.client().ask(post("/pictures", std::string(4 << 20, ' '))).status, 200);
 }
 
 // Each allocation that a request makes fails once.

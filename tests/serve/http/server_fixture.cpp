@@ -64,7 +64,7 @@ void ServerFixture::add_routes(Router& router) {
               [](const ExchangePtr& exchange) {
                 exchange->reply({200, "application/json", "{}", {}});
               },
-              ErrorShape::kOwn, 0, true});
+              ErrorShape::kOwn, true});
   for (const auto& [path, shape] : {std::pair("/echo", ErrorShape::kOwn),
                                     {"/v1/images/generations", ErrorShape::kOpenAi},
                                     {"/sdapi/v1/txt2img", ErrorShape::kA1111},
@@ -73,7 +73,6 @@ void ServerFixture::add_routes(Router& router) {
   router.add({"DELETE", "/jobs/{id}", echo});
   router.add({"GET", "/jobs/{id}", echo});
   router.add({"GET", "/jobs/all", echo});
-  router.add({"POST", "/large", echo, ErrorShape::kOwn, 4 << 20});
   Route pictures{"POST", "/pictures", echo};
   pictures.pictures = true;
   router.add(std::move(pictures));
