@@ -3,12 +3,13 @@
 set(arrays "")
 set(rows "")
 set(number 0)
+string(REGEX REPLACE ".*::" "" own ${FUNCTION})  # several such sources may be compiled as one
 foreach(file IN LISTS FILES)
   get_filename_component(name ${file} NAME)
   file(READ ${file} hex HEX)
   string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
-  string(APPEND arrays "constexpr unsigned char kFile${number}[] = {${bytes}};\n")
-  string(APPEND rows "    {\"${name}\", {reinterpret_cast<const char*>(kFile${number}), sizeof kFile${number}}},\n")
+  string(APPEND arrays "constexpr unsigned char k_${own}_${number}[] = {${bytes}};\n")
+  string(APPEND rows "    {\"${name}\", {reinterpret_cast<const char*>(k_${own}_${number}), sizeof k_${own}_${number}}},\n")
   math(EXPR number "${number} + 1")
 endforeach()
 file(WRITE ${OUT} "#include \"${HEADER}\"\n

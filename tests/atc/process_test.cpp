@@ -6,6 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <iterator>
+
 #include "atc/fake_atc.h"
 #include "base/error.h"
 
@@ -16,7 +19,13 @@ ProcessCommand shell(const std::string& script, const TestFolder& folder) {
   return {"/bin/sh", {"-c", script}, folder.path(), {}, size_t{1} << 20};
 }
 
-bool lives(int process) { return kill(process, 0) == 0; }
+// What has ended, and was left to a parent that has not asked yet, lives no more.
+bool lives(int process) {
+  std::ifstream status("/proc/" + std::to_string(process) + "/stat");
+  const std::string text(std::istreambuf_iterator<char>(status), {});
+  const size_t name_end = text.rfind(')');
+  return name_end != text.npos && text.substr(name_end, 3) != ") Z";
+}
 
 bool soon(auto condition) {
   for (int i = 0; i < 500; ++i) {

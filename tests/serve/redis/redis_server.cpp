@@ -1,0 +1,72 @@
+#include "redis_server.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <stdexcept>
+#include <thread>
+
+namespace inkstone::serve {
+namespace {
+
+constexpr const char* kProgram = "/usr/bin/redis-server";
+
+}  // namespace
+
+bool RedisServer::there_is_one() { return access(kProgram, X_OK) == 0; }
+
+RedisServer::RedisServer(const std::vector<std::string>& more) : more_(more) {
+  std::string pattern = (std::filesystem::temp_directory_path() / "inkstone-redis-XXXXXX").string();
+  if (!mkdtemp(pattern.data())) throw std::runtime_error("no folder for redis-server");
+  folder_ = pattern;
+  start();
+}
+
+RedisServer::~RedisServer() {
+  kill();
+  std::filesystem::remove_all(folder_);
+}
+
+RedisAddress RedisServer::address() const {
+  RedisAddress address;
+  address.socket = folder_ + "/socket";
+  return address;
+}
+
+void RedisServer::start() {
+  std::vector<std::string> words{kProgram,       "--port", "0",     "--unixsocket", folder_ + "/socket", "--dir",
+                                 folder_, "--save", "", "--daemonize",   "no"};
+  words.insert(words.end(), more_.begin(), more_.end());
+  std::filesystem::remove(folder_ + "/socket");
+  pid_ = fork();
+  if (pid_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const int log = open((folder_ + "/log").c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
+    dup2(log, 1);
+    dup2(log, 2);
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    execv(kProgram, arguments.data());
+    _exit(127);
+  }
+  for (int i = 0; i < 1000 && !std::filesystem::exists(folder_ + "/socket"); i++)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+}
+
+void RedisServer::kill() {
+  if (pid_ <= 0) return;
+  ::kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
+  pid_ = 0;
+}
+
+void RedisServer::stop_for_now() { ::kill(pid_, SIGSTOP); }
+void RedisServer::go_on() { ::kill(pid_, SIGCONT); }
+
+}  // namespace inkstone::serve
