@@ -1,5 +1,7 @@
 #include "serve/jobs/job_records.h"
 
+#include <algorithm>
+
 namespace inkstone::serve {
 namespace {
 
@@ -7,11 +9,12 @@ namespace {
 constexpr double kSilence = 3, kHeadStart = 120;
 constexpr size_t kMaxNotices = 10000;
 constexpr int kMaxSwept = 32;
+constexpr size_t kMaxExpired = 8;
 
 }  // namespace
 
 void JobRecords::tick(double time) {
-  if (time > now + kSilence) amnesty_ = time + settings.lease_seconds;
+  if (now > 0 && time > now + kSilence) amnesty_ = time + settings.lease_seconds;
   now = time;
   while (!ended.empty() && ended.begin()->first <= now) {
     const std::string& order = ended.begin()->second;
@@ -52,7 +55,7 @@ void JobRecords::add(NewOrder order) {
   if (!record.order.idempotency.empty()) keys[record.order.idempotency] = record.order.id;
   if (record.order.gateway.empty()) return;
   const auto gateway = gateways.try_emplace(record.order.gateway, GatewayRecord{now + settings.lease_seconds}).first;
-  gateway->second.orders.insert(record.order.id);
+  gateway->second.orders[record.number] = record.order.id;
 }
 
 void JobRecords::enqueue(KnownOrder& record, const JobKey& key) {
@@ -105,7 +108,7 @@ void JobRecords::end(const JobKey& key, JobStage stage, std::string result, std:
   if (--record.left > 0) return;
   counts.orders--;
   if (const auto gateway = gateways.find(record.order.gateway); gateway != gateways.end())
-    gateway->second.orders.erase(key.order);
+    gateway->second.orders.erase(record.number);
   record.until = now + settings.kept_seconds;
   ended.insert({record.until, key.order});
 }
@@ -141,36 +144,48 @@ bool JobRecords::end_order(const std::string& order, JobStage stage, const std::
 }
 
 // Hosts, gateways and latest starts whose time is over.
+namespace {
+// The first of those whose lease is over.
+template <typename Record>
+std::vector<std::string> expired_at(const std::map<std::string, Record>& all, double now) {
+  std::vector<std::pair<double, std::string>> over;
+  for (const auto& [name, record] : all)
+    if (record.until <= now) over.emplace_back(record.until, name);
+  std::ranges::sort(over);
+  std::vector<std::string> names;
+  for (const auto& [until, name] : over)
+    if (names.size() < kMaxExpired) names.push_back(name);
+  return names;
+}
+}  // namespace
+
 void JobRecords::sweep() {
-  while (!latest_starts.empty() && latest_starts.begin()->at <= now)
+  for (int i = 0; i < kMaxSwept && !latest_starts.empty() && latest_starts.begin()->at <= now; i++)
     end(JobKey(latest_starts.begin()->job), JobStage::kFailed, "", "deadline", true);
   if (now < amnesty_) return;
   int budget = kMaxSwept;
-  for (auto host = hosts.begin(); host != hosts.end();) {
-    if (host->second.until > now) {
-      ++host;
-      continue;
-    }
-    while (!host->second.held.empty() && budget-- > 0) {
-      const JobKey key = host->second.held.begin()->first;
+  for (const std::string& name : expired_at(hosts, now)) {
+    std::map<JobKey, HeldRecord>& held = hosts.at(name).held;
+    while (!held.empty() && budget-- > 0) {
+      const JobKey key = held.begin()->first;
       put_back(key, job_of(key)->begun);
     }
-    if (!host->second.held.empty()) return;
-    inboxes.erase(host->first);
-    host = hosts.erase(host);
+    if (!held.empty()) return;
+    inboxes.erase(name);
+    hosts.erase(name);
   }
-  for (auto gateway = gateways.begin(); gateway != gateways.end();) {
-    std::set<std::string>& own = gateway->second.orders;
-    while (gateway->second.until <= now && !own.empty() && budget-- > 0) {
-      const std::string order = *own.begin();
+  for (const std::string& name : expired_at(gateways, now)) {
+    std::map<int64_t, std::string>& own = gateways.at(name).orders;
+    while (!own.empty() && budget-- > 0) {
+      const std::string order = own.begin()->second;
       own.erase(own.begin());
-      KnownOrder& record = orders.at(order);
-      record.order.gateway.clear();
-      if (!record.order.stays && record.order.idempotency.empty())
-        end_order(order, JobStage::kCancelled, "gateway_died");
+      NewOrder& its = orders.at(order).order;
+      its.gateway.clear();
+      if (!its.stays && its.idempotency.empty()) end_order(order, JobStage::kCancelled, "gateway_died");
     }
-    if (gateway->second.until <= now && own.empty()) inboxes.erase(gateway->first);
-    gateway = gateway->second.until <= now && own.empty() ? gateways.erase(gateway) : std::next(gateway);
+    if (!own.empty()) return;
+    inboxes.erase(name);
+    gateways.erase(name);
   }
 }
 
@@ -205,7 +220,7 @@ std::string JobRecords::faults() const {
     if (left != record.left) fault(id + " counts " + std::to_string(record.left) + " left");
     if ((left == 0) != ended.contains({record.until, id})) fault(id + " is not forgotten in time");
     const auto gateway = gateways.find(record.order.gateway);
-    const bool owned = gateway != gateways.end() && gateway->second.orders.contains(id);
+    const bool owned = gateway != gateways.end() && gateway->second.orders.contains(record.number);
     if (!record.order.gateway.empty() && owned != (left > 0)) fault(id + " and its gateway do not know each other");
   }
   for (const auto& [name, host] : hosts) all_held += host.held.size();

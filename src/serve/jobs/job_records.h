@@ -47,7 +47,7 @@ struct HostRecord {
 };
 struct GatewayRecord {
   double until = 0;
-  std::set<std::string> orders{};
+  std::map<int64_t, std::string> orders{};  // that have not ended, by number
 };
 struct QueueRecord {
   std::map<std::string, std::set<JobPlace>> lanes{};

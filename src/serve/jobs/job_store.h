@@ -35,7 +35,7 @@ struct NewJob {
   std::string request;  // for the host; the store does not look into it
 };
 
-struct AdmissionLimits {  // compared in the same transition that admits
+struct AdmissionLimits {            // compared in the same transition that admits
   int max_images = 1 << 30;         // in all orders that have not ended
   int max_per_client = 1 << 30;     // of them, of this client
   double max_queue_seconds = 1e12;  // of device time that waits in this queue already
@@ -58,9 +58,9 @@ struct NewOrder {
 struct SubmitAnswer {
   enum class State {
     kNew,
-    kKnown,     // it was submitted before, by this very call
-    kSame,      // the key stands for another order, which asks for the same
-    kConflict,  // ... for something else
+    kKnown,      // it was submitted before, by this very call
+    kSame,       // the key stands for another order, which asks for the same
+    kConflict,   // ... for something else
     kCancelled,  // before it was submitted
     kImagesFull,
     kClientFull,
@@ -99,13 +99,13 @@ struct LaneCredit {
 };
 
 struct LeaseRequest {
-  std::string host;                // its incarnation, new at each start
+  std::string host;                 // its incarnation, new at each start
   std::vector<std::string> queues;  // that it can draw, the first preferred
-  int max_jobs = 1;                // 1 to 16
-  int max_rows = 2;                // that it can ever run at once: larger jobs are not for it
-  std::vector<LaneCredit> lanes;   // that it runs, and how many rows more of each it takes
-  int other_rows = 0;              // ... of the lanes that it does not run
-  double patience = 0;             // seconds that the head of another lane waits for a host that runs it
+  int max_jobs = 1;                 // 1 to 16
+  int max_rows = 2;                 // that it can ever run at once: larger jobs are not for it
+  std::vector<LaneCredit> lanes;    // that it runs, and how many rows more of each it takes
+  int other_rows = 0;               // ... of the lanes that it does not run
+  double patience = 0;              // seconds that the head of another lane waits for a host that runs it
 };
 
 struct LeasedJob {
@@ -113,9 +113,9 @@ struct LeasedJob {
   std::string token;
   std::string queue, lane;
   int rows = 0, attempt = 1, deaths = 0;
-  bool alone = false;      // it was in a step when a host died: it must share none
-  bool cut_short = false;  // its client wants what there is after one step
-  double age = 0;          // seconds since its order came
+  bool alone = false;                  // it was in a step when a host died: it must share none
+  bool cut_short = false;              // its client wants what there is after one step
+  double age = 0;                      // seconds since its order came
   std::optional<double> start_within;  // seconds
   Priority priority = Priority::kNormal;
   std::string client;
@@ -129,11 +129,11 @@ struct HeldJob {
 };
 
 struct HostFigures {
-  double speed = 0;          // seconds of device time that it does in a second, at its best batch
-  double seconds_left = 0;   // of the jobs that it holds
-  int rows = 0;              // in its steps
-  bool draining = false;     // it leases no more
-  std::string device, build; // for `inkstone fleet status`
+  double speed = 0;           // seconds of device time that it does in a second, at its best batch
+  double seconds_left = 0;    // of the jobs that it holds
+  int rows = 0;               // in its steps
+  bool draining = false;      // it leases no more
+  std::string device, build;  // for `inkstone fleet status`
 };
 
 struct BeatAnswer {
@@ -144,10 +144,10 @@ struct BeatAnswer {
 
 enum class JobEnd {
   kDone,
-  kFailed,       // by its own fault; trying again does not help
-  kFailedNow,    // ... may help: its idempotency key stands for nothing any more
-  kDied,         // no end: a worker died while it ran this
-  kReturned      // no end: it was not begun
+  kFailed,     // by its own fault; trying again does not help
+  kFailedNow,  // ... may help: its idempotency key stands for nothing any more
+  kDied,       // no end: a worker died while it ran this
+  kReturned    // no end: it was not begun
 };
 
 // Of an attempt. kStale: another has it, or it has ended with another token. kDone: this was said before.
@@ -165,8 +165,8 @@ struct Notice {
 struct QueueFigures {
   std::string queue;
   int queued = 0, leased = 0;
-  double seconds_queued = 0;  // of device time
-  int hosts = 0;              // that lease
+  double seconds_queued = 0;           // of device time
+  int hosts = 0;                       // that lease
   double speed = 0, seconds_left = 0;  // sums over them
 };
 
@@ -223,7 +223,8 @@ class JobStore {
   virtual void beat(const std::string& host, const std::vector<std::string>& queues, const HostFigures& figures,
                     const std::vector<HeldJob>& held, Done<BeatAnswer> done) = 0;
   // kDied, kReturned: `result` is not kept.
-  virtual void finish(const std::string& host, HeldJob job, JobEnd end, std::string result, Done<FinishAnswer> done) = 0;
+  virtual void finish(const std::string& host, HeldJob job, JobEnd end, std::string result,
+                      Done<FinishAnswer> done) = 0;
 
   virtual void notices(const std::string& who, Done<std::vector<Notice>> done) = 0;  // since the last call
   virtual void figures(Done<StoreFigures> done) = 0;

@@ -25,7 +25,8 @@ SubmitAnswer MemoryJobStore::admit(NewOrder& order) {
     const bool same = known->order.digest == order.digest && known->order.client == order.client;
     return {same ? State::kKnown : State::kConflict, "", 0, 0};
   }
-  if (const auto key = records_.keys.find(order.idempotency); !order.idempotency.empty() && key != records_.keys.end()) {
+  if (const auto key = records_.keys.find(order.idempotency);
+      !order.idempotency.empty() && key != records_.keys.end()) {
     const KnownOrder* other = records_.find(key->second);
     if (other && !other->again && other->order.digest == order.digest) return {State::kSame, key->second, 0, 0};
     if (other && !other->again) return {State::kConflict, "", 0, 0};
@@ -36,7 +37,8 @@ SubmitAnswer MemoryJobStore::admit(NewOrder& order) {
   const auto client = records_.clients.find(order.client);
   const int of_client = client == records_.clients.end() ? 0 : client->second;
   if (of_client + images > order.limits.max_per_client) return {State::kClientFull, "", waits, of_client};
-  if (records_.counts.images + images > order.limits.max_images) return {State::kImagesFull, "", waits, records_.counts.images};
+  if (records_.counts.images + images > order.limits.max_images)
+    return {State::kImagesFull, "", waits, records_.counts.images};
   if (waits > order.limits.max_queue_seconds) return {State::kQueueLong, "", waits, 0};
 
   const int before = records_.counts.images;
@@ -98,7 +100,8 @@ void MemoryJobStore::release(const std::string& order, Done<Told> done) {
 void MemoryJobStore::redraw(JobKey key, Done<bool> done) {
   tick();
   JobRecord* job = records_.job_of(key);
-  if (!job || job->state.stage != JobStage::kDone || job->redraws >= records_.settings.max_redraws) return answer(done, false);
+  if (!job || job->state.stage != JobStage::kDone || job->redraws >= records_.settings.max_redraws)
+    return answer(done, false);
   KnownOrder& record = records_.orders.at(key.order);
   job->redraws++;
   job->state.stage = JobStage::kQueued;
@@ -113,7 +116,7 @@ void MemoryJobStore::redraw(JobKey key, Done<bool> done) {
   if (record.left++ == 0) {
     records_.counts.orders++;
     records_.ended.erase({record.until, key.order});
-    if (!record.order.gateway.empty()) records_.gateways[record.order.gateway].orders.insert(key.order);
+    if (!record.order.gateway.empty()) records_.gateways[record.order.gateway].orders[record.number] = key.order;
   }
   records_.enqueue(record, key);
   answer(done, true);
@@ -180,7 +183,8 @@ std::vector<LeasedJob> MemoryJobStore::take(const LeaseRequest& request) {
     if (queue == records_.queues.end()) continue;
     std::vector<JobKey> urgent;
     for (auto place = records_.latest_starts.lower_bound({records_.now, 0, {}});
-         place != records_.latest_starts.end() && place->at <= records_.now + kUrgent && urgent.size() < kMaxUrgentSeen; ++place)
+         place != records_.latest_starts.end() && place->at <= records_.now + kUrgent && urgent.size() < kMaxUrgentSeen;
+         ++place)
       urgent.push_back(place->job);
     for (const JobKey& key : urgent)
       if (leases.size() < most && records_.orders.at(key.order).order.queue == name) try_job(key);
@@ -257,14 +261,14 @@ void MemoryJobStore::finish(const std::string&, HeldJob held, JobEnd how, std::s
   const bool over = how != JobEnd::kDied && how != JobEnd::kReturned;
   if (job->state.stage != JobStage::kLeased || job->token != held.token) {
     if (job->state.stage == JobStage::kCancelled) return answer(done, FinishAnswer::kCancelled);
-    const bool said = job->token == held.token &&
-                      (job->state.stage == JobStage::kDone || job->state.stage == JobStage::kFailed);
+    const bool said =
+        job->token == held.token && (job->state.stage == JobStage::kDone || job->state.stage == JobStage::kFailed);
     records_.counts.stale += over && !said;
     return answer(done, said ? FinishAnswer::kDone : FinishAnswer::kStale);
   }
   if (over)
     records_.end(held.job, how == JobEnd::kDone ? JobStage::kDone : JobStage::kFailed, std::move(result), "",
-        how == JobEnd::kFailedNow);
+                 how == JobEnd::kFailedNow);
   else
     records_.put_back(held.job, how == JobEnd::kDied);
   answer(done, FinishAnswer::kGood);

@@ -11,7 +11,7 @@
 --   q:QUEUE:LANE   zset    rank -> NUMBER:ORDER.II         lanes:QUEUE  zset  lane -> rank of its first
 --   dl             zset    latest start -> NUMBER:ORDER.II, of what is queued
 --   hosts, gws     zset    end of the lease                 h:HOST       hash  its figures
---   held:HOST      hash    ORDER.II -> "TOKEN MISSED"       own:GATEWAY  set   orders that have not ended
+--   held:HOST      hash    ORDER.II -> "TOKEN MISSED"       own:GATEWAY  zset  orders that have not ended, by number
 --   in:WHO         list    notices                          ik:KEY       string order
 --   x:ORDER        string  cancelled before it came
 --   work, queued, leased   hash  by queue: cost and number of what waits, number of what is leased
@@ -119,7 +119,7 @@ local function finish(P, cfg, j, stage, result, code, again)
   notify(P, j.gw, 'e ' .. j.key, cfg.kept)
   if redis.call('HINCRBY', o, 'left', -1) == 0 then
     count(P, 'orders', -1)
-    if j.gw ~= '' then redis.call('SREM', P .. 'own:' .. j.gw, j.order) end
+    if j.gw ~= '' then redis.call('ZREM', P .. 'own:' .. j.gw, j.order) end
     redis.call('PEXPIRE', o, cfg.kept)
     local ik = redis.call('HGET', o, 'ik')
     if ik ~= '' then redis.call('PEXPIRE', P .. 'ik:' .. ik, cfg.kept) end
@@ -161,6 +161,7 @@ local function sweep(P, cfg, now)
   local budget = 32
   for _, host in ipairs(redis.call('ZRANGEBYSCORE', P .. 'hosts', '-inf', now, 'LIMIT', 0, 8)) do
     local held = redis.call('HKEYS', P .. 'held:' .. host)
+    table.sort(held)
     for _, key in ipairs(held) do
       if budget == 0 then return end
       budget = budget - 1
@@ -171,15 +172,15 @@ local function sweep(P, cfg, now)
     redis.call('DEL', P .. 'h:' .. host, P .. 'in:' .. host)
   end
   for _, gateway in ipairs(redis.call('ZRANGEBYSCORE', P .. 'gws', '-inf', now, 'LIMIT', 0, 8)) do
-    for _, order in ipairs(redis.call('SRANDMEMBER', P .. 'own:' .. gateway, 32)) do
+    for _, order in ipairs(redis.call('ZRANGE', P .. 'own:' .. gateway, 0, 31)) do
       if budget <= 0 then return end
       budget = budget - 1
       local o = redis.call('HMGET', P .. 'o:' .. order, 'stay', 'ik')
-      redis.call('SREM', P .. 'own:' .. gateway, order)
+      redis.call('ZREM', P .. 'own:' .. gateway, order)
       redis.call('HSET', P .. 'o:' .. order, 'gw', '')
       if o[1] == '0' and o[2] == '' then end_order(P, cfg, order, 'c', 'gateway_died') end
     end
-    if redis.call('SCARD', P .. 'own:' .. gateway) == 0 then redis.call('ZREM', P .. 'gws', gateway) end
+    if redis.call('ZCARD', P .. 'own:' .. gateway) == 0 then redis.call('ZREM', P .. 'gws', gateway) end
   end
 end
 
@@ -223,7 +224,7 @@ local function submit(keys, a)
   for i = 0, n - 1 do enqueue(P, read(P, order, i)) end
   if ik ~= '' then redis.call('SET', P .. 'ik:' .. ik, order) end
   if gateway ~= '' then
-    redis.call('SADD', P .. 'own:' .. gateway, order)
+    redis.call('ZADD', P .. 'own:' .. gateway, tonumber(sq), order)
     redis.call('ZADD', P .. 'gws', 'NX', now + cfg.lease, gateway)
   end
   add(P, 'clients', client, n)
@@ -303,7 +304,7 @@ local function redraw(keys, a)
     redis.call('PERSIST', o)
     local ik = redis.call('HGET', o, 'ik')
     if ik ~= '' then redis.call('PERSIST', P .. 'ik:' .. ik) end
-    if j.gw ~= '' then redis.call('SADD', P .. 'own:' .. j.gw, j.order) end
+    if j.gw ~= '' then redis.call('ZADD', P .. 'own:' .. j.gw, tonumber(j.sq), j.order) end
   end
   j.ls = -1
   redis.call('HSET', o, 'ls', -1)
@@ -380,7 +381,7 @@ local function lease(keys, a)
             end
           end
           if not found then closed[lane] = true
-          elseif not best or found.rank < best.rank or (found.rank == best.rank and found.sq < best.sq) then best = found end
+          elseif not best or found.rank < best.rank or (found.rank == best.rank and found.member < best.member) then best = found end
         end
       end
       if not best then break end
@@ -528,7 +529,7 @@ local function check(keys)
     local said = redis.call('HMGET', o, 'left', 'gw')
     if tonumber(said[1]) ~= left then fault(order, 'says', said[1], 'left of', left) end
     if (left > 0) == (redis.call('PTTL', o) >= 0) then fault(order, 'has', left, 'left and expires in', redis.call('PTTL', o)) end
-    if said[2] ~= '' and (left > 0) ~= (redis.call('SISMEMBER', P .. 'own:' .. said[2], order) == 1) then
+    if said[2] ~= '' and (left > 0) ~= (redis.call('ZSCORE', P .. 'own:' .. said[2], order) and true or false) then
       fault(order, 'and its gateway do not know each other')
     end
   end

@@ -39,13 +39,15 @@ RedisAddress parse_redis_address(std::string_view text) {
   std::string_view rest = text.substr(address.tls ? kTls.size() : kPlain.size());
   if (const size_t at = rest.rfind('@'); at != rest.npos) {
     address.user = rest.substr(0, at);
-    INKSTONE_CHECK_USAGE(address.user.find(':') == address.user.npos,
-                         "a password must not be in an address, where other users of this machine see it: put it into a "
-                         "file, and name that with --password-file");
+    INKSTONE_CHECK_USAGE(
+        address.user.find(':') == address.user.npos,
+        "a password must not be in an address, where other users of this machine see it: put it into a "
+        "file, and name that with --password-file");
     rest.remove_prefix(at + 1);
   }
   if (const size_t slash = rest.find('/'); slash != rest.npos) {
-    if (slash + 1 < rest.size()) address.database = number_in<int>(rest.substr(slash + 1), text, "number of a database");
+    if (slash + 1 < rest.size())
+      address.database = number_in<int>(rest.substr(slash + 1), text, "number of a database");
     rest = rest.substr(0, slash);
   }
   const size_t bracket = rest.starts_with('[') ? rest.find(']') : rest.npos;

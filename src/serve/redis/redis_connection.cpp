@@ -60,18 +60,18 @@ class RedisConnection::Link : public std::enable_shared_from_this<Link> {
   void connect(std::vector<asio::generic::stream_protocol::endpoint> places, size_t number) {
     if (!owner_) return;
     const auto place = places.at(number);
-    socket_.async_connect(place, [self = shared_from_this(), places = std::move(places),
-                                  number](const error_code& error) mutable {
-      if (!self->owner_) return;
-      if (!error) {
-        self->owner_->opened();
-        return self->read();
-      }
-      if (number + 1 == places.size()) return self->fail(error.message());
-      error_code ignored;
-      self->socket_.close(ignored);
-      self->connect(std::move(places), number + 1);
-    });
+    socket_.async_connect(
+        place, [self = shared_from_this(), places = std::move(places), number](const error_code& error) mutable {
+          if (!self->owner_) return;
+          if (!error) {
+            self->owner_->opened();
+            return self->read();
+          }
+          if (number + 1 == places.size()) return self->fail(error.message());
+          error_code ignored;
+          self->socket_.close(ignored);
+          self->connect(std::move(places), number + 1);
+        });
   }
 
   void write() {

@@ -59,7 +59,7 @@ class RedisConnection {
   std::string fault_ = "not connected yet";
   std::deque<Waiting> waiting_;  // for a connection
   size_t waiting_bytes_ = 0;
-  std::deque<Waiting> sent_;     // whose replies are due, without their bytes
+  std::deque<Waiting> sent_;  // whose replies are due, without their bytes
   double pause_ = 0, heard_ = 0;
   boost::asio::steady_timer again_, watch_;
 };

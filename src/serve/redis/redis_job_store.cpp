@@ -43,8 +43,7 @@ class Values {
     const RedisReply& value = item();
     if (value.kind == RedisReply::Kind::kNumber) return static_cast<double>(value.number);
     double number = 0;
-    const auto [end, fault] =
-        std::from_chars(value.text.data(), value.text.data() + value.text.size(), number);
+    const auto [end, fault] = std::from_chars(value.text.data(), value.text.data() + value.text.size(), number);
     INKSTONE_CHECK(value.kind == RedisReply::Kind::kText && fault == std::errc() &&
                        end == value.text.data() + value.text.size() && std::isfinite(number),
                    "a reply with something else than a number");
@@ -83,7 +82,8 @@ int word_of(const RedisReply& reply, std::span<const std::string_view> words) {
 StoreFault fault_of(const RedisReply& error) {
   if (error.is_error("OOM")) return StoreFault::kFull;
   // It loads, follows another server, cannot write, or waits for a replica.
-  for (const char* code : {"LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "BUSY", "TRYAGAIN", "CLUSTERDOWN"})
+  for (const char* code :
+       {"LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "BUSY", "TRYAGAIN", "CLUSTERDOWN"})
     if (error.is_error(code)) return StoreFault::kAway;
   return StoreFault::kBroken;
 }
@@ -126,7 +126,9 @@ Notice notice_of(const std::string& text) {
   Notice notice;
   const size_t end = std::min(text.find(' ', 2), text.size());
   notice.job = Values::key_of(text.substr(2, end - 2));
-  notice.kind = text[0] == 'c' ? Notice::Kind::kCancelled : text[0] == 'x' ? Notice::Kind::kCutShort : Notice::Kind::kEnded;
+  notice.kind = text[0] == 'c'   ? Notice::Kind::kCancelled
+                : text[0] == 'x' ? Notice::Kind::kCutShort
+                                 : Notice::Kind::kEnded;
   if (end < text.size()) notice.token = text.substr(end + 1);
   return notice;
 }
@@ -193,15 +195,13 @@ void RedisJobStore::submit(NewOrder order, Done<SubmitAnswer> done) {
 
 void RedisJobStore::cancel(const std::string& order, const std::string& client, const std::string& code,
                            Done<CancelAnswer> done) {
-  call<CancelAnswer>("cancel", false, {order, client, code}, std::move(done), [](const RedisReply& reply) {
-    return static_cast<CancelAnswer>(word_of(reply, kCancelWords));
-  });
+  call<CancelAnswer>("cancel", false, {order, client, code}, std::move(done),
+                     [](const RedisReply& reply) { return static_cast<CancelAnswer>(word_of(reply, kCancelWords)); });
 }
 
 void RedisJobStore::cut_short(const std::string& order, const std::string& client, Done<CancelAnswer> done) {
-  call<CancelAnswer>("cut_short", false, {order, client}, std::move(done), [](const RedisReply& reply) {
-    return static_cast<CancelAnswer>(word_of(reply, kCancelWords));
-  });
+  call<CancelAnswer>("cut_short", false, {order, client}, std::move(done),
+                     [](const RedisReply& reply) { return static_cast<CancelAnswer>(word_of(reply, kCancelWords)); });
 }
 
 void RedisJobStore::states(std::vector<std::string> orders, Done<std::vector<OrderRecord>> done) {
@@ -303,8 +303,8 @@ void RedisJobStore::figures(Done<StoreFigures> done) {
     StoreFigures figures;
     figures.orders = values.whole();
     figures.images = values.whole();
-    for (int64_t* count : {&figures.done, &figures.failed, &figures.cancelled, &figures.poison, &figures.deaths,
-                           &figures.stale})
+    for (int64_t* count :
+         {&figures.done, &figures.failed, &figures.cancelled, &figures.poison, &figures.deaths, &figures.stale})
       *count = static_cast<int64_t>(values.number());
     while (values.more()) {
       Values of(values.item());
@@ -330,25 +330,23 @@ void RedisJobStore::check(Done<std::string> done) {
 
 std::string_view redis_library() { return ledger_files().front().bytes; }
 
-void set_up_redis(RedisConnection& connection, const std::string& pool, const StoreSettings& settings, Done<Told> done) {
+void set_up_redis(RedisConnection& connection, const std::string& pool, const StoreSettings& settings,
+                  Done<Told> done) {
   const auto said = [done](const char* what, std::optional<RedisReply> reply, const auto& then) {
     if (!reply) return done({std::nullopt, StoreFault::kAway});
     if (reply->kind != RedisReply::Kind::kError) return then();
     log_line(LogLevel::kError, "redis_call", {{"function", what}, {"problem", reply->text}});
     done({std::nullopt, fault_of(*reply)});
   };
-  connection.call({"FUNCTION", "LOAD", "REPLACE", std::string(redis_library())},
-                  [=, &connection](std::optional<RedisReply> reply) {
-                    said("FUNCTION LOAD", std::move(reply), [&] {
-                      connection.call({"HSET", prefix_of(pool) + "cfg", "lease", milliseconds(settings.lease_seconds),
-                                       "kept", milliseconds(settings.kept_seconds), "deaths",
-                                       std::to_string(settings.max_deaths), "redraws",
-                                       std::to_string(settings.max_redraws)},
-                                      [=](std::optional<RedisReply> set) {
-                                        said("HSET", std::move(set), [&] { done({Told{}}); });
-                                      });
-                    });
-                  });
+  connection.call({"FUNCTION", "LOAD", "REPLACE", std::string(redis_library())}, [=, &connection](
+                                                                                     std::optional<RedisReply> reply) {
+    said("FUNCTION LOAD", std::move(reply), [&] {
+      connection.call({"HSET", prefix_of(pool) + "cfg", "lease", milliseconds(settings.lease_seconds), "kept",
+                       milliseconds(settings.kept_seconds), "deaths", std::to_string(settings.max_deaths), "redraws",
+                       std::to_string(settings.max_redraws)},
+                      [=](std::optional<RedisReply> set) { said("HSET", std::move(set), [&] { done({Told{}}); }); });
+    });
+  });
 }
 
 }  // namespace inkstone::serve

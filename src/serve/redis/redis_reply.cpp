@@ -32,8 +32,7 @@ void* abandon(const redisReadTask* task, RedisReply* reply) noexcept {
 }
 
 void* create_text(const redisReadTask* task, char* bytes, size_t size) noexcept {
-  RedisReply* reply =
-      place(task, task->type == REDIS_REPLY_ERROR ? RedisReply::Kind::kError : RedisReply::Kind::kText);
+  RedisReply* reply = place(task, task->type == REDIS_REPLY_ERROR ? RedisReply::Kind::kError : RedisReply::Kind::kText);
   try {
     if (reply) reply->text.assign(bytes, size);
   } catch (const std::exception&) {

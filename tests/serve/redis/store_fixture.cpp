@@ -12,20 +12,27 @@ namespace {
 
 class InMemory final : public AnyStore {
  public:
+  explicit InMemory(double kept_seconds)
+      : store_(
+            {.kept_seconds = kept_seconds}, [this] { return clock; }, poster()) {}
   JobStore& store() override { return store_; }
   void set_clock(double seconds) override { clock = seconds; }
 
  private:
-  MemoryJobStore store_{{}, [this] { return clock; }, [this](auto call) { boost::asio::post(events, std::move(call)); }};
+  std::function<void(std::function<void()>)> poster() {
+    return [this](auto call) { boost::asio::post(events, std::move(call)); };
+  }
+  MemoryJobStore store_;
 };
 
 // One server for all tests of the program; each test has a pool of its own.
 class OnRedis final : public AnyStore {
  public:
-  OnRedis() {
+  explicit OnRedis(double kept_seconds) {
     static int pools = 0;
     pool_ = "test" + std::to_string(pools++);
     run({"FUNCTION", "LOAD", "REPLACE", with_virtual_clock()});
+    run({"HSET", "ink1:{" + pool_ + "}:cfg", "kept", std::to_string(std::llround(kept_seconds * 1000))});
     set_clock(clock);
     store_.emplace(*connection_, pool_);
   }
@@ -45,8 +52,9 @@ class OnRedis final : public AnyStore {
     const std::string real = "redis.call('TIME')";
     const size_t at = library.find(real);
     EXPECT_NE(at, library.npos);
-    return library.replace(at, real.size(),
-                           "{math.floor(redis.call('GET', P .. 'wall') / 1000), redis.call('GET', P .. 'wall') % 1000 * 1000}");
+    return library.replace(
+        at, real.size(),
+        "{math.floor(redis.call('GET', P .. 'wall') / 1000), redis.call('GET', P .. 'wall') % 1000 * 1000}");
   }
   void run(std::vector<std::string> words) {
     bool over = false;
@@ -65,9 +73,9 @@ class OnRedis final : public AnyStore {
 
 }  // namespace
 
-std::unique_ptr<AnyStore> make_store(StoreKind kind) {
-  if (kind == StoreKind::kMemory) return std::make_unique<InMemory>();
-  return std::make_unique<OnRedis>();
+std::unique_ptr<AnyStore> make_store(StoreKind kind, double kept_seconds) {
+  if (kind == StoreKind::kMemory) return std::make_unique<InMemory>(kept_seconds);
+  return std::make_unique<OnRedis>(kept_seconds);
 }
 
 void AnyStore::advance(double seconds) {

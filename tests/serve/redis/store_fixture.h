@@ -52,7 +52,8 @@ class AnyStore {
 };
 
 enum class StoreKind { kMemory, kRedis };
-std::unique_ptr<AnyStore> make_store(StoreKind kind);
+// What has ended is kept for so many seconds: of virtual time in memory, of real time on Redis.
+std::unique_ptr<AnyStore> make_store(StoreKind kind, double kept_seconds = 600);
 
 // An order of one image, client "client" and gateway "gateway", in the queue "queue" and the lane "64x64".
 NewOrder order_of(const std::string& id, int images = 1);
