@@ -309,7 +309,7 @@ A1111Request a1111_request(const http::Request& request, const Fields& fields, c
   take_adapters(context.service, Fields({}, Manner::kLenient), image, result.order);
   refuse_networks(image);
   result.order.images = resolve_images(fields, all_names(), image, card, limits, count);
-  take_refiner(context, fields, image, card, result.order, {"refiner_checkpoint", "refiner_switch_at"});
+  take_refiner(context, fields, image, card, result.order, {"refiner_checkpoint", "refiner_switch_at", true});
   use_options(used, result.order);
   result.order.tag = fields.text("force_task_id", kMaxWordBytes).value_or("");
   result.order.previews = true;

@@ -35,7 +35,8 @@ Named named_refiner(const ApiContext& context, const Fields& fields, const Model
   // A start of 1 leaves it nothing to do.
   if (const auto start = fields.number(names.start, 0, 1)) named.start = static_cast<float>(*start);
   const auto name = fields.text(names.model, kMaxWordBytes);
-  if (!name && named.start < 1 && fields.has(names.start) && context.settings.folders.refiner.empty())
+  if (!name && named.start < 1 && !names.start_alone && fields.has(names.start) &&
+      context.settings.folders.refiner.empty())
     refuse(400, "invalid_value", "\"" + std::string(names.start) + "\": which refiner? name it as \"" + field + "\"",
            std::string(names.start));
   if (named.start >= 1 || (name && (name->empty() || *name == "None" || *name == "none"))) return named;

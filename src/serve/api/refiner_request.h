@@ -15,6 +15,7 @@ std::vector<FieldInfo> with_refiner(std::vector<FieldInfo> table);
 
 struct RefinerNames {  // an API's, of the two
   std::string_view model = "refiner", start = "refiner_start";
+  bool start_alone = false;  // it may be said where there is no refiner, and means nothing then
 };
 // What they say of the order's images, which are resolved; where they say nothing, the operator's --refiner for the
 // default model. "None", and a start of 1, mean none. Throws ApiFault where the two models are no pair.

@@ -39,6 +39,16 @@ TEST(Refiner, of_the_operator_finishes_what_has_a_place_for_it_and_refuses_nothi
   }
 }
 
+// AUTOMATIC1111's clients send its default beside a checkpoint that is null.
+TEST(Refiner, a_start_alone_is_refused_but_in_a1111) {
+  FakeServer server;
+  const auto own = server.ask({"POST", "/generate", R"({"prompt": "p", "refiner_start": 0.5})"});
+  EXPECT_EQ(own->answer->status, 400u);
+  server.ask({"POST", "/sdapi/v1/txt2img", R"({"prompt": "p", "refiner_checkpoint": null, "refiner_switch_at": 0.8})"});
+  ASSERT_EQ(server.service.orders.size(), 1u);
+  EXPECT_FALSE(server.service.last().order.refiner.has_value());
+}
+
 TEST(Refiner, that_is_asked_for_and_has_no_place_is_refused) {
   RefinerServer server;
   const auto refused = [&](const char* body) {

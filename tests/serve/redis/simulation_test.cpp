@@ -40,8 +40,8 @@ class Fleet {
         const JobState state = store_.state(order);
         EXPECT_TRUE(has_ended(state.stage)) << order;
         EXPECT_LE(state.deaths, 3) << order;
-        say("end " + order + " " + std::to_string(static_cast<int>(state.stage)) + " " +
-            std::to_string(state.attempt) + " " + std::to_string(state.deaths) + " " + state.code + " " + state.result);
+        say("end " + order + " " + std::to_string(static_cast<int>(state.stage)) + " " + std::to_string(state.attempt) +
+            " " + std::to_string(state.deaths) + " " + state.code + " " + state.result);
       }
     for (const auto& [job, times] : done_) EXPECT_EQ(times, 1) << job.order << "." << job.image << " was done twice";
     say("done " + std::to_string(figures.done) + " failed " + std::to_string(figures.failed) + " cancelled " +
@@ -63,8 +63,10 @@ class Fleet {
     if (submits)
       for (int i = number(4); i > 0; i--) submit();
     if (submits && chance(0.1) && !known_.empty()) {
-      const std::string& order = known_[known_.size() - 1 - static_cast<size_t>(number(std::min(50, int(known_.size()))))];
-      say("cancel " + order + " " + std::to_string(static_cast<int>(store_.cancel(order, "client" + order.substr(0, 1)))));
+      const std::string& order =
+          known_[known_.size() - 1 - static_cast<size_t>(number(std::min(50, int(known_.size()))))];
+      say("cancel " + order + " " +
+          std::to_string(static_cast<int>(store_.cancel(order, "client" + order.substr(0, 1)))));
     }
     if (submits && chance(0.005)) {  // with its orders
       const size_t dead = static_cast<size_t>(number(5));
@@ -128,8 +130,13 @@ class Fleet {
       const LeasedJob job = host.held[i];
       host.held.erase(host.held.begin() + static_cast<std::ptrdiff_t>(i));
       const double what = number(100);
-      finish(host, job, what < 88 ? JobEnd::kDone : what < 91 ? JobEnd::kFailed : what < 93 ? JobEnd::kFailedNow
-                        : what < 98 ? JobEnd::kDied : JobEnd::kReturned, silent);
+      finish(host, job,
+             what < 88   ? JobEnd::kDone
+             : what < 91 ? JobEnd::kFailed
+             : what < 93 ? JobEnd::kFailedNow
+             : what < 98 ? JobEnd::kDied
+                         : JobEnd::kReturned,
+             silent);
     }
   }
 
@@ -185,7 +192,8 @@ TEST(Simulation, ten_thousand_orders_end_once_each_and_alike_in_both_stores) {
   constexpr int kOrders = 10000;
   constexpr double kKept = 100000;  // longer than the test, in either time
   const auto memory = make_store(StoreKind::kMemory, kKept), redis = make_store(StoreKind::kRedis, kKept);
-  const std::vector<std::string> of_memory = Fleet(*memory, 1, kOrders).run(), of_redis = Fleet(*redis, 1, kOrders).run();
+  const std::vector<std::string> of_memory = Fleet(*memory, 1, kOrders).run(),
+                                 of_redis = Fleet(*redis, 1, kOrders).run();
   const auto context = [](const auto& log, auto at) {
     std::string text;
     for (auto line = at - std::min<std::ptrdiff_t>(10, at - log.begin()); line != log.end() && line <= at; ++line)
