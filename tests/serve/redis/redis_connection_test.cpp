@@ -54,7 +54,8 @@ TEST_F(RedisConnections, many_commands_go_out_at_once_and_are_answered_in_order)
   Client client(server.address());
   std::vector<int64_t> numbers;
   for (int i = 0; i < 1000; i++)
-    client.connection.call({"INCR", "number"}, [&](std::optional<RedisReply> reply) { numbers.push_back(reply->number); });
+    client.connection.call({"INCR", "number"},
+                           [&](std::optional<RedisReply> reply) { numbers.push_back(reply->number); });
   while (numbers.size() < 1000) client.events.run_one();
   for (int64_t i = 0; i < 1000; i++) EXPECT_EQ(numbers[static_cast<size_t>(i)], i + 1);
 }
@@ -143,8 +144,8 @@ TEST(RedisReplies, are_read_in_any_pieces) {
 }
 
 TEST(RedisReplies, that_are_none_or_too_deep_or_too_many_are_refused) {
-  for (const char* bytes : {"?\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n", "*1\r\n*1\r\n*1\r\n:1\r\n",
-                            "*99999999\r\n", "*2147483647\r\n", "$-2\r\n", ":x\r\n"}) {
+  for (const char* bytes : {"?\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n", "*1\r\n*1\r\n*1\r\n:1\r\n", "*99999999\r\n",
+                            "*2147483647\r\n", "$-2\r\n", ":x\r\n"}) {
     RedisReader reader;
     EXPECT_THROW(
         {
