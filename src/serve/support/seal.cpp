@@ -48,9 +48,10 @@ std::optional<KeyBytes> key_of(std::string_view line) {
 KeyBytes key_for(const KeyBytes& key, std::string_view name) {
   KeyBytes made{};
   unsigned int size = 0;
-  INKSTONE_CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes_of(name), name.size(), made.data(),
-                      &size) && size == made.size(),
-                 "HMAC-SHA256 failed");
+  INKSTONE_CHECK(
+      HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes_of(name), name.size(), made.data(), &size) &&
+          size == made.size(),
+      "HMAC-SHA256 failed");
   return made;
 }
 
@@ -59,8 +60,8 @@ KeyBytes key_for(const KeyBytes& key, std::string_view name) {
 FleetKeys::FleetKeys(const std::filesystem::path& file) {
   struct stat state {};
   INKSTONE_CHECK_USAGE(stat(file.c_str(), &state) == 0, file.string(), ": ", std::strerror(errno));
-  INKSTONE_CHECK_USAGE((state.st_mode & 077) == 0, file.string(),
-                       ": others than its owner may read it: chmod 600 ", file.string());
+  INKSTONE_CHECK_USAGE((state.st_mode & 077) == 0, file.string(), ": others than its owner may read it: chmod 600 ",
+                       file.string());
   const std::string text = read_file(file, 4096);
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());
@@ -81,10 +82,11 @@ FleetKeys::FleetKeys(const std::filesystem::path& file) {
 
 void FleetKeys::make_file(const std::filesystem::path& file) {
   const int place = ::open(file.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
-  INKSTONE_CHECK(place >= 0, file.string(), ": ", errno == EEXIST ? "is there already: a fleet's key must not be lost"
-                                                                    : std::strerror(errno));
+  INKSTONE_CHECK(place >= 0, file.string(), ": ",
+                 errno == EEXIST ? "is there already: a fleet's key must not be lost" : std::strerror(errno));
   const std::string line = random_id(32) + "\n";
-  const bool written = ::write(place, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && fsync(place) == 0;
+  const bool written =
+      ::write(place, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && fsync(place) == 0;
   const int why = errno;
   ::close(place);
   if (!written) ::unlink(file.c_str());
@@ -105,7 +107,8 @@ std::string FleetKeys::seal(std::string_view name, std::string_view text) const 
   INKSTONE_CHECK(
       cipher && EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, key.data(), nonce) == 1 &&
           EVP_EncryptUpdate(cipher.get(), nullptr, &size, out, static_cast<int>(1 + kIdBytes)) == 1 &&
-          EVP_EncryptUpdate(cipher.get(), out + kHeadBytes, &size, bytes_of(text), static_cast<int>(text.size())) == 1 &&
+          EVP_EncryptUpdate(cipher.get(), out + kHeadBytes, &size, bytes_of(text), static_cast<int>(text.size())) ==
+              1 &&
           EVP_EncryptFinal_ex(cipher.get(), out + kHeadBytes + size, &rest) == 1 &&
           EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, kTagBytes, out + kHeadBytes + text.size()) == 1,
       "AES-256-GCM failed");

@@ -14,7 +14,9 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr const char* kProgram = "/usr/bin/redis-server";
+// One program is server and checker, by the name that it is started with. Debian's redis-tools has it, and no service that
+// would start.
+constexpr const char* kProgram = "/usr/bin/redis-check-rdb";
 
 }  // namespace
 

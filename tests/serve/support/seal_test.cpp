@@ -39,8 +39,8 @@ class Seals : public testing::Test {
 TEST_F(Seals, what_is_sealed_is_opened_and_shows_nothing) {
   new_key("key");
   const FleetKeys keys(folder_ / "key");
-  for (const std::string& text : {std::string(), std::string("a\0b", 3), std::string("a fox on a teal background"),
-                                  std::string(1 << 20, 'x')}) {
+  for (const std::string& text :
+       {std::string(), std::string("a\0b", 3), std::string("a fox on a teal background"), std::string(1 << 20, 'x')}) {
     const std::string sealed = keys.seal("order.00", text);
     EXPECT_EQ(sealed.size(), text.size() + FleetKeys::kOverhead);
     EXPECT_EQ(keys.open("order.00", sealed), text);
