@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 build=(g++ cmake ninja-build libdnnl-dev libboost1.81-dev libboost-json1.81-dev libjpeg62-turbo-dev libwebp-dev
   prometheus-cpp-dev pkgconf libcli11-dev libtomlplusplus-dev libfmt-dev libicu-dev libpng-dev
   libonnx-dev libprotobuf-dev protobuf-compiler libhiredis-dev libssl-dev libcurl4-openssl-dev ca-certificates)
-tests=(libgtest-dev libgmock-dev clang-14 clang-format-14 libclang-rt-14-dev libomp-14-dev python3 python3-yaml redis-server)
+tests=(libgtest-dev libgmock-dev clang-14 clang-format-14 libclang-rt-14-dev libomp-14-dev python3 python3-yaml redis-tools)
 clients=(chromium chromium-driver python3 python3-venv python3-selenium curl)
 
 wanted=()
