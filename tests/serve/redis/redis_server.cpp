@@ -42,8 +42,8 @@ RedisAddress RedisServer::address() const {
 
 void RedisServer::start() {
   std::vector<std::string> words{
-      kProgram, "--port",      "0", "--unixsocket", folder_ + "/socket", "--dir", folder_, "--save",
-      "",       "--daemonize", "no"};
+      "redis-server", "--port", "0", "--unixsocket", folder_ + "/socket", "--dir", folder_, "--save", "",
+      "--daemonize",  "no"};
   words.insert(words.end(), more_.begin(), more_.end());
   std::filesystem::remove(folder_ + "/socket");
   pid_ = fork();
