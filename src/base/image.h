@@ -38,8 +38,7 @@ DecodedPng decode_png(std::span<const std::byte> png, int64_t max_pixels = int64
 
 struct RgbaPng {
   int width = 0, height = 0;
-  std::vector<uint8_t> rgba;        // row by row, 4 bytes a pixel, alpha as stored
-  std::span<const std::byte> exif;  // in the file's bytes; empty: none
+  std::vector<uint8_t> rgba;  // row by row, 4 bytes a pixel, alpha as stored
 };
 // The same with the alpha that is stored, 255 where none is.
 RgbaPng decode_png_with_alpha(std::span<const std::byte> png, int64_t max_pixels = int64_t{1} << 26);

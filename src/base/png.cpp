@@ -147,7 +147,6 @@ uint32_t big_endian(std::span<const std::byte> at) {
 // The pieces of the file that libpng will see: the signature, and chunks of pixels and text.
 struct Walk {
   std::vector<std::span<const std::byte>> pieces;
-  std::span<const std::byte> exif;
   uint32_t width = 0, height = 0;
   int texts = 0, packed_texts = 0;
 };
@@ -189,7 +188,6 @@ Walk walk_chunks(std::span<const std::byte> png, int64_t max_pixels) {
     const bool pixels = first || name == "PLTE" || name == "tRNS" || name == "IDAT" || name == "IEND";
     if (first) take_header(walk, png.subspan(at + 8, length), max_pixels);
     if (text) take_text(walk, name, length);
-    if (name == "eXIf") walk.exif = png.subspan(at + 8, length);
     constexpr char kAncillary = 0x20;  // lower case: may be left out
     INKSTONE_CHECK(pixels || (name[0] & kAncillary), "png: an unknown critical chunk at byte ", at);
     if (text || pixels) walk.pieces.push_back(png.subspan(at, length + kFrame));
@@ -321,7 +319,7 @@ DecodedPng decode_png(std::span<const std::byte> png, int64_t max_pixels) {
 
 RgbaPng decode_png_with_alpha(std::span<const std::byte> png, int64_t max_pixels) {
   Walk walk = walk_chunks(png, max_pixels);
-  RgbaPng result{static_cast<int>(walk.width), static_cast<int>(walk.height), {}, walk.exif};
+  RgbaPng result{static_cast<int>(walk.width), static_cast<int>(walk.height), {}};
   result.rgba.resize(size_t{4} * walk.width * walk.height);
   Png self;
   self.channels = 4;
