@@ -1,6 +1,5 @@
 // inkstone serve: the gateway, the APIs and the HTTP server on one event thread, until a signal
 // stops it.
-#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -15,6 +14,7 @@
 #include "app/console.h"
 #include "app/device_watch.h"
 #include "app/loading.h"
+#include "app/machine.h"
 #include "app/serve_devices.h"
 #include "app/serve_report.h"
 #include "app/serve_settings.h"
@@ -235,9 +235,7 @@ serve::LogLevel log_level(const Options& options) {
 }  // namespace
 
 int run_serve(Options options) {
-  // A body with pictures goes back to the system when it was read; by itself malloc would keep some for the next.
-  constexpr int kKeptByMalloc = 256 << 10;
-  mallopt(M_MMAP_THRESHOLD, kKeptByMalloc);
+  return_freed_memory();  // of a body with pictures, when it was read
   serve::set_log(options.log_format == "json", log_level(options));
   const Console console{options.quiet.value_or(false), options.verbose.value_or(false),
                         [](std::string_view text) { log_text(LogLevel::kInfo, "note", text); }};

@@ -14,6 +14,7 @@
 #include "app/console.h"
 #include "app/image_output.h"
 #include "app/loading.h"
+#include "app/machine.h"
 #include "app/output_path.h"
 #include "app/progress.h"
 #include "app/report.h"
@@ -92,7 +93,8 @@ struct Work {  // of one command
   NamedResampling resampling = kResamplings[0];
   std::unique_ptr<Backend> backend;
   EngineOptions engine;
-  size_t program_bytes = 0;
+  size_t program_bytes = 0;  // resident before the first image
+  size_t limit_bytes = 0;    // that this process may use; 0: none is known
   double scale = 1;
 
   std::string upscaler_name() const { return network ? network->name() : resampling.name; }
@@ -102,7 +104,7 @@ struct Made {
   fs::path in, out;
   int width = 0, height = 0;  // of the result
   double seconds = 0;
-  size_t planned_bytes = 0;
+  size_t planned_bytes = 0;  // the most that is resident at once
 };
 
 void choose_upscaler(Work& work) {
@@ -163,22 +165,63 @@ std::vector<Made> order_of(const Work& work) {
 
 int scaled_side(const Work& work, int side) { return std::max(1, static_cast<int>(std::lround(side * work.scale))); }
 
-Image enlarged(Work& work, const Image& image, Made& made, PartsView& view) {
-  if (!work.network) return resize(image, made.width, made.height, work.resampling.how);
-  const UpscalePlan plan = work.network->plan(*work.backend, image.width, image.height,
-                                              {work.engine.precision, work.engine.memory_budget, work.program_bytes});
-  made.planned_bytes = plan.peak_bytes;
-  work.console.detail(fmt::format("memory     {} planned: {} program, {} maps, {} work, {} weights{}; {:.0f} GFLOP",
+// A budget is the device's where that has memory of its own.
+size_t limit_of(const Work& work) {
+  if (work.engine.memory_budget && !(work.backend && work.backend->info().own_memory)) return work.engine.memory_budget;
+  const size_t free = open_backend("cpu")->info().memory_free;
+  return free ? work.program_bytes + free : 0;
+}
+
+// Plans for what holds so many bytes besides the program and a network's weights.
+void take_memory(const Work& work, Made& made, size_t bytes, const std::string& purpose) {
+  const auto mebibytes = [](size_t amount) { return (amount + (size_t{1} << 20) - 1) >> 20; };
+  const size_t peak = work.program_bytes + (work.network ? work.network->weights().owned_bytes() : 0) + bytes;
+  INKSTONE_CHECK_USAGE(!work.limit_bytes || peak <= work.limit_bytes,
+                       work.limit_bytes == work.engine.memory_budget ? "a memory budget of " : "the free memory of ",
+                       mebibytes(work.limit_bytes), " MiB is too small to ", purpose, ": that takes ", mebibytes(peak),
+                       " MiB");
+  made.planned_bytes = std::max(made.planned_bytes, peak);
+}
+
+PictureSize size_of(const Image& image) { return {image.width, image.height}; }
+size_t area(const PictureSize& size) { return static_cast<size_t>(size.width) * static_cast<size_t>(size.height); }
+
+// What make() holds at most, once the picture is read and but for a network's run.
+size_t finishing_bytes(const Work& work, const Made& made, const Picture& picture, ImageFormat format) {
+  const int factor = work.network ? work.network->factor() : 1;
+  const PictureSize from = size_of(picture.image), to{made.width, made.height};
+  const PictureSize source{from.width * factor, from.height * factor};
+  const bool is_made = work.network && source.width == to.width && source.height == to.height;
+  const size_t alpha = picture.alpha.size(), image = 3 * area(to);
+  const size_t resampling = alpha + 3 * area(source) + (is_made ? 0 : resizing_bytes(source, to, 3));
+  const size_t resampling_alpha = alpha ? image + alpha + resizing_bytes(from, to, 1) : 0;
+  const size_t writing = image + (alpha ? area(to) : 0) + encoding_bytes(format, made.width, made.height, alpha > 0);
+  return std::max({resampling, resampling_alpha, writing});
+}
+
+UpscalePlan plan_network(const Work& work, Made& made, const Picture& picture) {
+  const Image& image = picture.image;
+  const UpscalePlan plan =
+      work.network->plan(*work.backend, image.width, image.height,
+                         {work.engine.precision, work.engine.memory_budget, work.program_bytes + picture.alpha.size()});
+  made.planned_bytes = std::max(made.planned_bytes, plan.peak_bytes);
+  work.console.detail(fmt::format("network    {} planned: {} program, {} maps, {} work, {} weights{}; {:.0f} GFLOP",
                                   byte_text(plan.peak_bytes), byte_text(plan.program_bytes), byte_text(plan.maps_bytes),
                                   byte_text(plan.work_bytes), byte_text(plan.weights_bytes),
                                   plan.band_rows ? fmt::format("; in bands of {} rows", plan.band_rows) : "",
                                   plan.flops / 1e9));
   if (plan.band_rows)
     work.console.say(fmt::format("given up: the blocks work in bands of {} rows (same image, slower)", plan.band_rows));
-  Image result = work.network->upscale(*work.backend, image, plan, [&](int done, int total) { view.ran(done, total); });
+  return plan;
+}
+
+Image enlarged(const Work& work, Image image, const Made& made, const std::optional<UpscalePlan>& plan,
+               PartsView& view) {
+  if (!plan) return resize(image, made.width, made.height, work.resampling.how);
+  image = work.network->upscale(*work.backend, image, *plan, [&](int done, int total) { view.ran(done, total); });
   view.clear();
-  if (result.width != made.width || result.height != made.height) result = resize(result, made.width, made.height);
-  return result;
+  if (image.width != made.width || image.height != made.height) image = resize(image, made.width, made.height);
+  return image;
 }
 
 // What a PNG says of itself; nothing of other files.
@@ -190,23 +233,43 @@ TextChunks texts_of(const std::string& file) {
   }
 }
 
-std::string file_of(const Work& work, const Image& image, const std::vector<uint8_t>& alpha, TextChunks texts,
-                    ImageFormat format) {
+void store(const fs::path& path, std::span<const std::byte> file) {
+  check_writable(path, file.size());
+  write_file(path, file);
+}
+
+void write_picture(const Work& work, const Made& made, const Picture& picture, TextChunks texts, ImageFormat format) {
   std::string parameters;
   for (const auto& [keyword, text] : texts)
     if (keyword == kParametersKeyword) parameters = text;
-  if (format != ImageFormat::kPng) return image_file(image, format, kImageQuality, parameters, alpha);
+  if (format != ImageFormat::kPng) {
+    const std::string file = image_file(picture.image, format, kImageQuality, parameters, picture.alpha);
+    return store(made.out, std::as_bytes(std::span(file)));
+  }
   std::erase_if(texts, [](const auto& chunk) { return chunk.first == kPostprocessing; });
   texts.emplace_back(kPostprocessing, fmt::format("Postprocess upscale by: {:g}, Postprocess upscaler: {}", work.scale,
                                                   clean_utf8(work.upscaler_name())));
-  const std::vector<std::byte> png = encode_png(image, texts, alpha);
-  return {reinterpret_cast<const char*>(png.data()), png.size()};
+  store(made.out, encode_png(picture.image, texts, picture.alpha));
 }
 
-void make(Work& work, Made& made, PartsView& view) {
+struct Input {
+  Picture picture;
+  TextChunks texts;
+};
+
+Input read_input(const Work& work, Made& made) {
+  const std::string file = read_file(made.in, kMaxFile), name = made.in.string();
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(file));
+  const PictureSize size = picture_size(bytes, name);
+  take_memory(work, made, file.size() + decoding_bytes(size),
+              fmt::format("read {}, {}x{} pixels", name, size.width, size.height));
+  TextChunks texts = texts_of(file);  // before the picture, because it decodes the file, too
+  return {read_picture(bytes, name), std::move(texts)};
+}
+
+void make(const Work& work, Made& made, PartsView& view) {
   const auto begin = Clock::now();
-  const std::string file = read_file(made.in, kMaxFile);
-  Picture picture = read_picture(std::as_bytes(std::span(file)), made.in.string());
+  auto [picture, texts] = read_input(work, made);
   const ImageFormat format = image_format(made.out.string());
   if (format == ImageFormat::kJpeg && !picture.alpha.empty()) {
     work.console.say("inkstone: warning: a .jpg has no transparency: " + made.in.filename().string() +
@@ -217,15 +280,20 @@ void make(Work& work, Made& made, PartsView& view) {
   made.width = scaled_side(work, width), made.height = scaled_side(work, height);
   INKSTONE_CHECK_USAGE(int64_t{made.width} * made.height <= kMaxPixels, made.in.string(), " would become ", made.width,
                        "x", made.height, " pixels, at most ", kMaxPixels, ": a smaller --scale");
+  take_memory(
+      work, made, finishing_bytes(work, made, picture, format),
+      fmt::format("make {} {}x{} pixels large as .{} (a smaller --scale{} needs less)", made.in.string(), made.width,
+                  made.height, format_name(format), format == ImageFormat::kWebp ? ", or .png," : ""));
+  std::optional<UpscalePlan> plan;
+  if (work.network) plan = plan_network(work, made, picture);
+  work.console.detail(fmt::format("memory     {} planned", byte_text(made.planned_bytes)));
   const std::string name =
       fmt::format("{} {}x{} -> {}x{}", made.in.filename().string(), width, height, made.width, made.height);
   view.begin(name);
-  const Image image = enlarged(work, picture.image, made, view);
-  std::vector<uint8_t> alpha;
-  if (!picture.alpha.empty()) alpha = resize(Greys{width, height, picture.alpha}, made.width, made.height).values;
-  const std::string written = file_of(work, image, alpha, texts_of(file), format);
-  check_writable(made.out, written.size());
-  write_file(made.out, std::as_bytes(std::span(written)));
+  picture.image = enlarged(work, std::move(picture.image), made, plan, view);
+  if (!picture.alpha.empty())
+    picture.alpha = resize(Greys{width, height, std::move(picture.alpha)}, made.width, made.height).values;
+  write_picture(work, made, picture, std::move(texts), format);
   made.seconds = seconds_since(begin);
   work.console.say(fmt::format("{}: {}, {}, peak memory {} -> {}", name, work.upscaler_name(),
                                duration_text(made.seconds), byte_text(peak_resident_bytes()), made.out.string()));
@@ -242,13 +310,13 @@ JsonObject result_json(const Work& work, const std::vector<Made>& results) {
                                 {"seconds", made.seconds}});
     planned = std::max(planned, made.planned_bytes);
   }
-  JsonObject result{{"version", kVersion},
-                    {"images", std::move(images)},
-                    {"upscaler", clean_utf8(work.upscaler_name())},
-                    {"factor", work.network ? Json(work.network->factor()) : Json()},
-                    {"scale", work.scale},
-                    {"memory", JsonObject{{"planned_peak_bytes", planned ? Json(planned) : Json()},
-                                          {"measured_peak_bytes", peak_resident_bytes()}}}};
+  JsonObject result{
+      {"version", kVersion},
+      {"images", std::move(images)},
+      {"upscaler", clean_utf8(work.upscaler_name())},
+      {"factor", work.network ? Json(work.network->factor()) : Json()},
+      {"scale", work.scale},
+      {"memory", JsonObject{{"planned_peak_bytes", planned}, {"measured_peak_bytes", peak_resident_bytes()}}}};
   if (work.backend) result["device"] = device_json(work.backend->info());
   return result;
 }
@@ -256,6 +324,7 @@ JsonObject result_json(const Work& work, const std::vector<Made>& results) {
 }  // namespace
 
 int run_upscale(const Options& options) {
+  return_freed_memory();  // so that what is resident is what is planned
   Work work;
   work.options = options;
   work.console = {options.quiet.value_or(false), options.verbose.value_or(false)};
@@ -269,7 +338,9 @@ int run_upscale(const Options& options) {
                                     work.network->file().string(), work.network->factor(), config.blocks,
                                     config.channels, config.growth, device_text(work.backend->info())));
   }
-  work.program_bytes = resident_bytes();
+  constexpr size_t kTouchedLater = 4 << 20;  // of the program and its libraries
+  work.program_bytes = resident_bytes() + kTouchedLater;
+  work.limit_bytes = limit_of(work);
   PartsView view(progress_kind(work.console.quiet), work.console);
   for (Made& made : results) make(work, made, view);
   if (options.json.value_or(false)) print_json(result_json(work, results));

@@ -24,6 +24,9 @@ using TextChunks = std::vector<std::pair<std::string, std::string>>;  // keyword
 std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts = {},
                                   std::span<const uint8_t> alpha = {});
 
+// The most that such a file takes, without its texts.
+size_t png_bytes(int width, int height, bool alpha);
+
 // Row by row, 4 bytes a pixel: the image with its alpha.
 std::vector<uint8_t> rgba_of(const Image& image, std::span<const uint8_t> alpha);
 

@@ -170,6 +170,18 @@ std::string image_file(const Image& image, ImageFormat format, int quality, cons
   return {reinterpret_cast<const char*>(png.data()), png.size()};
 }
 
+size_t encoding_bytes(ImageFormat format, int width, int height, bool alpha) {
+  // Measured of noise, for a pixel; libwebp packs alpha without loss.
+  constexpr size_t kJpeg = 3, kWebp = 26, kWebpAlpha = 48, kOthers = 2 << 20;
+  const size_t pixels = static_cast<size_t>(width) * static_cast<size_t>(height);
+  switch (format) {
+    case ImageFormat::kPng: return png_bytes(width, height, alpha) + kOthers;
+    case ImageFormat::kJpeg: return kJpeg * pixels + kOthers;
+    case ImageFormat::kWebp: return (alpha ? kWebpAlpha : kWebp) * pixels + kOthers;
+  }
+  return 0;
+}
+
 std::string_view format_name(ImageFormat format) {
   switch (format) {
     case ImageFormat::kPng: return "png";

@@ -125,6 +125,12 @@ Picture read_picture(std::span<const std::byte> file, const std::string& source,
   }
 }
 
+size_t decoding_bytes(const PictureSize& size) {
+  // of a progressive JPEG in inks: its pixels (4), and its coefficients (8); no other takes more
+  constexpr size_t kOfPixel = 12, kOthers = 1 << 20;
+  return kOfPixel * static_cast<size_t>(size.width) * static_cast<size_t>(size.height) + kOthers;
+}
+
 Image flatten(const Picture& picture, uint8_t background) {
   Image result = picture.image;
   for (size_t i = 0; i < picture.alpha.size(); ++i) {

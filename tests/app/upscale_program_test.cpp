@@ -9,6 +9,7 @@
 #include "base/image_file.h"
 #include "base/json.h"
 #include "base/picture.h"
+#include "sanitized.h"
 #include "upscale/tiny_upscaler.h"
 
 namespace inkstone {
@@ -132,6 +133,42 @@ TEST_F(UpscaleProgram, what_cannot_be_done_is_said_in_a_line_before_the_work) {
   write_png("wide.png", formula_image(1000, 600), {});
   expect_refusal({"wide.png", "--scale", "64"}, "wide.png would become 64000x38400 pixels");
   expect_refusal({"in.png", "--out", "a.gif"}, "only .png, .jpg and .webp are written");
+}
+
+// Of noise, which no format makes smaller.
+Image noise(int width, int height) {
+  Image image{width, height, {}};
+  uint32_t state = 1;
+  for (int i = 0; i < 3 * width * height; ++i)
+    image.rgb.push_back(static_cast<uint8_t>((state = state * 1664525 + 1013904223) >> 24));
+  return image;
+}
+
+TEST_F(UpscaleProgram, the_whole_command_stays_within_what_is_planned) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's own memory is not planned";
+  const Image image = noise(400, 300);
+  write_png("noise.png", image, {});
+  write_png("glass.png", image, {}, std::vector<uint8_t>(400 * 300, 99));
+  const std::vector<std::vector<std::string>> all = {
+      {"noise.png", "--scale", "8", "--out", "big.png"},
+      {"glass.png", "--scale", "8", "--out", "big.png"},
+      {"noise.png", "--scale", "8", "--out", "big.jpg"},
+      {"noise.png", "--scale", "4", "--out", "big.webp"},
+      {"noise.png", "--scale", "0.5", "--out", "small.png"},
+      {"noise.png", "--upscaler", "x4.safetensors", "--out", "big.png"},
+      {"noise.png", "--upscaler", "x2.safetensors", "--scale", "8", "--out", "big.png"}};
+  for (std::vector<std::string> arguments : all) {
+    SCOPED_TRACE(testing::PrintToString(arguments));
+    std::vector<std::string> reported = arguments;
+    reported.push_back("--json");
+    const Outcome outcome = upscale(reported);
+    ASSERT_EQ(outcome.code, 0) << outcome.error;
+    const Json memory = parse_json(outcome.output, "output").at("memory");
+    const auto planned = memory.at("planned_peak_bytes").to_number<int64_t>();
+    EXPECT_LE(memory.at("measured_peak_bytes").to_number<int64_t>(), planned);
+    arguments.insert(arguments.end(), {"--memory-budget", std::to_string((planned >> 20) - 8) + "MiB"});
+    if (arguments[1] == "--scale") expect_refusal(arguments, "MiB is too small to ");  // no network that works in bands
+  }
 }
 
 TEST_F(UpscaleProgram, info_knows_an_upscaler_and_generate_names_the_command) {
