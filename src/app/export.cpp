@@ -98,14 +98,13 @@ ExportChoice choice_of(const Options& options, const Pipeline& model) {
 
 // --upscaler in place of a model: its parts know no batches, texts or timesteps.
 Manifest export_upscaler_of(const Options& options, const fs::path& folder, const Tell& tell) {
-  INKSTONE_CHECK_USAGE(!options.model && !options.loras && !options.embeddings && !options.unet && !options.vae,
-                       "--upscaler ", *options.upscaler,
-                       ": it is exported alone, without a model and what changes one");
-  INKSTONE_CHECK_USAGE(!options.batch && !options.max_prompt_chunks && !options.gears && !options.vae_tile &&
-                           !options.encoder && !options.calibration && !options.timestep && !options.attention_heads,
-                       "--upscaler ", *options.upscaler,
-                       ": of the flags for export it takes --sizes, --precision, "
-                       "--opset, --soc, --compile and --host-cpu alone");
+  const std::vector<std::string> taken = {"upscaler", "out",      "sizes",   "precision", "opset", "soc",
+                                          "compile",  "host-cpu", "threads", "json",      "quiet", "verbose"};
+  for (const Setting& setting : settings())
+    INKSTONE_CHECK_USAGE(!(setting.commands & bit(Command::kExport)) || std::ranges::count(taken, setting.name) ||
+                             !is_set(options, setting),
+                         "--upscaler ", *options.upscaler, " and --", setting.name,
+                         ": an upscaler is exported alone, and that means nothing for it: leave one of the two out");
   ExportChoice choice;
   choice.graphs.sizes = sizes_of(options);
   INKSTONE_CHECK_USAGE(!choice.graphs.sizes.empty(), "--upscaler ", *options.upscaler,

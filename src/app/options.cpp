@@ -326,6 +326,18 @@ std::array<ReplacedComponent, 4> replaced_components(const Options& options) {
            {"text_encoder_2", &options.text_encoder_2}}};
 }
 
+std::vector<std::string> model_changes(const Options& options) {
+  std::vector<std::string> given;
+  for (const char* flag : {"unet", "vae", "text-encoder", "text-encoder-2", "prediction", "zero-snr", "few-step",
+                           "lora", "embedding", "control"})
+    if (is_set(options, *find_setting(Command::kWorker, flag))) given.emplace_back(flag);
+  return given;
+}
+
+void forget_model_change(Options& options, std::string_view flag) {
+  visit_target(options, *find_setting(Command::kWorker, flag), [](auto& value) { value.reset(); });
+}
+
 std::span<const Setting> settings() {
   static const std::vector<Setting> all = all_settings();
   return all;

@@ -185,15 +185,10 @@ serve::ServeSettings within_descriptors(serve::ServeSettings settings, rlim_t de
 
 // --model names one of --models, or a model as ever; fails at once if there is none.
 void choose_model(Options& options) {
-  for (const auto& [component, file] : replaced_components(options))
-    INKSTONE_CHECK_USAGE(!options.models || options.model || !*file, "--models and --", flag_of_component(component),
-                         " ", file->value_or(""), ": it changes the model that --model names; name one");
-  INKSTONE_CHECK_USAGE(!options.models || options.model || !options.loras,
-                       "--models and --lora: it changes the model that --model names; name one");
-  INKSTONE_CHECK_USAGE(!options.models || options.model || !options.controls,
-                       "--models and --control: it is for the model that --model names; name one");
-  INKSTONE_CHECK_USAGE(!options.models || options.model || !options.embeddings,
-                       "--models and --embedding: it is for the model that --model names; --embedding-dir is for all");
+  if (options.models && !options.model)
+    for (const std::string& flag : model_changes(options))
+      fail<UsageError>(INKSTONE_HERE, {"--models and --", flag, ": it changes the model that --model names; name one",
+                                       flag == "embedding" ? ", or take --embedding-dir, which is for all" : ""});
   for (const auto& [flag, folder] :
        {std::pair("--models", &options.models), std::pair("--lora-dir", &options.lora_dir)})
     INKSTONE_CHECK_USAGE(!options.compiled || !*folder, flag,

@@ -171,6 +171,28 @@ TEST_F(UpscaleProgram, the_whole_command_stays_within_what_is_planned) {
   }
 }
 
+TEST_F(UpscaleProgram, an_upscaler_is_exported_without_what_it_has_no_use_for) {
+  const std::vector<std::string> least = {"export", "--upscaler", "x4.safetensors", "--sizes", "8", "--out", "om"};
+  for (const auto& [flag, value] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"--text-encoder", "a"},
+                                                                  {"--text-encoder-2", "a"},
+                                                                  {"--prediction", "epsilon"},
+                                                                  {"--zero-snr", "on"},
+                                                                  {"--few-step", "lcm"},
+                                                                  {"--control", "a"},
+                                                                  {"--embedding-dir", "."},
+                                                                  {"--model", "a"},
+                                                                  {"--batch", "2"}}) {
+    std::vector<std::string> arguments = least;
+    arguments.insert(arguments.end(), {flag, value});
+    const Outcome outcome = program_.run(arguments);
+    EXPECT_EQ(outcome.code, 2) << flag;
+    EXPECT_THAT(outcome.error, HasSubstr("--upscaler x4.safetensors and " + std::string(flag) + ": "));
+  }
+  const Outcome outcome = program_.run(least);
+  EXPECT_EQ(outcome.code, 0) << outcome.error;
+}
+
 TEST_F(UpscaleProgram, info_knows_an_upscaler_and_generate_names_the_command) {
   const Outcome info = program_.run({"info", "x2.safetensors"});
   EXPECT_EQ(info.code, 0);
