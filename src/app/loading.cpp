@@ -166,19 +166,24 @@ Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRo
   return model;
 }
 
+void check_refiner(const Options& options) {
+  INKSTONE_CHECK_USAGE(options.refiner || !options.refiner_start, "--refiner-start ", options.refiner_start.value_or(0),
+                       ": which refiner? add --refiner");
+  INKSTONE_CHECK_USAGE(!options.refiner || !options.compiled, "--refiner and --compiled ",
+                       options.compiled.value_or(""),
+                       ": the compiled files are of one model; leave one of the two out");
+}
+
 Loaded load(const Options& options) {
+  check_refiner(options);
   const auto begin = std::chrono::steady_clock::now();
   Loaded loaded;
   Pipeline model = open_model(options);
   loaded.name = model.name();
   loaded.engine = std::make_unique<Engine>(std::move(model), engine_options(options));
-  INKSTONE_CHECK_USAGE(options.refiner || !options.refiner_start, "--refiner-start ", options.refiner_start.value_or(0),
-                       ": which refiner? add --refiner");
   if (options.refiner) {
     INKSTONE_CHECK_USAGE(loaded.model().traits.sdxl, "--refiner ", *options.refiner, ": ", loaded.model().path.string(),
                          " is no SDXL model, and only their latents are what a refiner goes on with");
-    INKSTONE_CHECK_USAGE(!options.compiled, "--refiner and --compiled ", *options.compiled,
-                         ": the compiled files are of one model; leave one of the two out");
     Pipeline refiner = Pipeline::open_refiner(find_model(*options.refiner));
     load_embeddings(refiner, {options.embeddings.value_or(std::vector<std::string>{}),
                               options.embedding_dir.value_or(""), /*skip_misfits=*/true});

@@ -47,6 +47,8 @@ Pipeline open_model(const Options& options, const AdapterSet& more = {}, const M
 // does it.
 void add_previews(Pipeline& model, const Options& options);
 
+// UsageError for flags that cannot stand beside --refiner, or not without it.
+void check_refiner(const Options& options);
 Loaded load(const Options& options);
 // What the refiner does of a request, with the memory of both models; nothing without --refiner.
 std::optional<Refinement> refinement_of(const Loaded& loaded, const ResolvedRequest& resolved,

@@ -194,11 +194,7 @@ void choose_model(Options& options) {
     INKSTONE_CHECK_USAGE(!options.compiled || !*folder, flag,
                          " and --compiled: its programs are of one model and its "
                          "adapters; start a server for each");
-  INKSTONE_CHECK_USAGE(options.refiner || !options.refiner_start, "--refiner-start ", options.refiner_start.value_or(0),
-                       ": which refiner? add --refiner");
-  INKSTONE_CHECK_USAGE(!options.refiner || !options.compiled, "--refiner and --compiled ",
-                       options.compiled.value_or(""),
-                       ": the compiled files are of one model; leave one of the two out");
+  check_refiner(options);
   if (options.refiner) options.refiner = find_model(*options.refiner).string();
   if (!options.models) {
     if (options.model) find_model(*options.model);
