@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 
 #include "app/byte_size.h"
@@ -11,6 +10,7 @@
 #include "app/console.h"
 #include "app/export_files.h"
 #include "app/loading.h"
+#include "app/number.h"
 #include "app/report.h"
 #include "atc/compiler.h"
 #include "atc/om_cache.h"
@@ -38,8 +38,7 @@ std::vector<std::string> pieces_of(const std::string& text) {
 }
 
 bool read_number(std::string_view text, int most, int& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= most;
+  return parse_number(text, value) && value >= 1 && value <= most;
 }
 
 // None where --sizes is not said.
@@ -177,6 +176,7 @@ std::string summary_text(const CompileSummary& summary) {
 int run_export(const Options& options) {
   const Console console{options.quiet.value_or(false), options.verbose.value_or(false)};
   set_threads(thread_count(options, console));
+  check_controls_alone(options);
   INKSTONE_CHECK_USAGE(options.out.has_value(), "--out is missing: the folder to write into");
   std::vector<std::string> prompts;
   if (options.calibration) prompts = calibration_prompts(*options.calibration);

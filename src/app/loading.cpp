@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "adapters/tags.h"
+#include "app/number.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/parallel.h"
@@ -62,21 +62,14 @@ AdapterSet adapters_of(const Options& options) {
 
 namespace {
 
-std::optional<float> number_of(std::string_view text) {
-  float value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return {};
-  return value;
-}
-
 // Takes numbers from the text's end, each behind a colon, at most `most`: the last one first.
 std::vector<float> take_numbers(std::string& text, size_t most) {
   std::vector<float> numbers;
   while (numbers.size() < most) {
     const size_t colon = text.rfind(':');
-    const auto value = colon == text.npos ? std::nullopt : number_of(std::string_view(text).substr(colon + 1));
-    if (!value) break;
-    numbers.push_back(*value);
+    float value = 0;
+    if (colon == text.npos || !parse_number(std::string_view(text).substr(colon + 1), value)) break;
+    numbers.push_back(value);
     text.resize(colon);
   }
   return numbers;
@@ -114,6 +107,14 @@ ControlOption parse_control(const std::string& text) {
   option.path = rest.substr(0, cut.value_or(rest.size()));
   if (cut) option.hint = rest.substr(*cut + 1);
   return option;
+}
+
+void check_controls_alone(const Options& options) {
+  for (const std::string& text : options.controls.value_or(std::vector<std::string>{})) {
+    const std::string path = parse_control(text).path;
+    INKSTONE_CHECK_USAGE(path == text, "--control ", text, ": here it names the file alone, --control ", path,
+                         "; its hint and numbers are said with each image");
+  }
 }
 
 std::optional<std::vector<ControlUse>> control_uses(const Options& options, bool plans) {

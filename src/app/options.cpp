@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <sstream>
 #include <type_traits>
 
+#include "app/number.h"
 #include "backend/backend.h"
 #include "base/environment.h"
 #include "base/error.h"
@@ -185,13 +185,6 @@ std::vector<Setting> all_settings() {
     all.push_back(setting);
   }
   return all;
-}
-
-template <typename T>
-bool parse_number(std::string_view text, T& value) {
-  if (!text.empty() && text.front() == '+') text.remove_prefix(1);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
 }
 
 // "npu:N" stands for npu:0, npu:1, ... and npu.

@@ -195,6 +195,7 @@ void choose_model(Options& options) {
                          " and --compiled: its programs are of one model and its "
                          "adapters; start a server for each");
   check_refiner(options);
+  check_controls_alone(options);
   if (options.refiner) options.refiner = find_model(*options.refiner).string();
   if (!options.models) {
     if (options.model) find_model(*options.model);
