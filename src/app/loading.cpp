@@ -11,7 +11,7 @@
 #include "adapters/tags.h"
 #include "app/number.h"
 #include "base/error.h"
-#include "base/file.h"
+#include "base/given_file.h"
 #include "base/parallel.h"
 #include "diffusion/few_step.h"
 #include "diffusion/model_folder.h"
@@ -23,8 +23,6 @@
 
 namespace inkstone {
 namespace {
-
-constexpr size_t kMaxHintBytes = size_t{256} << 20;
 
 Choice choice_of(const std::optional<std::string>& text) {
   if (text == "on") return Choice::kOn;
@@ -126,7 +124,7 @@ std::optional<std::vector<ControlUse>> control_uses(const Options& options, bool
                          ": which picture is the hint? FILE:HINT, such as canny.safetensors:edges.png");
     ControlUse& use =
         uses.emplace_back(ControlUse{model_name(option.path), {}, option.scale, option.start, option.end});
-    if (!plans) use.image = given_file(read_file(option.hint, kMaxHintBytes), option.hint);
+    if (!plans) use.image = read_given_picture(option.hint);
   }
   return uses;
 }

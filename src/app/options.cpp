@@ -12,7 +12,7 @@
 #include "backend/backend.h"
 #include "base/environment.h"
 #include "base/error.h"
-#include "base/file.h"
+#include "base/given_file.h"
 #include "base/random.h"
 #include "base/spelling.h"
 #include "diffusion/few_step.h"
@@ -27,7 +27,6 @@ constexpr unsigned kG = bit(Command::kGenerate), kI = bit(Command::kInfo), kB = 
                    kS = bit(Command::kServe), kP = bit(Command::kPull), kC = bit(Command::kConvert),
                    kU = bit(Command::kUpscale);
 constexpr double kMaxThreads = 1024;
-constexpr size_t kMaxPictureBytes = size_t{256} << 20;  // of a file
 // Less is a slip: 2 for 2GiB. No model runs in it.
 constexpr double kLeastBudget = 1 << 20;
 
@@ -304,10 +303,7 @@ struct Assign {
   void operator()(std::optional<std::vector<ControlUse>>&) const {
     fail(INKSTONE_HERE, {subject, ": --control is read with the model"});
   }
-  void operator()(std::optional<GivenFile>& to) const {
-    const std::string path = with_home(text);
-    to = given_file(read_file(path, kMaxPictureBytes), path);
-  }
+  void operator()(std::optional<GivenFile>& to) const { to = read_given_picture(with_home(text)); }
 };
 
 }  // namespace

@@ -20,6 +20,7 @@
 #include "app/report.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/given_file.h"
 #include "base/json.h"
 #include "base/parallel.h"
 #include "base/picture.h"
@@ -35,7 +36,6 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kMaxFile = size_t{1} << 30;
 constexpr int64_t kMaxPixels = int64_t{1} << 30;  // of a result
 constexpr double kPlainScale = 2;
 constexpr const char* kPostprocessing = "postprocessing";  // the PNG text that AUTOMATIC1111 writes of it
@@ -225,10 +225,10 @@ Image enlarged(const Work& work, Image image, const Made& made, const std::optio
 }
 
 // What a PNG says of itself; nothing of other files.
-TextChunks texts_of(const std::string& file) {
+TextChunks texts_of(const GivenFile& file) {
   try {
-    return file.starts_with("\x89PNG") ? decode_png(std::as_bytes(std::span(file))).texts : TextChunks{};
-  } catch (const Error&) {  // a text too long, or broken
+    return decode_png(file.bytes).texts;
+  } catch (const Error&) {  // another format, or a text that is too long or broken
     return {};
   }
 }
@@ -258,13 +258,12 @@ struct Input {
 };
 
 Input read_input(const Work& work, Made& made) {
-  const std::string file = read_file(made.in, kMaxFile), name = made.in.string();
-  const std::span<const std::byte> bytes = std::as_bytes(std::span(file));
-  const PictureSize size = picture_size(bytes, name);
-  take_memory(work, made, file.size() + decoding_bytes(size),
-              fmt::format("read {}, {}x{} pixels", name, size.width, size.height));
+  const GivenFile file = read_given_picture(made.in.string());
+  const PictureSize size = picture_size(file.bytes, file.source);
+  take_memory(work, made, file.bytes.size() + decoding_bytes(size),
+              fmt::format("read {}, {}x{} pixels", file.source, size.width, size.height));
   TextChunks texts = texts_of(file);  // before the picture, because it decodes the file, too
-  return {read_picture(bytes, name), std::move(texts)};
+  return {read_picture(file.bytes, file.source), std::move(texts)};
 }
 
 void make(const Work& work, Made& made, PartsView& view) {
