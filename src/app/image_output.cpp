@@ -56,8 +56,9 @@ ImageOutput::ImageOutput(const Options& options, int images)
                        "--out -: standard output is a terminal; send it on, such as: --out - > fox.png");
 }
 
-void ImageOutput::check(const std::string& prompt, uint64_t seed, uint64_t bytes) const {
-  if (!to_standard_output_) checked_path(prompt, seed, bytes);
+void ImageOutput::check(const std::string& prompt, uint64_t seed, const PictureSize& size) const {
+  check_sides(format_, size.width, size.height);
+  if (!to_standard_output_) checked_path(prompt, seed, static_cast<uint64_t>(3 * size.width * size.height));
 }
 
 std::filesystem::path ImageOutput::checked_path(const std::string& prompt, uint64_t seed, uint64_t bytes) const {

@@ -163,7 +163,9 @@ std::vector<Made> order_of(const Work& work) {
   return order;
 }
 
-int scaled_side(const Work& work, int side) { return std::max(1, static_cast<int>(std::lround(side * work.scale))); }
+int scaled_side(const Work& work, int64_t side) {
+  return std::max(1, static_cast<int>(std::lround(static_cast<double>(side) * work.scale)));
+}
 
 // A budget is the device's where that has memory of its own.
 size_t limit_of(const Work& work) {
@@ -257,9 +259,13 @@ struct Input {
   TextChunks texts;
 };
 
-Input read_input(const Work& work, Made& made) {
+Input read_input(const Work& work, Made& made, ImageFormat format) {
   const GivenFile file = read_given_picture(made.in.string());
   const PictureSize size = picture_size(file.bytes, file.source);
+  made.width = scaled_side(work, size.width), made.height = scaled_side(work, size.height);
+  INKSTONE_CHECK_USAGE(int64_t{made.width} * made.height <= kMaxPixels, made.in.string(), " would become ", made.width,
+                       "x", made.height, " pixels, at most ", kMaxPixels, ": a smaller --scale");
+  check_sides(format, made.width, made.height);
   take_memory(work, made, file.bytes.size() + decoding_bytes(size),
               fmt::format("read {}, {}x{} pixels", file.source, size.width, size.height));
   TextChunks texts = texts_of(file);  // before the picture, because it decodes the file, too
@@ -268,17 +274,14 @@ Input read_input(const Work& work, Made& made) {
 
 void make(const Work& work, Made& made, PartsView& view) {
   const auto begin = Clock::now();
-  auto [picture, texts] = read_input(work, made);
   const ImageFormat format = image_format(made.out.string());
+  auto [picture, texts] = read_input(work, made, format);
   if (format == ImageFormat::kJpeg && !picture.alpha.empty()) {
     work.console.say("inkstone: warning: a .jpg has no transparency: " + made.in.filename().string() +
                      " is put on white");
     picture = {flatten(picture), {}};
   }
   const int width = picture.image.width, height = picture.image.height;
-  made.width = scaled_side(work, width), made.height = scaled_side(work, height);
-  INKSTONE_CHECK_USAGE(int64_t{made.width} * made.height <= kMaxPixels, made.in.string(), " would become ", made.width,
-                       "x", made.height, " pixels, at most ", kMaxPixels, ": a smaller --scale");
   take_memory(
       work, made, finishing_bytes(work, made, picture, format),
       fmt::format("make {} {}x{} pixels large as .{} (a smaller --scale{} needs less)", made.in.string(), made.width,

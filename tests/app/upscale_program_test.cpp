@@ -132,6 +132,9 @@ TEST_F(UpscaleProgram, what_cannot_be_done_is_said_in_a_line_before_the_work) {
                  "is too small to upscale 20x14");
   write_png("wide.png", formula_image(1000, 600), {});
   expect_refusal({"wide.png", "--scale", "64"}, "wide.png would become 64000x38400 pixels");
+  write_png("long.png", formula_image(1100, 2), {});
+  expect_refusal({"long.png", "--scale", "15", "--out", "a.webp"}, "webp: 16500x30 pixels; at most 16383 a side");
+  expect_refusal({"long.png", "--scale", "64", "--out", "a.jpg"}, "jpeg: 70400x128 pixels; at most 65500 a side");
   expect_refusal({"in.png", "--out", "a.gif"}, "only .png, .jpg and .webp are written");
 }
 
