@@ -15,6 +15,9 @@ namespace inkstone {
 // By the extension; PNG where it says nothing. UsageError where it asks for a format that is not written.
 ImageFormat image_format(const std::string& out);
 
+// Whether --out names standard output. UsageError where that cannot be: with --json, several images, or a terminal there.
+bool is_standard_output(const Options& options, int images);
+
 struct WrittenImage {
   std::string place;      // its path, or "standard output"
   bool replaced = false;  // a file that was there

@@ -56,7 +56,7 @@ const Setting kSettings[] = {
     {"images", "input", "Image", "FILE", "what is made larger: PNG, JPEG or WebP files", kU, &Options::images},
     {"upscaler", "", "Image", "FILE|NAME", "the network: a file with an ESRGAN (.safetensors, .pth), such as RealESRGAN_x4plus; or\nwithout a network lanczos, bicubic, bilinear or box [lanczos]", kU, &Options::upscaler},
     {"scale", "factor resize", "Image", "X", "how much larger, also 1.5 or 0.5: what the network does not make is resampled (Lanczos)\n[the network's own factor; 2 without one]", kU, &Options::scale, 0.01, 64},
-    {"out", "output o outdir", "Image", "FILE|DIR", "where to write: .png, .jpg or .webp; a folder (FOLDER/ is made): IN-x4.png in it\n[IN-x4.png here]. A file that is there is replaced", kU, &Options::out},
+    {"out", "output o outdir", "Image", "FILE|DIR", "where to write: .png, .jpg or .webp; a folder (FOLDER/ is made): IN-x4.png in it;\n-: standard output [IN-x4.png here]. A file that is there is replaced", kU, &Options::out},
     {"no-clobber", "", "Image", "", "a file that is there is not replaced", kU, &Options::no_clobber},
 
     {"model", "m input", "Conversion", "FILE|DIR", "what is converted: a single file (.safetensors, .ckpt, .pt, .bin), a folder in diffusers'\nlayout or of one network, or the ORG/NAME of a model that inkstone pull has brought", kC, &Options::model},

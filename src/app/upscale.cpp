@@ -96,12 +96,13 @@ struct Work {  // of one command
   size_t program_bytes = 0;  // resident before the first image
   size_t limit_bytes = 0;    // that this process may use; 0: none is known
   double scale = 1;
+  bool to_standard_output = false;
 
   std::string upscaler_name() const { return network ? network->name() : resampling.name; }
 };
 
 struct Made {
-  fs::path in, out;
+  fs::path in, out;           // out: of a file
   int width = 0, height = 0;  // of the result
   double seconds = 0;
   size_t planned_bytes = 0;  // the most that is resident at once
@@ -131,32 +132,27 @@ std::string format_extension(ImageFormat format) {
 // IN-x4.png in the folder of --out or here, or the file that --out names.
 fs::path output_of(const Work& work, const fs::path& in) {
   const std::string out = work.options.out.value_or("");
-  std::error_code ignored;
-  const bool folder = out.empty() || out.back() == '/' || fs::is_directory(out, ignored);
-  if (!folder) return link_target(out);
+  if (!names_folder(out)) return link_target(out);
   return fs::path(out) / fmt::format("{}-x{:g}{}", in.stem().string(), work.scale, format_extension(image_format(out)));
 }
 
 // Before the work: where all results go.
 std::vector<Made> order_of(const Work& work) {
   const std::vector<std::string> images = work.options.images.value_or(std::vector<std::string>{});
-  INKSTONE_CHECK_USAGE(!images.empty(),
-                       "upscale what? inkstone upscale IMAGE --upscaler RealESRGAN_x4plus.safetensors --out BIG.png");
   const std::string out = work.options.out.value_or("");
-  std::error_code ignored;
-  if (out.ends_with('/') && !fs::exists(out, ignored)) fs::create_directory(fs::path(out).parent_path(), ignored);
-  const bool one_file = !out.empty() && out.back() != '/' && !fs::is_directory(out, ignored);
-  INKSTONE_CHECK_USAGE(images.size() == 1 || !one_file, "--out ", out, " and ", images.size(),
+  make_last_folder(out);
+  INKSTONE_CHECK_USAGE(images.size() == 1 || names_folder(out), "--out ", out, " and ", images.size(),
                        " images: name a folder, such as --out ", fs::path(out).stem().string(), "/");
   std::vector<Made> order;
   std::set<fs::path> taken;
   for (const std::string& image : images) {
     Made& made = order.emplace_back();
-    made.in = image, made.out = output_of(work, image);
+    made.in = image;
+    std::error_code ignored;
     INKSTONE_CHECK(fs::exists(made.in, ignored), "cannot read ", image, ": no such file");
-    check_writable(made.out, 0);
-    INKSTONE_CHECK(!work.options.no_clobber.value_or(false) || !fs::exists(made.out, ignored), made.out.string(),
-                   " is there, and --no-clobber keeps it: give --out another name");
+    if (work.to_standard_output) continue;
+    made.out = output_of(work, image);
+    check_output_file(made.out, 0, work.options.no_clobber.value_or(false));
     INKSTONE_CHECK_USAGE(taken.insert(made.out).second, "two images would be written as ", made.out.string(),
                          ": upscale them one by one");
   }
@@ -235,9 +231,10 @@ TextChunks texts_of(const GivenFile& file) {
   }
 }
 
-void store(const fs::path& path, std::span<const std::byte> file) {
-  check_writable(path, file.size());
-  write_file(path, file);
+void store(const Work& work, const Made& made, std::span<const std::byte> file) {
+  if (work.to_standard_output) return write_output({reinterpret_cast<const char*>(file.data()), file.size()});
+  check_writable(made.out, file.size());
+  write_file(made.out, file);
 }
 
 void write_picture(const Work& work, const Made& made, const Picture& picture, TextChunks texts, ImageFormat format) {
@@ -246,12 +243,12 @@ void write_picture(const Work& work, const Made& made, const Picture& picture, T
     if (keyword == kParametersKeyword) parameters = text;
   if (format != ImageFormat::kPng) {
     const std::string file = image_file(picture.image, format, kImageQuality, parameters, picture.alpha);
-    return store(made.out, std::as_bytes(std::span(file)));
+    return store(work, made, std::as_bytes(std::span(file)));
   }
   std::erase_if(texts, [](const auto& chunk) { return chunk.first == kPostprocessing; });
   texts.emplace_back(kPostprocessing, fmt::format("Postprocess upscale by: {:g}, Postprocess upscaler: {}", work.scale,
                                                   clean_utf8(work.upscaler_name())));
-  store(made.out, encode_png(picture.image, texts, picture.alpha));
+  store(work, made, encode_png(picture.image, texts, picture.alpha));
 }
 
 struct Input {
@@ -298,7 +295,8 @@ void make(const Work& work, Made& made, PartsView& view) {
   write_picture(work, made, picture, std::move(texts), format);
   made.seconds = seconds_since(begin);
   work.console.say(fmt::format("{}: {}, {}, peak memory {} -> {}", name, work.upscaler_name(),
-                               duration_text(made.seconds), byte_text(peak_resident_bytes()), made.out.string()));
+                               duration_text(made.seconds), byte_text(peak_resident_bytes()),
+                               work.to_standard_output ? "standard output" : made.out.string()));
 }
 
 JsonObject result_json(const Work& work, const std::vector<Made>& results) {
@@ -331,6 +329,10 @@ int run_upscale(const Options& options) {
   work.options = options;
   work.console = {options.quiet.value_or(false), options.verbose.value_or(false)};
   work.engine = engine_options(options);
+  const size_t images = options.images ? options.images->size() : 0;
+  INKSTONE_CHECK_USAGE(images > 0,
+                       "upscale what? inkstone upscale IMAGE --upscaler RealESRGAN_x4plus.safetensors --out BIG.png");
+  work.to_standard_output = is_standard_output(options, static_cast<int>(images));
   set_threads(thread_count(options, work.console));
   choose_upscaler(work);
   std::vector<Made> results = order_of(work);

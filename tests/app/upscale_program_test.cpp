@@ -117,6 +117,16 @@ TEST_F(UpscaleProgram, several_images_go_into_a_folder_each_as_if_alone) {
   EXPECT_EQ(text_of(at("in-x4.png")), text_of(at("alone.png")));
 }
 
+TEST_F(UpscaleProgram, a_dash_is_standard_output) {
+  ASSERT_EQ(upscale({"in.png", "--out", "big.png"}).code, 0);
+  const Outcome outcome = upscale({"in.png", "--out", "-"});
+  EXPECT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_EQ(outcome.output, text_of(at("big.png")));
+  EXPECT_THAT(outcome.error, HasSubstr("-> standard output"));
+  EXPECT_FALSE(fs::exists(at("-")));
+  expect_refusal({"in.png", "in.png", "--out", "-"}, "--out - and 2 images: standard output takes one");
+}
+
 TEST_F(UpscaleProgram, what_cannot_be_done_is_said_in_a_line_before_the_work) {
   expect_refusal({}, "upscale what?");
   expect_refusal({"nope.png"}, "cannot read nope.png: no such file");
