@@ -139,7 +139,7 @@ TEST_F(UpscaleProgram, what_cannot_be_done_is_said_in_a_line_before_the_work) {
   expect_refusal({"in.png", "--out", "gone/a.png"}, "the folder gone does not exist");
   expect_refusal({"in.png", "--out", "in.png", "--no-clobber"}, "--no-clobber keeps it");
   expect_refusal({"in.png", "--upscaler", "x4.safetensors", "--memory-budget", "2MiB"},
-                 "is too small to upscale 20x14");
+                 "a memory budget of 2 MiB is too small to read in.png, 20x14 pixels: that takes");
   write_png("wide.png", formula_image(1000, 600), {});
   expect_refusal({"wide.png", "--scale", "64"}, "wide.png would become 64000x38400 pixels");
   write_png("long.png", formula_image(1100, 2), {});
