@@ -149,7 +149,8 @@ UpscalePlan Upscaler::plan(Backend& backend, int width, int height, const Upscal
                        ": the least that works is ", mebibytes(plan.peak_bytes), " MiB",
                        plan.precision == Precision::kFp32 && device.bf16 ? "; --precision bf16 needs less" : "",
                        "; a smaller image needs less");
-  plan.flops = flops(parts.graph(0)) + config_.blocks * flops(parts.graph(1)) + flops(parts.graph(last));
+  plan.flops =
+      flops(parts.graph(0)) + config_.blocks * (config_.blocks ? flops(parts.graph(1)) : 0) + flops(parts.graph(last));
   return plan;
 }
 
