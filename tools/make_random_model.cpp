@@ -278,10 +278,7 @@ Component component_of(const std::string& name, const fs::path& config_file, DTy
     append_weights(component.weights, hint_graph(config, hint_scale(config), hint_scale(config)));
     append_weights(component.weights, controlnet_graph(config, {1, side, side}, false));
   } else if (name == "vae") {
-    const VaeConfig config = vae_config(json, source);
-    const int64_t latent = 4, side = latent * vae_scale(config);
-    append_weights(component.weights, vae_encoder_graph(config, 1, side, side));
-    append_weights(component.weights, vae_decoder_graph(config, 1, latent, latent));
+    for (const Graph& graph : vae_graphs(vae_config(json, source))) append_weights(component.weights, graph);
   } else {
     ClipConfig config = clip_config(json, source);
     if (name == "text_encoder") config.projection = 0;

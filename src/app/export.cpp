@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 
 #include "app/byte_size.h"
@@ -11,6 +10,7 @@
 #include "app/console.h"
 #include "app/export_files.h"
 #include "app/loading.h"
+#include "app/number.h"
 #include "app/report.h"
 #include "atc/compiler.h"
 #include "atc/om_cache.h"
@@ -38,8 +38,7 @@ std::vector<std::string> pieces_of(const std::string& text) {
 }
 
 bool read_number(std::string_view text, int most, int& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= most;
+  return parse_number(text, value) && value >= 1 && value <= most;
 }
 
 // None where --sizes is not said.
@@ -98,14 +97,13 @@ ExportChoice choice_of(const Options& options, const Pipeline& model) {
 
 // --upscaler in place of a model: its parts know no batches, texts or timesteps.
 Manifest export_upscaler_of(const Options& options, const fs::path& folder, const Tell& tell) {
-  INKSTONE_CHECK_USAGE(!options.model && !options.loras && !options.embeddings && !options.unet && !options.vae,
-                       "--upscaler ", *options.upscaler,
-                       ": it is exported alone, without a model and what changes one");
-  INKSTONE_CHECK_USAGE(!options.batch && !options.max_prompt_chunks && !options.gears && !options.vae_tile &&
-                           !options.encoder && !options.calibration && !options.timestep && !options.attention_heads,
-                       "--upscaler ", *options.upscaler,
-                       ": of the flags for export it takes --sizes, --precision, "
-                       "--opset, --soc, --compile and --host-cpu alone");
+  const std::vector<std::string> taken = {"upscaler", "out",      "sizes",   "precision", "opset", "soc",
+                                          "compile",  "host-cpu", "threads", "json",      "quiet", "verbose"};
+  for (const Setting& setting : settings())
+    INKSTONE_CHECK_USAGE(!(setting.commands & bit(Command::kExport)) || std::ranges::count(taken, setting.name) ||
+                             !is_set(options, setting),
+                         "--upscaler ", *options.upscaler, " and --", setting.name,
+                         ": an upscaler is exported alone, and that means nothing for it: leave one of the two out");
   ExportChoice choice;
   choice.graphs.sizes = sizes_of(options);
   INKSTONE_CHECK_USAGE(!choice.graphs.sizes.empty(), "--upscaler ", *options.upscaler,
@@ -178,6 +176,7 @@ std::string summary_text(const CompileSummary& summary) {
 int run_export(const Options& options) {
   const Console console{options.quiet.value_or(false), options.verbose.value_or(false)};
   set_threads(thread_count(options, console));
+  check_controls_alone(options);
   INKSTONE_CHECK_USAGE(options.out.has_value(), "--out is missing: the folder to write into");
   std::vector<std::string> prompts;
   if (options.calibration) prompts = calibration_prompts(*options.calibration);

@@ -142,12 +142,10 @@ void report_image(const Console& console, const ImageFile& image) {
 
 // Before the work. That a file may not be replaced is looked at for each image.
 void check_output(const Session& session, const ImageOutput& output) {
-  const uint64_t bytes = uint64_t{3} * static_cast<uint64_t>(session.request.final_width) *
-                         static_cast<uint64_t>(session.request.final_height);
   const int checked = session.options.no_clobber.value_or(false) ? session.count : 1;
   for (int number = 0; number < checked; ++number) {
     const ResolvedRequest request = request_of(session, number);
-    output.check(request.prompt, request.seed, bytes);
+    output.check(request.prompt, request.seed, request.finished_size());
   }
 }
 

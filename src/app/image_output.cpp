@@ -23,11 +23,6 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
-void make_last_folder(const std::string& out) {
-  std::error_code error;  // what is wrong with the folder is said by check_writable
-  if (out.ends_with('/') && !is_there(out)) fs::create_directory(fs::path(out).parent_path(), error);
-}
-
 }  // namespace
 
 ImageFormat image_format(const std::string& out) {
@@ -42,30 +37,32 @@ ImageFormat image_format(const std::string& out) {
   return extension == ".webp" ? ImageFormat::kWebp : ImageFormat::kPng;
 }
 
+bool is_standard_output(const Options& options, int images) {
+  if (options.out != "-" && options.out != "/dev/stdout") return false;
+  INKSTONE_CHECK_USAGE(!options.json.value_or(false),
+                       "--out - and --json would both write to standard output: give --out a file");
+  INKSTONE_CHECK_USAGE(images == 1, "--out - and ", images, " images: standard output takes one; give --out a folder");
+  INKSTONE_CHECK_USAGE(!is_terminal(STDOUT_FILENO),
+                       "--out -: standard output is a terminal; send it on, such as: --out - > fox.png");
+  return true;
+}
+
 ImageOutput::ImageOutput(const Options& options, int images)
     : out_(options.out),
       format_(image_format(options.out.value_or(""))),
-      to_standard_output_(options.out == "-" || options.out == "/dev/stdout"),
+      to_standard_output_(is_standard_output(options, images)),
       several_(images > 1),
-      no_clobber_(options.no_clobber.value_or(false)) {
-  if (!to_standard_output_) return;
-  INKSTONE_CHECK_USAGE(!options.json.value_or(false),
-                       "--out - and --json would both write to standard output: give --out a file");
-  INKSTONE_CHECK_USAGE(!several_, "--out - and ", images, " images: standard output takes one; give --out a folder");
-  INKSTONE_CHECK_USAGE(!is_terminal(STDOUT_FILENO),
-                       "--out -: standard output is a terminal; send it on, such as: --out - > fox.png");
-}
+      no_clobber_(options.no_clobber.value_or(false)) {}
 
-void ImageOutput::check(const std::string& prompt, uint64_t seed, uint64_t bytes) const {
-  if (!to_standard_output_) checked_path(prompt, seed, bytes);
+void ImageOutput::check(const std::string& prompt, uint64_t seed, const PictureSize& size) const {
+  check_sides(format_, size.width, size.height);
+  if (!to_standard_output_) checked_path(prompt, seed, static_cast<uint64_t>(3 * size.width * size.height));
 }
 
 std::filesystem::path ImageOutput::checked_path(const std::string& prompt, uint64_t seed, uint64_t bytes) const {
   if (out_) make_last_folder(*out_);
   const fs::path path = image_path(out_, prompt, seed, several_);
-  check_writable(path, bytes);
-  INKSTONE_CHECK(!no_clobber_ || !is_there(path), path.string(),
-                 " is there, and --no-clobber keeps it: give --out another name");
+  check_output_file(path, bytes, no_clobber_);
   return path;
 }
 

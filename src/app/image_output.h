@@ -8,11 +8,15 @@
 
 #include "app/options.h"
 #include "base/image_file.h"
+#include "base/picture.h"
 
 namespace inkstone {
 
 // By the extension; PNG where it says nothing. UsageError where it asks for a format that is not written.
 ImageFormat image_format(const std::string& out);
+
+// Whether --out names standard output. UsageError where that cannot be: with --json, several images, or a terminal there.
+bool is_standard_output(const Options& options, int images);
 
 struct WrittenImage {
   std::string place;      // its path, or "standard output"
@@ -24,9 +28,9 @@ class ImageOutput {
   // Throws UsageError for flags that --out cannot stand together with.
   ImageOutput(const Options& options, int images);
 
-  // To be called before the work: for the first image, or with --no-clobber for each. Makes FOLDER of --out FOLDER/. Throws Error where
-  // a file of about that many bytes cannot be written, or is there and shall stay.
-  void check(const std::string& prompt, uint64_t seed, uint64_t bytes) const;
+  // To be called before the work: for the first image, or with --no-clobber for each. Makes FOLDER of --out FOLDER/.
+  // Throws Error where an image of that size cannot be written, or a file is there and shall stay.
+  void check(const std::string& prompt, uint64_t seed, const PictureSize& size) const;
 
   // As check(), and with `parameters` in the file.
   WrittenImage write(const Image& image, const std::string& parameters, const std::string& prompt, uint64_t seed) const;

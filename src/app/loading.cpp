@@ -3,15 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "adapters/tags.h"
+#include "app/number.h"
 #include "base/error.h"
-#include "base/file.h"
+#include "base/given_file.h"
 #include "base/parallel.h"
 #include "diffusion/few_step.h"
 #include "diffusion/model_folder.h"
@@ -23,8 +23,6 @@
 
 namespace inkstone {
 namespace {
-
-constexpr size_t kMaxHintBytes = size_t{256} << 20;
 
 Choice choice_of(const std::optional<std::string>& text) {
   if (text == "on") return Choice::kOn;
@@ -62,21 +60,14 @@ AdapterSet adapters_of(const Options& options) {
 
 namespace {
 
-std::optional<float> number_of(std::string_view text) {
-  float value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return {};
-  return value;
-}
-
 // Takes numbers from the text's end, each behind a colon, at most `most`: the last one first.
 std::vector<float> take_numbers(std::string& text, size_t most) {
   std::vector<float> numbers;
   while (numbers.size() < most) {
     const size_t colon = text.rfind(':');
-    const auto value = colon == text.npos ? std::nullopt : number_of(std::string_view(text).substr(colon + 1));
-    if (!value) break;
-    numbers.push_back(*value);
+    float value = 0;
+    if (colon == text.npos || !parse_number(std::string_view(text).substr(colon + 1), value)) break;
+    numbers.push_back(value);
     text.resize(colon);
   }
   return numbers;
@@ -116,6 +107,14 @@ ControlOption parse_control(const std::string& text) {
   return option;
 }
 
+void check_controls_alone(const Options& options) {
+  for (const std::string& text : options.controls.value_or(std::vector<std::string>{})) {
+    const std::string path = parse_control(text).path;
+    INKSTONE_CHECK_USAGE(path == text, "--control ", text, ": here it names the file alone, --control ", path,
+                         "; its hint and numbers are said with each image");
+  }
+}
+
 std::optional<std::vector<ControlUse>> control_uses(const Options& options, bool plans) {
   if (!options.controls) return {};
   std::vector<ControlUse> uses;
@@ -125,7 +124,7 @@ std::optional<std::vector<ControlUse>> control_uses(const Options& options, bool
                          ": which picture is the hint? FILE:HINT, such as canny.safetensors:edges.png");
     ControlUse& use =
         uses.emplace_back(ControlUse{model_name(option.path), {}, option.scale, option.start, option.end});
-    if (!plans) use.image = given_file(read_file(option.hint, kMaxHintBytes), option.hint);
+    if (!plans) use.image = read_given_picture(option.hint);
   }
   return uses;
 }
@@ -166,19 +165,24 @@ Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRo
   return model;
 }
 
+void check_refiner(const Options& options) {
+  INKSTONE_CHECK_USAGE(options.refiner || !options.refiner_start, "--refiner-start ", options.refiner_start.value_or(0),
+                       ": which refiner? add --refiner");
+  INKSTONE_CHECK_USAGE(!options.refiner || !options.compiled, "--refiner and --compiled ",
+                       options.compiled.value_or(""),
+                       ": the compiled files are of one model; leave one of the two out");
+}
+
 Loaded load(const Options& options) {
+  check_refiner(options);
   const auto begin = std::chrono::steady_clock::now();
   Loaded loaded;
   Pipeline model = open_model(options);
   loaded.name = model.name();
   loaded.engine = std::make_unique<Engine>(std::move(model), engine_options(options));
-  INKSTONE_CHECK_USAGE(options.refiner || !options.refiner_start, "--refiner-start ", options.refiner_start.value_or(0),
-                       ": which refiner? add --refiner");
   if (options.refiner) {
     INKSTONE_CHECK_USAGE(loaded.model().traits.sdxl, "--refiner ", *options.refiner, ": ", loaded.model().path.string(),
                          " is no SDXL model, and only their latents are what a refiner goes on with");
-    INKSTONE_CHECK_USAGE(!options.compiled, "--refiner and --compiled ", *options.compiled,
-                         ": the compiled files are of one model; leave one of the two out");
     Pipeline refiner = Pipeline::open_refiner(find_model(*options.refiner));
     load_embeddings(refiner, {options.embeddings.value_or(std::vector<std::string>{}),
                               options.embedding_dir.value_or(""), /*skip_misfits=*/true});

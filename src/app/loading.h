@@ -36,6 +36,8 @@ struct ControlOption {
   float scale = 1, start = 0, end = 1;
 };
 ControlOption parse_control(const std::string& text);
+// Of a command that draws nothing itself: UsageError where --control says more than a file.
+void check_controls_alone(const Options& options);
 // The uses that a request names, with their pictures. UsageError where one has no hint, unless it `plans` alone.
 std::optional<std::vector<ControlUse>> control_uses(const Options& options, bool plans = false);
 // The model that the options name, with what they replace of it, its embeddings, and the adapters merged: --lora's
@@ -47,6 +49,8 @@ Pipeline open_model(const Options& options, const AdapterSet& more = {}, const M
 // does it.
 void add_previews(Pipeline& model, const Options& options);
 
+// UsageError for flags that cannot stand beside --refiner, or not without it.
+void check_refiner(const Options& options);
 Loaded load(const Options& options);
 // What the refiner does of a request, with the memory of both models; nothing without --refiner.
 std::optional<Refinement> refinement_of(const Loaded& loaded, const ResolvedRequest& resolved,

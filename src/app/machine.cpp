@@ -1,6 +1,7 @@
 #include "app/machine.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -64,6 +65,8 @@ void restart_with_short_spins(char** arguments) {
   setenv("GOMP_SPINCOUNT", "10000", 0);
   execv("/proc/self/exe", arguments);  // where it fails, the long spin stays
 }
+
+void return_freed_memory() { mallopt(M_MMAP_THRESHOLD, 256 << 10); }
 
 void name_process(const char* name) { prctl(PR_SET_NAME, name); }
 

@@ -20,6 +20,9 @@ TerminalSize terminal_size();  // of standard error
 // with a short spin, once; an environment that says GOMP_SPINCOUNT or OMP_WAIT_POLICY is left alone.
 void restart_with_short_spins(char** arguments);
 
+// What malloc frees goes back to the system from 256 KiB on; by itself it would keep some for the next.
+void return_freed_memory();
+
 // What ps and top call the process, which would be "exe" after a start by /proc/self/exe; at most 15
 // letters.
 void name_process(const char* name);

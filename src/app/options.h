@@ -39,6 +39,10 @@ struct ReplacedComponent {
 };
 std::array<ReplacedComponent, 4> replaced_components(const Options& options);
 
+// Of the flags that change the model of --model, those that were given: "vae", "lora".
+std::vector<std::string> model_changes(const Options& options);
+void forget_model_change(Options& options, std::string_view flag);
+
 using Member = std::variant<std::optional<std::string> Options::*, std::optional<std::vector<std::string>> Options::*,
                             std::optional<int> Options::*, std::optional<float> Options::*,
                             std::optional<ByteSize> Options::*, std::optional<bool> Options::*>;

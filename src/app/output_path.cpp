@@ -18,11 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_folder(const std::string& out) {
-  std::error_code ignored;
-  return out.empty() || out.back() == '/' || fs::is_directory(out, ignored);
-}
-
 // Letters of any script, roughly: no spaces, no punctuation, nothing that changes the direction of writing.
 bool belongs_in_name(char32_t code) {
   struct Range {
@@ -73,10 +68,27 @@ std::string name_of_prompt(std::string_view prompt) {
 }
 
 fs::path image_path(const std::optional<std::string>& out, std::string_view prompt, uint64_t seed, bool several) {
-  if (!out || is_folder(*out)) return named_by_prompt(out ? fs::path(*out) : fs::path(), prompt, seed);
+  if (!out || names_folder(*out)) return named_by_prompt(out ? fs::path(*out) : fs::path(), prompt, seed);
   fs::path path(*out);
   if (several) path.replace_filename(path.stem().string() + "-" + std::to_string(seed) + path.extension().string());
   return link_target(path);  // the link stays, what it shows is written
+}
+
+bool names_folder(const std::string& out) {
+  std::error_code ignored;
+  return out.empty() || out.back() == '/' || fs::is_directory(out, ignored);
+}
+
+void make_last_folder(const std::string& out) {
+  std::error_code ignored;
+  if (out.ends_with('/') && !fs::exists(out, ignored)) fs::create_directory(fs::path(out).parent_path(), ignored);
+}
+
+void check_output_file(const fs::path& path, uint64_t bytes, bool no_clobber) {
+  check_writable(path, bytes);
+  std::error_code ignored;
+  INKSTONE_CHECK(!no_clobber || !fs::exists(path, ignored), path.string(),
+                 " is there, and --no-clobber keeps it: give --out another name");
 }
 
 void check_writable(const fs::path& path, uint64_t bytes) {

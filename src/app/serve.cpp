@@ -1,6 +1,5 @@
 // inkstone serve: the gateway, the APIs and the HTTP server on one event thread, until a signal
 // stops it.
-#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -15,6 +14,7 @@
 #include "app/console.h"
 #include "app/device_watch.h"
 #include "app/loading.h"
+#include "app/machine.h"
 #include "app/serve_devices.h"
 #include "app/serve_report.h"
 #include "app/serve_settings.h"
@@ -185,25 +185,17 @@ serve::ServeSettings within_descriptors(serve::ServeSettings settings, rlim_t de
 
 // --model names one of --models, or a model as ever; fails at once if there is none.
 void choose_model(Options& options) {
-  for (const auto& [component, file] : replaced_components(options))
-    INKSTONE_CHECK_USAGE(!options.models || options.model || !*file, "--models and --", flag_of_component(component),
-                         " ", file->value_or(""), ": it changes the model that --model names; name one");
-  INKSTONE_CHECK_USAGE(!options.models || options.model || !options.loras,
-                       "--models and --lora: it changes the model that --model names; name one");
-  INKSTONE_CHECK_USAGE(!options.models || options.model || !options.controls,
-                       "--models and --control: it is for the model that --model names; name one");
-  INKSTONE_CHECK_USAGE(!options.models || options.model || !options.embeddings,
-                       "--models and --embedding: it is for the model that --model names; --embedding-dir is for all");
+  if (options.models && !options.model)
+    for (const std::string& flag : model_changes(options))
+      fail<UsageError>(INKSTONE_HERE, {"--models and --", flag, ": it changes the model that --model names; name one",
+                                       flag == "embedding" ? ", or take --embedding-dir, which is for all" : ""});
   for (const auto& [flag, folder] :
        {std::pair("--models", &options.models), std::pair("--lora-dir", &options.lora_dir)})
     INKSTONE_CHECK_USAGE(!options.compiled || !*folder, flag,
                          " and --compiled: its programs are of one model and its "
                          "adapters; start a server for each");
-  INKSTONE_CHECK_USAGE(options.refiner || !options.refiner_start, "--refiner-start ", options.refiner_start.value_or(0),
-                       ": which refiner? add --refiner");
-  INKSTONE_CHECK_USAGE(!options.refiner || !options.compiled, "--refiner and --compiled ",
-                       options.compiled.value_or(""),
-                       ": the compiled files are of one model; leave one of the two out");
+  check_refiner(options);
+  check_controls_alone(options);
   if (options.refiner) options.refiner = find_model(*options.refiner).string();
   if (!options.models) {
     if (options.model) find_model(*options.model);
@@ -235,9 +227,7 @@ serve::LogLevel log_level(const Options& options) {
 }  // namespace
 
 int run_serve(Options options) {
-  // A body with pictures goes back to the system when it was read; by itself malloc would keep some for the next.
-  constexpr int kKeptByMalloc = 256 << 10;
-  mallopt(M_MMAP_THRESHOLD, kKeptByMalloc);
+  return_freed_memory();  // of a body with pictures, when it was read
   serve::set_log(options.log_format == "json", log_level(options));
   const Console console{options.quiet.value_or(false), options.verbose.value_or(false),
                         [](std::string_view text) { log_text(LogLevel::kInfo, "note", text); }};

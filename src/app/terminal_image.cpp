@@ -6,9 +6,9 @@
 #include <cmath>
 #include <string_view>
 
+#include "base/base64.h"
 #include "base/error.h"
 #include "base/picture.h"
-#include "serve/support/base64.h"
 
 namespace inkstone {
 namespace {
@@ -18,7 +18,7 @@ constexpr size_t kKittyPiece = 4096;
 
 std::string png_base64(const Image& image) {
   const std::vector<std::byte> png = encode_png(image);
-  return serve::base64({reinterpret_cast<const char*>(png.data()), png.size()});
+  return base64({reinterpret_cast<const char*>(png.data()), png.size()});
 }
 
 bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }

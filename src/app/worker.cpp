@@ -31,26 +31,10 @@ Options with_model(Options options, const std::string& path) {
 // a refiner's prompts may name too.
 Options other_model(const Options& options, const std::string& path) {
   Options other = with_model(options, path);
-  other.loras.reset();
-  other.controls.reset();
-  if (path != options.refiner) other.embeddings.reset();
-  other.prediction.reset();
-  other.zero_snr.reset();
-  other.few_step.reset();
-  other.unet.reset();
-  other.vae.reset();
+  for (const std::string& flag : model_changes(options))
+    if (flag != "embedding" || path != options.refiner) forget_model_change(other, flag);
   other.preview_vae.reset();  // of one family
-  other.text_encoder.reset();
-  other.text_encoder_2.reset();
   return other;
-}
-
-bool changes_model(const Options& options) {
-  const auto has = [](const std::optional<std::vector<std::string>>& files) { return files && !files->empty(); };
-  bool changes = has(options.loras) || has(options.embeddings) || has(options.controls) || options.prediction ||
-                 options.zero_snr || options.few_step;
-  for (const auto& [component, file] : replaced_components(options)) changes = changes || file->has_value();
-  return changes;
 }
 
 struct First {
@@ -60,7 +44,7 @@ struct First {
 
 First open_first(const Options& options, const std::string& path) {
   First first;
-  if (options.models && !changes_model(options)) first.file = {path, files_state(path)};
+  if (options.models && model_changes(options).empty()) first.file = {path, files_state(path)};
   first.engine = load(with_model(options, path)).engine;
   return first;
 }

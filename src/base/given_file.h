@@ -22,4 +22,8 @@ inline GivenFile given_file(std::string content, std::string source) {
   return {std::as_bytes(std::span(*owner)), owner, std::move(source)};
 }
 
+// A picture's file, whole. Throws Error naming it where it cannot be read, or is larger than any picture that
+// read_picture() takes.
+GivenFile read_given_picture(const std::string& path);
+
 }  // namespace inkstone

@@ -24,6 +24,9 @@ using TextChunks = std::vector<std::pair<std::string, std::string>>;  // keyword
 std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts = {},
                                   std::span<const uint8_t> alpha = {});
 
+// The most that such a file takes, without its texts.
+size_t png_bytes(int width, int height, bool alpha);
+
 // Row by row, 4 bytes a pixel: the image with its alpha.
 std::vector<uint8_t> rgba_of(const Image& image, std::span<const uint8_t> alpha);
 
@@ -38,8 +41,7 @@ DecodedPng decode_png(std::span<const std::byte> png, int64_t max_pixels = int64
 
 struct RgbaPng {
   int width = 0, height = 0;
-  std::vector<uint8_t> rgba;        // row by row, 4 bytes a pixel, alpha as stored
-  std::span<const std::byte> exif;  // in the file's bytes; empty: none
+  std::vector<uint8_t> rgba;  // row by row, 4 bytes a pixel, alpha as stored
 };
 // The same with the alpha that is stored, 255 where none is.
 RgbaPng decode_png_with_alpha(std::span<const std::byte> png, int64_t max_pixels = int64_t{1} << 26);

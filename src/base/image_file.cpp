@@ -132,9 +132,6 @@ std::string with_exif(std::string_view webp, const std::string& exif) {
 }
 
 std::string webp_file(const Image& image, int quality, const std::string& parameters, std::span<const uint8_t> alpha) {
-  constexpr int kMaxSide = 16383;
-  INKSTONE_CHECK(image.width <= kMaxSide && image.height <= kMaxSide, "webp: ", image.width, "x", image.height,
-                 " pixels; at most ", kMaxSide, " a side: ask for png");
   uint8_t* bytes = nullptr;
   std::vector<uint8_t> rgba;
   if (!alpha.empty()) rgba = rgba_of(image, alpha);
@@ -159,6 +156,7 @@ std::string image_file(const Image& image, ImageFormat format, int quality, cons
                      image.rgb.size() == size_t{3} * static_cast<size_t>(image.width) * image.height,
                  "an image file: ", image.rgb.size(), " bytes for ", image.width, "x", image.height,
                  " pixels, quality ", quality);
+  check_sides(format, image.width, image.height);
   switch (format) {
     case ImageFormat::kJpeg: return jpeg_file(image, quality, parameters);
     case ImageFormat::kWebp: return webp_file(image, quality, parameters, alpha);
@@ -168,6 +166,25 @@ std::string image_file(const Image& image, ImageFormat format, int quality, cons
   if (!parameters.empty()) texts.emplace_back(kParametersKeyword, parameters);
   const std::vector<std::byte> png = encode_png(image, texts, alpha);
   return {reinterpret_cast<const char*>(png.data()), png.size()};
+}
+
+void check_sides(ImageFormat format, int64_t width, int64_t height) {
+  if (format == ImageFormat::kPng) return;
+  const int64_t most = format == ImageFormat::kJpeg ? JPEG_MAX_DIMENSION : WEBP_MAX_DIMENSION;
+  INKSTONE_CHECK_USAGE(width <= most && height <= most, format_name(format), ": ", width, "x", height,
+                       " pixels; at most ", most, " a side: ask for png");
+}
+
+size_t encoding_bytes(ImageFormat format, int width, int height, bool alpha) {
+  // Measured of noise, for a pixel; libwebp packs alpha without loss.
+  constexpr size_t kJpeg = 3, kWebp = 26, kWebpAlpha = 48, kOthers = 2 << 20;
+  const size_t pixels = static_cast<size_t>(width) * static_cast<size_t>(height);
+  switch (format) {
+    case ImageFormat::kPng: return png_bytes(width, height, alpha) + kOthers;
+    case ImageFormat::kJpeg: return kJpeg * pixels + kOthers;
+    case ImageFormat::kWebp: return (alpha ? kWebpAlpha : kWebp) * pixels + kOthers;
+  }
+  return 0;
 }
 
 std::string_view format_name(ImageFormat format) {

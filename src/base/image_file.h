@@ -23,6 +23,13 @@ inline constexpr int kImageQuality = 95;
 std::string image_file(const Image& image, ImageFormat format, int quality, const std::string& parameters,
                        std::span<const uint8_t> alpha = {});
 
+// Throws UsageError where the format has no sides of so many pixels.
+void check_sides(ImageFormat format, int64_t width, int64_t height);
+
+// The most that image_file() takes besides the image, of JPEG and WebP with the quality above: the file, and what the
+// encoder holds.
+size_t encoding_bytes(ImageFormat format, int width, int height, bool alpha);
+
 std::string_view format_name(ImageFormat format);  // "png", "jpeg", "webp"
 std::string_view media_type(ImageFormat format);   // "image/png"
 

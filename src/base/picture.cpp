@@ -4,15 +4,12 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/exif.h"
 #include "base/picture_error.h"
 #include "base/picture_formats.h"
 
 namespace inkstone {
 namespace {
-
-std::string_view chars_of(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 // What the file is instead, where its first bytes tell.
 std::string_view other_format(std::string_view file) {
@@ -29,23 +26,6 @@ std::string_view other_format(std::string_view file) {
     if (file.size() >= other.at && file.substr(other.at).starts_with(other.begin)) return other.name;
   return {};
 }
-
-// EXIF is a TIFF file in small: a byte order, the place of a list, entries of 12 bytes.
-class Tiff {
- public:
-  explicit Tiff(std::string_view bytes) : bytes_(bytes), big_(bytes.starts_with("MM")) {}
-  // 0 beyond the end.
-  uint32_t number(size_t at, size_t size) const {
-    if (at > bytes_.size() || bytes_.size() - at < size) return 0;
-    uint32_t value = 0;
-    for (size_t i = 0; i < size; ++i) value = value << 8 | static_cast<uint8_t>(bytes_[at + (big_ ? i : size - 1 - i)]);
-    return value;
-  }
-
- private:
-  std::string_view bytes_;
-  bool big_;
-};
 
 // Where the pixel (x, y) of the turned picture was.
 struct Turn {
@@ -84,8 +64,8 @@ Picture turned(Picture picture, int orientation) {
   return picture;
 }
 
-StoredPicture read_stored(std::span<const std::byte> file, const PictureLimits& limits) {
-  switch (picture_format(chars_of(file))) {
+Picture read_stored(PictureFormat format, std::span<const std::byte> file, const PictureLimits& limits) {
+  switch (format) {
     case PictureFormat::kPng: return read_png(file, limits);
     case PictureFormat::kJpeg: return read_jpeg(file, limits);
     case PictureFormat::kWebp: return read_webp(file, limits);
@@ -108,21 +88,6 @@ PictureFormat picture_format(std::string_view file) {
   const std::string_view other = other_format(file);
   INKSTONE_CHECK(other.empty(), "it is a ", other, " file; pictures are read from PNG, JPEG and WebP: convert it");
   fail<Error>(INKSTONE_HERE, {"it is neither PNG, JPEG nor WebP (", file.size(), " bytes)"});
-}
-
-int orientation_of(std::string_view exif) {
-  constexpr uint32_t kOrientation = 0x0112;
-  if (exif.starts_with("Exif")) exif.remove_prefix(std::min<size_t>(6, exif.size()));
-  if (!exif.starts_with("MM") && !exif.starts_with("II")) return 1;
-  const Tiff tiff(exif);
-  const size_t list = tiff.number(4, 4), entries = tiff.number(list, 2);
-  for (size_t i = 0; i < entries; ++i) {
-    const size_t at = list + 2 + 12 * i;
-    if (tiff.number(at, 2) != kOrientation) continue;
-    const uint32_t value = tiff.number(at + 8, 2);
-    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
-  }
-  return 1;
 }
 
 bool is_transposed(int orientation) { return turn_of(orientation).transposed; }
@@ -150,11 +115,20 @@ Picture picture_of_rgba(int width, int height, const uint8_t* rgba) {
 
 Picture read_picture(std::span<const std::byte> file, const std::string& source, const PictureLimits& limits) {
   try {
-    StoredPicture stored = read_stored(file, limits);
-    return turned(std::move(stored.picture), orientation_of(chars_of(stored.exif)));
+    const auto [format, size, exif] = picture_header(chars_of(file));
+    Picture stored = read_stored(format, file, limits);
+    INKSTONE_CHECK(stored.image.width == size.width && stored.image.height == size.height, "the header says ",
+                   size.width, "x", size.height, ", and the pixels are ", stored.image.width, "x", stored.image.height);
+    return turned(std::move(stored), Exif(exif).orientation());
   } catch (const Error& error) {
     fail<PictureError>(INKSTONE_HERE, {source, ": ", error.what()});
   }
+}
+
+size_t decoding_bytes(const PictureSize& size) {
+  // of a progressive JPEG in inks: its pixels (4), and its coefficients (8); no other takes more
+  constexpr size_t kOfPixel = 12, kOthers = 1 << 20;
+  return kOfPixel * static_cast<size_t>(size.width) * static_cast<size_t>(size.height) + kOthers;
 }
 
 Image flatten(const Picture& picture, uint8_t background) {
@@ -177,10 +151,10 @@ Greys luma(const Image& image) {
   return result;
 }
 
-StoredPicture read_png(std::span<const std::byte> file, const PictureLimits& limits) {
+Picture read_png(std::span<const std::byte> file, const PictureLimits& limits) {
   const RgbaPng png = decode_png_with_alpha(file, limits.max_pixels);
   check_size("png", png.width, png.height, limits);
-  return {picture_of_rgba(png.width, png.height, png.rgba.data()), {png.exif.begin(), png.exif.end()}};
+  return picture_of_rgba(png.width, png.height, png.rgba.data());
 }
 
 }  // namespace inkstone

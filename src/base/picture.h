@@ -30,6 +30,8 @@ Picture read_picture(std::span<const std::byte> file, const std::string& source,
 struct PictureSize {  // pixels
   int64_t width = 0, height = 0;
 };
+// The most that read_picture() takes besides the file, its result among it.
+size_t decoding_bytes(const PictureSize& size);
 // What read_picture() will give, by the file's header and EXIF alone; the rest may be malformed. Throws Error for another
 // format and a header that is cut off.
 PictureSize picture_size(std::span<const std::byte> file, const std::string& source);
@@ -47,8 +49,11 @@ Greys luma(const Image& image);
 // Box, Bilinear (a triangle), Bicubic (a = -0.5) and Lanczos (3 lobes), each widened where the picture
 // becomes smaller, so that every pixel counts.
 enum class Resampling { kBox, kBilinear, kBicubic, kLanczos };
-// Sizes of at least 1. Memory: the result, and one picture that is resized along one axis.
+// Sizes of at least 1.
 Image resize(const Image& image, int width, int height, Resampling how = Resampling::kLanczos);
 Greys resize(const Greys& greys, int width, int height, Resampling how = Resampling::kLanczos);
+// What resize() takes besides the picture that it is given, of so many bytes a pixel: the result, and a picture that is
+// resized along one axis.
+size_t resizing_bytes(const PictureSize& from, const PictureSize& to, int channels);
 
 }  // namespace inkstone

@@ -7,8 +7,8 @@
 
 namespace inkstone {
 
-// In the file, without its beginning "Exif"; empty: there is none. Throws Error for another format and a header that
-// is cut off.
+// The first one, for Exif (base/exif.h); empty: there is none. Throws Error for another format and a header that is cut
+// off.
 std::string_view exif_block(std::span<const std::byte> file);
 
 }  // namespace inkstone

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/exif.h"
 #include "base/picture.h"
 #include "base/picture_error.h"
 #include "base/picture_exif.h"
@@ -48,28 +49,29 @@ class PieceCount {
   int count_ = 0;
 };
 
-struct Found {
-  PictureSize size;
-  std::string_view exif;
-};
+void take_exif(PictureHeader& found, std::string_view block) {
+  if (found.exif.empty()) found.exif = block;
+}
 
-Found png_size(const Header& file) {
+PictureHeader png_header(const Header& file) {
   constexpr size_t kFirst = 8, kAround = 12;  // before the chunks; length, kind and check of one
   INKSTONE_CHECK(file.part(kFirst + 4, 4) == "IHDR", "png: it does not begin with a header");
-  Found found{{file.big(16, 4), file.big(20, 4)}, {}};
+  PictureHeader found{PictureFormat::kPng, {file.big(16, 4), file.big(20, 4)}, {}};
   PieceCount chunks;
   for (size_t at = kFirst; file.has(at, kAround);) {
     chunks.add();
     const uint32_t length = file.big(at, 4);
-    if (file.part(at + 4, 4) == "eXIf") found.exif = file.part(at + 8, length);
+    const std::string_view kind = file.part(at + 4, 4);
+    if (kind == "IEND") break;
+    if (kind == "eXIf") take_exif(found, file.part(at + 8, length));
     at += kAround + length;
   }
   return found;
 }
 
-// Segments of a marker, a length and data, up to the one that begins the picture.
-Found jpeg_size(const Header& file) {
-  Found found{};
+// Segments of a marker, a length and data, up to the one that begins the pixels.
+PictureHeader jpeg_header(const Header& file) {
+  PictureHeader found{PictureFormat::kJpeg, {}, {}};
   PieceCount segments;
   for (size_t at = 2;;) {
     segments.add();
@@ -85,22 +87,22 @@ Found jpeg_size(const Header& file) {
       continue;
     }
     const uint32_t length = file.big(at + 2, 2);
-    INKSTONE_CHECK(length >= 2 && marker != 0xD9 && marker != 0xDA, "jpeg: there is no picture in it");
+    const bool last = marker == 0xD9 || marker == 0xDA;
+    INKSTONE_CHECK(length >= 2 && (!last || found.size.width > 0), "jpeg: there is no picture in it");
+    if (last) return found;
     // SOF0 to SOF15, but for DHT, JPG and DAC
-    if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC) {
+    if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC)
       found.size = {file.big(at + 7, 2), file.big(at + 5, 2)};
-      return found;
-    }
     const std::string_view data = file.part(at + 4, length - 2);
-    if (marker == 0xE1 && found.exif.empty() && data.starts_with("Exif")) found.exif = data;
+    if (marker == 0xE1 && data.starts_with("Exif")) take_exif(found, data);
     at += 2 + length;
   }
 }
 
-Found webp_size(const Header& file) {
+PictureHeader webp_header(const Header& file) {
   constexpr size_t kFirst = 12;
   const std::string_view kind = file.part(kFirst, 4);
-  Found found{};
+  PictureHeader found{PictureFormat::kWebp, {}, {}};
   if (kind == "VP8X") {
     found.size = {file.little(24, 3) + 1, file.little(27, 3) + 1};
   } else if (kind == "VP8L") {
@@ -110,41 +112,38 @@ Found webp_size(const Header& file) {
     INKSTONE_CHECK(kind == "VP8 ", "webp: malformed");
     found.size = {file.little(26, 2) & 0x3FFF, file.little(28, 2) & 0x3FFF};
   }
+  constexpr uint32_t kExifFlag = 0x08;  // without it libwebp, too, finds none
+  if (kind != "VP8X" || !(file.little(20, 1) & kExifFlag)) return found;
   PieceCount chunks;
   for (size_t at = kFirst; file.has(at, 8);) {
     chunks.add();
     const uint64_t length = file.little(at + 4, 4);
-    if (file.part(at, 4) == "EXIF") found.exif = file.part(at + 8, length);
+    if (file.part(at, 4) == "EXIF") take_exif(found, file.part(at + 8, length));
     at += 8 + length + length % 2;
   }
   return found;
 }
 
-Found find_size(std::string_view file) {
+}  // namespace
+
+PictureHeader picture_header(std::string_view file) {
   const Header header(file);
   switch (picture_format(file)) {
-    case PictureFormat::kPng: return png_size(header);
-    case PictureFormat::kJpeg: return jpeg_size(header);
-    case PictureFormat::kWebp: return webp_size(header);
+    case PictureFormat::kPng: return png_header(header);
+    case PictureFormat::kJpeg: return jpeg_header(header);
+    case PictureFormat::kWebp: return webp_header(header);
   }
   fail<Error>(INKSTONE_HERE, {"a format without a header"});
 }
 
-}  // namespace
-
-std::string_view exif_block(std::span<const std::byte> file) {
-  std::string_view exif = find_size({reinterpret_cast<const char*>(file.data()), file.size()}).exif;
-  if (exif.starts_with("Exif")) exif.remove_prefix(std::min<size_t>(exif.size(), 6));
-  return exif;
-}
+std::string_view exif_block(std::span<const std::byte> file) { return picture_header(chars_of(file)).exif; }
 
 PictureSize picture_size(std::span<const std::byte> file, const std::string& source) {
   try {
-    Found found = find_size({reinterpret_cast<const char*>(file.data()), file.size()});
-    INKSTONE_CHECK(found.size.width > 0 && found.size.height > 0, "a size of ", found.size.width, "x",
-                   found.size.height);
-    if (is_transposed(orientation_of(found.exif))) std::swap(found.size.width, found.size.height);
-    return found.size;
+    const auto [format, size, exif] = picture_header(chars_of(file));
+    INKSTONE_CHECK(size.width > 0 && size.height > 0, "a size of ", size.width, "x", size.height);
+    if (is_transposed(Exif(exif).orientation())) return {size.height, size.width};
+    return size;
   } catch (const Error& error) {
     fail<PictureError>(INKSTONE_HERE, {source, ": ", error.what()});
   }

@@ -34,7 +34,9 @@ struct Png {
   size_t piece = 0, at = 0;
   std::vector<std::byte> output;
   uint8_t* pixels = nullptr;
-  size_t channels = 3;  // 4 with alpha
+  size_t channels = 3;             // 4 with alpha
+  std::span<const uint8_t> alpha;  // to be written beside `pixels`, which have 3 channels then
+  std::vector<uint8_t> row;        // of both
   png_uint_32 width = 0, height = 0;
   std::vector<png_text> texts;
 
@@ -122,6 +124,16 @@ void check_keyword(const std::string& keyword) {
 
 // Writing.
 
+uint8_t* row_to_write(Png& self, size_t y) {
+  uint8_t* const rgb = self.pixels + 3 * y * self.width;
+  if (self.alpha.empty()) return rgb;
+  for (size_t x = 0; x < self.width; ++x) {
+    std::copy_n(rgb + 3 * x, 3, self.row.data() + 4 * x);
+    self.row[4 * x + 3] = self.alpha[y * self.width + x];
+  }
+  return self.row.data();
+}
+
 void write_raw(Png& self) {
   constexpr int kLevel = 6;
   png_set_write_fn(self.png, &self, on_write, on_flush);
@@ -132,7 +144,7 @@ void write_raw(Png& self) {
                PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   if (!self.texts.empty()) png_set_text(self.png, self.info, self.texts.data(), static_cast<int>(self.texts.size()));
   png_write_info(self.png, self.info);
-  for (size_t y = 0; y < self.height; ++y) png_write_row(self.png, self.pixels + y * self.width * self.channels);
+  for (size_t y = 0; y < self.height; ++y) png_write_row(self.png, row_to_write(self, y));
   png_write_end(self.png, nullptr);
 }
 
@@ -147,7 +159,6 @@ uint32_t big_endian(std::span<const std::byte> at) {
 // The pieces of the file that libpng will see: the signature, and chunks of pixels and text.
 struct Walk {
   std::vector<std::span<const std::byte>> pieces;
-  std::span<const std::byte> exif;
   uint32_t width = 0, height = 0;
   int texts = 0, packed_texts = 0;
 };
@@ -189,7 +200,6 @@ Walk walk_chunks(std::span<const std::byte> png, int64_t max_pixels) {
     const bool pixels = first || name == "PLTE" || name == "tRNS" || name == "IDAT" || name == "IEND";
     if (first) take_header(walk, png.subspan(at + 8, length), max_pixels);
     if (text) take_text(walk, name, length);
-    if (name == "eXIf") walk.exif = png.subspan(at + 8, length);
     constexpr char kAncillary = 0x20;  // lower case: may be left out
     INKSTONE_CHECK(pixels || (name[0] & kAncillary), "png: an unknown critical chunk at byte ", at);
     if (text || pixels) walk.pieces.push_back(png.subspan(at, length + kFrame));
@@ -273,10 +283,18 @@ std::vector<uint8_t> rgba_of(const Image& image, std::span<const uint8_t> alpha)
   return rgba;
 }
 
+size_t png_bytes(int width, int height, bool alpha) {
+  constexpr size_t kOthers = 64 << 10;  // zlib's and the chunks' frames take 1/500 and some
+  const size_t row = static_cast<size_t>(width) * (alpha ? 4 : 3) + 1;
+  return row * static_cast<size_t>(height) / 128 * 129 + kOthers;
+}
+
 std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts, std::span<const uint8_t> alpha) {
   INKSTONE_CHECK(image.width > 0 && image.height > 0 &&
                      image.rgb.size() == size_t{3} * static_cast<size_t>(image.width) * image.height,
                  "png: ", image.rgb.size(), " bytes for ", image.width, "x", image.height, " pixels");
+  INKSTONE_CHECK(alpha.empty() || image.rgb.size() == 3 * alpha.size(), "an image of ", image.rgb.size(),
+                 " bytes, and ", alpha.size(), " of alpha");
   std::vector<StoredText> kept;
   for (const auto& [keyword, text] : texts) {
     check_keyword(keyword);
@@ -286,10 +304,11 @@ std::vector<std::byte> encode_png(const Image& image, const TextChunks& texts, s
   self.writing = true;
   self.width = static_cast<png_uint_32>(image.width);
   self.height = static_cast<png_uint_32>(image.height);
-  std::vector<uint8_t> rgba;
-  if (!alpha.empty()) rgba = rgba_of(image, alpha);
-  self.pixels = rgba.empty() ? const_cast<uint8_t*>(image.rgb.data()) : rgba.data();  // only read
-  self.channels = rgba.empty() ? 3 : 4;
+  self.pixels = const_cast<uint8_t*>(image.rgb.data());  // only read
+  self.alpha = alpha;
+  if (!alpha.empty()) self.channels = 4, self.row.resize(size_t{4} * self.width);
+  // So that it need not grow by copies. Pages that the file does not reach are never touched.
+  self.output.reserve(png_bytes(image.width, image.height, !alpha.empty()));
   char none[] = "";
   for (StoredText& text : kept) {
     png_text one{};
@@ -321,7 +340,7 @@ DecodedPng decode_png(std::span<const std::byte> png, int64_t max_pixels) {
 
 RgbaPng decode_png_with_alpha(std::span<const std::byte> png, int64_t max_pixels) {
   Walk walk = walk_chunks(png, max_pixels);
-  RgbaPng result{static_cast<int>(walk.width), static_cast<int>(walk.height), {}, walk.exif};
+  RgbaPng result{static_cast<int>(walk.width), static_cast<int>(walk.height), {}};
   result.rgba.resize(size_t{4} * walk.width * walk.height);
   Png self;
   self.channels = 4;

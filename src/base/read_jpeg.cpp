@@ -53,7 +53,6 @@ void read_header_raw(Reading& self) {
   jpeg_create_decompress(&self.jpeg);
   self.jpeg.progress = &self.progress;
   jpeg_mem_src(&self.jpeg, reinterpret_cast<const unsigned char*>(self.file.data()), self.file.size());
-  jpeg_save_markers(&self.jpeg, JPEG_APP0 + 1, 0xFFFF);
   jpeg_read_header(&self.jpeg, TRUE);
   const bool ink = self.jpeg.jpeg_color_space == JCS_CMYK || self.jpeg.jpeg_color_space == JCS_YCCK;
   self.jpeg.out_color_space = ink ? JCS_CMYK : JCS_RGB;
@@ -99,7 +98,7 @@ std::vector<uint8_t> rgb_of_inks(const std::vector<uint8_t>& inks) {
 
 }  // namespace
 
-StoredPicture read_jpeg(std::span<const std::byte> file, const PictureLimits& limits) {
+Picture read_jpeg(std::span<const std::byte> file, const PictureLimits& limits) {
   Reading self;
   self.file = file;
   self.jpeg.client_data = &self;
@@ -113,13 +112,8 @@ StoredPicture read_jpeg(std::span<const std::byte> file, const PictureLimits& li
   } owner{&self.jpeg};
   guarded(self, read_header_raw);
   check_size("jpeg", self.jpeg.image_width, self.jpeg.image_height, limits);
-  StoredPicture result;
-  for (const jpeg_marker_struct* marker = self.jpeg.marker_list; marker; marker = marker->next) {
-    const auto* data = reinterpret_cast<const std::byte*>(marker->data);
-    const std::string_view text(reinterpret_cast<const char*>(data), marker->data_length);
-    if (result.exif.empty() && text.starts_with("Exif")) result.exif.assign(data, data + marker->data_length);
-  }
-  Image& image = result.picture.image;
+  Picture result;
+  Image& image = result.image;
   image.width = static_cast<int>(self.jpeg.image_width);
   image.height = static_cast<int>(self.jpeg.image_height);
   image.rgb.resize(static_cast<size_t>(image.width) * static_cast<size_t>(image.height) *

@@ -11,19 +11,6 @@ namespace {
 
 const uint8_t* bytes_of(std::span<const std::byte> file) { return reinterpret_cast<const uint8_t*>(file.data()); }
 
-std::vector<std::byte> exif_of(const WebPData& data) {
-  const std::unique_ptr<WebPDemuxer, decltype(&WebPDemuxDelete)> demuxer(WebPDemux(&data), WebPDemuxDelete);
-  WebPChunkIterator chunk;
-  std::vector<std::byte> result;
-  if (!demuxer) return result;
-  if (WebPDemuxGetChunk(demuxer.get(), "EXIF", 1, &chunk)) {
-    const auto* from = reinterpret_cast<const std::byte*>(chunk.chunk.bytes);
-    result.assign(from, from + chunk.chunk.size);
-    WebPDemuxReleaseChunkIterator(&chunk);
-  }
-  return result;
-}
-
 Picture first_frame(const WebPData& data, const WebPBitstreamFeatures& features) {
   WebPAnimDecoderOptions options;
   WebPAnimDecoderOptionsInit(&options);
@@ -39,23 +26,17 @@ Picture first_frame(const WebPData& data, const WebPBitstreamFeatures& features)
 
 }  // namespace
 
-StoredPicture read_webp(std::span<const std::byte> file, const PictureLimits& limits) {
+Picture read_webp(std::span<const std::byte> file, const PictureLimits& limits) {
   WebPBitstreamFeatures features;
   INKSTONE_CHECK(WebPGetFeatures(bytes_of(file), file.size(), &features) == VP8_STATUS_OK,
                  "webp: the header is malformed or cut off (", file.size(), " bytes)");
   check_size("webp", features.width, features.height, limits);
   const WebPData data{bytes_of(file), file.size()};
-  StoredPicture result;
-  result.exif = exif_of(data);
-  if (features.has_animation) {
-    result.picture = first_frame(data, features);
-    return result;
-  }
+  if (features.has_animation) return first_frame(data, features);
   std::vector<uint8_t> rgba(size_t{4} * static_cast<size_t>(features.width) * static_cast<size_t>(features.height));
   INKSTONE_CHECK(WebPDecodeRGBAInto(bytes_of(file), file.size(), rgba.data(), rgba.size(), 4 * features.width),
                  "webp: the data is malformed or ends too early");
-  result.picture = picture_of_rgba(features.width, features.height, rgba.data());
-  return result;
+  return picture_of_rgba(features.width, features.height, rgba.data());
 }
 
 }  // namespace inkstone

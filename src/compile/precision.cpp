@@ -6,8 +6,8 @@
 namespace inkstone::compile {
 namespace {
 
-// A convolution with so few input channels costs almost nothing in fp32, and reads the model's own
-// input (a latent, an image).
+// A convolution with so few input channels costs almost nothing in fp32. Most read the model's own input (a latent, an
+// image); that of an inpainting model has nine channels, and is stored as others are.
 constexpr int64_t kFewChannels = 8;
 
 enum class Rule {
@@ -38,7 +38,7 @@ class Chooser {
   Rule rule(const op::Constant&, const Node&) const { return Rule::kSource; }
   Rule rule(const op::Repeat&, const Node&) const { return Rule::kAsRead; }
   Rule rule(const op::TimeEmbedding&, const Node&) const { return Rule::kFp32; }
-  // By a number for each row, such as a ControlNet's scale: in fp32.
+  // By a number for each row, such as a ControlNet's scale, or one for all: in fp32.
   Rule rule(const op::Mul&, const Node& node) const {
     const Shape& by = graph_.node(node.inputs[1]).shape;
     return node.shape.size() > 1 && count(by) == by[0] && by != node.shape ? Rule::kFp32 : Rule::kStored;

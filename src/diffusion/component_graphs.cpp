@@ -235,7 +235,7 @@ class Lister {
     }
     if (!choice_.encoder && !model_.traits.inpaints) return;
     add("vae_encoder" + of(size), "vae_encoder", vae_encoder_graph(model_.vae_config, 1, size.height, size.width),
-        {"image"}, {model_.vae_config.posterior ? "moments" : "latent"})
+        {"image"}, {model_.vae_config.posterior() ? "moments" : "latent"})
         .size = size;
   }
 

@@ -46,11 +46,11 @@ EncodedPicture VaeCodec::encode(const Image& picture, std::span<const uint8_t> h
   const Tensor& moments = encoder.output(0);
   check_finite(moments.floats(), "the VAE's encoder");
   const Shape shape{1, config.latent, moments.dim(2), moments.dim(3)};
-  EncodedPicture made{Tensor(shape), config.posterior ? Tensor(shape) : Tensor()};
+  EncodedPicture made{Tensor(shape), config.posterior() ? Tensor(shape) : Tensor()};
   const auto half = static_cast<size_t>(made.mean.size());
   for (size_t i = 0; i < half; ++i) {
     made.mean.floats()[i] = (moments.floats()[i] - config.shift_factor) * config.scaling_factor;
-    if (!config.posterior) continue;
+    if (!config.posterior()) continue;
     const float log_variance = std::clamp(moments.floats()[half + i], kLeast, kMost);
     made.deviation.floats()[i] = std::exp(log_variance / 2) * config.scaling_factor;
   }

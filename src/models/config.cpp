@@ -209,10 +209,9 @@ VaeConfig taesd_config() {
   VaeConfig c;
   c.channels = {64, 64, 64, 64};
   c.scaling_factor = 1;
-  c.quant_conv = c.post_quant_conv = c.mid_attention = c.force_upcast = c.posterior = false;
+  c.quant_conv = c.post_quant_conv = c.mid_attention = c.force_upcast = false;
   c.activation = Activation::kRelu;
   c.tiny.emplace();
-  c.latent_bound = 3;
   return c;
 }
 

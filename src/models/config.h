@@ -113,11 +113,11 @@ struct VaeConfig {
   // Set: a tiny autoencoder (tiny_vae.h). Its levels have equal channels; blocks, groups and what is said of
   // convolutions and attention beside them mean nothing.
   std::optional<TinyVaeBlocks> tiny{};
-  // What the decoder takes is kept between -bound and bound: bound * tanh(x / bound); 0: it is not.
-  float latent_bound = 0;
-  // The encoder gives mean and log variance, of which a latent is drawn; else the latent itself.
-  bool posterior = true;
 
+  // What a tiny decoder takes is kept between -bound and bound: bound * tanh(x / bound); 0: it is not.
+  float latent_bound() const { return tiny ? 3.0f : 0.0f; }
+  // The encoder gives mean and log variance, of which a latent is drawn; a tiny one gives the latent itself.
+  bool posterior() const { return !tiny; }
   bool has_encoder() const { return !tiny || !tiny->encoder.empty(); }
   bool has_decoder() const { return !tiny || !tiny->decoder.empty(); }
   bool operator==(const VaeConfig&) const = default;

@@ -71,8 +71,8 @@ Value vae_decode(Scope root, const VaeConfig& c, Value latent) {
 
 void decoder_input(const VaeConfig& c, std::span<const float> latent, std::span<float> out) {
   std::ranges::transform(latent, out.begin(), [&](float v) {
-    const float scaled = v / c.scaling_factor + c.shift_factor;
-    return c.latent_bound > 0 ? c.latent_bound * std::tanh(scaled / c.latent_bound) : scaled;
+    const float scaled = v / c.scaling_factor + c.shift_factor, bound = c.latent_bound();
+    return bound > 0 ? bound * std::tanh(scaled / bound) : scaled;
   });
 }
 

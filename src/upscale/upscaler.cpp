@@ -119,7 +119,7 @@ UpscalePlan Upscaler::plan(Backend& backend, int width, int height, const Upscal
   const Parts parts = parts_of(config_, width, height, common.precision);
   // All blocks are of one size.
   const int last = parts.number() - 1;
-  const std::vector<int> different = config_.blocks ? std::vector<int>{0, 1, last} : std::vector<int>{0, last};
+  const int different[] = {0, 1, last};
   const size_t image = static_cast<size_t>(3) * static_cast<size_t>(width) * static_cast<size_t>(height);
   const size_t scaled = image * static_cast<size_t>(factor()) * static_cast<size_t>(factor());
   const size_t input = bytes({1, config_.in_channels(), parts.height, parts.width}, DType::kF32);

@@ -49,6 +49,19 @@ TEST(ControlOption, may_have_paths_with_colons_where_one_reading_names_files) {
   fs::remove_all(folder);
 }
 
+TEST(ControlOption, names_the_file_alone_where_nothing_is_drawn) {
+  Options options;
+  options.controls = {"canny.safetensors"};
+  check_controls_alone(options);
+  for (const char* more : {"canny.safetensors:edges.png", "canny.safetensors:edges.png:0.8", "canny.safetensors:0.5"}) {
+    options.controls = {more};
+    EXPECT_THAT([&] { check_controls_alone(options); },
+                testing::Throws<UsageError>(testing::Property(
+                    &Error::what, HasSubstr(std::string("--control ") + more +
+                                            ": here it names the file alone, --control canny.safetensors;"))));
+  }
+}
+
 TEST(ControlOption, without_a_hint_draws_nothing) {
   Options options;
   options.controls = {"canny.safetensors"};

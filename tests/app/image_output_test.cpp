@@ -15,10 +15,10 @@ using testing::StartsWith;
 
 const Image kImage{2, 1, {1, 2, 3, 4, 5, 6}};
 
-std::string refusal(const Options& options, int images) {
+std::string refusal(const Options& options, int images, const PictureSize& size = {20, 10}) {
   try {
     const ImageOutput output(options, images);
-    output.check("a fox", 7, 1000);
+    output.check("a fox", 7, size);
   } catch (const Error& error) {
     return error.what();
   }
@@ -40,6 +40,18 @@ TEST(ImageOutput, the_format_is_the_extension_s) {
   EXPECT_EQ(image_format("a.webp"), ImageFormat::kWebp);
   EXPECT_EQ(image_format("folder.jpg/"), ImageFormat::kPng);
   EXPECT_THAT(refusal(with_out("in/a.TIFF"), 1), HasSubstr("only .png, .jpg and .webp are written: try in/a.png"));
+}
+
+TEST(ImageOutput, sides_that_the_format_does_not_have_are_refused_before_the_work) {
+  const ScratchFolder folder;
+  const auto of = [&](const std::string& name, const PictureSize& size) {
+    return refusal(with_out((folder.path() / name).string()), 1, size);
+  };
+  EXPECT_EQ(of("a.webp", {16383, 8}), "");
+  EXPECT_THAT(of("a.webp", {16384, 8}), HasSubstr("webp: 16384x8 pixels; at most 16383 a side: ask for png"));
+  EXPECT_EQ(of("a.jpg", {8, 65500}), "");
+  EXPECT_THAT(of("a.jpg", {8, 65501}), HasSubstr("jpeg: 8x65501 pixels; at most 65500 a side"));
+  EXPECT_EQ(of("a.png", {70000, 8}), "");
 }
 
 TEST(ImageOutput, files_have_the_format_and_the_parameters) {

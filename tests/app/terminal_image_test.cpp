@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "serve/support/base64.h"
+#include "base/base64.h"
 
 namespace inkstone {
 namespace {
@@ -34,7 +34,7 @@ Image gradient(int width, int height) {
 }
 
 Image decoded(const std::string& base64_text) {
-  const std::string png = serve::unbase64(base64_text).value();
+  const std::string png = unbase64(base64_text).value();
   return decode_png(std::as_bytes(std::span(png))).image;
 }
 

@@ -9,6 +9,7 @@
 #include "base/image_file.h"
 #include "base/json.h"
 #include "base/picture.h"
+#include "sanitized.h"
 #include "upscale/tiny_upscaler.h"
 
 namespace inkstone {
@@ -116,6 +117,16 @@ TEST_F(UpscaleProgram, several_images_go_into_a_folder_each_as_if_alone) {
   EXPECT_EQ(text_of(at("in-x4.png")), text_of(at("alone.png")));
 }
 
+TEST_F(UpscaleProgram, a_dash_is_standard_output) {
+  ASSERT_EQ(upscale({"in.png", "--out", "big.png"}).code, 0);
+  const Outcome outcome = upscale({"in.png", "--out", "-"});
+  EXPECT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_EQ(outcome.output, text_of(at("big.png")));
+  EXPECT_THAT(outcome.error, HasSubstr("-> standard output"));
+  EXPECT_FALSE(fs::exists(at("-")));
+  expect_refusal({"in.png", "in.png", "--out", "-"}, "--out - and 2 images: standard output takes one");
+}
+
 TEST_F(UpscaleProgram, what_cannot_be_done_is_said_in_a_line_before_the_work) {
   expect_refusal({}, "upscale what?");
   expect_refusal({"nope.png"}, "cannot read nope.png: no such file");
@@ -128,10 +139,71 @@ TEST_F(UpscaleProgram, what_cannot_be_done_is_said_in_a_line_before_the_work) {
   expect_refusal({"in.png", "--out", "gone/a.png"}, "the folder gone does not exist");
   expect_refusal({"in.png", "--out", "in.png", "--no-clobber"}, "--no-clobber keeps it");
   expect_refusal({"in.png", "--upscaler", "x4.safetensors", "--memory-budget", "2MiB"},
-                 "is too small to upscale 20x14");
+                 "a memory budget of 2 MiB is too small to read in.png, 20x14 pixels: that takes");
   write_png("wide.png", formula_image(1000, 600), {});
   expect_refusal({"wide.png", "--scale", "64"}, "wide.png would become 64000x38400 pixels");
+  write_png("long.png", formula_image(1100, 2), {});
+  expect_refusal({"long.png", "--scale", "15", "--out", "a.webp"}, "webp: 16500x30 pixels; at most 16383 a side");
+  expect_refusal({"long.png", "--scale", "64", "--out", "a.jpg"}, "jpeg: 70400x128 pixels; at most 65500 a side");
   expect_refusal({"in.png", "--out", "a.gif"}, "only .png, .jpg and .webp are written");
+}
+
+// Of noise, which no format makes smaller.
+Image noise(int width, int height) {
+  Image image{width, height, {}};
+  uint32_t state = 1;
+  for (int i = 0; i < 3 * width * height; ++i)
+    image.rgb.push_back(static_cast<uint8_t>((state = state * 1664525 + 1013904223) >> 24));
+  return image;
+}
+
+TEST_F(UpscaleProgram, the_whole_command_stays_within_what_is_planned) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's own memory is not planned";
+  const Image image = noise(400, 300);
+  write_png("noise.png", image, {});
+  write_png("glass.png", image, {}, std::vector<uint8_t>(400 * 300, 99));
+  const std::vector<std::vector<std::string>> all = {
+      {"noise.png", "--scale", "8", "--out", "big.png"},
+      {"glass.png", "--scale", "8", "--out", "big.png"},
+      {"noise.png", "--scale", "8", "--out", "big.jpg"},
+      {"noise.png", "--scale", "4", "--out", "big.webp"},
+      {"noise.png", "--scale", "0.5", "--out", "small.png"},
+      {"noise.png", "--upscaler", "x4.safetensors", "--out", "big.png"},
+      {"noise.png", "--upscaler", "x2.safetensors", "--scale", "8", "--out", "big.png"}};
+  for (std::vector<std::string> arguments : all) {
+    SCOPED_TRACE(testing::PrintToString(arguments));
+    std::vector<std::string> reported = arguments;
+    reported.push_back("--json");
+    const Outcome outcome = upscale(reported);
+    ASSERT_EQ(outcome.code, 0) << outcome.error;
+    const Json memory = parse_json(outcome.output, "output").at("memory");
+    const auto planned = memory.at("planned_peak_bytes").to_number<int64_t>();
+    EXPECT_LE(memory.at("measured_peak_bytes").to_number<int64_t>(), planned);
+    arguments.insert(arguments.end(), {"--memory-budget", std::to_string((planned >> 20) - 8) + "MiB"});
+    if (arguments[1] == "--scale") expect_refusal(arguments, "MiB is too small to ");  // no network that works in bands
+  }
+}
+
+TEST_F(UpscaleProgram, an_upscaler_is_exported_without_what_it_has_no_use_for) {
+  const std::vector<std::string> least = {"export", "--upscaler", "x4.safetensors", "--sizes", "8", "--out", "om"};
+  for (const auto& [flag, value] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"--text-encoder", "a"},
+                                                                  {"--text-encoder-2", "a"},
+                                                                  {"--prediction", "epsilon"},
+                                                                  {"--zero-snr", "on"},
+                                                                  {"--few-step", "lcm"},
+                                                                  {"--control", "a"},
+                                                                  {"--embedding-dir", "."},
+                                                                  {"--model", "a"},
+                                                                  {"--batch", "2"}}) {
+    std::vector<std::string> arguments = least;
+    arguments.insert(arguments.end(), {flag, value});
+    const Outcome outcome = program_.run(arguments);
+    EXPECT_EQ(outcome.code, 2) << flag;
+    EXPECT_THAT(outcome.error, HasSubstr("--upscaler x4.safetensors and " + std::string(flag) + ": "));
+  }
+  const Outcome outcome = program_.run(least);
+  EXPECT_EQ(outcome.code, 0) << outcome.error;
 }
 
 TEST_F(UpscaleProgram, info_knows_an_upscaler_and_generate_names_the_command) {

@@ -3,11 +3,11 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "base/base64.h"
 #include "base/json.h"
 #include "serve/api/accept.h"
 #include "serve/api/fault.h"
 #include "serve/api/png_texts.h"
-#include "serve/support/base64.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace inkstone;

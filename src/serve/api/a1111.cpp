@@ -4,13 +4,13 @@
 
 #include <ctime>
 
+#include "base/base64.h"
 #include "base/spelling.h"
 #include "base/version.h"
 #include "serve/api/a1111_request.h"
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
 #include "serve/api/order_listener.h"
-#include "serve/support/base64.h"
 
 namespace inkstone::serve {
 namespace {

@@ -2,10 +2,10 @@
 // another's.
 #include <algorithm>
 
+#include "base/base64.h"
 #include "serve/api/a1111.h"
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
-#include "serve/support/base64.h"
 
 namespace inkstone::serve {
 namespace {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/base64.h"
 #include "base/image_file.h"
 #include "base/json.h"
 #include "base/spelling.h"
@@ -11,7 +12,6 @@
 #include "serve/api/fault.h"
 #include "serve/api/limits.h"
 #include "serve/images/enlarged_png.h"
-#include "serve/support/base64.h"
 
 namespace inkstone::serve {
 namespace {

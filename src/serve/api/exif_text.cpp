@@ -1,45 +1,14 @@
-// EXIF is a TIFF file: "MM" or "II" for its byte order, 42, the place of a folder. A folder is the number of its
-// entries, then of each tag (2), type (2), count (4), and value or its place (4).
 #include "serve/api/exif_text.h"
 
-#include <algorithm>
 #include <cstdint>
-#include <optional>
 
+#include "base/exif.h"
 #include "base/utf8.h"
 
 namespace inkstone::serve {
 namespace {
 
-constexpr size_t kMaxText = 1 << 20, kEntry = 12, kCode = 8;
-constexpr uint32_t kExifFolder = 0x8769, kUserComment = 0x9286;
-
-class Block {
- public:
-  explicit Block(std::string_view bytes) : bytes_(bytes), big_(bytes.starts_with("MM")) {}
-
-  // 0 beyond the end.
-  uint32_t number(size_t at, size_t size) const {
-    if (at > bytes_.size() || bytes_.size() - at < size) return 0;
-    uint32_t value = 0;
-    for (size_t i = 0; i < size; ++i) value = value << 8 | static_cast<uint8_t>(bytes_[at + (big_ ? i : size - 1 - i)]);
-    return value;
-  }
-  // Where the entry of that tag begins, of the folder at a place.
-  std::optional<size_t> entry(size_t folder, uint32_t tag) const {
-    const size_t count = number(folder, 2);
-    for (size_t i = 0; i < count; ++i)
-      if (const size_t at = folder + 2 + kEntry * i; number(at, 2) == tag) return at;
-    return std::nullopt;
-  }
-  std::string_view bytes(size_t at, size_t size) const {
-    return at < bytes_.size() ? bytes_.substr(at, size) : std::string_view();
-  }
-
- private:
-  std::string_view bytes_;
-  bool big_;
-};
+constexpr size_t kMaxText = 1 << 20, kCode = 8;
 
 // Writers use big-endian, whatever the block's order; a text of another order has its zeros at odd places.
 std::string of_utf16(std::string_view text) {
@@ -65,13 +34,7 @@ std::string of_utf16(std::string_view text) {
 }  // namespace
 
 std::string exif_user_comment(std::string_view exif) {
-  const Block block(exif);
-  if (!exif.starts_with("MM") && !exif.starts_with("II")) return "";
-  const auto folder = block.entry(block.number(4, 4), kExifFolder);
-  const auto comment = folder ? block.entry(block.number(*folder + 8, 4), kUserComment) : std::nullopt;
-  if (!comment) return "";
-  const std::string_view text =
-      block.bytes(block.number(*comment + 8, 4), std::min<size_t>(block.number(*comment + 4, 4), kMaxText));
+  const std::string_view text = Exif(exif).user_comment().substr(0, kMaxText);
   const std::string_view code = text.substr(0, kCode), rest = text.substr(code.size());
   if (code == std::string_view("UNICODE\0", kCode)) return clean_utf8(of_utf16(rest));
   std::string plain = clean_utf8(rest.substr(0, rest.find('\0')));

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/base64.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/random.h"
@@ -12,7 +13,6 @@
 #include "serve/api/cut_texts.h"
 #include "serve/api/fault.h"
 #include "serve/api/multipart.h"
-#include "serve/support/base64.h"
 
 namespace inkstone::serve {
 namespace {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/base64.h"
 #include "base/image_file.h"
 #include "base/json.h"
 #include "serve/api/answers.h"
@@ -12,7 +13,6 @@
 #include "serve/api/openai_request.h"
 #include "serve/api/order_listener.h"
 #include "serve/images/enlarged_png.h"
-#include "serve/support/base64.h"
 
 namespace inkstone::serve {
 namespace {

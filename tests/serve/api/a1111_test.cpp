@@ -4,12 +4,12 @@
 
 #include <boost/json/serialize.hpp>
 
+#include "base/base64.h"
 #include "base/image.h"
 #include "fakes.h"
 #include "serve/api/a1111_request.h"
 #include "serve/api/a1111_samplers.h"
 #include "serve/api/fault.h"
-#include "serve/support/base64.h"
 
 namespace inkstone::serve {
 namespace {

@@ -7,9 +7,9 @@
 #include <functional>
 #include <map>
 
+#include "base/base64.h"
 #include "sanitized.h"
 #include "serve/api/fakes.h"
-#include "serve/support/base64.h"
 
 namespace inkstone::serve {
 namespace {

@@ -2,9 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/base64.h"
 #include "fakes.h"
 #include "serve/api/generate_request.h"
-#include "serve/support/base64.h"
 
 namespace inkstone::serve {
 namespace {

@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/base64.h"
 #include "base/image.h"
 #include "fakes.h"
 #include "serve/api/openai_request.h"
-#include "serve/support/base64.h"
 
 namespace inkstone::serve {
 namespace {

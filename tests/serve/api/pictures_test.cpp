@@ -3,11 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/base64.h"
 #include "base/image_file.h"
 #include "fakes.h"
 #include "serve/api/a1111_request.h"
 #include "serve/api/generate_request.h"
-#include "serve/support/base64.h"
 #include "serve/wire/spooled.h"
 
 namespace inkstone::serve {

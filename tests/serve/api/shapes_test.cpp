@@ -9,6 +9,7 @@
 // after <cstdio>, which it needs
 #include <jpeglib.h>
 
+#include "base/base64.h"
 #include "base/error.h"
 #include "base/image_file.h"
 #include "fakes.h"
@@ -16,7 +17,6 @@
 #include "serve/api/openapi.h"
 #include "serve/api/png_texts.h"
 #include "serve/images/enlarged_png.h"
-#include "serve/support/base64.h"
 
 namespace inkstone::serve {
 namespace {

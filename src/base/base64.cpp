@@ -1,9 +1,9 @@
-#include "serve/support/base64.h"
+#include "base/base64.h"
 
 #include <array>
 #include <cstdint>
 
-namespace inkstone::serve {
+namespace inkstone {
 namespace {
 
 constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -70,4 +70,4 @@ std::optional<std::string> unbase64(std::string_view text) {
   return bytes;
 }
 
-}  // namespace inkstone::serve
+}  // namespace inkstone

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace inkstone::serve {
+namespace inkstone {
 
 std::string base64(std::string_view bytes);
 
@@ -13,4 +13,4 @@ std::string base64(std::string_view bytes);
 // that belong to no byte.
 std::optional<std::string> unbase64(std::string_view text);
 
-}  // namespace inkstone::serve
+}  // namespace inkstone
