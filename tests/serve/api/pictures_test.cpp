@@ -132,17 +132,22 @@ TEST(Pictures, no_url_is_fetched_and_what_is_no_picture_is_refused_by_its_header
   EXPECT_TRUE(server.service.orders.empty());
 }
 
+// What the gateway compares where a key comes again; each request here has a key of its own, so that each is an order.
 TEST(Pictures, a_request_again_is_the_same_whatever_its_boundary) {
   PictureServer server;
-  Ask first = form("/generate", {{"prompt", "p"}, {"image", "@" + picture()}});
-  first.headers.emplace_back("idempotency-key", "k");
-  Ask again = first;
-  again.headers.front().second = "multipart/form-data; boundary=YY";
-  for (size_t at; (at = again.body.find("--XX")) != std::string::npos;) again.body.replace(at, 4, "--YY");
-  server.ask(first);
-  const std::string asked = server.service.last().order.asked;
-  server.ask(again);
-  EXPECT_EQ(server.service.last().order.asked, asked);
+  const auto asked_with = [&](const std::string& key, const std::string& file, const std::string& boundary) {
+    Ask ask = form("/generate", {{"prompt", "p"}, {"image", "@" + file}});
+    ask.headers = {{"content-type", "multipart/form-data; boundary=" + boundary}, {"idempotency-key", key}};
+    for (size_t at; (at = ask.body.find("--XX")) != std::string::npos;) ask.body.replace(at, 4, "--" + boundary);
+    server.ask(ask);
+    return server.service.last().order.asked;
+  };
+  const std::string first = asked_with("k1", picture(), "AA"), again = asked_with("k2", picture(), "BBB"),
+                    other = asked_with("k3", picture(64, 72), "AA");
+  EXPECT_EQ(server.service.orders.size(), 3u);
+  EXPECT_FALSE(first.empty());
+  EXPECT_EQ(again, first);
+  EXPECT_NE(other, first);
 }
 
 TEST(Pictures, img2img_is_read_as_the_web_ui_reads_it) {
