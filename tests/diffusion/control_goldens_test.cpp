@@ -10,9 +10,11 @@
 #include "base/picture.h"
 #include "diffusion/control_files.h"
 #include "diffusion/generate.h"
+#include "diffusion/golden_runs.h"
 #include "diffusion/pipeline_controls.h"
 #include "models/controlnet.h"
 #include "models/ldm_names.h"
+#include "support/differences.h"
 
 namespace inkstone {
 namespace {
@@ -167,15 +169,7 @@ TEST_P(ControlRuns, are_those_of_diffusers) {
     const std::set<std::string> few{"two", "guess", "pooled", "xl", "t2i-xl"};
     if (GetParam() == std::string("reference") && !few.contains(name)) continue;
     Pipeline pipeline = Pipeline::open(kFixtures / "models" / std::string(item.at("model").as_string()));
-    ImageRequest request;
-    request.prompt = std::string(item.at("prompt").as_string());
-    request.negative_prompt = std::string(item.at("negative_prompt").as_string());
-    request.seed = item.at("seed").to_number<uint64_t>();
-    request.steps = item.at("steps").to_number<int>();
-    request.guidance_scale = item.at("guidance").to_number<float>();
-    request.width = item.at("width").to_number<int>();
-    request.height = item.at("height").to_number<int>();
-    request.scheduler = std::string(item.at("scheduler").as_string());
+    ImageRequest request = golden_request(item);
     request.prompt_syntax = "plain";
     request.control_guess = item.at("guess").as_bool();
     request.control.emplace();
@@ -192,20 +186,9 @@ TEST_P(ControlRuns, are_those_of_diffusers) {
     options.device = GetParam();
     options.precision = Precision::kFp32;
     Engine engine(std::move(pipeline), options);
-    Job job = engine.start(engine.resolve(request));
-    while (!job.done()) engine.step(job);
-    const Tensor latents = golden().read(name + "/latents");
-    double worst = 0;
-    for (int64_t i = 0; i < latents.size(); ++i)
-      worst = std::max<double>(worst, std::abs(job.latent.floats()[i] - latents.floats()[i]));
-    EXPECT_LE(worst, 1e-3) << name;
-    const Image image = engine.finish(job);
-    const Tensor right = golden().read(name + "/image");
-    ASSERT_EQ(static_cast<int64_t>(image.rgb.size()), right.size()) << name;
-    int off = 0;
-    for (int64_t i = 0; i < right.size(); ++i)
-      off = std::max(off, std::abs(image.rgb[i] - static_cast<int>(right.floats()[i])));
-    EXPECT_LE(off, 1) << name;
+    Job job = stepped(engine, request);
+    EXPECT_LE(largest_difference(job.latent, golden().read(name + "/latents")), 1e-3) << name;
+    EXPECT_LE(largest_difference(engine.finish(job), golden().read(name + "/image")), 1) << name;
   }
 }
 

@@ -11,7 +11,9 @@
 #include "base/json.h"
 #include "diffusion/checkpoint_files.h"
 #include "diffusion/engine.h"
+#include "diffusion/golden_runs.h"
 #include "diffusion/request_fields.h"
+#include "support/differences.h"
 #include "weights/weights.h"
 
 namespace inkstone {
@@ -90,11 +92,6 @@ ImageRequest request_of(float strength = 0.5f) {
   return request;
 }
 
-Job stepped(Engine& engine, const ImageRequest& request) {
-  Job job = engine.start(engine.resolve(request));
-  while (!job.done()) engine.step(job);
-  return job;
-}
 Image drawn(Engine& engine, const ImageRequest& request) {
   Job job = stepped(engine, request);
   return engine.finish(job);
@@ -110,31 +107,15 @@ TEST_P(FromPictures, are_what_diffusers_draws) {
   for (const Json& run : list.at("runs").as_array()) {
     const std::string name(run.at("name").as_string()), model(run.at("model").as_string());
     Engine engine = engine_of(model == "nine" ? nine : kFixtures / "models" / model, GetParam());
-    ImageRequest request = request_of(run.at("strength").to_number<float>());
-    request.prompt = std::string(run.at("prompt").as_string());
-    request.negative_prompt = std::string(run.at("negative_prompt").as_string());
-    request.seed = run.at("seed").to_number<uint64_t>();
-    request.steps = run.at("steps").to_number<int>();
-    request.guidance_scale = run.at("guidance").to_number<float>();
-    request.scheduler = std::string(run.at("scheduler").as_string());
-    request.width = run.at("width").to_number<int>();
-    request.height = run.at("height").to_number<int>();
+    ImageRequest request = golden_request(run);
+    request.image = picture();
+    request.strength = run.at("strength").to_number<float>();
     if (run.at("mask").as_bool()) request.mask = mask();
     Job job = stepped(engine, request);
     EXPECT_EQ(job.request.evaluations(), run.at("calls").to_number<int>()) << name;
-    const Tensor latents = golden.read(name + "/latents"), pixels = golden.read(name + "/image");
-    ASSERT_EQ(job.latent.size(), latents.size()) << name;
-    double worst = 0;
-    for (int64_t i = 0; i < latents.size(); ++i)
-      worst = std::max<double>(worst, std::abs(job.latent.floats()[i] - latents.floats()[i]));
-    EXPECT_LE(worst, 1e-3) << name;
+    EXPECT_LE(largest_difference(job.latent, golden.read(name + "/latents")), 1e-3) << name;
     job.put_back.reset();  // diffusers does not put it back
-    const Image image = engine.finish(job);
-    ASSERT_EQ(std::ssize(image.rgb), pixels.size()) << name;
-    int apart = 0;
-    for (size_t i = 0; i < image.rgb.size(); ++i)
-      apart = std::max(apart, std::abs(image.rgb[i] - static_cast<int>(pixels.floats()[i])));
-    EXPECT_LE(apart, 1) << name;
+    EXPECT_LE(largest_difference(engine.finish(job), golden.read(name + "/image")), 1) << name;
   }
 }
 INSTANTIATE_TEST_SUITE_P(Devices, FromPictures, testing::Values("reference", "cpu"));

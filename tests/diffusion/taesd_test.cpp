@@ -23,6 +23,7 @@
 #include "models/config_json.h"
 #include "models/formula_weights.h"
 #include "models/vae.h"
+#include "support/differences.h"
 
 namespace inkstone {
 namespace {
@@ -88,11 +89,7 @@ class TaesdGoldens : public testing::TestWithParam<Device> {
     std::vector<Tensor> inputs;
     inputs.push_back(std::move(in));
     const Tensor found = run_once(*backend, graph, weights, inputs, {GetParam().precision});
-    ASSERT_EQ(found.shape(), right.shape()) << at;
-    double most = 0;
-    for (int64_t i = 0; i < right.size(); ++i)
-      most = std::max(most, std::abs(static_cast<double>(found.floats()[i]) - static_cast<double>(right.floats()[i])));
-    EXPECT_LE(most, GetParam().bound) << at;
+    EXPECT_LE(largest_difference(found, right), GetParam().bound) << at;
   }
 };
 
