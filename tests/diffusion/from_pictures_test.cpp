@@ -256,7 +256,19 @@ TEST(RepaintedPictures, grow_where_they_are_outpainted) {
         ASSERT_EQ(after.rgb[3 * (y * 53 + x + 13) + c], before.rgb[3 * (y * 40 + x) + c]) << x << ", " << y;
 }
 
-TEST(RepaintedPictures, take_a_masks_opaque_part_and_masks_of_other_sizes) {
+TEST(RepaintedPictures, take_the_opaque_part_of_a_mask_with_transparency) {
+  Engine engine = tiny();
+  for (const bool invert : {false, true}) {
+    ImageRequest request = request_of(0.75f);
+    request.mask_invert = invert;
+    request.mask = mask();
+    const Image right = drawn(engine, request);
+    request.mask = given(kPictures / "opaque_mask.png");  // black where it is opaque
+    EXPECT_EQ(drawn(engine, request).rgb, right.rgb) << invert;
+  }
+}
+
+TEST(RepaintedPictures, take_masks_of_other_sizes_and_refuse_those_that_leave_nothing_to_draw) {
   Engine engine = tiny();
   ImageRequest request = request_of(1);
   request.mask = png_of({20, 18, std::vector<uint8_t>(3 * 20 * 18, 255)}, "small.png");
