@@ -37,6 +37,18 @@ inline double largest_difference(const Image& found, const Image& right) {
   return largest_difference(found.rgb, right.rgb);
 }
 
+// Root mean square of the difference, over that of `right`. Infinity where sizes differ or there is nothing; NaN, which no
+// bound allows, where a number is none.
+inline double relative_rms(const Tensor& found, const Tensor& right) {
+  if (found.size() != right.size() || right.size() == 0) return std::numeric_limits<double>::infinity();
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < right.floats().size(); ++i) {
+    difference += std::pow(static_cast<double>(found.floats()[i]) - right.floats()[i], 2);
+    size += std::pow(static_cast<double>(right.floats()[i]), 2);
+  }
+  return size > 0 ? std::sqrt(difference / size) : std::sqrt(difference);
+}
+
 // [height, width, 3], 0 to 255.
 inline double largest_difference(const Image& found, const Tensor& right) {
   if (right.shape() != Shape{found.height, found.width, 3}) return std::numeric_limits<double>::infinity();

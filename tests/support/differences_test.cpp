@@ -44,5 +44,20 @@ TEST(LargestDifference, is_infinite_if_the_shapes_differ_or_nothing_is_compared)
   EXPECT_EQ(largest_difference(image, Tensor::of({2, 1, 3}, numbers)), kInfinity);
 }
 
+TEST(RelativeRms, is_the_differences_over_the_right_ones) {
+  const Tensor right = Tensor::of({2}, std::vector<float>{3, 4}), found = Tensor::of({2}, std::vector<float>{3, 4.5f});
+  EXPECT_NEAR(relative_rms(found, right), 0.1, 1e-9);
+  EXPECT_EQ(relative_rms(right, right), 0);
+  EXPECT_EQ(relative_rms(Tensor({2}), Tensor({2})), 0);
+}
+
+TEST(RelativeRms, allows_neither_nan_nor_other_sizes_nor_nothing) {
+  const Tensor right = Tensor::of({2}, std::vector<float>{3, 4}), broken = Tensor::of({2}, std::vector<float>{3, kNan});
+  EXPECT_FALSE(relative_rms(broken, right) <= 1e9);
+  EXPECT_FALSE(relative_rms(right, broken) <= 1e9);
+  EXPECT_EQ(relative_rms(Tensor({1}), right), kInfinity);
+  EXPECT_EQ(relative_rms(Tensor({0}), Tensor({0})), kInfinity);
+}
+
 }  // namespace
 }  // namespace inkstone
