@@ -8,9 +8,9 @@
 #include <string>
 #include <thread>
 
-#include "app/scratch_folder.h"
 #include "backend/ascend/program_output.h"
 #include "backend/scoped_environment.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {

@@ -15,6 +15,7 @@
 #include "models/controlnet.h"
 #include "models/ldm_names.h"
 #include "support/differences.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -22,7 +23,10 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path kFixtures = fs::path(INKSTONE_SOURCE_DIR) / "tests" / "fixtures";
-const fs::path kMade = fs::path(testing::TempDir()) / "inkstone_controls";
+const fs::path& made() {
+  static const ScratchFolder folder;
+  return folder.path();
+}
 
 const Weights& golden() {
   static const Weights weights = Weights::open_files({kFixtures / "control.safetensors"});
@@ -30,7 +34,7 @@ const Weights& golden() {
 }
 
 Weights weights_for(const std::string& net, const std::vector<Graph>& graphs) {
-  Weights weights = Weights::open(write_net(kMade / "networks", net));
+  Weights weights = Weights::open(write_net(made() / "networks", net));
   std::vector<WeightSpec> specs;
   for (const Graph& graph : graphs)
     for (const NamedShape& weight : weights_of(graph)) specs.push_back({weight.name, weight.shape});
@@ -129,6 +133,7 @@ TEST_P(ControlNetworks, give_the_features_of_diffusers) {
           static_cast<float>(picture.rgb[static_cast<size_t>(3 * pixel + channel / (s * s))]) / 255;
     }
     const std::vector<Tensor> features = run_all(graph, weights, std::move(inputs));
+    ASSERT_FALSE(features.empty()) << net;
     for (size_t i = 0; i < features.size(); ++i) {
       const Tensor right = as_tokens(golden().read(net + "/feature" + std::to_string(i)), features[i].dim(1));
       EXPECT_LE(relative_rms(features[i], right), GetParam().bound) << net << " " << i;
@@ -146,9 +151,11 @@ INSTANTIATE_TEST_SUITE_P(Devices, ControlNetworks,
                          });
 
 TEST(ControlFiles, have_the_names_of_the_training_code) {
+  ASSERT_FALSE(control_list().at("files").as_array().empty());
   for (const Json& file : control_list().at("files").as_array()) {
     const ControlConfig config = config_of_net(std::string(file.at("net").as_string()));
     const auto* net = std::get_if<ControlnetConfig>(&config);
+    ASSERT_FALSE(file.at("names").as_object().empty());
     for (const auto& [name, stored] : file.at("names").as_object()) {
       std::string made;
       if (net)
@@ -163,6 +170,7 @@ TEST(ControlFiles, have_the_names_of_the_training_code) {
 class ControlRuns : public testing::TestWithParam<const char*> {};
 
 TEST_P(ControlRuns, are_those_of_diffusers) {
+  ASSERT_GE(control_list().at("runs").as_array().size(), 17u);
   for (const Json& item : control_list().at("runs").as_array()) {
     const std::string name(item.at("name").as_string());
     // the slow one draws a few
@@ -176,7 +184,7 @@ TEST_P(ControlRuns, are_those_of_diffusers) {
     for (const Json& use : item.at("controls").as_array()) {
       const std::string net(use.at("net").as_string());
       if (std::ranges::find(pipeline.controls, net, &Control::name) == pipeline.controls.end())
-        add_control(pipeline, write_net(kMade / "runs", net));
+        add_control(pipeline, write_net(made() / "runs", net));
       const fs::path picture = kFixtures / ("control_" + std::to_string(use.at("picture").to_number<int>()) + ".png");
       request.control->push_back({net, given_file(read_file(picture, 1 << 20), picture.string()),
                                   use.at("scale").to_number<float>(), use.at("start").to_number<float>(),

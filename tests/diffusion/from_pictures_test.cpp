@@ -14,6 +14,7 @@
 #include "diffusion/golden_runs.h"
 #include "diffusion/request_fields.h"
 #include "support/differences.h"
+#include "support/scratch_folder.h"
 #include "weights/weights.h"
 
 namespace inkstone {
@@ -34,9 +35,8 @@ GivenFile png_of(const Image& image, const std::string& name) {
 }
 
 // tiny-sd15 with a U-Net of nine channels; the formula is that of from_pictures.py.
-fs::path nine_channels() {
-  const fs::path folder = fs::path(testing::TempDir()) / "tiny-nine", from = kFixtures / "models" / "tiny-sd15";
-  fs::remove_all(folder);
+fs::path nine_channels(const ScratchFolder& scratch) {
+  const fs::path folder = scratch.path() / "tiny-nine", from = kFixtures / "models" / "tiny-sd15";
   fs::copy(from, folder, fs::copy_options::recursive);
   const Pipeline plain = Pipeline::open(from);
   const Weights& weights = plain.component("unet").weights;
@@ -103,7 +103,8 @@ TEST_P(FromPictures, are_what_diffusers_draws) {
   const Weights golden = Weights::open_files({kPictures / "golden.safetensors"});
   const Json list = read_json(kPictures / "golden.json");
   ASSERT_GE(list.at("runs").as_array().size(), 28u);
-  const fs::path nine = nine_channels();
+  const ScratchFolder scratch;
+  const fs::path nine = nine_channels(scratch);
   for (const Json& run : list.at("runs").as_array()) {
     const std::string name(run.at("name").as_string()), model(run.at("model").as_string());
     Engine engine = engine_of(model == "nine" ? nine : kFixtures / "models" / model, GetParam());
@@ -230,7 +231,8 @@ TEST(RepaintedPictures, are_the_same_to_the_byte_outside_the_mask) {
 }
 
 TEST(RepaintedPictures, with_nine_channels_are_kept_too) {
-  Engine engine = engine_of(nine_channels());
+  const ScratchFolder scratch;
+  Engine engine = engine_of(nine_channels(scratch));
   ImageRequest request = request_of(1);
   request.mask = mask();
   expect_kept(drawn(engine, request), read_picture(picture().bytes, "picture").image, in_circle);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "backend/random_model.h"
 #include "base/json.h"
@@ -15,6 +16,7 @@
 #include "models/unet.h"
 #include "models/vae.h"
 #include "support/differences.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -56,7 +58,7 @@ class Goldens : public testing::TestWithParam<Device> {
   }
 };
 
-TEST_P(Goldens, text_encoders) {
+TEST_P(Goldens, text_encoders_give_transformers_values) {
   int seen = 0;
   for (const auto& model : fs::directory_iterator(kModels)) {
     const Weights golden = Weights::open_files({model.path() / "golden.safetensors"});
@@ -76,7 +78,7 @@ TEST_P(Goldens, text_encoders) {
   EXPECT_GE(seen, 2);
 }
 
-TEST_P(Goldens, unets) {
+TEST_P(Goldens, unets_give_diffusers_values) {
   int seen = 0;
   for (const auto& model : fs::directory_iterator(kModels)) {
     const Weights golden = Weights::open_files({model.path() / "golden.safetensors"});
@@ -95,7 +97,7 @@ TEST_P(Goldens, unets) {
   EXPECT_GE(seen, 4);
 }
 
-TEST_P(Goldens, vaes) {
+TEST_P(Goldens, vaes_give_diffusers_values) {
   int seen = 0;
   for (const auto& model : fs::directory_iterator(kModels)) {
     const Weights golden = Weights::open_files({model.path() / "golden.safetensors"});
@@ -134,22 +136,17 @@ class Assembled {
   Assembled(const fs::path& model, const Json& golden) : folder_(model) {
     const Json* parts = golden.as_object().if_contains("parts");
     if (!parts) return;
-    std::string name = (fs::temp_directory_path() / "inkstone_assembled_XXXXXX").string();
-    made_ = folder_ = mkdtemp(name.data());
+    folder_ = made_.emplace().path();
     for (const fs::directory_entry& own : fs::directory_iterator(model))
-      fs::create_symlink(own.path(), made_ / own.path().filename());
+      fs::create_symlink(own.path(), folder_ / own.path().filename());
     for (const auto& [component, place] : parts->as_object())
-      fs::create_symlink(kModels / std::string(place.as_string()), made_ / std::string(component));
+      fs::create_symlink(kModels / std::string(place.as_string()), folder_ / std::string(component));
   }
-  ~Assembled() {
-    if (!made_.empty()) fs::remove_all(made_);
-  }
-  Assembled(const Assembled&) = delete;
-  Assembled& operator=(const Assembled&) = delete;
   const fs::path& folder() const { return folder_; }
 
  private:
-  fs::path folder_, made_;
+  fs::path folder_;
+  std::optional<ScratchFolder> made_;
 };
 
 // Whole runs, as golden.json lists them.

@@ -24,6 +24,7 @@
 #include "models/formula_weights.h"
 #include "models/vae.h"
 #include "support/differences.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -178,12 +179,6 @@ std::string raw_name(const std::string& name, const std::string& half) {
 
 class TaesdFiles : public testing::Test {
  protected:
-  TaesdFiles() {
-    std::string name = (fs::temp_directory_path() / "inkstone_taesd_XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-  }
-  ~TaesdFiles() override { fs::remove_all(folder_); }
-
   fs::path write(const std::string& name, const FileTensors& tensors) const {
     fs::create_directories((folder_ / name).parent_path());
     write_tensors(folder_ / name, tensors);
@@ -219,7 +214,8 @@ class TaesdFiles : public testing::Test {
   }
 
   const FileTensors tensors_ = tensors_of(config_of(kTinyWidth));
-  fs::path folder_;
+  const ScratchFolder scratch_;
+  const fs::path folder_ = scratch_.path();
 };
 
 TEST_F(TaesdFiles, of_every_form_are_one_vae) {

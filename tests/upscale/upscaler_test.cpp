@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "support/differences.h"
+#include "support/scratch_folder.h"
 #include "upscale/pixels.h"
 #include "upscale/tiny_upscaler.h"
 
@@ -25,13 +26,6 @@ const fs::path kFixtures = fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/upsca
 
 class Upscalers : public testing::Test {
  protected:
-  Upscalers() {
-    std::string name = (fs::temp_directory_path() / "inkstone_upscalers_XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-    file_ = folder_ / "fox_x4.safetensors";
-  }
-  ~Upscalers() override { fs::remove_all(folder_); }
-
   Upscaler open(const EsrganConfig& config, const EsrganNaming& naming = {}) {
     write_upscaler(file_, config, naming);
     return Upscaler::open(file_);
@@ -46,7 +40,8 @@ class Upscalers : public testing::Test {
     return "accepted";
   }
 
-  fs::path folder_, file_;
+  const ScratchFolder scratch_;
+  const fs::path folder_ = scratch_.path(), file_ = folder_ / "fox_x4.safetensors";
 };
 
 EsrganConfig small() {

@@ -24,21 +24,20 @@ GivenFile hint(int width) { return given_file(picture(width), ""); }
 
 TEST(A1111Controls, units_reach_the_image_in_their_order) {
   ControlServer server;
-  const auto exchange = server.ask_with({JsonObject{{"enabled", true},
-                                                    {"module", "None"},
-                                                    {"model", "edges [0123abcd]"},
-                                                    {"weight", 0.5},
-                                                    {"image", "data:image/png;base64," + base64(picture(64))},
-                                                    {"guidance_start", 0.25},
-                                                    {"guidance_end", 0.75},
-                                                    {"control_mode", "Balanced"},
-                                                    {"mask", ""},
-                                                    {"pixel_perfect", true}},
-                                         JsonObject{{"model", "sketch"}, {"input_image", base64(picture(72))}},
-                                         JsonObject{{"model", "edges"},
-                                                    {"control_mode", 0},
-                                                    {"image", JsonObject{{"image", base64(picture(80))}}}}},
-                                        "controlnet");
+  const auto exchange = server.ask_with(
+      {JsonObject{{"enabled", true},
+                  {"module", "None"},
+                  {"model", "edges [0123abcd]"},
+                  {"weight", 0.5},
+                  {"image", "data:image/png;base64," + base64(picture(64))},
+                  {"guidance_start", 0.25},
+                  {"guidance_end", 0.75},
+                  {"control_mode", "Balanced"},
+                  {"mask", ""},
+                  {"pixel_perfect", true}},
+       JsonObject{{"model", "sketch"}, {"input_image", base64(picture(72))}},
+       JsonObject{{"model", "edges"}, {"control_mode", 0}, {"image", JsonObject{{"image", base64(picture(80))}}}}},
+      "controlnet");
   ASSERT_FALSE(exchange->answer) << exchange->answer->body;
   const auto& controls = server.asked().controls;
   ASSERT_EQ(controls.size(), 3u);

@@ -35,9 +35,13 @@ TEST(ExifText, of_each_code_and_byte_order_is_read_as_utf8) {
     EXPECT_EQ(exif_user_comment(block(order, kAscii + "a fox")), "a fox");
     EXPECT_EQ(exif_user_comment(block(order, kNoCode + "a fox")), "a fox");
     EXPECT_EQ(exif_user_comment(block(order, kAscii + "a fox\0\0 and more"s)), "a fox") << "it ends with a zero";
-    EXPECT_EQ(exif_user_comment(block(order, kUnicode + "\0f\0\xf6\0x\xd8\x3e\xdd\x8a"s)), "f\xc3\xb6x\xf0\x9f\xa6\x8a");
-    EXPECT_EQ(exif_user_comment(block(order, kUnicode + "f\0\xf6\0x\0\x3e\xd8\x8a\xdd"s)), "f\xc3\xb6x\xf0\x9f\xa6\x8a");
-    EXPECT_EQ(exif_user_comment(block(order, kUnicode + "\0a\xd8\x3e\0b"s)), "a\xef\xbf\xbd" "b")
+    EXPECT_EQ(exif_user_comment(block(order, kUnicode + "\0f\0\xf6\0x\xd8\x3e\xdd\x8a"s)),
+              "f\xc3\xb6x\xf0\x9f\xa6\x8a");
+    EXPECT_EQ(exif_user_comment(block(order, kUnicode + "f\0\xf6\0x\0\x3e\xd8\x8a\xdd"s)),
+              "f\xc3\xb6x\xf0\x9f\xa6\x8a");
+    EXPECT_EQ(exif_user_comment(block(order, kUnicode + "\0a\xd8\x3e\0b"s)),
+              "a\xef\xbf\xbd"
+              "b")
         << "half of a pair is no letter";
   }
 }

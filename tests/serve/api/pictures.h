@@ -13,7 +13,7 @@
 namespace inkstone::serve {
 
 inline std::string picture(int width = 64, int height = 64, ImageFormat format = ImageFormat::kPng,
-                    const std::string& parameters = "") {
+                           const std::string& parameters = "") {
   Image image{width, height, {}};
   for (int i = 0; i < 3 * width * height; ++i) image.rgb.push_back(static_cast<uint8_t>(7 * i));
   return image_file(image, format, 90, parameters);
