@@ -8,6 +8,7 @@
 #include "app/loading.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -38,15 +39,14 @@ TEST(ControlOption, of_two_numbers_is_refused) {
 }
 
 TEST(ControlOption, may_have_paths_with_colons_where_one_reading_names_files) {
-  std::string name = (fs::temp_directory_path() / "inkstone_control_XXXXXX").string();
-  const fs::path folder = mkdtemp(name.data());
+  const ScratchFolder scratch;
+  const fs::path folder = scratch.path();
   for (const char* file : {"a:b", "c:d.png", "e:1"}) write_file(folder / file, {});
   const std::string at = folder.string() + "/";
   expect_option(at + "a:b:" + at + "c:d.png:0.5", {at + "a:b", at + "c:d.png", 0.5f});
   expect_option(at + "e:1", {at + "e:1", ""});
   EXPECT_THAT([&] { parse_control(at + "a:b:" + at + "x:y.png"); },
               testing::Throws<UsageError>(testing::Property(&Error::what, HasSubstr("None names two that are there"))));
-  fs::remove_all(folder);
 }
 
 TEST(ControlOption, names_the_file_alone_where_nothing_is_drawn) {

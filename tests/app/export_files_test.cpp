@@ -8,13 +8,13 @@
 #include <fstream>
 
 #include "app/calibration.h"
-#include "app/scratch_folder.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "diffusion/unet_parts.h"
 #include "models/clip.h"
 #include "models/vae.h"
 #include "onnx/read_model.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "app/scratch_folder.h"
 #include "base/error.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {

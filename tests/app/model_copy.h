@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "app/scratch_folder.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 

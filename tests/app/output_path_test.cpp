@@ -5,8 +5,8 @@
 
 #include <fstream>
 
-#include "app/scratch_folder.h"
 #include "base/error.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "app/scratch_folder.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 

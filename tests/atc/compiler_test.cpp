@@ -132,13 +132,16 @@ TEST_F(Compiling, whatever_decides_the_bytes_is_part_of_the_key) {
 
 TEST_F(Compiling, a_cache_that_was_spoiled_is_not_used) {
   compile();
+  int spoiled = 0;
   for (const auto& entry : fs::recursive_directory_iterator(cache.path()))
     if (entry.path().extension() == ".om") {
+      ++spoiled;
       std::string bytes = om_bytes(64);
       bytes.back() = 'x';
       fs::remove(entry.path());
       std::ofstream(entry.path()) << bytes;
     }
+  ASSERT_EQ(spoiled, 2);
   forget();
   EXPECT_EQ(compile().made, 2);
 }

@@ -12,39 +12,24 @@
 
 #include "atc/finder.h"
 #include "atc/manifest.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 
 class TestFolder {
  public:
-  TestFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "inkstone-atc-XXXXXX").string();
-    path_ = std::filesystem::canonical(mkdtemp(name.data()));
-  }
-  TestFolder(const TestFolder&) = delete;
-  ~TestFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  const std::filesystem::path& path() const { return scratch_.path(); }
+  std::filesystem::path operator/(const std::string& name) const { return path() / name; }
   std::filesystem::path write(const std::string& name, const std::string& text, bool program = false) const {
-    const std::filesystem::path file = path_ / name;
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary) << text;
-    if (program) std::filesystem::permissions(file, std::filesystem::perms(0755));
-    return file;
+    scratch_.write(name, text);
+    if (program) std::filesystem::permissions(path() / name, std::filesystem::perms(0755));
+    return path() / name;
   }
-  std::string read(const std::string& name) const {
-    std::ifstream file(path_ / name, std::ios::binary);
-    std::ostringstream text;
-    text << file.rdbuf();
-    return text.str();
-  }
-  bool has(const std::string& name) const { return std::filesystem::exists(path_ / name); }
+  std::string read(const std::string& name) const { return text_of(path() / name); }
+  bool has(const std::string& name) const { return std::filesystem::exists(path() / name); }
 
  private:
-  std::filesystem::path path_;
+  ScratchFolder scratch_;
 };
 
 // An `.om` of `payload` bytes behind its header.

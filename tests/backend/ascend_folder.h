@@ -12,6 +12,7 @@
 #include "atc/manifest.h"
 #include "backend/ascend/ascend.h"
 #include "backend/fake_acl/fake_acl.h"
+#include "support/scratch_folder.h"
 #include "weights/weights.h"
 
 namespace inkstone {
@@ -51,16 +52,11 @@ inline Graph doubling(int64_t batch, int64_t width, int outputs = 1) {
 class AscendFolder {
  public:
   AscendFolder() {
-    std::string name = testing::TempDir() + "ascend-XXXXXX";
-    path = mkdtemp(name.data());
     manifest.inkstone = "test";
     manifest.model = "a-model";
     manifest.precision = "fp32";
     weights = Weights::of({});
   }
-  ~AscendFolder() { std::filesystem::remove_all(path); }
-  AscendFolder(const AscendFolder&) = delete;
-  AscendFolder& operator=(const AscendFolder&) = delete;
 
   // One file of `batches`; its programs are doubling(batch, width, outputs).
   GraphRecord& add(const std::string& name, std::vector<int> batches, int64_t width, int outputs = 1) {
@@ -108,7 +104,8 @@ class AscendFolder {
     return open_backend("npu:0", {path.string()});
   }
 
-  std::filesystem::path path;
+  const ScratchFolder scratch;
+  const std::filesystem::path path = scratch.path();
   Manifest manifest;
   Weights weights;
 };

@@ -10,6 +10,8 @@
 #include "compile/passes.h"
 #include "models/unet.h"
 #include "onnx/export.h"
+#include "support/differences.h"
+#include "support/scratch_folder.h"
 
 #ifdef ASCEND_SIM_FOLDER
 
@@ -42,15 +44,12 @@ Graph tiny(int batch) { return compile::fold(unet_graph(tiny_unet(), LatentSize{
 // An export folder with one file for each batch of the tiny U-Net, made once for all tests.
 struct Folder {
   Folder() : weights(random_weights(tiny(1))) {
-    std::string name = testing::TempDir() + "ascend-sim-XXXXXX";
-    path = mkdtemp(name.data());
     manifest.inkstone = "test";
     manifest.model = "tiny";
     manifest.precision = "fp32";
     for (const int batch : {1, 2, 4}) add(batch);
     manifest.write(path);
   }
-  ~Folder() { std::filesystem::remove_all(path); }
 
   void add(int batch) {
     const Graph graph = tiny(batch);
@@ -89,7 +88,8 @@ struct Folder {
     manifest.graphs.push_back(record);
   }
 
-  std::filesystem::path path;
+  const ScratchFolder scratch;
+  const std::filesystem::path path = scratch.path();
   Weights weights;
   Manifest manifest;
 };

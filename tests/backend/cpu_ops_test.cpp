@@ -13,6 +13,7 @@
 #include "backend/reference/reference.h"
 #include "base/parallel.h"
 #include "models/layers.h"
+#include "support/differences.h"
 
 namespace inkstone {
 namespace {
@@ -356,16 +357,6 @@ Graph graph_of(const Case& c, int64_t rows) {
   return finish(g, result);
 }
 
-double relative_error(const Tensor& a, const Tensor& b) {
-  double off = 0, size = 0;
-  for (int64_t i = 0; i < a.size(); ++i) {
-    const double difference = a.floats()[i] - b.floats()[i];
-    off += difference * difference;
-    size += double{b.floats()[i]} * b.floats()[i];
-  }
-  return std::sqrt(off / std::max(size, 1e-30));
-}
-
 bool same_bits(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), a.bytes()) == 0;
 }
@@ -384,7 +375,7 @@ void expect_agreement(const Case& c, CompileOptions options, double tolerance) {
   const auto meaning = reference->compile(graph, weights, {}), program = cpu->compile(graph, weights, options);
   const Tensor expected = run(*meaning, graph, inputs), actual = run(*program, graph, inputs);
   ASSERT_EQ(actual.shape(), expected.shape());
-  EXPECT_LE(relative_error(actual, expected), tolerance);
+  EXPECT_LE(relative_rms(actual, expected), tolerance);
   EXPECT_TRUE(same_bits(run(*program, graph, inputs), actual)) << "a second run differs";
   const MemoryUse planned = cpu->plan(graph, weights, options), used = program->memory();
   EXPECT_EQ(planned.weights, used.weights);

@@ -21,6 +21,7 @@
 #include "models/unet.h"
 #include "models/vae.h"
 #include "sanitized.h"
+#include "support/differences.h"
 
 namespace {
 

@@ -5,11 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "app/scratch_folder.h"
 #include "backend/ascend/dcmi.h"
 #include "backend/ascend/survey.h"
 #include "backend/ascend/versions.h"
 #include "backend/scoped_environment.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {

@@ -14,6 +14,7 @@
 #include "ir/verify.h"
 #include "models/unet.h"
 #include "models/work.h"
+#include "support/differences.h"
 
 namespace inkstone {
 namespace {

@@ -14,6 +14,7 @@
 #include "models/esrgan.h"
 #include "models/unet.h"
 #include "models/vae.h"
+#include "support/differences.h"
 
 namespace inkstone {
 namespace {
@@ -118,14 +119,18 @@ TEST(Tile, works_on_dense_blocks_and_products_with_one_value) {
   EsrganConfig config;
   config.channels = 6, config.growth = 4, config.blocks = 2;
   const Graph whole = compile::fuse(esrgan_graph(config, 23, 7));
+  const int joined_whole = nodes_called(whole, "concat");  // of channels, each of a whole map
+  ASSERT_GT(joined_whole, 0);
   for (const int64_t band : {2, 4, 6, 10}) {
     const Graph bands = compile::tile_rows(whole, 1, band);
+    int joined = 0;
     for (const Node& node : bands.nodes()) {
-      const auto* joined = std::get_if<op::Concat>(&node.op);
-      if (joined && joined->axis == 1) {
-        EXPECT_LE(node.shape[2], band * 3 / 2 + 2);
-      }
+      const auto* join = std::get_if<op::Concat>(&node.op);
+      if (!join || join->axis != 1) continue;
+      EXPECT_LE(node.shape[2], band * 3 / 2 + 2);
+      ++joined;
     }
+    EXPECT_GE(joined, 2 * joined_whole) << "each in bands";
     expect_same_meaning(whole, bands, 1e-6);
   }
 }
@@ -168,6 +173,9 @@ TEST(Precision, stores_activations_in_bf16_and_gives_fp32_outputs) {
       compile::choose_precision(compile::fuse(compile::fold(unet_graph(tiny_unet(), {2, 8, 8, 5}))), DType::kBF16);
   verify(graph);
   EXPECT_EQ(graph.node(graph.outputs()[0]).type, DType::kF32);
+  EXPECT_GT(nodes_called(graph, "attention"), 0);
+  EXPECT_GT(nodes_called(graph, "layer_norm"), 0);
+  int addends = 0;
   for (const Node& node : graph.nodes()) {
     const std::string name = name_of(node.op);
     if (name == "attention" || name == "layer_norm") {
@@ -175,6 +183,7 @@ TEST(Precision, stores_activations_in_bf16_and_gives_fp32_outputs) {
     }
     const auto* norm = std::get_if<op::GroupNorm>(&node.op);
     if (norm && norm->addend) {
+      ++addends;
       EXPECT_EQ(graph.node(node.inputs[3]).type, DType::kF32);
     }
     for (size_t i = 0; i < node.inputs.size(); ++i) {
@@ -185,6 +194,7 @@ TEST(Precision, stores_activations_in_bf16_and_gives_fp32_outputs) {
       }
     }
   }
+  EXPECT_GT(addends, 0);
 }
 
 TEST(Precision, bands_of_an_output_are_rounded_no_more_than_the_whole) {

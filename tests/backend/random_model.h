@@ -99,14 +99,4 @@ inline Tensor run_once(Backend& backend, const Graph& graph, const Weights& weig
   return out;
 }
 
-// Root mean square of the difference, over that of `right`.
-inline double relative_rms(const Tensor& found, const Tensor& right) {
-  double difference = 0, size = 0;
-  for (int64_t i = 0; i < right.size(); ++i) {
-    difference += std::pow(static_cast<double>(found.floats()[i]) - right.floats()[i], 2);
-    size += std::pow(static_cast<double>(right.floats()[i]), 2);
-  }
-  return size > 0 ? std::sqrt(difference / size) : std::sqrt(difference);
-}
-
 }  // namespace inkstone

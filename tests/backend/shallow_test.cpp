@@ -10,6 +10,7 @@
 #include "compile/hoist.h"
 #include "ir/verify.h"
 #include "models/unet.h"
+#include "support/differences.h"
 
 namespace inkstone {
 namespace {

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/full_disk.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -24,13 +25,6 @@ using testing::HasSubstr;
 
 class File : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "inkstone_file_XXXXXX").string();
-    ASSERT_TRUE(::mkdtemp(name.data()));
-    folder_ = name;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   static std::string error_of(const std::function<void()>& action) {
     try {
       action();
@@ -44,7 +38,8 @@ class File : public testing::Test {
     return static_cast<size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
   }
 
-  fs::path folder_;
+  const ScratchFolder scratch_;
+  const fs::path folder_ = scratch_.path();
 };
 
 TEST_F(File, what_was_written_is_read) {

@@ -90,6 +90,7 @@ Resampling filter_of(std::string_view name) {
 }
 
 TEST(Resize, is_pillows) {
+  ASSERT_FALSE(cases().at("resized").as_array().empty());
   for (const Json& entry : cases().at("resized").as_array()) {
     const std::string name(entry.at("tensor").as_string());
     const Goldens::Tensor source = goldens()[std::string(entry.at("source").as_string())];
@@ -108,6 +109,7 @@ TEST(Resize, is_pillows) {
 TEST(Resize, luma_is_pillows) { EXPECT_EQ(luma(image_of(goldens()["colour"])).values, goldens()["luma"].values); }
 
 TEST(Picture, is_read_as_pillow_reads_it) {
+  ASSERT_FALSE(cases().at("read").as_array().empty());
   for (const Json& entry : cases().at("read").as_array()) {
     const std::string name(entry.at("file").as_string());
     const Picture picture = read_picture(file_of(name), name);

@@ -14,6 +14,7 @@
 #include "load/dialect.h"
 #include "load/event_stream.h"
 #include "load/hash_store.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -26,18 +27,13 @@ std::string png_of(uint8_t shade, int side = 2) {
 
 class Scratch {
  public:
-  Scratch() : path_((std::filesystem::temp_directory_path() / "inkstone_load_XXXXXX").string()) {
-    INKSTONE_CHECK(mkdtemp(path_.data()), "no folder ", path_);
-  }
-  ~Scratch() { std::filesystem::remove_all(path_); }
   std::string file(const std::string& name, const std::string& text) const {
-    const std::string path = path_ + "/" + name;
-    if (!text.empty()) write_file(path, std::as_bytes(std::span(text)));
-    return path;
+    if (!text.empty()) folder_.write(name, text);
+    return folder_.path() / name;
   }
 
  private:
-  std::string path_;
+  ScratchFolder folder_;
 };
 
 TEST(Choice, draws_what_was_listed) {

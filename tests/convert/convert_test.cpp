@@ -14,6 +14,7 @@
 #include "convert/tiny_model.h"
 #include "diffusion/pipeline.h"
 #include "diffusion/resolved_request.h"
+#include "support/scratch_folder.h"
 #include "weights/built_torch_file.h"
 #include "weights/checkpoint.h"
 #include "weights/safetensors.h"
@@ -49,12 +50,6 @@ std::map<std::string, std::string> tensors_of(const fs::path& file) {
 
 class Converts : public testing::Test {
  protected:
-  Converts() {
-    std::string name = (fs::temp_directory_path() / "inkstone_convert_XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-  }
-  ~Converts() override { fs::remove_all(folder_); }
-
   fs::path write(const TinyModel& model) const {
     const fs::path file = folder_ / "fox.safetensors";
     write_tensors(file, model.single());
@@ -102,7 +97,8 @@ class Converts : public testing::Test {
     EXPECT_EQ(before.size(), after.size());
   }
 
-  fs::path folder_;
+  const ScratchFolder scratch_;
+  const fs::path folder_ = scratch_.path();
 };
 
 const std::vector<std::string> kLeftovers = {"model_ema.diffusion_modelout2weight", "alphas_cumprod"};
@@ -273,6 +269,7 @@ TEST_F(Converts, a_network_s_shards_to_one_file) {
   run(odd, "unet.safetensors");
   const Weights before = Weights::open(odd);
   const Checkpoint after(folder_ / "unet.safetensors");
+  ASSERT_FALSE(before.names().empty());
   EXPECT_EQ(after.tensors().size(), before.names().size());
   for (const std::string& name : before.names())
     EXPECT_TRUE(std::ranges::equal(before.find(name).bytes, after.tensors().at(name).bytes)) << name;

@@ -7,6 +7,7 @@
 
 #include "convert/tiny_model.h"
 #include "diffusion/model_facts.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -20,12 +21,6 @@ using testing::IsEmpty;
 
 class FileKinds : public testing::Test {
  protected:
-  FileKinds() {
-    std::string name = (fs::temp_directory_path() / "inkstone_kind_XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-  }
-  ~FileKinds() override { fs::remove_all(folder_); }
-
   FileKind kind(const FileTensors& tensors) const {
     write_tensors(folder_ / "file.safetensors", tensors);
     return kind_of(folder_ / "file.safetensors");
@@ -35,7 +30,8 @@ class FileKinds : public testing::Test {
     return {name, std::move(shape), std::vector<float>(size, 0.1f)};
   }
 
-  fs::path folder_;
+  const ScratchFolder scratch_;
+  const fs::path folder_ = scratch_.path();
 };
 
 TEST_F(FileKinds, models_say_what_they_lack) {

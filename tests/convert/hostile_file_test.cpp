@@ -11,6 +11,7 @@
 #include "convert/tiny_model.h"
 #include "diffusion/file_kind.h"
 #include "diffusion/pipeline.h"
+#include "support/scratch_folder.h"
 #include "weights/built_torch_file.h"
 #include "weights/safetensors.h"
 
@@ -29,13 +30,6 @@ std::string length_bytes(uint64_t length) {
 
 class HostileFiles : public testing::Test {
  protected:
-  HostileFiles() {
-    std::string name = (fs::temp_directory_path() / "inkstone_hostile_XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-    file_ = folder_ / "fox.safetensors";
-  }
-  ~HostileFiles() override { fs::remove_all(folder_); }
-
   static std::string said(const std::function<void()>& action) {
     try {
       action();
@@ -58,7 +52,8 @@ class HostileFiles : public testing::Test {
     return static_cast<size_t>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
   }
 
-  fs::path folder_, file_;
+  const ScratchFolder scratch_;
+  const fs::path folder_ = scratch_.path(), file_ = folder_ / "fox.safetensors";
 };
 
 // The attacks on the format: tests/weights/safetensors_test.cpp has every row of them.

@@ -13,6 +13,7 @@
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -25,8 +26,6 @@ using testing::HasSubstr;
 class Checkpoints : public testing::Test {
  protected:
   Checkpoints() {
-    std::string name = (fs::temp_directory_path() / "inkstone_checkpoint_XXXXXX").string();
-    folder_ = mkdtemp(name.data());
     unet_.channels = {32, 64};
     unet_.blocks = {1, 2};
     unet_.depth = {1, 0};
@@ -43,7 +42,6 @@ class Checkpoints : public testing::Test {
     denoiser_ = random_weights({unet_graph(unet_, {1, 2, 2})}, 2);
     autoencoder_ = random_weights({vae_decoder_graph(vae_, 1, 1, 1), vae_encoder_graph(vae_, 1, 8, 8)}, 3);
   }
-  ~Checkpoints() override { fs::remove_all(folder_); }
 
   // Text encoder and transformers as in Stable Diffusion 2. The U-Net's last bias decides what it seems to predict.
   void be_sd2(float last_bias) {
@@ -110,7 +108,8 @@ class Checkpoints : public testing::Test {
 
   std::string error(const FileTensors& tensors) const { return opening_error(write_single(tensors)); }
 
-  fs::path folder_;
+  const ScratchFolder scratch_;
+  const fs::path folder_ = scratch_.path();
   UnetConfig unet_;
   VaeConfig vae_;
   ClipConfig clip_;

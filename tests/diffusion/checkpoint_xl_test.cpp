@@ -16,6 +16,7 @@
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -31,8 +32,6 @@ constexpr int kPooled = 48;
 class XlCheckpoints : public testing::Test {
  protected:
   XlCheckpoints() {
-    std::string name = (fs::temp_directory_path() / "inkstone_xl_XXXXXX").string();
-    folder_ = mkdtemp(name.data());
     unet_.channels = {64, 128};
     unet_.blocks = {1, 1};
     unet_.depth = {0, 2};
@@ -49,7 +48,6 @@ class XlCheckpoints : public testing::Test {
     second_ = clip(128, Activation::kGelu, kPooled);
     make_weights();
   }
-  ~XlCheckpoints() override { fs::remove_all(folder_); }
 
   static ClipConfig clip(int width, Activation activation, int projection) {
     ClipConfig config;
@@ -121,7 +119,8 @@ class XlCheckpoints : public testing::Test {
     write_text(file, text.replace(at, from.size(), to));
   }
 
-  fs::path folder_;
+  const ScratchFolder scratch_;
+  const fs::path folder_ = scratch_.path();
   UnetConfig unet_;
   VaeConfig vae_;
   ClipConfig first_, second_;

@@ -8,6 +8,8 @@
 
 #include "base/json.h"
 #include "diffusion/engine.h"
+#include "diffusion/golden_runs.h"
+#include "support/differences.h"
 #include "weights/weights.h"
 
 namespace inkstone {
@@ -36,8 +38,7 @@ ImageRequest request_of(const std::string& prompt, float guidance = 5) {
 }
 
 std::vector<float> drawn(Engine& engine, const ImageRequest& request) {
-  Job job = engine.start(engine.resolve(request));
-  while (!job.done()) engine.step(job);
+  const Job job = stepped(engine, request);
   return {job.latent.floats().begin(), job.latent.floats().end()};
 }
 
@@ -50,16 +51,9 @@ TEST_P(Composed, is_the_web_uis_arithmetic_over_diffusers) {
   for (const Json& item : list.at("runs").as_array()) {
     const std::string name(item.at("name").as_string());
     Engine engine = engine_of(std::string(item.at("model").as_string()), GetParam());
-    ImageRequest request =
-        request_of(std::string(item.at("prompt").as_string()), item.at("guidance").to_number<float>());
-    request.negative_prompt = std::string(item.at("negative_prompt").as_string());
+    const ImageRequest request = golden_request(item);
     EXPECT_EQ(engine.resolve(request).part_weights.size(), item.at("weights").as_array().size()) << name;
-    const std::vector<float> found = drawn(engine, request);
-    const Tensor right = golden.read(name + "/latents");
-    ASSERT_EQ(found.size(), static_cast<size_t>(right.size())) << name;
-    double worst = 0;
-    for (size_t i = 0; i < found.size(); ++i) worst = std::max<double>(worst, std::abs(found[i] - right.floats()[i]));
-    EXPECT_LE(worst, 1e-3) << name;
+    EXPECT_LE(largest_difference(stepped(engine, request).latent, golden.read(name + "/latents")), 1e-3) << name;
   }
 }
 

@@ -10,9 +10,12 @@
 #include "base/picture.h"
 #include "diffusion/control_files.h"
 #include "diffusion/generate.h"
+#include "diffusion/golden_runs.h"
 #include "diffusion/pipeline_controls.h"
 #include "models/controlnet.h"
 #include "models/ldm_names.h"
+#include "support/differences.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -20,7 +23,10 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path kFixtures = fs::path(INKSTONE_SOURCE_DIR) / "tests" / "fixtures";
-const fs::path kMade = fs::path(testing::TempDir()) / "inkstone_controls";
+const fs::path& made() {
+  static const ScratchFolder folder;
+  return folder.path();
+}
 
 const Weights& golden() {
   static const Weights weights = Weights::open_files({kFixtures / "control.safetensors"});
@@ -28,7 +34,7 @@ const Weights& golden() {
 }
 
 Weights weights_for(const std::string& net, const std::vector<Graph>& graphs) {
-  Weights weights = Weights::open(write_net(kMade / "networks", net));
+  Weights weights = Weights::open(write_net(made() / "networks", net));
   std::vector<WeightSpec> specs;
   for (const Graph& graph : graphs)
     for (const NamedShape& weight : weights_of(graph)) specs.push_back({weight.name, weight.shape});
@@ -127,6 +133,7 @@ TEST_P(ControlNetworks, give_the_features_of_diffusers) {
           static_cast<float>(picture.rgb[static_cast<size_t>(3 * pixel + channel / (s * s))]) / 255;
     }
     const std::vector<Tensor> features = run_all(graph, weights, std::move(inputs));
+    ASSERT_FALSE(features.empty()) << net;
     for (size_t i = 0; i < features.size(); ++i) {
       const Tensor right = as_tokens(golden().read(net + "/feature" + std::to_string(i)), features[i].dim(1));
       EXPECT_LE(relative_rms(features[i], right), GetParam().bound) << net << " " << i;
@@ -144,9 +151,11 @@ INSTANTIATE_TEST_SUITE_P(Devices, ControlNetworks,
                          });
 
 TEST(ControlFiles, have_the_names_of_the_training_code) {
+  ASSERT_FALSE(control_list().at("files").as_array().empty());
   for (const Json& file : control_list().at("files").as_array()) {
     const ControlConfig config = config_of_net(std::string(file.at("net").as_string()));
     const auto* net = std::get_if<ControlnetConfig>(&config);
+    ASSERT_FALSE(file.at("names").as_object().empty());
     for (const auto& [name, stored] : file.at("names").as_object()) {
       std::string made;
       if (net)
@@ -161,28 +170,21 @@ TEST(ControlFiles, have_the_names_of_the_training_code) {
 class ControlRuns : public testing::TestWithParam<const char*> {};
 
 TEST_P(ControlRuns, are_those_of_diffusers) {
+  ASSERT_GE(control_list().at("runs").as_array().size(), 17u);
   for (const Json& item : control_list().at("runs").as_array()) {
     const std::string name(item.at("name").as_string());
     // the slow one draws a few
     const std::set<std::string> few{"two", "guess", "pooled", "xl", "t2i-xl"};
     if (GetParam() == std::string("reference") && !few.contains(name)) continue;
     Pipeline pipeline = Pipeline::open(kFixtures / "models" / std::string(item.at("model").as_string()));
-    ImageRequest request;
-    request.prompt = std::string(item.at("prompt").as_string());
-    request.negative_prompt = std::string(item.at("negative_prompt").as_string());
-    request.seed = item.at("seed").to_number<uint64_t>();
-    request.steps = item.at("steps").to_number<int>();
-    request.guidance_scale = item.at("guidance").to_number<float>();
-    request.width = item.at("width").to_number<int>();
-    request.height = item.at("height").to_number<int>();
-    request.scheduler = std::string(item.at("scheduler").as_string());
+    ImageRequest request = golden_request(item);
     request.prompt_syntax = "plain";
     request.control_guess = item.at("guess").as_bool();
     request.control.emplace();
     for (const Json& use : item.at("controls").as_array()) {
       const std::string net(use.at("net").as_string());
       if (std::ranges::find(pipeline.controls, net, &Control::name) == pipeline.controls.end())
-        add_control(pipeline, write_net(kMade / "runs", net));
+        add_control(pipeline, write_net(made() / "runs", net));
       const fs::path picture = kFixtures / ("control_" + std::to_string(use.at("picture").to_number<int>()) + ".png");
       request.control->push_back({net, given_file(read_file(picture, 1 << 20), picture.string()),
                                   use.at("scale").to_number<float>(), use.at("start").to_number<float>(),
@@ -192,20 +194,9 @@ TEST_P(ControlRuns, are_those_of_diffusers) {
     options.device = GetParam();
     options.precision = Precision::kFp32;
     Engine engine(std::move(pipeline), options);
-    Job job = engine.start(engine.resolve(request));
-    while (!job.done()) engine.step(job);
-    const Tensor latents = golden().read(name + "/latents");
-    double worst = 0;
-    for (int64_t i = 0; i < latents.size(); ++i)
-      worst = std::max<double>(worst, std::abs(job.latent.floats()[i] - latents.floats()[i]));
-    EXPECT_LE(worst, 1e-3) << name;
-    const Image image = engine.finish(job);
-    const Tensor right = golden().read(name + "/image");
-    ASSERT_EQ(static_cast<int64_t>(image.rgb.size()), right.size()) << name;
-    int off = 0;
-    for (int64_t i = 0; i < right.size(); ++i)
-      off = std::max(off, std::abs(image.rgb[i] - static_cast<int>(right.floats()[i])));
-    EXPECT_LE(off, 1) << name;
+    Job job = stepped(engine, request);
+    EXPECT_LE(largest_difference(job.latent, golden().read(name + "/latents")), 1e-3) << name;
+    EXPECT_LE(largest_difference(engine.finish(job), golden().read(name + "/image")), 1) << name;
   }
 }
 

@@ -13,6 +13,7 @@
 #include "diffusion/request_fields.h"
 #include "models/controlnet.h"
 #include "models/ldm_names.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -30,12 +31,6 @@ GivenFile hint(int number) {
 
 class Controls : public testing::Test {
  protected:
-  Controls() {
-    std::string name = (fs::temp_directory_path() / "inkstone_controls_XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-  }
-  ~Controls() override { fs::remove_all(folder_); }
-
   Pipeline pipeline(const std::string& model, const std::vector<std::string>& nets) {
     Pipeline made = Pipeline::open(kFixturesOfControls / "models" / model);
     for (const std::string& net : nets) add_control(made, write_net(folder_, net));
@@ -61,7 +56,8 @@ class Controls : public testing::Test {
     return folder_ / name;
   }
 
-  fs::path folder_;
+  const ScratchFolder scratch_;
+  const fs::path folder_ = scratch_.path();
 };
 
 ImageRequest request_with(std::vector<ControlUse> uses, uint64_t seed = 1) {

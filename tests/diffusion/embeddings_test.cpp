@@ -14,8 +14,10 @@
 #include "diffusion/clip_files.h"
 #include "diffusion/engine.h"
 #include "diffusion/generate.h"
+#include "diffusion/golden_runs.h"
 #include "diffusion/parameters.h"
 #include "diffusion/pipeline_embeddings.h"
+#include "support/differences.h"
 
 namespace inkstone {
 namespace {
@@ -41,14 +43,6 @@ Engine engine_of(Pipeline pipeline, const std::string& device = "cpu", Precision
   return Engine(std::move(pipeline), options);
 }
 
-double apart(const Tensor& found, const Tensor& right) {
-  if (found.size() != right.size()) return INFINITY;
-  double worst = 0;
-  for (int64_t i = 0; i < right.size(); ++i)
-    worst = std::max<double>(worst, std::abs(found.floats()[i] - right.floats()[i]));
-  return worst;
-}
-
 PromptText text_of(const std::string& prompt, PromptSyntax syntax) {
   return prompt_schedule(prompt, syntax, 1).texts.at(0);
 }
@@ -66,11 +60,7 @@ ImageRequest request_of(const std::string& prompt, const std::string& negative) 
   return request;
 }
 
-Tensor latents_of(Engine& engine, const ImageRequest& request) {
-  Job job = engine.start(engine.resolve(request));
-  while (!job.done()) engine.step(job);
-  return std::move(job.latent);
-}
+Tensor latents_of(Engine& engine, const ImageRequest& request) { return std::move(stepped(engine, request).latent); }
 
 class EmbeddingGoldens : public testing::TestWithParam<const char*> {
  protected:
@@ -82,9 +72,13 @@ class EmbeddingGoldens : public testing::TestWithParam<const char*> {
 TEST_P(EmbeddingGoldens, sd15_is_diffusers) {
   Engine engine = engine_of(model("tiny-sd15", {{}, kEmbeddings.string()}), GetParam());
   const std::string prompt = listed("prompt"), negative = listed("negative_prompt");
-  EXPECT_LE(apart(engine.encode_text(text_of(prompt, PromptSyntax::kPlain)), golden_.read("sd15/text")), 1e-5);
-  EXPECT_LE(apart(engine.encode_text(text_of(negative, PromptSyntax::kPlain)), golden_.read("sd15/negative")), 1e-5);
-  EXPECT_LE(apart(latents_of(engine, request_of(prompt, negative)), golden_.read("sd15/latents")), 1e-3);
+  EXPECT_LE(largest_difference(engine.encode_text(text_of(prompt, PromptSyntax::kPlain)).floats(),
+                               golden_.read("sd15/text").floats()),
+            1e-5);
+  EXPECT_LE(largest_difference(engine.encode_text(text_of(negative, PromptSyntax::kPlain)).floats(),
+                               golden_.read("sd15/negative").floats()),
+            1e-5);
+  EXPECT_LE(largest_difference(latents_of(engine, request_of(prompt, negative)), golden_.read("sd15/latents")), 1e-3);
 }
 
 TEST_P(EmbeddingGoldens, sdxl_is_diffusers_for_both_rules_of_the_end) {
@@ -94,19 +88,26 @@ TEST_P(EmbeddingGoldens, sdxl_is_diffusers_for_both_rules_of_the_end) {
     ASSERT_FALSE(pipeline.text_encoders[1].config.end_is_largest);  // the configuration says which
     pipeline.text_encoders[1].config.end_is_largest = largest;
     Engine engine = engine_of(std::move(pipeline), GetParam());
-    EXPECT_LE(apart(engine.encode_text(text_of(prompt, PromptSyntax::kPlain)), golden_.read("sdxl/text")), 1e-5);
+    EXPECT_LE(largest_difference(engine.encode_text(text_of(prompt, PromptSyntax::kPlain)).floats(),
+                                 golden_.read("sdxl/text").floats()),
+              1e-5);
     const std::string name = largest ? "sdxl_2" : "sdxl";
-    EXPECT_LE(apart(latents_of(engine, request_of(prompt, negative)), golden_.read(name + "/latents")), 1e-3) << name;
+    EXPECT_LE(largest_difference(latents_of(engine, request_of(prompt, negative)), golden_.read(name + "/latents")),
+              1e-3)
+        << name;
   }
-  EXPECT_GT(apart(golden_.read("sdxl/pooled"), golden_.read("sdxl_2/pooled")), 0.01);  // they differ
+  EXPECT_GT(largest_difference(golden_.read("sdxl/pooled"), golden_.read("sdxl_2/pooled")), 0.01);  // they differ
 }
 
-TEST_P(EmbeddingGoldens, the_web_uis_matching_weights_and_chunks) {
+TEST_P(EmbeddingGoldens, weights_and_chunks_are_the_web_uis) {
   Engine engine = engine_of(model("tiny-sd15", {{}, kEmbeddings.string()}), GetParam());
+  ASSERT_FALSE(list_.at("by_hand").as_array().empty());
   for (const Json& item : list_.at("by_hand").as_array()) {
     const std::string name(item.at("name").as_string()), prompt(item.at("prompt").as_string());
     const Tensor right = golden_.read("by_hand_" + name + "/text");
-    EXPECT_LE(apart(engine.encode_text(text_of(prompt, PromptSyntax::kA1111)), right), 1e-5) << name;
+    EXPECT_LE(largest_difference(engine.encode_text(text_of(prompt, PromptSyntax::kA1111)).floats(), right.floats()),
+              1e-5)
+        << name;
   }
 }
 
@@ -116,7 +117,7 @@ TEST(Embeddings, prompts_that_name_none_give_the_same_bytes) {
   Engine plain = engine_of(model("tiny-sd15", {})), with = engine_of(model("tiny-sd15", {{}, kEmbeddings.string()}));
   for (const char* prompt : {"a red fox", "a (bee:1.2), marks"}) {
     const PromptText text = text_of(prompt, PromptSyntax::kA1111);
-    EXPECT_EQ(apart(with.encode_text(text), plain.encode_text(text)), 0) << prompt;
+    EXPECT_EQ(largest_difference(with.encode_text(text), plain.encode_text(text)), 0) << prompt;
   }
   // also after one that does
   const PromptText fox = text_of("a red fox", PromptSyntax::kA1111), mark = text_of("mark", PromptSyntax::kA1111);
@@ -127,7 +128,7 @@ TEST(Embeddings, prompts_that_name_none_give_the_same_bytes) {
     std::ranges::copy(again.encode_text(fox).floats(), copy.floats().begin());
     return copy;
   }();
-  EXPECT_EQ(apart(found, plain.encode_text(fox)), 0);
+  EXPECT_EQ(largest_difference(found, plain.encode_text(fox)), 0);
 }
 
 TEST(Embeddings, bf16_is_near_fp32) {
@@ -135,7 +136,7 @@ TEST(Embeddings, bf16_is_near_fp32) {
          rounded = engine_of(model("tiny-sd15", {{file("mark.pt")}, ""}), "cpu", Precision::kBf16);
   const PromptText text = text_of("a red mark", PromptSyntax::kA1111);
   rounded.prepare(rounded.resolve(request_of("", "")));  // which plans in bf16
-  const double off = apart(rounded.encode_text(text), exact.encode_text(text));
+  const double off = largest_difference(rounded.encode_text(text), exact.encode_text(text));
   EXPECT_GT(off, 0);
   EXPECT_LT(off, 0.1);
 }

@@ -11,7 +11,10 @@
 #include "base/json.h"
 #include "diffusion/checkpoint_files.h"
 #include "diffusion/engine.h"
+#include "diffusion/golden_runs.h"
 #include "diffusion/request_fields.h"
+#include "support/differences.h"
+#include "support/scratch_folder.h"
 #include "weights/weights.h"
 
 namespace inkstone {
@@ -32,9 +35,8 @@ GivenFile png_of(const Image& image, const std::string& name) {
 }
 
 // tiny-sd15 with a U-Net of nine channels; the formula is that of from_pictures.py.
-fs::path nine_channels() {
-  const fs::path folder = fs::path(testing::TempDir()) / "tiny-nine", from = kFixtures / "models" / "tiny-sd15";
-  fs::remove_all(folder);
+fs::path nine_channels(const ScratchFolder& scratch) {
+  const fs::path folder = scratch.path() / "tiny-nine", from = kFixtures / "models" / "tiny-sd15";
   fs::copy(from, folder, fs::copy_options::recursive);
   const Pipeline plain = Pipeline::open(from);
   const Weights& weights = plain.component("unet").weights;
@@ -90,11 +92,6 @@ ImageRequest request_of(float strength = 0.5f) {
   return request;
 }
 
-Job stepped(Engine& engine, const ImageRequest& request) {
-  Job job = engine.start(engine.resolve(request));
-  while (!job.done()) engine.step(job);
-  return job;
-}
 Image drawn(Engine& engine, const ImageRequest& request) {
   Job job = stepped(engine, request);
   return engine.finish(job);
@@ -106,35 +103,20 @@ TEST_P(FromPictures, are_what_diffusers_draws) {
   const Weights golden = Weights::open_files({kPictures / "golden.safetensors"});
   const Json list = read_json(kPictures / "golden.json");
   ASSERT_GE(list.at("runs").as_array().size(), 28u);
-  const fs::path nine = nine_channels();
+  const ScratchFolder scratch;
+  const fs::path nine = nine_channels(scratch);
   for (const Json& run : list.at("runs").as_array()) {
     const std::string name(run.at("name").as_string()), model(run.at("model").as_string());
     Engine engine = engine_of(model == "nine" ? nine : kFixtures / "models" / model, GetParam());
-    ImageRequest request = request_of(run.at("strength").to_number<float>());
-    request.prompt = std::string(run.at("prompt").as_string());
-    request.negative_prompt = std::string(run.at("negative_prompt").as_string());
-    request.seed = run.at("seed").to_number<uint64_t>();
-    request.steps = run.at("steps").to_number<int>();
-    request.guidance_scale = run.at("guidance").to_number<float>();
-    request.scheduler = std::string(run.at("scheduler").as_string());
-    request.width = run.at("width").to_number<int>();
-    request.height = run.at("height").to_number<int>();
+    ImageRequest request = golden_request(run);
+    request.image = picture();
+    request.strength = run.at("strength").to_number<float>();
     if (run.at("mask").as_bool()) request.mask = mask();
     Job job = stepped(engine, request);
     EXPECT_EQ(job.request.evaluations(), run.at("calls").to_number<int>()) << name;
-    const Tensor latents = golden.read(name + "/latents"), pixels = golden.read(name + "/image");
-    ASSERT_EQ(job.latent.size(), latents.size()) << name;
-    double worst = 0;
-    for (int64_t i = 0; i < latents.size(); ++i)
-      worst = std::max<double>(worst, std::abs(job.latent.floats()[i] - latents.floats()[i]));
-    EXPECT_LE(worst, 1e-3) << name;
+    EXPECT_LE(largest_difference(job.latent, golden.read(name + "/latents")), 1e-3) << name;
     job.put_back.reset();  // diffusers does not put it back
-    const Image image = engine.finish(job);
-    ASSERT_EQ(std::ssize(image.rgb), pixels.size()) << name;
-    int apart = 0;
-    for (size_t i = 0; i < image.rgb.size(); ++i)
-      apart = std::max(apart, std::abs(image.rgb[i] - static_cast<int>(pixels.floats()[i])));
-    EXPECT_LE(apart, 1) << name;
+    EXPECT_LE(largest_difference(engine.finish(job), golden.read(name + "/image")), 1) << name;
   }
 }
 INSTANTIATE_TEST_SUITE_P(Devices, FromPictures, testing::Values("reference", "cpu"));
@@ -249,7 +231,8 @@ TEST(RepaintedPictures, are_the_same_to_the_byte_outside_the_mask) {
 }
 
 TEST(RepaintedPictures, with_nine_channels_are_kept_too) {
-  Engine engine = engine_of(nine_channels());
+  const ScratchFolder scratch;
+  Engine engine = engine_of(nine_channels(scratch));
   ImageRequest request = request_of(1);
   request.mask = mask();
   expect_kept(drawn(engine, request), read_picture(picture().bytes, "picture").image, in_circle);
@@ -275,7 +258,19 @@ TEST(RepaintedPictures, grow_where_they_are_outpainted) {
         ASSERT_EQ(after.rgb[3 * (y * 53 + x + 13) + c], before.rgb[3 * (y * 40 + x) + c]) << x << ", " << y;
 }
 
-TEST(RepaintedPictures, take_a_masks_opaque_part_and_masks_of_other_sizes) {
+TEST(RepaintedPictures, take_the_opaque_part_of_a_mask_with_transparency) {
+  Engine engine = tiny();
+  for (const bool invert : {false, true}) {
+    ImageRequest request = request_of(0.75f);
+    request.mask_invert = invert;
+    request.mask = mask();
+    const Image right = drawn(engine, request);
+    request.mask = given(kPictures / "opaque_mask.png");  // black where it is opaque
+    EXPECT_EQ(drawn(engine, request).rgb, right.rgb) << invert;
+  }
+}
+
+TEST(RepaintedPictures, take_masks_of_other_sizes_and_refuse_those_that_leave_nothing_to_draw) {
   Engine engine = tiny();
   ImageRequest request = request_of(1);
   request.mask = png_of({20, 18, std::vector<uint8_t>(3 * 20 * 18, 255)}, "small.png");

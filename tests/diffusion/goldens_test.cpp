@@ -5,14 +5,18 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "backend/random_model.h"
 #include "base/json.h"
 #include "diffusion/generate.h"
+#include "diffusion/golden_runs.h"
 #include "diffusion/refine.h"
 #include "models/clip.h"
 #include "models/unet.h"
 #include "models/vae.h"
+#include "support/differences.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -54,7 +58,7 @@ class Goldens : public testing::TestWithParam<Device> {
   }
 };
 
-TEST_P(Goldens, text_encoders) {
+TEST_P(Goldens, text_encoders_give_transformers_values) {
   int seen = 0;
   for (const auto& model : fs::directory_iterator(kModels)) {
     const Weights golden = Weights::open_files({model.path() / "golden.safetensors"});
@@ -74,7 +78,7 @@ TEST_P(Goldens, text_encoders) {
   EXPECT_GE(seen, 2);
 }
 
-TEST_P(Goldens, unets) {
+TEST_P(Goldens, unets_give_diffusers_values) {
   int seen = 0;
   for (const auto& model : fs::directory_iterator(kModels)) {
     const Weights golden = Weights::open_files({model.path() / "golden.safetensors"});
@@ -93,7 +97,7 @@ TEST_P(Goldens, unets) {
   EXPECT_GE(seen, 4);
 }
 
-TEST_P(Goldens, vaes) {
+TEST_P(Goldens, vaes_give_diffusers_values) {
   int seen = 0;
   for (const auto& model : fs::directory_iterator(kModels)) {
     const Weights golden = Weights::open_files({model.path() / "golden.safetensors"});
@@ -132,22 +136,17 @@ class Assembled {
   Assembled(const fs::path& model, const Json& golden) : folder_(model) {
     const Json* parts = golden.as_object().if_contains("parts");
     if (!parts) return;
-    std::string name = (fs::temp_directory_path() / "inkstone_assembled_XXXXXX").string();
-    made_ = folder_ = mkdtemp(name.data());
+    folder_ = made_.emplace().path();
     for (const fs::directory_entry& own : fs::directory_iterator(model))
-      fs::create_symlink(own.path(), made_ / own.path().filename());
+      fs::create_symlink(own.path(), folder_ / own.path().filename());
     for (const auto& [component, place] : parts->as_object())
-      fs::create_symlink(kModels / std::string(place.as_string()), made_ / std::string(component));
+      fs::create_symlink(kModels / std::string(place.as_string()), folder_ / std::string(component));
   }
-  ~Assembled() {
-    if (!made_.empty()) fs::remove_all(made_);
-  }
-  Assembled(const Assembled&) = delete;
-  Assembled& operator=(const Assembled&) = delete;
   const fs::path& folder() const { return folder_; }
 
  private:
-  fs::path folder_, made_;
+  fs::path folder_;
+  std::optional<ScratchFolder> made_;
 };
 
 // Whole runs, as golden.json lists them.
@@ -165,34 +164,15 @@ TEST_P(WholePipeline, latents_and_images_are_diffusers_ones) {
   Engine engine(Pipeline::open(assembled.folder()), options);
   int seen = 0;
   for (const Json& item : list.at("runs").as_array()) {
-    ImageRequest request;
     const std::string name(item.at("name").as_string());
-    request.prompt = std::string(item.at("prompt").as_string());
-    request.negative_prompt = std::string(item.at("negative_prompt").as_string());
-    request.seed = std::stoull(std::string(item.at("seed").as_string()));
-    request.steps = item.at("steps").to_number<int>();
-    request.guidance_scale = item.at("guidance").to_number<float>();
-    request.width = item.at("width").to_number<int>();
-    request.height = item.at("height").to_number<int>();
-    request.scheduler = std::string(item.at("scheduler").as_string());
+    ImageRequest request = golden_request(item);
     request.prompt_syntax = "plain";
     if (const Json* more = item.as_object().if_contains("arguments"))
       request.guidance_rescale = more->at("guidance_rescale").to_number<float>();
     if (item.as_object().contains("scheduler_overrides")) request.karras = true;  // the only one in the list
-    Job job = engine.start(engine.resolve(request));
-    while (!job.done()) engine.step(job);
-    const Tensor latents = golden.read(name + "/latents");
-    double worst = 0;
-    for (int64_t i = 0; i < latents.size(); ++i)
-      worst = std::max<double>(worst, std::abs(job.latent.floats()[i] - latents.floats()[i]));
-    EXPECT_LE(worst, 1e-3) << name;
-    const Image image = engine.finish(job);
-    const Tensor right = golden.read(name + "/image");  // [h, w, 3], 0 to 255
-    ASSERT_EQ(static_cast<int64_t>(image.rgb.size()), right.size()) << name;
-    int off = 0;
-    for (int64_t i = 0; i < right.size(); ++i)
-      off = std::max(off, std::abs(image.rgb[i] - static_cast<int>(right.floats()[i])));
-    EXPECT_LE(off, 1) << name;
+    Job job = stepped(engine, request);
+    EXPECT_LE(largest_difference(job.latent, golden.read(name + "/latents")), 1e-3) << name;
+    EXPECT_LE(largest_difference(engine.finish(job), golden.read(name + "/image")), 1) << name;
     ++seen;
   }
   EXPECT_GE(seen, 4);
@@ -208,39 +188,18 @@ TEST(Refiner, latents_and_images_are_those_of_diffusers_two_pipelines) {
   options.precision = Precision::kFp32;
   Engine base(Pipeline::open(kModels / "tiny-sdxl"), options);
   Engine refiner(Pipeline::open_refiner(assembled.folder()), options);
+  ASSERT_FALSE(list.at("runs").as_array().empty());
   for (const Json& item : list.at("runs").as_array()) {
-    ImageRequest request;
     const std::string name(item.at("name").as_string());
-    request.prompt = std::string(item.at("prompt").as_string());
-    request.negative_prompt = std::string(item.at("negative_prompt").as_string());
-    request.seed = std::stoull(std::string(item.at("seed").as_string()));
-    request.steps = item.at("steps").to_number<int>();
-    request.guidance_scale = item.at("guidance").to_number<float>();
-    request.width = item.at("width").to_number<int>();
-    request.height = item.at("height").to_number<int>();
-    request.scheduler = std::string(item.at("scheduler").as_string());
+    ImageRequest request = golden_request(item);
     request.prompt_syntax = "plain";
     const ResolvedRequest resolved = base.resolve(request);
     const Refinement refinement = refine(base, resolved, refiner, request, item.at("start").to_number<float>());
-    Job job = base.start(refinement.base);
-    while (!job.done()) base.step(job);
-    job = refiner.start(refinement.request, &job);
-    while (!job.done()) refiner.step(job);
-    const Tensor latents = golden.read(name + "/latents");
-    double worst = 0;
-    for (int64_t i = 0; i < latents.size(); ++i)
-      worst = std::max<double>(worst, std::abs(job.latent.floats()[i] - latents.floats()[i]));
-    EXPECT_LE(worst, 1e-3) << name;
-    const Tensor right = golden.read(name + "/image");
-    const auto expect_image = [&](const Image& image, const char* how) {
-      ASSERT_EQ(static_cast<int64_t>(image.rgb.size()), right.size()) << name;
-      int off = 0;
-      for (int64_t i = 0; i < right.size(); ++i)
-        off = std::max(off, std::abs(image.rgb[i] - static_cast<int>(right.floats()[i])));
-      EXPECT_LE(off, 1) << name << how;
-    };
+    const Job first = stepped(base, base.start(refinement.base));
+    Job job = stepped(refiner, refiner.start(refinement.request, &first));
+    EXPECT_LE(largest_difference(job.latent, golden.read(name + "/latents")), 1e-3) << name;
     const Image image = refiner.finish(job);
-    expect_image(image, "");
+    EXPECT_LE(largest_difference(image, golden.read(name + "/image")), 1) << name;
     // The same where one leaves memory before the other runs.
     Refinement in_turn = refinement;
     in_turn.in_turn = true;

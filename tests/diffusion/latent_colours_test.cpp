@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "support/differences.h"
 
 namespace inkstone {
 namespace {
@@ -37,12 +38,6 @@ Image image_of(const Tensor& latent, int scale) {
   return image;
 }
 
-int max_off(const Image& a, const Image& b) {
-  int off = 0;
-  for (size_t i = 0; i < a.rgb.size(); ++i) off = std::max(off, std::abs(a.rgb[i] - b.rgb[i]));
-  return off;
-}
-
 TEST(LatentColours, find_the_linear_map_of_the_images) {
   for (const bool constant_last : {false, true}) {
     LatentColours colours;
@@ -54,7 +49,7 @@ TEST(LatentColours, find_the_linear_map_of_the_images) {
     const Image drawn = colours.draw(other);
     EXPECT_EQ(drawn.width, 10);
     EXPECT_EQ(drawn.height, 6);
-    EXPECT_LE(max_off(drawn, image_of(other, 1)), 1);
+    EXPECT_LE(largest_difference(drawn, image_of(other, 1)), 1);
   }
 }
 

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "diffusion/resolved_request.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -24,8 +25,6 @@ using testing::HasSubstr;
 class ModelFolder : public testing::Test {
  protected:
   ModelFolder() {
-    std::string name = (fs::temp_directory_path() / "inkstone_model_XXXXXX").string();
-    path_ = mkdtemp(name.data());
     const fs::path from = fs::path(INKSTONE_SOURCE_DIR) / "demo" / "model";
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(from)) {
       const fs::path to = path_ / fs::relative(entry.path(), from);
@@ -37,7 +36,6 @@ class ModelFolder : public testing::Test {
         fs::copy_file(entry.path(), to);
     }
   }
-  ~ModelFolder() override { fs::remove_all(path_); }
 
   void write(const std::string& file, const std::string& text) const {
     write_file(path_ / file, std::as_bytes(std::span(text)));
@@ -57,7 +55,8 @@ class ModelFolder : public testing::Test {
     return "opened";
   }
 
-  fs::path path_;
+  const ScratchFolder scratch_;
+  const fs::path path_ = scratch_.path();
 };
 
 TEST_F(ModelFolder, has_the_scheduler_that_its_index_names) {

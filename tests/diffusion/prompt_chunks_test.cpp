@@ -11,6 +11,8 @@
 #include "base/json.h"
 #include "diffusion/clip_files.h"
 #include "diffusion/engine.h"
+#include "diffusion/golden_runs.h"
+#include "support/differences.h"
 #include "weights/weights.h"
 
 namespace inkstone {
@@ -139,12 +141,7 @@ TEST_P(WeightedText, is_transformers_and_the_web_uis_arithmetic) {
       EXPECT_EQ(job.prompts.chunks, item.at("chunks").to_number<int>()) << name;
       const Tensor& found =
           engine.encode_text(resolved.prompt_schedules().at(0).schedule.texts.at(0), resolved.clip_skip);
-      const Tensor right = golden.read(name + "/text");
-      ASSERT_EQ(found.size(), right.size()) << name;
-      double worst = 0;
-      for (int64_t i = 0; i < right.size(); ++i)
-        worst = std::max<double>(worst, std::abs(found.floats()[i] - right.floats()[i]));
-      EXPECT_LE(worst, 1e-5) << name;
+      EXPECT_LE(largest_difference(found.floats(), golden.read(name + "/text").floats()), 1e-5) << name;
       ++seen;
     }
   }
@@ -162,22 +159,8 @@ TEST_P(WeightedText, long_and_edited_prompts_give_diffusers_latents) {
     options.device = GetParam();
     options.precision = Precision::kFp32;
     Engine engine(Pipeline::open(kFixtures / "models" / std::string(item.at("model").as_string())), options);
-    ImageRequest request;
-    request.prompt = std::string(item.at("prompt").as_string());
-    request.negative_prompt = std::string(item.at("negative_prompt").as_string());
-    request.seed = item.at("seed").to_number<uint64_t>();
-    request.steps = item.at("steps").to_number<int>();
-    request.guidance_scale = item.at("guidance").to_number<float>();
-    request.width = request.height = 32;
-    request.scheduler = "ddim";
-    Job job = engine.start(engine.resolve(request));
-    while (!job.done()) engine.step(job);
-    const Tensor right = golden.read(name + "/latents");
-    ASSERT_EQ(job.latent.size(), right.size()) << name;
-    double worst = 0;
-    for (int64_t i = 0; i < right.size(); ++i)
-      worst = std::max<double>(worst, std::abs(job.latent.floats()[i] - right.floats()[i]));
-    EXPECT_LE(worst, 1e-3) << name;
+    EXPECT_LE(largest_difference(stepped(engine, golden_request(item)).latent, golden.read(name + "/latents")), 1e-3)
+        << name;
   }
 }
 

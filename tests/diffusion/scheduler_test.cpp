@@ -149,7 +149,7 @@ TEST(SchedulerGoldens, the_others_are_those_of_k_diffusion_and_the_web_ui) {
 }
 
 // By scipy 1.17: stats.beta.ppf(part, 0.6, 0.6).
-TEST(SchedulerGoldens, quantiles_of_the_beta_distribution) {
+TEST(SchedulerGoldens, quantiles_of_the_beta_distribution_are_scipys) {
   EXPECT_EQ(beta_quantile(0), 0);
   EXPECT_EQ(beta_quantile(1), 1);
   EXPECT_NEAR(beta_quantile(0.5), 0.5, 1e-12);

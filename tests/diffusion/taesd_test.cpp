@@ -23,6 +23,8 @@
 #include "models/config_json.h"
 #include "models/formula_weights.h"
 #include "models/vae.h"
+#include "support/differences.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -88,11 +90,7 @@ class TaesdGoldens : public testing::TestWithParam<Device> {
     std::vector<Tensor> inputs;
     inputs.push_back(std::move(in));
     const Tensor found = run_once(*backend, graph, weights, inputs, {GetParam().precision});
-    ASSERT_EQ(found.shape(), right.shape()) << at;
-    double most = 0;
-    for (int64_t i = 0; i < right.size(); ++i)
-      most = std::max(most, std::abs(static_cast<double>(found.floats()[i]) - static_cast<double>(right.floats()[i])));
-    EXPECT_LE(most, GetParam().bound) << at;
+    EXPECT_LE(largest_difference(found, right), GetParam().bound) << at;
   }
 };
 
@@ -181,12 +179,6 @@ std::string raw_name(const std::string& name, const std::string& half) {
 
 class TaesdFiles : public testing::Test {
  protected:
-  TaesdFiles() {
-    std::string name = (fs::temp_directory_path() / "inkstone_taesd_XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-  }
-  ~TaesdFiles() override { fs::remove_all(folder_); }
-
   fs::path write(const std::string& name, const FileTensors& tensors) const {
     fs::create_directories((folder_ / name).parent_path());
     write_tensors(folder_ / name, tensors);
@@ -222,7 +214,8 @@ class TaesdFiles : public testing::Test {
   }
 
   const FileTensors tensors_ = tensors_of(config_of(kTinyWidth));
-  fs::path folder_;
+  const ScratchFolder scratch_;
+  const fs::path folder_ = scratch_.path();
 };
 
 TEST_F(TaesdFiles, of_every_form_are_one_vae) {

@@ -8,7 +8,7 @@
 #include <boost/json/value_from.hpp>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
+#include <memory>
 #include <utility>
 
 #include "base/error.h"
@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "diffusion/clip_files.h"
 #include "diffusion/tokenizer_files.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -32,22 +33,14 @@ std::string clip_merges() { return std::string(clip_files().front().bytes); }
 
 class Folder {
  public:
-  Folder() {
-    std::string name = fs::temp_directory_path() / "inkstone_tokenizer_XXXXXX";
-    path_ = mkdtemp(name.data());
-  }
-  Folder(Folder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  ~Folder() {
-    if (!path_.empty()) fs::remove_all(path_);
-  }
   Folder& put(const char* name, std::string_view text) {
-    std::ofstream(path_ / name, std::ios::binary) << text;
+    scratch_->write(name, text);
     return *this;
   }
-  const fs::path& path() const { return path_; }
+  const fs::path& path() const { return scratch_->path(); }
 
  private:
-  fs::path path_;
+  std::unique_ptr<ScratchFolder> scratch_ = std::make_unique<ScratchFolder>();
 };
 
 Json golden(const char* list) {

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "hub/cache.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone {
 namespace {
@@ -26,9 +27,6 @@ constexpr const char* kVariables[] = {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "
 class FindModel : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "inkstone_hub_XXXXXX").string();
-    ASSERT_TRUE(::mkdtemp(name.data()));
-    folder_ = name;
     for (const char* variable : kVariables) {
       if (const char* value = std::getenv(variable)) had_[variable] = value;
       ::unsetenv(variable);
@@ -41,7 +39,6 @@ class FindModel : public testing::Test {
         ::setenv(variable, had_[variable].c_str(), 1);
       else
         ::unsetenv(variable);
-    fs::remove_all(folder_);
   }
 
   void write(const fs::path& path, const std::string& text = "{}") {
@@ -62,7 +59,8 @@ class FindModel : public testing::Test {
     }
   }
 
-  fs::path folder_;
+  const ScratchFolder scratch_;
+  const fs::path folder_ = scratch_.path();
   std::map<std::string, std::string> had_;
 };
 

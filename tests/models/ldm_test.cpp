@@ -33,6 +33,7 @@ TEST(LdmNames, of_unets_are_those_that_diffusers_reads) {
     for (const Json& pair : pairs(list))
       EXPECT_EQ("model.diffusion_model." + ldm_unet_name(text(pair.at(0)), config), text(pair.at(1)));
   EXPECT_EQ(pairs("sd15_unet").size(), 686u);
+  EXPECT_EQ(pairs("sdxl_unet").size(), 500u);
 }
 
 TEST(LdmNames, of_the_vae_are_those_that_diffusers_reads) {

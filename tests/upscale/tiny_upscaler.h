@@ -24,7 +24,7 @@ inline double fraction(const std::string& name, uint32_t index) {
   return (mixed ^ (mixed >> 16)) / 4294967296.0 - 0.5;
 }
 
-inline std::vector<float> formula_values(const std::string& name, const Shape& shape) {
+inline std::vector<float> upscaler_values(const std::string& name, const Shape& shape) {
   const int64_t size = count(shape);
   const double scale = shape.size() > 1 ? 4 / std::sqrt(static_cast<double>(size / shape[0])) : 0.2;
   const double centre = name == "conv_last.bias" ? 0.5 : 0;
@@ -59,7 +59,7 @@ inline std::string upscaler_file(const EsrganConfig& config, const EsrganNaming&
     StoredTensor tensor{layers.at(weight.name.substr(0, dot)) + weight.name.substr(dot), weight.shape};
     if (change) change(tensor);
     if (tensor.name.empty()) continue;
-    std::vector<float> values = zeros ? std::vector<float>{} : formula_values(weight.name, weight.shape);
+    std::vector<float> values = zeros ? std::vector<float>{} : upscaler_values(weight.name, weight.shape);
     values.resize(static_cast<size_t>(count(tensor.shape)));
     data.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
     tensors.push_back(std::move(tensor));

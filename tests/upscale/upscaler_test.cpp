@@ -10,6 +10,8 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "support/differences.h"
+#include "support/scratch_folder.h"
 #include "upscale/pixels.h"
 #include "upscale/tiny_upscaler.h"
 
@@ -24,13 +26,6 @@ const fs::path kFixtures = fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/upsca
 
 class Upscalers : public testing::Test {
  protected:
-  Upscalers() {
-    std::string name = (fs::temp_directory_path() / "inkstone_upscalers_XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-    file_ = folder_ / "fox_x4.safetensors";
-  }
-  ~Upscalers() override { fs::remove_all(folder_); }
-
   Upscaler open(const EsrganConfig& config, const EsrganNaming& naming = {}) {
     write_upscaler(file_, config, naming);
     return Upscaler::open(file_);
@@ -45,15 +40,9 @@ class Upscalers : public testing::Test {
     return "accepted";
   }
 
-  fs::path folder_, file_;
+  const ScratchFolder scratch_;
+  const fs::path folder_ = scratch_.path(), file_ = folder_ / "fox_x4.safetensors";
 };
-
-int largest_difference(const Image& a, const Image& b) {
-  if (a.width != b.width || a.height != b.height) return 256;
-  int most = 0;
-  for (size_t i = 0; i < a.rgb.size(); ++i) most = std::max(most, std::abs(a.rgb[i] - b.rgb[i]));
-  return most;
-}
 
 EsrganConfig small() {
   EsrganConfig config;
@@ -84,14 +73,15 @@ TEST_F(Upscalers, of_every_naming_and_factor_make_spandrels_image) {
                                           upscaler.plan(*backend, one.width, one.height));
       const Tensor golden = goldens.read(one.name);
       ASSERT_EQ(golden.shape(), (Shape{3, made.height, made.width})) << one.name;
-      double most = 0, sum = 0, squares = 0;
-      for (int64_t i = 0; i < golden.size(); ++i) {
-        const int64_t area = golden.size() / 3;
-        const double right = std::clamp(golden.floats()[static_cast<size_t>(i)], 0.0f, 1.0f);
-        most = std::max(most, std::abs(right * 255 - made.rgb[static_cast<size_t>(i % area * 3 + i / area)]));
-        sum += right, squares += right * right;
+      std::vector<double> right(made.rgb.size());
+      const size_t area = right.size() / 3;
+      double sum = 0, squares = 0;
+      for (size_t i = 0; i < right.size(); ++i) {
+        const double value = std::clamp(golden.floats()[i], 0.0f, 1.0f);
+        right[i % area * 3 + i / area] = value * 255;
+        sum += value, squares += value * value;
       }
-      EXPECT_LE(most, 0.55) << one.name << " on " << device;
+      EXPECT_LE(largest_difference(made.rgb, right), 0.55) << one.name << " on " << device;
       const double mean = sum / static_cast<double>(golden.size());
       EXPECT_GT(std::sqrt(squares / static_cast<double>(golden.size()) - mean * mean), 0.05) << one.name;
     }

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/full_disk.h"
+#include "support/scratch_folder.h"
 #include "weights/checkpoint.h"
 #include "weights/safetensors.h"
 
@@ -25,13 +26,6 @@ using testing::HasSubstr;
 
 class SafetensorsWriter : public testing::Test {
  protected:
-  SafetensorsWriter() {
-    std::string name = (fs::temp_directory_path() / "inkstone_writer_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-    file_ = folder_ / "out.safetensors";
-  }
-  ~SafetensorsWriter() override { fs::remove_all(folder_); }
-
   // A view of values that live as long as the test.
   WeightView view(const std::string& name, Shape shape, const std::vector<float>& values) {
     const Tensor& kept = tensors_.emplace_back(Tensor::of(std::move(shape), values));
@@ -53,7 +47,8 @@ class SafetensorsWriter : public testing::Test {
     return static_cast<size_t>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
   }
 
-  fs::path folder_, file_;
+  const ScratchFolder scratch_;
+  const fs::path folder_ = scratch_.path(), file_ = folder_ / "out.safetensors";
   std::vector<Tensor> tensors_;
 };
 
@@ -103,6 +98,7 @@ TEST_F(SafetensorsWriter, what_torch_saved_becomes_plain) {
   const Weights after = Weights::open_files({file_});
   EXPECT_EQ(after.owned_bytes(), 0u);
   EXPECT_GT(before.owned_bytes(), 0u);
+  ASSERT_FALSE(before.names().empty());
   for (const std::string& name : before.names()) {
     EXPECT_EQ(after.find(name).shape, before.find(name).shape) << name;
     EXPECT_EQ(after.find(name).type, before.find(name).type) << name;

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "support/scratch_folder.h"
 #include "weights/built_torch_file.h"
 #include "weights/checkpoint.h"
 #include "weights/error_of.h"
@@ -156,8 +157,8 @@ TEST(TorchFile, a_state_dict_is_found_as_people_save_it) {
 }
 
 TEST(TorchFile, nothing_in_it_is_run) {
-  std::string name = (fs::temp_directory_path() / "inkstone_pickles_XXXXXX").string();
-  const fs::path folder = ::mkdtemp(name.data()), before = fs::current_path();
+  const ScratchFolder scratch;
+  const fs::path folder = scratch.path(), before = fs::current_path();
   fs::current_path(folder);
   EXPECT_EQ(error_of_file("evil_beside.ckpt"), "accepted");
   EXPECT_THAT(error_of_file("evil.ckpt"),
@@ -170,7 +171,6 @@ TEST(TorchFile, nothing_in_it_is_run) {
               HasSubstr("weight [stored as an object of posix.system;"));
   EXPECT_TRUE(fs::is_empty(folder)) << "a command has run";
   fs::current_path(before);
-  fs::remove_all(folder);
 }
 
 TEST(TorchFile, other_forms_are_refused_with_the_way_out) {

@@ -12,6 +12,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "support/scratch_folder.h"
 #include "weights/error_of.h"
 #include "weights/safetensors.h"
 
@@ -188,13 +189,6 @@ TEST(Weights, the_first_value_that_is_not_finite_is_named) {
 
 class WeightFiles : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "inkstone_weights_XXXXXX").string();
-    ASSERT_TRUE(::mkdtemp(name.data()));
-    folder_ = name;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   void write(const std::string& name, const std::string& text) {
     write_file(folder_ / name, std::as_bytes(std::span(text)));
   }
@@ -213,7 +207,8 @@ class WeightFiles : public testing::Test {
     return error_of([&] { Weights::open(folder_); });
   }
 
-  fs::path folder_;
+  const ScratchFolder scratch_;
+  const fs::path folder_ = scratch_.path();
 };
 
 TEST_F(WeightFiles, a_folder_is_opened_by_its_usual_names) {

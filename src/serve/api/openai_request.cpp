@@ -49,11 +49,11 @@ constexpr std::string_view kBackgrounds[] = {"auto", "opaque"};
 
 // By the header of the file alone.
 bool may_be_transparent(std::span<const std::byte> file) {
-  constexpr size_t kColourType = 25, kWebpFlags = 20;
+  constexpr size_t kColourType = 25, kWebpFlags = 20, kLosslessFlags = 24;
   const std::string_view text(reinterpret_cast<const char*>(file.data()), std::min<size_t>(file.size(), 64 << 10));
   const auto at = [&](size_t place) { return place < text.size() ? static_cast<uint8_t>(text[place]) : 0; };
   if (text.substr(0, 16).ends_with("VP8X")) return (at(kWebpFlags) & 0x10) != 0;
-  if (text.substr(0, 16).ends_with("VP8L")) return true;
+  if (text.substr(0, 16).ends_with("VP8L")) return (at(kLosslessFlags) & 0x10) != 0;
   const bool alpha =
       at(kColourType) == 4 || at(kColourType) == 6 || text.substr(0, text.find("IDAT")).find("tRNS") != text.npos;
   return text.starts_with("\x89PNG") && alpha;

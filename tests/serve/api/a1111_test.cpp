@@ -116,6 +116,7 @@ TEST(A1111, samplers_go_by_all_their_names) {
     EXPECT_TRUE(a1111_sampling(name, "automatic").warnings.empty()) << name;
   FakeServer server;
   const Json samplers = server.ask(get("samplers"))->json();
+  ASSERT_FALSE(samplers.as_array().empty());
   for (const Json& sampler : samplers.as_array()) {
     EXPECT_NO_THROW(a1111_sampling(sampler.at("name").as_string(), ""));
     for (const Json& alias : sampler.at("aliases").as_array()) EXPECT_NO_THROW(a1111_sampling(alias.as_string(), ""));

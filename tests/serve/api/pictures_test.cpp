@@ -1,11 +1,12 @@
 // Pictures in requests, in each dialect: in JSON and in forms, once in memory, and never looked into but for their headers.
+#include "serve/api/pictures.h"
+
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/base64.h"
 #include "base/image_file.h"
-#include "fakes.h"
 #include "serve/api/a1111_request.h"
 #include "serve/api/generate_request.h"
 #include "serve/wire/spooled.h"
@@ -15,42 +16,9 @@ namespace {
 
 using testing::HasSubstr;
 
-std::string picture(int width = 64, int height = 64, ImageFormat format = ImageFormat::kPng,
-                    const std::string& parameters = "") {
-  Image image{width, height, {}};
-  for (int i = 0; i < 3 * width * height; ++i) image.rgb.push_back(static_cast<uint8_t>(7 * i));
-  return image_file(image, format, 90, parameters);
-}
-
 std::string text_of(const GivenFile& file) {
   return {reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()};
 }
-
-using Parts = std::vector<std::pair<std::string, std::string>>;  // those that begin with @ are files
-
-Ask form(const std::string& path, const Parts& parts) {
-  std::string body;
-  for (const auto& [name, value] : parts) {
-    const bool file = value.starts_with('@');
-    body += "--XX\r\nContent-Disposition: form-data; name=\"" + name + "\"" + (file ? "; filename=\"a.png\"" : "") +
-            "\r\n\r\n" + value.substr(file) + "\r\n";
-  }
-  return {"POST", path, body + "--XX--\r\n", {}, {{"content-type", "multipart/form-data; boundary=XX"}}};
-}
-
-Ask json(const std::string& path, const JsonObject& body) { return {"POST", path, json_text(body)}; }
-
-struct PictureServer : FakeServer {
-  PictureServer() { service.card.traits.encodes = true; }
-  const ResolvedRequest& asked(size_t image = 0) { return *service.last().order.images.at(image); }
-  std::string refusal(const Ask& ask, int status) {
-    const auto exchange = this->ask(ask);
-    EXPECT_TRUE(exchange->answer);
-    if (!exchange->answer) return "";
-    EXPECT_EQ(exchange->answer->status, status) << exchange->answer->body;
-    return exchange->answer->body;
-  }
-};
 
 TEST(Pictures, come_in_json_and_in_forms) {
   const std::string file = picture(96, 64);
@@ -132,17 +100,22 @@ TEST(Pictures, no_url_is_fetched_and_what_is_no_picture_is_refused_by_its_header
   EXPECT_TRUE(server.service.orders.empty());
 }
 
+// What the gateway compares where a key comes again; each request here has a key of its own, so that each is an order.
 TEST(Pictures, a_request_again_is_the_same_whatever_its_boundary) {
   PictureServer server;
-  Ask first = form("/generate", {{"prompt", "p"}, {"image", "@" + picture()}});
-  first.headers.emplace_back("idempotency-key", "k");
-  Ask again = first;
-  again.headers.front().second = "multipart/form-data; boundary=YY";
-  for (size_t at; (at = again.body.find("--XX")) != std::string::npos;) again.body.replace(at, 4, "--YY");
-  server.ask(first);
-  const std::string asked = server.service.last().order.asked;
-  server.ask(again);
-  EXPECT_EQ(server.service.last().order.asked, asked);
+  const auto asked_with = [&](const std::string& key, const std::string& file, const std::string& boundary) {
+    Ask ask = form("/generate", {{"prompt", "p"}, {"image", "@" + file}});
+    ask.headers = {{"content-type", "multipart/form-data; boundary=" + boundary}, {"idempotency-key", key}};
+    for (size_t at; (at = ask.body.find("--XX")) != std::string::npos;) ask.body.replace(at, 4, "--" + boundary);
+    server.ask(ask);
+    return server.service.last().order.asked;
+  };
+  const std::string first = asked_with("k1", picture(), "AA"), again = asked_with("k2", picture(), "BBB"),
+                    other = asked_with("k3", picture(64, 72), "AA");
+  EXPECT_EQ(server.service.orders.size(), 3u);
+  EXPECT_FALSE(first.empty());
+  EXPECT_EQ(again, first);
+  EXPECT_NE(other, first);
 }
 
 TEST(Pictures, img2img_is_read_as_the_web_ui_reads_it) {

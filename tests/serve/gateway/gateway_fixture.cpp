@@ -13,11 +13,6 @@
 namespace inkstone::serve {
 namespace {
 
-std::filesystem::path new_folder() {
-  std::string name = (std::filesystem::temp_directory_path() / "inkstone_gateway_XXXXXX").string();
-  return mkdtemp(name.data());
-}
-
 WorkerProgram program_of(const std::vector<std::string>& flags) {
   std::vector<std::string> program{INKSTONE_SIMULATED_WORKER};
   program.insert(program.end(), flags.begin(), flags.end());
@@ -36,13 +31,9 @@ ServeSettings quick_settings() {
 }
 
 GatewayFixture::GatewayFixture(FixtureOptions options)
-    : folder((set_log(false, LogLevel::kError), new_folder())),
-      gateway(events, options.settings, program_of(options.flags)) {}
+    : gateway((set_log(false, LogLevel::kError), events), options.settings, program_of(options.flags)) {}
 
-GatewayFixture::~GatewayFixture() {
-  gateway.stop();
-  std::filesystem::remove_all(folder);
-}
+GatewayFixture::~GatewayFixture() { gateway.stop(); }
 
 bool GatewayFixture::until(const std::function<bool()>& holds, double seconds) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
@@ -112,7 +103,7 @@ std::vector<int> GatewayFixture::pids() const {
   return pids;
 }
 
-std::string GatewayFixture::counter() { return (folder / std::to_string(counters_++)).string(); }
+std::string GatewayFixture::counter() { return (folder_.path() / std::to_string(counters_++)).string(); }
 
 bool as_alone(const OrderState& order) {
   for (size_t i = 0; i < order.images.size(); ++i) {

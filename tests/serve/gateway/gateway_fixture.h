@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "serve/gateway/gateway.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone::serve {
 
@@ -48,10 +49,10 @@ class GatewayFixture {
   std::string counter();  // a fresh file's name, for "times:N:FILE"
 
   boost::asio::io_context events;
-  std::filesystem::path folder;
   Gateway gateway;
 
  private:
+  const ScratchFolder folder_;
   int counters_ = 0;
 };
 

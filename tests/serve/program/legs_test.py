@@ -22,7 +22,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from mixes_test import SMALL, SOURCE, all_read, write_lora
 from server import Server
-from service_test import LIMIT, SLOW, ask, children, until
+from service_test import LIMIT, SLOW, ask, children, kill_at_work, until
 
 IMAGES = 20 // SLOW
 PNG = {"Accept": "image/png"}
@@ -123,11 +123,8 @@ class Legs(unittest.TestCase):
         with Server(*self.folders.flags, *SMALL, "--threads", "1", *flags) as server, concurrent.futures.ThreadPoolExecutor(10) as pool:
             self.assertTrue(until(lambda: all_read(server)))
             answers = [pool.submit(self.drawn, server, request) for request in requests]
-            for kind in kills:
-                time.sleep(0.5)
-                victims = children(server.process.pid)
-                if victims and not all(answer.done() for answer in answers):
-                    os.kill(random.choice(victims), kind)
+            if kills:
+                self.assertGreater(kill_at_work(server, answers, kills), 0)
             for number, answer in enumerate(answers):
                 self.assertEqual(answer.result(), right[number], (number, requests[number]))
 

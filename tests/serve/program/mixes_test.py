@@ -14,7 +14,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 import urllib.error
 
@@ -22,7 +21,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../clients"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from server import Server
-from service_test import LIMIT, SLOW, ask, children, until
+from service_test import LIMIT, SLOW, ask, kill_at_work, until
 
 SOURCE = os.environ.get("INKSTONE_SOURCE", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../.."))
 MIXES = 30 // SLOW
@@ -144,11 +143,7 @@ class Mixes(unittest.TestCase):
                 concurrent.futures.ThreadPoolExecutor(10) as pool:
             self.assertTrue(until(lambda: all_read(server)))
             answers = [pool.submit(drawn, number) for number in range(MIXES)]
-            for kind in (signal.SIGKILL, signal.SIGSTOP, signal.SIGKILL):
-                time.sleep(0.7)
-                victims = children(server.process.pid)
-                if victims and not all(answer.done() for answer in answers):
-                    os.kill(random.choice(victims), kind)
+            self.assertGreater(kill_at_work(server, answers, (signal.SIGKILL, signal.SIGSTOP, signal.SIGKILL)), 0)
             for number, answer in enumerate(answers):
                 self.assertEqual(answer.result(), right[number], (number, requests[number]))
             with open(server.log.name) as log:

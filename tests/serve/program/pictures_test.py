@@ -23,7 +23,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../clients"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from server import Server
-from service_test import LIMIT, SLOW, children, until
+from service_test import LIMIT, SLOW, children, kill_at_work
 
 UPLOADS = int(os.environ.get("INKSTONE_UPLOADS", 60 // SLOW))
 UPLOAD_BYTES = int(os.environ.get("INKSTONE_UPLOAD_BYTES", 1 << 20))
@@ -116,13 +116,10 @@ def mixed(count, seed=1):
         if draw.random() < 0.8:
             request |= {"image": sample(draw.choice([64, 90]), 64), "strength": draw.choice([0.4, 0.7, 1]),
                         "resize_mode": draw.choice(["stretch", "crop", "fill"]), "width": 64, "height": 64}
-            if MASKS and draw.random() < 0.5:
+            if draw.random() < 0.5:
                 request |= {"mask": disc(), "mask_blur": draw.choice([0, 4]), "image": sample()}
         requests.append(request)
     return requests
-
-
-MASKS = "--mask " in subprocess.run([os.environ["INKSTONE_BINARY"], "generate", "--help"], capture_output=True, text=True).stdout
 
 
 class Bytes(unittest.TestCase):
@@ -131,11 +128,7 @@ class Bytes(unittest.TestCase):
         with Server("--max-batch", "4") as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
             answers = [pool.submit(ask, server, {**request, "output_format": "png"}, "image/png", i % 2 == 0)
                        for i, request in enumerate(requests)]
-            for _ in range(3):
-                done = sum(answer.done() for answer in answers)
-                until(lambda: sum(answer.done() for answer in answers) > done + 8)
-                for worker in children(server.process.pid):
-                    os.kill(worker, signal.SIGKILL)
+            self.assertGreater(kill_at_work(server, answers, [signal.SIGKILL] * 3, all_at_once=True), 0)
             for request, answer in zip(requests, answers):
                 status, body = answer.result()
                 self.assertEqual(status, 200, body[:200])

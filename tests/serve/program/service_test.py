@@ -3,6 +3,7 @@
 INKSTONE_BINARY is the program; it serves the demo model. Nothing here is judged by time, but for limits that a broken server would pass.
 """
 import concurrent.futures
+import contextlib
 import hashlib
 import http.client
 import json
@@ -49,6 +50,19 @@ def until(holds, seconds=LIMIT):
             return True
         time.sleep(0.02)
     return False
+
+
+def kill_at_work(server, answers, kinds, all_at_once=False):
+    """Sends the signals to a worker, or to all, spread over the answers and while images run. Says how many images began again."""
+    done = lambda: sum(answer.done() for answer in answers)
+    for number, kind in enumerate(kinds):
+        until(lambda: done() == len(answers) or (done() >= number * len(answers) // (len(kinds) + 1) and server.get("/queue")["running"] > 0))
+        workers = children(server.process.pid)
+        for worker in workers if all_at_once else random.sample(workers, min(len(workers), 1)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, kind)
+    until(lambda: done() == len(answers))
+    return server.get("/queue")["retries"]
 
 
 def ask(server, body, headers=None):
@@ -131,11 +145,7 @@ class Deaths(unittest.TestCase):
             alone = [image(server, request) for request in requests]
             self.assertEqual({status for status, _ in alone}, {200})
             answers = [pool.submit(image, server, request) for request in requests]
-            for kind in (signal.SIGKILL, signal.SIGSTOP, signal.SIGKILL):
-                time.sleep(0.3)
-                victims = children(server.process.pid)
-                if victims and not all(answer.done() for answer in answers):
-                    os.kill(random.choice(victims), kind)
+            self.assertGreater(kill_at_work(server, answers, (signal.SIGKILL, signal.SIGSTOP, signal.SIGKILL)), 0)
             self.assertEqual([answer.result() for answer in answers], alone)
             self.assertTrue(until(lambda: len(children(server.process.pid)) == 2))
 

@@ -127,7 +127,13 @@ TEST(Models, a_deadline_at_risk_has_its_model_brought_in_before_its_turn) {
   SimulationOptions options = device(kTwo, 1, 2);
   const SimulationOutcome outcome = simulate(options, arrivals);
   ASSERT_TRUE(outcome.faults.empty()) << outcome.faults[0];
-  for (const Fate& fate : outcome.fates) EXPECT_TRUE(fate.end || !fate.admission.accepted());
+  ASSERT_EQ(outcome.fates.size(), 301u);
+  int kept = 0;
+  for (const Fate& fate : outcome.fates) {
+    EXPECT_TRUE(fate.end || !fate.admission.accepted()) << fate.job.id;
+    kept += fate.job.deadline && fate.end && *fate.end <= *fate.job.deadline;
+  }
+  EXPECT_EQ(kept, 1);
 }
 
 }  // namespace
