@@ -2,9 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/base64.h"
 #include "base/json.h"
 #include "serve/api/pictures.h"
-#include "serve/support/base64.h"
 
 namespace inkstone::serve {
 namespace {

@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 #include <webp/encode.h>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "serve/api/pictures.h"
-#include "serve/support/base64.h"
 
 namespace inkstone::serve {
 namespace {

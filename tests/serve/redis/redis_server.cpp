@@ -8,7 +8,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <stdexcept>
 #include <thread>
 
 namespace inkstone::serve {
@@ -22,34 +21,33 @@ constexpr const char* kProgram = "/usr/bin/redis-check-rdb";
 
 bool RedisServer::there_is_one() { return access(kProgram, X_OK) == 0; }
 
-RedisServer::RedisServer(const std::vector<std::string>& more) : more_(more) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "inkstone-redis-XXXXXX").string();
-  if (!mkdtemp(pattern.data())) throw std::runtime_error("no folder for redis-server");
-  folder_ = pattern;
-  start();
-}
-
-RedisServer::~RedisServer() {
-  kill();
-  std::filesystem::remove_all(folder_);
-}
+RedisServer::RedisServer(const std::vector<std::string>& more) : more_(more) { start(); }
+RedisServer::~RedisServer() { kill(); }
 
 RedisAddress RedisServer::address() const {
   RedisAddress address;
-  address.socket = folder_ + "/socket";
+  address.socket = folder() / "socket";
   return address;
 }
 
 void RedisServer::start() {
-  std::vector<std::string> words{
-      "redis-server", "--port", "0", "--unixsocket", folder_ + "/socket", "--dir", folder_, "--save", "",
-      "--daemonize",  "no"};
+  std::vector<std::string> words{"redis-server",
+                                 "--port",
+                                 "0",
+                                 "--unixsocket",
+                                 (folder() / "socket").string(),
+                                 "--dir",
+                                 folder().string(),
+                                 "--save",
+                                 "",
+                                 "--daemonize",
+                                 "no"};
   words.insert(words.end(), more_.begin(), more_.end());
-  std::filesystem::remove(folder_ + "/socket");
+  std::filesystem::remove((folder() / "socket").string());
   pid_ = fork();
   if (pid_ == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    const int log = open((folder_ + "/log").c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
+    const int log = open((folder() / "log").c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
     dup2(log, 1);
     dup2(log, 2);
     std::vector<char*> arguments;
@@ -58,7 +56,7 @@ void RedisServer::start() {
     execv(kProgram, arguments.data());
     _exit(127);
   }
-  for (int i = 0; i < 1000 && !std::filesystem::exists(folder_ + "/socket"); i++)
+  for (int i = 0; i < 1000 && !std::filesystem::exists((folder() / "socket").string()); i++)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
 }
 

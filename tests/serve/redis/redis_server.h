@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "serve/redis/redis_address.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone::serve {
 
@@ -22,10 +23,10 @@ class RedisServer {
   void kill();  // SIGKILL
   void stop_for_now();
   void go_on();
-  const std::string& folder() const { return folder_; }
+  const std::filesystem::path& folder() const { return folder_.path(); }
 
  private:
-  std::string folder_;
+  ScratchFolder folder_;
   std::vector<std::string> more_;
   int pid_ = 0;
 };

@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 
 #include <filesystem>
-#include <fstream>
 
 #include "base/error.h"
+#include "support/scratch_folder.h"
 
 namespace inkstone::serve {
 namespace {
@@ -17,28 +17,22 @@ using testing::HasSubstr;
 
 class Seals : public testing::Test {
  protected:
-  Seals() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "inkstone-seal-XXXXXX").string();
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~Seals() override { std::filesystem::remove_all(folder_); }
   std::string new_key(const std::string& name) {
-    FleetKeys::make_file(folder_ / name);
-    std::ifstream file(folder_ / name);
-    return {std::istreambuf_iterator<char>(file), {}};
+    FleetKeys::make_file(folder_.path() / name);
+    return text_of(folder_.path() / name);
   }
   std::filesystem::path file(const std::string& content, mode_t mode = 0600) {
-    std::filesystem::path path = folder_ / "keys";
-    std::ofstream(path) << content;
+    folder_.write("keys", content);
+    std::filesystem::path path = folder_.path() / "keys";
     chmod(path.c_str(), mode);
     return path;
   }
-  std::filesystem::path folder_;
+  ScratchFolder folder_;
 };
 
 TEST_F(Seals, what_is_sealed_is_opened_and_shows_nothing) {
   new_key("key");
-  const FleetKeys keys(folder_ / "key");
+  const FleetKeys keys(folder_.path() / "key");
   for (const std::string& text :
        {std::string(), std::string("a\0b", 3), std::string("a fox on a teal background"), std::string(1 << 20, 'x')}) {
     const std::string sealed = keys.seal("order.00", text);
@@ -53,7 +47,7 @@ TEST_F(Seals, what_is_sealed_is_opened_and_shows_nothing) {
 
 TEST_F(Seals, what_was_altered_moved_or_cut_is_not_opened) {
   new_key("key");
-  const FleetKeys keys(folder_ / "key");
+  const FleetKeys keys(folder_.path() / "key");
   const std::string sealed = keys.seal("order.00", "a fox");
   for (size_t i = 0; i < sealed.size(); i++)
     for (const int bit : {0, 7}) {
@@ -70,7 +64,7 @@ TEST_F(Seals, what_was_altered_moved_or_cut_is_not_opened) {
 
 TEST_F(Seals, during_a_change_of_keys_both_open_and_the_first_seals) {
   const std::string old_key = new_key("old"), next_key = new_key("next");
-  const FleetKeys before(folder_ / "old"), both(file(next_key + old_key)), after(folder_ / "next");
+  const FleetKeys before(folder_.path() / "old"), both(file(next_key + old_key)), after(folder_.path() / "next");
   EXPECT_EQ(both.open("n", before.seal("n", "old")), "old");
   EXPECT_EQ(after.open("n", both.seal("n", "new")), "new");
   EXPECT_FALSE(before.open("n", both.seal("n", "new")).has_value());
@@ -90,11 +84,11 @@ TEST_F(Seals, files_of_keys_are_read_strictly) {
   EXPECT_THAT(refused(file("")), HasSubstr("no key"));
   for (const std::string& wrong : {key.substr(1), key + "x", "x" + key.substr(1), key + key + key})
     EXPECT_THAT(refused(file(wrong)), HasSubstr("64 hexadecimal digits")) << wrong;
-  EXPECT_THAT(refused(folder_ / "none"), HasSubstr("none"));
-  EXPECT_THROW(FleetKeys::make_file(folder_ / "key"), Error) << "one is there";
-  EXPECT_THROW(FleetKeys::make_file(folder_ / "none" / "key"), Error);
+  EXPECT_THAT(refused(folder_.path() / "none"), HasSubstr("none"));
+  EXPECT_THROW(FleetKeys::make_file(folder_.path() / "key"), Error) << "one is there";
+  EXPECT_THROW(FleetKeys::make_file(folder_.path() / "none" / "key"), Error);
   struct stat state {};
-  ASSERT_EQ(stat((folder_ / "key").c_str(), &state), 0);
+  ASSERT_EQ(stat((folder_.path() / "key").c_str(), &state), 0);
   EXPECT_EQ(state.st_mode & 0777, 0600u);
 }
 
