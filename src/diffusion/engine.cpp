@@ -30,6 +30,10 @@ PlanKey plan_key(const ResolvedRequest& request, int chunks, bool encodes) {
   key.controls = controls_of(request);
   const auto is_net = [](const ResolvedControl& control) { return control.features == 0; };
   key.several_nets = std::ranges::count_if(request.controls, is_net) > 1;
+  if (request.has_pixels_between() && request.hires_upscaler.network >= 0) {
+    key.upscalers = {request.hires_upscaler.network};
+    key.upscaled = {request.first_width, request.first_height};
+  }
   return key;
 }
 
@@ -43,7 +47,8 @@ Engine::Engine(Pipeline pipeline, EngineOptions options)
       programs_(pipeline_, *backend_),
       conditioner_(pipeline_, *backend_, programs_),
       denoiser_(pipeline_, programs_, conditioner_),
-      codec_(pipeline_, programs_) {}
+      codec_(pipeline_, programs_),
+      upscaler_(pipeline_, *backend_, programs_, options_.precision) {}
 
 Engine::~Engine() = default;
 
@@ -58,6 +63,13 @@ ResolvedRequest Engine::resolve(const ImageRequest& request) const {
                                  std::string(field.name) +
                                      ": the VAE's encoder is not among the compiled files for this size: export with "
                                      "--encoder");
+  const HiresUpscaler& how = resolved.hires_upscaler;
+  if (resolved.has_pixels_between() && how.network >= 0 &&
+      !planner_.upscales(how.network, {resolved.first_width, resolved.first_height}))
+    throw RequestError::sentence(field, how.name,
+                                 std::string(field.name) + ": " + how.name +
+                                     " is not among the compiled files for what it would enlarge: of a model and an "
+                                     "upscaler together nothing is exported; take one of latents or lanczos");
   return resolved;
 }
 
@@ -162,7 +174,7 @@ Job Engine::start(ResolvedRequest resolved, const Job* before) {
   const bool reads_mask = pipeline_.traits.inpaints;
   const bool goes_on = before && !request.enlarged;
   EncodedSource source;
-  if (!goes_on) source = encode_source(codec_, request, reads_mask, before);
+  if (!goes_on) source = encode_source(codec_, upscaler_, request, reads_mask, before);
   denoiser_.controls().start(job);
   denoiser_.condition(job);
   const auto begin = static_cast<size_t>(job.call);

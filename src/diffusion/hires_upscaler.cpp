@@ -98,9 +98,20 @@ const HiresUpscaler* find_hires_upscaler(std::string_view name) {
   return nullptr;
 }
 
-std::vector<std::string> hires_upscalers() {
+std::optional<HiresUpscaler> find_hires_upscaler(std::string_view name, const std::vector<UpscalerTrait>& networks) {
+  if (const HiresUpscaler* found = find_hires_upscaler(name)) return *found;
+  const auto same = [&](const UpscalerTrait& one) { return lower(one.name) == lower(name); };
+  const auto found = std::ranges::find_if(networks, same);
+  if (found == networks.end()) return std::nullopt;
+  HiresUpscaler upscaler{found->name, found->name};
+  upscaler.network = static_cast<int>(found - networks.begin());
+  return upscaler;
+}
+
+std::vector<std::string> hires_upscalers(const std::vector<UpscalerTrait>& networks) {
   std::vector<std::string> names;
-  for (const HiresUpscaler& one : hires_upscalers_all()) names.emplace_back(one.name);
+  for (const HiresUpscaler& one : hires_upscalers_all()) names.push_back(one.name);
+  for (const UpscalerTrait& one : networks) names.push_back(one.name);
   return names;
 }
 

@@ -59,7 +59,7 @@ std::string parameters_text(const ResolvedRequest& request, const std::string& m
     const bool is_upscaler = field.member == RequestMember(&ImageRequest::hires_upscaler);
     if (field.member == RequestMember(&ImageRequest::hires_steps) && request.hires_steps == 0) continue;
     text += fmt::format(", {}: {}", field.infotext,
-                        quoted(is_upscaler ? request.hires_upscaler->label : value_text(field, said)));
+                        quoted(is_upscaler ? request.hires_upscaler.label : value_text(field, said)));
   }
   if (!refiner.name.empty())
     text += fmt::format(", Refiner: {}, Refiner switch at: {}", quoted(refiner.name), refiner.start);

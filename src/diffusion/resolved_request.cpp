@@ -130,9 +130,9 @@ struct Check {
       refuse(fmt::format(", {} pixels; at most {} are taken here", int64_t{wide} * tall, limits.max_pixels));
     if (filled.image) refuse(", which goes with images that begin without a picture");
     if (filled.cache_interval != 1) refuse(", which does not go with a cache_interval");
-    if (!resolved.hires_upscaler->of_latent && !model.encodes)
+    if (!resolved.hires_upscaler.of_latent && !model.encodes)
       refuse(fmt::format(" by {}, of its pixels, and this model's VAE has no encoder: take one of latents",
-                         resolved.hires_upscaler->name));
+                         resolved.hires_upscaler.name));
   }
 
   void pictures() const {
@@ -278,13 +278,20 @@ std::shared_ptr<const Scheduler> scheduler_for(const SchedulerConfig& config, in
   }
 }
 
+HiresUpscaler upscaler_of(const std::string& name, const ModelTraits& model) {
+  if (auto found = find_hires_upscaler(name, model.upscalers)) return std::move(*found);
+  const std::vector<std::string> all = hires_upscalers(model.upscalers);
+  const std::string meant = nearest(name, all);
+  throw RequestError::rule(request_field(&ImageRequest::hires_upscaler), name,
+                           "one of " + listed(all) + (meant.empty() ? "" : "; did you mean " + meant + "?"));
+}
+
 constexpr float kHiresStrengthOfLatents = 0.7f, kHiresStrengthOfPixels = 0.5f;
 
 void set_hires(const ImageRequest& request, const ModelTraits& model, ResolvedRequest& result) {
-  check_field(request_field(&ImageRequest::hires_upscaler), request);
-  if (request.hires_upscaler) result.hires_upscaler = find_hires_upscaler(*request.hires_upscaler);
-  result.final_width = result.width;
-  result.final_height = result.height;
+  if (request.hires_upscaler) result.hires_upscaler = upscaler_of(*request.hires_upscaler, model);
+  result.first_width = result.final_width = result.width;
+  result.first_height = result.final_height = result.height;
   result.hires = request.hires.value_or(1);
   if (result.hires <= 1) {
     if (request.hires_strength || request.hires_steps.value_or(0) > 0)
@@ -292,8 +299,8 @@ void set_hires(const ImageRequest& request, const ModelTraits& model, ResolvedRe
                                 " has no effect without hires");
     return;
   }
-  result.hires_strength = request.hires_strength.value_or(result.hires_upscaler->of_latent ? kHiresStrengthOfLatents
-                                                                                           : kHiresStrengthOfPixels);
+  result.hires_strength = request.hires_strength.value_or(result.hires_upscaler.of_latent ? kHiresStrengthOfLatents
+                                                                                          : kHiresStrengthOfPixels);
   result.hires_steps = request.hires_steps.value_or(0);
   const auto larger = [&](int side) {
     const int64_t pixels = static_cast<int64_t>(side * shortest(result.hires));
@@ -367,7 +374,7 @@ ImageRequest ResolvedRequest::said() const {
     request.hires_strength = hires_strength;
     request.hires_steps = hires_steps;
   }
-  if (hires > 1 || enlarged) request.hires_upscaler = hires_upscaler->name;
+  if (hires > 1 || enlarged) request.hires_upscaler = hires_upscaler.name;
   if (!image) return request;
   request.image = image;
   request.strength = strength;

@@ -105,7 +105,7 @@ Json memory_json(A1111State& state) {
 // Those of pixels; latent-upscale-modes has the others.
 Json upscalers_json(A1111State&) {
   JsonArray rows;
-  const auto add = [&](const char* name) {
+  const auto add = [&](const std::string& name) {
     rows.push_back(JsonObject{
         {"name", name}, {"model_name", nullptr}, {"model_path", nullptr}, {"model_url", nullptr}, {"scale", 1}});
   };

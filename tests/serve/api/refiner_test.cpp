@@ -47,7 +47,8 @@ TEST(Refiner, that_is_asked_for_and_has_no_place_is_refused) {
     return std::string(exchange->json().at("error").at("message").as_string());
   };
   EXPECT_THAT(refused(R"({"prompt": "p", "hires": 2, "refiner": "refiner"})"), HasSubstr("leave one of them out"));
-  EXPECT_THAT(refused(R"({"prompt": "p", "num_inference_steps": 1, "refiner_start": 0.5})"), HasSubstr("none of 1 step"));
+  EXPECT_THAT(refused(R"({"prompt": "p", "num_inference_steps": 1, "refiner_start": 0.5})"),
+              HasSubstr("none of 1 step"));
   EXPECT_TRUE(server.service.orders.empty());
 }
 
