@@ -181,6 +181,7 @@ Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRo
   for (const MergedAdapter& adapter : model.adapters)
     if (const auto what = few_step_of_name(adapter.name, "by an adapter's name"); what && !options.few_step)
       apply(*what, /*with_scheduler=*/true, model.traits);
+  for (const std::string& file : options.upscalers.value_or(std::vector<std::string>{})) add_upscaler(model, file);
   if (const auto file = upscaler_file(options)) add_upscaler(model, *file);
   add_previews(model, options);
   return model;

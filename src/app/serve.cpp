@@ -25,6 +25,7 @@
 #include "serve/gateway/gateway.h"
 #include "serve/http/server.h"
 #include "serve/support/log.h"
+#include "upscale/upscaler.h"
 
 namespace inkstone {
 namespace {
@@ -194,6 +195,7 @@ void choose_model(Options& options) {
                        "--models and --control: it is for the model that --model names; name one");
   INKSTONE_CHECK_USAGE(!options.models || options.model || !options.embeddings,
                        "--models and --embedding: it is for the model that --model names; --embedding-dir is for all");
+  for (const std::string& file : options.upscalers.value_or(std::vector<std::string>{})) Upscaler::open(file);
   for (const auto& [flag, folder] :
        {std::pair("--models", &options.models), std::pair("--lora-dir", &options.lora_dir)})
     INKSTONE_CHECK_USAGE(!options.compiled || !*folder, flag,

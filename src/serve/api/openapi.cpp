@@ -42,7 +42,7 @@ constexpr RouteInfo kRoutes[] = {
     {"get", "/v1/info", "server",
      "A model, its defaults, and the limits of a request: the default model's, or ?model=NAME's; and the names of "
      "all."},
-    {"get", "/models", "server", "The models and adapters that a request may name."},
+    {"get", "/models", "server", "The models, adapters and upscalers that a request may name."},
     {"post", "/models", "server", "Looks into the operator's folders again, and answers the same."},
     {"get", "/health/live", "server", "200 while work passes through the scheduler."},
     {"get", "/health/ready", "server", "200 while requests are admitted."},
@@ -72,7 +72,7 @@ constexpr RouteInfo kRoutes[] = {
     {"get", "/sdapi/v1/samplers", "a1111", "Samplers and their aliases."},
     {"get", "/sdapi/v1/schedulers", "a1111", "Schedule types."},
     {"get", "/sdapi/v1/sd-models", "a1111", "The models that can be asked for, the default first."},
-    {"get", "/sdapi/v1/upscalers", "a1111", "What hr_upscaler may be besides latent-upscale-modes."},
+    {"get", "/sdapi/v1/upscalers", "a1111", "What hr_upscaler and upscaler_1 may be, the server's networks among them."},
     {"get", "/sdapi/v1/memory", "a1111", "Memory of host and device."},
     {"get", "/sdapi/v1/embeddings", "a1111", "Empty."},
     {"get", "/sdapi/v1/scripts", "a1111", "Empty."},

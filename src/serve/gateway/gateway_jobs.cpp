@@ -20,6 +20,15 @@ const Failure kWorkerDied{"worker_died", "its workers kept crashing"};
 
 }  // namespace
 
+namespace {
+
+Beginning beginning_of(const ResolvedRequest& leg) {
+  if (leg.enlarged && leg.hires_upscaler.network >= 0) return Beginning::kNetwork;
+  return leg.image || leg.enlarged || !leg.controls.empty() ? Beginning::kImage : Beginning::kText;
+}
+
+}  // namespace
+
 void place_at_start(ServedJob& job) {
   job.batch.later.clear();
   int left = job.most_calls;
@@ -30,8 +39,9 @@ void place_at_start(ServedJob& job) {
     if (first) job.batch.bucket = bucket;
     if (first) job.batch.rows = leg.rows;
     if (first) job.batch.calls_left = calls;
-    if (first) job.batch.from_image = leg.request->image || !leg.request->controls.empty();
-    if (!first && calls > 0) job.batch.later.push_back({bucket, leg.rows, calls});
+    if (first) job.batch.begins = beginning_of(*leg.request);
+    if (!first && calls > 0)
+      job.batch.later.push_back({bucket, leg.rows, calls, std::max(beginning_of(*leg.request), Beginning::kImage)});
     left -= calls;
   }
 }

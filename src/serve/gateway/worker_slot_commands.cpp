@@ -110,7 +110,8 @@ WorkerCommand WorkerSlot::command_for(const Decision& decision) {
 
 double WorkerSlot::limit_for(const Decision& decision, const SizeBucket& bucket) const {
   const double limit = std::max(settings_.watchdog_min, settings_.watchdog_factor * decision.seconds);
-  if (decision.kind == Kind::kEncode && batcher_.job(decision.jobs.front()).from_image) return limit + kImageSeconds;
+  if (decision.kind == Kind::kEncode && batcher_.job(decision.jobs.front()).begins != Beginning::kText)
+    return limit + kImageSeconds;
   const bool known = seen_.contains({bucket, decision.kind}) && batcher_.is_loaded(bucket.model);
   return known ? limit : limit + kFirstRunSeconds;
 }

@@ -18,6 +18,7 @@ struct ForecastBucket {
 struct ForecastLeg {
   size_t bucket;
   int rows, calls;
+  Beginning begins = Beginning::kImage;
 };
 
 struct ForecastJob {
@@ -26,7 +27,7 @@ struct ForecastJob {
   int calls;                         // 0: only its decode remains
   bool text;                         // still to be encoded
   bool first = false;                // its bucket goes before all others
-  bool from_image = false;           // as in BatchJob: its beginning takes longer than a text
+  Beginning begins = Beginning::kText;
   std::vector<ForecastLeg> later{};  // after these calls, each with a beginning of its own
 };
 

@@ -18,10 +18,6 @@ void follow_curve(BatchBucket& bucket) {
       std::max(kImageRows, std::min(bucket.times.batch_rows_to_try(kMinBatchGain), bucket.room_rows));
 }
 
-double seconds_to_begin(const JobEntry& entry, const StepTimes& times) {
-  return entry.job.from_image ? times.from_image_seconds() : times.encode_seconds();
-}
-
 bool one_lane(const JobEntry& a, const JobEntry& b) { return a.bucket == b.bucket && a.job.priority == b.job.priority; }
 
 }  // namespace
@@ -138,14 +134,14 @@ JobEntry* JobTable::entry_of(JobId id) {
 
 double JobTable::side_seconds(const JobEntry& entry) const {
   return (entry.job.later.empty() ? buckets_[entry.bucket].times.decode_seconds() : 0) +
-         (entry.phase == Phase::kEncode ? seconds_to_begin(entry, buckets_[entry.bucket].times) : 0);
+         (entry.phase == Phase::kEncode ? buckets_[entry.bucket].times.begin_seconds(entry.job.begins) : 0);
 }
 
 double JobTable::later_seconds(const JobEntry& entry) const {
   double seconds = 0;
   for (const BatchLeg& leg : entry.job.later) {
     const StepTimes& times = buckets_[known_bucket(leg.bucket)].times;
-    seconds += times.from_image_seconds() + leg.calls * times.step_seconds(leg.rows);
+    seconds += times.begin_seconds(leg.begins) + leg.calls * times.step_seconds(leg.rows);
     if (&leg == &entry.job.later.back()) seconds += times.decode_seconds();
   }
   return seconds;
@@ -165,7 +161,7 @@ double JobTable::shared_seconds(const JobEntry& entry) const {
 
 PlannedRun JobTable::side_run(const JobEntry& entry) const {
   if (entry.phase == Phase::kEncode)
-    return {{Decision::Kind::kEncode, {entry.job.id}, seconds_to_begin(entry, buckets_[entry.bucket].times)},
+    return {{Decision::Kind::kEncode, {entry.job.id}, buckets_[entry.bucket].times.begin_seconds(entry.job.begins)},
             entry.bucket};
   return {{Decision::Kind::kDecode, {entry.job.id}, buckets_[entry.bucket].times.decode_seconds()}, entry.bucket};
 }
@@ -178,7 +174,7 @@ void JobTable::ran(const PlannedRun& run, double seconds) {
   }
   const JobEntry* first = run.decision.jobs.empty() ? nullptr : find(run.decision.jobs.front());
   if (run.is(Decision::Kind::kEncode))
-    first && first->job.from_image ? times.began_from_image(seconds) : times.encoded(seconds);
+    times.began(first ? first->job.begins : Beginning::kText, seconds);
   if (run.is(Decision::Kind::kDecode)) times.decoded(seconds);
   for (const JobId id : run.decision.jobs) {
     JobEntry* entry = entry_of(id);
@@ -211,7 +207,7 @@ void JobTable::begin_leg(JobId id) {
   job.rows = leg.rows;
   job.calls_left = leg.calls;
   job.leg++;
-  job.from_image = true;
+  job.begins = leg.begins;
   remove(id);
   add(job);
   set_in_wave(id, in_wave);

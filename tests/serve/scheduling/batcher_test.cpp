@@ -355,17 +355,26 @@ TEST(Batcher, a_job_of_two_legs_goes_on_in_the_next_ones_bucket) {
 TEST(Batcher, what_begins_with_an_image_has_a_beginning_of_its_own_length) {
   Bench bench;
   for (JobId id = 1; id <= 40; ++id) {
-    ASSERT_TRUE(bench.admit(id, 1, {.from_image = id % 2 == 0}).accepted());
+    const auto begins = static_cast<Beginning>(id % 3);
+    ASSERT_TRUE(bench.admit(id, 1, {.begins = begins}).accepted());
     EXPECT_EQ(bench.next().kind, Kind::kEncode);
-    bench.batcher.encoded(id % 2 == 0 ? 9 : 1);
+    bench.batcher.encoded(begins == Beginning::kText ? 1 : begins == Beginning::kImage ? 9 : 80);
     bench.run_until(Kind::kDecode);
   }
   bench.admit(41, 1);
   EXPECT_NEAR(bench.next().seconds, 1, 0.1);
   bench.batcher.encoded(1);
   bench.run_until(Kind::kDecode);
-  bench.admit(42, 1, {.from_image = true});
-  EXPECT_GT(bench.next().seconds, 4);
+  bench.admit(42, 1, {.begins = Beginning::kImage});
+  const double image = bench.next().seconds;
+  EXPECT_GT(image, 4);
+  bench.batcher.encoded(image);
+  bench.run_until(Kind::kDecode);
+  bench.admit(43, 1, {.begins = Beginning::kNetwork});
+  EXPECT_GT(bench.next().seconds, 4 * image);
+  // A later leg's is counted where it is to come.
+  const double without = bench.batcher.consider({.id = 44, .later = {{kLarge, 2, 3}}}, bench.now).end;
+  EXPECT_GT(bench.batcher.consider({.id = 44, .later = {{kLarge, 2, 3, Beginning::kNetwork}}}, bench.now).end, without);
 }
 
 TEST(Batcher, jobs_of_a_later_leg_share_steps_with_others_of_its_bucket) {
