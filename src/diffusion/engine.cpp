@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "diffusion/enlargement.h"
 #include "diffusion/first_latent.h"
 #include "diffusion/request_fields.h"
 #include "diffusion/stages.h"
@@ -55,6 +56,7 @@ Engine::~Engine() = default;
 ResolvedRequest Engine::resolve(const ImageRequest& request) const {
   ResolvedRequest resolved =
       inkstone::resolve(request, pipeline_.traits, capacity_ ? capacity_->limits() : RequestLimits{});
+  if (resolved.enlargement) return resolved;
   prompts_of(resolved);
   const RequestField& field = resolved.has_pixels_between() ? request_field(&ImageRequest::hires_upscaler)
                                                             : request_field(&ImageRequest::image);
@@ -106,6 +108,7 @@ void Engine::replace_plan(EnginePlan plan) {
 }
 
 void Engine::prepare(const ResolvedRequest& request, const std::function<void(const std::string&)>& on_component) {
+  if (request.enlargement) return;  // its parts are compiled as they run
   prepare_for(request, prompts_of(request).chunks, on_component);
 }
 
@@ -164,6 +167,10 @@ Job Engine::start(ResolvedRequest resolved, const Job* before) {
   job.request = std::move(resolved);
   job.call = job.request.first_call;
   const ResolvedRequest& request = job.request;
+  if (request.enlargement) {
+    job.enlarged = enlarged_picture(request, upscaler_);
+    return job;
+  }
   const std::vector<float>& timesteps = request.scheduler->timesteps();
   job.prompts = prompts_of(request);
   prepare_for(request, job.prompts.chunks, {});
@@ -229,6 +236,7 @@ Image Engine::finish(Job& job) {
 }
 
 Image Engine::decode(const Job& job) {
+  if (job.enlarged) return *job.enlarged;
   const Tensor& latent = job.has_image() || job.call == job.request.first_call ? job.latent : job.estimate;
   Image image = codec_.decode(latent, job.request.width, job.request.height);
   return job.put_back ? put_back(*job.put_back, std::move(image)) : image;

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/spelling.h"
+#include "diffusion/request_fields.h"
 
 namespace inkstone {
 namespace {
@@ -106,6 +107,16 @@ std::optional<HiresUpscaler> find_hires_upscaler(std::string_view name, const st
   HiresUpscaler upscaler{found->name, found->name};
   upscaler.network = static_cast<int>(found - networks.begin());
   return upscaler;
+}
+
+HiresUpscaler named_upscaler(std::optional<std::string> ImageRequest::*member, const ImageRequest& request,
+                             const std::vector<UpscalerTrait>& networks) {
+  const std::string& name = (request.*member).value();
+  if (auto found = find_hires_upscaler(name, networks)) return std::move(*found);
+  const std::vector<std::string> all = hires_upscalers(networks);
+  const std::string meant = nearest(name, all);
+  throw RequestError::rule(request_field(member), name,
+                           "one of " + listed(all) + (meant.empty() ? "" : "; did you mean " + meant + "?"));
 }
 
 std::vector<std::string> hires_upscalers(const std::vector<UpscalerTrait>& networks) {

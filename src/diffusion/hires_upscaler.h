@@ -8,6 +8,7 @@
 
 #include "base/picture.h"
 #include "base/tensor.h"
+#include "diffusion/image_request.h"
 #include "diffusion/model_traits.h"
 
 namespace inkstone {
@@ -27,6 +28,9 @@ struct HiresUpscaler {
 const HiresUpscaler* find_hires_upscaler(std::string_view name);  // by name or label, in whatever case; null: none
 // The same, or one of the networks.
 std::optional<HiresUpscaler> find_hires_upscaler(std::string_view name, const std::vector<UpscalerTrait>& networks);
+// The one that a request names there. Throws RequestError with the names that there are.
+HiresUpscaler named_upscaler(std::optional<std::string> ImageRequest::*member, const ImageRequest& request,
+                             const std::vector<UpscalerTrait>& networks);
 const std::vector<HiresUpscaler>& hires_upscalers_all();  // without networks; the default first
 std::vector<std::string> hires_upscalers(const std::vector<UpscalerTrait>& networks = {});  // by name
 

@@ -2,7 +2,7 @@
 
 namespace inkstone {
 
-Image ImageUpscaler::upscale(Image image, int width, int height, const HiresUpscaler& how) {
+Image ImageUpscaler::upscale(Image image, int width, int height, const HiresUpscaler& how, ResizeMode mode) {
   if (how.network >= 0) {
     const Upscaler& network = pipeline_.upscalers.at(static_cast<size_t>(how.network));
     programs_.begin_turn(kUpscalerStage);
@@ -10,7 +10,8 @@ Image ImageUpscaler::upscale(Image image, int width, int height, const HiresUpsc
                             network.measure(backend_, image.width, image.height, {precision_},
                                             programs_.plan().upscaler_bands ? Upscaler::kLowestBands : 0));
   }
-  return resize(image, width, height, how.resampling);
+  return mode == ResizeMode::kStretch ? resize(image, width, height, how.resampling)
+                                      : fitted(image, width, height, mode);
 }
 
 }  // namespace inkstone

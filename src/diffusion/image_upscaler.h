@@ -7,6 +7,7 @@
 #include "base/image.h"
 #include "diffusion/hires_upscaler.h"
 #include "diffusion/program_cache.h"
+#include "diffusion/request_pictures.h"
 
 namespace inkstone {
 
@@ -17,7 +18,8 @@ class ImageUpscaler {
       : pipeline_(pipeline), backend_(backend), programs_(programs), precision_(precision) {}
 
   // Of exactly that size: through the network, if `how` has one, and then resampled. Throws as Upscaler::upscale().
-  Image upscale(Image image, int width, int height, const HiresUpscaler& how);
+  // kCrop and kFill resample by Lanczos.
+  Image upscale(Image image, int width, int height, const HiresUpscaler& how, ResizeMode mode = ResizeMode::kStretch);
 
  private:
   const Pipeline& pipeline_;

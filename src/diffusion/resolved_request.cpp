@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/spelling.h"
 #include "base/utf8.h"
+#include "diffusion/enlargement.h"
 #include "diffusion/legs.h"
 #include "diffusion/prompt_composition.h"
 #include "diffusion/request_fields.h"
@@ -278,18 +279,11 @@ std::shared_ptr<const Scheduler> scheduler_for(const SchedulerConfig& config, in
   }
 }
 
-HiresUpscaler upscaler_of(const std::string& name, const ModelTraits& model) {
-  if (auto found = find_hires_upscaler(name, model.upscalers)) return std::move(*found);
-  const std::vector<std::string> all = hires_upscalers(model.upscalers);
-  const std::string meant = nearest(name, all);
-  throw RequestError::rule(request_field(&ImageRequest::hires_upscaler), name,
-                           "one of " + listed(all) + (meant.empty() ? "" : "; did you mean " + meant + "?"));
-}
-
 constexpr float kHiresStrengthOfLatents = 0.7f, kHiresStrengthOfPixels = 0.5f;
 
 void set_hires(const ImageRequest& request, const ModelTraits& model, ResolvedRequest& result) {
-  if (request.hires_upscaler) result.hires_upscaler = upscaler_of(*request.hires_upscaler, model);
+  if (request.hires_upscaler)
+    result.hires_upscaler = named_upscaler(&ImageRequest::hires_upscaler, request, model.upscalers);
   result.first_width = result.final_width = result.width;
   result.first_height = result.final_height = result.height;
   result.hires = request.hires.value_or(1);
@@ -348,6 +342,7 @@ int ResolvedRequest::steps_run() const { return steps - first_call / (calls_twic
 
 ImageRequest ResolvedRequest::said() const {
   ImageRequest request;
+  if (enlargement) return said_of_enlargement(*this);
   request.prompt = prompt;
   request.negative_prompt = negative_prompt;
   request.prompt_syntax = name_of(prompt_syntax);
@@ -392,6 +387,7 @@ ImageRequest ResolvedRequest::said() const {
 }
 
 ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, const RequestLimits& limits) {
+  if (request.upscaler) return resolve_enlargement(request, model, limits);
   ResolvedRequest result;
   result.prompt = request.prompt.value_or("");
   result.negative_prompt = request.negative_prompt.value_or("");

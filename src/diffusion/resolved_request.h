@@ -39,6 +39,14 @@ struct ResolvedControl {
   bool runs(int evaluation, int evaluations) const;
 };
 
+struct Enlargement {  // of a picture that nothing is drawn on (enlargement.h)
+  HiresUpscaler first;
+  std::optional<HiresUpscaler> second{};
+  float second_part = 0;
+
+  bool has_network() const { return first.network >= 0 || (second && second->network >= 0); }
+};
+
 struct ResolvedRequest {
   std::string prompt, negative_prompt;
   PromptSyntax prompt_syntax = PromptSyntax::kA1111;
@@ -67,6 +75,7 @@ struct ResolvedRequest {
   bool enlarged = false;                      // this is the second leg
   int first_width = 512, first_height = 512;  // of the first leg
   int final_width = 512, final_height = 512;  // after all legs
+  std::optional<Enlargement> enlargement;     // then nothing is drawn: there are no evaluations
   Repaint repaint;                            // of an image alone
   PictureSize output;                         // of this leg's image: repaint.keep_size says whether it is the picture's
   // Of the scheduler's calls, that with which the image begins: those before it are left out, as in diffusers' pipelines

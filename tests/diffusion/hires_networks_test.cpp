@@ -12,6 +12,7 @@
 #include "diffusion/parameters.h"
 #include "diffusion/pipeline_upscalers.h"
 #include "diffusion/request_fields.h"
+#include "diffusion/request_pictures.h"
 #include "upscale/tiny_upscaler.h"
 
 namespace inkstone {
@@ -37,7 +38,8 @@ class HiresNetworks : public testing::Test {
 
   Pipeline pipeline() const {
     Pipeline model = Pipeline::open(fs::path(INKSTONE_SOURCE_DIR) / "tests/fixtures/models/tiny-sd15");
-    for (const char* file : {"fox_x4.safetensors", "fox_x2.safetensors", "fox_x1.safetensors"}) add_upscaler(model, folder_ / file);
+    for (const char* file : {"fox_x4.safetensors", "fox_x2.safetensors", "fox_x1.safetensors"})
+      add_upscaler(model, folder_ / file);
     return model;
   }
   Engine engine(size_t budget = 0) const {
@@ -157,11 +159,48 @@ TEST_F(HiresNetworks, work_in_a_servers_plan) {
   EXPECT_TRUE(served.finish(job).rgb == right.rgb);
 }
 
+// Without a U-Net: what AUTOMATIC1111 calls extras.
+TEST_F(HiresNetworks, enlarge_a_picture_alone) {
+  const Image picture = formula_image(20, 14);
+  const std::vector<std::byte> png = encode_png(picture, {});
+  ImageRequest asked;
+  asked.image = given_file({reinterpret_cast<const char*>(png.data()), png.size()}, "image");
+  asked.upscaler = "fox_x2";
+  asked.width = 30, asked.height = 21;
+  Engine engine = this->engine();
+  engine.reserve({1, 64, 64 * 64, 1});
+  const auto made = [&](const ImageRequest& request) {
+    const ResolvedRequest resolved = engine.resolve(request);
+    EXPECT_EQ(resolved.evaluations(), 0);
+    Job job = engine.start(resolved);
+    EXPECT_TRUE(job.done());
+    return engine.finish(job);
+  };
+  const Upscaler network = Upscaler::open(folder_ / "fox_x2.safetensors");
+  const auto backend = open_backend("cpu");
+  const Image large = network.upscale(*backend, picture, network.plan(*backend, 20, 14));
+  const Image first = resize(large, 30, 21), second = resize(picture, 30, 21, Resampling::kBicubic);
+  EXPECT_TRUE(made(asked).rgb == first.rgb);
+  asked.second_upscaler = "bicubic";
+  asked.second_upscaler_part = 0.25f;
+  const Image both = made(asked);
+  for (size_t i = 0; i < both.rgb.size(); ++i)
+    ASSERT_EQ(both.rgb[i], static_cast<uint8_t>(first.rgb[i] + 0.25f * (second.rgb[i] - first.rgb[i]))) << i;
+  asked.second_upscaler.reset();
+  asked.resize_mode = "crop";
+  asked.width = asked.height = 24;
+  EXPECT_TRUE(made(asked).rgb == fitted(large, 24, 24, ResizeMode::kCrop).rgb);
+  EXPECT_EQ(parameters_text(engine.resolve(asked), "tiny", {}, {}),
+            "Postprocess upscale to: 24x24, Postprocess upscaler: fox_x2");
+  asked.width = 65;
+  EXPECT_THAT(refusal(engine, asked), HasSubstr("enlarged it would have 65x24 pixels"));
+}
+
 TEST_F(HiresNetworks, that_are_not_there_are_refused_with_those_that_are) {
   Engine engine = this->engine();
   EXPECT_EQ(refusal(engine, request("FOX_x4")), "taken");
   EXPECT_THAT(refusal(engine, request("fox_x8")), testing::AllOf(HasSubstr("hires_upscaler: "), HasSubstr("fox_x2"),
-                                                                HasSubstr("lanczos"), HasSubstr("did you mean")));
+                                                                 HasSubstr("lanczos"), HasSubstr("did you mean")));
 }
 
 TEST_F(HiresNetworks, of_a_name_that_is_taken_and_other_files_are_refused) {

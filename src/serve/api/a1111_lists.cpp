@@ -113,7 +113,7 @@ Json upscalers_json(A1111State& state) {
   for (const HiresUpscaler& one : hires_upscalers_all())
     if (!one.of_latent) add(one.label, nullptr, 1);
   for (const UpscalerTrait& one : served_upscalers(state.context.service))
-    add(clean_utf8(one.name), clean_utf8(one.name), one.factor);
+    add(clean_utf8(one.name), Json(clean_utf8(one.name)), one.factor);
   return rows;
 }
 

@@ -86,7 +86,8 @@ const FieldInfo kA1111Fields[] = {
     {"firstphase_width", "integer", "Without effect.", "0"},
     {"firstphase_height", "integer", "Without effect.", "0"},
     {"hr_scale", "number", "With enable_hr: so many times as large, 1 to 4.", "2.0"},
-    {"hr_upscaler", "string", "With enable_hr: Latent, Latent (bicubic) ... of GET /sdapi/v1/latent-upscale-modes, or one of GET "
+    {"hr_upscaler", "string",
+     "With enable_hr: Latent, Latent (bicubic) ... of GET /sdapi/v1/latent-upscale-modes, or one of GET "
      "/sdapi/v1/upscalers; null: Latent.",
      "null"},
     {"hr_second_pass_steps", "integer", "With enable_hr: steps at the larger size; 0: as many.", "0"},
@@ -248,13 +249,6 @@ int read_count(const Fields& fields, const Limits& limits, A1111Request& result)
   return static_cast<int>(count);
 }
 
-void use_options(const JsonObject& options, Order& order) {
-  const Json& format = options.at("samples_format");
-  if (format == "jpg" || format == "jpeg") order.format = ImageFormat::kJpeg;
-  if (format == "webp") order.format = ImageFormat::kWebp;
-  order.quality = static_cast<int>(options.at("jpeg_quality").to_number<double>());
-}
-
 bool is_large(const Json& value) {
   const JsonObject* object = value.if_object();
   const JsonArray* array = value.if_array();
@@ -312,7 +306,7 @@ A1111Request a1111_request(const http::Request& request, const Fields& fields, c
   refuse_networks(image);
   result.order.images = resolve_images(fields, all_names(), image, card, limits, count);
   take_refiner(context, fields, image, card, result.order, {"refiner_checkpoint", "refiner_switch_at"});
-  use_options(used, result.order);
+  read_file_options(used, result.order);
   result.order.tag = fields.text("force_task_id", kMaxWordBytes).value_or("");
   result.order.previews = true;
   result.send_images = fields.flag("send_images").value_or(true);

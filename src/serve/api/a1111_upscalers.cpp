@@ -8,10 +8,10 @@ namespace {
 struct UpscalerName {
   const char *theirs, *ours;
 };
-constexpr UpscalerName kNames[] = {{"None", "lanczos"},
-                                   {"R-ESRGAN 4x+", "RealESRGAN_x4plus"},
-                                   {"R-ESRGAN 4x+ Anime6B", "RealESRGAN_x4plus_anime_6B"},
-                                   {"R-ESRGAN 2x+", "RealESRGAN_x2plus"}};
+constexpr UpscalerName kUpscalerNames[] = {{"None", "lanczos"},
+                                           {"R-ESRGAN 4x+", "RealESRGAN_x4plus"},
+                                           {"R-ESRGAN 4x+ Anime6B", "RealESRGAN_x4plus_anime_6B"},
+                                           {"R-ESRGAN 2x+", "RealESRGAN_x2plus"}};
 
 }  // namespace
 
@@ -21,7 +21,7 @@ std::vector<UpscalerTrait> served_upscalers(const ImageService& service) {
 }
 
 std::string a1111_upscaler(const std::string& name) {
-  for (const UpscalerName& one : kNames)
+  for (const UpscalerName& one : kUpscalerNames)
     if (lower(name) == lower(one.theirs)) return one.ours;
   return name;
 }

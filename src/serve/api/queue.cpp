@@ -100,8 +100,7 @@ JsonObject models_json(const ImageService& service) {
   for (const AdapterName& adapter : names ? *names : std::vector<AdapterName>{})
     adapters.emplace_back(clean_utf8(adapter.name));
   JsonArray upscalers;
-  for (const std::string& name : hires_upscalers(served_upscalers(service)))
-    upscalers.emplace_back(clean_utf8(name));
+  for (const std::string& name : hires_upscalers(served_upscalers(service))) upscalers.emplace_back(clean_utf8(name));
   return {{"models", std::move(models)}, {"loras", std::move(adapters)}, {"upscalers", std::move(upscalers)}};
 }
 

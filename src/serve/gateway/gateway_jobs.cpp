@@ -24,6 +24,7 @@ namespace {
 
 Beginning beginning_of(const ResolvedRequest& leg) {
   if (leg.enlarged && leg.hires_upscaler.network >= 0) return Beginning::kNetwork;
+  if (leg.enlargement && leg.enlargement->has_network()) return Beginning::kNetwork;
   return leg.image || leg.enlarged || !leg.controls.empty() ? Beginning::kImage : Beginning::kText;
 }
 
@@ -40,6 +41,7 @@ void place_at_start(ServedJob& job) {
     if (first) job.batch.rows = leg.rows;
     if (first) job.batch.calls_left = calls;
     if (first) job.batch.begins = beginning_of(*leg.request);
+    if (first) job.batch.draws = !leg.request->enlargement;
     if (!first && calls > 0)
       job.batch.later.push_back({bucket, leg.rows, calls, std::max(beginning_of(*leg.request), Beginning::kImage)});
     left -= calls;
@@ -139,7 +141,8 @@ int Gateway::Impl::started(JobId id, int number, const Started& report) {
     observe(tally.encode_seconds, report.seconds);
     tell(job);
   }
-  return std::clamp(job.most_calls - calls_before(job, job.leg), 1, leg.calls);
+  if (!job.batch.draws) return 0;
+  return std::clamp(job.most_calls - calls_before(job, job.leg), 1, std::max(1, leg.calls));
 }
 
 void Gateway::Impl::step_done(const std::vector<JobId>& stepped, double seconds) {

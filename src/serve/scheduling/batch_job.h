@@ -47,9 +47,10 @@ struct BatchJob {
   bool follows = false;
   // It must not share a step, because it was in one when a worker died.
   bool alone = false;
-  int leg = 0;  // the number of the one that it is in
+  int leg = 0;                          // the number of the one that it is in
   Beginning begins = Beginning::kText;  // of that leg
-  std::vector<BatchLeg> later{};  // those after it
+  bool draws = true;                    // else its pixels are there when it has begun
+  std::vector<BatchLeg> later{};        // those after it
 };
 
 }  // namespace inkstone::serve

@@ -93,7 +93,9 @@ class Forecast {
     for (size_t bucket = 0; bucket < runs_.size(); bucket++) fill(bucket);
   }
 
-  void end(size_t job) { ends_[job] = clock_ += buckets_[at_[job].bucket].times->decode_seconds(); }
+  void end(size_t job) {
+    ends_[job] = clock_ += jobs_[job].draws ? buckets_[at_[job].bucket].times->decode_seconds() : 0;
+  }
 
   // The job's next one; false: there is none.
   bool begin_leg(size_t job) {
@@ -199,6 +201,7 @@ std::vector<double> forecast_waves(std::span<const ForecastBucket> buckets, std:
         const StepTimes& times = *buckets[leg.bucket].times;
         clock += times.begin_seconds(leg.begins) + leg.calls * times.step_seconds(leg.rows);
       }
+      if (!jobs[i].draws) continue;
       clock += buckets[jobs[i].later.empty() ? jobs[i].bucket : jobs[i].later.back().bucket].times->decode_seconds();
     }
     clock += calls * bucket.times->step_seconds(rows);

@@ -24,10 +24,11 @@ struct ForecastLeg {
 struct ForecastJob {
   size_t bucket;
   int rows;
-  int calls;                         // 0: only its decode remains
-  bool text;                         // still to be encoded
-  bool first = false;                // its bucket goes before all others
+  int calls;           // 0: only its decode remains
+  bool text;           // still to be encoded
+  bool first = false;  // its bucket goes before all others
   Beginning begins = Beginning::kText;
+  bool draws = true;                 // else there is nothing to decode
   std::vector<ForecastLeg> later{};  // after these calls, each with a beginning of its own
 };
 

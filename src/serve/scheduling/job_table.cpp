@@ -18,6 +18,10 @@ void follow_curve(BatchBucket& bucket) {
       std::max(kImageRows, std::min(bucket.times.batch_rows_to_try(kMinBatchGain), bucket.room_rows));
 }
 
+double seconds_to_end(const JobEntry& entry, const StepTimes& times) {
+  return entry.job.draws ? times.decode_seconds() : 0;
+}
+
 bool one_lane(const JobEntry& a, const JobEntry& b) { return a.bucket == b.bucket && a.job.priority == b.job.priority; }
 
 }  // namespace
@@ -133,7 +137,7 @@ JobEntry* JobTable::entry_of(JobId id) {
 }
 
 double JobTable::side_seconds(const JobEntry& entry) const {
-  return (entry.job.later.empty() ? buckets_[entry.bucket].times.decode_seconds() : 0) +
+  return (entry.job.later.empty() ? seconds_to_end(entry, buckets_[entry.bucket].times) : 0) +
          (entry.phase == Phase::kEncode ? buckets_[entry.bucket].times.begin_seconds(entry.job.begins) : 0);
 }
 
@@ -163,7 +167,7 @@ PlannedRun JobTable::side_run(const JobEntry& entry) const {
   if (entry.phase == Phase::kEncode)
     return {{Decision::Kind::kEncode, {entry.job.id}, buckets_[entry.bucket].times.begin_seconds(entry.job.begins)},
             entry.bucket};
-  return {{Decision::Kind::kDecode, {entry.job.id}, buckets_[entry.bucket].times.decode_seconds()}, entry.bucket};
+  return {{Decision::Kind::kDecode, {entry.job.id}, seconds_to_end(entry, buckets_[entry.bucket].times)}, entry.bucket};
 }
 
 void JobTable::ran(const PlannedRun& run, double seconds) {
@@ -173,9 +177,8 @@ void JobTable::ran(const PlannedRun& run, double seconds) {
     follow_curve(buckets_[run.bucket]);
   }
   const JobEntry* first = run.decision.jobs.empty() ? nullptr : find(run.decision.jobs.front());
-  if (run.is(Decision::Kind::kEncode))
-    times.began(first ? first->job.begins : Beginning::kText, seconds);
-  if (run.is(Decision::Kind::kDecode)) times.decoded(seconds);
+  if (run.is(Decision::Kind::kEncode)) times.began(first ? first->job.begins : Beginning::kText, seconds);
+  if (run.is(Decision::Kind::kDecode) && first && first->job.draws) times.decoded(seconds);
   for (const JobId id : run.decision.jobs) {
     JobEntry* entry = entry_of(id);
     if (!entry) continue;  // cancelled, or failed, meanwhile
@@ -184,7 +187,7 @@ void JobTable::ran(const PlannedRun& run, double seconds) {
       entry->text_seconds = seconds;
       entry->phase = entry->job.calls_left > 0 ? Phase::kDenoise : Phase::kDecode;
     } else {
-      const double text = step && entry->fresh ? entry->text_seconds : 0;
+      const double text = entry->fresh ? entry->text_seconds : 0;
       const double own = text + (step ? seconds * entry->job.rows / run.batch_rows : seconds);
       entry->seconds += own;
       shares_.ran(*entry, own);

@@ -36,6 +36,7 @@ std::map<JobId, double> QueueForecast::ends(Question question) const {
                     entry.phase == Phase::kEncode,
                     first(placed, question),
                     entry.job.begins,
+                    entry.job.draws,
                     {}});
     for (const BatchLeg& leg : entry.job.later)
       jobs.back().later.push_back({table_.known_bucket(leg.bucket), leg.rows, leg.calls, leg.begins});

@@ -372,9 +372,47 @@ TEST(Batcher, what_begins_with_an_image_has_a_beginning_of_its_own_length) {
   bench.run_until(Kind::kDecode);
   bench.admit(43, 1, {.begins = Beginning::kNetwork});
   EXPECT_GT(bench.next().seconds, 4 * image);
+  bench.batcher.encoded(1);
+  bench.run_until(Kind::kDecode);
   // A later leg's is counted where it is to come.
-  const double without = bench.batcher.consider({.id = 44, .later = {{kLarge, 2, 3}}}, bench.now).end;
-  EXPECT_GT(bench.batcher.consider({.id = 44, .later = {{kLarge, 2, 3, Beginning::kNetwork}}}, bench.now).end, without);
+  BatchJob two{.id = 44, .bucket = kSmall, .arrival = bench.now, .later = {{kSmall, 2, 3}}};
+  const double without = bench.batcher.consider(two, bench.now).end;
+  two.later[0].begins = Beginning::kNetwork;
+  EXPECT_GT(bench.batcher.consider(two, bench.now).end, without + image);
+}
+
+// A picture that is made larger alone: a beginning, and then its pixels.
+TEST(Batcher, what_draws_nothing_has_no_step_and_teaches_nothing_of_decoding) {
+  for (const Batching batching : {Batching::kStep, Batching::kStatic, Batching::kOff}) {
+    Bench bench(4, {.batching = batching});
+    const BatchJob job{.begins = Beginning::kNetwork, .draws = false};
+    for (int i = 0; i < 20; ++i) {
+      const Admission admission = bench.admit(1, 0, job);
+      ASSERT_TRUE(admission.accepted());
+      const Decision begins = bench.next();
+      EXPECT_EQ(begins.kind, Kind::kEncode);
+      EXPECT_NEAR(admission.end, bench.now + begins.seconds, 1e-9);
+      bench.batcher.encoded(50);
+      bench.now += 50;
+      EXPECT_EQ(bench.next().kind, Kind::kDecode);
+      bench.batcher.decoded(0.001);
+      EXPECT_EQ(bench.next().kind, Kind::kNothing);
+    }
+    EXPECT_DOUBLE_EQ(bench.batcher.times(kSmall).decode_seconds(), 1);
+    EXPECT_DOUBLE_EQ(bench.batcher.times(kSmall).encode_seconds(), 1);
+    EXPECT_GT(bench.batcher.times(kSmall).begin_seconds(Beginning::kNetwork), 25);
+  }
+}
+
+// What it took counts in its client's share: of two clients the other one is next.
+TEST(Batcher, what_draws_nothing_is_paid_by_its_client) {
+  Bench bench;
+  const BatchJob large{.client = "a", .begins = Beginning::kNetwork, .draws = false};
+  for (JobId id = 1; id <= 3; ++id) bench.admit(id, 0, large);
+  bench.admit(4, 0, {.client = "b", .draws = false});
+  bench.batcher.encoded(bench.next().seconds);
+  bench.run_until(Kind::kDecode);
+  EXPECT_EQ(bench.next().jobs.front(), 4u);
 }
 
 TEST(Batcher, jobs_of_a_later_leg_share_steps_with_others_of_its_bucket) {
