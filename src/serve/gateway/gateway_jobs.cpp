@@ -142,7 +142,7 @@ int Gateway::Impl::started(JobId id, int number, const Started& report) {
     tell(job);
   }
   if (!job.batch.draws) return 0;
-  return std::clamp(job.most_calls - calls_before(job, job.leg), 1, std::max(1, leg.calls));
+  return std::clamp(job.most_calls - calls_before(job, job.leg), 1, leg.calls);
 }
 
 void Gateway::Impl::step_done(const std::vector<JobId>& stepped, double seconds) {
