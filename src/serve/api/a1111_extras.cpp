@@ -6,11 +6,13 @@
 #include "base/json.h"
 #include "base/picture.h"
 #include "base/picture_error.h"
+#include "diffusion/parameters.h"
 #include "serve/api/a1111_upscalers.h"
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
 #include "serve/api/generate_request.h"
 #include "serve/api/order_listener.h"
+#include "serve/api/png_texts.h"
 #include "serve/api/request_reader.h"
 #include "serve/support/base64.h"
 
@@ -21,12 +23,12 @@ constexpr double kMostScale = 8;
 
 // What faults of our fields are called.
 constexpr FieldName kExtrasNames[] = {{"image", "image", false},
-                                {"imageList", "image", false},
-                                {"upscaler_1", "upscaler", false},
-                                {"upscaler_2", "second_upscaler", false},
-                                {"extras_upscaler_2_visibility", "second_upscaler_part", false},
-                                {"upscaling_resize_w", "width", false},
-                                {"upscaling_resize", "width", false}};
+                                      {"imageList", "image", false},
+                                      {"upscaler_1", "upscaler", false},
+                                      {"upscaler_2", "second_upscaler", false},
+                                      {"extras_upscaler_2_visibility", "second_upscaler_part", false},
+                                      {"upscaling_resize_w", "width", false},
+                                      {"upscaling_resize", "width", false}};
 
 const FieldInfo kSingleFields[] = {
     {"image", "string", "In base64 or as a data URL: PNG, JPEG or WebP.", "\"\""},
@@ -57,7 +59,8 @@ struct Sizes {
 Sizes extras_size(const Fields& fields, const PictureSize& picture) {
   const auto times = [&](double factor) {
     const auto side = [&](int64_t from) {
-      return static_cast<int>(std::clamp(std::lround(static_cast<double>(from) * factor), 1L, long{kMaxImageSide} * 16));
+      return static_cast<int>(
+          std::clamp(std::lround(static_cast<double>(from) * factor), 1L, long{kMaxImageSide} * 16));
     };
     return Sizes{side(picture.width), side(picture.height)};
   };
@@ -119,6 +122,16 @@ std::vector<GivenFile> extras_pictures(const Fields& fields, A1111Extras extras)
   return pictures;
 }
 
+// What it was drawn by, which its larger image keeps; "" where its texts cannot be read, too.
+std::string parameters_in(const GivenFile& picture) {
+  try {
+    for (const auto& [keyword, text] : picture_texts(picture))
+      if (keyword == "parameters" && text.size() <= kMaxPromptBytes) return text;
+  } catch (const ApiFault&) {
+  }
+  return "";
+}
+
 void refuse_faces(const Fields& fields) {
   for (const char* name : {"gfpgan_visibility", "codeformer_visibility"})
     if (fields.number(name, 0, 1).value_or(0) > 0)
@@ -138,9 +151,11 @@ Order extras_order(A1111State& state, const http::Request& request, const Fields
            "imageList has " + std::to_string(pictures.size()) + " images; at most " +
                std::to_string(limits.max_images) + " are taken",
            "imageList");
-  for (const GivenFile& picture : pictures)
+  for (const GivenFile& picture : pictures) {
+    order.kept_parameters.push_back(parameters_in(picture));
     order.images.push_back(
         resolve_images(fields, kExtrasNames, enlargement_of(fields, picture), card, limits, 1).front());
+  }
   read_file_options(state.options.of(request.client, state.context), order);
   return order;
 }
@@ -148,9 +163,9 @@ Order extras_order(A1111State& state, const http::Request& request, const Fields
 std::string extras_text(const OrderState& order, A1111Extras extras) {
   JsonArray images;
   std::string info;
-  for (const ImageState& image : order.images) {
-    images.emplace_back(base64(*image.file));
-    info += "<p>" + image.parameters + "</p>";
+  for (size_t i = 0; i < order.images.size(); ++i) {
+    images.emplace_back(base64(*order.images[i].file));
+    info += "<p>" + parameters_text(*order.order.images[i], "") + "</p>";
   }
   JsonObject json{{"html_info", std::move(info)}};
   if (extras == A1111Extras::kSingle)
@@ -185,8 +200,8 @@ std::span<const FieldInfo> a1111_extras_fields(A1111Extras extras) {
 }
 
 void add_a1111_extras(http::Router& router, const std::shared_ptr<A1111State>& state) {
-  for (const auto& [name, extras] : {std::pair("extra-single-image", A1111Extras::kSingle),
-                                     std::pair("extra-batch-images", A1111Extras::kBatch)})
+  for (const auto& [name, extras] :
+       {std::pair("extra-single-image", A1111Extras::kSingle), std::pair("extra-batch-images", A1111Extras::kBatch)})
     add_a1111_route(
         router, state, "POST", name,
         [extras = extras](A1111State& here, const http::ExchangePtr& exchange) { draw_extras(here, exchange, extras); },

@@ -198,6 +198,9 @@ void Gateway::Impl::finished(Finished report) {
     refiner = {order->state.order.refiner->model, order->state.order.refiner->start};
   std::string parameters =
       parameters_text(asked, model_of_variant(job.legs.front().variant->key), job.adapters, refiner);
+  if (order && asked.enlargement && job.image < order->state.order.kept_parameters.size())
+    if (const std::string& kept = order->state.order.kept_parameters[job.image]; !kept.empty())
+      parameters = kept + ", " + parameters;
   if (ImageState* image = image_of(job)) {
     image->stage = Stage::kDecode;
     image->times.vae = report.seconds;

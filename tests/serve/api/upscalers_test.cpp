@@ -125,6 +125,16 @@ TEST(Extras, answer_as_there) {
   EXPECT_EQ(batch->json().at("images").at(1), Json(base64("image 1")));
 }
 
+TEST(Extras, keep_what_the_picture_was_drawn_by) {
+  UpscalerServer server;
+  for (const ImageFormat format : {ImageFormat::kPng, ImageFormat::kJpeg}) {
+    const Image image{16, 16, std::vector<uint8_t>(768, 90)};
+    server.ask(
+        extras({{"upscaler_1", "fox_x2"}, {"image", base64(image_file(image, format, 90, "a <fox>\nSteps: 4"))}}));
+    EXPECT_EQ(server.service.last().order.kept_parameters.at(0), "a <fox>\nSteps: 4");
+  }
+}
+
 TEST(Extras, that_cannot_be_are_refused_by_name_and_nothing_is_queued) {
   UpscalerServer server;
   server.service.card.limits.max_pixels = 10000;

@@ -77,6 +77,11 @@ class Extras(unittest.TestCase):
                 self.assertEqual(status, 200, batch)
                 self.assertEqual(pixels(base64.b64decode(batch["images"][1])), right[1])
                 self.assertIn("Postprocess upscaler: tiny_x4", batch["html_info"])
+                drawn = server.post("/sdapi/v1/txt2img", {"prompt": "a fox", "seed": 1, "steps": 2, "width": 64, "height": 64})[1]["images"][0]
+                larger = server.post(SINGLE, {"image": drawn, "upscaler_1": "tiny_x4"})[1]["image"]
+                info = server.post("/sdapi/v1/png-info", {"image": larger})[1]["info"]
+                self.assertTrue(info.startswith("a fox\nSteps: 2, "), info)
+                self.assertTrue(info.endswith(", Postprocess upscale to: 128x128, Postprocess upscaler: tiny_x4"), info)
                 self.assertEqual(server.get("/queue")["workers"][0]["restarts"], 0)
 
     def test_a_picture_whose_worker_died_is_made_again(self):
