@@ -150,6 +150,7 @@ void Engine::prepare_for(const ResolvedRequest& request, int chunks,
     tell("vae");
     programs_.vae(vae);
   }
+  if (request.enlarged && request.hires_upscaler.network >= 0) tell(kUpscalerStage);  // it is compiled as it runs
 }
 
 const Tensor& Engine::encode_text(const PromptText& text, int clip_skip) {
