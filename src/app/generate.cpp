@@ -88,7 +88,7 @@ std::string summary(const Session& session) {
                   request.width, request.height, steps_text(request.steps), name_of(request.scheduler_config.kind),
                   schedule_text(request.scheduler_config.schedule), request.guidance_scale, request.seed);
   if (request.is_enlarged_later())
-    text += fmt::format(" \u00b7 by {} to {}x{} with strength {}: {} more", request.hires_upscaler->name,
+    text += fmt::format(" \u00b7 by {} to {}x{} with strength {}: {} more", request.hires_upscaler.name,
                         request.final_width, request.final_height, request.hires_strength,
                         steps_text(request.hires_steps > 0 ? request.hires_steps : request.steps));
   if (request.image)
@@ -116,11 +116,12 @@ std::vector<std::string> asked_warnings(const Session& session) {
 
 void report_loaded(const Session& session) {
   const Loaded& loaded = session.loaded;
-  session.console.detail(fmt::format(
-      "model      {} ({})\n{}{}{}device     {}\nprecision  {}\nmemory     {}", loaded.name,
-      loaded.model().path.string(), components_table(loaded.model()), adapters_table(loaded.model()),
-      embeddings_table(loaded.model()), device_text(loaded.engine->backend().info()), name_of(session.plan.precision),
-      session.refinement ? plan_line(session.plan, *session.refinement) : plan_line(session.plan)));
+  session.console.detail(
+      fmt::format("model      {} ({})\n{}{}{}{}device     {}\nprecision  {}\nmemory     {}", loaded.name,
+                  loaded.model().path.string(), components_table(loaded.model()), adapters_table(loaded.model()),
+                  embeddings_table(loaded.model()), upscalers_table(loaded.model()),
+                  device_text(loaded.engine->backend().info()), name_of(session.plan.precision),
+                  session.refinement ? plan_line(session.plan, *session.refinement) : plan_line(session.plan)));
   session.console.detail("memory, in detail\n" + plan_table(session.plan));
   if (session.refinement)
     session.console.detail("refiner, in detail\n" + components_table(loaded.refiner->pipeline()) +

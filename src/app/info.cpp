@@ -154,7 +154,7 @@ int run_info(const Options& options) {
   const ModelTraits& defaults = model.traits;
   std::string text = fmt::format("model      {} ({})\n{}", loaded.name, model.path.string(), components_table(model));
   text += facts_text(facts, model, options.verbose.value_or(false));
-  text += adapters_table(model) + embeddings_table(model);
+  text += adapters_table(model) + embeddings_table(model) + upscalers_table(model);
   for (const std::string& warning : adapter_warnings(model)) text += "  warning: " + one_line(warning) + "\n";
   if (!defaults.few_step.empty())
     text += fmt::format("few steps  {}: --few-step none takes the usual defaults\n", few_step_text(defaults));

@@ -13,10 +13,13 @@
 #include "base/error.h"
 #include "base/given_file.h"
 #include "base/parallel.h"
+#include "base/spelling.h"
 #include "diffusion/few_step.h"
+#include "diffusion/hires_upscaler.h"
 #include "diffusion/model_folder.h"
 #include "diffusion/pipeline_controls.h"
 #include "diffusion/pipeline_embeddings.h"
+#include "diffusion/pipeline_upscalers.h"
 #include "diffusion/preview_vae.h"
 #include "diffusion/request_fields.h"
 #include "hub/find_model.h"
@@ -144,6 +147,22 @@ void add_previews(Pipeline& model, const Options& options) {
   add_preview_vae(model, replaced == model.replaced.end() ? model.path / "vae" : replaced->second);
 }
 
+namespace {
+
+// Of --hires-upscaler, where that names no way to enlarge without a network.
+std::optional<std::string> upscaler_file(const Options& options) {
+  const std::optional<std::string>& asked = options.request.hires_upscaler;
+  if (!asked || find_hires_upscaler(*asked)) return {};
+  const std::vector<std::string> all = hires_upscalers();
+  const std::string meant = nearest(*asked, all);
+  INKSTONE_CHECK_USAGE(is_there(*asked), "--hires-upscaler ", *asked,
+                       ": there is no such file; without a network it is one of ", listed(all),
+                       meant.empty() ? "" : "; did you mean " + meant + "?");
+  return asked;
+}
+
+}  // namespace
+
 Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRoom& make_room, bool refiners) {
   std::map<std::string, std::filesystem::path> replaced;
   for (const auto& [component, file] : replaced_components(options))
@@ -161,6 +180,8 @@ Pipeline open_model(const Options& options, const AdapterSet& more, const MakeRo
   for (const MergedAdapter& adapter : model.adapters)
     if (const auto what = few_step_of_name(adapter.name, "by an adapter's name"); what && !options.few_step)
       apply(*what, /*with_scheduler=*/true, model.traits);
+  for (const std::string& file : options.upscalers.value_or(std::vector<std::string>{})) add_upscaler(model, file);
+  if (const auto file = upscaler_file(options)) add_upscaler(model, *file);
   add_previews(model, options);
   return model;
 }
@@ -200,8 +221,11 @@ std::optional<Refinement> refinement_of(const Loaded& loaded, const ResolvedRequ
 }
 
 ResolvedRequest resolve_request(const Engine& engine, const ImageRequest& request) {
+  ImageRequest named = request;
+  for (const Upscaler& upscaler : engine.pipeline().upscalers)
+    if (named.hires_upscaler == upscaler.file().string()) named.hires_upscaler = upscaler.name();
   try {
-    return engine.resolve(request);
+    return engine.resolve(named);
   } catch (const RequestError& error) {
     if (error.rule().empty()) throw;
     const std::string own = is_set(error.field(), request) ? "" : " (the model's own)";

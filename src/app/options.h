@@ -28,7 +28,8 @@ struct Options {
       workers, port, max_batch, max_queue, max_per_client, max_images, max_steps, max_connections, max_prompt_chunks;
   std::optional<float> refiner_start, scale, watch, max_wait, grace, keep, watchdog, watchdog_min;
   std::optional<ByteSize> memory_budget, keep_bytes, max_body, max_image_body;
-  std::optional<std::vector<std::string>> loras, embeddings, controls, images;  // each time that they are given
+  std::optional<std::vector<std::string>> loras, embeddings, controls, upscalers,
+      images;  // each time that they are given
   std::optional<bool> gears, encoder, json, quiet, verbose, log_prompts, no_clobber;
 };
 

@@ -86,6 +86,18 @@ std::string embeddings_table(const Pipeline& model) {
   return text;
 }
 
+std::string upscaler_text(const Upscaler& upscaler) {
+  const EsrganConfig& config = upscaler.config();
+  return fmt::format("{}: x{}, {} block{} of {} and {} channels", upscaler.file().string(), upscaler.factor(),
+                     config.blocks, config.blocks == 1 ? "" : "s", config.channels, config.growth);
+}
+
+std::string upscalers_table(const Pipeline& model) {
+  std::string text;
+  for (const Upscaler& one : model.upscalers) text += "upscaler   " + one_line(upscaler_text(one)) + "\n";
+  return text;
+}
+
 std::vector<std::string> adapter_warnings(const Pipeline& model) {
   std::vector<std::string> warnings;
   for (const MergedAdapter& adapter : model.adapters)
@@ -108,16 +120,17 @@ std::string plan_table(const EnginePlan& plan) {
   text +=
       "  weights are mapped from the model's files, shared by processes, and may be taken back by the system;\n"
       "  arena and scratch are the same memory for all components\n";
-  text += fmt::format("  {}; VAE tiling {}, attention slicing {}\n", residence(plan), plan.vae_tiling ? "on" : "off",
-                      plan.attention_slicing ? "on" : "off");
+  text += fmt::format("  {}; VAE tiling {}, attention slicing {}{}\n", residence(plan), plan.vae_tiling ? "on" : "off",
+                      plan.attention_slicing ? "on" : "off", plan.upscaler_bands ? ", upscaler in bands" : "");
   for (const std::string& reason : plan.reasons) text += "  given up: " + reason + "\n";
   return text;
 }
 
 std::string plan_line(const EnginePlan& plan) {
-  return fmt::format("{} planned, {}{}{}{}", byte_text(plan.peak_bytes), residence(plan),
+  return fmt::format("{} planned, {}{}{}{}{}", byte_text(plan.peak_bytes), residence(plan),
                      plan.weight_streaming ? ", weights streamed" : "", plan.vae_tiling ? ", VAE tiled" : "",
-                     plan.attention_slicing ? ", attention sliced" : "");
+                     plan.attention_slicing ? ", attention sliced" : "",
+                     plan.upscaler_bands ? ", upscaler in bands" : "");
 }
 
 std::string plan_line(const EnginePlan& base, const Refinement& refinement) {
@@ -240,6 +253,7 @@ JsonObject plan_json(const EnginePlan& plan) {
   json["weight_streaming"] = plan.weight_streaming;
   json["vae_tiling"] = plan.vae_tiling;
   json["attention_slicing"] = plan.attention_slicing;
+  json["upscaler_bands"] = plan.upscaler_bands;
   json["given_up"] = JsonArray(plan.reasons.begin(), plan.reasons.end());
   return json;
 }

@@ -16,7 +16,9 @@ int64_t all_parameters(const Pipeline& model);
 
 // Lines for people, each ended.
 std::string components_table(const Pipeline& model);
-std::string adapters_table(const Pipeline& model);                 // "" where there is none
+std::string adapters_table(const Pipeline& model);    // "" where there is none
+std::string upscaler_text(const Upscaler& upscaler);  // "x4.safetensors: x4, 23 blocks of ..."
+std::string upscalers_table(const Pipeline& model);
 std::string embeddings_table(const Pipeline& model);               // the same
 std::vector<std::string> adapter_warnings(const Pipeline& model);  // each names its file
 std::string device_text(const DeviceInfo& device);                 // "cpu (AMD EPYC, 2 threads, AVX-512 BF16)"

@@ -25,6 +25,7 @@
 #include "serve/gateway/gateway.h"
 #include "serve/http/server.h"
 #include "serve/support/log.h"
+#include "upscale/upscaler.h"
 
 namespace inkstone {
 namespace {
@@ -189,6 +190,7 @@ void choose_model(Options& options) {
     for (const std::string& flag : model_changes(options))
       fail<UsageError>(INKSTONE_HERE, {"--models and --", flag, ": it changes the model that --model names; name one",
                                        flag == "embedding" ? ", or take --embedding-dir, which is for all" : ""});
+  for (const std::string& file : options.upscalers.value_or(std::vector<std::string>{})) Upscaler::open(file);
   for (const auto& [flag, folder] :
        {std::pair("--models", &options.models), std::pair("--lora-dir", &options.lora_dir)})
     INKSTONE_CHECK_USAGE(!options.compiled || !*folder, flag,

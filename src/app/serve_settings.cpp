@@ -125,6 +125,7 @@ serve::WorkerProgram worker_program(const Options& options, const serve::ServeSe
     if (*file) add(flag_of_component(component), **file);
   for (const std::string& lora : options.loras.value_or(std::vector<std::string>{})) add("lora", lora);
   for (const std::string& file : options.controls.value_or(std::vector<std::string>{})) add("control", file);
+  for (const std::string& file : options.upscalers.value_or(std::vector<std::string>{})) add("upscaler", file);
   for (const std::string& file : options.embeddings.value_or(std::vector<std::string>{})) add("embedding", file);
   if (options.memory_budget) add("memory-budget", std::to_string(options.memory_budget->bytes));
   if (options.threads) add("threads", std::to_string(*options.threads));

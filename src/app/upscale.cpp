@@ -337,10 +337,8 @@ int run_upscale(const Options& options) {
   choose_upscaler(work);
   std::vector<Made> results = order_of(work);
   if (work.network) {
-    const EsrganConfig& config = work.network->config();
-    work.console.detail(fmt::format("upscaler   {}: x{}, {} blocks of {} and {} channels\ndevice     {}",
-                                    work.network->file().string(), work.network->factor(), config.blocks,
-                                    config.channels, config.growth, device_text(work.backend->info())));
+    work.console.detail(
+        fmt::format("upscaler   {}\ndevice     {}", upscaler_text(*work.network), device_text(work.backend->info())));
   }
   constexpr size_t kTouchedLater = 4 << 20;  // of the program and its libraries
   work.program_bytes = resident_bytes() + kTouchedLater;

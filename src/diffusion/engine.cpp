@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "diffusion/enlargement.h"
 #include "diffusion/first_latent.h"
 #include "diffusion/request_fields.h"
 #include "diffusion/stages.h"
@@ -30,6 +31,10 @@ PlanKey plan_key(const ResolvedRequest& request, int chunks, bool encodes) {
   key.controls = controls_of(request);
   const auto is_net = [](const ResolvedControl& control) { return control.features == 0; };
   key.several_nets = std::ranges::count_if(request.controls, is_net) > 1;
+  if (request.has_pixels_between() && request.hires_upscaler.network >= 0) {
+    key.upscalers = {request.hires_upscaler.network};
+    key.upscaled = {request.first_width, request.first_height};
+  }
   return key;
 }
 
@@ -43,13 +48,15 @@ Engine::Engine(Pipeline pipeline, EngineOptions options)
       programs_(pipeline_, *backend_),
       conditioner_(pipeline_, *backend_, programs_),
       denoiser_(pipeline_, programs_, conditioner_),
-      codec_(pipeline_, programs_) {}
+      codec_(pipeline_, programs_),
+      upscaler_(pipeline_, *backend_, programs_, options_.precision) {}
 
 Engine::~Engine() = default;
 
 ResolvedRequest Engine::resolve(const ImageRequest& request) const {
   ResolvedRequest resolved =
       inkstone::resolve(request, pipeline_.traits, capacity_ ? capacity_->limits() : RequestLimits{});
+  if (resolved.enlargement) return resolved;
   prompts_of(resolved);
   const RequestField& field = resolved.has_pixels_between() ? request_field(&ImageRequest::hires_upscaler)
                                                             : request_field(&ImageRequest::image);
@@ -58,6 +65,13 @@ ResolvedRequest Engine::resolve(const ImageRequest& request) const {
                                  std::string(field.name) +
                                      ": the VAE's encoder is not among the compiled files for this size: export with "
                                      "--encoder");
+  const HiresUpscaler& how = resolved.hires_upscaler;
+  if (resolved.has_pixels_between() && how.network >= 0 &&
+      !planner_.upscales(how.network, {resolved.first_width, resolved.first_height}))
+    throw RequestError::sentence(field, how.name,
+                                 std::string(field.name) + ": " + how.name +
+                                     " is not among the compiled files for what it would enlarge: of a model and an "
+                                     "upscaler together nothing is exported; take one of latents or lanczos");
   return resolved;
 }
 
@@ -94,6 +108,7 @@ void Engine::replace_plan(EnginePlan plan) {
 }
 
 void Engine::prepare(const ResolvedRequest& request, const std::function<void(const std::string&)>& on_component) {
+  if (request.enlargement) return;  // its parts are compiled as they run
   prepare_for(request, prompts_of(request).chunks, on_component);
 }
 
@@ -135,6 +150,7 @@ void Engine::prepare_for(const ResolvedRequest& request, int chunks,
     tell("vae");
     programs_.vae(vae);
   }
+  if (request.enlarged && request.hires_upscaler.network >= 0) tell(kUpscalerStage);  // it is compiled as it runs
 }
 
 const Tensor& Engine::encode_text(const PromptText& text, int clip_skip) {
@@ -152,6 +168,10 @@ Job Engine::start(ResolvedRequest resolved, const Job* before) {
   job.request = std::move(resolved);
   job.call = job.request.first_call;
   const ResolvedRequest& request = job.request;
+  if (request.enlargement) {
+    job.enlarged = enlarged_picture(request, upscaler_);
+    return job;
+  }
   const std::vector<float>& timesteps = request.scheduler->timesteps();
   job.prompts = prompts_of(request);
   prepare_for(request, job.prompts.chunks, {});
@@ -162,7 +182,7 @@ Job Engine::start(ResolvedRequest resolved, const Job* before) {
   const bool reads_mask = pipeline_.traits.inpaints;
   const bool goes_on = before && !request.enlarged;
   EncodedSource source;
-  if (!goes_on) source = encode_source(codec_, request, reads_mask, before);
+  if (!goes_on) source = encode_source(codec_, upscaler_, request, reads_mask, before);
   denoiser_.controls().start(job);
   denoiser_.condition(job);
   const auto begin = static_cast<size_t>(job.call);
@@ -217,6 +237,7 @@ Image Engine::finish(Job& job) {
 }
 
 Image Engine::decode(const Job& job) {
+  if (job.enlarged) return *job.enlarged;
   const Tensor& latent = job.has_image() || job.call == job.request.first_call ? job.latent : job.estimate;
   Image image = codec_.decode(latent, job.request.width, job.request.height);
   return job.put_back ? put_back(*job.put_back, std::move(image)) : image;

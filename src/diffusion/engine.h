@@ -13,6 +13,7 @@
 #include "base/image.h"
 #include "diffusion/conditioner.h"
 #include "diffusion/denoiser.h"
+#include "diffusion/image_upscaler.h"
 #include "diffusion/job.h"
 #include "diffusion/memory_planner.h"
 #include "diffusion/pipeline.h"
@@ -81,6 +82,7 @@ class Engine {
   Conditioner conditioner_;
   Denoiser denoiser_;
   VaeCodec codec_;
+  ImageUpscaler upscaler_;
   std::optional<Capacity> capacity_;
 };
 

@@ -37,24 +37,26 @@ Tensor side_by_side(const Tensor& mask, const Tensor& masked) {
 }
 
 // What the leg before has drawn becomes what this one begins with.
-void enlarge(VaeCodec& codec, const ResolvedRequest& request, const Job* before, EncodedSource& source) {
+void enlarge(VaeCodec& codec, ImageUpscaler& upscaler, const ResolvedRequest& request, const Job* before,
+             EncodedSource& source) {
   INKSTONE_CHECK(before && before->has_image(), "an image is enlarged before it is there");
-  const HiresUpscaler& upscaler = *request.hires_upscaler;
-  if (!upscaler.of_latent) {
-    const Image small = codec.decode(before->latent, before->request.width, before->request.height);
-    source.picture = codec.encode(resize(small, request.width, request.height, upscaler.resampling));
+  const HiresUpscaler& how = request.hires_upscaler;
+  if (!how.of_latent) {
+    Image small = codec.decode(before->latent, before->request.width, before->request.height);
+    source.picture = codec.encode(upscaler.upscale(std::move(small), request.width, request.height, how));
     return;
   }
   const int64_t scale = before->request.height / before->latent.dim(2);
-  source.latent = enlarged_latent(before->latent, request.height / scale, request.width / scale, upscaler.filter,
-                                  upscaler.antialias);
+  source.latent =
+      enlarged_latent(before->latent, request.height / scale, request.width / scale, how.filter, how.antialias);
 }
 
 }  // namespace
 
-EncodedSource encode_source(VaeCodec& codec, const ResolvedRequest& request, bool reads_mask, const Job* before) {
+EncodedSource encode_source(VaeCodec& codec, ImageUpscaler& upscaler, const ResolvedRequest& request, bool reads_mask,
+                            const Job* before) {
   EncodedSource source;
-  if (request.enlarged) enlarge(codec, request, before, source);
+  if (request.enlarged) enlarge(codec, upscaler, request, before, source);
   if (!request.image && !reads_mask) return source;
   const size_t area = static_cast<size_t>(request.width) * static_cast<size_t>(request.height);
   SourcePixels pixels = request.image ? source_pixels(request) : SourcePixels{{request.width, request.height, {}}, {}};

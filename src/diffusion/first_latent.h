@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "diffusion/image_upscaler.h"
 #include "diffusion/job.h"
 #include "diffusion/vae_codec.h"
 
@@ -18,7 +19,8 @@ struct EncodedSource {
 };
 // Of the request's picture, or of what the leg `before` has drawn where this one is enlarged; a U-Net that reads a mask
 // has a grey picture without one. Throws as source_pixels() and VaeCodec::encode().
-EncodedSource encode_source(VaeCodec& codec, const ResolvedRequest& request, bool reads_mask, const Job* before);
+EncodedSource encode_source(VaeCodec& codec, ImageUpscaler& upscaler, const ResolvedRequest& request, bool reads_mask,
+                            const Job* before);
 
 // Fills the job's latent [1, 4, h, w] and its noise generator, and of a picture what the steps read of it.
 void draw_first_latent(Job& job, EncodedSource source, bool reads_mask);

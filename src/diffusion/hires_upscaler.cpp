@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/spelling.h"
+#include "diffusion/request_fields.h"
 
 namespace inkstone {
 namespace {
@@ -98,9 +99,30 @@ const HiresUpscaler* find_hires_upscaler(std::string_view name) {
   return nullptr;
 }
 
-std::vector<std::string> hires_upscalers() {
+std::optional<HiresUpscaler> find_hires_upscaler(std::string_view name, const std::vector<UpscalerTrait>& networks) {
+  if (const HiresUpscaler* found = find_hires_upscaler(name)) return *found;
+  const auto same = [&](const UpscalerTrait& one) { return lower(one.name) == lower(name); };
+  const auto found = std::ranges::find_if(networks, same);
+  if (found == networks.end()) return std::nullopt;
+  HiresUpscaler upscaler{found->name, found->name};
+  upscaler.network = static_cast<int>(found - networks.begin());
+  return upscaler;
+}
+
+HiresUpscaler named_upscaler(std::optional<std::string> ImageRequest::*member, const ImageRequest& request,
+                             const std::vector<UpscalerTrait>& networks) {
+  const std::string& name = (request.*member).value();
+  if (auto found = find_hires_upscaler(name, networks)) return std::move(*found);
+  const std::vector<std::string> all = hires_upscalers(networks);
+  const std::string meant = nearest(name, all);
+  throw RequestError::rule(request_field(member), name,
+                           "one of " + listed(all) + (meant.empty() ? "" : "; did you mean " + meant + "?"));
+}
+
+std::vector<std::string> hires_upscalers(const std::vector<UpscalerTrait>& networks) {
   std::vector<std::string> names;
-  for (const HiresUpscaler& one : hires_upscalers_all()) names.emplace_back(one.name);
+  for (const HiresUpscaler& one : hires_upscalers_all()) names.push_back(one.name);
+  for (const UpscalerTrait& one : networks) names.push_back(one.name);
   return names;
 }
 

@@ -61,6 +61,10 @@ struct ImageRequest {
   std::optional<float> hires, hires_strength;
   std::optional<int> hires_steps;
   std::optional<std::string> hires_upscaler;
+  // The picture is made as large as the image by this upscaler, and nothing is drawn (enlargement.h); a second one's image
+  // lies over that, seen in part: 0 to 1.
+  std::optional<std::string> upscaler, second_upscaler;
+  std::optional<float> second_upscaler_part;
   // Which part of it is drawn anew (repaint.h).
   std::optional<GivenFile> mask;
   std::optional<bool> mask_invert;

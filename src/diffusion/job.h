@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "base/image.h"
 #include "base/tensor.h"
 #include "diffusion/conditioning.h"
 #include "diffusion/job_prompts.h"
@@ -43,6 +45,7 @@ struct Job {  // ends before its engine
   Tensor more_channels;  // [1, 5, h, w]: the mask and the masked picture, for the U-Net that reads them
   // The request whose picture the finished image goes back into; null: none.
   std::shared_ptr<const ResolvedRequest> put_back;
+  std::optional<Image> enlarged;         // of a request that draws nothing: the image itself
   Tensor fresh_noise;                    // like latent, for the schedulers that ask
   Tensor output;                         // like latent: the model's, after guidance
   Tensor unconditional;                  // like latent: the model's, for the later passes of a composed prompt

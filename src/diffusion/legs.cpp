@@ -58,7 +58,8 @@ ImageRequest said_to_refiner(const ImageRequest& asked, const ResolvedRequest& b
   request.seed = base.seed;
   for (const RequestField& field : request_fields())  // the base has begun with the picture
     if (field.group == kFromPicture) std::visit([&](auto member) { (request.*member).reset(); }, field.member);
-  request.control.reset();  // its ControlNets fit no refiner
+  request.hires_upscaler.reset();  // it enlarges nothing
+  request.control.reset();         // its ControlNets fit no refiner
   request.control_guess.reset();
   return request;
 }

@@ -27,6 +27,7 @@ struct EnginePlan {
   bool components_in_turn = false;
   // Weights that do not fit pass through memory call by call.
   bool weight_streaming = false;
+  bool upscaler_bands = false;  // an upscaler's blocks work in the lowest bands
   // In the order in which they run; a shallow step comes before the full one.
   std::vector<PlannedStage> stages;
   // Values passed between stages: one job's, and those cached for later requests.

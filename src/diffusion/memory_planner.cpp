@@ -31,6 +31,7 @@ size_t outputs_bytes(const Graph& graph) {
 size_t sum_of(const Pipeline& pipeline, size_t (Weights::*bytes)() const) {
   size_t sum = 0;
   for (const Component& component : pipeline.components) sum += (component.weights.*bytes)();
+  for (const Upscaler& upscaler : pipeline.upscalers) sum += (upscaler.weights().*bytes)();
   return sum;
 }
 
@@ -53,7 +54,7 @@ class MemoryPlanner::Draft {
   const EnginePlan& plan() const { return plan_; }
 
  private:
-  // A stage and its graph for each size; one graph if it is the same for all sizes.
+  // A stage and its graph for each size; one graph if it is the same for all sizes; none of upscalers.
   struct Sized {
     PipelineStage stage;
     std::vector<Graph> graphs;
@@ -69,13 +70,14 @@ class MemoryPlanner::Draft {
   CompileOptions options_of(const Sized& sized) const;
   size_t weights_limit(const Sized& sized) const;
   MemoryUse use_of(const Sized& sized, size_t limit) const;
+  MemoryUse use_of_upscalers() const;
   size_t measure();
   void give_up(bool& flag, bool allowed, const char* what);
 
   const MemoryPlanner& planner_;
   const PlanKey key_;
   const bool capacity_;
-  std::pair<int, int> size_;  // for people: the first
+  const Sizes sizes_;  // for people: the first
   std::vector<Sized> stages_;
   EnginePlan plan_;
   size_t limit_ = 0;
@@ -84,7 +86,7 @@ class MemoryPlanner::Draft {
 
 MemoryPlanner::Draft::Draft(const MemoryPlanner& planner, const PlanKey& key, const Sizes& sizes, int jobs,
                             bool capacity)
-    : planner_(planner), key_(key), capacity_(capacity), size_(sizes.at(0)) {
+    : planner_(planner), key_(key), capacity_(capacity), sizes_(sizes) {
   const Pipeline& pipeline = planner.pipeline_;
   for (size_t i = 0; i < sizes.size(); ++i) {
     const auto [width, height] = sizes[i];
@@ -138,6 +140,9 @@ void MemoryPlanner::Draft::begin(const Graph& decoder) {
   plan_.attention_slicing = options.attention_slicing == Choice::kOn;
   for (PipelineStage& stage : stages_before_steps(planner_.pipeline_, plan_.precision, key_.controls))
     add(std::move(stage));
+  if (key_.upscalers.empty()) return;
+  add({kUpscalerStage, kUpscalerStage});
+  stages_.back().graphs.clear();
 }
 
 void MemoryPlanner::Draft::add(PipelineStage stage) {
@@ -166,6 +171,7 @@ size_t MemoryPlanner::Draft::carried(int jobs) const {
   // held: what a job holds for one row.
   size_t sum = 0, held = 0;
   for (const Sized& sized : stages_) {
+    if (sized.graphs.empty()) continue;
     if (sized.stage.control >= 0 && sized.stage.values.empty()) continue;  // carried_by_controls()
     size_t results = outputs_bytes(sized.graphs[0]);
     if (sized.stage.depends == DependsOn::kPrompt && sized.stage.position == StagePosition::kBeforeSteps)
@@ -269,6 +275,7 @@ size_t MemoryPlanner::Draft::weights_limit(const Sized& sized) const {
 
 // The most of any size.
 MemoryUse MemoryPlanner::Draft::use_of(const Sized& sized, size_t limit) const {
+  if (sized.graphs.empty()) return use_of_upscalers();
   const Weights& weights = planner_.pipeline_.component(sized.stage.component).weights;
   CompileOptions options = options_of(sized);
   options.weights_limit = limit;
@@ -281,6 +288,22 @@ MemoryUse MemoryPlanner::Draft::use_of(const Sized& sized, size_t limit) const {
     most.arena = use.arena;
     most.scratch = use.scratch;
   }
+  return most;
+}
+
+// The most of any and of any size. Nothing of them stays: what they pack, and their maps, are memory of this stage alone.
+MemoryUse MemoryPlanner::Draft::use_of_upscalers() const {
+  MemoryUse most;
+  for (const int number : key_.upscalers)
+    for (const auto& [width, height] : key_.upscaled.first ? Sizes{key_.upscaled} : sizes_) {
+      const Upscaler& upscaler = planner_.pipeline_.upscalers.at(static_cast<size_t>(number));
+      if (!upscaler.runs_on(planner_.backend_, width, height)) continue;
+      const UpscalePlan plan = upscaler.measure(planner_.backend_, width, height, {planner_.options_.precision},
+                                                plan_.upscaler_bands ? Upscaler::kLowestBands : 0);
+      const size_t owned = planner_.backend_.info().own_memory ? 0 : upscaler.weights().owned_bytes();
+      const MemoryUse use{0, plan.weights_bytes, plan.peak_bytes - plan.weights_bytes - owned, 0};
+      if (use.total() > most.total()) most = use;
+    }
   return most;
 }
 
@@ -306,19 +329,25 @@ void MemoryPlanner::Draft::give_up(bool& flag, bool allowed, const char* what) {
 EnginePlan MemoryPlanner::Draft::climb() {
   const PlanOptions& options = planner_.options_;
   // What each costs was measured on SD 1.5: docs/performance.md.
-  give_up(plan_.components_in_turn, true, "text encoder, U-Net and VAE take turns in memory (under 1 % slower)");
-  give_up(
-      plan_.weight_streaming, true,
-      "weights that do not fit pass through memory in every step (about 3 % slower while the system still caches the "
-      "model's files; at the disk's speed otherwise)");
-  give_up(plan_.vae_tiling,
-          options.vae_tiling == Choice::kAuto &&
-              planner_.backend_.has(stages_.back().graphs[0], {plan_.precision, plan_.attention_slicing, true}),
-          "the VAE works in row bands (same image, VAE 5 to 20 % slower)");
-  give_up(plan_.attention_slicing, options.attention_slicing == Choice::kAuto,
-          "attention works on one head at a time (same image)");
+  // What saved nothing may save something after another thing was given up.
+  for (size_t given = SIZE_MAX; !fits() && plan_.reasons.size() != given;) {
+    given = plan_.reasons.size();
+    give_up(plan_.components_in_turn, true, "text encoder, U-Net and VAE take turns in memory (under 1 % slower)");
+    give_up(
+        plan_.weight_streaming, true,
+        "weights that do not fit pass through memory in every step (about 3 % slower while the system still caches the "
+        "model's files; at the disk's speed otherwise)");
+    give_up(plan_.vae_tiling,
+            options.vae_tiling == Choice::kAuto &&
+                planner_.backend_.has(stages_.back().graphs[0], {plan_.precision, plan_.attention_slicing, true}),
+            "the VAE works in row bands (same image, VAE 5 to 20 % slower)");
+    give_up(plan_.attention_slicing, options.attention_slicing == Choice::kAuto,
+            "attention works on one head at a time (same image)");
+    give_up(plan_.upscaler_bands, !key_.upscalers.empty(),
+            "the upscaler works in low row bands (same image, upscaling up to 10 % slower)");
+  }
   INKSTONE_CHECK_USAGE(fits(), options.memory_budget ? "a memory budget of " : "the free memory of ", mebibytes(limit_),
-                       " is too small for ", size_.first, "x", size_.second, ": the least that works is ",
+                       " is too small for ", sizes_.at(0).first, "x", sizes_.at(0).second, ": the least that works is ",
                        mebibytes(plan_.peak_bytes),
                        options.vae_tiling == Choice::kOff || options.attention_slicing == Choice::kOff
                            ? " with --vae-tiling and --attention-slicing as given"
@@ -332,6 +361,7 @@ void MemoryPlanner::Draft::take_choices_of(const EnginePlan& plan) {
   plan_.weight_streaming = plan.weight_streaming;
   plan_.vae_tiling = plan.vae_tiling;
   plan_.attention_slicing = plan.attention_slicing;
+  plan_.upscaler_bands = plan.upscaler_bands;
   plan_.reasons = plan.reasons;
   measure();
 }
@@ -406,6 +436,10 @@ bool MemoryPlanner::encodes(std::pair<int, int> size) const {
          backend_.has(encode_stage(pipeline_, size.first, size.second).graph, {precision()});
 }
 
+bool MemoryPlanner::upscales(int upscaler, std::pair<int, int> size) const {
+  return pipeline_.upscalers.at(static_cast<size_t>(upscaler)).runs_on(backend_, size.first, size.second);
+}
+
 Precision MemoryPlanner::precision() const { return precision_of(options_, backend_.info()); }
 
 // Takes fewer jobs in a step before it gives up anything that makes a step slower.
@@ -417,6 +451,7 @@ EnginePlan MemoryPlanner::reserve(const Capacity& capacity) {
   const std::vector<std::pair<int, int>> sizes = extreme_sizes(capacity);
   key.chunks = chunks_that_run(capacity, sizes[0]);
   key.encodes = encodes(sizes[0]);
+  for (size_t i = 0; i < pipeline_.upscalers.size(); ++i) key.upscalers.push_back(static_cast<int>(i));
   Draft one(*this, key, sizes, 1, true);
   const EnginePlan least = one.climb();
   const auto planned = [&](int jobs) {

@@ -42,12 +42,14 @@ struct Capacity {
 struct PlanKey {  // what a plan depends on
   int width = 0, height = 0;
   bool guided = true;
-  bool cached = false;          // a cache interval
-  bool partly_guided = false;   // a guidance interval
-  int chunks = 1;               // of text
-  bool encodes = false;         // begins with a picture
-  std::vector<int> controls{};  // that it uses, each once
-  bool several_nets = false;    // in one evaluation
+  bool cached = false;             // a cache interval
+  bool partly_guided = false;      // a guidance interval
+  int chunks = 1;                  // of text
+  bool encodes = false;            // begins with a picture
+  std::vector<int> controls{};     // that it uses, each once
+  bool several_nets = false;       // in one evaluation
+  std::vector<int> upscalers{};    // of Pipeline::upscalers, that it uses
+  std::pair<int, int> upscaled{};  // the size of what they enlarge; 0: the sizes that are planned for
   auto operator<=>(const PlanKey&) const = default;
 };
 
@@ -62,6 +64,7 @@ class MemoryPlanner {
   // Whether there is a VAE encoder for images of that width and height: none in some models, and none that is compiled
   // ahead where it was not exported.
   bool encodes(std::pair<int, int> size) const;
+  bool upscales(int upscaler, std::pair<int, int> size) const;  // the same of an upscaler, and what it enlarges
   // Throws UsageError naming the smallest budget that works if it cannot fit.
   const EnginePlan& plan(const PlanKey& key);
   // One plan for all requests, made for the largest, without approximations. If memory is too small

@@ -17,6 +17,12 @@ struct ControlTrait {  // of a ControlNet or T2I-Adapter that requests may name
   bool operator==(const ControlTrait&) const = default;
 };
 
+struct UpscalerTrait {  // of a network that makes images larger, which requests may name
+  std::string name;
+  int factor = 1;
+  bool operator==(const UpscalerTrait&) const = default;
+};
+
 struct ModelTraits {
   // Defaults: of the model's own files, else these.
   int steps = 20;
@@ -37,6 +43,7 @@ struct ModelTraits {
   // The U-Net reads a mask and the masked picture beside the latent: an inpainting model of nine channels.
   bool inpaints = false;
   std::vector<ControlTrait> controls{};                              // in the order of Pipeline::controls
+  std::vector<UpscalerTrait> upscalers{};                            // in the order of Pipeline::upscalers
   std::shared_ptr<const Json> scheduler;                             // scheduler_config.json
   std::string scheduler_file = "the model's scheduler_config.json";  // how errors call it
 };

@@ -5,6 +5,7 @@
 #include "adapters/tags.h"
 #include "base/json_fwd.h"
 #include "base/version.h"
+#include "diffusion/enlargement.h"
 #include "diffusion/request_fields.h"
 #include "diffusion/scheduler_names.h"
 
@@ -47,6 +48,7 @@ AdapterTexts adapter_texts(const std::vector<MergedAdapter>& adapters) {
 
 std::string parameters_text(const ResolvedRequest& request, const std::string& model_name, const AdapterTexts& adapters,
                             const RefinerText& refiner) {
+  if (request.enlargement) return enlargement_text(request);
   std::string text = request.prompt + (adapters.tags.empty() ? "" : " ") + adapters.tags + "\n";
   if (!request.negative_prompt.empty()) text += "Negative prompt: " + request.negative_prompt + "\n";
   text += fmt::format("Steps: {}, Sampler: {}, Schedule type: {}, CFG scale: {}, Seed: {}, Size: {}x{}", request.steps,
@@ -59,7 +61,7 @@ std::string parameters_text(const ResolvedRequest& request, const std::string& m
     const bool is_upscaler = field.member == RequestMember(&ImageRequest::hires_upscaler);
     if (field.member == RequestMember(&ImageRequest::hires_steps) && request.hires_steps == 0) continue;
     text += fmt::format(", {}: {}", field.infotext,
-                        quoted(is_upscaler ? request.hires_upscaler->label : value_text(field, said)));
+                        quoted(is_upscaler ? request.hires_upscaler.label : value_text(field, said)));
   }
   if (!refiner.name.empty())
     text += fmt::format(", Refiner: {}, Refiner switch at: {}", quoted(refiner.name), refiner.start);

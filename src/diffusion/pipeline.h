@@ -18,6 +18,7 @@
 #include "diffusion/model_traits.h"
 #include "diffusion/tokenizer.h"
 #include "models/config.h"
+#include "upscale/upscaler.h"
 #include "weights/weights.h"
 
 namespace inkstone {
@@ -75,6 +76,7 @@ struct Pipeline {
   std::vector<Component> components;    // in the order they run
   std::vector<MergedAdapter> adapters;  // what the weights have merged (pipeline_adapters.h)
   std::vector<Control> controls;        // that requests may name
+  std::vector<Upscaler> upscalers;      // the same (pipeline_upscalers.h)
   std::vector<Embedding> embeddings;    // by the numbers that the text encoders' tables have
   std::vector<std::string> notes;       // for people: what of it was taken from its name, or might be wrong
 

@@ -199,6 +199,11 @@ void ProgramCache::make_room_before_steps() {
   backend_.trim();
 }
 
+void ProgramCache::begin_turn(const std::string& component) {
+  evict_all_but(component);
+  make_room_before_steps();
+}
+
 std::vector<Tensor> ProgramCache::run_before_steps(BoundProgram& program) {
   make_room_before_steps();
   std::vector<Tensor> made = program.run_for_new_outputs();

@@ -23,7 +23,7 @@ struct VaeShape {
   auto operator<=>(const VaeShape&) const = default;
 };
 
-// methods: 27 allowed: programs of each kind of stage are looked for, made and dropped here
+// methods: 28 allowed: programs of each kind of stage are looked for, made and dropped here
 class ProgramCache {
  public:
   ProgramCache(const Pipeline& pipeline, Backend& backend) : pipeline_(pipeline), backend_(backend) {}
@@ -60,6 +60,8 @@ class ProgramCache {
   // read.
   std::vector<Tensor> run_before_steps(BoundProgram& program);
   void make_room_before_steps();
+  // The same for what runs without a program of this cache.
+  void begin_turn(const std::string& component);
   // A program of several jobs has its own copy of their inputs. Only one such program keeps these
   // copies at a time.
   void claim_shared_inputs(const StageShape& shape);

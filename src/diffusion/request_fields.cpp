@@ -6,7 +6,6 @@
 #include <type_traits>
 
 #include "base/spelling.h"
-#include "diffusion/hires_upscaler.h"
 #include "diffusion/prompt_syntax.h"
 #include "diffusion/repaint.h"
 #include "diffusion/request_pictures.h"
@@ -45,7 +44,10 @@ const RequestField kFields[] = {
     {"hires", "hires", "hires-upscale hr-scale", "Hires fix", "X", "draws the image at its size, enlarges it X times and draws it again from there:\n1 to 4, as 2 or 2x [1: not]", "", "", "1", &Request::hires, 1, 4, nullptr, true, "Hires upscale"},
     {"hires_strength", "hires-strength", "hires-denoising", "Hires fix", "X", "how much of the enlarged image is drawn anew, 0.01 to 1\n[0.7 if its latent was enlarged, else 0.5]", "", "", "0.6", &Request::hires_strength, 0.01, 1, nullptr, false, "Denoising strength"},
     {"hires_steps", "hires-steps", "hr-second-pass-steps", "Hires fix", "N", "steps at the larger size; 0: as many as before [0]", "", "", "4", &Request::hires_steps, 0, kMaxImageSteps, nullptr, false, "Hires steps"},
-    {"hires_upscaler", "hires-upscaler", "hr-upscaler", "Hires fix", "NAME", "what enlarges it: latent, latent-antialiased, latent-bicubic, latent-bicubic-antialiased,\nlatent-nearest, latent-nearest-exact; or, of its pixels, lanczos, bicubic, bilinear, box\n[latent]", "", "", R"("latent")", &Request::hires_upscaler, 0, 0, hires_upscalers, true, "Hires upscaler"},
+    {"hires_upscaler", "hires-upscaler", "hr-upscaler", "Hires fix", "FILE|NAME", "what enlarges it: latent, latent-antialiased, latent-bicubic, latent-bicubic-antialiased,\nlatent-nearest, latent-nearest-exact; of its pixels, lanczos, bicubic, bilinear, box,\nor an ESRGAN", ", such as RealESRGAN_x4plus.safetensors [latent]", ", by the name of one of the server's [latent]", R"("latent")", &Request::hires_upscaler, 0, 0, nullptr, true, "Hires upscaler"},
+    {"upscaler", "upscaler", "", "Enlarging", "NAME", "what makes the picture larger", "", "", R"("lanczos")", &Request::upscaler},
+    {"second_upscaler", "second-upscaler", "", "Enlarging", "NAME", "a second one, whose image lies over that", "", "", R"("bicubic")", &Request::second_upscaler},
+    {"second_upscaler_part", "second-upscaler-part", "", "Enlarging", "X", "how much of it is seen, 0 to 1", "", "", "0.5", &Request::second_upscaler_part, 0, 1},
     {"mask_invert", "mask-invert", "", "From a picture", "", "black is drawn anew instead", "", "", "false", &Request::mask_invert, 0, 0, nullptr, false, "Mask invert"},
     {"mask_blur", "mask-blur", "", "From a picture", "PIXELS", "over how many pixels, inside the mask, the new image fades in [4]", "", "", "8", &Request::mask_blur, 0, kMaxMaskBlur, nullptr, false, "Mask blur"},
     {"mask_fill", "mask-fill", "inpainting-fill", "From a picture", "WHAT", "what is under the mask before the steps, where the strength is below 1: original,\nfill (the colours around), noise or zeros [original]", "", "", R"("fill")", &Request::mask_fill, 0, 0, mask_fills, false, "Masked content"},
@@ -185,9 +187,6 @@ void check_field(const RequestField& field, const ImageRequest& request, std::op
     rule = scheduler_rule(*request.scheduler);
   if (field.member == RequestMember(&ImageRequest::schedule) && request.schedule)
     rule = schedule_rule(*request.schedule);
-  if (field.member == RequestMember(&ImageRequest::hires_upscaler) && request.hires_upscaler &&
-      !find_hires_upscaler(*request.hires_upscaler))
-    rule = one_of(hires_upscalers(), *request.hires_upscaler);
   if (!rule.empty()) throw RequestError::rule(field, value_text(field, request), rule);
 }
 

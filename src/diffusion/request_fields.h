@@ -23,6 +23,8 @@ using RequestMember =
 
 // The group of the fields of a picture that an image begins with.
 inline constexpr std::string_view kFromPicture = "From a picture";
+// Of those of pictures that nothing is drawn on, which no command line and none of our own routes take.
+inline constexpr std::string_view kEnlarging = "Enlarging";
 
 struct RequestField {
   const char* name;  // in JSON, as diffusers calls it: "num_inference_steps"

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/spelling.h"
 #include "base/utf8.h"
+#include "diffusion/enlargement.h"
 #include "diffusion/legs.h"
 #include "diffusion/prompt_composition.h"
 #include "diffusion/request_fields.h"
@@ -130,9 +131,9 @@ struct Check {
       refuse(fmt::format(", {} pixels; at most {} are taken here", int64_t{wide} * tall, limits.max_pixels));
     if (filled.image) refuse(", which goes with images that begin without a picture");
     if (filled.cache_interval != 1) refuse(", which does not go with a cache_interval");
-    if (!resolved.hires_upscaler->of_latent && !model.encodes)
+    if (!resolved.hires_upscaler.of_latent && !model.encodes)
       refuse(fmt::format(" by {}, of its pixels, and this model's VAE has no encoder: take one of latents",
-                         resolved.hires_upscaler->name));
+                         resolved.hires_upscaler.name));
   }
 
   void pictures() const {
@@ -281,10 +282,10 @@ std::shared_ptr<const Scheduler> scheduler_for(const SchedulerConfig& config, in
 constexpr float kHiresStrengthOfLatents = 0.7f, kHiresStrengthOfPixels = 0.5f;
 
 void set_hires(const ImageRequest& request, const ModelTraits& model, ResolvedRequest& result) {
-  check_field(request_field(&ImageRequest::hires_upscaler), request);
-  if (request.hires_upscaler) result.hires_upscaler = find_hires_upscaler(*request.hires_upscaler);
-  result.final_width = result.width;
-  result.final_height = result.height;
+  if (request.hires_upscaler)
+    result.hires_upscaler = named_upscaler(&ImageRequest::hires_upscaler, request, model.upscalers);
+  result.first_width = result.final_width = result.width;
+  result.first_height = result.final_height = result.height;
   result.hires = request.hires.value_or(1);
   if (result.hires <= 1) {
     if (request.hires_strength || request.hires_steps.value_or(0) > 0)
@@ -292,8 +293,8 @@ void set_hires(const ImageRequest& request, const ModelTraits& model, ResolvedRe
                                 " has no effect without hires");
     return;
   }
-  result.hires_strength = request.hires_strength.value_or(result.hires_upscaler->of_latent ? kHiresStrengthOfLatents
-                                                                                           : kHiresStrengthOfPixels);
+  result.hires_strength = request.hires_strength.value_or(result.hires_upscaler.of_latent ? kHiresStrengthOfLatents
+                                                                                          : kHiresStrengthOfPixels);
   result.hires_steps = request.hires_steps.value_or(0);
   const auto larger = [&](int side) {
     const int64_t pixels = static_cast<int64_t>(side * shortest(result.hires));
@@ -341,6 +342,7 @@ int ResolvedRequest::steps_run() const { return steps - first_call / (calls_twic
 
 ImageRequest ResolvedRequest::said() const {
   ImageRequest request;
+  if (enlargement) return said_of_enlargement(*this);
   request.prompt = prompt;
   request.negative_prompt = negative_prompt;
   request.prompt_syntax = name_of(prompt_syntax);
@@ -367,7 +369,7 @@ ImageRequest ResolvedRequest::said() const {
     request.hires_strength = hires_strength;
     request.hires_steps = hires_steps;
   }
-  if (hires > 1 || enlarged) request.hires_upscaler = hires_upscaler->name;
+  if (hires > 1 || enlarged) request.hires_upscaler = hires_upscaler.name;
   if (!image) return request;
   request.image = image;
   request.strength = strength;
@@ -385,6 +387,7 @@ ImageRequest ResolvedRequest::said() const {
 }
 
 ResolvedRequest resolve(const ImageRequest& request, const ModelTraits& model, const RequestLimits& limits) {
+  if (request.upscaler) return resolve_enlargement(request, model, limits);
   ResolvedRequest result;
   result.prompt = request.prompt.value_or("");
   result.negative_prompt = request.negative_prompt.value_or("");

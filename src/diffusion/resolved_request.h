@@ -39,6 +39,14 @@ struct ResolvedControl {
   bool runs(int evaluation, int evaluations) const;
 };
 
+struct Enlargement {  // of a picture that nothing is drawn on (enlargement.h)
+  HiresUpscaler first;
+  std::optional<HiresUpscaler> second{};
+  float second_part = 0;
+
+  bool has_network() const { return first.network >= 0 || (second && second->network >= 0); }
+};
+
 struct ResolvedRequest {
   std::string prompt, negative_prompt;
   PromptSyntax prompt_syntax = PromptSyntax::kA1111;
@@ -63,9 +71,11 @@ struct ResolvedRequest {
   // Above 1: drawn at this size first, and then, so many times as large, again (hires_leg()).
   float hires = 1, hires_strength = 0;
   int hires_steps = 0;  // of the second leg; 0: as many
-  const HiresUpscaler* hires_upscaler = &hires_upscalers_all().front();
+  HiresUpscaler hires_upscaler = hires_upscalers_all().front();
   bool enlarged = false;                      // this is the second leg
+  int first_width = 512, first_height = 512;  // of the first leg
   int final_width = 512, final_height = 512;  // after all legs
+  std::optional<Enlargement> enlargement;     // then nothing is drawn: there are no evaluations
   Repaint repaint;                            // of an image alone
   PictureSize output;                         // of this leg's image: repaint.keep_size says whether it is the picture's
   // Of the scheduler's calls, that with which the image begins: those before it are left out, as in diffusers' pipelines
@@ -83,7 +93,7 @@ struct ResolvedRequest {
   bool is_enlarged_later() const { return hires > 1; }
   PictureSize finished_size() const { return hires > 1 ? PictureSize{final_width, final_height} : output; }
   // Between its legs the image is pixels.
-  bool has_pixels_between() const { return (hires > 1 || enlarged) && !hires_upscaler->of_latent; }
+  bool has_pixels_between() const { return (hires > 1 || enlarged) && !hires_upscaler.of_latent; }
   // Texts by step. Throws RequestError for a prompt that cannot be.
   std::vector<WeightedSchedule> prompt_schedules() const;
   PromptSchedule negative_schedule() const;

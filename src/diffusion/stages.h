@@ -39,7 +39,7 @@ struct StageShape {
 };
 
 struct PipelineStage {
-  // has the weights: "text_encoder", "text_encoder_2", "unet", "vae", "preview_vae", "control_NAME"
+  // has the weights: "text_encoder", "text_encoder_2", "unet", "vae", "preview_vae", "control_NAME", "upscaler"
   std::string component;
   // Unique: "text_encoder", "unet_prompt", "unet_time", "unet_added", "unet", "unet_shallow", "preview_vae",
   // "vae_encoder", "vae"; of a ControlNet "control_NAME_prompt" ..., "control_NAME", and "control_NAME_hint" as of a
@@ -81,6 +81,8 @@ PipelineStage preview_stage(const Pipeline& pipeline, int width, int height);
 PipelineStage decode_stage(const Pipeline& pipeline, int width, int height);
 // For images that begin with a picture; before the steps, but with a graph for each size.
 PipelineStage encode_stage(const Pipeline& pipeline, int width, int height);
+// An upscaler has a stage in plans and no program of its own in memory: its parts are compiled as they run.
+inline constexpr const char* kUpscalerStage = "upscaler";
 // Components of one turn are in memory together where components take turns: previews are decoded while the U-Net
 // is there.
 std::string_view turn_of(std::string_view component);

@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kLeastBandWidth = 16;
 // Of the blocks' bands. A block is 15 convolutions deep, and each is ahead of the next
 // one by about a band, so that low bands take less memory. High ones are faster.
-constexpr int kBandRows[] = {32, 16, 8};
+constexpr int kBandRows[] = {32, 16, Upscaler::kLowestBands};
 
 size_t mebibytes(size_t bytes) { return (bytes + (size_t{1} << 20) - 1) >> 20; }
 
@@ -105,18 +105,19 @@ Upscaler Upscaler::open(const std::filesystem::path& file) {
   return result;
 }
 
-UpscalePlan Upscaler::plan(Backend& backend, int width, int height, const UpscaleOptions& options) const {
-  INKSTONE_CHECK_USAGE(width > 0 && height > 0, "an image of ", width, "x", height);
+UpscalePlan Upscaler::measure(Backend& backend, int width, int height, const UpscaleOptions& options,
+                              int band_rows) const {
   const DeviceInfo device = backend.info();
-  UpscalePlan common;
-  common.width = width, common.height = height;
-  common.precision = options.precision.value_or(device.precision.value_or(Precision::kFp32));
-  common.program_bytes = device.own_memory ? 0 : options.program_bytes;
+  UpscalePlan plan;
+  plan.width = width, plan.height = height;
+  plan.band_rows = band_rows;
+  plan.precision = options.precision.value_or(device.precision.value_or(Precision::kFp32));
+  plan.program_bytes = device.own_memory ? 0 : options.program_bytes;
   if (options.memory_budget)
-    common.limit_bytes = options.memory_budget;
+    plan.limit_bytes = options.memory_budget;
   else if (device.memory_free)
-    common.limit_bytes = common.program_bytes + device.memory_free;
-  const Parts parts = parts_of(config_, width, height, common.precision);
+    plan.limit_bytes = plan.program_bytes + device.memory_free;
+  const Parts parts = parts_of(config_, width, height, plan.precision);
   // All blocks are of one size.
   const int last = parts.number() - 1;
   const int different[] = {0, 1, last};
@@ -124,34 +125,39 @@ UpscalePlan Upscaler::plan(Backend& backend, int width, int height, const Upscal
   const size_t scaled = image * static_cast<size_t>(factor()) * static_cast<size_t>(factor());
   const size_t input = bytes({1, config_.in_channels(), parts.height, parts.width}, DType::kF32);
   const size_t map = bytes(parts.result(0), parts.type);
-  const size_t always = common.program_bytes + (device.own_memory ? 0 : weights_.owned_bytes()) + image + input;
-  const auto measured = [&](int band_rows) {
-    UpscalePlan plan = common;
-    plan.band_rows = band_rows;
-    for (const int part : different) {
-      const Graph graph = parts.graph(part);
-      PartUse use{backend.plan(graph, weights_, options_of(parts, part, plan, backend, graph))};
-      const size_t pixels = bytes(parts.result(part), DType::kF32);
-      use.maps = map + (parts.is_last(part) ? pixels : map);
-      take_peak(plan, use, always);
-      if (parts.is_last(part)) take_peak(plan, {{}, pixels + scaled}, always);
-    }
-    return plan;
-  };
-  UpscalePlan plan = measured(0);
+  const size_t always = plan.program_bytes + (device.own_memory ? 0 : weights_.owned_bytes()) + image + input;
+  for (const int part : different) {
+    const Graph graph = parts.graph(part);
+    PartUse use{backend.plan(graph, weights_, options_of(parts, part, plan, backend, graph))};
+    const size_t pixels = bytes(parts.result(part), DType::kF32);
+    use.maps = map + (parts.is_last(part) ? pixels : map);
+    take_peak(plan, use, always);
+    if (parts.is_last(part)) take_peak(plan, {{}, pixels + scaled}, always);
+    plan.flops += flops(graph) * (part == 0 || part == last ? 1 : config_.blocks);
+  }
+  return plan;
+}
+
+UpscalePlan Upscaler::plan(Backend& backend, int width, int height, const UpscaleOptions& options) const {
+  INKSTONE_CHECK_USAGE(width > 0 && height > 0, "an image of ", width, "x", height);
+  UpscalePlan plan = measure(backend, width, height, options, 0);
   for (const int band_rows : kBandRows) {
     if (!plan.limit_bytes || plan.peak_bytes <= plan.limit_bytes) break;
-    if (const UpscalePlan other = measured(band_rows); other.peak_bytes < plan.peak_bytes) plan = other;
+    const UpscalePlan other = measure(backend, width, height, options, band_rows);
+    if (other.peak_bytes < plan.peak_bytes) plan = other;
   }
   INKSTONE_CHECK_USAGE(!plan.limit_bytes || plan.peak_bytes <= plan.limit_bytes,
                        options.memory_budget ? "a memory budget of " : "the free memory of ",
                        mebibytes(plan.limit_bytes), " MiB is too small to upscale ", width, "x", height, " by ", name_,
                        ": the least that works is ", mebibytes(plan.peak_bytes), " MiB",
-                       plan.precision == Precision::kFp32 && device.bf16 ? "; --precision bf16 needs less" : "",
+                       plan.precision == Precision::kFp32 && backend.info().bf16 ? "; --precision bf16 needs less" : "",
                        "; a smaller image needs less");
-  plan.flops =
-      flops(parts.graph(0)) + config_.blocks * (config_.blocks ? flops(parts.graph(1)) : 0) + flops(parts.graph(last));
   return plan;
+}
+
+bool Upscaler::runs_on(Backend& backend, int width, int height) const {
+  const Precision precision = backend.info().precision.value_or(Precision::kFp32);
+  return backend.has(parts_of(config_, width, height, precision).graph(0), {precision});
 }
 
 std::vector<UpscalerPart> Upscaler::parts(int width, int height) const {

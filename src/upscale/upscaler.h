@@ -57,9 +57,15 @@ class Upscaler {
   const EsrganConfig& config() const { return config_; }
   const Weights& weights() const { return weights_; }
 
+  // Of the bands that take least memory.
+  static constexpr int kLowestBands = 8;
+  // What bands of so many rows take, whether or not that fits; 0: whole maps.
+  UpscalePlan measure(Backend& backend, int width, int height, const UpscaleOptions& options, int band_rows) const;
   // Throws UsageError naming the smallest budget that works, if memory does not suffice.
   UpscalePlan plan(Backend& backend, int width, int height, const UpscaleOptions& options = {}) const;
 
+  // Whether the device has programs for that size: not, where they are compiled ahead and were not exported.
+  bool runs_on(Backend& backend, int width, int height) const;
   // The graphs that upscale() compiles for a device that has its own precision.
   std::vector<UpscalerPart> parts(int width, int height) const;
 

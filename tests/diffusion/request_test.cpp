@@ -58,6 +58,9 @@ ImageRequest everything() {
   request.hires_strength = 0.6f;
   request.hires_steps = 5;
   request.hires_upscaler = "lanczos";
+  request.upscaler = "box";
+  request.second_upscaler = "bicubic";
+  request.second_upscaler_part = 0.25f;
   request.control = {{"edges", given_file("a hint", "edges.png"), 0.5f, 0.25f, 0.75f}};
   request.control_guess = true;
   return request;
@@ -106,6 +109,7 @@ TEST(RequestFields, json_has_what_is_set_by_diffusers_names) {
               "image": "photo.jpg", "strength": 0.5, "resize_mode": "crop", "mask": "mask.png", "mask_invert": true,
               "mask_blur": 7, "mask_fill": "noise", "only_masked": false, "padding": 9, "outpaint": "left=8,bottom=16", "keep_size": false,
               "hires": 2.0, "hires_strength": 0.6, "hires_steps": 5, "hires_upscaler": "lanczos",
+              "upscaler": "box", "second_upscaler": "bicubic", "second_upscaler_part": 0.25,
               "control": [{"model": "edges", "image": "edges.png", "scale": 0.5, "start": 0.25, "end": 0.75}], "control_guess": true})",
           "expected"));
 }
@@ -131,6 +135,9 @@ TEST(Resolve, what_is_said_holds_and_is_said_again) {
     if (field.group == std::string_view("Hires fix"))
       std::visit([&](auto member) { (from_picture.*member).reset(); }, field.member);
     if (field.group == kFromPicture) std::visit([&](auto member) { (enlarged.*member).reset(); }, field.member);
+    if (field.group == kEnlarging)
+      for (ImageRequest* drawn : {&from_picture, &enlarged})
+        std::visit([&](auto member) { (drawn->*member).reset(); }, field.member);
   }
   from_picture.control.reset();  // which takes no cache interval
   from_picture.control_guess.reset();

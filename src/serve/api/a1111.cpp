@@ -7,6 +7,7 @@
 #include "base/base64.h"
 #include "base/spelling.h"
 #include "base/version.h"
+#include "serve/api/a1111_extras.h"
 #include "serve/api/a1111_request.h"
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
@@ -104,10 +105,11 @@ void set_options(A1111State& state, const http::ExchangePtr& exchange) {
 }
 
 void refuse_route(const http::ExchangePtr& exchange) {
-  refuse(501, "not_supported",
-         exchange->request().path +
-             " is not supported: this server draws, by /sdapi/v1/txt2img and /sdapi/v1/img2img; it enlarges and "
-             "describes no pictures");
+  refuse(
+      501, "not_supported",
+      exchange->request().path +
+          " is not supported: this server draws, by /sdapi/v1/txt2img and /sdapi/v1/img2img, and enlarges pictures, by "
+          "/sdapi/v1/extra-single-image and /sdapi/v1/extra-batch-images; it describes none");
 }
 
 // The answer is the same whatever the body says, so none is taken.
@@ -141,7 +143,8 @@ void add_a1111_routes(http::Router& router, ApiContext& context) {
   add_a1111_route(router, state, "GET", "options", [](A1111State& here, const http::ExchangePtr& exchange) {
     exchange->reply(json_reply(200, here.options.of(exchange->request().client, here.context)));
   });
-  for (const char* name : {"extra-single-image", "extra-batch-images", "interrogate"}) add_absent_route(router, name);
+  add_absent_route(router, "interrogate");
+  add_a1111_extras(router, state);
   add_a1111_progress(router, state);
   add_a1111_lists(router, state);
   add_a1111_png_info(router, state);

@@ -4,10 +4,10 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
-#include "diffusion/hires_upscaler.h"
 #include "diffusion/scheduler_names.h"
 #include "serve/api/a1111.h"
 #include "serve/api/a1111_samplers.h"
+#include "serve/api/a1111_upscalers.h"
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
 #include "serve/api/limits.h"
@@ -102,16 +102,18 @@ Json memory_json(A1111State& state) {
       {"cuda", JsonObject{{"system", memory_part(device.memory_free, device.memory_used, device.memory_total)}}}};
 }
 
-// Those of pixels; latent-upscale-modes has the others.
-Json upscalers_json(A1111State&) {
+// Those of pixels, and the operator's networks; latent-upscale-modes has the others.
+Json upscalers_json(A1111State& state) {
   JsonArray rows;
-  const auto add = [&](const char* name) {
+  const auto add = [&](const std::string& name, const Json& model, int scale) {
     rows.push_back(JsonObject{
-        {"name", name}, {"model_name", nullptr}, {"model_path", nullptr}, {"model_url", nullptr}, {"scale", 1}});
+        {"name", name}, {"model_name", model}, {"model_path", nullptr}, {"model_url", nullptr}, {"scale", scale}});
   };
-  add("None");
+  add("None", nullptr, 1);
   for (const HiresUpscaler& one : hires_upscalers_all())
-    if (!one.of_latent) add(one.label);
+    if (!one.of_latent) add(one.label, nullptr, 1);
+  for (const UpscalerTrait& one : served_upscalers(state.context.service))
+    add(clean_utf8(one.name), Json(clean_utf8(one.name)), one.factor);
   return rows;
 }
 

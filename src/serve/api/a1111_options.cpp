@@ -97,4 +97,11 @@ void A1111Options::set(const std::string& client, const JsonObject& changes, con
   changed_.put(client, std::move(kept));
 }
 
+void read_file_options(const JsonObject& options, Order& order) {
+  const Json& format = options.at("samples_format");
+  if (format == "jpg" || format == "jpeg") order.format = ImageFormat::kJpeg;
+  if (format == "webp") order.format = ImageFormat::kWebp;
+  order.quality = static_cast<int>(options.at("jpeg_quality").to_number<double>());
+}
+
 }  // namespace inkstone::serve

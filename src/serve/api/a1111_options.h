@@ -23,4 +23,7 @@ class A1111Options {
 // `options` with `changes` made, checked so.
 JsonObject with_changes(JsonObject options, const JsonObject& changes, const ApiContext& context);
 
+// The format of the order's files, and its quality.
+void read_file_options(const JsonObject& options, Order& order);
+
 }  // namespace inkstone::serve

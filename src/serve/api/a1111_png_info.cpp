@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "base/picture_exif.h"
 #include "serve/api/a1111.h"
 #include "serve/api/answers.h"
-#include "serve/api/exif_text.h"
 #include "serve/api/fault.h"
 #include "serve/api/fields.h"
 #include "serve/api/png_texts.h"
@@ -14,25 +12,11 @@
 namespace inkstone::serve {
 namespace {
 
-// Other formats have the parameters alone, in their EXIF.
-TextChunks texts_of(const GivenFile& image) {
-  const std::string_view bytes(reinterpret_cast<const char*>(image.bytes.data()), image.bytes.size());
-  if (bytes.starts_with("\x89PNG")) return png_texts(bytes);
-  TextChunks texts;
-  try {
-    if (std::string text = exif_user_comment(exif_block(image.bytes)); !text.empty())
-      texts.emplace_back("parameters", std::move(text));
-  } catch (const Error& error) {
-    refuse(400, "invalid_image", std::string("Invalid encoded image: ") + error.what(), "image");
-  }
-  return texts;
-}
-
 void show_png_info(A1111State&, const http::ExchangePtr& exchange) {
   const Fields fields = Fields::of_body(exchange->request(), Manner::kLenient);
   const std::optional<GivenFile> image = fields.file("image");
   if (!image) fields.wrong("image", "an image in base64");
-  const TextChunks texts = texts_of(*image);
+  const TextChunks texts = picture_texts(*image);
   JsonObject items;
   std::string infotext;
   for (const auto& [keyword, text] : texts) {

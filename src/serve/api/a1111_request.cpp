@@ -12,6 +12,7 @@
 #include "serve/api/a1111_img2img.h"
 #include "serve/api/a1111_options.h"
 #include "serve/api/a1111_samplers.h"
+#include "serve/api/a1111_upscalers.h"
 #include "serve/api/fault.h"
 #include "serve/api/generate_request.h"
 #include "serve/api/refiner_request.h"
@@ -85,7 +86,9 @@ const FieldInfo kA1111Fields[] = {
     {"firstphase_width", "integer", "Without effect.", "0"},
     {"firstphase_height", "integer", "Without effect.", "0"},
     {"hr_scale", "number", "With enable_hr: so many times as large, 1 to 4.", "2.0"},
-    {"hr_upscaler", "string", "With enable_hr: Latent, Latent (bicubic) ..., Lanczos, Bicubic ...; null: Latent.",
+    {"hr_upscaler", "string",
+     "With enable_hr: Latent, Latent (bicubic) ... of GET /sdapi/v1/latent-upscale-modes, or one of GET "
+     "/sdapi/v1/upscalers; null: Latent.",
      "null"},
     {"hr_second_pass_steps", "integer", "With enable_hr: steps at the larger size; 0: as many.", "0"},
     {"hr_resize_x", "integer", "With enable_hr: the larger width in place of hr_scale, of the same shape.", "0"},
@@ -223,7 +226,7 @@ void read_hires(const Fields& fields, const ModelCard& card, ImageRequest& image
   if (const auto steps = fields.integer("hr_second_pass_steps", 0, kMaxImageSteps))
     image.hires_steps = static_cast<int>(*steps);
   const auto upscaler = fields.text("hr_upscaler", kMaxWordBytes);
-  if (upscaler && !upscaler->empty()) image.hires_upscaler = *upscaler == "None" ? "lanczos" : *upscaler;
+  if (upscaler && !upscaler->empty()) image.hires_upscaler = a1111_upscaler(*upscaler);
 }
 
 // There the tag changes the image; here it would be drawn as words.
@@ -244,13 +247,6 @@ int read_count(const Fields& fields, const Limits& limits, A1111Request& result)
                std::to_string(count) + " images; at most " + std::to_string(limits.max_images) + " are taken",
            "batch_size");
   return static_cast<int>(count);
-}
-
-void use_options(const JsonObject& options, Order& order) {
-  const Json& format = options.at("samples_format");
-  if (format == "jpg" || format == "jpeg") order.format = ImageFormat::kJpeg;
-  if (format == "webp") order.format = ImageFormat::kWebp;
-  order.quality = static_cast<int>(options.at("jpeg_quality").to_number<double>());
 }
 
 bool is_large(const Json& value) {
@@ -310,7 +306,7 @@ A1111Request a1111_request(const http::Request& request, const Fields& fields, c
   refuse_networks(image);
   result.order.images = resolve_images(fields, all_names(), image, card, limits, count);
   take_refiner(context, fields, image, card, result.order, {"refiner_checkpoint", "refiner_switch_at", true});
-  use_options(used, result.order);
+  read_file_options(used, result.order);
   result.order.tag = fields.text("force_task_id", kMaxWordBytes).value_or("");
   result.order.previews = true;
   result.send_images = fields.flag("send_images").value_or(true);

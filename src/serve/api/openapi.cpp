@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/version.h"
+#include "serve/api/a1111_extras.h"
 #include "serve/api/a1111_request.h"
 #include "serve/api/fields.h"
 #include "serve/api/generate_request.h"
@@ -22,6 +23,8 @@ struct RouteInfo {
 
 std::span<const FieldInfo> text_fields() { return a1111_fields(A1111Task::kText); }
 std::span<const FieldInfo> picture_fields() { return a1111_fields(A1111Task::kPicture); }
+std::span<const FieldInfo> single_fields() { return a1111_extras_fields(A1111Extras::kSingle); }
+std::span<const FieldInfo> batch_fields() { return a1111_extras_fields(A1111Extras::kBatch); }
 
 constexpr RouteInfo kRoutes[] = {
     {"post", "/generate", "generate",
@@ -42,7 +45,7 @@ constexpr RouteInfo kRoutes[] = {
     {"get", "/v1/info", "server",
      "A model, its defaults, and the limits of a request: the default model's, or ?model=NAME's; and the names of "
      "all."},
-    {"get", "/models", "server", "The models and adapters that a request may name."},
+    {"get", "/models", "server", "The models, adapters and upscalers that a request may name."},
     {"post", "/models", "server", "Looks into the operator's folders again, and answers the same."},
     {"get", "/health/live", "server", "200 while work passes through the scheduler."},
     {"get", "/health/ready", "server", "200 while requests are admitted."},
@@ -72,7 +75,8 @@ constexpr RouteInfo kRoutes[] = {
     {"get", "/sdapi/v1/samplers", "a1111", "Samplers and their aliases."},
     {"get", "/sdapi/v1/schedulers", "a1111", "Schedule types."},
     {"get", "/sdapi/v1/sd-models", "a1111", "The models that can be asked for, the default first."},
-    {"get", "/sdapi/v1/upscalers", "a1111", "What hr_upscaler may be besides latent-upscale-modes."},
+    {"get", "/sdapi/v1/upscalers", "a1111",
+     "What hr_upscaler and upscaler_1 may be, the server's networks among them."},
     {"get", "/sdapi/v1/memory", "a1111", "Memory of host and device."},
     {"get", "/sdapi/v1/embeddings", "a1111", "Empty."},
     {"get", "/sdapi/v1/scripts", "a1111", "Empty."},
@@ -96,8 +100,9 @@ constexpr RouteInfo kRoutes[] = {
     {"post", "/sdapi/v1/unload-checkpoint", "a1111", "Without effect."},
     {"post", "/sdapi/v1/reload-checkpoint", "a1111", "Without effect."},
     {"post", "/sdapi/v1/img2img", "a1111", "AUTOMATIC1111's image to image, and inpainting.", picture_fields},
-    {"post", "/sdapi/v1/extra-single-image", "a1111", "501: not supported."},
-    {"post", "/sdapi/v1/extra-batch-images", "a1111", "501: not supported."},
+    {"post", "/sdapi/v1/extra-single-image", "a1111", "AUTOMATIC1111's extras: a picture is made larger.",
+     single_fields},
+    {"post", "/sdapi/v1/extra-batch-images", "a1111", "The same of several pictures.", batch_fields},
     {"post", "/sdapi/v1/interrogate", "a1111", "501: not supported."},
     {"get", "/v2", "oip", "The server's metadata, by the Open Inference Protocol."},
     {"get", "/v2/health/live", "oip", "As /health/live."},

@@ -9,8 +9,11 @@
 #include <memory>
 #include <optional>
 
+#include "base/error.h"
 #include "base/json.h"
+#include "base/picture_exif.h"
 #include "base/utf8.h"
+#include "serve/api/exif_text.h"
 #include "serve/api/fault.h"
 
 namespace inkstone::serve {
@@ -160,6 +163,19 @@ TextChunks png_texts(std::string_view png) {
     const auto text = chunk_text(name, data, left);
     if (!text) continue;
     texts.emplace_back(of_latin1(*keyword), *text);
+  }
+  return texts;
+}
+
+TextChunks picture_texts(const GivenFile& picture) {
+  const std::string_view bytes(reinterpret_cast<const char*>(picture.bytes.data()), picture.bytes.size());
+  if (bytes.starts_with("\x89PNG")) return png_texts(bytes);
+  TextChunks texts;
+  try {
+    if (std::string text = exif_user_comment(exif_block(picture.bytes)); !text.empty())
+      texts.emplace_back("parameters", std::move(text));
+  } catch (const Error& error) {
+    refuse(400, "invalid_image", std::string("Invalid encoded image: ") + error.what(), picture.source);
   }
   return texts;
 }

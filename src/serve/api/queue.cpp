@@ -6,6 +6,7 @@
 #include "base/version.h"
 #include "diffusion/request_fields.h"
 #include "diffusion/scheduler.h"
+#include "serve/api/a1111_upscalers.h"
 #include "serve/api/answers.h"
 #include "serve/api/fault.h"
 #include "serve/api/fields.h"
@@ -98,7 +99,9 @@ JsonObject models_json(const ImageService& service) {
   const std::vector<AdapterName>* names = service.adapters();
   for (const AdapterName& adapter : names ? *names : std::vector<AdapterName>{})
     adapters.emplace_back(clean_utf8(adapter.name));
-  return {{"models", std::move(models)}, {"loras", std::move(adapters)}};
+  JsonArray upscalers;
+  for (const std::string& name : hires_upscalers(served_upscalers(service))) upscalers.emplace_back(clean_utf8(name));
+  return {{"models", std::move(models)}, {"loras", std::move(adapters)}, {"upscalers", std::move(upscalers)}};
 }
 
 void show_models(ApiContext& context, const http::ExchangePtr& exchange) {

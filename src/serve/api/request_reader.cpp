@@ -138,7 +138,8 @@ void check_pictures(const ImageRequest& request) {
 std::vector<FieldName> own_names(std::span<const std::string_view> left_out) {
   std::vector<FieldName> names;
   for (const RequestField& field : request_fields())
-    if (std::ranges::find(left_out, field.name) == left_out.end()) names.push_back({field.name, field.name});
+    if (field.group != kEnlarging && std::ranges::find(left_out, field.name) == left_out.end())
+      names.push_back({field.name, field.name});
   return names;
 }
 

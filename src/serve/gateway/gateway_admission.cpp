@@ -44,6 +44,14 @@ Rejection rejection_of(const Admission& admission, double max_wait) {
   return {"invalid", "this cannot be generated here", ""};
 }
 
+// Images share theirs, but for those that are enlarged, each of which has one of its own.
+size_t bytes_of_pictures(const Order& order) {
+  size_t bytes = 0;
+  for (const RequestPtr& image : order.images)
+    if (image == order.images.front() || image->enlargement) bytes += file_bytes(image->said());
+  return bytes;
+}
+
 }  // namespace
 
 double Gateway::Impl::seconds_to_room() const {
@@ -193,7 +201,7 @@ SubmitResult Gateway::Impl::place(Order order) {
     return refuse({"conflict", "this idempotency key was used for another request: use a new one", "idempotency_key"});
   }
   if (Rejection rejection = refusal(order); !rejection.code.empty()) return refuse(std::move(rejection));
-  const size_t picture_bytes = file_bytes(order.images.front()->said());
+  const size_t picture_bytes = bytes_of_pictures(order);
   if (Rejection rejection = refusal_of_pictures(order, picture_bytes); !rejection.code.empty())
     return refuse(std::move(rejection));
   std::vector<ServedJob> made;

@@ -20,6 +20,16 @@ const Failure kWorkerDied{"worker_died", "its workers kept crashing"};
 
 }  // namespace
 
+namespace {
+
+Beginning beginning_of(const ResolvedRequest& leg) {
+  if (leg.enlarged && leg.hires_upscaler.network >= 0) return Beginning::kNetwork;
+  if (leg.enlargement && leg.enlargement->has_network()) return Beginning::kNetwork;
+  return leg.image || leg.enlarged || !leg.controls.empty() ? Beginning::kImage : Beginning::kText;
+}
+
+}  // namespace
+
 void place_at_start(ServedJob& job) {
   job.batch.later.clear();
   int left = job.most_calls;
@@ -30,8 +40,10 @@ void place_at_start(ServedJob& job) {
     if (first) job.batch.bucket = bucket;
     if (first) job.batch.rows = leg.rows;
     if (first) job.batch.calls_left = calls;
-    if (first) job.batch.from_image = leg.request->image || !leg.request->controls.empty();
-    if (!first && calls > 0) job.batch.later.push_back({bucket, leg.rows, calls});
+    if (first) job.batch.begins = beginning_of(*leg.request);
+    if (first) job.batch.draws = !leg.request->enlargement;
+    if (!first && calls > 0)
+      job.batch.later.push_back({bucket, leg.rows, calls, std::max(beginning_of(*leg.request), Beginning::kImage)});
     left -= calls;
   }
 }
@@ -129,6 +141,7 @@ int Gateway::Impl::started(JobId id, int number, const Started& report) {
     observe(tally.encode_seconds, report.seconds);
     tell(job);
   }
+  if (!job.batch.draws) return 0;
   return std::clamp(job.most_calls - calls_before(job, job.leg), 1, leg.calls);
 }
 
@@ -185,6 +198,9 @@ void Gateway::Impl::finished(Finished report) {
     refiner = {order->state.order.refiner->model, order->state.order.refiner->start};
   std::string parameters =
       parameters_text(asked, model_of_variant(job.legs.front().variant->key), job.adapters, refiner);
+  if (order && asked.enlargement && job.image < order->state.order.kept_parameters.size())
+    if (const std::string& kept = order->state.order.kept_parameters[job.image]; !kept.empty())
+      parameters = kept + ", " + parameters;
   if (ImageState* image = image_of(job)) {
     image->stage = Stage::kDecode;
     image->times.vae = report.seconds;

@@ -110,7 +110,8 @@ WorkerCommand WorkerSlot::command_for(const Decision& decision) {
 
 double WorkerSlot::limit_for(const Decision& decision, const SizeBucket& bucket) const {
   const double limit = std::max(settings_.watchdog_min, settings_.watchdog_factor * decision.seconds);
-  if (decision.kind == Kind::kEncode && batcher_.job(decision.jobs.front()).from_image) return limit + kImageSeconds;
+  if (decision.kind == Kind::kEncode && batcher_.job(decision.jobs.front()).begins != Beginning::kText)
+    return limit + kImageSeconds;
   const bool known = seen_.contains({bucket, decision.kind}) && batcher_.is_loaded(bucket.model);
   return known ? limit : limit + kFirstRunSeconds;
 }
@@ -160,8 +161,9 @@ bool WorkerSlot::learn_loaded(const Running& run, const WorkerReport& report) {
 
 void WorkerSlot::on_start(const Started& report, double seconds) {
   constexpr int kMostRows = 1 + static_cast<int>(kMaxPromptTexts);  // of a composed prompt
-  INKSTONE_CHECK(report.rows >= 1 && report.rows <= kMostRows && report.calls >= 1, "an image of ", report.rows,
-                 " rows and ", report.calls, " calls");
+  const bool draws = jobs_.contains(report.job) && batcher_.job(report.job).draws;
+  INKSTONE_CHECK(report.rows >= 1 && report.rows <= kMostRows && report.calls >= (draws ? 1 : 0), "an image of ",
+                 report.rows, " rows and ", report.calls, " calls");
   if (jobs_.contains(report.job)) {
     const int leg = batcher_.job(report.job).leg;
     batcher_.correct(report.job, report.rows, worker_events_.started(report.job, leg, report));

@@ -40,6 +40,8 @@ struct Order {
   std::string model;
   std::vector<AdapterTag> adapters;
   std::optional<OrderRefiner> refiner{};
+  // Of pictures that are enlarged: the parameters that each has in its file, and keeps; "": none.
+  std::vector<std::string> kept_parameters{};
   ImageFormat format = ImageFormat::kPng;
   // Of JPEG and WebP, 1 to 100; WebP is lossless at 100.
   int quality = kImageQuality;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "serve/scheduling/beginning.h"
 #include "serve/wire/job_id.h"
 
 namespace inkstone::serve {
@@ -27,6 +28,7 @@ inline constexpr int kImageRows = 2;  // of one image with guidance
 struct BatchLeg {
   SizeBucket bucket{};
   int rows = 2, calls = 20;  // as in BatchJob
+  Beginning begins = Beginning::kImage;
 };
 
 struct BatchJob {
@@ -45,10 +47,10 @@ struct BatchJob {
   bool follows = false;
   // It must not share a step, because it was in one when a worker died.
   bool alone = false;
-  int leg = 0;  // the number of the one that it is in
-  // That leg begins with an image, a picture or what the leg before has drawn, which the VAE may have to decode and encode.
-  bool from_image = false;
-  std::vector<BatchLeg> later{};  // those after it
+  int leg = 0;                          // the number of the one that it is in
+  Beginning begins = Beginning::kText;  // of that leg
+  bool draws = true;                    // else its pixels are there when it has begun
+  std::vector<BatchLeg> later{};        // those after it
 };
 
 }  // namespace inkstone::serve

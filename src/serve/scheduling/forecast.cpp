@@ -60,9 +60,7 @@ int fill_batch(Run& run, int max_rows) {
 }
 
 double text_seconds(std::span<const ForecastBucket> buckets, const ForecastJob& job) {
-  if (!job.text) return 0;
-  const StepTimes& times = *buckets[job.bucket].times;
-  return job.from_image ? times.from_image_seconds() : times.encode_seconds();
+  return job.text ? buckets[job.bucket].times->begin_seconds(job.begins) : 0;
 }
 
 class Forecast {
@@ -95,14 +93,16 @@ class Forecast {
     for (size_t bucket = 0; bucket < runs_.size(); bucket++) fill(bucket);
   }
 
-  void end(size_t job) { ends_[job] = clock_ += buckets_[at_[job].bucket].times->decode_seconds(); }
+  void end(size_t job) {
+    ends_[job] = clock_ += jobs_[job].draws ? buckets_[at_[job].bucket].times->decode_seconds() : 0;
+  }
 
   // The job's next one; false: there is none.
   bool begin_leg(size_t job) {
     if (legs_done_[job] == jobs_[job].later.size()) return false;
     at_[job] = jobs_[job].later[legs_done_[job]++];
     left_[job] = at_[job].calls;
-    clock_ += buckets_[at_[job].bucket].times->from_image_seconds();
+    clock_ += buckets_[at_[job].bucket].times->begin_seconds(at_[job].begins);
     return true;
   }
 
@@ -199,8 +199,9 @@ std::vector<double> forecast_waves(std::span<const ForecastBucket> buckets, std:
       // Each alone, because the wave may come apart.
       for (const ForecastLeg& leg : jobs[i].later) {
         const StepTimes& times = *buckets[leg.bucket].times;
-        clock += times.from_image_seconds() + leg.calls * times.step_seconds(leg.rows);
+        clock += times.begin_seconds(leg.begins) + leg.calls * times.step_seconds(leg.rows);
       }
+      if (!jobs[i].draws) continue;
       clock += buckets[jobs[i].later.empty() ? jobs[i].bucket : jobs[i].later.back().bucket].times->decode_seconds();
     }
     clock += calls * bucket.times->step_seconds(rows);

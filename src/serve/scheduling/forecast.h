@@ -18,15 +18,17 @@ struct ForecastBucket {
 struct ForecastLeg {
   size_t bucket;
   int rows, calls;
+  Beginning begins = Beginning::kImage;
 };
 
 struct ForecastJob {
   size_t bucket;
   int rows;
-  int calls;                         // 0: only its decode remains
-  bool text;                         // still to be encoded
-  bool first = false;                // its bucket goes before all others
-  bool from_image = false;           // as in BatchJob: its beginning takes longer than a text
+  int calls;           // 0: only its decode remains
+  bool text;           // still to be encoded
+  bool first = false;  // its bucket goes before all others
+  Beginning begins = Beginning::kText;
+  bool draws = true;                 // else there is nothing to decode
   std::vector<ForecastLeg> later{};  // after these calls, each with a beginning of its own
 };
 

@@ -18,8 +18,8 @@ void follow_curve(BatchBucket& bucket) {
       std::max(kImageRows, std::min(bucket.times.batch_rows_to_try(kMinBatchGain), bucket.room_rows));
 }
 
-double seconds_to_begin(const JobEntry& entry, const StepTimes& times) {
-  return entry.job.from_image ? times.from_image_seconds() : times.encode_seconds();
+double seconds_to_end(const JobEntry& entry, const StepTimes& times) {
+  return entry.job.draws ? times.decode_seconds() : 0;
 }
 
 bool one_lane(const JobEntry& a, const JobEntry& b) { return a.bucket == b.bucket && a.job.priority == b.job.priority; }
@@ -137,15 +137,15 @@ JobEntry* JobTable::entry_of(JobId id) {
 }
 
 double JobTable::side_seconds(const JobEntry& entry) const {
-  return (entry.job.later.empty() ? buckets_[entry.bucket].times.decode_seconds() : 0) +
-         (entry.phase == Phase::kEncode ? seconds_to_begin(entry, buckets_[entry.bucket].times) : 0);
+  return (entry.job.later.empty() ? seconds_to_end(entry, buckets_[entry.bucket].times) : 0) +
+         (entry.phase == Phase::kEncode ? buckets_[entry.bucket].times.begin_seconds(entry.job.begins) : 0);
 }
 
 double JobTable::later_seconds(const JobEntry& entry) const {
   double seconds = 0;
   for (const BatchLeg& leg : entry.job.later) {
     const StepTimes& times = buckets_[known_bucket(leg.bucket)].times;
-    seconds += times.from_image_seconds() + leg.calls * times.step_seconds(leg.rows);
+    seconds += times.begin_seconds(leg.begins) + leg.calls * times.step_seconds(leg.rows);
     if (&leg == &entry.job.later.back()) seconds += times.decode_seconds();
   }
   return seconds;
@@ -165,9 +165,9 @@ double JobTable::shared_seconds(const JobEntry& entry) const {
 
 PlannedRun JobTable::side_run(const JobEntry& entry) const {
   if (entry.phase == Phase::kEncode)
-    return {{Decision::Kind::kEncode, {entry.job.id}, seconds_to_begin(entry, buckets_[entry.bucket].times)},
+    return {{Decision::Kind::kEncode, {entry.job.id}, buckets_[entry.bucket].times.begin_seconds(entry.job.begins)},
             entry.bucket};
-  return {{Decision::Kind::kDecode, {entry.job.id}, buckets_[entry.bucket].times.decode_seconds()}, entry.bucket};
+  return {{Decision::Kind::kDecode, {entry.job.id}, seconds_to_end(entry, buckets_[entry.bucket].times)}, entry.bucket};
 }
 
 void JobTable::ran(const PlannedRun& run, double seconds) {
@@ -177,9 +177,8 @@ void JobTable::ran(const PlannedRun& run, double seconds) {
     follow_curve(buckets_[run.bucket]);
   }
   const JobEntry* first = run.decision.jobs.empty() ? nullptr : find(run.decision.jobs.front());
-  if (run.is(Decision::Kind::kEncode))
-    first && first->job.from_image ? times.began_from_image(seconds) : times.encoded(seconds);
-  if (run.is(Decision::Kind::kDecode)) times.decoded(seconds);
+  if (run.is(Decision::Kind::kEncode)) times.began(first ? first->job.begins : Beginning::kText, seconds);
+  if (run.is(Decision::Kind::kDecode) && first && first->job.draws) times.decoded(seconds);
   for (const JobId id : run.decision.jobs) {
     JobEntry* entry = entry_of(id);
     if (!entry) continue;  // cancelled, or failed, meanwhile
@@ -188,7 +187,7 @@ void JobTable::ran(const PlannedRun& run, double seconds) {
       entry->text_seconds = seconds;
       entry->phase = entry->job.calls_left > 0 ? Phase::kDenoise : Phase::kDecode;
     } else {
-      const double text = step && entry->fresh ? entry->text_seconds : 0;
+      const double text = entry->fresh ? entry->text_seconds : 0;
       const double own = text + (step ? seconds * entry->job.rows / run.batch_rows : seconds);
       entry->seconds += own;
       shares_.ran(*entry, own);
@@ -211,7 +210,7 @@ void JobTable::begin_leg(JobId id) {
   job.rows = leg.rows;
   job.calls_left = leg.calls;
   job.leg++;
-  job.from_image = true;
+  job.begins = leg.begins;
   remove(id);
   add(job);
   set_in_wave(id, in_wave);

@@ -35,10 +35,11 @@ std::map<JobId, double> QueueForecast::ends(Question question) const {
                     entry.job.calls_left,
                     entry.phase == Phase::kEncode,
                     first(placed, question),
-                    entry.job.from_image,
+                    entry.job.begins,
+                    entry.job.draws,
                     {}});
     for (const BatchLeg& leg : entry.job.later)
-      jobs.back().later.push_back({table_.known_bucket(leg.bucket), leg.rows, leg.calls});
+      jobs.back().later.push_back({table_.known_bucket(leg.bucket), leg.rows, leg.calls, leg.begins});
     entries.push_back(&entry);
   }
   std::vector<ForecastBucket> buckets;

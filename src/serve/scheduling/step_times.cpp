@@ -29,9 +29,10 @@ StepTimes::StepTimes(std::vector<BatchTime> known, double encode_seconds, double
   INKSTONE_CHECK(encode_seconds > 0 && decode_seconds > 0, "step times: text ", encode_seconds, " s, VAE ",
                  decode_seconds, " s");
   const int seen = estimated ? 0 : kSettled;
-  encode_ = {encode_seconds, seen};
   decode_ = {decode_seconds, seen};
-  from_image_ = {encode_seconds, 0};  // at least the text
+  // At least the text. An ESRGAN that makes four times the pixels is about the work of the VAE's decoder and encoder, which
+  // run too.
+  begin_ = {{{encode_seconds, seen}, {encode_seconds, 0}, {encode_seconds + 2 * decode_seconds, 0}}};
   for (const BatchTime& time : known) {
     INKSTONE_CHECK(time.batch_rows > 0 && time.seconds > 0, "step times: ", time.batch_rows, " rows in ", time.seconds,
                    " s");
@@ -63,7 +64,7 @@ bool StepTimes::estimated() const {
 void StepTimes::rescale(double factor) {
   for (auto& [rows, average] : averages_)
     if (average.seen == 0) average.seconds *= factor;
-  for (Average* average : {&encode_, &decode_, &from_image_})
+  for (Average* average : {&begin_[0], &begin_[1], &begin_[2], &decode_})
     if (average->seen == 0) average->seconds *= factor;
 }
 
@@ -78,9 +79,8 @@ void StepTimes::stepped(int batch_rows, double seconds) {
   fit();
 }
 
-void StepTimes::encoded(double seconds) { encode_.follow(seconds); }
+void StepTimes::began(Beginning begins, double seconds) { begin_[static_cast<size_t>(begins)].follow(seconds); }
 void StepTimes::decoded(double seconds) { decode_.follow(seconds); }
-void StepTimes::began_from_image(double seconds) { from_image_.follow(seconds); }
 
 int StepTimes::best_batch_rows(double min_gain) const {
   BatchTime best = curve_.front();

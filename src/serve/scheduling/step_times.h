@@ -3,9 +3,11 @@
 // and learns from every run. More rows never take less time.
 #pragma once
 
+#include <array>
 #include <map>
 #include <vector>
 
+#include "serve/scheduling/beginning.h"
 #include "serve/wire/batch_time.h"
 
 namespace inkstone::serve {
@@ -21,18 +23,20 @@ class StepTimes {
   // Linear between measured row counts; beyond them the last slope continues. O(log of the row
   // counts seen).
   double step_seconds(int batch_rows) const;
-  double encode_seconds() const { return encode_.seconds; }
+  double encode_seconds() const { return begin_seconds(Beginning::kText); }
   double decode_seconds() const { return decode_.seconds; }
-  double from_image_seconds() const { return from_image_.seconds; }  // to begin with an image, or another leg's
+  double begin_seconds(Beginning begins) const {
+    return begin_[static_cast<size_t>(begins)].seconds;
+  }  // of kText, encode_seconds()
   std::vector<BatchTime> curve() const { return curve_; }
   bool estimated() const;  // no step was observed
 
   // An observation moves the average by a twentieth, or to the mean of all if they are fewer. An
   // outlier counts as at most four times, or at least a quarter of, what was expected.
   void stepped(int batch_rows, double seconds);
-  void encoded(double seconds);
+  void encoded(double seconds) { began(Beginning::kText, seconds); }
   void decoded(double seconds);
-  void began_from_image(double seconds);
+  void began(Beginning begins, double seconds);
 
   // The largest batch in which a row is cheaper, by more than this fraction, than in the best
   // smaller batch.
@@ -53,7 +57,8 @@ class StepTimes {
 
   std::map<int, Average> averages_;  // by rows
   std::vector<BatchTime> curve_;     // the nearest curve that never falls
-  Average encode_, decode_, from_image_;
+  std::array<Average, 3> begin_;     // by Beginning
+  Average decode_;
 };
 
 }  // namespace inkstone::serve

@@ -29,6 +29,12 @@ void fields(V& visit, M& control) {
   visit("size_multiple", control.size_multiple);
 }
 
+template <typename V, Of<UpscalerTrait> M>
+void fields(V& visit, M& upscaler) {
+  visit("name", upscaler.name);
+  visit("factor", upscaler.factor);
+}
+
 template <typename V, Of<ImageRequest> M>
 void fields(V& visit, M& request) {
   for (const RequestField& field : request_fields())
@@ -49,6 +55,7 @@ void fields(V& visit, M& traits) {
   visit("only_steps", traits.only_steps);
   visit("text_layers", traits.text_layers);
   visit("controls", traits.controls);
+  visit("upscalers", traits.upscalers);
   visit("encodes", traits.encodes);
   visit("inpaints", traits.inpaints);
   visit("scheduler", traits.scheduler);

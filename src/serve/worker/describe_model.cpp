@@ -31,6 +31,7 @@ std::string model_fingerprint(const Pipeline& model, size_t adapters) {
       model.adapters.begin(),
       model.adapters.begin() + static_cast<std::ptrdiff_t>(std::min(adapters, model.adapters.size())));
   for (const MergedAdapter& adapter : some) text += files_state(adapter.use.path);
+  for (const Upscaler& upscaler : model.upscalers) text += files_state(upscaler.file());
   // their vectors are in memory: the files may change
   for (const Embedding& embedding : model.embeddings)
     if (embedding.skipped.empty()) text += embedding.name + " " + embedding.hash + "\n";

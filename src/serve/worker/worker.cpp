@@ -184,7 +184,8 @@ Started Worker::start(const StartCommand& command) {
   ResolvedRequest request = engine.resolve(command.request);
   request.first_call = command.first_call;
   request.end_call = command.end_call;
-  INKSTONE_CHECK(request.first_call >= 0 && request.evaluations() >= 1 && request.end_call <= request.calls(),
+  INKSTONE_CHECK(request.first_call >= 0 && request.evaluations() >= (request.enlargement ? 0 : 1) &&
+                     request.end_call <= request.calls(),
                  "a leg from call ", request.first_call, " to ", request.end_call, " of ", request.calls());
   Job* const last = command.goes_on ? &jobs_.at(command.job).job : nullptr;
   if (last) engine.offload(*last);
@@ -357,7 +358,8 @@ WorkerReport Worker::answer(const FinishCommand& command) {
     const auto ended = jobs_.extract(found);
     const Job& job = ended.mapped().job;
     Finished report{command.job, 0, engine.decode(job), {}, {}, {}};
-    if (job.has_image() && !job.put_back) colours_[ended.mapped().variant.model.path].learn(job.latent, report.image);
+    if (job.has_image() && !job.put_back && !job.enlarged)
+      colours_[ended.mapped().variant.model.path].learn(job.latent, report.image);
     report.figures = figures_in_time();
     report.loaded = shelf_.news();
     report.hashes = hasher_.news();

@@ -1,4 +1,7 @@
 """PyPI's `webuiapi`, unmodified: AUTOMATIC1111's API as its Python users call it."""
+import os
+import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -8,6 +11,9 @@ import webuiapi
 from PIL import Image
 
 from server import Server
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../program"))
+from tiny_upscaler import write_upscaler
 
 QUICK = {"steps": 4, "seed": 5, "width": 64, "height": 64, "cfg_scale": 3}
 
@@ -20,7 +26,9 @@ def difference(a, b):
 class WebUiClient(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = cls.enterClassContext(Server())
+        folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="inkstone_webuiapi_"))
+        write_upscaler(os.path.join(folder, "tiny_x4.safetensors"), 2)
+        cls.server = cls.enterClassContext(Server("--upscaler", os.path.join(folder, "tiny_x4.safetensors")))
         place = urlsplit(cls.server.url)
         cls.api = webuiapi.WebUIApi(host=place.hostname, port=place.port)
 
@@ -134,6 +142,19 @@ class WebUiClient(unittest.TestCase):
         other = self.api.img2img(images=[image], mask_image=mask, mask_blur=0, inpainting_mask_invert=1, prompt="a bee",
                                  inpaint_full_res=False, **QUICK).image
         self.assertEqual(other.convert("RGB").crop((0, 0, 32, 64)).tobytes(), image.convert("RGB").crop((0, 0, 32, 64)).tobytes())
+
+    def test_hires_fix_and_extras_by_a_network(self):
+        self.assertEqual({row["name"]: row["scale"] for row in self.api.get_upscalers()}["tiny_x4"], 4)
+        image = self.api.txt2img(prompt="a fox", enable_hr=True, hr_scale=1.5, hr_upscaler="tiny_x4", denoising_strength=0.5, **QUICK).image
+        self.assertEqual(image.size, (96, 96))
+        single = self.api.extra_single_image(image, upscaler_1="tiny_x4", upscaling_resize=2)
+        self.assertEqual(single.image.size, (192, 192))
+        self.assertGreater(difference(single.image, image.resize((192, 192), Image.LANCZOS)), 0)
+        batch = self.api.extra_batch_images([image, image.resize((32, 48))], upscaler_1="tiny_x4", upscaling_resize=2)
+        self.assertEqual([one.size for one in batch.images], [(192, 192), (64, 96)])
+        self.assertEqual(batch.images[0].tobytes(), single.image.tobytes())
+        with self.assertRaises(RuntimeError):
+            self.api.extra_single_image(image, upscaler_1="no such upscaler")
 
     def test_png_info_reads_what_it_wrote(self):
         image = self.api.txt2img(prompt="a fox", **QUICK).image

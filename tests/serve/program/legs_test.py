@@ -23,6 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from mixes_test import SMALL, SOURCE, all_read, write_lora
 from server import Server
 from service_test import LIMIT, SLOW, ask, children, kill_at_work, until
+from tiny_upscaler import write_upscaler
 
 IMAGES = 20 // SLOW
 PNG = {"Accept": "image/png"}
@@ -45,7 +46,9 @@ class Folders:
             for part, place in json.load(file)["parts"].items():
                 shutil.copytree(os.path.join(fixtures, place), os.path.join(self.model("tiny-refiner"), part))
         write_lora(os.path.join(self.loras, "style.safetensors"), os.path.join(self.model("tiny-sdxl"), "unet/diffusion_pytorch_model.safetensors"), "style")
-        self.flags = ("--models", self.models, "--model", "tiny-sdxl", "--lora-dir", self.loras)
+        self.upscaler = os.path.join(self.place.name, "tiny_x4.safetensors")
+        write_upscaler(self.upscaler, 2)
+        self.flags = ("--models", self.models, "--model", "tiny-sdxl", "--lora-dir", self.loras, "--upscaler", self.upscaler)
 
     def model(self, name):
         return os.path.join(self.models, name)
@@ -68,7 +71,7 @@ def of_legs(count, seed):
             request["model"] = draw.choice(["tiny-sdxl", "tiny-sd15"])
             request["prompt"] = request["prompt"].split(" <")[0]
             request["hires"] = draw.choice([1.5, 2])
-            request["hires_upscaler"] = draw.choice(["latent", "latent-bicubic-antialiased", "latent-nearest-exact", "lanczos", "bicubic"])
+            request["hires_upscaler"] = draw.choice(["latent", "latent-bicubic-antialiased", "latent-nearest-exact", "lanczos", "bicubic", "tiny_x4", "tiny_x4"])
             request.update(draw.choice([{}, {"hires_steps": 3}, {"hires_strength": 0.4}]))
         result.append(request)
     return result
@@ -76,6 +79,9 @@ def of_legs(count, seed):
 
 def command_line(folders, request, out):
     """The file that the command line writes for it."""
+    request = dict(request)
+    if request.get("hires_upscaler") == "tiny_x4":
+        request["hires_upscaler"] = folders.upscaler
     words = [word for name, flag in FLAGS.items() if name in request for word in (f"--{flag}", str(request[name]))]
     if "refiner" in request:
         words += ["--refiner", folders.model(request["refiner"])]

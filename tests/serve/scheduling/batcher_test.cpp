@@ -355,17 +355,72 @@ TEST(Batcher, a_job_of_two_legs_goes_on_in_the_next_ones_bucket) {
 TEST(Batcher, what_begins_with_an_image_has_a_beginning_of_its_own_length) {
   Bench bench;
   for (JobId id = 1; id <= 40; ++id) {
-    ASSERT_TRUE(bench.admit(id, 1, {.from_image = id % 2 == 0}).accepted());
+    const auto begins = static_cast<Beginning>(id % 3);
+    ASSERT_TRUE(bench.admit(id, 1, {.begins = begins}).accepted());
     EXPECT_EQ(bench.next().kind, Kind::kEncode);
-    bench.batcher.encoded(id % 2 == 0 ? 9 : 1);
+    bench.batcher.encoded(begins == Beginning::kText ? 1 : begins == Beginning::kImage ? 9 : 80);
     bench.run_until(Kind::kDecode);
   }
   bench.admit(41, 1);
   EXPECT_NEAR(bench.next().seconds, 1, 0.1);
   bench.batcher.encoded(1);
   bench.run_until(Kind::kDecode);
-  bench.admit(42, 1, {.from_image = true});
-  EXPECT_GT(bench.next().seconds, 4);
+  bench.admit(42, 1, {.begins = Beginning::kImage});
+  const double image = bench.next().seconds;
+  EXPECT_GT(image, 4);
+  bench.batcher.encoded(image);
+  bench.run_until(Kind::kDecode);
+  bench.admit(43, 1, {.begins = Beginning::kNetwork});
+  EXPECT_GT(bench.next().seconds, 4 * image);
+  bench.batcher.encoded(1);
+  bench.run_until(Kind::kDecode);
+  // A later leg's is counted where it is to come.
+  BatchJob two{.id = 44, .bucket = kSmall, .arrival = bench.now, .later = {{kSmall, 2, 3}}};
+  const double without = bench.batcher.consider(two, bench.now).end;
+  two.later[0].begins = Beginning::kNetwork;
+  EXPECT_GT(bench.batcher.consider(two, bench.now).end, without + image);
+}
+
+// A picture that is made larger alone: a beginning, and then its pixels.
+TEST(Batcher, what_draws_nothing_has_no_step_and_teaches_nothing_of_decoding) {
+  for (const Batching batching : {Batching::kStep, Batching::kStatic, Batching::kOff}) {
+    Bench bench(4, {.batching = batching});
+    const BatchJob job{.begins = Beginning::kNetwork, .draws = false};
+    for (int i = 0; i < 20; ++i) {
+      const Admission admission = bench.admit(1, 0, job);
+      ASSERT_TRUE(admission.accepted());
+      const Decision begins = bench.next();
+      EXPECT_EQ(begins.kind, Kind::kEncode);
+      EXPECT_NEAR(admission.end, bench.now + begins.seconds, 1e-9);
+      bench.batcher.encoded(50);
+      bench.now += 50;
+      EXPECT_EQ(bench.next().kind, Kind::kDecode);
+      bench.batcher.decoded(0.001);
+      EXPECT_EQ(bench.next().kind, Kind::kNothing);
+    }
+    EXPECT_DOUBLE_EQ(bench.batcher.times(kSmall).decode_seconds(), 1);
+    EXPECT_DOUBLE_EQ(bench.batcher.times(kSmall).encode_seconds(), 1);
+    EXPECT_GT(bench.batcher.times(kSmall).begin_seconds(Beginning::kNetwork), 25);
+  }
+}
+
+// What it took counts in its client's share: another's short ones need not wait for each of its long ones.
+TEST(Batcher, what_draws_nothing_is_paid_by_its_client) {
+  Bench bench;
+  for (JobId id = 1; id <= 3; ++id)
+    bench.admit(id, 0, {.client = "long", .begins = Beginning::kNetwork, .draws = false});
+  for (JobId id = 4; id <= 7; ++id)
+    bench.admit(id, 0, {.client = "short", .begins = Beginning::kImage, .draws = false});
+  std::vector<JobId> ended;
+  while (ended.size() < 7) {
+    const Decision decision = bench.next();
+    ASSERT_NE(decision.kind, Kind::kNothing);
+    const double seconds = decision.kind == Kind::kDecode ? 0.001 : decision.jobs.front() <= 3 ? 100 : 1;
+    decision.kind == Kind::kDecode ? bench.batcher.decoded(seconds) : bench.batcher.encoded(seconds);
+    if (decision.kind == Kind::kDecode) ended.push_back(decision.jobs.front());
+    bench.now += seconds;
+  }
+  EXPECT_THAT(ended, ElementsAre(1, 4, 5, 6, 7, 2, 3));
 }
 
 TEST(Batcher, jobs_of_a_later_leg_share_steps_with_others_of_its_bucket) {

@@ -79,6 +79,9 @@ ImageRequest odd_request() {
           .hires_strength = 0.1f,
           .hires_steps = 3,
           .hires_upscaler = "lanczos",
+          .upscaler = "a \"x4\"",
+          .second_upscaler = "bicubic",
+          .second_upscaler_part = 0.1f,
           .mask = given_file("a mask", "m"),
           .mask_invert = true,
           .mask_blur = 3,
@@ -109,6 +112,7 @@ ModelCard odd_card() {
                  .refiner = true,
                  .text_layers = 12,
                  .controls = {{"edges", 0, 1}, {"sk\"etch", 4, 64}},
+                 .upscalers = {{"x4", 4}, {"an \"odd\" one", 1}},
                  .scheduler = std::make_shared<const Json>(JsonObject{{"beta_start", 0.1 + 0.2}}),
                  .scheduler_file = "a file"};
   card.limits = {9, INT64_MAX, 8, SIZE_MAX, false};
