@@ -11,7 +11,7 @@
 namespace inkstone::serve {
 namespace {
 
-constexpr int kMaxNotices = 1000;
+constexpr int kNoticesAtOnce = 1000;
 
 std::string prefix_of(const std::string& pool) { return "ink1:{" + pool + "}:"; }
 
@@ -147,7 +147,7 @@ void RedisJobStore::finish(const std::string& host, HeldJob job, JobEnd end, std
 }
 
 void RedisJobStore::notices(const std::string& who, Done<std::vector<Notice>> done) {
-  call<std::vector<Notice>>("notices", false, {who, std::to_string(kMaxNotices)}, std::move(done), notices_answer);
+  call<std::vector<Notice>>("notices", false, {who, std::to_string(kNoticesAtOnce)}, std::move(done), notices_answer);
 }
 
 void RedisJobStore::figures(Done<StoreFigures> done) {

@@ -24,7 +24,10 @@ constexpr char kVersion = 1;
 constexpr size_t kIdBytes = 4, kNonceBytes = 12, kTagBytes = 16, kHeadBytes = 1 + kIdBytes + kNonceBytes;
 constexpr size_t kMaxKeys = 2, kMaxText = size_t{256} << 20;
 using KeyBytes = std::array<unsigned char, 32>;
-using Cipher = std::unique_ptr<EVP_CIPHER_CTX, decltype([](EVP_CIPHER_CTX* context) { EVP_CIPHER_CTX_free(context); })>;
+struct FreeCipher {
+  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
+};
+using Cipher = std::unique_ptr<EVP_CIPHER_CTX, FreeCipher>;
 
 const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 
