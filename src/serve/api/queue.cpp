@@ -73,6 +73,7 @@ void show_queue(ApiContext& context, const http::ExchangePtr& exchange) {
                                              {"failed", figures.failed},
                                              {"cancelled", figures.cancelled},
                                              {"retries", figures.retries},
+                                             {"retrying", figures.retrying},
                                              {"max_queue", context.settings.max_queue},
                                              {"workers", std::move(workers)}}));
 }

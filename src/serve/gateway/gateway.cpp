@@ -63,7 +63,10 @@ ServiceFigures Gateway::Impl::figures() {
   figures.canary_limit = canary.limit(command_limit, kWorkerStartSeconds + 60);
   figures.orders = store.live_orders();
   for (auto& [id, job] : jobs)
-    if (ImageState* image = image_of(job)) (image->stage == Stage::kQueued ? figures.queued : figures.running)++;
+    if (const ImageState* image = image_of(job)) {
+      (image->stage == Stage::kQueued ? figures.queued : figures.running)++;
+      figures.retrying += image->attempt > 1;
+    }
   figures.watchers = store.watchers();
   figures.kept_bytes = store.kept_bytes();
   figures.done = tally.done;

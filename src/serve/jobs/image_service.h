@@ -76,7 +76,8 @@ struct ServiceFigures {
   // Seconds since a canary last passed through the queue, the scheduler and back.
   double canary_age = 0;
   double canary_limit = 0;  // older than that: not alive
-  int orders = 0, queued = 0, running = 0, watchers = 0;
+  // Retrying: of the images, those that began again after a worker's death.
+  int orders = 0, queued = 0, running = 0, retrying = 0, watchers = 0;
   int64_t kept_bytes = 0;  // images that wait to be fetched
   int64_t done = 0, failed = 0, cancelled = 0, retries = 0, worker_deaths = 0;
   std::vector<std::pair<std::string, int64_t>> rejected, failures;  // by code

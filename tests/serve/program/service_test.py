@@ -53,10 +53,17 @@ def until(holds, seconds=LIMIT):
 
 
 def kill_at_work(server, answers, kinds, all_at_once=False):
-    """Sends the signals to a worker, or to all, spread over the answers and while images run. Says how many images began again."""
+    """Sends the signals to a worker, or to all, spread over the answers and while images run. Says how many images began again.
+
+    Nobody is hit twice: an image that two workers died of alone fails, and should."""
     done = lambda: sum(answer.done() for answer in answers)
+
+    def may_be_hit():
+        queue = server.get("/queue")
+        return queue["running"] > 0 and queue["retrying"] == 0
+
     for number, kind in enumerate(kinds):
-        until(lambda: done() == len(answers) or (done() >= number * len(answers) // (len(kinds) + 1) and server.get("/queue")["running"] > 0))
+        until(lambda: done() == len(answers) or (done() >= number * len(answers) // (len(kinds) + 1) and may_be_hit()))
         workers = children(server.process.pid)
         for worker in workers if all_at_once else random.sample(workers, min(len(workers), 1)):
             with contextlib.suppress(ProcessLookupError):
