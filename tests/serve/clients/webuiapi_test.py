@@ -159,3 +159,38 @@ class WebUiClient(unittest.TestCase):
     def test_png_info_reads_what_it_wrote(self):
         image = self.api.txt2img(prompt="a fox", **QUICK).image
         self.assertIn("a fox", self.api.png_info(image).info)
+
+
+class WebUiControlNet(unittest.TestCase):
+    """The ControlNet extension's units, with a model and a ControlNet of the fixtures."""
+
+    @classmethod
+    def setUpClass(cls):
+        fixtures = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../fixtures")
+        cls.server = cls.enterClassContext(Server("--model", os.path.join(fixtures, "models/tiny-sd15"), "--control",
+                                                  os.path.join(fixtures, "control/edges")))
+        place = urlsplit(cls.server.url)
+        cls.api = webuiapi.WebUIApi(host=place.hostname, port=place.port)
+        cls.hint = Image.open(os.path.join(fixtures, "control_0.png"))
+
+    def drawn(self, *units, **more):
+        return self.api.txt2img(prompt="a fox", controlnet_units=list(units), **{**QUICK, **more}).image
+
+    def test_it_lists_the_controlnets_and_draws_with_one(self):
+        self.assertEqual(self.api.controlnet_model_list(), ["edges"])
+        free = self.drawn()
+        held = self.drawn(webuiapi.ControlNetUnit(image=self.hint, model="edges"))
+        self.assertGreater(difference(free, held), 0)
+        self.assertEqual(self.drawn(webuiapi.ControlNetUnit(image=self.hint, model="edges", weight=0.0)).tobytes(), free.tobytes())
+        self.assertEqual(self.drawn(webuiapi.ControlNetUnit(image=self.hint, model="edges", enabled=False)).tobytes(), free.tobytes())
+
+    def test_a_unit_without_an_image_takes_img2imgs(self):
+        alone = self.api.img2img(images=[self.hint], prompt="a fox", controlnet_units=[webuiapi.ControlNetUnit(model="edges")], **QUICK).image
+        said = self.api.img2img(images=[self.hint], prompt="a fox",
+                                controlnet_units=[webuiapi.ControlNetUnit(image=self.hint, model="edges")], **QUICK).image
+        self.assertEqual(alone.tobytes(), said.tobytes())
+
+    def test_what_is_not_here_is_an_error(self):
+        for wrong in ({"model": "depth"}, {"model": "edges", "module": "canny"}, {"model": "edges", "control_mode": 2}):
+            with self.subTest(**wrong), self.assertRaises(RuntimeError):
+                self.drawn(webuiapi.ControlNetUnit(image=self.hint, **wrong))
