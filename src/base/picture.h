@@ -33,7 +33,7 @@ struct PictureSize {  // pixels
 // The most that read_picture() takes besides the file, its result among it.
 size_t decoding_bytes(const PictureSize& size);
 // What read_picture() will give, by the file's header and EXIF alone; the rest may be malformed. Throws Error for another
-// format and a header that is cut off.
+// format, a header that is cut off, and more pixels than read_picture()'s usual limits.
 PictureSize picture_size(std::span<const std::byte> file, const std::string& source);
 
 // On one colour, where the picture is not opaque.

@@ -141,7 +141,8 @@ std::string_view exif_block(std::span<const std::byte> file) { return picture_he
 PictureSize picture_size(std::span<const std::byte> file, const std::string& source) {
   try {
     const auto [format, size, exif] = picture_header(chars_of(file));
-    INKSTONE_CHECK(size.width > 0 && size.height > 0, "a size of ", size.width, "x", size.height);
+    constexpr const char* kNames[] = {"png", "jpeg", "webp"};  // by PictureFormat
+    check_size(kNames[static_cast<size_t>(format)], size.width, size.height, {});
     if (is_transposed(Exif(exif).orientation())) return {size.height, size.width};
     return size;
   } catch (const Error& error) {

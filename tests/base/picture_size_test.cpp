@@ -146,6 +146,13 @@ TEST(PictureSize, is_what_the_decoder_gives_wherever_exif_stands) {
   }
 }
 
+TEST(PictureSize, refuses_what_the_decoder_would) {
+  std::string file = image_file(grey(9, 8), ImageFormat::kPng, 90, "");
+  constexpr size_t kSides = 16;  // of the header: two numbers of four bytes
+  file.replace(kSides, 8, std::string("\0\0\xEA\x60\0\0\xEA\x60", 8));
+  EXPECT_THAT(what_of(file), HasSubstr("png: 60000x60000 pixels; at most 67108864"));
+}
+
 TEST(PictureSize, refuses_what_has_no_header) {
   EXPECT_THAT(what_of("GIF89a........"), HasSubstr("a.png: it is a GIF file"));
   EXPECT_THAT(what_of("hello"), HasSubstr("neither PNG, JPEG nor WebP (5 bytes)"));

@@ -6,7 +6,6 @@
 #include "base/base64.h"
 #include "base/json.h"
 #include "base/picture.h"
-#include "base/picture_error.h"
 #include "diffusion/parameters.h"
 #include "serve/api/a1111_upscalers.h"
 #include "serve/api/answers.h"
@@ -73,14 +72,6 @@ Sizes extras_size(const Fields& fields, const PictureSize& picture) {
   if (fields.flag("upscaling_crop").value_or(true)) return {width, height, true};
   return times(std::max(static_cast<double>(width) / static_cast<double>(picture.width),
                         static_cast<double>(height) / static_cast<double>(picture.height)));
-}
-
-PictureSize size_of_picture(const GivenFile& picture) {
-  try {
-    return picture_size(picture.bytes, picture.source);
-  } catch (const PictureError& error) {
-    refuse(400, "invalid_image", error.what(), picture.source);
-  }
 }
 
 ImageRequest enlargement_of(const Fields& fields, const GivenFile& picture) {

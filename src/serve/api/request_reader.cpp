@@ -116,24 +116,15 @@ std::string_view their_name(const Fields& fields, std::span<const FieldName> nam
          std::string(name));
 }
 
-// By their headers; what else they hold is seen by a worker.
-void check_pictures(const ImageRequest& request) {
-  for (const GivenFile* file : files_of(request)) {
-    try {
-      const PictureSize size = picture_size(file->bytes, file->source);
-      const PictureLimits limits;
-      if (std::max(size.width, size.height) > limits.max_side || size.width * size.height > limits.max_pixels)
-        refuse(400, "invalid_image",
-               file->source + ": " + std::to_string(size.width) + "x" + std::to_string(size.height) +
-                   " pixels; at most " + std::to_string(limits.max_pixels) + " are read",
-               file->source);
-    } catch (const PictureError& error) {
-      refuse(400, "invalid_image", error.what(), file->source);
-    }
+}  // namespace
+
+PictureSize size_of_picture(const GivenFile& picture) {
+  try {
+    return picture_size(picture.bytes, picture.source);
+  } catch (const PictureError& error) {
+    refuse(400, "invalid_image", error.what(), picture.source);
   }
 }
-
-}  // namespace
 
 std::vector<FieldName> own_names(std::span<const std::string_view> left_out) {
   std::vector<FieldName> names;
@@ -230,7 +221,7 @@ std::vector<RequestPtr> resolve_images(const Fields& fields, std::span<const Fie
                                        const ImageRequest& request, const ModelCard& card, const Limits& limits,
                                        int count) {
   ImageRequest owned = request;
-  check_pictures(owned);
+  for (const GivenFile* file : files_of(owned)) size_of_picture(*file);
   spool(owned);
   ResolvedRequest first;
   try {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/picture.h"
 #include "serve/api/fields.h"
 #include "serve/api/limits.h"
 #include "serve/jobs/order.h"
@@ -24,6 +25,8 @@ std::vector<FieldName> own_names(std::span<const std::string_view> left_out = {}
 // An API's table: their rows, then those that are the API's own.
 std::vector<FieldInfo> api_table(std::span<const FieldName> names, std::span<const FieldInfo> own);
 
+// By its header alone; what else it holds is seen by a worker. Throws ApiFault 400 for what is no picture, or too large.
+PictureSize size_of_picture(const GivenFile& picture);
 // A seed is drawn where none is said.
 ImageRequest read_request(const Fields& fields, std::span<const FieldName> names);
 // "loras", which APIs with our own fields take.
