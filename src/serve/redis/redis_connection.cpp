@@ -119,6 +119,9 @@ class RedisConnection::Link : public std::enable_shared_from_this<Link> {
 
 RedisConnection::RedisConnection(asio::io_context& events, RedisAddress address, RedisLimits limits)
     : events_(events), address_(std::move(address)), limits_(limits), again_(events), watch_(events) {
+  INKSTONE_CHECK_USAGE(!address_.tls, address_.shown(),
+                       ": connections with TLS are not there yet, and without it all, the ",
+                       "password too, would be readable on the way: use redis:// within a network that you trust");
   connect();
   watch();
 }

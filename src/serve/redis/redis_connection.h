@@ -27,6 +27,7 @@ class RedisConnection {
   // Nothing: there is no connection, or it ended before the reply. Whether the command took effect is not known then.
   using Reply = std::function<void(std::optional<RedisReply>)>;
 
+  // Throws UsageError for an address with TLS, which is not there yet.
   RedisConnection(boost::asio::io_context& events, RedisAddress address, RedisLimits limits = {});
   ~RedisConnection();  // no reply comes any more
 

@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "redis_server.h"
 #include "serve/redis/redis_answers.h"
+#include "serve/redis/redis_job_store.h"
+#include "store_fixture.h"
 
 namespace inkstone::serve {
 namespace {
@@ -100,6 +102,41 @@ TEST_F(RedisConnections, a_password_opens_and_a_wrong_one_says_so) {
   address.password = "secret";
   Client client(address);
   EXPECT_EQ(client.ask({"PING"})->text, "PONG");
+}
+
+TEST(RedisAddress, with_tls_is_refused_and_never_spoken_to_without_it) {
+  boost::asio::io_context events;
+  EXPECT_THROW(RedisConnection(events, parse_redis_address("rediss://127.0.0.1:1")), UsageError);
+}
+
+// The library as it is shipped, by the server's own clock.
+TEST_F(RedisConnections, a_server_that_was_set_up_keeps_orders) {
+  RedisServer server;
+  Client client(server.address());
+  RedisJobStore store(client.connection, "pool");
+  const auto ask = [&](auto call) {
+    bool over = false;
+    call([&](auto reply) {
+      over = true;
+      EXPECT_TRUE(reply) << static_cast<int>(reply.fault);
+    });
+    client.events.restart();
+    while (!over) client.events.run_one();
+  };
+  StoreFault before = StoreFault::kNone;
+  bool over = false;
+  store.submit(order_of("a1"), [&](StoreReply<SubmitAnswer> reply) { before = reply.fault, over = true; });
+  while (!over) client.events.run_one();
+  EXPECT_EQ(before, StoreFault::kBroken) << "its functions are missing";
+  ask([&](auto done) { set_up_redis(client.connection, "pool", {.lease_seconds = 7}, done); });
+  EXPECT_EQ(client.ask({"HGET", "ink1:{pool}:cfg", "lease"})->text, "7000");
+  ask([&](auto done) { store.submit(order_of("a1"), done); });
+  ask([&](auto done) {
+    store.lease(lease_of("host"), [done](StoreReply<std::vector<LeasedJob>> reply) {
+      EXPECT_EQ(reply->size(), 1u);
+      done(std::move(reply));
+    });
+  });
 }
 
 TEST(RedisAddress, is_read_as_operators_write_it) {
