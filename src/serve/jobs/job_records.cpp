@@ -11,6 +11,19 @@ constexpr size_t kMaxNotices = 10000;
 constexpr int kMaxSwept = 32;
 constexpr size_t kMaxExpired = 8;
 
+// The first of those whose lease is over.
+template <typename Record>
+std::vector<std::string> expired(const std::map<std::string, Record>& all, double now) {
+  std::vector<std::pair<double, std::string>> over;
+  for (const auto& [name, record] : all)
+    if (record.until <= now) over.emplace_back(record.until, name);
+  std::ranges::sort(over);
+  std::vector<std::string> names;
+  for (const auto& [until, name] : over)
+    if (names.size() < kMaxExpired) names.push_back(name);
+  return names;
+}
+
 }  // namespace
 
 void JobRecords::tick(double time) {
@@ -144,27 +157,12 @@ bool JobRecords::end_order(const std::string& order, JobStage stage, const std::
 }
 
 // Hosts, gateways and latest starts whose time is over.
-namespace {
-// The first of those whose lease is over.
-template <typename Record>
-std::vector<std::string> expired_at(const std::map<std::string, Record>& all, double now) {
-  std::vector<std::pair<double, std::string>> over;
-  for (const auto& [name, record] : all)
-    if (record.until <= now) over.emplace_back(record.until, name);
-  std::ranges::sort(over);
-  std::vector<std::string> names;
-  for (const auto& [until, name] : over)
-    if (names.size() < kMaxExpired) names.push_back(name);
-  return names;
-}
-}  // namespace
-
 void JobRecords::sweep() {
   for (int i = 0; i < kMaxSwept && !latest_starts.empty() && latest_starts.begin()->at <= now; i++)
     end(JobKey(latest_starts.begin()->job), JobStage::kFailed, "", "deadline", true);
   if (now < amnesty_) return;
   int budget = kMaxSwept;
-  for (const std::string& name : expired_at(hosts, now)) {
+  for (const std::string& name : expired(hosts, now)) {
     std::map<JobKey, HeldRecord>& held = hosts.at(name).held;
     while (!held.empty() && budget-- > 0) {
       const JobKey key = held.begin()->first;
@@ -174,7 +172,7 @@ void JobRecords::sweep() {
     inboxes.erase(name);
     hosts.erase(name);
   }
-  for (const std::string& name : expired_at(gateways, now)) {
+  for (const std::string& name : expired(gateways, now)) {
     std::map<int64_t, std::string>& own = gateways.at(name).orders;
     while (!own.empty() && budget-- > 0) {
       const std::string order = own.begin()->second;

@@ -26,9 +26,7 @@ class StepTimes {
   double step_seconds(int batch_rows) const;
   double encode_seconds() const { return begin_seconds(Beginning::kText); }
   double decode_seconds() const { return decode_.seconds; }
-  double begin_seconds(Beginning begins) const {
-    return begin_[static_cast<size_t>(begins)].seconds;
-  }  // of kText, encode_seconds()
+  double begin_seconds(Beginning begins) const { return begin_[static_cast<size_t>(begins)].seconds; }
   std::vector<BatchTime> curve() const { return curve_; }
   bool estimated() const;  // no step was observed
 
